@@ -1,0 +1,123 @@
+"""What the formula layer hands to the fitter: dense designs and integer group codes, never an indicator matrix Z."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+__all__ = ["Design", "PredictorDesign", "RandomTerm", "Response"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RandomTerm:
+    """One bar ``(left | group)`` of one predictor: row i carries ``Z[i] @ b[codes[i]]``.
+
+    Attributes
+    ----------
+    group : str
+        Name of the grouping factor as printed, such as ``"g"`` or ``"a:b"``.
+    columns : tuple of str
+        Names of the k left-hand columns.
+    Z : ndarray, shape (n, k)
+        Left-hand side, float64, C order.
+    codes : ndarray of int32, shape (n,)
+        Level of each row; -1 for a level not seen in the fit (new data only).
+    levels : pandas.Index, shape (L,)
+        Labels, in the order of the codes.
+    structure : str
+        Covariance structure of one level's k coefficients, a key of `glmmcore.covariance.STRUCTURES`.
+    """
+
+    group: str
+    columns: tuple[str, ...]
+    Z: np.ndarray
+    codes: np.ndarray
+    levels: pd.Index
+    structure: str = "us"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PredictorDesign:
+    """One linear predictor ``offset + X @ beta + sum of random terms``.
+
+    Attributes
+    ----------
+    X : ndarray, shape (n, p)
+        Fixed-effects columns of full column rank, float64, C order.
+    columns : tuple of str
+        Names of the p columns.
+    offset : ndarray, shape (n,)
+        Known part (sum of all offsets; zeros without one).
+    terms : tuple of RandomTerm
+        The bars, ``a/b`` and ``||`` already expanded.
+    aliased : tuple of str
+        Columns that were dropped since they are linear combinations of earlier ones.
+    """
+
+    X: np.ndarray
+    columns: tuple[str, ...]
+    offset: np.ndarray
+    terms: tuple[RandomTerm, ...] = ()
+    aliased: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Response:
+    """The left-hand side.
+
+    Attributes
+    ----------
+    name : str
+        As written in the formula.
+    y : ndarray, shape (n,)
+        Values, counts, or numbers of successes when `trials` is given.
+    trials : ndarray of shape (n,) or None
+        Numbers of trials; None when the response is not k of n.
+    levels : tuple or None
+        For a two-level categorical response its labels (failure, success).
+    """
+
+    name: str
+    y: np.ndarray
+    trials: np.ndarray | None = None
+    levels: tuple | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """Everything a fit needs to know about the data, complete rows only, in the order of the data frame.
+
+    Attributes
+    ----------
+    formula : str
+        The conditional model's formula as the user wrote it.
+    response : Response
+    predictors : dict of str to PredictorDesign
+        ``"cond"`` always; ``"zi"`` and ``"disp"`` when their formulas were given.
+    frame : pandas.DataFrame
+        The complete rows of the columns used, with the user's row labels.
+    n_missing : int
+        Rows left out because something was missing.
+    freq_weights, var_weights : ndarray of shape (n,) or None
+    encode : callable
+        ``encode(newdata) -> (dict of PredictorDesign, keep)``: the same columns, transforms and level sets for
+        new rows; `keep` is a boolean mask of the rows that are complete.
+    """
+
+    formula: str
+    response: Response
+    predictors: dict[str, PredictorDesign]
+    frame: pd.DataFrame
+    n_missing: int = 0
+    freq_weights: np.ndarray | None = None
+    var_weights: np.ndarray | None = None
+    formulas: dict[str, str] = field(default_factory=dict)
+    encode: Callable[[pd.DataFrame], tuple[dict[str, PredictorDesign], np.ndarray]] | None = None
+
+    @property
+    def nobs(self) -> int:
+        """Number of complete rows."""
+        return len(self.response.y)

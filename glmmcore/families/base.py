@@ -1,0 +1,155 @@
+"""The contract of a family: arrays of predictors in, arrays of log densities and their derivatives out.
+
+A family is a law f(y; eta, delta, psi) with the conditional predictor eta = g(mu), the dispersion predictor
+delta = log(phi) when it has a dispersion, and a few further unconstrained parameters psi (such as a tweedie power).
+All three are treated alike by the fitter, as *predictors*, in this order: ``cond``, ``disp``, then `extra` names.
+The fitter asks for nothing else than the methods of `Family`; it never looks at the name of a family.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+from glmmcore.families.links import Link
+
+__all__ = ["Derivatives", "Family", "Parameters"]
+
+
+class Parameters(NamedTuple):
+    """The predictors of some rows.
+
+    Attributes
+    ----------
+    eta : ndarray, shape (n,)
+        Conditional linear predictor.
+    delta : ndarray, shape (1,) or (n,)
+        log(phi); one element when the dispersion is the same for all rows, which lets a family tabulate special
+        functions once. Ignored by families without dispersion.
+    psi : ndarray, shape (len(extra),)
+        Further parameters, unconstrained.
+    """
+
+    eta: np.ndarray
+    delta: np.ndarray
+    psi: np.ndarray
+
+
+class Derivatives(NamedTuple):
+    """Log density of some rows and its derivatives, P predictors.
+
+    Attributes
+    ----------
+    loglik : ndarray, shape (n,)
+        Log density with every constant.
+    d1 : ndarray, shape (P, n)
+        d/d a for each predictor a (row 0 is eta).
+    d2 : ndarray, shape (P, n)
+        d2/(d eta d a).
+    d3 : ndarray, shape (P, n)
+        d3/(d eta d eta d a).
+    """
+
+    loglik: np.ndarray
+    d1: np.ndarray
+    d2: np.ndarray
+    d3: np.ndarray
+
+
+class Family(ABC):
+    """A response distribution with a link.
+
+    Class attributes state what the law is; methods take ``(y, trials, parameters)`` where `y` is float64 of shape
+    (n,), `trials` is float64 of shape (n,) (ones when the response is not k of n).
+    """
+
+    name: ClassVar[str]
+    default_link: ClassVar[str]
+    links: ClassVar[tuple[str, ...]]
+    discrete: ClassVar[bool] = False
+    has_dispersion: ClassVar[bool] = False
+    takes_trials: ClassVar[bool] = False
+    extra: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, link: str | Link | None = None) -> None:
+        self.link = Link.get(link or self.default_link)
+        if self.link.name not in self.links:
+            from glmmcore.errors import ModelError
+
+            raise ModelError(
+                f"family '{self.name}' has no link '{self.link.name}'; choose one of {', '.join(self.links)}"
+            )
+
+    def __repr__(self) -> str:
+        return f"{self.name}({self.link.name})"
+
+    @property
+    def predictors(self) -> tuple[str, ...]:
+        """Names of the predictors, in the order of the rows of `Derivatives`."""
+        return ("cond", *(("disp",) if self.has_dispersion else ()), *self.extra)
+
+    # ---- data -------------------------------------------------------------------------------------------------
+    @abstractmethod
+    def check_support(self, y: np.ndarray, trials: np.ndarray, *, zero_model: bool = False) -> None:
+        """Raise `ModelError` naming rows outside the support; warn (`DataWarning`) of non-integer counts.
+
+        With `zero_model`, zeros are allowed where a hurdle can take them.
+        """
+
+    # ---- likelihood -------------------------------------------------------------------------------------------
+    @abstractmethod
+    def newton_terms(
+        self, y: np.ndarray, trials: np.ndarray, p: Parameters
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return (l, dl/d eta, d2l/d eta2), each (n,); `l` may lack terms that do not depend on eta."""
+
+    @abstractmethod
+    def derivatives(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> Derivatives:
+        """Log density and all derivatives the exact Laplace gradient needs."""
+
+    # ---- moments, draws, distribution function ----------------------------------------------------------------
+    @abstractmethod
+    def mean(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
+        """Mean of y (of the count for k of n)."""
+
+    @abstractmethod
+    def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
+        """Return the variance of y given all predictors."""
+
+    @abstractmethod
+    def simulate(
+        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw an (n_sims, n) float64 array."""
+
+    @abstractmethod
+    def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """Return (P(Y < y), P(Y <= y)), each (n,); the two are equal for continuous laws."""
+
+    # ---- starting values --------------------------------------------------------------------------------------
+    @abstractmethod
+    def start_mean(self, y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+        """Return a mean on the scale of the link, inside its range, from which IRLS starts."""
+
+    def working_variance(self, mu: np.ndarray, trials: np.ndarray) -> np.ndarray:
+        """Variance of y / trials up to a constant, as a function of the mean, for the IRLS start."""
+        return np.ones_like(mu)
+
+    def start_delta(self, pearson: float) -> float:
+        """Return log(phi) from the mean of (y/trials - mu)^2 / working_variance at the IRLS fit."""
+        return 0.0
+
+    def start_psi(self) -> tuple[np.ndarray, ...]:
+        """Return starting points for psi; each is tried and the best kept."""
+        return (np.zeros(len(self.extra)),)
+
+    # ---- reporting --------------------------------------------------------------------------------------------
+    def sigma(self, delta: float) -> float:
+        """Return the dispersion as printed (glmmTMB's ``sigma()``)."""
+        return float(np.exp(delta)) if self.has_dispersion else 1.0
+
+    def describe_extra(self, psi: np.ndarray) -> dict[str, float]:
+        """Further parameters on their natural scale, by printed name."""
+        return {}
