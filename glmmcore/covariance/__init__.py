@@ -1,0 +1,22 @@
+"""Covariance structures of random effects, by the name used in formulas."""
+
+from __future__ import annotations
+
+from glmmcore.covariance.base import Structure
+from glmmcore.covariance.correlation import AutoRegressive, CommonCompoundSymmetric, CompoundSymmetric
+from glmmcore.covariance.diagonal import CommonDiagonal, Diagonal
+from glmmcore.covariance.unstructured import Unstructured
+
+__all__ = ["STRUCTURES", "Structure"]
+
+STRUCTURES: dict[str, type[Structure]] = {
+    cls.name: cls
+    for cls in (
+        Unstructured,
+        Diagonal,
+        CommonDiagonal,
+        CompoundSymmetric,
+        CommonCompoundSymmetric,
+        AutoRegressive,
+    )
+}
