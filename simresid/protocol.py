@@ -1,0 +1,174 @@
+"""What a fitted model must offer so that its residuals can be simulated.
+
+`FittedModel` is all that is required. Every other protocol here is one optional capability: a model that has it gets
+one more feature, a model that lacks it gets an error or a fall-back that says which capability is missing. All are
+structural, so a class fulfils them by having the attributes; nothing has to be imported or inherited.
+`simresid.testing.check_fitted_model` says whether a class keeps its promises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+    FloatArray: TypeAlias = NDArray[np.float64]
+
+__all__ = [
+    "CanRefit",
+    "FittedModel",
+    "HasCdf",
+    "HasData",
+    "HasDescription",
+    "HasDiscreteness",
+    "HasEffectiveDf",
+    "HasLikelihood",
+    "HasPearson",
+    "HasPopulationMean",
+    "HasRandomEffects",
+    "HasTrials",
+    "HasVariance",
+    "RandomEffects",
+]
+
+RandomEffects: TypeAlias = Literal["conditional", "unconditional"] | Iterable[str]
+"""Which random effects a simulation keeps: all at their fitted values (``"conditional"``), none
+(``"unconditional"``), or all but the named groups, which are drawn anew."""
+
+
+@runtime_checkable
+class FittedModel(Protocol):
+    """A fitted model that can simulate new responses.
+
+    Attributes
+    ----------
+    observed : ndarray (n,)
+        The response as the model saw it. For k-of-n responses the number of successes, never the proportion.
+    fitted : ndarray (n,)
+        The mean of ``simulate(random_effects="conditional")``, on the scale of `observed`: a count for k-of-n
+        responses, zero inflation included, fitted random effects included.
+    nobs : int
+        The number of rows used.
+    """
+
+    @property
+    def observed(self) -> FloatArray: ...  # noqa: D102
+
+    @property
+    def fitted(self) -> FloatArray: ...  # noqa: D102
+
+    @property
+    def nobs(self) -> int: ...  # noqa: D102
+
+    def simulate(
+        self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional"
+    ) -> NDArray[Any]:
+        """Draw `n_sims` new responses, shape ``(n_sims, n)``, with `rng` as the only source of randomness."""
+        ...
+
+
+@runtime_checkable
+class CanRefit(Protocol):
+    """The model can be fitted again to another response of the same length."""
+
+    def refit(self, y: ArrayLike) -> FittedModel:
+        """Fit the same model to `y` and return the new fit; the model itself is left alone."""
+        ...
+
+
+@runtime_checkable
+class HasCdf(Protocol):
+    """The distribution function of the response is known, given the fitted random effects."""
+
+    def cdf(self, y: ArrayLike | None = None) -> tuple[FloatArray, FloatArray]:
+        """``(P(Y < y), P(Y <= y))`` per row, each ``(n,)``; at the observed response when `y` is None."""
+        ...
+
+
+@runtime_checkable
+class HasPearson(Protocol):
+    """Pearson residuals ``(n,)``: ``(observed - fitted) / sqrt(variance)``."""
+
+    @property
+    def resid_pearson(self) -> FloatArray: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasData(Protocol):
+    """The rows of the data frame that entered the fit, ``nobs`` of them, under their original index."""
+
+    @property
+    def data(self) -> pd.DataFrame | None: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasPopulationMean(Protocol):
+    """The mean of ``simulate(random_effects="unconditional")`` is known."""
+
+    def population_mean(self) -> FloatArray:
+        """Mean over new random effects ``(n,)``, on the scale of `observed`."""
+        ...
+
+
+@runtime_checkable
+class HasVariance(Protocol):
+    """The variance of the response given the fitted random effects is known."""
+
+    def variance(self) -> FloatArray:
+        """Conditional variance of the response ``(n,)``."""
+        ...
+
+
+@runtime_checkable
+class HasDescription(Protocol):
+    """One line for people: family, link and formula."""
+
+    @property
+    def description(self) -> str: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasLikelihood(Protocol):
+    """The maximised log-likelihood with all its constants."""
+
+    @property
+    def llf(self) -> float: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasEffectiveDf(Protocol):
+    """Effective number of parameters `edf`, shrunken random effects included, and the residual degrees of freedom."""
+
+    @property
+    def edf(self) -> float: ...  # noqa: D102
+
+    @property
+    def df_resid(self) -> float: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasTrials(Protocol):
+    """Number of trials per row ``(n,)`` of a k-of-n response; None when the response is not of that kind."""
+
+    @property
+    def trials(self) -> FloatArray | None: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasDiscreteness(Protocol):
+    """Whether the response takes whole numbers only."""
+
+    @property
+    def discrete(self) -> bool: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasRandomEffects(Protocol):
+    """Whether conditional and unconditional simulations differ at all."""
+
+    @property
+    def has_random_effects(self) -> bool: ...  # noqa: D102
