@@ -1,0 +1,170 @@
+"""H = Lambda'Z'WZ Lambda + I as an arrow: block-diagonal leading factor, sparse cells, dense trailing block.
+
+The largest factor leads, so that eliminating it costs little and fills only the trailing block. With one factor
+there is no trailing block; with nested factors the Schur complement stays block diagonal inside it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import lapack
+
+from glmmcore.engines import _blocked_kernels as kernels
+from glmmcore.engines.layout import RowLayout
+
+__all__ = ["BlockedSystem"]
+
+
+class BlockedSystem:
+    """The Hessian of the spherical random effects, for one layout of rows.
+
+    Use: `reset`, then `add` over all rows, `factorise`, and then `solve`, `logdet`, `invert` and what reads the
+    inverse. `n_profiled` trailing coefficients at the very end (fixed effects) take part in `solve` only: they are
+    left out of `logdet` and of the inverse.
+    """
+
+    def __init__(self, layout: RowLayout, n_profiled: int = 0) -> None:
+        self.layout = layout
+        lead = layout.factors[0]
+        self._k = lead.k
+        self._n_lead = lead.order
+        n_trail = layout.order - lead.order
+        self._n_used = n_trail - n_profiled
+        self._cell = np.zeros_like(layout.start)
+        self._cell_first, self._cell_column, self._cell_factor = kernels.cell_layout(
+            layout.first, layout.start, layout.sizes, self._n_lead, n_trail, self._cell
+        )
+        trailing = range(1, len(layout.factors))
+        self._q_factor = np.repeat(
+            np.array(trailing, dtype=np.int32), [layout.factors[f].order for f in trailing]
+        ).astype(np.int32)
+        self._q_within = np.concatenate(
+            [np.zeros(0)] + [np.tile(np.arange(layout.sizes[f]), layout.factors[f].n_levels) for f in trailing]
+        ).astype(np.int32)
+        self._q_start = np.arange(n_trail, dtype=np.int32) - self._q_within
+        self._prior = layout.prior[self._n_lead :]
+        n_levels, k, height = lead.n_levels, lead.k, len(self._cell_column)
+        self._m_lead = np.zeros((n_levels, k, k))
+        self._m_cell = np.zeros((height, k))
+        self._m_trail = np.zeros((n_trail, n_trail), order="F")
+        self._l_lead = np.zeros((n_levels, k, k))
+        self._y = np.zeros((height, k))
+        self._s = np.zeros((n_trail, n_trail), order="F")
+        self._t = np.zeros((len(layout.factors), int(layout.sizes.max()), int(layout.sizes.max())))
+
+    # ---- build ------------------------------------------------------------------------------------------------
+    def reset(self) -> None:
+        """Forget the rows added so far."""
+        self._m_lead[...] = 0.0
+        self._m_cell[...] = 0.0
+        self._m_trail[...] = 0.0
+
+    def add(self, lo: int, hi: int, weights: np.ndarray) -> None:
+        """Add the rows lo..hi with weights (pairs, hi - lo), the packed lower triangle of each row's W."""
+        rows = self.layout
+        kernels.accumulate(
+            lo, hi, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell, weights,
+            self._m_lead, self._m_cell, self._m_trail,
+        )  # fmt: skip
+
+    def multiply(self, x: np.ndarray) -> np.ndarray:
+        """Z'WZ x, (q,)."""
+        out = np.zeros_like(x)
+        kernels.multiply(
+            self._m_lead, self._cell_first, self._cell_column, self._m_cell, self._q_start, self._m_trail, x, out
+        )
+        return out
+
+    # ---- factor and solve -------------------------------------------------------------------------------------
+    def factorise(self, factors: list[np.ndarray]) -> bool:
+        """Factor H for the relative factors T of every factor; False when it is not positive definite."""
+        for i, t in enumerate(factors):
+            self._t[i, : len(t), : len(t)] = t
+        sizes = self.layout.sizes
+        if len(self._s):
+            kernels.scale_trailing(
+                self._m_trail, self._q_start, self._q_within, self._q_factor, self._t, sizes, self._prior, self._s
+            )
+        self._logdet_lead, failed = kernels.eliminate_leading(
+            self._m_lead, self.layout.factors[0].prior, self._cell_first, self._cell_column, self._cell_factor,
+            self._m_cell, self._t, sizes, self._l_lead, self._y, self._s,
+        )  # fmt: skip
+        if failed >= 0:
+            return False
+        if len(self._s):
+            self._s, info = lapack.dpotrf(self._s, lower=1, clean=0, overwrite_a=1)
+            return info == 0
+        return True
+
+    @property
+    def logdet(self) -> float:
+        """Log determinant of H without the profiled coefficients."""
+        diagonal = np.diagonal(self._s)[: self._n_used]
+        return float(self._logdet_lead + 2.0 * np.log(diagonal).sum())
+
+    def solve(self, rhs: np.ndarray) -> np.ndarray:
+        """H^-1 rhs, (q,)."""
+        x = rhs.copy()
+        kernels.forward_substitute(self._l_lead, self._cell_first, self._cell_column, self._y, x)
+        if len(self._s):
+            x[self._n_lead :], _ = lapack.dpotrs(self._s, x[self._n_lead :], lower=1)
+        kernels.back_substitute(self._l_lead, self._cell_first, self._cell_column, self._y, x)
+        return x
+
+    # ---- selected inverse -------------------------------------------------------------------------------------
+    def invert(self) -> None:
+        """H^-1 on the pattern of Z'Z, for the calls below."""
+        n = self._n_used
+        if n:
+            self._v_trail, _ = lapack.dpotri(self._s[:n, :n], lower=1)
+            kernels.mirror(self._v_trail)
+        else:
+            self._v_trail = np.zeros((0, 0), order="F")
+        self._v_lead = np.empty_like(self._m_lead)
+        self._v_cell = np.empty_like(self._m_cell)
+        kernels.selected_inverse(
+            self._l_lead, self._cell_first, self._cell_column, self._y, self._v_trail, self._v_lead, self._v_cell
+        )
+
+    def factor_products(self) -> list[np.ndarray]:
+        """Sum over levels of the diagonal blocks of Z'WZ Lambda H^-1, one (k, k) array a factor; after `invert`."""
+        g = np.zeros_like(self._t)
+        kernels.factor_products(
+            self._m_lead, self._m_cell, self._m_trail, self._t, self.layout.sizes, self._v_lead, self._v_cell,
+            self._v_trail, self._cell_first, self._cell_factor, self._q_start, self._q_within, self._q_factor, g,
+        )  # fmt: skip
+        return [g[i, :k, :k] for i, k in enumerate(self.layout.sizes)]
+
+    def scale_inverse(self) -> None:
+        """Turn H^-1 into Lambda H^-1 Lambda', the conditional covariance of b, for the calls below."""
+        kernels.scale_inverse(
+            self._t, self.layout.sizes, self._cell_first, self._cell_factor, self._q_factor, self._v_lead,
+            self._v_cell, self._v_trail,
+        )  # fmt: skip
+
+    def row_covariances(self, lo: int, hi: int, out: np.ndarray) -> None:
+        """Z cov(b) Z' of the rows lo..hi, packed lower triangle over predictors, into `out`; after `scale_inverse`."""
+        rows = self.layout
+        kernels.row_covariances(
+            lo, hi, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell, self._v_lead,
+            self._v_cell, self._v_trail, out,
+        )  # fmt: skip
+
+    def level_covariances(self, factor: int) -> np.ndarray:
+        """Conditional covariance of each level's coefficients, (L, k, k); after `scale_inverse`."""
+        if factor == 0:
+            return self._v_lead.copy()
+        rows, k = self.layout, int(self.layout.sizes[factor])
+        first = int(rows.offsets[factor]) - self._n_lead
+        index = first + np.arange(rows.factors[factor].n_levels)[:, None] * k + np.arange(k)
+        return self._v_trail[index[:, :, None], index[:, None, :]]
+
+    def describe(self) -> list[str]:
+        """One line a block."""
+        lead = self.layout.factors[0]
+        kind = "diagonal" if self._k == 1 else f"block diagonal, {self._k} x {self._k}"
+        lines = [f"{lead.name}: leading, {kind}, {lead.n_levels} levels"]
+        if len(self._s):
+            names = ", ".join(f"{f.name} ({f.order})" for f in self.layout.factors[1:])
+            lines.append(f"{names}: trailing, dense, order {len(self._s)}, {len(self._cell_column)} sparse cell rows")
+        return lines

@@ -1,0 +1,125 @@
+"""Rows sorted by the leading factor, with the left-hand sides of all factors side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glmmcore.engines._row_kernels import add_random_part, add_score, sort_rows
+
+__all__ = ["Factor", "RowLayout"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Factor:
+    """All random coefficients of one grouping factor, or the fixed effects as a factor of one level.
+
+    Attributes
+    ----------
+    name : str
+        As printed.
+    codes : ndarray of int32, shape (n,)
+        Level of each row.
+    n_levels : int
+    z : ndarray, shape (n, k)
+        Left-hand sides of the factor's terms side by side.
+    predictor : ndarray of int32, shape (k,)
+        Index, among the linear predictors with random effects, of each column.
+    prior : float
+        Prior precision of the spherical coefficients: 1 for random effects, 0 for integrated fixed effects.
+    """
+
+    name: str
+    codes: np.ndarray
+    n_levels: int
+    z: np.ndarray
+    predictor: np.ndarray
+    prior: float = 1.0
+
+    @property
+    def k(self) -> int:
+        """Coefficients per level."""
+        return self.z.shape[1]
+
+    @property
+    def order(self) -> int:
+        """Coefficients in all."""
+        return self.n_levels * self.k
+
+
+class RowLayout:
+    """Row arrays shared by the engines; everything it returns and takes is in its own row order.
+
+    Parameters
+    ----------
+    factors : list of Factor
+        The leading one first.
+
+    Attributes
+    ----------
+    rows : ndarray of int64, shape (n,)
+        Position in the original data of each sorted row.
+    offsets : ndarray of int64, shape (F + 1,)
+        First coefficient of each factor, and their total.
+    """
+
+    def __init__(self, factors: list[Factor]) -> None:
+        self.factors = factors
+        lead = factors[0]
+        self.n = len(lead.codes)
+        self.rows, self.first = sort_rows(np.ascontiguousarray(lead.codes, dtype=np.int32), lead.n_levels)
+        self.offsets = np.concatenate(([0], np.cumsum([f.order for f in factors]))).astype(np.int64)
+        self.sizes = np.array([f.k for f in factors], dtype=np.int32)
+        self.z = np.empty((self.n, int(self.sizes.sum())))
+        self.start = np.empty((self.n, len(factors)), dtype=np.int32)
+        column = 0
+        for i, f in enumerate(factors):
+            self.z[:, column : column + f.k] = f.z[self.rows]
+            self.start[:, i] = self.offsets[i] + f.codes[self.rows].astype(np.int64) * f.k
+            column += f.k
+        self.predictor = np.concatenate([f.predictor for f in factors]).astype(np.int32)
+        self.factor = np.repeat(np.arange(len(factors), dtype=np.int32), self.sizes)
+        self.within = np.concatenate([np.arange(k) for k in self.sizes]).astype(np.int32)
+
+    @property
+    def order(self) -> int:
+        """Number of coefficients q."""
+        return int(self.offsets[-1])
+
+    @property
+    def prior(self) -> np.ndarray:
+        """Prior precision of each coefficient, (q,)."""
+        return np.repeat([f.prior for f in self.factors], np.diff(self.offsets)).astype(float)
+
+    def add_random_part(self, lo: int, hi: int, b: np.ndarray, out: np.ndarray) -> None:
+        """Add Z b of the rows lo..hi to `out` (m, hi - lo)."""
+        add_random_part(lo, hi, self.z, self.predictor, self.factor, self.within, self.start, b, out)
+
+    def add_score(self, lo: int, hi: int, values: np.ndarray, out: np.ndarray) -> None:
+        """Add Z' values of the rows lo..hi, values (m, hi - lo), to `out` (q,)."""
+        add_score(lo, hi, self.z, self.predictor, self.factor, self.within, self.start, values, out)
+
+    def apply_factors(self, factors: list[np.ndarray], u: np.ndarray) -> np.ndarray:
+        """b = Lambda u, (q,)."""
+        b = np.empty_like(u)
+        for i, t in enumerate(factors):
+            part = slice(self.offsets[i], self.offsets[i + 1])
+            b[part] = (u[part].reshape(-1, len(t)) @ t.T).ravel()
+        return b
+
+    def apply_transposed(self, factors: list[np.ndarray], x: np.ndarray) -> np.ndarray:
+        """Lambda' x, (q,)."""
+        out = np.empty_like(x)
+        for i, t in enumerate(factors):
+            part = slice(self.offsets[i], self.offsets[i + 1])
+            out[part] = (x[part].reshape(-1, len(t)) @ t).ravel()
+        return out
+
+    def outer(self, left: np.ndarray, right: np.ndarray) -> list[np.ndarray]:
+        """Sum over levels of left_j right_j', one (k, k) array a factor."""
+        out = []
+        for i, f in enumerate(self.factors):
+            part = slice(self.offsets[i], self.offsets[i + 1])
+            out.append(left[part].reshape(-1, f.k).T @ right[part].reshape(-1, f.k))
+        return out

@@ -1,0 +1,139 @@
+"""Every engine against dense linear algebra on random designs, singular relative factors included."""
+
+import numpy as np
+import pytest
+
+from glmmcore.engines.blocked import BlockedSystem
+from glmmcore.engines.layout import Factor, RowLayout
+
+# Dense reference and blocked arithmetic differ by rounding only.
+TOLERANCE = 1e-10
+
+DESIGNS = {
+    "one scalar factor": [(6, 1)],
+    "one vector factor": [(6, 3)],
+    "two crossed": [(7, 1), (4, 1)],
+    "crossed with slopes": [(7, 2), (4, 3)],
+    "three factors": [(7, 2), (4, 1), (3, 2)],
+    "many coefficients": [(5, 4), (9, 1)],
+}
+
+
+def build(name, m, fixed, seed=0, n=60):
+    rng = np.random.default_rng(seed)
+    factors = []
+    for i, (levels, k) in enumerate(DESIGNS[name]):
+        codes = np.concatenate([np.arange(levels), rng.integers(0, levels, n - levels)]).astype(np.int32)
+        rng.shuffle(codes)
+        factors.append(Factor(f"f{i}", codes, levels, rng.normal(size=(n, k)), rng.integers(0, m, k).astype(np.int32)))
+    if fixed:
+        factors.append(
+            Factor("fixed", np.zeros(n, np.int32), 1, rng.normal(size=(n, 2)), np.zeros(2, np.int32), prior=0.0)
+        )
+    layout = RowLayout(factors)
+    root = rng.normal(size=(n, m, m))
+    w = root @ root.transpose(0, 2, 1)
+    factors_t = [
+        np.eye(f.k) if f.prior == 0 else np.tril(rng.normal(size=(f.k, f.k))) * (1 if i else 0.5)
+        for i, f in enumerate(factors)
+    ]
+    if seed % 2:  # singular relative factor
+        factors_t[0][-1, :] = 0.0
+    z = np.zeros((n, m, layout.order))
+    for i in range(n):
+        for c in range(layout.z.shape[1]):
+            z[i, layout.predictor[c], layout.start[i, layout.factor[c]] + layout.within[c]] += layout.z[i, c]
+    lam = np.zeros((layout.order, layout.order))
+    for i, f in enumerate(factors):
+        for j in range(f.n_levels):
+            at = layout.offsets[i] + j * f.k
+            lam[at : at + f.k, at : at + f.k] = factors_t[i]
+    dense_m = np.einsum("iaq,iab,ibr->qr", z, w, z)
+    h = lam.T @ dense_m @ lam + np.diag(layout.prior)
+    return layout, w, factors_t, z, lam, dense_m, h
+
+
+def pack(w):
+    rows, columns = np.tril_indices(w.shape[1])
+    return np.ascontiguousarray(w[:, rows, columns].T)
+
+
+def assemble(system, w):
+    packed = pack(w)
+    system.reset()
+    half = len(w) // 2
+    system.add(0, half, np.ascontiguousarray(packed[:, :half]))
+    system.add(half, len(w), np.ascontiguousarray(packed[:, half:]))
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("fixed", [False, True])
+@pytest.mark.parametrize("m", [1, 2])
+@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize("system_class", [BlockedSystem])
+def test_against_dense(system_class, name, m, fixed, seed):
+    layout, w, t, z, lam, dense_m, h = build(name, m, fixed, seed)
+    system = system_class(layout)
+    assemble(system, w)
+    assert system.factorise(t)
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=layout.order)
+    np.testing.assert_allclose(system.logdet, np.linalg.slogdet(h)[1], rtol=TOLERANCE)
+    np.testing.assert_allclose(system.solve(x), np.linalg.solve(h, x), rtol=1e-8, atol=1e-9)
+    np.testing.assert_allclose(system.multiply(x), dense_m @ x, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(layout.apply_factors(t, x), lam @ x, atol=TOLERANCE)
+    np.testing.assert_allclose(layout.apply_transposed(t, x), lam.T @ x, atol=TOLERANCE)
+    inverse = np.linalg.inv(h)
+    system.invert()
+    product = dense_m @ lam @ inverse
+    for i, (f, got) in enumerate(zip(layout.factors, system.factor_products(), strict=True)):
+        want = np.zeros((f.k, f.k))
+        for j in range(f.n_levels):
+            at = layout.offsets[i] + j * f.k
+            want += product[at : at + f.k, at : at + f.k]
+        np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-8)
+    system.scale_inverse()
+    out = np.empty((m * (m + 1) // 2, layout.n))
+    system.row_covariances(0, layout.n, out)
+    covariance = lam @ inverse @ lam.T
+    np.testing.assert_allclose(out, pack(z @ covariance @ z.transpose(0, 2, 1)), rtol=1e-7, atol=1e-8)
+    for i, f in enumerate(layout.factors):
+        blocks = system.level_covariances(i)
+        for j in range(f.n_levels):
+            at = layout.offsets[i] + j * f.k
+            np.testing.assert_allclose(blocks[j], covariance[at : at + f.k, at : at + f.k], rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+def test_profiled_fixed_effects_stay_out_of_determinant_and_inverse(name):
+    layout, w, t, z, lam, dense_m, h = build(name, 1, True)
+    system = BlockedSystem(layout, n_profiled=2)
+    assemble(system, w)
+    assert system.factorise(t)
+    q = layout.order - 2
+    np.testing.assert_allclose(system.logdet, np.linalg.slogdet(h[:q, :q])[1], rtol=TOLERANCE)
+    x = np.arange(layout.order, dtype=float)
+    np.testing.assert_allclose(system.solve(x), np.linalg.solve(h, x), rtol=1e-8, atol=1e-9)
+    system.invert()
+    product = dense_m[:q, :q] @ lam[:q, :q] @ np.linalg.inv(h[:q, :q])
+    f = layout.factors[0]
+    want = sum(product[j * f.k : (j + 1) * f.k, j * f.k : (j + 1) * f.k] for j in range(f.n_levels))
+    np.testing.assert_allclose(system.factor_products()[0], want, rtol=1e-7, atol=1e-8)
+
+
+def test_indefinite_weights_are_reported_not_raised():
+    layout, w, t, *_ = build("two crossed", 1, False)
+    system = BlockedSystem(layout)
+    assemble(system, -100.0 * w)
+    assert not system.factorise(t)
+
+
+def test_random_part_and_score_are_transposes():
+    layout, _w, _t, z, *_ = build("three factors", 2, True)
+    rng = np.random.default_rng(3)
+    b, values = rng.normal(size=layout.order), rng.normal(size=(2, layout.n))
+    out, score = np.zeros((2, layout.n)), np.zeros(layout.order)
+    layout.add_random_part(0, layout.n, b, out)
+    layout.add_score(0, layout.n, values, score)
+    np.testing.assert_allclose(out, np.einsum("iaq,q->ai", z, b), atol=1e-12)
+    np.testing.assert_allclose(score, np.einsum("iaq,ai->q", z, values), atol=1e-12)
