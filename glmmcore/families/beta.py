@@ -1,0 +1,168 @@
+"""Beta with mean mu and precision phi."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from scipy import special
+
+from glmmcore._jit import kernel
+from glmmcore.families.base import Derivatives, Parameters
+from glmmcore.families.continuous_support import check_proportions
+from glmmcore.families.natural import NaturalFamily
+from glmmcore.families.special import digamma, softplus, tetragamma, trigamma
+
+__all__ = ["Beta", "beta_terms"]
+
+Array = np.ndarray
+
+
+@kernel
+def _scaled_polygammas(a):
+    """a psi(a), a^2 psi'(a), a^3 psi''(a): bounded as a tends to 0."""
+    if a < 0.5:
+        # Recurrence psi(a) = psi(1 + a) - 1/a and its derivatives.
+        b = 1.0 + a
+        return a * digamma(b) - 1.0, a * a * trigamma(b) + 1.0, a * a * a * tetragamma(b) - 2.0
+    return a * digamma(a), a * a * trigamma(a), a * a * a * tetragamma(a)
+
+
+@kernel
+def _log_gamma(a, log_a):
+    """Log Gamma(a), also where a itself underflows."""
+    return math.lgamma(1.0 + a) - log_a if a < 0.5 else math.lgamma(a)
+
+
+@kernel
+def _shapes(t, delta):
+    """m = expit(t), u = 1 - m and log of the shapes phi m, phi u."""
+    e = math.exp(-abs(t))
+    small, big = e / (1.0 + e), 1.0 / (1.0 + e)
+    s = softplus(-abs(t))
+    log_small, log_big = delta - abs(t) - s, delta - s
+    if t >= 0:
+        return big, small, log_big, log_small
+    return small, big, log_small, log_big
+
+
+@kernel
+def beta_terms(y, t, delta):
+    """Log density of a beta row and its derivatives in t = logit mu and delta = log phi.
+
+    Returns (l, l_t, l_tt, l_ttt, l_delta, l_tdelta, l_ttdelta). With a = phi m, b = phi u, u = 1 - m the derivative
+    of a with respect to t is phi m u = -db/dt.
+    """
+    delta = min(max(delta, -300.0), 80.0)
+    t = min(max(t, -600.0), 600.0)
+    m, u, log_a, log_b = _shapes(t, delta)
+    phi = math.exp(delta)
+    a, b = phi * m, phi * u
+    w = a * u
+    log_y, log_1y = math.log(y), math.log1p(-y)
+    a0, a1, a2 = _scaled_polygammas(a)
+    b0, b1, b2 = _scaled_polygammas(b)
+    l = _log_gamma(phi, delta) - _log_gamma(a, log_a) - _log_gamma(b, log_b)
+    l += (a - 1.0) * log_y + (b - 1.0) * log_1y
+    # Near a boundary of mu the two halves of each term differ in size, not in sign: no cancellation.
+    l1 = w * (log_y - log_1y) - u * a0 + m * b0
+    curvature = u * u * a1 + m * m * b1
+    l2 = (u - m) * l1 - curvature
+    l3 = (u - m) * (l2 - 2.0 * curvature) - 2.0 * m * u * l1 - (u * u * u * a2 - m * m * m * b2)
+    p0, _, _ = _scaled_polygammas(phi)
+    ld = p0 + a * log_y + b * log_1y - a0 - b0
+    l1d = l1 - (u * a1 - m * b1)
+    l2d = l2 + m * u * (a1 + b1) - u * u * (2.0 * a1 + a2) - m * m * (2.0 * b1 + b2)
+    return l, l1, l2, l3, ld, l1d, l2d
+
+
+@kernel
+def _newton(y, t, delta, l, l1, l2):
+    for i in range(y.size):
+        if y[i] <= 0.0 or y[i] >= 1.0:
+            l[i], l1[i], l2[i] = -np.inf, 0.0, 0.0
+            continue
+        d = min(max(delta[i] if delta.size > 1 else delta[0], -300.0), 80.0)
+        x = min(max(t[i], -600.0), 600.0)
+        m, u, log_a, log_b = _shapes(x, d)
+        phi = math.exp(d)
+        a, b = phi * m, phi * u
+        log_y, log_1y = math.log(y[i]), math.log1p(-y[i])
+        a0, a1, _ = _scaled_polygammas(a)
+        b0, b1, _ = _scaled_polygammas(b)
+        l[i] = a * log_y + b * log_1y - _log_gamma(a, log_a) - _log_gamma(b, log_b)
+        l1[i] = a * u * (log_y - log_1y) - u * a0 + m * b0
+        l2[i] = (u - m) * l1[i] - u * u * a1 - m * m * b1
+
+
+@kernel
+def _derivatives(y, t, delta, l, d1, d2, d3):
+    for i in range(y.size):
+        if y[i] <= 0.0 or y[i] >= 1.0:
+            l[i] = -np.inf
+            d1[:, i] = 0.0
+            d2[:, i] = 0.0
+            d3[:, i] = 0.0
+            continue
+        l[i], d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i] = beta_terms(
+            y[i], t[i], delta[i] if delta.size > 1 else delta[0]
+        )
+
+
+class Beta(NaturalFamily):
+    """Beta with mean mu and precision phi: shapes mu phi and (1 - mu) phi, variance mu (1 - mu) / (1 + phi).
+
+    The printed dispersion is phi (large = little spread).
+    """
+
+    name = "beta"
+    default_link = "logit"
+    links = ("logit", "probit", "cloglog")
+    has_dispersion = True
+    hurdle = True
+
+    def check_support(self, y: Array, trials: Array, *, zero_model: bool = False) -> None:
+        """Inside (0, 1); zeros too with a zero model."""
+        check_proportions(self.name, y, zeros=zero_model, ones=False)
+
+    def _natural_newton(self, y: Array, t: Array, delta: Array, psi: Array) -> tuple[Array, Array, Array]:
+        l, l1, l2 = np.empty((3, y.size))
+        _newton(y, t, delta, l, l1, l2)
+        return l, l1, l2
+
+    def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
+        l, d1, d2, d3 = np.empty(y.size), *np.empty((3, 2, y.size))
+        _derivatives(y, t, delta, l, d1, d2, d3)
+        return Derivatives(l, d1, d2, d3)
+
+    def variance(self, trials: Array, p: Parameters) -> Array:
+        """mu (1 - mu) / (1 + phi)."""
+        mu = self.link.inverse(p.eta)
+        return mu * (1 - mu) / (1 + np.exp(p.delta))
+
+    def simulate(self, trials: Array, p: Parameters, n_sims: int, rng: np.random.Generator) -> Array:
+        """See `Family.simulate`."""
+        a, b = self._shapes(p)
+        return rng.beta(a, b, size=(n_sims, p.eta.size))
+
+    def cdf(self, y: Array, trials: Array, p: Parameters) -> tuple[Array, Array]:
+        """Regularised incomplete beta function."""
+        at = special.betainc(*self._shapes(p), np.clip(y, 0.0, 1.0))
+        return at, at
+
+    def _shapes(self, p: Parameters) -> tuple[Array, Array]:
+        # A shape of exactly 0 has no law; 1e-300 is the point mass it means.
+        mu, phi = self.link.inverse(p.eta), np.exp(p.delta)
+        return np.maximum(mu * phi, 1e-300), np.maximum((1 - mu) * phi, 1e-300)
+
+    def start_mean(self, y: Array, trials: Array) -> Array:
+        """Half way to the overall mean."""
+        return 0.5 * (y + y.mean())
+
+    def working_variance(self, mu: Array, trials: Array) -> Array:
+        """mu (1 - mu)."""
+        return mu * (1 - mu)
+
+    def start_delta(self, pearson: float) -> float:
+        """The mean squared residual over mu (1 - mu) estimates 1 / (1 + phi)."""
+        return float(np.log(max(1 / max(pearson, 1e-8) - 1, 0.1)))

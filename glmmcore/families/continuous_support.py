@@ -1,0 +1,41 @@
+"""Checks of a continuous response: real line, positive half line, unit interval."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glmmcore.families.support import reject_rows
+
+__all__ = ["check_finite", "check_nonnegative", "check_positive", "check_proportions"]
+
+
+def check_finite(name: str, y: np.ndarray) -> None:
+    """Raise `ModelError` for rows that are not finite."""
+    reject_rows(~np.isfinite(y), "non-finite value", name, "finite y")
+
+
+def check_nonnegative(name: str, y: np.ndarray) -> None:
+    """Raise `ModelError` for rows below 0 or not finite."""
+    check_finite(name, y)
+    reject_rows(y < 0, "negative value", name, "y >= 0", "use family='gaussian', 't' or 'skewnormal'")
+
+
+def check_positive(name: str, y: np.ndarray, *, zero_model: bool) -> None:
+    """Raise `ModelError` for rows that are not positive; a zero model takes the zeros."""
+    check_finite(name, y)
+    reject_rows(y < 0, "negative value", name, "y > 0", "use family='gaussian', 't' or 'skewnormal'")
+    if not zero_model:
+        reject_rows(y == 0, "zero", name, "y > 0", "use zi= or family='tweedie'")
+
+
+def check_proportions(name: str, y: np.ndarray, *, zeros: bool, ones: bool) -> None:
+    """Raise `ModelError` for rows outside the unit interval; `zeros` and `ones` say which ends belong to it."""
+    needs = f"0 {'<=' if zeros else '<'} y {'<=' if ones else '<'} 1"
+    check_finite(name, y)
+    counts = "divide counts by their number of trials, or use family='betabinomial'"
+    reject_rows(y < 0, "negative value", name, needs, "use family='gaussian'")
+    reject_rows(y > 1, "value above 1", name, needs, counts)
+    if not zeros:
+        reject_rows(y == 0, "zero", name, needs, "use zi= or family='ordbeta'")
+    if not ones:
+        reject_rows(y == 1, "one", name, needs, "use family='ordbeta'")
