@@ -1,0 +1,92 @@
+"""Bringing what a user passes (column name, Series, array) into the order of the residuals, or saying why it cannot."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+__all__ = ["align_rows", "finite_vector"]
+
+
+def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | None) -> pd.Series:
+    """One value per residual, in the order of the residuals.
+
+    Parameters
+    ----------
+    values : str, Series or array-like
+        A column of `data`; a Series, matched by its labels when they contain all of `index` and no label twice; or
+        anything else of the right length, taken by position.
+    what : str
+        Name of the argument for messages.
+    index : Index (n,)
+        Row labels of the residuals.
+    data : DataFrame or None
+        Rows that the residuals belong to.
+
+    Returns
+    -------
+    Series
+        Values under `index`. Missing values are left to the caller.
+
+    Raises
+    ------
+    ValueError, KeyError
+        If a column is unknown, a length is wrong or labels do not match; the message names both sides.
+    """
+    import pandas as pd
+
+    n = len(index)
+    if isinstance(values, str):
+        if data is None:
+            raise KeyError(
+                f"{what}={values!r} names a column, but these residuals carry no data; pass the values"
+            )
+        if values not in data.columns:
+            raise KeyError(
+                f"{what}={values!r} is not a column of the data; columns: {list(data.columns)[:20]}"
+            )
+        return pd.Series(data[values].array, index=index, name=values)
+    if isinstance(values, pd.Series):
+        if len(values) == n and values.index.equals(index):
+            return values
+        if values.index.is_unique and index.is_unique and index.isin(values.index).all():
+            return values.reindex(index)
+        if len(values) != n:
+            raise ValueError(
+                f"{what} has {len(values)} values but there are {n} residuals, and its index does not contain all "
+                "of their row labels"
+            )
+        raise ValueError(
+            f"{what} has the right length ({n}) but other row labels than the residuals; pass {what}.to_numpy() to "
+            "go by position"
+        )
+    array = values if isinstance(values, pd.api.extensions.ExtensionArray | pd.Index) else np.asarray(values)
+    if array.ndim != 1 or len(array) != n:
+        shape = f"shape {array.shape}" if array.ndim != 1 else f"{len(array)} values"
+        hint = (
+            f"; {len(array)} rows were given, but only {n} entered the fit: pass a Series with the data's index or a "
+            "column name"
+            if array.ndim == 1 and len(array) > n and data is not None
+            else ""
+        )
+        raise ValueError(f"{what} has {shape} but there are {n} residuals{hint}")
+    return pd.Series(array, index=index)
+
+
+def finite_vector(values: Any, what: str, n: int | None = None) -> NDArray[np.float64]:
+    """`values` as a fresh C-contiguous float64 vector, of length `n` if given, all finite."""
+    vector = np.array(values, dtype=np.float64)
+    if vector.ndim != 1:
+        raise ValueError(f"{what} must be a vector, got shape {vector.shape}")
+    if n is not None and vector.size != n:
+        raise ValueError(f"{what} has {vector.size} values, expected {n}")
+    bad = np.flatnonzero(~np.isfinite(vector))
+    if bad.size:
+        shown = ", ".join(map(str, bad[:10])) + (", ..." if bad.size > 10 else "")
+        raise ValueError(f"{what} is NaN or infinite at row position(s) {shown}; drop these rows")
+    return vector

@@ -1,0 +1,378 @@
+"""`SimulatedResiduals`: an observed response, its simulations and where the one lies among the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid import scaled
+from simresid._test_methods import TestMethods
+from simresid.alignment import align_rows
+from simresid.rotation import Whiten
+from simresid.sources import Jitter, MappedSource, MatrixSource, SimulationSource, child_generator
+from simresid.streaming import (
+    Execution,
+    ReplicateSums,
+    Tally,
+    materialise,
+    neighbours,
+    row_sums,
+    statistics,
+    tally,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from simresid.protocol import FittedModel, RandomEffects
+    from simresid.refit_residuals import Refits
+    from simresid.rows import Rows
+
+    FloatArray = NDArray[np.float64]
+
+__all__ = ["METHODS", "SimulatedResiduals"]
+
+METHODS = ("rank", "pit", "traditional", "exact")
+
+SMALL_MATRIX_BYTES = 1e8
+"""Up to here the matrix of simulations is kept unless asked otherwise."""
+
+
+class SimulatedResiduals(TestMethods):
+    """Scaled residuals of one response, with the simulations they come from.
+
+    Made by `simresid.simulate_residuals` and `simresid.from_simulations`, not directly.
+
+    Parameters
+    ----------
+    rows : Rows
+        Observed response and what is known about each observation.
+    source : SimulationSource
+        Simulations of the same response.
+    method : {"rank", "pit", "traditional", "exact"}
+    seed : int
+        Everything random derives from it.
+    cdf : tuple of ndarray (n,), optional
+        ``P(Y < observed)`` and ``P(Y <= observed)``, for ``method="exact"``.
+    whiten : Whiten, optional
+        Linear map applied to observation and simulations before they are compared.
+    refits : Refits, optional
+        Parametric bootstrap whose raw residuals replace the simulated responses in the comparison.
+    residuals : ndarray (n,), optional
+        Residuals that were computed before, for a subset of rows.
+    jitter : bool
+        Add uniform noise on (-1/2, 1/2) for the traditional and the refit residuals.
+    keep : {"auto", True, False}
+        Whether to hold the simulations in memory; "auto" does up to 100 MB.
+    stream : str
+        Name of the random stream that breaks ties.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        source: SimulationSource,
+        *,
+        method: str,
+        seed: int,
+        discrete: bool,
+        model: FittedModel | None = None,
+        random_effects: RandomEffects | None = None,
+        description: str = "",
+        cdf: tuple[FloatArray, FloatArray] | None = None,
+        whiten: Whiten | None = None,
+        refits: Refits | None = None,
+        residuals: FloatArray | None = None,
+        jitter: bool = False,
+        keep: bool | str = "auto",
+        stream: str = "residuals",
+        is_grouped: bool = False,
+        execution: Execution | None = None,
+    ) -> None:
+        self.rows = rows
+        self.method = method
+        self.seed = seed
+        self.discrete = discrete
+        self.model = model
+        self.random_effects = random_effects
+        self.description = description
+        self.is_grouped = is_grouped
+        self.whiten = whiten
+        self.refits = refits
+        self.stream = stream
+        self._source = source
+        self._cdf = cdf
+        self._jitter = jitter
+        self._execution = execution or Execution()
+        self._keep = self.n_obs * self.n_sims * 8 <= SMALL_MATRIX_BYTES if keep == "auto" else bool(keep)
+        self.residuals: FloatArray = self._scaled() if residuals is None else residuals
+
+    # ---- size and what is known about each row -------------------------------------------------------------------
+
+    @property
+    def n_obs(self) -> int:
+        """Number of residuals: of groups, if grouped."""
+        return self.rows.observed.size
+
+    @property
+    def n_sims(self) -> int:
+        """Number of simulations."""
+        return self._source.n_sims
+
+    @property
+    def n_ranked(self) -> int:
+        """Number of values each observation was compared with: simulations, or refits that succeeded."""
+        return self.n_sims if self.refits is None else self.refits.n_succeeded
+
+    @property
+    def observed(self) -> FloatArray:
+        """Observed response ``(n,)``; counts for k-of-n data."""
+        return self.rows.observed
+
+    @property
+    def index(self) -> pd.Index:
+        """Labels of the rows, or of the groups."""
+        return self.rows.index
+
+    @property
+    def data(self) -> pd.DataFrame | None:
+        """Data of the rows; for groups the mean of each numeric column. None if unknown."""
+        return self.rows.data
+
+    @property
+    def trials(self) -> FloatArray | None:
+        """Trials of a k-of-n response, None otherwise."""
+        return self.rows.trials
+
+    @property
+    def pearson_variance(self) -> FloatArray | None:
+        """Variance of the law behind the simulations ``(n,)``, None if unknown."""
+        return self.rows.variance
+
+    @cached_property
+    def fitted(self) -> FloatArray:
+        """Prediction to show residuals against ``(n,)``: given, the model's, or the mean of the simulations."""
+        return self._row_sums / self.n_sims if self.rows.fitted is None else self.rows.fitted
+
+    @cached_property
+    def expected(self) -> FloatArray:
+        """Mean that matches the simulations ``(n,)``.
+
+        The model's own mean where it is known. Otherwise the mean over the simulations *and* the observation, which
+        treats all ``n_sims + 1`` alike: a statistic of ``value - expected`` is then exchangeable between observation
+        and simulations, so that its simulation p-value stays valid at any number of simulations.
+        """
+        if self.rows.expected is not None:
+            return self.rows.expected
+        return (self._row_sums + self.observed) / (self.n_sims + 1.0)
+
+    # ---- simulations ---------------------------------------------------------------------------------------------
+
+    @property
+    def simulations(self) -> SimulationSource:
+        """Source of the simulations, turned into a matrix first if that is to be kept."""
+        if self._keep:
+            self._source = materialise(self._source, self._execution)
+        return self._source
+
+    @property
+    def simulated(self) -> FloatArray | None:
+        """Simulated responses ``(n_sims, n)``, None if they were too many to keep (see `iter_simulations`)."""
+        source = self.simulations
+        return source.matrix if isinstance(source, MatrixSource) else None
+
+    def iter_simulations(self) -> Iterator[tuple[int, FloatArray]]:
+        """Yield ``(first replicate, block (b, n))`` in order; the same numbers every time, drawn anew if not kept."""
+        return self.simulations.blocks()
+
+    def simulated_statistics(self, functions: Sequence[Callable[[FloatArray], Any]]) -> FloatArray:
+        """Statistics of every replicate in one pass.
+
+        Parameters
+        ----------
+        functions : sequence of callable
+            Each takes a block ``(b, n)`` and returns ``(b,)``.
+
+        Returns
+        -------
+        ndarray (len(functions), n_sims)
+        """
+        return statistics(self.simulations, functions, self._execution)
+
+    @cached_property
+    def replicate_sums(self) -> ReplicateSums | None:
+        """Zeros and sums of deviations from `expected` per replicate, from the pass that made the residuals.
+
+        None if the expected response is not known apart from the simulations.
+        """
+        if self.rows.expected is None:
+            return None
+        sums = self._tally.sums
+        own = np.empty((1, 4))
+        precision = np.ones(self.n_obs) if self.rows.variance is None else 1.0 / self.rows.variance
+        scaled.moment_block(self.observed[None, :], self.rows.expected, precision, own)
+        known = self.rows.variance is not None
+        return ReplicateSums(
+            zeros=sums[:, 0],
+            deviation=sums[:, 1],
+            squared=sums[:, 2],
+            pearson=sums[:, 3] if known else None,
+            observed=(own[0, 0], own[0, 1], own[0, 2], own[0, 3] if known else np.nan),
+        )
+
+    def child_rng(self, name: str) -> np.random.Generator:
+        """Generator that depends on the seed and on `name` only, not on what was drawn before."""
+        return child_generator(self.seed, name)
+
+    @cached_property
+    def _row_sums(self) -> FloatArray:
+        return row_sums(self.simulations)
+
+    @cached_property
+    def _tally(self) -> Tally:
+        rows = self.rows
+        return tally(self.simulations, rows.observed, rows.expected, rows.variance, self._execution)
+
+    def _scaled(self) -> FloatArray:
+        v = self.child_rng(self.stream).random(self.n_obs)
+        if self.refits is not None:
+            return self.refits.scaled(self.method, self.seed, self._jitter, v)
+        if self.method == "exact":
+            assert self._cdf is not None
+            return scaled.exact(*self._cdf, v)
+        source, observed = self.simulations, self.observed
+        if self.whiten is not None:
+            source, observed = MappedSource(source, self.whiten, self.n_obs), self.whiten.vector(observed)
+        if self.method == "traditional":
+            if self._jitter:
+                source = MappedSource(source, Jitter(self.seed), self.n_obs)
+                observed = observed + (v - 0.5)
+            return scaled.traditional(observed, *neighbours(source, observed), self.n_sims)
+        counts = self._tally if self.whiten is None else tally(source, observed, execution=self._execution)
+        formula = scaled.rank if self.method == "rank" else scaled.pit
+        return formula(counts.below, counts.equal, self.n_sims, v)
+
+    # ---- use -----------------------------------------------------------------------------------------------------
+
+    def normal_residuals(self, *, clip: float | None = None) -> FloatArray:
+        """Residuals on the scale of the standard normal distribution ``(n,)``.
+
+        Parameters
+        ----------
+        clip : float, optional
+            Largest absolute value. Without it, scaled residuals of exactly 0 and 1 (possible for ``"pit"``,
+            ``"traditional"`` and, in the far tails, ``"exact"``) become infinite.
+        """
+        from scipy.special import ndtri
+
+        z = ndtri(self.residuals)
+        return z if clip is None else np.clip(z, -clip, clip)
+
+    @property
+    def outlier_sides(self) -> NDArray[np.int8]:
+        """-1 for an observation below all its simulations, 1 above all, 0 otherwise ``(n,)``.
+
+        Ties with the most extreme simulation are broken at random by the residual itself. With ``method="rank"``
+        each side then has probability ``1/(n_ranked + 1)`` under the model, whatever the response.
+        """
+        edge = 1.0 / (self.n_ranked + 1.0)
+        u = self.residuals
+        return ((u > 1.0 - edge).astype(np.int8) - (u < edge).astype(np.int8)).astype(np.int8)
+
+    def outliers(self) -> pd.DataFrame:
+        """Observations outside all their simulations.
+
+        Returns
+        -------
+        DataFrame
+            One row per outlier under its row label: `position`, `side` ("low" or "high"), `observed`, `fitted`,
+            `residual`.
+        """
+        import pandas as pd
+
+        side = self.outlier_sides
+        at = np.flatnonzero(side)
+        return pd.DataFrame(
+            {
+                "position": at,
+                "side": np.where(side[at] < 0, "low", "high"),
+                "observed": self.observed[at],
+                "fitted": self.fitted[at],
+                "residual": self.residuals[at],
+            },
+            index=self.index[at],
+        )
+
+    def align(self, values: Any, what: str = "values") -> pd.Series:
+        """Bring a column name, Series or array into the order of the residuals (see `simresid.alignment`)."""
+        return align_rows(values, what, self.index, self.data)
+
+    def recalculate(
+        self,
+        group: Any = None,
+        select: Any = None,
+        aggregate: str | Callable[..., Any] = "sum",
+        rotation: Any = None,
+    ) -> SimulatedResiduals:
+        """Residuals of grouped or selected observations; see `simresid.grouping.recalculate`."""
+        from simresid.grouping import recalculate
+
+        return recalculate(self, group=group, select=select, aggregate=aggregate, rotation=rotation)
+
+    def plot(self, **kwargs: Any) -> Any:
+        """Draw the overview figure and return it; arguments as `simresid.plot_overview`."""
+        from simresid.plots import plot_overview
+
+        return plot_overview(self, **kwargs)
+
+    def to_frame(self) -> pd.DataFrame:
+        """`observed`, `fitted`, `residual` and `outlier` ("", "low", "high") under the row labels."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "observed": self.observed,
+                "fitted": self.fitted,
+                "residual": self.residuals,
+                "outlier": np.array(["", "high", "low"])[self.outlier_sides],
+            },
+            index=self.index,
+        )
+
+    def summary(self) -> str:
+        """What these residuals are and what the basic tests say about them, as text."""
+        from simresid.summary import summarise
+
+        return summarise(self)
+
+    def __repr__(self) -> str:
+        what = "groups" if self.is_grouped else "observations"
+        lines = [f"{self.n_obs} scaled residuals ({self.method}) of {what}, {self.n_sims} simulations"]
+        if self.description:
+            lines.append(self.description)
+        if self.random_effects is not None:
+            lines.append(_kept(self.random_effects))
+        if self.refits is not None:
+            lines.append(str(self.refits))
+        low, high = int((self.outlier_sides < 0).sum()), int((self.outlier_sides > 0).sum())
+        expected = self.n_obs / (self.n_ranked + 1)
+        lines.append(
+            f"{low} below and {high} above all simulations, {expected:.3g} expected on each side"
+            if self.method != "exact"
+            else f"{low} in the lowest and {high} in the highest {1 / (self.n_ranked + 1):.2g} of the model's law, "
+            f"{expected:.3g} expected on each side"
+        )
+        return "\n".join(lines)
+
+
+def _kept(random_effects: RandomEffects) -> str:
+    if isinstance(random_effects, str):
+        return {
+            "conditional": "simulated given the fitted random effects",
+            "unconditional": "simulated with new random effects",
+        }[random_effects]
+    return f"simulated with new random effects of {', '.join(random_effects)}, the others as fitted"
