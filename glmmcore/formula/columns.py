@@ -1,0 +1,182 @@
+"""Columns of one model frame, read once, and the complete rows among them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from glmmcore.errors import ModelError
+from glmmcore.formula.expressions import CONSTANTS
+from glmmcore.formula.frame import Column, drop_unused, factorise, find_column, read_column, row_name
+
+__all__ = ["Columns"]
+
+
+class Columns:
+    """The columns that a model uses.
+
+    Attributes
+    ----------
+    index : pandas.Index
+        Row labels.
+    what : str
+        The name of the data in messages.
+    """
+
+    def __init__(self, data: pd.DataFrame, what: str = "data") -> None:
+        self.data = data
+        self.what = what
+        self.index = data.index
+        self._columns: dict[str, Column] = {}
+        self._factors: dict[str, tuple[np.ndarray, pd.Index]] = {}
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows."""
+        return len(self.index)
+
+    @property
+    def names(self) -> list[str]:
+        """Columns read so far."""
+        return list(dict.fromkeys([*self._columns, *self._factors]))
+
+    def read(self, names: Iterable[str], groups: Iterable[str] = ()) -> None:
+        """Read columns; `groups` are those whose numeric values would be of no use."""
+        for name in names:
+            if name not in self._columns and (name in self.data.columns or name not in CONSTANTS):
+                self._columns[name] = read_column(find_column(self.data, name, self.what), name)
+        for name in groups:
+            if name not in self._factors:
+                column = self._columns.get(name)
+                if column is not None and column.codes is not None and column.levels is not None:
+                    self._factors[name] = (column.codes, column.levels)
+                else:
+                    self._factors[name] = factorise(find_column(self.data, name, self.what), name)
+
+    def missing(self) -> np.ndarray:
+        """Mask of the rows in which any column is missing."""
+        mask = np.zeros(self.nobs, dtype=bool)
+        for column in self._columns.values():
+            found = column.missing
+            if found is not None:
+                mask |= found
+        for codes, _ in self._factors.values():
+            mask |= codes < 0
+        return mask
+
+    def take(self, keep: np.ndarray) -> Columns:
+        """Rows of a mask."""
+        taken = Columns(self.data, self.what)
+        taken.index = self.index[keep]
+        taken._columns = {name: column.take(keep) for name, column in self._columns.items()}
+        taken._factors = {
+            name: drop_unused(codes[keep], levels) for name, (codes, levels) in self._factors.items()
+        }
+        return taken
+
+    def check_finite(self) -> None:
+        """Refuse infinite values, naming column and row."""
+        for name, column in self._columns.items():
+            if column.values is not None:
+                self.require_finite(column.values, f"column '{name}'")
+
+    def require_finite(
+        self, values: np.ndarray, what: str, advice: str = "correct it or leave the row out"
+    ) -> None:
+        """Refuse NaN and infinity in values of these rows."""
+        finite = np.isfinite(values)
+        if not finite.all():
+            at = int(np.argmin(finite))
+            raise ModelError(f"{what} is {values[at]} in {row_name(self.index, at)}, {advice}")
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._columns
+
+    def kind(self, name: str) -> str:
+        """``"numeric"``, ``"categorical"`` or ``"datetime"``."""
+        return self._columns[name].kind
+
+    def require_kind(self, name: str, kind: str) -> None:
+        """Refuse a column of another kind than it had in the fit."""
+        found = self.kind(name)
+        if found != kind:
+            shown = {"numeric": "numbers", "categorical": "text or categories", "datetime": "dates"}
+            raise ModelError(
+                f"column '{name}' of {self.what} holds {shown[found]}, the fit had {shown[kind]}"
+            )
+
+    def is_boolean(self, name: str) -> bool:
+        """Whether the column holds True and False."""
+        source = self._columns[name].source
+        return pd.api.types.is_bool_dtype(source.dtype) or (
+            source.dtype == object and pd.api.types.infer_dtype(source, skipna=True) == "boolean"
+        )
+
+    def numeric(self, name: str) -> np.ndarray:
+        """Float64 values of a column that has to be numeric."""
+        column = self._columns[name]
+        if column.values is None:
+            is_date = column.kind == "datetime"
+            advice = (
+                "turn it into a number first, such as days since the start"
+                if is_date
+                else "numbers are needed here"
+            )
+            raise ModelError(
+                f"column '{name}' holds {'dates' if is_date else 'text or categories'}, {advice}"
+            )
+        return column.values
+
+    def factor(self, name: str) -> tuple[np.ndarray, pd.Index]:
+        """Codes and levels of a column, numeric or not."""
+        if name not in self._factors:
+            column = self._columns[name]
+            if column.codes is not None and column.levels is not None:
+                self._factors[name] = (column.codes, column.levels)
+            else:
+                self._factors[name] = factorise(column.source, name)
+        return self._factors[name]
+
+    def operand(self, name: str) -> Any:
+        """Value of a name inside an expression: numbers, or labels of a categorical column.
+
+        Raises
+        ------
+        KeyError
+            When it is no column.
+        """
+        column = self._columns[name]
+        if column.kind == "categorical":
+            codes, levels = self.factor(name)
+            return np.asarray(levels)[codes]
+        return self.numeric(name)
+
+    def table(self, names: Iterable[str], factors: Iterable[str]) -> pd.DataFrame:
+        """Frame for formulaic: float64 and categorical columns, `factors` with their own values (integers stay)."""
+        as_is = set(factors)
+        series: dict[str, Any] = {}
+        for name in names:
+            column = self._columns[name]
+            if column.kind == "categorical":
+                codes, levels = self.factor(name)
+                series[name] = pd.Categorical.from_codes(codes, categories=levels)
+            elif name in as_is:
+                codes, levels = self.factor(name)
+                series[name] = np.asarray(levels)[codes]
+            else:
+                series[name] = self.numeric(name)
+        return pd.DataFrame(series, index=pd.RangeIndex(self.nobs), copy=False)
+
+    def finite_expression(self, value: Any, code: str) -> np.ndarray:
+        """Float64 column from the value of an expression, all finite."""
+        array = np.asarray(value)
+        if array.ndim == 0:
+            array = np.full(self.nobs, array)
+        if array.dtype.kind not in "iufb":
+            raise ModelError(f"'{code}' is not numeric")
+        array = array.astype(np.float64)
+        self.require_finite(array, f"'{code}'", "only complete and finite values can be used")
+        return array

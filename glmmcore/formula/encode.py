@@ -1,0 +1,106 @@
+"""New data in terms of a fitted design."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from glmmcore.design import PredictorDesign, RandomTerm
+from glmmcore.errors import ModelError
+from glmmcore.formula.columns import Columns
+from glmmcore.formula.frame import as_frame
+from glmmcore.formula.materialize import FormulaicParts, SlowMatrix
+from glmmcore.formula.plan import PredictorPlan, build_matrix, sum_offsets
+
+__all__ = ["Encoder"]
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """Designs for new rows with the columns, transforms and level sets of the fit; picklable.
+
+    Attributes
+    ----------
+    plans : dict of str to PredictorPlan
+    parts : FormulaicParts
+    fixed_kinds, left_kinds : dict of str to str
+        Kind at the fit of each column in fixed parts and offsets, and in the left sides of bars.
+    group_columns : tuple of str
+    array_offset : bool
+        Whether the fit had an offset that is no column.
+    """
+
+    plans: dict[str, PredictorPlan]
+    parts: FormulaicParts
+    fixed_kinds: dict[str, str]
+    left_kinds: dict[str, str]
+    group_columns: tuple[str, ...]
+    array_offset: bool
+
+    def __call__(self, newdata: Any, *, groups: bool = True) -> tuple[dict[str, PredictorDesign], np.ndarray]:
+        """Encode new rows.
+
+        Parameters
+        ----------
+        newdata : DataFrame or mapping of columns
+            The response is not needed.
+        groups : bool
+            Whether to make the random terms; without them their columns need not be there.
+
+        Returns
+        -------
+        predictors : dict of str to PredictorDesign
+            For the complete rows; group levels that the fit has not seen have code -1.
+        keep : ndarray of bool, shape (len(newdata),)
+            The complete rows.
+
+        Raises
+        ------
+        ModelError
+            For a column that is absent or of another type, and for a level of a fixed categorical column that the
+            fit has not seen.
+        """
+        if self.array_offset:
+            raise ModelError(
+                "the model was fitted with an array as offset=, fit with a column to use new data"
+            )
+        columns = Columns(as_frame(newdata, "the new data"), "the new data")
+        kinds = self.fixed_kinds | (self.left_kinds if groups else {})
+        columns.read(kinds, self.group_columns if groups else ())
+        keep = ~columns.missing()
+        if not keep.all():
+            columns = columns.take(keep)
+        columns.check_finite()
+        for name, kind in kinds.items():
+            columns.require_kind(name, kind)
+        keys = [key for plan in self.plans.values() for key in _keys(plan, groups)]
+        slow = self.parts.repeat(columns, keys)
+        return {name: self._predictor(plan, columns, slow, groups) for name, plan in self.plans.items()}, keep
+
+    def _predictor(
+        self, plan: PredictorPlan, columns: Columns, slow: dict[str, np.ndarray], groups: bool
+    ) -> PredictorDesign:
+        X = build_matrix(plan.fixed, columns, slow)
+        names = plan.fixed.columns
+        if len(plan.kept) < len(names):
+            X = np.ascontiguousarray(X[:, plan.kept])
+        terms: list[RandomTerm] = []
+        for term in plan.terms if groups else ():
+            matrix = build_matrix(term.matrix, columns, slow)
+            terms.append(term.build(matrix, term.grouping.encode(columns)))
+        aliased = tuple(name for j, name in enumerate(names) if j not in plan.kept)
+        return PredictorDesign(
+            X,
+            tuple(names[j] for j in plan.kept),
+            sum_offsets(plan.offsets, columns, slow),
+            tuple(terms),
+            aliased,
+        )
+
+
+def _keys(plan: PredictorPlan, groups: bool) -> list[str]:
+    matrices = [plan.fixed] + [term.matrix for term in plan.terms if groups]
+    keys = [matrix.key for matrix in matrices if isinstance(matrix, SlowMatrix)]
+    return keys + [offset.key for offset in plan.offsets if offset.key is not None]

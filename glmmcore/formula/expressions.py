@@ -1,0 +1,229 @@
+"""Python (or R-like) arithmetic inside a formula: what it needs, and its value for plain numeric expressions.
+
+Names are looked up in the data, then in `ENVIRONMENT`; the caller's variables are never seen. Arithmetic and numpy
+functions are evaluated here by walking the syntax tree; anything else (splines, contrasts, `scale`) is left to formulaic.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+__all__ = [
+    "CONSTANTS",
+    "ENVIRONMENT",
+    "Expression",
+    "UnsupportedExpression",
+    "evaluate",
+    "parse_expression",
+    "translate",
+]
+
+ENVIRONMENT: dict[str, Any] = {
+    "np": np,
+    "pi": np.pi,
+    "abs": np.abs,
+    **{
+        name: getattr(np, name)
+        for name in (
+            *(
+                "log",
+                "log10",
+                "log2",
+                "log1p",
+                "exp",
+                "expm1",
+                "sqrt",
+                "floor",
+                "ceil",
+                "sign",
+                "minimum",
+                "maximum",
+            ),
+            *("sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arctanh"),
+        )
+    },
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+}
+"""Names a formula may use besides the columns of the data (and formulaic's own transforms)."""
+CONSTANTS = frozenset({"np", "pi", "contr"})
+"""What may stand in value position without being a column."""
+
+_OPERATORS: dict[type, Callable] = {
+    ast.Add: np.add,
+    ast.Sub: np.subtract,
+    ast.Mult: np.multiply,
+    ast.Div: np.true_divide,
+    ast.Pow: np.power,
+    ast.Mod: np.mod,
+    ast.FloorDiv: np.floor_divide,
+    ast.USub: np.negative,
+    ast.UAdd: np.positive,
+    ast.Eq: np.equal,
+    ast.NotEq: np.not_equal,
+    ast.Lt: np.less,
+    ast.LtE: np.less_equal,
+    ast.Gt: np.greater,
+    ast.GtE: np.greater_equal,
+}
+_QUOTED = re.compile(r"(`[^`]*`|'[^']*'|\"[^\"]*\")")
+_DOTTED = re.compile(r"(?<![\w.])(?!(?:np|contr)\.)([^\W\d]\w*(?:\.\w+)+)(?![\w.]*\s*\()")
+
+
+class UnsupportedExpression(Exception):
+    """The expression needs more than arithmetic."""
+
+
+class Expression(NamedTuple):
+    """A parsed expression.
+
+    Attributes
+    ----------
+    code : str
+        Python spelling, names that are no identifiers in back-ticks.
+    names : tuple of str
+        Names in value position (columns, or constants of the environment).
+    functions : tuple of str
+        Names in call position.
+    """
+
+    code: str
+    names: tuple[str, ...]
+    functions: tuple[str, ...]
+
+
+def translate(code: str) -> str:
+    """Spell R's ``^``, ``factor()``, ``as.factor()`` and dotted names the Python way.
+
+    Examples
+    --------
+    >>> translate("I(x^2) + factor(my.var)")
+    'I(x**2) + C(`my.var`)'
+    """
+    pieces = _QUOTED.split(code)
+    for i in range(0, len(pieces), 2):
+        piece = pieces[i].replace("^", "**")
+        piece = re.sub(r"(?<![\w.])(?:as\.)?factor\s*\(", "C(", piece)
+        pieces[i] = _DOTTED.sub(r"`\1`", piece)
+    return "".join(pieces)
+
+
+@lru_cache(maxsize=512)
+def _syntax_tree(code: str) -> tuple[ast.expr, dict[str, str]]:
+    """Tree of the code and, for the stand-ins of back-ticked names, the names."""
+    aliases: dict[str, str] = {}
+    pieces = _QUOTED.split(code)
+    for i in range(1, len(pieces), 2):
+        if pieces[i].startswith("`"):
+            alias = f"_quoted_{len(aliases)}"
+            aliases[alias] = pieces[i][1:-1]
+            pieces[i] = alias
+    return ast.parse("".join(pieces).strip(), mode="eval").body, aliases
+
+
+@lru_cache(maxsize=512)
+def parse_expression(code: str) -> Expression:
+    """Find the names that an expression (already translated) needs.
+
+    Raises
+    ------
+    SyntaxError
+        When the code is not an expression.
+    """
+    tree, aliases = _syntax_tree(code)
+    functions: dict[str, None] = {}
+    names: dict[str, None] = {}
+    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Name):
+            target = functions if id(node) in called else names
+            target[aliases.get(node.id, node.id)] = None
+    return Expression(code, tuple(names), tuple(functions))
+
+
+def call_arguments(code: str) -> list[str] | None:
+    """Positional arguments of a call as code, None when the code is not a call with only such.
+
+    Examples
+    --------
+    >>> call_arguments("cbind(k, n - k)")
+    ['k', 'n - k']
+    """
+    tree, aliases = _syntax_tree(code)
+    if not isinstance(tree, ast.Call) or tree.keywords:
+        return None
+    found = []
+    for argument in tree.args:
+        text = ast.unparse(argument)
+        for alias, name in aliases.items():
+            text = re.sub(rf"\b{alias}\b", lambda _, name=name: f"`{name}`", text)  # type: ignore[misc]
+        found.append(text)
+    return found
+
+
+def evaluate(code: str, lookup: Callable[[str], Any]) -> Any:
+    """Value of an arithmetic expression.
+
+    Parameters
+    ----------
+    code : str
+        Translated code.
+    lookup : callable
+        Column of a name; raises KeyError for a name that is not a column.
+
+    Raises
+    ------
+    UnsupportedExpression
+        When formulaic has to do it.
+    """
+    tree, aliases = _syntax_tree(code)
+
+    def value(node: ast.expr) -> Any:
+        match node:
+            case ast.Constant(value=bool() | int() | float() | str() as constant):
+                return float(constant) if type(constant) is int else constant
+            case ast.Name(id=name):
+                name = aliases.get(name, name)
+                try:
+                    return lookup(name)
+                except KeyError:
+                    if isinstance(ENVIRONMENT.get(name), float):
+                        return ENVIRONMENT[name]
+            case ast.Attribute(value=ast.Name(id="np"), attr=name) if isinstance(
+                getattr(np, name, None), float
+            ):
+                return getattr(np, name)
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+                return _OPERATORS[type(op)](value(left), value(right))
+            case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
+                return _OPERATORS[type(op)](value(operand))
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATORS:
+                return _OPERATORS[type(op)](value(left), value(right))
+            case ast.Call(func=ast.Name(id="I"), args=[argument], keywords=[]):
+                return value(argument)
+            case ast.Call(func=func, args=arguments, keywords=[]):
+                function = _ufunc(func)
+                if function is not None:
+                    return function(*map(value, arguments))
+        raise UnsupportedExpression(code)
+
+    with np.errstate(all="ignore"):  # what is not finite is reported by name and row afterwards
+        return value(tree)
+
+
+def _ufunc(node: ast.expr) -> np.ufunc | None:
+    """Only elementwise functions are evaluated here."""
+    function = None
+    match node:
+        case ast.Name(id=name):
+            function = ENVIRONMENT.get(name)
+        case ast.Attribute(value=ast.Name(id="np"), attr=name):
+            function = getattr(np, name, None)
+    return function if isinstance(function, np.ufunc) else None

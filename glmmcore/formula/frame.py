@@ -1,0 +1,189 @@
+"""The data behind a formula: columns as numbers or category codes, missing rows found, bad values named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from glmmcore.errors import ModelError
+
+__all__ = ["Column", "as_frame", "factorise", "find_column", "read_column", "row_name"]
+
+
+@dataclass(slots=True, eq=False)
+class Column:
+    """One column in the form the designs need.
+
+    Attributes
+    ----------
+    name : str
+    kind : str
+        ``"numeric"`` (booleans too), ``"categorical"`` or ``"datetime"`` (good for grouping only).
+    values : ndarray of float64 or None
+        Of a numeric column, NaN where missing.
+    codes, levels : ndarray of int32 and pandas.Index, or None
+        Of a categorical column, code -1 where missing.
+    source : pandas.Series
+        What the user gave.
+    """
+
+    name: str
+    kind: str
+    source: pd.Series
+    values: np.ndarray | None = None
+    codes: np.ndarray | None = None
+    levels: pd.Index | None = None
+
+    @property
+    def missing(self) -> np.ndarray | None:
+        """Mask of missing rows, None when there is none."""
+        if self.values is not None:
+            mask = np.isnan(self.values)
+        elif self.codes is not None:
+            mask = self.codes < 0
+        else:
+            mask = self.source.isna().to_numpy()
+        return mask if mask.any() else None
+
+    def take(self, keep: np.ndarray) -> Column:
+        """Rows of a mask, with only the levels that are left."""
+        codes, levels = self.codes, self.levels
+        if codes is not None and levels is not None:
+            codes, levels = drop_unused(codes[keep], levels)
+        values = None if self.values is None else self.values[keep]
+        return Column(self.name, self.kind, self.source[keep], values, codes, levels)
+
+
+def as_frame(data: Any, what: str = "data") -> pd.DataFrame:
+    """Accept a pandas frame, a mapping of columns, or a table of another library.
+
+    Raises
+    ------
+    ModelError
+        For anything else.
+    """
+    if isinstance(data, pd.DataFrame):
+        return data
+    try:
+        if isinstance(data, dict):
+            return pd.DataFrame(data)
+        if isinstance(data, np.ndarray) and data.dtype.names:
+            return pd.DataFrame({name: data[name] for name in data.dtype.names})
+        if hasattr(data, "to_pandas"):
+            return _from_other_library(data)
+        if hasattr(data, "__dataframe__"):
+            return pd.api.interchange.from_dataframe(data)
+    except (ValueError, TypeError) as error:
+        raise ModelError(f"{what} cannot be read as a table: {error}") from error
+    raise ModelError(f"{what} must be a pandas DataFrame (or a dict of columns), not {type(data).__name__}")
+
+
+def _from_other_library(data: Any) -> pd.DataFrame:
+    try:
+        table = data.to_pandas()
+    except ImportError:  # polars needs pyarrow for to_pandas, not for plain arrays
+        table = pd.DataFrame({name: data[name].to_numpy() for name in data.columns})
+    if not isinstance(table, pd.DataFrame):
+        raise TypeError(f"to_pandas() gave a {type(table).__name__}")
+    return table
+
+
+def find_column(data: pd.DataFrame, name: str, what: str = "data") -> pd.Series:
+    """Column by name, with a helpful error when it is not there or there twice."""
+    try:
+        column = data[name]
+    except KeyError:
+        known = [str(c) for c in data.columns]
+        close = get_close_matches(name, known, n=1) or [c for c in known if c.lower() == name.lower()]
+        hint = f", did you mean '{close[0]}'?" if close else f"; its columns are {_some(known)}"
+        raise ModelError(f"column '{name}' is not in {what}{hint}") from None
+    if isinstance(column, pd.DataFrame):
+        raise ModelError(f"{what} has more than one column '{name}', rename or drop all but one")
+    return column
+
+
+def read_column(source: pd.Series, name: str) -> Column:
+    """Find out what a column is and bring it to float64 or to codes and levels.
+
+    Raises
+    ------
+    ModelError
+        When it mixes numbers and text, or is of a type without use in a model.
+    """
+    dtype = source.dtype
+    if isinstance(dtype, np.dtype):
+        if dtype.kind in "iufb":
+            return Column(name, "numeric", source, values=source.to_numpy(dtype=np.float64))
+        if dtype.kind in "Mm":
+            return Column(name, "datetime", source)
+        if dtype.kind == "O":
+            return _read_object(source, name)
+        raise ModelError(f"column '{name}' is of type {dtype}, which a model cannot use")
+    if isinstance(dtype, pd.CategoricalDtype):
+        codes = source.array.codes.astype(np.int32)
+        codes, levels = drop_unused(codes, dtype.categories)
+        return Column(name, "categorical", source, codes=codes, levels=levels)
+    if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
+        return Column(name, "numeric", source, values=source.to_numpy(dtype=np.float64, na_value=np.nan))
+    if pd.api.types.is_string_dtype(dtype):
+        codes, levels = factorise(source, name)
+        return Column(name, "categorical", source, codes=codes, levels=levels)
+    return Column(name, "datetime", source)
+
+
+def _read_object(source: pd.Series, name: str) -> Column:
+    found = pd.api.types.infer_dtype(source, skipna=True)
+    if found in ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty"):
+        values = np.array([np.nan if pd.isna(v) else float(v) for v in source], dtype=np.float64)
+        return Column(name, "numeric", source, values=values)
+    if found in ("string", "categorical"):
+        codes, levels = factorise(source, name)
+        return Column(name, "categorical", source, codes=codes, levels=levels)
+    if found in ("datetime", "datetime64", "date", "timedelta", "time", "period", "interval"):
+        return Column(name, "datetime", source)
+    raise ModelError(f"column '{name}' holds a mixture of types ({found}), make it all numbers or all text")
+
+
+def factorise(source: pd.Series, name: str) -> tuple[np.ndarray, pd.Index]:
+    """Codes (int32, -1 where missing) and sorted levels of any column.
+
+    Raises
+    ------
+    ModelError
+        When the values cannot be sorted.
+    """
+    if isinstance(source.dtype, pd.CategoricalDtype):
+        return drop_unused(source.array.codes.astype(np.int32), source.dtype.categories)
+    try:
+        codes, levels = pd.factorize(source, sort=True)
+    except TypeError:
+        raise ModelError(
+            f"column '{name}' mixes values that cannot be sorted, make it all numbers or all text"
+        ) from None
+    return codes.astype(np.int32), pd.Index(levels, name=None)
+
+
+def drop_unused(codes: np.ndarray, levels: pd.Index) -> tuple[np.ndarray, pd.Index]:
+    """Renumber codes so that only levels that occur remain, in their order."""
+    used = np.zeros(len(levels) + 1, dtype=bool)
+    used[codes] = True  # code -1 marks the last, extra place
+    used = used[:-1]
+    if used.all():
+        return codes, levels
+    renumber = np.append(np.cumsum(used) - 1, -1).astype(np.int32)
+    return renumber[codes], levels[used]
+
+
+def row_name(index: pd.Index, position: int) -> str:
+    """Row label for messages."""
+    return f"row {index[position]!r}" if index.dtype == object else f"row {index[position]}"
+
+
+def _some(names: Iterable[str], limit: int = 12) -> str:
+    names = list(names)
+    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "") if names else "none"

@@ -1,0 +1,73 @@
+"""What is remembered of a fitted design, and how predictors are made from it, for the fit and for new data alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glmmcore.design import RandomTerm
+from glmmcore.formula.columns import Columns
+from glmmcore.formula.expressions import Expression, evaluate
+from glmmcore.formula.fast import FastMatrix
+from glmmcore.formula.groups import Grouping
+from glmmcore.formula.materialize import SlowMatrix
+
+__all__ = ["Matrix", "OffsetPlan", "PredictorPlan", "TermPlan", "build_matrix", "sum_offsets"]
+
+Matrix = FastMatrix | SlowMatrix
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetPlan:
+    """One known addend of a predictor; `key` is its name among the formulaic parts when it is more than arithmetic."""
+
+    expression: Expression
+    key: str | None
+
+    def build(self, data: Columns, slow: dict[str, np.ndarray]) -> np.ndarray:
+        """Addend (n,)."""
+        if self.key is not None:
+            return slow[self.key][:, 0]
+        return data.finite_expression(evaluate(self.expression.code, data.operand), self.expression.code)
+
+
+@dataclass(frozen=True, slots=True)
+class TermPlan:
+    """One random term: `pick` are the columns of `matrix` that are its own (all when None)."""
+
+    grouping: Grouping
+    matrix: Matrix
+    pick: int | None
+    structure: str
+
+    def build(self, matrix: np.ndarray, codes: np.ndarray) -> RandomTerm:
+        """Term from the built matrix and the group codes."""
+        names = self.matrix.columns
+        if self.pick is not None:
+            names = (names[self.pick],)
+            matrix = np.ascontiguousarray(matrix[:, self.pick : self.pick + 1])
+        return RandomTerm(self.grouping.name, names, matrix, codes, self.grouping.levels, self.structure)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorPlan:
+    """One linear predictor: recipe of X, which of its columns are kept, offsets, random terms."""
+
+    fixed: Matrix
+    kept: tuple[int, ...]
+    offsets: tuple[OffsetPlan, ...]
+    terms: tuple[TermPlan, ...]
+
+
+def build_matrix(matrix: Matrix, data: Columns, slow: dict[str, np.ndarray]) -> np.ndarray:
+    """Dense matrix of a recipe; those of formulaic are ready in `slow`."""
+    return slow[matrix.key] if isinstance(matrix, SlowMatrix) else matrix.build(data)
+
+
+def sum_offsets(offsets: tuple[OffsetPlan, ...], data: Columns, slow: dict[str, np.ndarray]) -> np.ndarray:
+    """Sum (n,) of all addends, zeros without any."""
+    total = np.zeros(data.nobs)
+    for offset in offsets:
+        total += offset.build(data, slow)
+    return total

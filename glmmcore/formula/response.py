@@ -1,0 +1,88 @@
+"""The left-hand side as numbers: values, 0/1, or successes with their trials."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glmmcore.design import Response
+from glmmcore.errors import ModelError
+from glmmcore.formula.bars import ParsedFormula
+from glmmcore.formula.columns import Columns
+from glmmcore.formula.frame import row_name
+
+__all__ = ["make_response"]
+
+
+def make_response(
+    parsed: ParsedFormula, values: list[np.ndarray], data: Columns, trials: np.ndarray | None
+) -> Response:
+    """Put the response together.
+
+    Parameters
+    ----------
+    parsed : ParsedFormula
+    values : list of ndarray, shape (n,)
+        Value of each expression of ``parsed.response``; empty for a categorical column.
+    data : Columns
+    trials : ndarray, shape (n,), or None
+        The argument of this name.
+    """
+    if parsed.is_counts:
+        if trials is not None:
+            raise ModelError("give either cbind(successes, failures) or trials=, not both")
+        successes, failures = values
+        for code, counts in zip(parsed.response, values, strict=True):
+            _require(counts >= 0, data, f"'{code.code}' in cbind is negative", counts)
+        return Response(parsed.response_name, successes, successes + failures)
+    name = parsed.response[0].names[0] if _is_column(parsed, data) else ""
+    if name and data.kind(name) == "categorical":
+        return _two_levels(parsed, name, data, trials)
+    y = values[0]
+    levels = None
+    if name and data.is_boolean(name):
+        levels = (False, True)
+    if trials is not None:
+        _require(trials >= 0, data, "trials is negative", trials)
+        y = _successes(y, trials)
+        _require(y <= trials, data, f"'{parsed.response_name}' exceeds its number of trials", y)
+    return Response(parsed.response_name, y, trials, levels)
+
+
+def _is_column(parsed: ParsedFormula, data: Columns) -> bool:
+    expression = parsed.response[0]
+    return (
+        len(expression.names) == 1
+        and expression.code.strip("`") == expression.names[0]
+        and expression.names[0] in data
+    )
+
+
+def _two_levels(parsed: ParsedFormula, name: str, data: Columns, trials: np.ndarray | None) -> Response:
+    codes, levels = data.factor(name)
+    if trials is not None:
+        raise ModelError(f"response '{name}' holds text or categories, trials= needs numbers of successes")
+    if len(levels) != 2:
+        shown = ", ".join(repr(v) for v in levels[:6].tolist()) + (", ..." if len(levels) > 6 else "")
+        raise ModelError(f"categorical response '{name}' must have two levels, it has {len(levels)}: {shown}")
+    return Response(parsed.response_name, codes.astype(np.float64), None, tuple(levels.tolist()))
+
+
+def _successes(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Numbers of successes, from proportions when that is what `y` holds.
+
+    They are taken for proportions when all lie in [0, 1], not all are whole, and each times its trials is whole to
+    1e-8 of the trials.
+    """
+    if ((y < 0) | (y > 1)).any() or (y == np.round(y)).all():
+        return y
+    counts = y * trials
+    whole = np.round(counts)
+    if (np.abs(counts - whole) <= 1e-8 * np.maximum(trials, 1.0)).all():
+        return whole
+    return y
+
+
+def _require(fine: np.ndarray, data: Columns, what: str, values: np.ndarray) -> None:
+    if not fine.all():
+        at = int(np.argmin(fine))
+        raise ModelError(f"{what} in {row_name(data.index, at)} ({values[at]:g})")

@@ -1,0 +1,119 @@
+"""Formula text to tokens with places, and errors that point at a place."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, NoReturn
+
+from glmmcore.errors import ModelError
+
+__all__ = ["Token", "fail_at", "render", "tokenise"]
+
+# Operators of more than one character; any other run of symbols is a row of single ones ("~ -1" arrives as "~-").
+_LONG_OPERATORS = ("||", "**", "in")
+_PLAIN_NAME = re.compile(r"[^\W\d][\w.]*")
+
+
+class Token(NamedTuple):
+    """One piece of a formula.
+
+    Attributes
+    ----------
+    kind : str
+        ``"name"``, ``"value"``, ``"python"`` (a whole call or ``{...}``), ``"operator"`` or ``"context"`` (a bracket).
+    text : str
+        Without back-ticks.
+    start, end : int
+        First and last character in the formula.
+    """
+
+    kind: str
+    text: str
+    start: int
+    end: int
+
+
+def fail_at(formula: str, place: int, message: str) -> NoReturn:
+    """Raise a `ModelError` that shows the formula with a caret under `place`."""
+    place = min(max(place, 0), len(formula))
+    line_start = formula.rfind("\n", 0, place) + 1
+    line = formula[line_start:].split("\n", 1)[0]
+    raise ModelError(f"formula: {message}\n  {line}\n  {' ' * (place - line_start)}^")
+
+
+def tokenise(formula: str) -> list[Token]:
+    """Split a formula on formulaic's token stream; a call with its arguments is one token.
+
+    Raises
+    ------
+    ModelError
+        For brackets or quotes that do not match.
+    """
+    from formulaic.errors import FormulaParsingError
+    from formulaic.parser.algos.tokenize import tokenize
+
+    _check_brackets(formula)
+    tokens: list[Token] = []
+    try:
+        for raw in tokenize(formula):
+            tokens.extend(_normalise(raw.kind.value, raw.token, raw.source_start, raw.source_end, formula))
+    except FormulaParsingError as error:
+        fail_at(formula, len(formula), str(error).splitlines()[0])
+    return tokens
+
+
+def _normalise(kind: str, text: str, start: int, end: int, formula: str) -> list[Token]:
+    if kind == "name" and text == "in" and formula[start] != "`":
+        return [Token("operator", "in", start, end)]
+    if kind == "name" and text == ".":
+        fail_at(formula, start, "'.' (all other columns) is not supported, name the columns")
+    if kind != "operator":
+        return [Token(kind, text, start, end)]
+    if formula[start] == "%":
+        if text != "in":
+            fail_at(formula, start, f"operator %{text}% is not known, only %in%")
+        return [Token("operator", "in", start, end)]
+    found = []
+    place = start
+    while text:
+        symbol = next((s for s in _LONG_OPERATORS if text.startswith(s)), text[0])
+        place = formula.index(symbol[0], place)
+        found.append(Token("operator", symbol, place, place + len(symbol) - 1))
+        place += len(symbol)
+        text = text[len(symbol) :]
+    return found
+
+
+def render(tokens: tuple[Token, ...] | list[Token]) -> str:
+    """Formula text of some tokens, with names quoted again where they need it."""
+    return " ".join(_render_one(token) for token in tokens)
+
+
+def _render_one(token: Token) -> str:
+    if token.kind == "name" and not _PLAIN_NAME.fullmatch(token.text):
+        return f"`{token.text}`"
+    return f"{{{token.text}}}" if token.kind == "python" else token.text
+
+
+def _check_brackets(formula: str) -> None:
+    closers = {"(": ")", "[": "]", "{": "}"}
+    open_at: list[int] = []
+    quote_at = -1
+    for place, char in enumerate(formula):
+        if quote_at >= 0:
+            if char == formula[quote_at]:
+                quote_at = -1
+        elif char in "'\"`":
+            quote_at = place
+        elif char in closers:
+            open_at.append(place)
+        elif char in ")]}":
+            if not open_at:
+                fail_at(formula, place, f"'{char}' without an opening bracket")
+            opened = open_at.pop()
+            if closers[formula[opened]] != char:
+                fail_at(formula, place, f"'{closers[formula[opened]]}' expected here")
+    if quote_at >= 0:
+        fail_at(formula, quote_at, f"the quote {formula[quote_at]} is not closed")
+    if open_at:
+        fail_at(formula, open_at[-1], f"'{formula[open_at[-1]]}' is not closed")
