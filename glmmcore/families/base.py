@@ -57,6 +57,11 @@ class Derivatives(NamedTuple):
     d2: np.ndarray
     d3: np.ndarray
 
+    @classmethod
+    def empty(cls, n_predictors: int, n: int) -> Derivatives:
+        """Uninitialised arrays for a kernel to fill."""
+        return cls(np.empty(n), *(np.empty((n_predictors, n)) for _ in range(3)))
+
 
 class Family(ABC):
     """A response distribution with a link.
@@ -72,6 +77,8 @@ class Family(ABC):
     has_dispersion: ClassVar[bool] = False
     takes_trials: ClassVar[bool] = False
     extra: ClassVar[tuple[str, ...]] = ()
+    hurdle: ClassVar[bool] = False
+    """Whether f(0) := 0, so that zero inflation makes a hurdle model."""
 
     def __init__(self, link: str | Link | None = None) -> None:
         self.link = Link.get(link or self.default_link)

@@ -3,47 +3,72 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy import special
 
 from glmmcore._jit import kernel
-from glmmcore.families.base import Derivatives, Family, Parameters
-from glmmcore.families.support import check_counts
+from glmmcore.families.base import Derivatives, Parameters
+from glmmcore.families.counts import CountFamily
+from glmmcore.families.draws import count_cdf, draw_poisson, poisson_cdf
+from glmmcore.families.special import clip_exponent, poisson_constant, poisson_core
 
 __all__ = ["Poisson"]
 
 
 @kernel
-def _newton_log(y, eta, loglik, l1, l2):
+def _newton(y, eta, loglik, l1, l2):
     for i in range(y.size):
-        mu = np.exp(eta[i])
-        loglik[i] = y[i] * eta[i] - mu
+        mu = np.exp(clip_exponent(eta[i]))
+        loglik[i] = poisson_core(y[i], eta[i], mu)
         l1[i] = y[i] - mu
         l2[i] = -mu
 
 
-class Poisson(Family):
-    """Poisson: l = y log mu - mu - log y!, variance mu."""
+@kernel
+def _derivatives(y, eta, loglik, d1, d2, d3):
+    for i in range(y.size):
+        mu = np.exp(clip_exponent(eta[i]))
+        loglik[i] = poisson_core(y[i], eta[i], mu) + poisson_constant(y[i])
+        d1[0, i] = y[i] - mu
+        d2[0, i] = -mu
+        d3[0, i] = -mu
+
+
+class Poisson(CountFamily):
+    """Poisson: l = y log mu - mu - log y!, variance mu.
+
+    Examples
+    --------
+    >>> p = Parameters(np.log([2.0]), np.zeros(1), np.zeros(0))
+    >>> Poisson().derivatives(np.array([3.0]), np.ones(1), p).d1
+    array([[1.]])
+    """
 
     name = "poisson"
-    default_link = "log"
-    links = ("log", "identity", "sqrt")
-    discrete = True
 
-    def check_support(self, y: np.ndarray, trials: np.ndarray, *, zero_model: bool = False) -> None:
-        """Counts >= 0."""
-        check_counts(self.name, y)
-
-    def newton_terms(
-        self, y: np.ndarray, trials: np.ndarray, p: Parameters
+    def _natural_newton(
+        self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """See `Family.newton_terms`."""
-        if self.link.name == "log":
-            loglik, l1, l2 = np.empty_like(p.eta), np.empty_like(p.eta), np.empty_like(p.eta)
-            _newton_log(y, p.eta, loglik, l1, l2)
-            return loglik, l1, l2
-        d = self.derivatives(y, trials, p)
-        return d.loglik, d.d1[0], d.d2[0]
+        out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
+        _newton(y, t, *out)
+        return out
 
-    def derivatives(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> Derivatives:
-        """See `Family.derivatives`."""
-        raise NotImplementedError
+    def _natural_derivatives(
+        self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
+    ) -> Derivatives:
+        out = Derivatives.empty(1, y.size)
+        _derivatives(y, t, *out)
+        return out
+
+    def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
+        """Mu."""
+        return self._mu(p)
+
+    def simulate(
+        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """See `Family.simulate`."""
+        return draw_poisson(self._mu(p), (n_sims, p.eta.size), rng)
+
+    def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """See `Family.cdf`."""
+        mu = self._mu(p)
+        return count_cdf(lambda k: poisson_cdf(k, mu), y)

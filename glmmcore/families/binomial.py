@@ -1,0 +1,146 @@
+"""Binomial counts, k of n."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import special
+
+from glmmcore._jit import kernel
+from glmmcore.families.base import Derivatives, Family, Parameters
+from glmmcore.families.draws import count_cdf
+from glmmcore.families.proportions import proportion_pair, proportion_sides
+from glmmcore.families.special import binomial_constant, binomial_core
+from glmmcore.families.support import check_trials
+
+__all__ = ["Binomial"]
+
+
+@kernel
+def _logit_newton(y, trials, eta, loglik, l1, l2):
+    for i in range(y.size):
+        x = eta[i]
+        e = np.exp(-abs(x))
+        small, large = e / (1.0 + e), 1.0 / (1.0 + e)
+        s = np.log1p(e)
+        if x >= 0:
+            p, q, log_p, log_q = large, small, -s, -x - s
+        else:
+            p, q, log_p, log_q = small, large, x - s, -s
+        loglik[i] = binomial_core(y[i], trials[i], log_p, log_q, p, q)
+        l1[i] = y[i] * q - (trials[i] - y[i]) * p
+        l2[i] = -trials[i] * p * q
+
+
+@kernel
+def _logit_third(y, trials, eta, l2, constant, third):
+    for i in range(y.size):
+        e = np.exp(-abs(eta[i]))
+        excess = (1.0 - e) / (1.0 + e)
+        third[i] = -l2[i] * (excess if eta[i] >= 0 else -excess)
+        constant[i] = binomial_constant(y[i], trials[i])
+
+
+@kernel
+def _sides_newton(y, trials, sides, loglik, l1, l2):
+    for i in range(y.size):
+        k, f = y[i], trials[i] - y[i]
+        p, q = np.exp(sides[0, i]), np.exp(sides[4, i])
+        loglik[i] = binomial_core(k, trials[i], sides[0, i], sides[4, i], p, q)
+        l1[i] = k * sides[1, i] + f * sides[5, i]
+        l2[i] = k * sides[2, i] + f * sides[6, i]
+
+
+@kernel
+def _sides_third(y, trials, sides, constant, third):
+    for i in range(y.size):
+        third[i] = y[i] * sides[3, i] + (trials[i] - y[i]) * sides[7, i]
+        constant[i] = binomial_constant(y[i], trials[i])
+
+
+class Binomial(Family):
+    """Binomial: l = log C(N, y) + y log p + (N - y) log(1 - p), variance N p (1 - p).
+
+    A binary response is N = 1. log p and log(1 - p) are taken from eta directly, never from a rounded p.
+
+    Examples
+    --------
+    >>> p = Parameters(np.zeros(1), np.zeros(1), np.zeros(0))
+    >>> Binomial().derivatives(np.array([1.0]), np.ones(1), p).loglik
+    array([-0.69314718])
+    """
+
+    name = "binomial"
+    default_link = "logit"
+    links = ("logit", "probit", "cloglog", "log", "identity")
+    discrete = True
+    takes_trials = True
+
+    def check_support(self, y: np.ndarray, trials: np.ndarray, *, zero_model: bool = False) -> None:
+        """Successes 0 <= y <= trials."""
+        check_trials(self.name, y, trials)
+
+    def newton_terms(
+        self, y: np.ndarray, trials: np.ndarray, p: Parameters
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """See `Family.newton_terms`."""
+        out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
+        if self.link.name == "logit":
+            _logit_newton(y, trials, p.eta, *out)
+            return out
+        sides, inside = proportion_sides(self.link.name, p.eta)
+        _sides_newton(y, trials, sides, *out)
+        return np.where(inside, out[0], -np.inf), out[1], out[2]
+
+    def derivatives(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> Derivatives:
+        """See `Family.derivatives`."""
+        out = Derivatives.empty(1, y.size)
+        constant = np.empty_like(y)
+        if self.link.name == "logit":
+            _logit_newton(y, trials, p.eta, out.loglik, out.d1[0], out.d2[0])
+            _logit_third(y, trials, p.eta, out.d2[0], constant, out.d3[0])
+            return out._replace(loglik=out.loglik + constant)
+        sides, inside = proportion_sides(self.link.name, p.eta)
+        _sides_newton(y, trials, sides, out.loglik, out.d1[0], out.d2[0])
+        _sides_third(y, trials, sides, constant, out.d3[0])
+        return out._replace(loglik=np.where(inside, out.loglik + constant, -np.inf))
+
+    def mean(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
+        """N p."""
+        return trials * proportion_pair(self.link.name, p.eta)[0]
+
+    def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
+        """N p (1 - p)."""
+        success, failure = proportion_pair(self.link.name, p.eta)
+        return trials * success * failure
+
+    def simulate(
+        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """See `Family.simulate`."""
+        success, _ = proportion_pair(self.link.name, p.eta)
+        shape = (n_sims, p.eta.size)
+        if np.all(trials == 1):
+            return (rng.random(shape) < success).astype(np.float64)
+        return rng.binomial(trials.astype(np.int64), np.minimum(success, 1.0), size=shape).astype(np.float64)
+
+    def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """See `Family.cdf`."""
+        success, failure = proportion_pair(self.link.name, p.eta)
+
+        def at(k: np.ndarray) -> np.ndarray:
+            # P(Y <= k) = I_{1-p}(N - k, k + 1), through the smaller of p and 1 - p
+            left = np.maximum(trials - k, 1e-300)
+            value = np.where(
+                success < 0.5, special.betaincc(k + 1, left, success), special.betainc(left, k + 1, failure)
+            )
+            return np.where(k >= trials, 1.0, value)
+
+        return count_cdf(at, y)
+
+    def start_mean(self, y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+        """Shrunken proportion (y + 1/2) / (N + 1)."""
+        return (y + 0.5) / (trials + 1)
+
+    def working_variance(self, mu: np.ndarray, trials: np.ndarray) -> np.ndarray:
+        """Variance of the proportion, mu (1 - mu) / N."""
+        return mu * (1 - mu) / np.maximum(trials, 1)

@@ -1,0 +1,58 @@
+"""Draws and distribution functions shared by the count laws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy import special
+
+__all__ = ["count_cdf", "draw_negative_binomial", "draw_poisson", "negative_binomial_cdf", "poisson_cdf"]
+
+# Near the largest mean that numpy's sampler takes; a normal draw is indistinguishable there.
+_HUGE_MEAN = 1e15
+
+
+def draw_poisson(mean: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Poisson draws as float64; means above 1e15 get rounded normal draws."""
+    mean = np.broadcast_to(mean, shape)
+    draws = rng.poisson(np.minimum(mean, _HUGE_MEAN)).astype(np.float64)
+    huge = mean > _HUGE_MEAN
+    if huge.any():
+        big = mean[huge]
+        draws[huge] = np.rint(big + np.sqrt(big) * rng.standard_normal(big.size))
+    return draws
+
+
+def draw_negative_binomial(
+    mean: np.ndarray, size: np.ndarray, shape: tuple[int, ...], rng: np.random.Generator
+) -> np.ndarray:
+    """Negative binomial draws with given mean and size (variance mean + mean^2/size) as a Gamma mixture."""
+    rate = rng.standard_gamma(size, size=shape)
+    rate /= size
+    rate *= mean
+    return draw_poisson(rate, shape, rng)
+
+
+def count_cdf(
+    distribution_function: Callable[[np.ndarray], np.ndarray], y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (P(Y < y), P(Y <= y)) from the distribution function at whole numbers >= 0."""
+    below, at = np.ceil(y) - 1, np.floor(y)
+    lower = np.where(below < 0, 0.0, distribution_function(np.maximum(below, 0.0)))
+    upper = np.where(at < 0, 0.0, distribution_function(np.maximum(at, 0.0)))
+    return lower, np.maximum(lower, upper)
+
+
+def poisson_cdf(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """P(Y <= y) of a Poisson law."""
+    return special.gammaincc(y + 1, mean)
+
+
+def negative_binomial_cdf(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """P(Y <= y) of a negative binomial law with given mean and size."""
+    with np.errstate(all="ignore"):
+        plain = special.betainc(size, y + 1, size / (size + mean))
+    # The laws differ by a relative order of (mean + (y - mean)^2) / size.
+    limit = size > 1e14 * (1 + mean + (y - mean) ** 2)
+    return np.where(limit, poisson_cdf(y, mean), plain)

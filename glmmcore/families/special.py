@@ -1,0 +1,400 @@
+"""Compiled special functions that stay accurate at huge and tiny arguments, and *differences* of them.
+
+A count law with a large size parameter n needs lgamma(y + n) - lgamma(n) to an accuracy of y, not of n log n,
+and its derivatives as sums of small terms, not as differences of polygammas. With r_i = n / (n + i),
+i = 0 .. y-1,
+
+===  =====================  =========================================================
+R    sum -log r_i           lgamma(y + n) - lgamma(n) - y log n
+S1   sum r_i                d/d log n of lgamma(y + n) - lgamma(n)
+T1   sum (r_i - 1)          S1 - y, small for large n
+T2   sum r_i (1 - r_i)      second derivative with respect to log n
+T3   sum r_i(1-r_i)(1-2r_i) third derivative with respect to log n
+===  =====================  =========================================================
+
+`rising` returns all five for any real y >= 0. Asymptotic expansions: NIST DLMF 5.11, 5.15; the deviance form
+of the discrete laws: C. Loader (2000), Fast and accurate computation of binomial probabilities.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from glmmcore._jit import kernel
+
+__all__ = [
+    "FAR_EXPONENT",
+    "HALF_LOG_2PI",
+    "LARGE_COUNT",
+    "binomial_constant",
+    "binomial_core",
+    "clip_exponent",
+    "digamma",
+    "expit",
+    "log1pmx",
+    "mills",
+    "poisson_constant",
+    "poisson_core",
+    "rising",
+    "rising_table",
+    "softplus",
+    "stirling_error",
+    "table_size",
+    "tetragamma",
+    "trigamma",
+    "truncation",
+]
+
+HALF_LOG_2PI = 0.5 * math.log(2 * math.pi)
+FAR_EXPONENT = 690.0
+_SHIFT = 12.0
+
+
+@kernel
+def clip_exponent(x):
+    """Bring x into [-690, 690], where exp neither overflows nor becomes subnormal."""
+    return min(max(x, -FAR_EXPONENT), FAR_EXPONENT)
+
+
+@kernel
+def expit(x):
+    """1 / (1 + exp(-x)), relatively accurate in the lower tail."""
+    if x >= 0:
+        return 1.0 / (1.0 + math.exp(-x))
+    e = math.exp(x)
+    return e / (1.0 + e)
+
+
+@kernel
+def softplus(x):
+    """log(1 + exp(x))."""
+    if x > 36.0:
+        return x
+    return math.log1p(math.exp(x))
+
+
+@kernel
+def log1pmx(x):
+    """log(1 + x) - x for x > -1 without cancellation near 0 (atanh series)."""
+    if x < -0.4 or x > 0.7:
+        return math.log1p(x) - x
+    r = x / (2.0 + x)
+    s = r * r
+    # log1p(x) = 2 (r + r^3/3 + ...) and 2 r - x = -r x
+    term, total, k = s, 0.0, 3.0
+    while term > 1e-18 * s:
+        total += term / k
+        term *= s
+        k += 2.0
+        if term == 0.0:
+            break
+    return r * (2.0 * total - x)
+
+
+@kernel
+def digamma(x):
+    """d/dx lgamma(x), x > 0."""
+    shift = 0.0
+    while x < _SHIFT:
+        shift -= 1.0 / x
+        x += 1.0
+    return shift + math.log(x) + _digamma_tail(x)
+
+
+@kernel
+def trigamma(x):
+    """d2/dx2 lgamma(x), x > 0."""
+    shift = 0.0
+    while x < _SHIFT:
+        shift += 1.0 / x / x
+        x += 1.0
+    return shift + 1.0 / x + _trigamma_tail(x)
+
+
+@kernel
+def tetragamma(x):
+    """d3/dx3 lgamma(x), x > 0."""
+    shift = 0.0
+    while x < _SHIFT:
+        shift -= 2.0 / x / x / x
+        x += 1.0
+    return shift - 1.0 / x / x + _tetragamma_tail(x)
+
+
+# Tails of the expansions after the leading term (log x, 1/x, -1/x^2), for x >= _SHIFT.
+@kernel
+def _stirling_tail(x):
+    v = 1.0 / x
+    s = v * v
+    return v * (
+        1 / 12
+        - s * (1 / 360 - s * (1 / 1260 - s * (1 / 1680 - s * (1 / 1188 - s * (691 / 360360 - s / 156)))))
+    )
+
+
+@kernel
+def _digamma_tail(x):
+    v = 1.0 / x
+    s = v * v
+    return -0.5 * v - s * (
+        1 / 12 - s * (1 / 120 - s * (1 / 252 - s * (1 / 240 - s * (1 / 132 - s * (691 / 32760 - s / 12)))))
+    )
+
+
+@kernel
+def _trigamma_tail(x):
+    v = 1.0 / x
+    s = v * v
+    return s * (
+        0.5
+        + v
+        * (1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * (5 / 66 - s * (691 / 2730 - s * (7 / 6)))))))
+    )
+
+
+@kernel
+def _tetragamma_tail(x):
+    v = 1.0 / x
+    s = v * v
+    return (
+        -s
+        * v
+        * (
+            1.0
+            + v
+            * (
+                1 / 2
+                - s * (1 / 6 - s * (1 / 6 - s * (3 / 10 - s * (5 / 6 - s * (691 / 210 - s * (35 / 2))))))
+            )
+        )
+    )
+
+
+@kernel
+def stirling_error(x):
+    """lgamma(x + 1) - (x + 1/2) log x + x - log(2 pi)/2 for x > 0."""
+    if x >= _SHIFT:
+        return _stirling_tail(x)
+    return math.lgamma(x + 1.0) - (x + 0.5) * math.log(x) + x - HALF_LOG_2PI
+
+
+# Log densities of counts are taken as a core in the mean plus a constant of the mean. Small counts use the
+# plain form; large ones the deviance form, whose rounding error does not grow with the count (Loader 2000).
+LARGE_COUNT = 100.0
+
+
+@kernel
+def poisson_core(y, eta, mu):
+    """Poisson log density at log mean eta, less `poisson_constant`."""
+    if y < LARGE_COUNT:
+        return y * eta - mu
+    gap = mu - y
+    if abs(gap) < 0.5 * y:
+        return y * log1pmx(gap / y)
+    return y * (eta - math.log(y)) - gap
+
+
+@kernel
+def poisson_constant(y):
+    """-log y!, or the log density at mean y for large y."""
+    if y < LARGE_COUNT:
+        return -math.lgamma(y + 1.0)
+    return -stirling_error(y) - HALF_LOG_2PI - 0.5 * math.log(y)
+
+
+@kernel
+def binomial_core(y, trials, log_p, log_q, p, q):
+    """Binomial log density, less `binomial_constant`; 0 <= y <= trials."""
+    failures = trials - y
+    if y == 0.0:
+        return trials * log_q
+    if failures == 0.0:
+        return trials * log_p
+    plain = y * log_p + failures * log_q
+    if trials < LARGE_COUNT:
+        return plain
+    gap = y * q - failures * p
+    if abs(gap) < 0.5 * min(y, failures):
+        return y * log1pmx(-gap / y) + failures * log1pmx(gap / failures)
+    return plain - y * math.log(y / trials) - failures * math.log(failures / trials)
+
+
+@kernel
+def binomial_constant(y, trials):
+    """Return log C(trials, y), or the log density at p = y / trials for many trials."""
+    failures = trials - y
+    if y == 0.0 or failures == 0.0:
+        return 0.0
+    if trials < LARGE_COUNT:
+        return math.lgamma(trials + 1.0) - math.lgamma(y + 1.0) - math.lgamma(failures + 1.0)
+    return (
+        stirling_error(trials)
+        - stirling_error(y)
+        - stirling_error(failures)
+        - HALF_LOG_2PI
+        - 0.5 * math.log(y * (failures / trials))
+    )
+
+
+@kernel
+def rising(y, n):
+    """(R, S1, T1, T2, T3) of the module's table, for y >= 0 and n > 0."""
+    if y == 0.0:
+        return 0.0, 0.0, 0.0, 0.0, 0.0
+    if y <= 12.0 and y == math.floor(y):
+        return _rising_sum(int(y), n)
+    if n >= _SHIFT:
+        return _rising_large(y, n)
+    return _rising_shifted(y, n)
+
+
+@kernel
+def _rising_sum(y, n):
+    ratio, s1, t1, t2, t3 = 1.0, 1.0, 0.0, 0.0, 0.0
+    log_ratio = 0.0
+    for i in range(1, y):
+        r = n / (n + i)
+        c = i / (n + i)
+        ratio *= r
+        if ratio < 1e-280:
+            log_ratio -= math.log(ratio)
+            ratio = 1.0
+        s1 += r
+        t1 -= c
+        t2 += r * c
+        t3 += r * c * (c - r)
+    if ratio > 0.5:
+        # a product near 1 keeps only the absolute accuracy of its logarithm
+        for i in range(1, y):
+            log_ratio += math.log1p(i / n)
+    else:
+        log_ratio -= math.log(ratio)
+    return log_ratio, s1, t1, t2, t3
+
+
+@kernel
+def _rising_large(y, n):
+    b = n + y
+    x = y / n
+    w = n / b
+    c = y / b
+    lm = log1pmx(x)
+    lp = math.log1p(x)
+    r = (b * lm + y * x if x < 0.7 else b * lp - y) - 0.5 * lp + _stirling_tail(b) - _stirling_tail(n)
+    # what is left of the tails when their first terms, which would cancel, are taken out
+    va, vb = 1.0 / n, 1.0 / b
+    d0 = n * ((_digamma_tail(b) + 0.5 * vb) - (_digamma_tail(n) + 0.5 * va))
+    d1 = n * n * ((_trigamma_tail(b) - 0.5 * vb * vb) - (_trigamma_tail(n) - 0.5 * va * va))
+    d2 = (n * w * w * (_tetragamma_tail(b) * b * b + vb)) - n * (_tetragamma_tail(n) * n * n + va)
+    t1 = n * lm + 0.5 * c + d0
+    t2 = n * (lm + x * (y / b)) - 0.5 * w * c + d0 + d1
+    t3 = n * (lm + x * c * c) + c * w * (w - 0.5) + d0 + 3.0 * d1 + d2
+    s1 = n * lp + 0.5 * c + d0
+    return r, s1, t1, t2, t3
+
+
+@kernel
+def _rising_shifted(y, n):
+    b = n + y
+    s1, t2, t3 = 0.0, 0.0, 0.0
+    product = 1.0
+    m = math.ceil(_SHIFT - n)
+    for j in range(m):
+        r, rc = n / (n + j), j / (n + j)
+        s, sc = n / (b + j), (y + j) / (b + j)
+        if j > 0:
+            product *= (n + j) / (b + j)
+        s1 += r - s
+        t2 += r * rc - s * sc
+        t3 += r * rc * (rc - r) - s * sc * (sc - s)
+    lower, upper = n + m, b + m
+    log_ratio = math.log1p(y / lower)
+    d0 = n * (log_ratio + _digamma_tail(upper) - _digamma_tail(lower))
+    d1 = n * n * (1 / upper - 1 / lower + _trigamma_tail(upper) - _trigamma_tail(lower))
+    d2 = (
+        n
+        * n
+        * n
+        * (1 / (lower * lower) - 1 / (upper * upper) + _tetragamma_tail(upper) - _tetragamma_tail(lower))
+    )
+    rise = (
+        math.log(product)
+        - math.log(b)
+        + (lower - 0.5) * log_ratio
+        + y * (math.log(upper) - 1.0)
+        + _stirling_tail(upper)
+        - _stirling_tail(lower)
+    )
+    log_n = math.log(n)
+    s1 += d0
+    return rise + log_n - y * log_n, s1, s1 - y, t2 + d0 + d1, t3 + d0 + 3.0 * d1 + d2
+
+
+def table_size(y: np.ndarray) -> int:
+    """Rows of a table over counts 0, 1, ... that pays for itself: never more than a fraction of the data."""
+    return int(min(np.max(y, initial=0.0) + 1.0, max(16.0, y.size / 8)))
+
+
+@kernel
+def rising_table(size, n):
+    """Columns R, S1, T1, T2, T3 and log y! for y = 0 .. size-1 and one n, shape (size, 6)."""
+    table = np.zeros((size, 6))
+    if size > 1:
+        table[1, 1] = 1.0
+    for i in range(1, size - 1):
+        r = n / (n + i)
+        c = i / (n + i)
+        table[i + 1, 0] = table[i, 0] + math.log1p(i / n)
+        table[i + 1, 1] = table[i, 1] + r
+        table[i + 1, 2] = table[i, 2] - c
+        table[i + 1, 3] = table[i, 3] + r * c
+        table[i + 1, 4] = table[i, 4] + r * c * (c - r)
+        table[i + 1, 5] = table[i, 5] + math.log(i + 1.0)
+    return table
+
+
+@kernel
+def mills(x):
+    """(log Phi(x), h, h', h'') with h = phi(x) / Phi(x), for any x."""
+    if x > -5.0:
+        upper = 0.5 * math.erfc(-x / math.sqrt(2.0))
+        log_phi = -0.5 * x * x - HALF_LOG_2PI
+        h = math.exp(log_phi) / upper
+        log_cdf = math.log1p(-0.5 * math.erfc(x / math.sqrt(2.0))) if x > 0 else math.log(upper)
+        d = x + h
+        return log_cdf, h, -h * d, h * (d * (d + h) - 1.0)
+    # Laplace's continued fraction h = z + 1/(z + 2/(z + 3/(z + ...))), z = -x; d = h - z, e the next level
+    z = -x
+    e = 0.0
+    for k in range(60, 1, -1):
+        e = k / (z + e)
+    d = 1.0 / (z + e)
+    h = z + d
+    return -0.5 * x * x - HALF_LOG_2PI - math.log(h), h, -h * d, h * d * (2.0 * d - e)
+
+
+@kernel
+def truncation(m):
+    """(K, K1, K2, K3), K = -log((1 - exp(-m)) / m) and its derivatives with respect to log m, for m >= 0.
+
+    Zero truncation adds -log(1 - exp(-m)) = K - log m when f(0) = exp(-m); K is small for small m.
+    """
+    if m < 1.0:
+        s = m * m
+        # m / (e^m - 1) = 1 - m/2 + sum B_2k m^2k / (2k)!
+        c1, c2, c3, c4 = s / 12, s * s / 720, s * s * s / 30240, s * s * s * s / 1209600
+        c5 = s * c4 * (1209600 / 47900160)
+        c6 = s * c5 * (47900160 * 691 / 1307674368000)
+        c7 = s * c6 * (1307674368000 / 691 / 74724249600)
+        k0 = m / 2 - (c1 / 2 - c2 / 4 + c3 / 6 - c4 / 8 + c5 / 10 - c6 / 12 + c7 / 14)
+        k1 = m / 2 - (c1 - c2 + c3 - c4 + c5 - c6 + c7)
+        k2 = m / 2 - (2 * c1 - 4 * c2 + 6 * c3 - 8 * c4 + 10 * c5 - 12 * c6 + 14 * c7)
+        k3 = m / 2 - (4 * c1 - 16 * c2 + 36 * c3 - 64 * c4 + 100 * c5 - 144 * c6 + 196 * c7)
+        return k0, k1, k2, k3
+    h = m / math.expm1(m) if m < 700.0 else 0.0
+    f = 1.0 - m - h
+    h1 = h * f
+    h2 = h1 * f - h * (m + h1)
+    return math.log(m) - math.log(-math.expm1(-m)), 1.0 - h, -h1, -h2
