@@ -31,6 +31,7 @@ __all__ = [
     "binomial_constant",
     "binomial_core",
     "clip_exponent",
+    "deviance_part",
     "digamma",
     "expit",
     "log1pmx",
@@ -178,6 +179,12 @@ def stirling_error(x):
     if x >= _SHIFT:
         return _stirling_tail(x)
     return math.lgamma(x + 1.0) - (x + 0.5) * math.log(x) + x - HALF_LOG_2PI
+
+
+@kernel
+def deviance_part(x, gap):
+    """x log(x / (x + gap)) + gap >= 0, for x > 0 and gap > -x."""
+    return -x * log1pmx(gap / x)
 
 
 # Log densities of counts are taken as a core in the mean plus a constant of the mean. Small counts use the
@@ -365,14 +372,15 @@ def mills(x):
         log_cdf = math.log1p(-0.5 * math.erfc(x / math.sqrt(2.0))) if x > 0 else math.log(upper)
         d = x + h
         return log_cdf, h, -h * d, h * (d * (d + h) - 1.0)
-    # Laplace's continued fraction h = z + 1/(z + 2/(z + 3/(z + ...))), z = -x; d = h - z, e the next level
+    # Laplace's continued fraction h = z + 1/(z + 2/(z + 3/(z + ...))), z = -x, with d = h - z, e and f its levels
     z = -x
-    e = 0.0
-    for k in range(60, 1, -1):
-        e = k / (z + e)
+    f = 0.0
+    for k in range(60, 2, -1):
+        f = k / (z + f)
+    e = 2.0 / (z + f)
     d = 1.0 / (z + e)
     h = z + d
-    return -0.5 * x * x - HALF_LOG_2PI - math.log(h), h, -h * d, h * d * (2.0 * d - e)
+    return -0.5 * x * x - HALF_LOG_2PI - math.log(h), h, -h * d, h * d * d * e * (f - e)
 
 
 @kernel
