@@ -1,0 +1,258 @@
+"""The one outer optimiser: preconditioned BFGS, Hessian from differences of the exact gradient, Newton polish.
+
+It stops on the expected decrease of the objective (EDM), which is free of the scale of parameters and data, so that
+"converged" means the log-likelihood cannot rise by more than that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+__all__ = ["Optimum", "minimise"]
+
+Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
+
+# BFGS hands over to Newton's method here: by then its quadratic model is good, and one Newton step squares the error.
+_BFGS_EDM = 1e-5
+# The log-likelihood cannot rise by more than this at an accepted optimum.
+_FINAL_EDM = 1e-9
+_CONVERGED_EDM = 1e-6
+_MAX_ITERATIONS = 300
+# Step of the differences in units of each parameter's standard error: truncation 1e-4 x skewness, noise 1e-10 / 1e-4.
+_DIFFERENCE = 1e-4
+# Eigenvalues of the Hessian scaled to a unit diagonal: below, a direction is flat; below its negative, a saddle.
+_FLAT = 1e-7
+
+
+@dataclass(slots=True)
+class Optimum:
+    """Where the optimiser ended.
+
+    Attributes
+    ----------
+    x : ndarray
+    value : float
+    gradient : ndarray
+    hessian : ndarray
+        Symmetrised differences of the gradient.
+    edm : float
+        Expected further decrease by the Hessian, flat directions left out.
+    eigenvalues : ndarray
+        Of the Hessian scaled to a unit diagonal, ascending.
+    flat : ndarray of bool
+        Parameters that take part in a direction the data say nothing about.
+    converged : bool
+    n_evaluations : int
+    """
+
+    x: np.ndarray
+    value: float
+    gradient: np.ndarray
+    hessian: np.ndarray
+    edm: float
+    eigenvalues: np.ndarray
+    flat: np.ndarray
+    converged: bool
+    n_evaluations: int
+
+
+def minimise(
+    objective: Objective, x: np.ndarray, curvature: np.ndarray, limit: np.ndarray, *, want_hessian: bool = True
+) -> Optimum:
+    """Minimise a smooth function with gradient.
+
+    Parameters
+    ----------
+    objective : callable
+        ``x -> (value, gradient)``; value inf outside the domain.
+    x : ndarray, shape (p,)
+        Start.
+    curvature : ndarray, shape (p, p)
+        Guess of the Hessian, positive definite.
+    limit : ndarray, shape (p,)
+        Largest change of each parameter in one step.
+    want_hessian : bool
+        Without it the search ends with BFGS at the final tolerance; `hessian` is then its quadratic model.
+    """
+    counter = _Counted(objective)
+    value, gradient = counter(x)
+    inverse = np.linalg.inv(curvature) if len(x) else np.zeros((0, 0))
+    edm_target = _BFGS_EDM if want_hessian else _FINAL_EDM
+    point = _Point(x, value, gradient)
+    for _attempt in range(4):
+        point, inverse = _bfgs(counter, point, inverse, limit, edm_target)
+        if not want_hessian:
+            hessian = np.linalg.pinv(inverse) if len(x) else inverse
+            return _report(point, hessian, counter.calls)
+        hessian = _difference_hessian(counter, point, inverse, limit)
+        point, satisfied = _newton(counter, point, hessian, limit)
+        if satisfied:
+            break
+        inverse = _positive_inverse(hessian)
+    return _report(point, hessian, counter.calls)
+
+
+@dataclass(slots=True)
+class _Point:
+    x: np.ndarray
+    value: float
+    gradient: np.ndarray
+
+
+class _Counted:
+    def __init__(self, objective: Objective) -> None:
+        self.objective = objective
+        self.calls = 0
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        self.calls += 1
+        value, gradient = self.objective(x)
+        if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
+            return np.inf, gradient
+        return value, gradient
+
+
+def _bfgs(
+    objective: _Counted, point: _Point, inverse: np.ndarray, limit: np.ndarray, edm_target: float
+) -> tuple[_Point, np.ndarray]:
+    for _ in range(_MAX_ITERATIONS):
+        step = -inverse @ point.gradient
+        slope = float(step @ point.gradient)
+        if not -0.5 * slope > edm_target:
+            break
+        excess = float(np.max(np.abs(step) / limit))
+        if excess > 1.0:
+            step, slope = step / excess, slope / excess
+        new = _line_search(objective, point, step, slope)
+        if new is None:
+            break
+        s, y = new.x - point.x, new.gradient - point.gradient
+        sy = float(s @ y)
+        if sy > 1e-10 * np.sqrt(float(s @ s) * float(y @ y)):
+            hy = inverse @ y
+            inverse = inverse + np.outer(s, s) * ((1.0 + float(y @ hy) / sy) / sy)
+            inverse -= (np.outer(hy, s) + np.outer(s, hy)) / sy
+        point = new
+    return point, inverse
+
+
+def _line_search(objective: _Counted, point: _Point, step: np.ndarray, slope: float) -> _Point | None:
+    """Weak Wolfe conditions by bracketing; None when no decrease is left above rounding."""
+    low, high, length = 0.0, np.inf, 1.0
+    best: _Point | None = None
+    noise = 1e-12 * (1.0 + abs(point.value))
+    for _ in range(30):
+        x = point.x + length * step
+        value, gradient = objective(x)
+        if not value <= point.value + 1e-4 * length * slope + noise:
+            high = length
+            # parabola through the two values and the slope, kept inside the middle of the bracket
+            fall = value - point.value - length * slope
+            guess = -0.5 * slope * length**2 / fall if np.isfinite(fall) and fall > 0.0 else 0.5 * length
+            length = float(np.clip(guess, low + 0.1 * (high - low), low + 0.6 * (high - low)))
+            if high < 1e-10:
+                break
+            continue
+        if best is None or value < best.value:
+            best = _Point(x, value, gradient)
+        if float(gradient @ step) >= 0.9 * slope or length >= 16.0:
+            return best
+        low = length
+        length = 2.0 * length if np.isinf(high) else 0.5 * (low + high)
+    return best
+
+
+def _difference_hessian(
+    objective: _Counted, point: _Point, inverse: np.ndarray, limit: np.ndarray
+) -> np.ndarray:
+    p = len(point.x)
+    hessian = np.empty((p, p))
+    steps = _DIFFERENCE * np.minimum(np.sqrt(np.maximum(np.diag(inverse), 1e-300)), limit)
+    for j in range(p):
+        x = point.x.copy()
+        x[j] += steps[j]
+        value, gradient = objective(x)
+        if not np.isfinite(value):
+            x[j] = point.x[j] - steps[j]
+            value, gradient = objective(x)
+        if not np.isfinite(value):
+            hessian[:, j] = 0.0
+            continue
+        hessian[:, j] = (gradient - point.gradient) / (x[j] - point.x[j])
+    return 0.5 * (hessian + hessian.T)
+
+
+def _scaled_eigen(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Scale to a unit diagonal and decompose: (scale, eigenvalues ascending, eigenvectors)."""
+    scale = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-12 * max(np.abs(np.diag(hessian)).max(), 1e-300)))
+    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
+    return scale, values, vectors
+
+
+def _positive_inverse(hessian: np.ndarray) -> np.ndarray:
+    scale, values, vectors = _scaled_eigen(hessian)
+    values = np.maximum(np.abs(values), 1e-3)
+    return (vectors / values) @ vectors.T / np.outer(scale, scale)
+
+
+def _newton(
+    objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.ndarray
+) -> tuple[_Point, bool]:
+    """Newton steps with one Hessian; False when the quadratic model turns out wrong (then search on)."""
+    if not len(point.x):
+        return point, True
+    scale, values, vectors = _scaled_eigen(hessian)
+    if values[0] < -1e-3:
+        return _leave_saddle(objective, point, vectors[:, 0] / scale, limit), False
+    usable = values > _FLAT
+    for _ in range(4):
+        along = vectors.T @ (point.gradient / scale)
+        edm = 0.5 * float(np.sum(along[usable] ** 2 / values[usable]))
+        if edm < _FINAL_EDM:
+            return point, True
+        step = -(vectors[:, usable] @ (along[usable] / values[usable])) / scale
+        excess = float(np.max(np.abs(step) / limit))
+        if excess > 1.0:
+            return point, False
+        x = point.x + step
+        value, gradient = objective(x)
+        if not value <= point.value + 1e-11 * (1.0 + abs(point.value)):
+            return point, edm < _CONVERGED_EDM
+        point = _Point(x, value, gradient)
+    return point, edm < _CONVERGED_EDM
+
+
+def _leave_saddle(objective: _Counted, point: _Point, direction: np.ndarray, limit: np.ndarray) -> _Point:
+    """Best of a few points along a direction of negative curvature, both ways."""
+    direction = direction / np.max(np.abs(direction) / limit)
+    best = point
+    for length in (0.3, 0.1, 0.03, 0.01):
+        for sign in (1.0, -1.0):
+            x = point.x + sign * length * direction
+            value, gradient = objective(x)
+            if value < best.value - 1e-9:
+                best = _Point(x, value, gradient)
+        if best is not point:
+            break
+    return best
+
+
+def _report(point: _Point, hessian: np.ndarray, calls: int) -> Optimum:
+    p = len(point.x)
+    if p == 0:
+        return Optimum(
+            point.x, point.value, point.gradient, hessian, 0.0, np.ones(0), np.zeros(0, bool),
+            bool(np.isfinite(point.value)), calls,
+        )  # fmt: skip
+    scale, values, vectors = _scaled_eigen(hessian)
+    usable = values > _FLAT
+    along = vectors.T @ (point.gradient / scale)
+    edm = 0.5 * float(np.sum(along[usable] ** 2 / values[usable]))
+    flat = np.any(np.abs(vectors[:, ~usable]) > 0.1, axis=1)
+    converged = bool(np.isfinite(point.value) and edm < _CONVERGED_EDM and values[0] > -1e-3)
+    return Optimum(
+        point.x, point.value, point.gradient, hessian, edm, values, flat, converged, calls
+    )  # fmt: skip

@@ -1,0 +1,190 @@
+"""Where the optimiser starts: IRLS for the fixed effects, one moment step for the variances, a guess of the curvature."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glmmcore.engines._row_kernels import add_score
+from glmmcore.laplace import LaplaceObjective
+from glmmcore.problem import Problem
+
+__all__ = ["response_scale", "start_candidates", "start_curvature", "step_limits"]
+
+_IRLS_STEPS = 4
+# Largest relative change of linear predictors that still counts as moving.
+_IRLS_TOLERANCE = 1e-3
+
+
+def irls(problem: Problem) -> tuple[np.ndarray, float]:
+    """Coefficients of the standardised conditional part, and the mean squared Pearson residual."""
+    family, part = problem.family, problem.part("cond")
+    y = problem.likelihood.y
+    trials = problem.likelihood.trials
+    n_trials = np.ones(len(y)) if trials is None else trials
+    weights = n_trials if problem.likelihood.freq_weights is None else n_trials * problem.likelihood.freq_weights
+    offset = np.zeros(len(y)) if part.offset is None else part.offset
+    mu = family.start_mean(y, n_trials)
+    eta = family.link.link(mu)
+    coefficients = np.zeros(part.size)
+    x = part.X
+    assert x is not None
+    rate = y / n_trials
+    for _ in range(_IRLS_STEPS):
+        mu, slope = family.link.derivatives(eta)[:2]
+        variance = np.maximum(family.working_variance(mu, n_trials), 1e-10)
+        w = weights * np.square(slope) / variance
+        w = np.where(np.isfinite(w), np.clip(w, 1e-10, 1e10), 1e-10)
+        safe = np.where(np.abs(slope) > 1e-10, slope, 1e-10)
+        target = eta - offset + np.clip((rate - mu) / safe, -20.0, 20.0)
+        weighted = x * w[:, None]
+        gram = weighted.T @ x
+        gram[np.diag_indices_from(gram)] += 1e-9 * (np.trace(gram) / max(len(gram), 1) + 1e-300)
+        new = np.linalg.solve(gram, weighted.T @ target) if part.size else coefficients
+        new_eta = offset + x @ new
+        if not (np.all(np.isfinite(new_eta)) and _inside(problem, new_eta)):
+            break
+        change = np.max(np.abs(new_eta - eta)) / (1.0 + np.max(np.abs(new_eta)))
+        eta, coefficients = new_eta, new
+        if change < _IRLS_TOLERANCE:
+            break
+    if not np.any(coefficients) and part.size:
+        coefficients = _constant_start(problem, offset)
+        eta = offset + x @ coefficients
+    mu = family.link.inverse(eta)
+    variance = np.maximum(family.working_variance(mu, n_trials), 1e-10)
+    return coefficients, float(np.mean(np.square(rate - mu) / variance))
+
+
+def _inside(problem: Problem, eta: np.ndarray) -> bool:
+    """Whether the log density exists there."""
+    likelihood = problem.likelihood
+    values = [np.zeros(1) for _ in likelihood.predictors]
+    values[0] = eta
+    for i, part in enumerate(problem.parts):
+        if i and part.X is not None:
+            values[i] = np.zeros(problem.n)
+    with np.errstate(all="ignore"):
+        l = likelihood.derivatives(0, problem.n, values)[0]
+    return bool(np.all(np.isfinite(l)))
+
+
+def _constant_start(problem: Problem, offset: np.ndarray) -> np.ndarray:
+    """Least-squares fit of the link of the overall mean: always inside the range of the mean without offsets."""
+    likelihood, part = problem.likelihood, problem.part("cond")
+    trials = np.ones(problem.n) if likelihood.trials is None else likelihood.trials
+    mu = problem.family.start_mean(likelihood.y, trials)
+    level = problem.family.link.link(np.array([mu.mean()]))[0]
+    return np.linalg.lstsq(part.X, level - offset, rcond=None)[0]
+
+
+def start_candidates(problem: Problem) -> list[np.ndarray]:
+    """Starting points, one for each start of the family's extra parameters."""
+    family = problem.family
+    coefficients, pearson = irls(problem)
+    out = []
+    for psi in family.start_psi():
+        x = np.zeros(problem.n_params)
+        cond = problem.part("cond")
+        if cond.where.stop > cond.where.start:
+            x[cond.where] = coefficients
+        if family.has_dispersion:
+            disp = problem.part("disp")
+            x[disp.where] = _constant(disp, family.start_delta(pearson))
+        for name, value in zip(family.extra, psi, strict=True):
+            x[problem.part(name).where] = value
+        if "zi" in problem.likelihood.predictors:
+            zi = problem.part("zi")
+            x[zi.where] = _constant(zi, _zero_start(problem))
+        sd = _moment_sds(problem, x, coefficients)
+        for term, start in zip(problem.terms, sd, strict=True):
+            x[term.where] = term.structure.start(start)
+        out.append(x)
+    return out
+
+
+def _constant(part, value: float) -> np.ndarray:  # type: ignore[no-untyped-def]
+    """Coefficients whose linear predictor is nearest to a constant."""
+    if part.X is None:
+        return np.array([value])
+    offset = 0.0 if part.offset is None else part.offset
+    return np.linalg.lstsq(part.X, np.full(len(part.X), value) - offset, rcond=None)[0]
+
+
+def _zero_start(problem: Problem) -> float:
+    """Logit of the share of structural zeros: all zeros for a hurdle, half of them for a mixture."""
+    share = float(np.mean(problem.likelihood.y == 0.0))
+    if not problem.family.hurdle:
+        share *= 0.5
+    share = min(max(share, 0.02), 0.9)
+    return float(np.log(share / (1.0 - share)))
+
+
+def _moment_sds(problem: Problem, x: np.ndarray, coefficients: np.ndarray) -> list[np.ndarray]:
+    """One step for each variance at the fit without random effects: sum(s^2 - w) / sum w^2 over levels."""
+    if problem.layout is None or not problem.terms:
+        return []
+    layout = problem.layout
+    objective = LaplaceObjective(problem)
+    values = objective.fixed_values(x)
+    cond = problem.part("cond")
+    if cond.where.stop == cond.where.start and cond.X is not None:
+        values[0] = values[0] + cond.X @ coefficients
+    m = len(problem.inner)
+    score, information = np.zeros(layout.order), np.zeros(layout.order)
+    diagonal = [a * (a + 1) // 2 + a for a in range(m)]
+    full = [np.broadcast_to(v, problem.n) if len(v) == 1 else v for v in values]
+    _, first, second = problem.likelihood.newton_terms(0, problem.n, [np.array(v) for v in full])
+    layout.add_score(0, problem.n, np.ascontiguousarray(first), score)
+    add_score(
+        0, problem.n, np.square(layout.z), layout.predictor, layout.factor, layout.within, layout.start,
+        np.maximum(-second[diagonal], 0.0), information,
+    )  # fmt: skip
+    unit = response_scale(problem) ** 2
+    out = []
+    for term in problem.terms:
+        k = layout.sizes[term.factor]
+        part = slice(layout.offsets[term.factor], layout.offsets[term.factor + 1])
+        s = score[part].reshape(-1, k)[:, term.columns]
+        w = information[part].reshape(-1, k)[:, term.columns]
+        with np.errstate(all="ignore"):
+            variance = (s * s - w).sum(axis=0) / np.square(w).sum(axis=0)
+        variance = np.where(np.isfinite(variance), variance, 0.1 * unit)
+        # a term seen in several columns shares what one of them finds; never start on the edge
+        out.append(np.sqrt(np.clip(variance / len(variance), 0.04 * unit, 4.0 * unit)))
+    return out
+
+
+def start_curvature(problem: Problem, x: np.ndarray, objective: LaplaceObjective) -> np.ndarray:
+    """Guess of the Hessian at the start: information of the fixed effects given T, structure-wise for theta."""
+    curvature = np.zeros((problem.n_params, problem.n_params))
+    for part in problem.parts:
+        size = part.where.stop - part.where.start
+        if size:
+            curvature[part.where, part.where] = 0.3 * problem.n * np.eye(size)
+    unit = response_scale(problem)
+    for term in problem.terms:
+        levels = problem.layout.factors[term.factor].n_levels  # type: ignore[union-attr]
+        curvature[term.where, term.where] = np.diag(term.structure.curvature(levels)) / unit**2
+    cond = problem.part("cond")
+    if cond.where.stop > cond.where.start:
+        values, vectors = np.linalg.eigh(objective.fixed_information(x)[0])
+        floor = 1e-6 * max(float(values[-1]), 1e-300) if len(values) else 0.0
+        curvature[cond.where, cond.where] = (vectors * np.maximum(values, floor)) @ vectors.T
+    return curvature
+
+
+def response_scale(problem: Problem) -> float:
+    """Unit of the conditional predictor: the spread of y for an identity link, else 1."""
+    if problem.family.link.name != "identity":
+        return 1.0
+    return float(np.std(problem.likelihood.y)) or 1.0
+
+
+def step_limits(problem: Problem) -> np.ndarray:
+    """Largest change of each parameter in one step: a few units of a linear predictor, one of a relative SD."""
+    limit = np.full(problem.n_params, 3.0)
+    unit = response_scale(problem)
+    limit[problem.part("cond").where] = 3.0 * unit
+    for term in problem.terms:
+        limit[term.where] = 1.5 * unit
+    return limit
