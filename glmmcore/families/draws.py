@@ -52,7 +52,12 @@ def poisson_cdf(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
 def negative_binomial_cdf(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
     """P(Y <= y) of a negative binomial law with given mean and size."""
     with np.errstate(all="ignore"):
-        plain = special.betainc(size, y + 1, size / (size + mean))
+        # I_p(size, y + 1) through the smaller of p = size / (size + mean) and 1 - p
+        plain = np.where(
+            size < mean,
+            special.betainc(size, y + 1, size / (size + mean)),
+            special.betaincc(y + 1, size, mean / (size + mean)),
+        )
     # The laws differ by a relative order of (mean + (y - mean)^2) / size.
     limit = size > 1e14 * (1 + mean + (y - mean) ** 2)
     return np.where(limit, poisson_cdf(y, mean), plain)

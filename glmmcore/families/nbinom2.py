@@ -43,7 +43,9 @@ def nb_core(y, eta, mu, k, p, log_ratio):
     gap = p * (mu - y)
     if abs(gap) < 0.5 * min(y, k):
         return y * log1pmx(gap / y) + k * log1pmx(-gap / k)
-    return plain - y * math.log(y) + (y + k) * math.log1p(y / k)
+    # log(1 + y/k), where y/k may overflow
+    own_ratio = math.log1p(y / k) if y < k else math.log1p(k / y) + math.log(y) - math.log(k)
+    return y * (eta - math.log(y)) - (y + k) * (log_ratio - own_ratio)
 
 
 @kernel

@@ -183,7 +183,7 @@ def stirling_error(x):
 
 @kernel
 def deviance_part(x, gap):
-    """x log(x / (x + gap)) + gap >= 0, for x > 0 and gap > -x."""
+    """Return x log(x / (x + gap)) + gap >= 0, for x > 0 and gap > -x."""
     return -x * log1pmx(gap / x)
 
 
@@ -365,14 +365,14 @@ def rising_table(size, n):
 @kernel
 def mills(x):
     """(log Phi(x), h, h', h'') with h = phi(x) / Phi(x), for any x."""
-    if x > -5.0:
+    if x > -3.0:
         upper = 0.5 * math.erfc(-x / math.sqrt(2.0))
         log_phi = -0.5 * x * x - HALF_LOG_2PI
         h = math.exp(log_phi) / upper
         log_cdf = math.log1p(-0.5 * math.erfc(x / math.sqrt(2.0))) if x > 0 else math.log(upper)
         d = x + h
         return log_cdf, h, -h * d, h * (d * (d + h) - 1.0)
-    # Laplace's continued fraction h = z + 1/(z + 2/(z + 3/(z + ...))), z = -x, with d = h - z, e and f its levels
+    # Laplace's continued fraction h = z + 1/(z + 2/(z + 3/(z + ...))), z = -x; d = h - z, e, f are its levels
     z = -x
     f = 0.0
     for k in range(60, 2, -1):

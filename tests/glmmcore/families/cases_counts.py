@@ -1,0 +1,92 @@
+"""Counts, proportions of trials and the Gaussian law, written out in mpmath from their definitions."""
+
+from __future__ import annotations
+
+import mpmath as mp
+import numpy as np
+
+from .case import Case
+
+
+def small_counts(rng: np.random.Generator, n: int) -> np.ndarray:
+    """Counts of every size class that the kernels treat differently."""
+    kind = rng.integers(0, 4, n)
+    top = np.array([3.0, 15.0, 90.0, 4000.0])[kind]
+    return np.floor(rng.uniform(0, top))
+
+
+def positive_counts(rng: np.random.Generator, n: int) -> np.ndarray:
+    return np.maximum(small_counts(rng, n), 1)
+
+
+def successes(trials: int):
+    return lambda rng, n: rng.integers(0, trials + 1, n)
+
+
+def log_choose(n, k):
+    return mp.loggamma(n + 1) - mp.loggamma(k + 1) - mp.loggamma(n - k + 1)
+
+
+def gaussian(y, N, mu, phi, psi):
+    return -mp.log(2 * mp.pi) / 2 - mp.log(phi) - (y - mu) ** 2 / (2 * phi**2)
+
+
+def binomial(y, N, mu, phi, psi):
+    return log_choose(N, y) + y * mp.log(mu) + (N - y) * mp.log1p(-mu)
+
+
+def poisson(y, N, mu, phi, psi):
+    return y * mp.log(mu) - mu - mp.loggamma(y + 1)
+
+
+def negative_binomial(y, mu, size):
+    return (
+        mp.loggamma(y + size)
+        - mp.loggamma(size)
+        - mp.loggamma(y + 1)
+        + size * mp.log(size / (size + mu))
+        + y * mp.log(mu / (size + mu))
+    )
+
+
+def nbinom2(y, N, mu, phi, psi):
+    return negative_binomial(y, mu, phi)
+
+
+COUNT_CASES: list[Case] = [
+    Case("gaussian", gaussian, lambda rng, n: rng.normal(0, 3, n), far_y=(-1e9, 0.0, 1e9)),
+    Case("gaussian", gaussian, lambda rng, n: rng.normal(0, 3, n), link="log"),
+    Case("gaussian", gaussian, lambda rng, n: rng.normal(0, 3, n), link="inverse", eta=(0.2, 3.0)),
+    Case("gaussian", gaussian, lambda rng, n: rng.normal(0, 3, n), link="sqrt", eta=(0.2, 3.0)),
+    Case("poisson", poisson, small_counts, at=((0.7, 0.0, ()), (-4.0, 0.0, ()), (6.0, 0.0, ()))),
+    Case("poisson", poisson, small_counts, link="identity", eta=(0.1, 30.0), far_eta=(-1.0, 1e-30, 1e9)),
+    Case("poisson", poisson, small_counts, link="sqrt", eta=(0.1, 9.0), far_eta=(-1.0, 0.0, 1e-30, 1e5)),
+    Case(
+        "nbinom2",
+        nbinom2,
+        small_counts,
+        at=((0.7, 0.3, ()), (1.5, -1.5, ()), (2.0, 30.0, ()), (0.0, 3.0, ())),
+    ),
+    Case("nbinom2", nbinom2, small_counts, link="identity", eta=(0.1, 30.0), far_eta=(-1.0, 1e-30, 1e9)),
+    *(
+        Case(
+            "binomial",
+            binomial,
+            successes(trials),
+            link=link,
+            trials=trials,
+            eta=eta,
+            at=((0.5 * sum(eta), 0.0, ()), (0.9 * eta[0] + 0.1 * eta[1], 0.0, ())),
+            far_eta=far,
+            far_y=(0.0, 1.0, float(trials)),
+        )
+        for link, eta, far in (
+            ("logit", (-6.0, 6.0), (-700.0, -40.0, 40.0, 700.0)),
+            ("probit", (-4.0, 4.0), (-1e4, -40.0, 40.0, 1e4)),
+            ("cloglog", (-4.0, 1.5), (-700.0, -40.0, 40.0, 700.0)),
+            ("log", (-4.0, -0.1), (-700.0, -1e-20, 0.0, 3.0)),
+            ("identity", (0.05, 0.95), (-1.0, 0.0, 1e-30, 1.0, 7.0)),
+        )
+        for trials in (1, 12, 5000)
+    ),
+]
