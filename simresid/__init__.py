@@ -39,7 +39,7 @@ _HOME = {
 }
 """Public name -> module that defines it."""
 
-__all__ = ["__version__", *sorted(_HOME)]
+__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
 
 
 def __getattr__(name: str) -> Any:

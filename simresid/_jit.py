@@ -1,4 +1,4 @@
-"""The one way simresid compiles a kernel: plain loops over C-contiguous arrays, one signature each, without the GIL."""
+"""The one way simresid compiles a kernel: plain loops over C-contiguous arrays, one signature each."""
 
 from __future__ import annotations
 

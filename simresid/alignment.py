@@ -1,4 +1,4 @@
-"""Bringing what a user passes (column name, Series, array) into the order of the residuals, or saying why it cannot."""
+"""Bringing what a user passes (column, Series, array) into the order of the residuals, or saying why not."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
     Parameters
     ----------
     values : str, Series or array-like
-        A column of `data`; a Series, matched by its labels when they contain all of `index` and no label twice; or
-        anything else of the right length, taken by position.
+        A column of `data`; a Series, matched by its labels when they contain all of `index` and no label
+        twice; or anything else of the right length, taken by position.
     what : str
         Name of the argument for messages.
     index : Index (n,)
@@ -58,18 +58,21 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
             return values.reindex(index)
         if len(values) != n:
             raise ValueError(
-                f"{what} has {len(values)} values but there are {n} residuals, and its index does not contain all "
+                f"{what} has {len(values)} values but there are {n} residuals, and its index does not "
+                f"contain all "
                 "of their row labels"
             )
         raise ValueError(
-            f"{what} has the right length ({n}) but other row labels than the residuals; pass {what}.to_numpy() to "
+            f"{what} has the right length ({n}) but other row labels than the residuals; pass "
+            f"{what}.to_numpy() to "
             "go by position"
         )
     array = values if isinstance(values, pd.api.extensions.ExtensionArray | pd.Index) else np.asarray(values)
     if array.ndim != 1 or len(array) != n:
         shape = f"shape {array.shape}" if array.ndim != 1 else f"{len(array)} values"
         hint = (
-            f"; {len(array)} rows were given, but only {n} entered the fit: pass a Series with the data's index or a "
+            f"; {len(array)} rows were given, but only {n} entered the fit: pass a Series with the data's "
+            f"index or a "
             "column name"
             if array.ndim == 1 and len(array) > n and data is not None
             else ""

@@ -1,9 +1,9 @@
 """What a fitted model must offer so that its residuals can be simulated.
 
-`FittedModel` is all that is required. Every other protocol here is one optional capability: a model that has it gets
-one more feature, a model that lacks it gets an error or a fall-back that says which capability is missing. All are
-structural, so a class fulfils them by having the attributes; nothing has to be imported or inherited.
-`simresid.testing.check_fitted_model` says whether a class keeps its promises.
+`FittedModel` is all that is required. Every other protocol here is one optional capability: a model that has
+it gets one more feature, a model that lacks it gets an error or a fall-back that says which capability is
+missing. All are structural, so a class fulfils them by having the attributes; nothing has to be imported or
+inherited. `simresid.testing.check_fitted_model` says whether a class keeps its promises.
 """
 
 from __future__ import annotations
@@ -141,7 +141,7 @@ class HasLikelihood(Protocol):
 
 @runtime_checkable
 class HasEffectiveDf(Protocol):
-    """Effective number of parameters `edf`, shrunken random effects included, and the residual degrees of freedom."""
+    """Effective number of parameters, shrunken random effects included, and residual degrees of freedom."""
 
     @property
     def edf(self) -> float: ...  # noqa: D102

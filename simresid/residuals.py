@@ -106,12 +106,12 @@ class SimulatedResiduals(TestMethods):
         self.stream = stream
         self._source = source
         self._cdf = cdf
-        self._jitter = jitter
+        self.jitter = jitter
         self._execution = execution or Execution()
         self._keep = self.n_obs * self.n_sims * 8 <= SMALL_MATRIX_BYTES if keep == "auto" else bool(keep)
         self.residuals: FloatArray = self._scaled() if residuals is None else residuals
 
-    # ---- size and what is known about each row -------------------------------------------------------------------
+    # ---- size and what is known about each row ---------------------------------------------------------
 
     @property
     def n_obs(self) -> int:
@@ -155,22 +155,23 @@ class SimulatedResiduals(TestMethods):
 
     @cached_property
     def fitted(self) -> FloatArray:
-        """Prediction to show residuals against ``(n,)``: given, the model's, or the mean of the simulations."""
+        """Prediction to show residuals against ``(n,)``: as given, or the mean of the simulations."""
         return self._row_sums / self.n_sims if self.rows.fitted is None else self.rows.fitted
 
     @cached_property
     def expected(self) -> FloatArray:
         """Mean that matches the simulations ``(n,)``.
 
-        The model's own mean where it is known. Otherwise the mean over the simulations *and* the observation, which
-        treats all ``n_sims + 1`` alike: a statistic of ``value - expected`` is then exchangeable between observation
-        and simulations, so that its simulation p-value stays valid at any number of simulations.
+        The model's own mean where it is known. Otherwise the mean over the simulations *and* the observation,
+        which treats all ``n_sims + 1`` alike: a statistic of ``value - expected`` is then exchangeable
+        between observation and simulations, so that its simulation p-value stays valid at any number of
+        simulations.
         """
         if self.rows.expected is not None:
             return self.rows.expected
         return (self._row_sums + self.observed) / (self.n_sims + 1.0)
 
-    # ---- simulations ---------------------------------------------------------------------------------------------
+    # ---- simulations -----------------------------------------------------------------------------------
 
     @property
     def simulations(self) -> SimulationSource:
@@ -181,12 +182,12 @@ class SimulatedResiduals(TestMethods):
 
     @property
     def simulated(self) -> FloatArray | None:
-        """Simulated responses ``(n_sims, n)``, None if they were too many to keep (see `iter_simulations`)."""
+        """Simulated responses ``(n_sims, n)``; None if too many to keep (see `iter_simulations`)."""
         source = self.simulations
         return source.matrix if isinstance(source, MatrixSource) else None
 
     def iter_simulations(self) -> Iterator[tuple[int, FloatArray]]:
-        """Yield ``(first replicate, block (b, n))`` in order; the same numbers every time, drawn anew if not kept."""
+        """Yield ``(first replicate, block (b, n))`` in order, the same numbers every time."""
         return self.simulations.blocks()
 
     def simulated_statistics(self, functions: Sequence[Callable[[FloatArray], Any]]) -> FloatArray:
@@ -225,7 +226,7 @@ class SimulatedResiduals(TestMethods):
         )
 
     def child_rng(self, name: str) -> np.random.Generator:
-        """Generator that depends on the seed and on `name` only, not on what was drawn before."""
+        """Return a generator that depends on the seed and on `name` only, not on earlier draws."""
         return child_generator(self.seed, name)
 
     @cached_property
@@ -240,7 +241,7 @@ class SimulatedResiduals(TestMethods):
     def _scaled(self) -> FloatArray:
         v = self.child_rng(self.stream).random(self.n_obs)
         if self.refits is not None:
-            return self.refits.scaled(self.method, self.seed, self._jitter, v)
+            return self.refits.scaled(self.method, self.seed, self.jitter, v)
         if self.method == "exact":
             assert self._cdf is not None
             return scaled.exact(*self._cdf, v)
@@ -248,7 +249,7 @@ class SimulatedResiduals(TestMethods):
         if self.whiten is not None:
             source, observed = MappedSource(source, self.whiten, self.n_obs), self.whiten.vector(observed)
         if self.method == "traditional":
-            if self._jitter:
+            if self.jitter:
                 source = MappedSource(source, Jitter(self.seed), self.n_obs)
                 observed = observed + (v - 0.5)
             return scaled.traditional(observed, *neighbours(source, observed), self.n_sims)
@@ -256,7 +257,7 @@ class SimulatedResiduals(TestMethods):
         formula = scaled.rank if self.method == "rank" else scaled.pit
         return formula(counts.below, counts.equal, self.n_sims, v)
 
-    # ---- use -----------------------------------------------------------------------------------------------------
+    # ---- use -------------------------------------------------------------------------------------------
 
     def normal_residuals(self, *, clip: float | None = None) -> FloatArray:
         """Residuals on the scale of the standard normal distribution ``(n,)``.
@@ -276,8 +277,9 @@ class SimulatedResiduals(TestMethods):
     def outlier_sides(self) -> NDArray[np.int8]:
         """-1 for an observation below all its simulations, 1 above all, 0 otherwise ``(n,)``.
 
-        Ties with the most extreme simulation are broken at random by the residual itself. With ``method="rank"``
-        each side then has probability ``1/(n_ranked + 1)`` under the model, whatever the response.
+        Ties with the most extreme simulation are broken at random by the residual itself. With
+        ``method="rank"`` each side then has probability ``1/(n_ranked + 1)`` under the model, whatever the
+        response.
         """
         edge = 1.0 / (self.n_ranked + 1.0)
         u = self.residuals
@@ -289,8 +291,8 @@ class SimulatedResiduals(TestMethods):
         Returns
         -------
         DataFrame
-            One row per outlier under its row label: `position`, `side` ("low" or "high"), `observed`, `fitted`,
-            `residual`.
+            One row per outlier under its row label: `position`, `side` ("low" or "high"), `observed`,
+            `fitted`, `residual`.
         """
         import pandas as pd
 
@@ -310,6 +312,37 @@ class SimulatedResiduals(TestMethods):
     def align(self, values: Any, what: str = "values") -> pd.Series:
         """Bring a column name, Series or array into the order of the residuals (see `simresid.alignment`)."""
         return align_rows(values, what, self.index, self.data)
+
+    def derive(
+        self,
+        rows: Rows,
+        source: SimulationSource,
+        *,
+        residuals: FloatArray | None,
+        whiten: Whiten | None,
+        refits: Refits | None,
+        discrete: bool,
+        is_grouped: bool,
+    ) -> SimulatedResiduals:
+        """Make residuals of other rows under the same seed, ranked anew unless `residuals` is given."""
+        return SimulatedResiduals(
+            rows,
+            source,
+            # The distribution function of an aggregate is not known.
+            method="rank" if self.method == "exact" and residuals is None else self.method,
+            seed=self.seed,
+            discrete=discrete,
+            model=self.model,
+            random_effects=self.random_effects,
+            description=self.description,
+            whiten=whiten,
+            refits=refits,
+            residuals=residuals,
+            jitter=self.jitter,
+            stream=f"{self.stream}/derived",
+            is_grouped=is_grouped,
+            execution=self._execution,
+        )
 
     def recalculate(
         self,
@@ -344,7 +377,7 @@ class SimulatedResiduals(TestMethods):
         )
 
     def summary(self) -> str:
-        """What these residuals are and what the basic tests say about them, as text."""
+        """Say what these residuals are and what the basic tests find, as text."""
         from simresid.summary import summarise
 
         return summarise(self)
@@ -363,7 +396,7 @@ class SimulatedResiduals(TestMethods):
         lines.append(
             f"{low} below and {high} above all simulations, {expected:.3g} expected on each side"
             if self.method != "exact"
-            else f"{low} in the lowest and {high} in the highest {1 / (self.n_ranked + 1):.2g} of the model's law, "
+            else f"{low} in the lowest and {high} in the highest {1 / (self.n_ranked + 1):.2g} of their law, "
             f"{expected:.3g} expected on each side"
         )
         return "\n".join(lines)

@@ -55,19 +55,21 @@ def whitening(covariance: Any, n: int) -> Whiten:
     if not np.allclose(matrix, matrix.T, rtol=1e-8, atol=1e-8 * np.abs(matrix).max()):
         raise ValueError("rotation is not symmetric; pass the covariance of the response")
     try:
-        return Whiten(np.linalg.cholesky(matrix))
+        return Whiten(np.asarray(np.linalg.cholesky(matrix), dtype=np.float64))
     except np.linalg.LinAlgError:
         raise ValueError(
-            "rotation is not positive definite; pass the full covariance of the response, residual variance included"
+            "rotation is not positive definite; pass the full covariance of the response, residual "
+            "variance included"
         ) from None
 
 
 def shrunk_covariance(simulated: FloatArray) -> FloatArray:
     """Covariance of the columns of ``(k, n)`` with its correlations shrunk towards zero.
 
-    The shrinkage intensity is the estimated optimum ``sum var(r_ij) / sum r_ij**2`` over ``i != j`` of Schäfer &
-    Strimmer (2005, Stat. Appl. Genet. Mol. Biol. 4:32). The result is positive definite for any number of
-    simulations, unless a column is constant, which is given the smallest positive variance among the others.
+    The shrinkage intensity is the estimated optimum ``sum var(r_ij) / sum r_ij**2`` over ``i != j`` of
+    Schäfer & Strimmer (2005, Stat. Appl. Genet. Mol. Biol. 4:32). The result is positive definite for any
+    number of simulations, unless a column is constant, which is given the smallest positive variance among
+    the others.
     """
     k = simulated.shape[0]
     sd = simulated.std(axis=0, ddof=1)

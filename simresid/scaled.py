@@ -24,9 +24,9 @@ __all__ = ["count_block", "exact", "moment_block", "neighbour_block", "pit", "ra
 def rank(below: CountArray, equal: CountArray, n_sims: int, v: FloatArray) -> FloatArray:
     """Randomised rank of the observation among the simulations and itself.
 
-    ``u = (#{S < y} + v (1 + #{S = y})) / (n_sims + 1)``. If the observation and the simulations come from the same
-    law, all ``n_sims + 1`` ranks are equally likely and `v` spreads each over its cell, so `u` is uniform exactly, for
-    any number of simulations and any discreteness.
+    ``u = (#{S < y} + v (1 + #{S = y})) / (n_sims + 1)``. If the observation and the simulations come from the
+    same law, all ``n_sims + 1`` ranks are equally likely and `v` spreads each over its cell, so `u` is
+    uniform exactly, for any number of simulations and any discreteness.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def rank(below: CountArray, equal: CountArray, n_sims: int, v: FloatArray) -> Fl
 
 
 def pit(below: CountArray, equal: CountArray, n_sims: int, v: FloatArray) -> FloatArray:
-    """DHARMa's default: the randomised probability integral transform by the empirical cdf of the simulations.
+    """DHARMa's default: the randomised empirical cdf of the simulations.
 
     Takes the values 0 and 1 with probability ``1/(n_sims + 1)`` each for a continuous response.
     """
@@ -74,7 +74,7 @@ def traditional(
     upper: FloatArray,
     n_sims: int,
 ) -> FloatArray:
-    """DHARMa's older definition: the empirical cdf with ``n_sims + 1`` in the denominator, linear between its steps.
+    """DHARMa's older definition: the empirical cdf over ``n_sims + 1``, linear between its steps.
 
     Parameters are those returned by `simresid.streaming.neighbours`.
     """
@@ -87,7 +87,7 @@ def traditional(
 
 @kernel
 def count_block(block, observed, below, equal):  # type: ignore[no-untyped-def]
-    """Add to `below` and `equal` how often each row's simulated values are below and equal to the observed one."""
+    """Count for each row the simulated values below and equal to the observed one."""
     for r in range(block.shape[0]):
         for i in range(observed.size):
             s = block[r, i]
@@ -98,7 +98,7 @@ def count_block(block, observed, below, equal):  # type: ignore[no-untyped-def]
 
 @kernel
 def moment_block(block, centre, precision, sums):  # type: ignore[no-untyped-def]
-    """Write per replicate: number of zeros, sum of d, of d**2 and of precision * d**2, with d = value - centre."""
+    """Per replicate: zeros, sum of d, of d**2 and of precision * d**2, with d = value - centre."""
     for r in range(block.shape[0]):
         zeros = 0
         s1 = 0.0

@@ -1,8 +1,8 @@
-"""Where simulations come from: a matrix, a model that draws them on demand, or a row-wise map of another source.
+"""Where simulations come from: a matrix, a model that draws on demand, or a map of another source.
 
-A source hands out its replicates in *chunks*. The chunks, and the random stream behind each of them, are fixed by the
-number of rows, the number of replicates and the seed alone. Which process draws a chunk, in which order, and how many
-chunks are held at a time therefore cannot change a single number.
+A source hands out its replicates in *chunks*. The chunks, and the random stream behind each of them, are
+fixed by the number of rows, the number of replicates and the seed alone. Which process draws a chunk, in
+which order, and how many chunks are held at a time therefore cannot change a single number.
 """
 
 from __future__ import annotations
@@ -108,7 +108,8 @@ class ModelSource(SimulationSource):
         drawn = np.asarray(self.model.simulate(stop - first, rng=rng, random_effects=self.random_effects))
         if drawn.shape != (stop - first, self.n_rows):
             raise ValueError(
-                f"{type(self.model).__name__}.simulate({stop - first}) returned shape {drawn.shape}, expected "
+                f"{type(self.model).__name__}.simulate({stop - first}) returned shape {drawn.shape}, "
+                f"expected "
                 f"(n_sims, n) = {(stop - first, self.n_rows)}"
             )
         return np.require(drawn, np.float64, ["C", "W"])

@@ -1,10 +1,11 @@
 """One pass over the simulations, in memory proportional to the number of rows.
 
-`tally` counts, per row, how the simulated values compare with the observed one and, per replicate, the few sums from
-which the standard statistics follow. `materialise` builds the full matrix instead. Both spread over workers through
-joblib, so ``joblib.parallel_config(backend="loky" | "threading" | "dask", n_jobs=...)`` decides where the work is
-done when `n_jobs` is left at None. Tasks return integers and per-replicate sums; every sum over rows is taken inside
-one replicate, so that no floating-point result depends on how replicates were spread over tasks.
+`tally` counts, per row, how the simulated values compare with the observed one and, per replicate, the few
+sums from which the standard statistics follow. `materialise` builds the full matrix instead. Both spread over
+workers through joblib, so ``joblib.parallel_config(backend="loky" | "threading" | "dask", n_jobs=...)``
+decides where the work is done when `n_jobs` is left at None. Tasks return integers and per-replicate sums;
+every sum over rows is taken inside one replicate, so that no floating-point result depends on how replicates
+were spread over tasks.
 """
 
 from __future__ import annotations
@@ -66,24 +67,32 @@ class Execution:
         step = max(1, -(-replicates // per_chunk))
         return [range(k, min(k + step, len(source.chunks))) for k in range(0, len(source.chunks), step)]
 
-    def map(self, function: Callable[[range], T], tasks: list[range], n_units: int) -> Iterator[T]:
-        """Results of `function` over `tasks`, in order."""
+    def map(
+        self,
+        function: Callable[[range], T],
+        tasks: list[range],
+        doing: str = "simulating",
+        prefer: str | None = "threads",
+    ) -> Iterator[T]:
+        """Results of `function` over `tasks`, in order.
+
+        Drawing and counting release the interpreter lock, so threads are the soft preference; fitting mostly
+        does not.
+        """
         # A parallel_config can only be active if joblib was imported; otherwise spare the 0.1 s.
         if len(tasks) == 1 or (self.n_jobs is None and "joblib" not in sys.modules) or self.n_jobs == 1:
             results: Iterator[T] = map(function, tasks)
         else:
             from joblib import Parallel, delayed
 
-            parallel = Parallel(n_jobs=self.n_jobs, prefer="threads", return_as="generator")
+            parallel = Parallel(n_jobs=self.n_jobs, prefer=prefer, return_as="generator")
             results = parallel(delayed(function)(task) for task in tasks)
         if not self.progress:
             yield from results
             return
         from tqdm import tqdm
 
-        with tqdm(
-            total=n_units, desc="simulating", unit="chunk", delay=1.0, disable=None, leave=False
-        ) as bar:
+        with tqdm(total=sum(map(len, tasks)), desc=doing, delay=1.0, disable=None, leave=False) as bar:
             for task, result in zip(tasks, results, strict=True):
                 bar.update(len(task))
                 yield result
@@ -183,7 +192,7 @@ def tally(
     tasks = execution.tasks(source)
     total: Tally | None = None
     sums = []
-    for part in execution.map(job, tasks, len(source.chunks)):
+    for part in execution.map(job, tasks):
         sums.append(part.sums)
         if total is None:
             total = part
@@ -216,7 +225,7 @@ def materialise(source: SimulationSource, execution: Execution | None = None) ->
     execution = execution or Execution()
     matrix = np.empty((source.n_sims, source.n_rows))
     tasks = execution.tasks(source)
-    for task, blocks in zip(tasks, execution.map(_DrawTask(source), tasks, len(source.chunks)), strict=True):
+    for task, blocks in zip(tasks, execution.map(_DrawTask(source), tasks), strict=True):
         for k, block in zip(task, blocks, strict=True):
             first, stop = source.chunks[k]
             matrix[first:stop] = block
@@ -237,7 +246,8 @@ class _StatisticsTask:
                 value = np.asarray(function(block), dtype=np.float64)
                 if value.shape != row.shape:
                     raise ValueError(
-                        f"a statistic of a block of shape {block.shape} must have shape {row.shape}, got {value.shape}"
+                        f"a statistic of a block of shape {block.shape} must have shape {row.shape}, got "
+                        f"{value.shape}"
                     )
                 row[:] = value
             parts.append(part)
@@ -252,7 +262,7 @@ def statistics(
     """Statistics of every replicate, ``(len(functions), n_sims)``, in one pass; see `SimulatedResiduals`."""
     execution = execution or Execution()
     job = _StatisticsTask(source, functions)
-    return np.concatenate(list(execution.map(job, execution.tasks(source), len(source.chunks))), axis=1)
+    return np.concatenate(list(execution.map(job, execution.tasks(source))), axis=1)
 
 
 def row_sums(source: SimulationSource) -> FloatArray:
@@ -272,7 +282,8 @@ def refuse_non_finite(block: NDArray[Any], first: int) -> None:
     shown = ", ".join(map(str, rows[:10])) + (", ..." if rows.size > 10 else "")
     raise ValueError(
         f"{row.size} simulated value(s) are NaN or infinite, at row position(s) {shown}; first in replicate "
-        f"{first + replicate[0]}. Residuals cannot be ranked among them: drop these rows, or the draws that contain "
+        f"{first + replicate[0]}. Residuals cannot be ranked among them: drop these rows, or the draws "
+        f"that contain "
         "them, or repair the model's simulate()"
     )
 
@@ -280,7 +291,7 @@ def refuse_non_finite(block: NDArray[Any], first: int) -> None:
 def neighbours(
     source: SimulationSource, observed: FloatArray
 ) -> tuple[NDArray[np.int32], FloatArray, NDArray[np.int32], FloatArray]:
-    """Simulated values next to the observed one, per row.
+    """Find the simulated values next to the observed one, per row.
 
     Returns
     -------

@@ -1,0 +1,107 @@
+"""Shapes in which other software hands over replicated responses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float64]
+
+__all__ = ["observed_values", "simulation_matrix"]
+
+
+def simulation_matrix(simulated: Any, n: int, index: Any = None) -> FloatArray:
+    """Copy of the simulations as ``(n_sims, n)``.
+
+    Parameters
+    ----------
+    simulated : array-like, DataFrame, dict, InferenceData or DataTree
+        ``(n_sims, n)``, ``(chains, draws, n)`` or a container of one such variable.
+    n : int
+        Number of observed values.
+    index : Index, optional
+        Row labels of the observed response, which reveal a transposed DataFrame even if it is square.
+
+    Raises
+    ------
+    ValueError
+        If the shape does not fit, naming both lengths, or the matrix looks transposed.
+    """
+    simulated = _one_variable(simulated, "posterior_predictive", "simulated")
+    labels = getattr(simulated, "index", None)
+    array = np.asarray(simulated)
+    if array.dtype == object or array.dtype.kind not in "biuf":
+        raise ValueError(f"simulated must hold numbers, got dtype {array.dtype}")
+    if array.ndim == 3:  # (chains, draws, n)
+        array = array.reshape(-1, array.shape[2])
+    if array.ndim != 2:
+        raise ValueError(f"simulated must be (n_sims, n) or (chains, draws, n), got shape {array.shape}")
+    transposed = array.shape[0] == n and array.shape[1] != n
+    if index is not None and labels is not None and array.shape == (n, n):
+        transposed = labels.equals(index) and not simulated.columns.equals(index)
+    if transposed:
+        raise ValueError(
+            f"simulated has shape {array.shape} and there are {n} observed values: it looks transposed. "
+            f"Rows are "
+            "replicates, columns are observations; pass simulated.T"
+        )
+    if array.shape[1] != n:
+        raise ValueError(f"simulated has {array.shape[1]} columns but there are {n} observed values")
+    return np.array(array, dtype=np.float64, order="C")
+
+
+def observed_values(simulated: Any, observed: Any) -> Any:
+    """Return the observed response, looked up among the simulations' companions when it is a name."""
+    if not isinstance(observed, str):
+        return observed
+    group = _group(simulated, "observed_data")
+    if group is None:
+        raise ValueError(
+            f"observed={observed!r} is a name, but {type(simulated).__name__} has no observed_data"
+        )
+    variables = _variables(group)
+    if observed not in variables:
+        raise ValueError(f"observed_data has no variable {observed!r}; it has {sorted(map(str, variables))}")
+    return np.asarray(variables[observed])
+
+
+def _one_variable(container: Any, group_name: str, what: str) -> Any:
+    """Return the single variable of a dict, InferenceData, DataTree or Dataset; anything else unchanged."""
+    group = _group(container, group_name)
+    if group is None:
+        if hasattr(container, "posterior") or hasattr(container, "groups"):
+            raise ValueError(
+                f"{what} has no group {group_name}; add it with pm.sample_posterior_predictive or alike"
+            )
+        if not _is_dataset(container) and not isinstance(container, Mapping):
+            return container
+        group = container
+    variables = _variables(group)
+    if len(variables) != 1:
+        raise ValueError(
+            f"{what} holds {len(variables)} variables ({', '.join(sorted(map(str, variables)))}); pass "
+            f"the one that "
+            "belongs to the observed response"
+        )
+    return next(iter(variables.values()))
+
+
+def _group(container: Any, name: str) -> Any:
+    if isinstance(container, np.ndarray | Mapping) and not hasattr(container, "children"):
+        return container.get(name) if isinstance(container, Mapping) else None
+    if hasattr(container, "columns"):  # a DataFrame: its columns are observations, not groups
+        return None
+    return getattr(container, name, None)
+
+
+def _is_dataset(container: Any) -> bool:
+    return hasattr(container, "data_vars")
+
+
+def _variables(group: Any) -> Mapping[Any, Any]:
+    return dict(group.data_vars) if _is_dataset(group) else dict(group)

@@ -1,0 +1,389 @@
+"""The two ways to make residuals: from a fitted model, or from simulations that exist already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.alignment import finite_vector
+from simresid.protocol import (
+    HasCdf,
+    HasData,
+    HasDescription,
+    HasDiscreteness,
+    HasPopulationMean,
+    HasRandomEffects,
+    HasTrials,
+    HasVariance,
+)
+from simresid.residuals import METHODS, SMALL_MATRIX_BYTES, SimulatedResiduals
+from simresid.rotation import shrunk_covariance, whitening
+from simresid.rows import Rows
+from simresid.sources import WHITENING, MatrixSource, ModelSource, SimulationSource
+from simresid.streaming import Execution, materialise
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import ArrayLike, NDArray
+
+    from simresid.protocol import FittedModel, RandomEffects
+
+    FloatArray = NDArray[np.float64]
+
+__all__ = ["from_simulations", "simulate_residuals"]
+
+
+def simulate_residuals(
+    model: Any,
+    n_sims: int = 250,
+    *,
+    random_effects: RandomEffects = "conditional",
+    method: str = "rank",
+    refit: bool = False,
+    rotation: Any = None,
+    rng: int | np.random.Generator | None = 123,
+    plot: bool = False,
+    keep_simulations: bool | str = "auto",
+    n_jobs: int | None = None,
+    progress: bool = False,
+    block_size: int | None = None,
+) -> SimulatedResiduals:
+    """Scaled residuals of a fitted model by simulation from it.
+
+    Parameters
+    ----------
+    model : object
+        A fitted model of a supported library, or anything that fulfils `simresid.FittedModel`.
+    n_sims : int
+        Number of simulated responses.
+    random_effects : {"conditional", "unconditional"} or iterable of str
+        Keep the fitted random effects, draw all anew, or draw those of the named groups anew.
+    method : {"rank", "pit", "traditional", "exact"}
+        Definition of a residual. ``"rank"`` is exactly uniform under the model for any response. ``"pit"``
+        and ``"traditional"`` are DHARMa's two. ``"exact"`` uses the model's distribution function given its
+        random effects, without simulation noise; simulations are then drawn only when a test asks for them.
+    refit : bool
+        Parametric bootstrap: fit the model to every simulation and rank the raw residuals among those of the
+        refits.
+    rotation : ndarray (n, n) or "estimated", optional
+        Covariance of the response to take out before ranking, for models whose simulations are correlated.
+        ``"estimated"`` takes it, shrunk, from simulations of its own.
+    rng : int, Generator or None
+        Seed of everything random; a Generator is asked for one number, None gives fresh entropy.
+    plot : bool
+        Draw the overview figure.
+    keep_simulations : {"auto", True, False}
+        Hold the ``(n_sims, n)`` matrix; "auto" does up to 100 MB. Otherwise simulations are counted as they
+        are drawn and drawn again, identically, when a test needs more than the counts.
+    n_jobs : int, optional
+        Parallel workers as in joblib; None follows ``joblib.parallel_config`` and is serial without one.
+    progress : bool
+        Show a progress bar on a terminal once the work takes longer than a second.
+    block_size : int, optional
+        Replicates handed to a worker at a time. Like `n_jobs` it cannot change the result.
+
+    Returns
+    -------
+    SimulatedResiduals
+
+    Raises
+    ------
+    TypeError
+        If the model is not supported.
+    ValueError
+        If the response or the simulations hold NaN or infinite values, lengths differ, or the model lacks
+        what `method` or `refit` needs.
+
+    References
+    ----------
+    Dunn, P. K. and Smyth, G. K. (1996). Randomized quantile residuals. Journal of Computational and Graphical
+    Statistics 5, 236-244. Hartig, F. (2024). DHARMa: residual diagnostics for hierarchical regression models.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> class Coins:
+    ...     "Ten tosses of a fair coin per row."
+    ...     observed = np.array([4.0, 6.0, 5.0, 10.0])
+    ...     fitted = np.full(4, 5.0)
+    ...     nobs = 4
+    ...     def simulate(self, n_sims, *, rng=None, random_effects="conditional"):
+    ...         return np.random.default_rng(rng).binomial(10, 0.5, size=(n_sims, 4))
+    >>> res = simulate_residuals(Coins())
+    >>> res.residuals.shape
+    (4,)
+    >>> bool(res.residuals[3] > 0.99)
+    True
+    """
+    from simresid.adapters import as_fitted_model
+
+    fitted_model = as_fitted_model(model)
+    random_effects = _check_random_effects(random_effects)
+    n_sims = _check_n_sims(n_sims)
+    _check_method(method)
+    seed = resolve_seed(rng)
+    rows = model_rows(fitted_model, random_effects)
+    n = rows.observed.size
+    source: SimulationSource = ModelSource(fitted_model, n_sims, n, seed, random_effects)
+    execution = Execution(n_jobs, progress, block_size)
+    keep = n * n_sims * 8 <= SMALL_MATRIX_BYTES if keep_simulations == "auto" else bool(keep_simulations)
+    cdf = model_cdf(fitted_model, random_effects, n) if method == "exact" else None
+    if keep and method != "exact":
+        source = materialise(source, execution)
+
+    if rotation is not None and (refit or method == "exact"):
+        raise ValueError("rotation needs simulated responses: use it with method rank, pit or traditional")
+    refits = None
+    if refit:
+        if method == "exact":
+            raise ValueError(
+                "refit residuals are ranks among the refits: method must be rank, pit or traditional"
+            )
+        from simresid.refit_residuals import bootstrap
+
+        refits = bootstrap(fitted_model, materialise(source, execution).matrix, execution)
+
+    whiten = None
+    if isinstance(rotation, str):
+        _check_rotation_word(rotation)
+        # Replicates of their own: were the ranked ones used, each would be pulled towards white noise by its
+        # own contribution to the covariance, the observation would not, and right models would be rejected.
+        k = max(n_sims, 1000, 4 * n)
+        apart = ModelSource(fitted_model, k, n, seed, random_effects, WHITENING)
+        whiten = whitening(shrunk_covariance(materialise(apart, execution).matrix), n)
+    elif rotation is not None:
+        whiten = whitening(rotation, n)
+
+    discrete, jitter = atoms(
+        fitted_model.discrete if isinstance(fitted_model, HasDiscreteness) else None, rows.observed, source
+    )
+    residuals = SimulatedResiduals(
+        rows,
+        source,
+        method=method,
+        seed=seed,
+        discrete=discrete,
+        jitter=jitter,
+        model=fitted_model,
+        random_effects=random_effects,
+        description=fitted_model.description if isinstance(fitted_model, HasDescription) else "",
+        cdf=cdf,
+        whiten=whiten,
+        refits=refits,
+        keep=keep,
+        execution=execution,
+    )
+    if plot:
+        residuals.plot()
+    return residuals
+
+
+def from_simulations(
+    simulated: Any,
+    observed: Any,
+    fitted: ArrayLike | None = None,
+    *,
+    discrete: bool | None = None,
+    method: str = "rank",
+    rng: int | np.random.Generator | None = 123,
+    rotation: Any = None,
+    data: pd.DataFrame | None = None,
+) -> SimulatedResiduals:
+    """Scaled residuals from simulations made elsewhere, such as posterior predictive draws.
+
+    Parameters
+    ----------
+    simulated : array-like, DataFrame, dict, InferenceData or DataTree
+        Simulations ``(n_sims, n)``, one replicate per row; ``(chains, draws, n)`` is flattened. A dict,
+        InferenceData or DataTree must hold one variable of simulations (group ``posterior_predictive``).
+    observed : array-like (n,) or str
+        Observed response, counts for k-of-n data; the name of a variable in ``observed_data`` for
+        InferenceData.
+    fitted : array-like (n,), optional
+        Prediction to show residuals against, on the scale of `observed`; the mean of the simulations by
+        default.
+    discrete : bool, optional
+        Whether the response takes whole numbers only; found out from the values by default. Residuals of
+        ``method="traditional"`` depend on it, the others do not.
+    method : {"rank", "pit", "traditional"}
+    rng : int, Generator or None
+    rotation : ndarray (n, n) or "estimated", optional
+        As in `simulate_residuals`. ``"estimated"`` spends the first half of the simulations on the
+        covariance; the second half are then the simulations of the result.
+    data : DataFrame (n rows), optional
+        Predictors, so that tests and plots can refer to columns.
+
+    Returns
+    -------
+    SimulatedResiduals
+
+    Raises
+    ------
+    ValueError
+        If lengths differ, the simulations look transposed, or values are NaN or infinite.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(3, size=(250, 50)), rng.poisson(3, size=50))
+    >>> res.n_obs, res.n_sims
+    (50, 250)
+    """
+    from simresid.posterior import observed_values, simulation_matrix
+
+    _check_method(method)
+    if method == "exact":
+        raise ValueError(
+            "method='exact' needs a model with a cdf(); simulations alone allow rank, pit, traditional"
+        )
+    seed = resolve_seed(rng)
+    index_of = getattr(observed, "index", None)
+    y = finite_vector(observed_values(simulated, observed), "observed")
+    matrix = simulation_matrix(simulated, y.size, index_of)
+    n_sims = _check_n_sims(matrix.shape[0])
+    index = _row_index(data, observed, y.size)
+    whiten = None
+    if isinstance(rotation, str):
+        _check_rotation_word(rotation)
+        half = n_sims // 2
+        if half < 10:
+            raise ValueError(f"rotation='estimated' needs at least 20 simulations, got {n_sims}")
+        whiten = whitening(shrunk_covariance(matrix[:half]), y.size)
+        matrix = matrix[half:].copy()
+    elif rotation is not None:
+        whiten = whitening(rotation, y.size)
+    source = MatrixSource(matrix)
+    is_discrete, jitter = atoms(discrete, y, source)
+    mean = None if fitted is None else finite_vector(fitted, "fitted", y.size)
+    return SimulatedResiduals(
+        Rows(observed=y, index=index, fitted=mean, data=data),
+        source,
+        method=method,
+        seed=seed,
+        discrete=is_discrete,
+        jitter=jitter,
+        whiten=whiten,
+        keep=True,
+    )
+
+
+def resolve_seed(rng: int | np.random.Generator | None) -> int:
+    """Seed from what a user may pass as `rng`."""
+    if rng is None:
+        return int(np.random.default_rng().integers(2**63))
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(2**63))
+    if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
+        if rng < 0:
+            raise ValueError(f"rng={rng}: a seed must not be negative")
+        return int(rng)
+    raise TypeError(f"rng must be an int, a numpy.random.Generator or None, got {type(rng).__name__}")
+
+
+def model_rows(model: FittedModel, random_effects: RandomEffects) -> Rows:
+    """Response and the mean and variance that belong to the kind of simulation asked for."""
+    observed = finite_vector(model.observed, "the model's observed response")
+    n = observed.size
+    if int(model.nobs) != n:
+        raise ValueError(
+            f"the model reports nobs={int(model.nobs)} but holds {n} observed values; rows of zero weight "
+            f"or zero "
+            "trials carry no residual: drop them and fit again"
+        )
+    conditional = random_effects == "conditional"
+    if isinstance(model, HasRandomEffects) and not model.has_random_effects:
+        conditional = True  # nothing to condition on
+    if conditional:
+        expected = finite_vector(model.fitted, "the model's fitted mean", n)
+    elif random_effects == "unconditional" and isinstance(model, HasPopulationMean):
+        expected = finite_vector(model.population_mean(), "the model's population mean", n)
+    else:
+        expected = None
+    variance = None
+    if conditional and isinstance(model, HasVariance):
+        variance = np.array(model.variance(), dtype=np.float64)
+        if variance.shape != (n,) or not (variance > 0).all():  # NaN fails as well
+            variance = None
+    trials = model.trials if isinstance(model, HasTrials) else None
+    data = model.data if isinstance(model, HasData) else None
+    return Rows(
+        observed=observed,
+        index=_row_index(data, None, n),
+        fitted=expected,
+        expected=expected,
+        variance=variance,
+        trials=None if trials is None else finite_vector(trials, "the model's trials", n),
+        data=data,
+    )
+
+
+def model_cdf(model: FittedModel, random_effects: RandomEffects, n: int) -> tuple[FloatArray, FloatArray]:
+    """Distribution function at the observed response and its left limit, checked."""
+    if not isinstance(model, HasCdf):
+        raise ValueError(
+            f"method='exact' needs a model with cdf(); {type(model).__name__} has none, use 'rank'"
+        )
+    has_random_effects = not isinstance(model, HasRandomEffects) or model.has_random_effects
+    if random_effects != "conditional" and has_random_effects:
+        raise ValueError(
+            "method='exact' is conditional on the random effects; use method='rank' for new ones"
+        )
+    lower, upper = (np.asarray(side, dtype=np.float64) for side in model.cdf())
+    if lower.shape != (n,) or upper.shape != (n,):
+        raise ValueError(f"cdf() returned shapes {lower.shape} and {upper.shape}, expected {(n,)} twice")
+    bad = np.flatnonzero(~((lower >= 0) & (lower <= upper) & (upper <= 1)))
+    if bad.size:
+        raise ValueError(
+            f"cdf() is not within 0 <= P(Y<y) <= P(Y<=y) <= 1 at row position(s) {bad[:10].tolist()}"
+        )
+    return lower, upper
+
+
+def atoms(declared: bool | None, observed: FloatArray, source: SimulationSource) -> tuple[bool, bool]:
+    """Whether the response takes whole numbers only, and whether it has atoms at whole numbers."""
+    if declared is not None:
+        return bool(declared), bool(declared)
+    block = source.draw(0)
+    whole = block == np.rint(block)
+    return bool(whole.all() and (observed == np.rint(observed)).all()), bool(whole.any())
+
+
+def _row_index(data: pd.DataFrame | None, observed: Any, n: int) -> pd.Index:
+    import pandas as pd
+
+    if data is not None:
+        if len(data) != n:
+            raise ValueError(f"data has {len(data)} rows but the observed response has {n} values")
+        return data.index
+    return observed.index if isinstance(observed, pd.Series) else pd.RangeIndex(n)
+
+
+def _check_method(method: str) -> None:
+    if method not in METHODS:
+        raise ValueError(f"method={method!r}; choose one of {', '.join(METHODS)}")
+
+
+def _check_n_sims(n_sims: int) -> int:
+    if n_sims < 2 or n_sims != int(n_sims):
+        raise ValueError(
+            f"n_sims={n_sims}: at least 2 simulations are needed to rank an observation among them"
+        )
+    return int(n_sims)
+
+
+def _check_rotation_word(rotation: str) -> None:
+    if rotation != "estimated":
+        raise ValueError(f"rotation={rotation!r}; pass a covariance matrix or 'estimated'")
+
+
+def _check_random_effects(random_effects: RandomEffects) -> RandomEffects:
+    if isinstance(random_effects, str):
+        if random_effects not in ("conditional", "unconditional"):
+            raise ValueError(
+                f"random_effects={random_effects!r}; use 'conditional', 'unconditional' or a list of "
+                f"groups to redraw"
+            )
+        return random_effects
+    return tuple(random_effects)
