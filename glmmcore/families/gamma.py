@@ -9,23 +9,12 @@ from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.continuous_support import check_positive
 from glmmcore.families.natural import NaturalFamily
+from glmmcore.families.series import digamma_gap
 from glmmcore.families.special import HALF_LOG_2PI, stirling_error
 
 __all__ = ["Gamma"]
 
 Array = np.ndarray
-
-
-def _digamma_gap(x: Array) -> Array:
-    """Return x (log x - digamma(x)), which tends to 1 at 0 and to 1/2 at infinity."""
-    small = np.minimum(x, 20.0)
-    direct = small * (np.log(small) - special.psi(small))
-    r = 1 / np.maximum(x, 20.0)
-    s = r * r
-    series = 0.5 + r * (
-        1 / 12 - s * (1 / 120 - s * (1 / 252 - s * (1 / 240 - s * (1 / 132 - s * 691 / 32760))))
-    )
-    return np.where(x < 20.0, direct, series)
 
 
 @kernel
@@ -43,12 +32,13 @@ def _newton(y, t, phi, l, l1, l2):
 
 
 @kernel
-def _derivatives(y, t, phi, gap, l, d1, d2, d3):
-    constant = 0.0
+def _derivatives(y, t, phi, l, d1, d2, d3):
+    constant, gap = 0.0, 0.0
     for i in range(y.size):
         k = i if phi.size > 1 else 0
         if k == i:
             constant = 0.5 * np.log(phi[k]) - HALF_LOG_2PI - stirling_error(phi[k])
+            gap = digamma_gap(phi[k])
         if y[i] <= 0.0:
             l[i] = -np.inf
             d1[:, i] = 0.0
@@ -63,7 +53,7 @@ def _derivatives(y, t, phi, gap, l, d1, d2, d3):
         d1[0, i] = d2[1, i] = phi[k] * r
         d2[0, i] = d3[1, i] = -phi[k] * (r + 1.0)
         d3[0, i] = phi[k] * (r + 1.0)
-        d1[1, i] = gap[k] - deviance
+        d1[1, i] = gap - deviance
 
 
 class Gamma(NaturalFamily):
@@ -90,9 +80,8 @@ class Gamma(NaturalFamily):
         return l, l1, l2
 
     def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
-        phi = _shape(delta)
         l, d1, d2, d3 = np.empty(y.size), *np.empty((3, 2, y.size))
-        _derivatives(y, t, phi, _digamma_gap(phi), l, d1, d2, d3)
+        _derivatives(y, t, _shape(delta), l, d1, d2, d3)
         return Derivatives(l, d1, d2, d3)
 
     def variance(self, trials: Array, p: Parameters) -> Array:
