@@ -1,0 +1,155 @@
+"""Orthonormal smooth bases over the ranks of predictors, ordered from constant to wiggly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from simresid.checks._inputs import FloatArray, Residuals, aligned, is_simulated, shares_random_effects
+
+__all__ = ["Basis", "default_predictor", "predictor_basis", "ranks"]
+
+DEGREE = 5
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Orthonormal columns over the rows.
+
+    Attributes
+    ----------
+    functions : ndarray (n, k)
+        ``functions.T @ functions = 1``; the first column is constant.
+    degree : ndarray of int (k,)
+        0 for the constant, 1 for linear, 2 for quadratic trends in the ranks, ...; 1 for the contrasts of a
+        factor.
+    share : ndarray (k,)
+        1 for numeric predictors; the contrasts of a factor with `m` levels have ``min(1, 2/(m-1))``, so that
+        many levels do not drown the other terms.
+    """
+
+    functions: FloatArray
+    degree: np.ndarray[Any, np.dtype[np.int64]]
+    share: FloatArray
+
+
+def ranks(x: FloatArray) -> FloatArray:
+    """Mid-ranks scaled to (0, 1): ``(rank - 1/2) / n``, ties averaged.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ranks(np.array([3.0, 1.0, 1.0, 7.0]))
+    array([0.625, 0.25 , 0.25 , 0.875])
+    """
+    order = np.argsort(x, kind="stable")
+    s = x[order]
+    start = np.concatenate([[True], s[1:] != s[:-1]])
+    group = np.cumsum(start) - 1
+    first = np.flatnonzero(start)
+    last = np.concatenate([first[1:], [x.size]])
+    out = np.empty(x.size)
+    out[order] = (0.5 * (first + last) / x.size)[group]
+    return out
+
+
+def default_predictor(res: Any) -> FloatArray:
+    """Return the prediction to test residuals against: without random effects where there are any.
+
+    Conditional predictions share the noise of the fitted random effects with the residuals, which would show
+    as a trend in a right model. Means of k-of-n responses are divided by the trials.
+    """
+    if not is_simulated(res):
+        raise ValueError("a plain residual array has no fitted values; pass predictor=")
+    model = res.model
+    predicted = res.fitted
+    if model is not None and not res.is_grouped and model.nobs == res.n_obs:
+        redrawn = shares_random_effects(res) or getattr(model, "has_random_effects", False)
+        if redrawn and hasattr(model, "population_mean"):
+            predicted = np.asarray(model.population_mean(), dtype=float)
+    trials = res.trials
+    return predicted if trials is None else predicted / trials
+
+
+def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> tuple[Basis, FloatArray | None]:
+    """Build the basis for one predictor or several.
+
+    Parameters
+    ----------
+    predictor : None, array_like, str, or DataFrame / mapping / list of column names
+        Several predictors enter additively. Text, categories and booleans become contrasts.
+    res : SimulatedResiduals or array_like
+        Where the rows come from.
+    degree : int
+        Largest degree per numeric predictor, less where it has few distinct values.
+
+    Returns
+    -------
+    basis : Basis
+    values : ndarray (n,) or None
+        The predictor if it is single and numeric.
+    """
+    columns = _columns(predictor, res)
+    blocks, degrees, shares = [], [0], [1.0]
+    values = None
+    for name, column in columns.items():
+        series = aligned(column, res, name)
+        if _is_factor(series):
+            codes = series.astype("category").cat.remove_unused_categories().cat.codes.to_numpy()
+            block = (codes[:, None] == np.arange(1, codes.max() + 1)).astype(float)
+            if 2 * block.shape[1] > codes.size:
+                raise ValueError(
+                    f"{name} has {block.shape[1] + 1} levels in {codes.size} rows, too many to test"
+                )
+            degrees += [1] * block.shape[1]
+            shares += [min(1.0, 2.0 / max(block.shape[1], 1))] * block.shape[1]
+        else:
+            numeric = series.to_numpy(dtype=float)
+            if not np.all(np.isfinite(numeric)):
+                raise ValueError(
+                    f"{name} is not finite at position {np.flatnonzero(~np.isfinite(numeric))[0]}"
+                )
+            values = numeric if len(columns) == 1 else None
+            top = min(degree, np.unique(numeric).size - 1)
+            block = np.polynomial.legendre.legvander(2 * ranks(numeric) - 1, top)[:, 1:]
+            degrees += list(range(1, top + 1))
+            shares += [1.0] * top
+        blocks.append(block)
+    n = blocks[0].shape[0]
+    design = np.hstack([np.ones((n, 1)), *blocks])
+    q, r = np.linalg.qr(design)
+    # columns that add nothing (collinear predictors, more columns than rows)
+    kept = np.abs(np.diag(r)) > 1e-7 * np.linalg.norm(design, axis=0)[: r.shape[0]]
+    kept[max(2, n // 3) :] = False
+    where = np.flatnonzero(kept)
+    return Basis(np.ascontiguousarray(q[:, where]), np.array(degrees)[where], np.array(shares)[where]), values
+
+
+def _columns(predictor: Any, res: Any) -> dict[str, Any]:
+    import pandas as pd
+
+    if predictor is None:
+        return {"predictor": default_predictor(res)}
+    if isinstance(predictor, pd.DataFrame):
+        return {str(name): predictor[name] for name in predictor.columns}
+    if isinstance(predictor, dict):
+        return {str(name): column for name, column in predictor.items()}
+    if isinstance(predictor, (list, tuple)) and _are_columns(predictor, res):
+        return {name: name for name in predictor}
+    array = predictor if isinstance(predictor, (str, pd.Series)) else np.asarray(predictor)
+    if isinstance(array, np.ndarray) and array.ndim == 2:
+        return {f"predictor {j}": array[:, j] for j in range(array.shape[1])}
+    return {"predictor" if not isinstance(predictor, str) else predictor: predictor}
+
+
+def _are_columns(names: Any, res: Any) -> bool:
+    data = res.data if is_simulated(res) else None
+    return data is not None and all(isinstance(name, str) and name in data.columns for name in names)
+
+
+def _is_factor(series: Any) -> bool:
+    import pandas as pd
+
+    return not pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)

@@ -1,0 +1,165 @@
+"""Accepted input: a `SimulatedResiduals` or plain residuals, and columns aligned with their rows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simresid.residuals import SimulatedResiduals
+
+__all__ = [
+    "FloatArray",
+    "Null",
+    "Residuals",
+    "aligned",
+    "aligned_numeric",
+    "analytic_null_holds",
+    "generator",
+    "is_simulated",
+    "null_residuals",
+    "residual_array",
+    "simulated_only",
+]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+Residuals: TypeAlias = "SimulatedResiduals | ArrayLike"
+Null: TypeAlias = Literal["auto", "analytic", "simulated"]
+
+
+def is_simulated(res: Any) -> bool:
+    """Whether `res` is a residual object rather than a plain array."""
+    return hasattr(res, "residuals") and hasattr(res, "child_rng")
+
+
+def simulated_only(res: Any, test: str) -> None:
+    """Raise TypeError unless `res` carries simulations."""
+    if not is_simulated(res):
+        raise TypeError(
+            f"{test} needs simulations, so it takes a SimulatedResiduals (from simulate_residuals or "
+            f"from_simulations), not a {type(res).__name__}"
+        )
+
+
+def residual_array(res: Any) -> FloatArray:
+    """Scaled residuals as a float vector, checked to lie in [0, 1].
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `res` is a fitted model, has the wrong shape or holds values outside [0, 1] or NaN.
+    """
+    if hasattr(res, "simulate") and not is_simulated(res):
+        raise TypeError("this is a fitted model; pass simulate_residuals(model) instead")
+    u = np.asarray(res.residuals if is_simulated(res) else res, dtype=float)
+    if u.ndim != 1 or u.size < 2:
+        raise ValueError(f"residuals must be a vector of at least 2 values, not of shape {u.shape}")
+    bad = np.flatnonzero(~((u >= 0) & (u <= 1)))
+    if bad.size:
+        raise ValueError(
+            f"scaled residuals must lie in [0, 1]; row {bad[0]} is {u[bad[0]]} ({bad.size} such rows). "
+            "Raw or Pearson residuals cannot be tested here"
+        )
+    return u
+
+
+def generator(res: Any, name: str) -> np.random.Generator:
+    """Stream of random numbers that depends on the object's seed and on `name` only."""
+    if is_simulated(res):
+        return res.child_rng(name)  # type: ignore[no-any-return]
+    return np.random.default_rng(np.random.SeedSequence([123, *name.encode()]))
+
+
+def aligned(values: Any, res: Any, name: str) -> pd.Series:
+    """One value per residual, in residual order and without labels.
+
+    Parameters
+    ----------
+    values : str, Series or array_like
+        A column of the model's data, a Series matched by its labels, or an array in residual order
+        (`simresid.alignment`).
+    res : SimulatedResiduals or array_like
+        Where the rows come from.
+    name : str
+        Argument name for messages.
+
+    Raises
+    ------
+    ValueError, KeyError
+        If a column is unknown, lengths or labels differ or a value is missing.
+    """
+    import pandas as pd
+
+    from simresid.alignment import align_rows
+
+    if is_simulated(res):
+        series = res.align(values, name)
+    else:
+        values = values.to_numpy() if isinstance(values, pd.Series) else values
+        series = align_rows(values, name, pd.RangeIndex(np.asarray(res).size), None)
+    if (missing := np.flatnonzero(series.isna())).size:
+        raise ValueError(f"{name} is missing in {missing.size} rows, the first at position {missing[0]}")
+    return series.reset_index(drop=True)
+
+
+def aligned_numeric(values: Any, res: Any, name: str) -> FloatArray:
+    """As `aligned`, as finite floats; dates become days since the first."""
+    import pandas as pd
+
+    series = aligned(values, res, name)
+    if pd.api.types.is_datetime64_any_dtype(series) or isinstance(series.dtype, pd.PeriodDtype):
+        stamps = series.dt.to_timestamp() if isinstance(series.dtype, pd.PeriodDtype) else series
+        return ((stamps - stamps.min()) / pd.Timedelta(days=1)).to_numpy(dtype=float)
+    try:
+        array = series.to_numpy(dtype=float)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} must be numeric") from error
+    if (bad := np.flatnonzero(~np.isfinite(array))).size:
+        raise ValueError(f"{name} is not finite at position {bad[0]}")
+    return array
+
+
+def analytic_null_holds(res: Any, null: str) -> bool:
+    """Whether to treat residuals as independent; ``"auto"`` does unless random effects were drawn anew.
+
+    New random effects are shared by the rows of a group, which makes the residuals of a right model
+    dependent. Their joint law is then taken from the simulations, if these are in memory.
+    """
+    if null not in ("auto", "analytic", "simulated"):
+        raise ValueError(f"null={null!r}; choose 'auto', 'analytic' or 'simulated'")
+    if null != "auto":
+        if null == "simulated" and (not is_simulated(res) or res.simulated is None):
+            raise ValueError(
+                "null='simulated' needs the simulations; create residuals with keep_simulations=True"
+            )
+        return null == "analytic"
+    return not shares_random_effects(res) or res.simulated is None
+
+
+def shares_random_effects(res: Any) -> bool:
+    """Whether simulated rows depend on each other through newly drawn random effects."""
+    if not is_simulated(res) or res.model is None:
+        return False
+    conditional = isinstance(res.random_effects, str) and res.random_effects == "conditional"
+    return not conditional and bool(getattr(res.model, "has_random_effects", True))
+
+
+def null_residuals(res: Any, name: str) -> FloatArray:
+    """Residuals that each simulated data set would have had, ``(n_sims, n)``.
+
+    Every replicate is ranked among the others and the observed data, exactly as the observed data are ranked
+    among the replicates. Under the model all ``n_sims + 1`` residual vectors are exchangeable, whatever the
+    dependence between rows, so any statistic of them has an exact rank p-value.
+    """
+    from scipy.stats import rankdata
+
+    assert res.simulated is not None
+    pool = np.vstack([res.observed[None, :], res.simulated])
+    low = rankdata(pool, method="min", axis=0)[1:]
+    high = rankdata(pool, method="max", axis=0)[1:]
+    v = generator(res, name).random(low.shape)
+    return (low - 1 + v * (high - low + 1)) / pool.shape[0]

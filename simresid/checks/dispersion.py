@@ -1,0 +1,330 @@
+r"""Test whether data scatter around the model's mean as much as the model says.
+
+Conditional method (default). With :math:`\mu_i` the mean and :math:`V_i` the variance of the law that the
+simulations are drawn from, the statistic is
+
+.. math:: r = \frac{\sum_i (y_i-\mu_i)^2}{\sum_i V_i (1-h_i)},
+
+compared with :math:`r_j = \sum_i (S_{ji}-\mu_i)^2 / \sum_i V_i`. The squared deviations enter unweighted:
+for canonical links the numerator minus its expectation is the score statistic for an observation-level
+random effect, and for a log link it is the one for nbinom2's :math:`\mu^2` variance. Weighting by
+:math:`1/V_i` (Pearson) loses half of the power against these when means vary. :math:`h_i`, the leverage of
+row `i` in the working least-squares problem of the fit, random effects included, corrects for residuals
+being shrunk by the fit: :math:`E(y_i-\hat\mu_i)^2 \approx V_i(1-h_i)` while the simulations are not
+refitted. Without leverages :math:`h_i = \mathrm{edf}/n`.
+
+If the residual object redraws random effects, the variance between groups would drown the variance within.
+The model then simulates once more, conditionally.
+
+DHARMa's statistic is :math:`\mathrm{var}(y-\hat y)/\mathrm{mean}_j \mathrm{var}(S_j-\hat y)` with
+:math:`\hat y` the prediction shown in plots. Pearson's is :math:`X^2/\nu` with :math:`X^2 = \sum_i
+r_{P,i}^2` and :math:`\nu = n - \mathrm{edf}`, referred to a chi-square. The refit method compares
+:math:`X^2` with that of fits to data simulated with new random effects, a parametric bootstrap.
+
+The interval is :math:`r \exp(\pm 1.96 s)`, :math:`s` the larger of the standard error of :math:`\log r` over
+rows and the standard deviation of :math:`\log r_j`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from simresid.checks._inputs import FloatArray, shares_random_effects, simulated_only
+from simresid.pvalues import check_alternative, floor_pvalue, monte_carlo_error, simulation_pvalue
+from simresid.results import DispersionResult, Effect
+
+if TYPE_CHECKING:
+    from simresid.residuals import SimulatedResiduals
+
+__all__ = ["dispersion_test"]
+
+Method = Literal["conditional", "dharma", "pearson", "refit"]
+
+
+def dispersion_test(
+    res: SimulatedResiduals,
+    alternative: str = "two-sided",
+    method: Method = "conditional",
+    *,
+    n_refits: int | None = None,
+    n_jobs: int | None = None,
+) -> DispersionResult:
+    """Test for over- and underdispersion.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals
+        Of single observations or of groups; k-of-n responses are compared as counts.
+    alternative : {"two-sided", "greater", "less"}
+        ``"greater"`` is overdispersion.
+    method : {"conditional", "dharma", "pearson", "refit"}
+        See the module documentation for the formulas. ``"pearson"`` is quick and needs the model's Pearson
+        residuals and degrees of freedom; ``"refit"`` fits the model to every simulated data set.
+    n_refits : int, optional
+        Number of refits; as many as there are simulations by default.
+    n_jobs : int, optional
+        Workers for the refits, as in joblib.
+
+    Returns
+    -------
+    DispersionResult
+        `statistic` is the dispersion ratio, 1 for a right model.
+
+    Raises
+    ------
+    TypeError
+        If `res` is a plain array.
+    ValueError
+        If the method needs something that the model does not offer.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> mean = np.full(100, 4.0)
+    >>> res = from_simulations(rng.poisson(mean, (250, 100)), rng.negative_binomial(4, 0.5, 100), mean)
+    >>> result = dispersion_test(res)
+    >>> result.statistic > 1.3, result.pvalue < 0.05
+    (True, True)
+    """
+    simulated_only(res, "dispersion_test")
+    check_alternative(alternative)
+    if method == "conditional":
+        return _conditional(res, alternative)
+    if method == "dharma":
+        return _dharma(res, alternative)
+    if method == "pearson":
+        return _pearson(res, alternative)
+    if method == "refit":
+        return _refit(res, alternative, n_refits or res.n_sims, n_jobs)
+    raise ValueError(f"method={method!r}; choose 'conditional', 'dharma', 'pearson' or 'refit'")
+
+
+# ---- array core
+# --------------------------------------------------------------------------------------------------
+
+
+def squared_deviation_ratio(
+    observed: FloatArray, mean: FloatArray, variance: FloatArray, leverage: FloatArray
+) -> tuple[float, float]:
+    """Dispersion ratio and the standard error of its logarithm over rows.
+
+    Parameters
+    ----------
+    observed, mean, variance, leverage : ndarray (n,)
+        Response, its conditional mean and variance, and leverages in [0, 1).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ratio, _ = squared_deviation_ratio(
+    ...     np.array([1.0, 3.0]), np.full(2, 2.0), np.full(2, 2.0), np.full(2, 0.5))
+    >>> ratio
+    1.0
+    """
+    squared = (observed - mean) ** 2
+    allowed = variance * (1 - leverage)
+    total = float(allowed.sum())
+    ratio = float(squared.sum()) / total
+    if ratio == 0.0:
+        return 0.0, 0.0
+    spread = float(np.sqrt(np.sum((squared - ratio * allowed) ** 2))) / total
+    return ratio, spread / ratio
+
+
+def variance_ratio(deviation_sum: Any, squared_sum: Any, n: int) -> Any:
+    """Sample variance from the sums of deviations and of their squares."""
+    return (squared_sum - deviation_sum**2 / n) / (n - 1)
+
+
+# ---- methods
+# -----------------------------------------------------------------------------------------------------
+
+
+def _conditional(res: SimulatedResiduals, alternative: str) -> DispersionResult:
+    notes: list[str] = []
+    if shares_random_effects(res) and not res.is_grouped:
+        assert res.model is not None
+        mean = np.asarray(res.model.fitted, dtype=float)
+        variance = res.model.variance() if hasattr(res.model, "variance") else None
+        squared, row_variance = _fresh_simulations(res, mean, variance is None)
+        variance = row_variance if variance is None else np.asarray(variance, dtype=float)
+        notes.append("Simulated once more given the fitted random effects.")
+    else:
+        mean = res.expected
+        squared = _squared_sums(res, mean)
+        variance = res.pearson_variance
+        if variance is None:
+            variance = _row_variance(res, mean, squared)
+    if float(squared.max()) == 0.0:
+        raise ValueError("the simulations do not vary around their mean, so dispersion cannot be tested")
+    leverage, correction = _leverage(res)
+    if res.is_grouped and correction == "none" and res.model is not None:
+        notes.append(
+            "Sums over groups are shrunk by the fit and this is not corrected: 'less' may be too liberal, "
+            "'greater' too cautious."
+        )
+    if not np.any(variance > 0):
+        raise ValueError("the variance of the response is zero in every row")
+    _, error = squared_deviation_ratio(res.observed, mean, variance, leverage)
+    null = squared / float(squared.mean())
+    # The simulated mean is used on both sides, so that an approximate variance cannot bias the comparison.
+    shrinkage = float(np.sum(variance * (1 - leverage)) / np.sum(variance))
+    statistic = float(np.sum((res.observed - mean) ** 2)) / shrinkage / float(squared.mean())
+    return _result(res, statistic, null, alternative, "conditional simulations", error, correction, notes)
+
+
+def _squared_sums(res: SimulatedResiduals, mean: FloatArray) -> FloatArray:
+    sums = res.replicate_sums
+    if sums is not None:
+        return sums.squared
+    return res.simulated_statistics([lambda block: np.sum((block - mean) ** 2, axis=1)])[0]
+
+
+def _row_variance(res: SimulatedResiduals, mean: FloatArray, squared: FloatArray) -> FloatArray:
+    """Variance per row from the simulations in memory; the same for all rows if there are none."""
+    if res.simulated is not None:
+        return np.mean((res.simulated - mean) ** 2, axis=0)
+    return np.full(res.n_obs, float(squared.mean()) / res.n_obs)
+
+
+def _fresh_simulations(
+    res: SimulatedResiduals, mean: FloatArray, want_rows: bool
+) -> tuple[FloatArray, FloatArray]:
+    """Simulate given the fitted random effects; sums of squared deviations, and the variance per row."""
+    assert res.model is not None
+    n = mean.size
+    step = max(1, int(4e6) // n)
+    rng = res.child_rng("dispersion, conditional")
+    squared, rows = np.empty(res.n_sims), np.zeros(n)
+    for first in range(0, res.n_sims, step):
+        size = min(step, res.n_sims - first)
+        block = np.asarray(res.model.simulate(size, rng=rng, random_effects="conditional"), dtype=float)
+        deviation = (block - mean) ** 2
+        squared[first : first + size] = deviation.sum(axis=1)
+        if want_rows:
+            rows += deviation.sum(axis=0)
+    return squared, rows / res.n_sims
+
+
+def _leverage(res: SimulatedResiduals) -> tuple[FloatArray, str]:
+    """Leverage per row, from the model or spread evenly, and a word on where it comes from."""
+    zero = np.zeros(res.n_obs)
+    model = res.model
+    if model is None or res.is_grouped or model.nobs != res.n_obs:
+        return zero, "none"
+    leverage = getattr(model, "leverage", None)
+    if leverage is not None:
+        return np.clip(np.asarray(leverage, dtype=float), 0.0, 0.999), "leverage"
+    edf = _edf(model)
+    if edf is None or not 0 <= edf < res.n_obs:
+        return zero, "none"
+    return np.full(res.n_obs, edf / res.n_obs), "effective degrees of freedom"
+
+
+def _edf(model: Any) -> float | None:
+    edf = getattr(model, "edf", None)
+    if edf is not None and np.isfinite(edf):
+        return float(edf)
+    df_resid = getattr(model, "df_resid", None)
+    return None if df_resid is None else float(model.nobs - df_resid)
+
+
+def _dharma(res: SimulatedResiduals, alternative: str) -> DispersionResult:
+    centre = res.fitted
+    null = res.simulated_statistics([lambda block: np.var(block - centre, axis=1, ddof=1)])[0]
+    mean = float(null.mean())
+    if mean == 0.0:
+        raise ValueError("the simulations do not vary around the fitted values")
+    statistic = float(np.var(res.observed - centre, ddof=1)) / mean
+    return _result(res, statistic, null / mean, alternative, "DHARMa", 0.0, "none", [])
+
+
+def _pearson(res: SimulatedResiduals, alternative: str) -> DispersionResult:
+    from scipy.special import chdtr, chdtrc, chdtri
+
+    model: Any = res.model
+    if model is None or res.is_grouped or not hasattr(model, "resid_pearson"):
+        raise ValueError("method='pearson' needs ungrouped residuals of a model with Pearson residuals")
+    edf = _edf(model)
+    if edf is None:
+        raise ValueError("method='pearson' needs the model's edf or df_resid")
+    df = model.nobs - edf
+    if df <= 0:
+        raise ValueError(f"no residual degrees of freedom are left (n = {model.nobs}, edf = {edf:.4g})")
+    total = float(np.sum(np.asarray(model.resid_pearson, dtype=float) ** 2))
+    greater, less = chdtrc(df, total), chdtr(df, total)
+    p = {"greater": greater, "less": less, "two-sided": min(1.0, 2 * min(greater, less))}[alternative]
+    interval = (total / chdtri(df, 0.025), total / chdtri(df, 0.975))
+    ratio = total / df
+    return DispersionResult(
+        statistic=ratio,
+        pvalue=floor_pvalue(p),
+        alternative=alternative,
+        method="Pearson chi-square",
+        n_obs=res.n_obs,
+        effect=Effect("dispersion ratio", ratio, 1.0, interval),
+        null_distribution=None,
+        conf_int=interval,
+        correction="effective degrees of freedom",
+    )
+
+
+def _refit(res: SimulatedResiduals, alternative: str, n_refits: int, n_jobs: int | None) -> DispersionResult:
+    from simresid.checks._refits import refit_statistics
+
+    if res.model is None or res.is_grouped or not hasattr(res.model, "refit"):
+        raise ValueError("method='refit' needs ungrouped residuals of a model with a refit method")
+    observed = _pearson_sum(res.model)
+    null, n_failed = refit_statistics(
+        res.model,
+        _pearson_sum,
+        n_refits,
+        res.child_rng("dispersion, refit"),
+        n_jobs,
+    )
+    notes = [f"{n_failed} of {n_refits} refits failed and were left out."] if n_failed else []
+    mean = float(null.mean())
+    return _result(res, observed / mean, null / mean, alternative, "refit", 0.0, "refit", notes)
+
+
+def _pearson_sum(model: Any) -> float:
+    """Sum of squared Pearson residuals of a fit."""
+    if hasattr(model, "resid_pearson"):
+        return float(np.sum(np.asarray(model.resid_pearson, dtype=float) ** 2))
+    if hasattr(model, "variance"):
+        return float(np.sum((model.observed - model.fitted) ** 2 / model.variance()))
+    raise ValueError("method='refit' needs the model's Pearson residuals or its variance")
+
+
+def _result(
+    res: SimulatedResiduals,
+    statistic: float,
+    null: FloatArray,
+    alternative: str,
+    method: str,
+    row_error: float,
+    correction: str,
+    notes: list[str],
+) -> DispersionResult:
+    pvalue = simulation_pvalue(statistic, null, alternative)
+    with np.errstate(divide="ignore"):
+        logs = np.log(null[null > 0])
+    error = max(row_error, float(np.std(logs)) if logs.size > 1 else 0.0)
+    interval = (statistic * float(np.exp(-1.96 * error)), statistic * float(np.exp(1.96 * error)))
+    return DispersionResult(
+        statistic=statistic,
+        pvalue=pvalue,
+        alternative=alternative,
+        method=method,
+        n_obs=res.n_obs,
+        effect=Effect("dispersion ratio", statistic, 1.0, interval),
+        monte_carlo_error=monte_carlo_error(pvalue, null.size, alternative),
+        null_distribution=null,
+        conf_int=interval,
+        correction=correction,
+        notes=tuple(notes),
+    )

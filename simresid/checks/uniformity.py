@@ -1,0 +1,310 @@
+r"""Test whether residuals are uniform.
+
+With :math:`u_{(1)} \le \dots \le u_{(n)}` the sorted residuals:
+
+* Kolmogorov-Smirnov: :math:`D^+ = \max_i (i/n - u_{(i)})`, :math:`D^- = \max_i (u_{(i)} - (i-1)/n)`,
+  :math:`D = \max(D^+, D^-)`. Exact distribution without ties (Simard & L'Ecuyer 2011, in scipy), asymptotic
+  with ties (Kolmogorov's series; :math:`e^{-2 n D^2}` one-sided).
+* Anderson-Darling: :math:`A^2 = -n - \frac1n \sum_i (2i-1)\{\log u_{(i)} + \log(1-u_{(n+1-i)})\}`,
+  asymptotically
+  :math:`\sum_j z_j^2 / (j(j+1))` (Anderson & Darling 1952), good from n = 8.
+* Cramér-von Mises: :math:`W^2 = 1/(12n) + \sum_i ((2i-1)/(2n) - u_{(i)})^2` (Csörgö & Faraway 1996, in
+  scipy).
+* Band: on a grid of probabilities each count of residuals below :math:`z_k` is binomial; the smallest
+  two-sided
+  binomial p-value is the statistic and its own distribution is simulated. The band at the 5 % point of that
+  distribution covers the whole empirical distribution function with 95 %, and crossing it is the test
+  (Säilynoja, Bürkner & Vehtari 2022).
+* Dependent: each order statistic is Beta(i, n+1-i); their two-sided p-values are combined by the Cauchy
+  rule, whose
+  tail hardly depends on dependence between residuals (Liu & Xie 2020).
+
+Residuals of a model with estimated parameters are a little more regular than uniform, so all these are
+conservative.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from simresid.checks._inputs import (
+    FloatArray,
+    Null,
+    Residuals,
+    analytic_null_holds,
+    generator,
+    null_residuals,
+    residual_array,
+)
+from simresid.pvalues import (
+    cauchy_combination,
+    check_alternative,
+    floor_pvalue,
+    monte_carlo_error,
+    quadratic_form_sf,
+    simulation_pvalue,
+)
+from simresid.results import Effect, UniformityResult
+
+__all__ = ["anderson_darling", "kolmogorov_smirnov", "uniformity_test"]
+
+Method = Literal["ks", "ad", "cvm", "band", "dependent"]
+N_BAND_POINTS, N_BAND_SIMS = 100, 1999
+
+
+def uniformity_test(
+    res: Residuals, alternative: str = "two-sided", method: Method = "ks", *, null: Null = "auto"
+) -> UniformityResult:
+    """Test whether scaled residuals are uniform on [0, 1].
+
+    Parameters
+    ----------
+    res : SimulatedResiduals or array_like (n,)
+        Residuals in [0, 1].
+    alternative : {"two-sided", "greater", "less"}
+        As R's ``ks.test``: ``"greater"`` means that the distribution function lies above the uniform one,
+        that is, residuals are too small. Only for ``method="ks"``.
+    method : {"ks", "ad", "cvm", "band", "dependent"}
+        Kolmogorov-Smirnov, Anderson-Darling (more power in the tails), Cramér-von Mises, simultaneous band,
+        or a combination of tests of the single order statistics that tolerates dependence between residuals.
+    null : {"auto", "analytic", "simulated"}
+        Null distribution: of independent uniforms, or of the residuals of the simulated data sets. ``"auto"``
+        chooses the latter when simulations redraw random effects, because rows of a group then depend on
+        each other.
+
+    Returns
+    -------
+    UniformityResult
+
+    Raises
+    ------
+    ValueError
+        If a residual lies outside [0, 1] or is missing.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> u = (np.arange(20) + 0.5) / 20
+    >>> uniformity_test(u).pvalue > 0.99
+    True
+    >>> uniformity_test(u**2, method="ad").pvalue < 0.05
+    True
+    """
+    check_alternative(alternative)
+    u = residual_array(res)
+    if method not in _METHODS:
+        raise ValueError(f"method={method!r}; choose one of {', '.join(map(repr, _METHODS))}")
+    if method != "ks" and alternative != "two-sided":
+        raise ValueError(f"method={method!r} has no direction; use alternative='two-sided' or method='ks'")
+    numbers = _METHODS[method](u, alternative, generator(res, f"uniformity {method}"))
+    distance, location = _distance(u)
+    slack = 1.3581 / np.sqrt(
+        u.size
+    )  # 95 % point of sqrt(n) D: a band around the empirical distribution function
+    effect = Effect(
+        "distance between distributions",
+        distance,
+        0.0,
+        (max(0.0, distance - slack), min(1.0, distance + slack)),
+    )
+    common: dict[str, Any] = {
+        "alternative": alternative,
+        "n_obs": u.size,
+        "effect": effect,
+        "location": location,
+    }
+    if not analytic_null_holds(res, null):
+        simulated = np.array([_STATISTICS[method](v, alternative) for v in null_residuals(res, "uniformity")])
+        numbers["statistic"] = _STATISTICS[method](u, alternative)
+        tail = "less" if method in ("band", "dependent") else "greater"  # those statistics are p-values
+        numbers["pvalue"] = simulation_pvalue(numbers["statistic"], simulated, tail)
+        numbers["monte_carlo_error"] = monte_carlo_error(numbers["pvalue"], simulated.size, tail)
+        numbers["exact"] = True
+        common["notes"] = ("Null distribution from the simulations, since these redraw random effects.",)
+    return UniformityResult(**numbers, method=_NAMES[method], **common)
+
+
+def _distance(u: FloatArray) -> tuple[float, float]:
+    """Two-sided KS distance and the residual value where it is reached."""
+    s = np.sort(u)
+    i = np.arange(1, s.size + 1)
+    gap = np.maximum(i / s.size - s, s - (i - 1) / s.size)
+    worst = int(np.argmax(gap))
+    return float(gap[worst]), float(s[worst])
+
+
+def ks_statistic(u: FloatArray, alternative: str) -> float:
+    """Kolmogorov-Smirnov distance from the uniform distribution."""
+    s = np.sort(u)
+    i = np.arange(1, s.size + 1)
+    above, below = float(np.max(i / s.size - s)), float(np.max(s - (i - 1) / s.size))
+    return {"two-sided": max(above, below), "greater": above, "less": below}[alternative]
+
+
+def kolmogorov_smirnov(u: FloatArray, alternative: str = "two-sided") -> tuple[float, float, bool]:
+    """Kolmogorov-Smirnov statistic, p-value and whether the latter is exact.
+
+    Parameters
+    ----------
+    u : ndarray (n,)
+        Values in [0, 1].
+    alternative : {"two-sided", "greater", "less"}
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> statistic, pvalue, exact = kolmogorov_smirnov(np.array([0.1, 0.4, 0.7]))
+    >>> round(statistic, 6), round(pvalue, 6), exact
+    (0.3, 0.886222, True)
+    """
+    from scipy.special import kolmogorov
+    from scipy.stats import ksone, kstwo
+
+    n, d = u.size, ks_statistic(u, alternative)
+    exact = np.unique(u).size == n
+    if exact:
+        p = kstwo.sf(d, n) if alternative == "two-sided" else ksone.sf(d, n)
+    else:
+        p = kolmogorov(np.sqrt(n) * d) if alternative == "two-sided" else np.exp(-2 * n * d * d)
+    return d, floor_pvalue(p), exact
+
+
+def anderson_darling(u: FloatArray) -> tuple[float, float]:
+    """Anderson-Darling statistic of a fully specified uniform distribution and its asymptotic p-value.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> statistic, pvalue = anderson_darling((np.arange(50) + 0.5) / 50)
+    >>> statistic < 0.1, pvalue > 0.99
+    (True, True)
+    """
+    statistic = _ad_statistic(u, "two-sided")
+    j = np.arange(1, 101)
+    # The weights beyond j = 100 add 1/101 to the mean and next to nothing to the variance.
+    return statistic, quadratic_form_sf(max(statistic - 1 / 101, 1e-12), 1 / (j * (j + 1)))
+
+
+def _ad_statistic(u: FloatArray, alternative: str) -> float:
+    del alternative
+    s = np.clip(np.sort(u), 1e-300, 1 - 1e-16)
+    i = np.arange(1, s.size + 1)
+    return float(-s.size - np.mean((2 * i - 1) * (np.log(s) + np.log1p(-s[::-1]))))
+
+
+def _cvm_statistic(u: FloatArray, alternative: str) -> float:
+    del alternative
+    s = np.sort(u)
+    middle = (2 * np.arange(1, s.size + 1) - 1) / (2 * s.size)
+    return float(1 / (12 * s.size) + np.sum((middle - s) ** 2))
+
+
+def _band_grid(n: int) -> FloatArray:
+    k = min(n, N_BAND_POINTS)
+    return np.arange(1, k + 1) / (k + 1)
+
+
+def _local_level(counts: Any, n: int, grid: FloatArray) -> FloatArray:
+    """Smallest two-sided binomial p-value over the grid, per row of counts."""
+    from scipy.special import bdtr, bdtrc
+
+    low = bdtr(counts, n, grid)
+    high = np.where(counts > 0, bdtrc(np.maximum(counts - 1, 0), n, grid), 1.0)
+    return np.asarray(np.min(np.minimum(1.0, 2 * np.minimum(low, high)), axis=-1))
+
+
+def _band_statistic(u: FloatArray, alternative: str) -> float:
+    del alternative
+    grid = _band_grid(u.size)
+    return float(_local_level(np.searchsorted(np.sort(u), grid, side="right"), u.size, grid))
+
+
+def _dependent_statistic(u: FloatArray, alternative: str) -> float:
+    del alternative
+    return cauchy_combination(_order_pvalues(np.sort(u)))
+
+
+def _order_pvalues(s: FloatArray) -> FloatArray:
+    from scipy.special import betainc, betaincc
+
+    i = np.arange(1, s.size + 1)
+    return np.minimum(1.0, 2 * np.minimum(betainc(i, s.size + 1 - i, s), betaincc(i, s.size + 1 - i, s)))
+
+
+def _ks(u: FloatArray, alternative: str, rng: np.random.Generator) -> dict[str, Any]:
+    del rng
+    statistic, pvalue, exact = kolmogorov_smirnov(u, alternative)
+    return {"statistic": statistic, "pvalue": pvalue, "exact": exact}
+
+
+def _ad(u: FloatArray, alternative: str, rng: np.random.Generator) -> dict[str, Any]:
+    del alternative, rng
+    statistic, pvalue = anderson_darling(u)
+    return {"statistic": statistic, "pvalue": pvalue, "exact": False}
+
+
+def _cvm(u: FloatArray, alternative: str, rng: np.random.Generator) -> dict[str, Any]:
+    from scipy.stats import cramervonmises
+
+    del alternative, rng
+    result = cramervonmises(u, "uniform")
+    return {"statistic": float(result.statistic), "pvalue": floor_pvalue(result.pvalue), "exact": False}
+
+
+def _band(u: FloatArray, alternative: str, rng: np.random.Generator) -> dict[str, Any]:
+    import pandas as pd
+    from scipy.stats import binom
+
+    n, grid = u.size, _band_grid(u.size)
+    statistic = _band_statistic(u, alternative)
+    cells = np.diff(np.concatenate([[0.0], grid, [1.0]]))
+    counts = np.cumsum(rng.multinomial(n, cells, size=N_BAND_SIMS)[:, :-1], axis=1)
+    levels = _local_level(counts, n, grid)
+    pvalue = simulation_pvalue(statistic, levels, "less")
+    level = np.quantile(levels, 0.05)
+    band = pd.DataFrame(
+        {
+            "probability": grid,
+            "lower": binom.ppf(level / 2, n, grid) / n,
+            "upper": binom.isf(level / 2, n, grid) / n,
+            "observed": np.searchsorted(np.sort(u), grid, side="right") / n,
+        }
+    )
+    error = monte_carlo_error(pvalue, N_BAND_SIMS, "less")
+    return {
+        "statistic": statistic,
+        "pvalue": pvalue,
+        "exact": True,
+        "band": band,
+        "monte_carlo_error": error,
+    }
+
+
+def _dependent(u: FloatArray, alternative: str, rng: np.random.Generator) -> dict[str, Any]:
+    del alternative, rng
+    order = np.argsort(u, kind="stable")
+    p = np.clip(_order_pvalues(u[order]), 1e-300, 1 - 1e-15)
+    evidence = np.maximum(1 / np.tan(np.pi * p), 0.0)
+    contributions = np.empty_like(evidence)
+    contributions[order] = evidence / max(float(evidence.sum()), 1e-300)
+    pvalue = cauchy_combination(p)
+    return {"statistic": pvalue, "pvalue": pvalue, "exact": False, "contributions": contributions}
+
+
+_METHODS = {"ks": _ks, "ad": _ad, "cvm": _cvm, "band": _band, "dependent": _dependent}
+_STATISTICS = {
+    "ks": ks_statistic,
+    "ad": _ad_statistic,
+    "cvm": _cvm_statistic,
+    "band": _band_statistic,
+    "dependent": _dependent_statistic,
+}
+_NAMES = {
+    "ks": "Kolmogorov-Smirnov",
+    "ad": "Anderson-Darling",
+    "cvm": "Cramér-von Mises",
+    "band": "simultaneous band",
+    "dependent": "Cauchy-combined order statistics",
+}

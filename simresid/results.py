@@ -1,0 +1,431 @@
+"""What a test returns: frozen records with the numbers, a sentence and, when it failed, advice.
+
+Every result unpacks as ``statistic, pvalue``, prints as one line, shows as a small table in notebooks and
+turns into a one-row data frame. `effect` says how large the departure is, which at large `n` matters more
+than the p-value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "AutocorrelationResult",
+    "CategoricalResult",
+    "CheckResult",
+    "DispersionResult",
+    "Effect",
+    "HeteroscedasticityResult",
+    "LikelihoodRatioResult",
+    "MoranResult",
+    "OutlierResult",
+    "QuantileResult",
+    "Severity",
+    "StatisticResult",
+    "UniformityResult",
+    "ZeroInflationResult",
+]
+
+Severity: TypeAlias = Literal["negligible", "moderate", "severe"]
+
+#: Where a departure stops being negligible and where it becomes severe, as a distance from its null value.
+#: Ratios are measured on the log scale, so that half and double count the same.
+THRESHOLDS: dict[str, tuple[float, float]] = {
+    "dispersion ratio": (float(np.log(1.1)), float(np.log(1.5))),
+    "distance between distributions": (0.02, 0.10),
+    "excess outlier frequency": (0.005, 0.02),
+    "excess proportion of zeros": (0.01, 0.05),
+    "largest quantile shift": (0.03, 0.10),
+    "largest distance within a level": (0.05, 0.15),
+    "spread ratio": (float(np.log(1.1)), float(np.log(1.5))),
+    "autocorrelation": (0.05, 0.20),
+    "ratio": (float(np.log(1.1)), float(np.log(1.5))),
+}
+
+
+@dataclass(frozen=True)
+class Effect:
+    """Size of a departure from the model.
+
+    Attributes
+    ----------
+    name : str
+        What is measured; a key of `THRESHOLDS`.
+    value, null : float
+        Estimate and its value under a right model.
+    interval : tuple of float or None
+        95 % interval of the estimate.
+    """
+
+    name: str
+    value: float
+    null: float
+    interval: tuple[float, float] | None = None
+
+    @property
+    def severity(self) -> Severity:
+        """Negligible, moderate or severe, from the estimate alone (`THRESHOLDS`); not a p-value."""
+        if "ratio" in self.name:
+            with np.errstate(divide="ignore"):
+                distance = abs(float(np.log(self.value / self.null))) if self.value > 0 else np.inf
+        else:
+            distance = abs(self.value - self.null)
+        low, high = THRESHOLDS[self.name]
+        return "negligible" if distance < low else "moderate" if distance < high else "severe"
+
+    def __str__(self) -> str:
+        text = f"{self.name} {self.value:.3g}"
+        if self.interval is not None:
+            text += f" [{self.interval[0]:.3g}, {self.interval[1]:.3g}]"
+        return text
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CheckResult:
+    """Base of all test results.
+
+    Attributes
+    ----------
+    statistic : float
+        The test statistic; its meaning is part of each test's documentation.
+    pvalue : float
+        In ``(0, 1]``.
+    alternative : str
+        ``"two-sided"``, ``"greater"`` or ``"less"``.
+    method : str
+        Which variant ran.
+    n_obs : int
+        Number of residuals used.
+    effect : Effect or None
+        Size of the departure.
+    monte_carlo_error : float
+        Standard error of `pvalue` due to the finite number of simulations; 0 when the null distribution is
+        analytic.
+    notes : tuple of str
+        Anything the reader must know, as sentences.
+    """
+
+    statistic: float
+    pvalue: float
+    alternative: str
+    method: str
+    n_obs: int
+    effect: Effect | None = None
+    monte_carlo_error: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    title = "test"
+    #: What to try when the test fails; formatted with the effect.
+    remedy = "look at the residual plots"
+
+    def __iter__(self) -> Iterator[float]:
+        return iter((self.statistic, self.pvalue))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.summary()}>"
+
+    def summary(self) -> str:
+        """One line: test, statistic, p-value, size of the departure, notes."""
+        text = f"{self.title} ({self.method}): statistic {self.statistic:.4g}, p = {self.pvalue:.3g}"
+        if self.alternative != "two-sided":
+            text += f" ({self.alternative})"
+        if self.effect is not None:
+            text += f"; {self.effect}"
+            text += f", {self.effect.severity}" if self.pvalue < 0.05 else ""
+        return " ".join([text + ".", *self.notes])
+
+    def advice(self) -> str:
+        """Say what the departure looks like and what to try."""
+        size = f"{self.effect}" if self.effect is not None else f"statistic {self.statistic:.3g}"
+        return f"{size}: {self.remedy}"
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row with every scalar of the result."""
+        import pandas as pd
+
+        row: dict[str, Any] = {"test": self.title}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Effect):
+                low, high = value.interval or (None, None)
+                row |= {
+                    "effect": value.name,
+                    "effect_size": value.value,
+                    "effect_low": low,
+                    "effect_high": high,
+                }
+                row["severity"] = value.severity
+            elif isinstance(value, (str, int, float, np.number)):
+                row[field.name] = value
+        return pd.DataFrame([row])
+
+    def _repr_html_(self) -> str:
+        return self.to_frame().T.to_html(header=False) + "".join(f"<p>{note}</p>" for note in self.notes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class StatisticResult(CheckResult):
+    """A statistic of the observed data among the same statistic of simulated data.
+
+    Attributes
+    ----------
+    observed, expected : float
+        The statistic of the observed data and the mean of the simulated ones; `statistic` is their ratio.
+    null_distribution : ndarray (n_sims,)
+        The simulated statistics.
+    conf_int : tuple of float
+        Central 95 % range of the simulated statistics, on the scale of `observed`.
+    """
+
+    observed: float
+    expected: float
+    null_distribution: NDArray[np.float64]
+    conf_int: tuple[float, float]
+    title = "simulated statistic"
+    remedy = "the model does not reproduce this feature of the data"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class ZeroInflationResult(StatisticResult):
+    """Number of zeros among the numbers of zeros in simulated data."""
+
+    title = "zero inflation"
+
+    def advice(self) -> str:
+        """Say in which direction the zeros depart."""
+        if self.statistic > 1:
+            return (
+                f"{self.observed:.0f} zeros where {self.expected:.1f} are expected: look at dispersion first "
+                "(nbinom2), then try a zero-inflation formula"
+            )
+        return (
+            f"{self.observed:.0f} zeros where {self.expected:.1f} are expected: try a zero-truncated or "
+            "hurdle model, or a family with less dispersion"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class DispersionResult(CheckResult):
+    """Spread of the observed data around the model's mean, relative to simulated data.
+
+    Attributes
+    ----------
+    null_distribution : ndarray (n_sims,) or None
+        Simulated ratios (mean 1 for a right model).
+    conf_int : tuple of float
+        95 % interval of the ratio.
+    correction : str
+        How the shrinkage of residuals towards zero by the fit was corrected.
+    """
+
+    null_distribution: NDArray[np.float64] | None
+    conf_int: tuple[float, float]
+    correction: str
+    title = "dispersion"
+
+    def advice(self) -> str:
+        """Say in which direction the spread departs."""
+        size = f"{self.statistic:.2g}x [{self.conf_int[0]:.2g}, {self.conf_int[1]:.2g}]"
+        if self.statistic > 1:
+            return (
+                f"overdispersed {size}: look for missing predictors or zero inflation, then try nbinom2 or "
+                "betabinomial, or an observation-level random effect"
+            )
+        return (
+            f"underdispersed {size}: the model has too much noise; try compois or genpois, or drop an "
+            "observation-level random effect or a dispersion term"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class UniformityResult(CheckResult):
+    """Distance of the residuals' distribution from the uniform one.
+
+    Attributes
+    ----------
+    exact : bool
+        Whether the p-value is exact rather than asymptotic.
+    location : float
+        The residual value at which the two distribution functions differ most.
+    band : DataFrame or None
+        Simultaneous band (``probability``, ``lower``, ``upper``, ``observed``) for method ``"band"``.
+    contributions : ndarray or None
+        Share of each residual in the evidence, for method ``"dependent"``.
+    """
+
+    exact: bool
+    location: float
+    band: pd.DataFrame | None = None
+    contributions: NDArray[np.float64] | None = None
+    title = "uniformity"
+    remedy = "the assumed distribution does not fit; look at dispersion, zeros and outliers for the reason"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class OutlierResult(CheckResult):
+    """Observations outside all of their simulations.
+
+    Attributes
+    ----------
+    observed, expected : float
+        Number of outliers and the number that a right model gives on average.
+    conf_int : tuple of float
+        95 % interval of the outlier frequency.
+    table : DataFrame
+        One row per outlier: ``row`` (position), ``direction`` ("low"/"high"), ``residual``, under the row
+        label.
+    null_distribution : ndarray or None
+        Simulated counts where the null was simulated.
+    """
+
+    observed: int
+    expected: float
+    conf_int: tuple[float, float]
+    table: pd.DataFrame
+    null_distribution: NDArray[np.float64] | None = None
+    title = "outliers"
+
+    def advice(self) -> str:
+        """Say how many and on which side."""
+        side = self.table["direction"].value_counts().to_dict()
+        if self.observed < self.expected:
+            return f"{self.observed} outliers, {self.expected:.1f} expected: the model may be underdispersed"
+        return (
+            f"{self.observed} rows lie outside all simulations ({side.get('high', 0)} high, "
+            f"{side.get('low', 0)} low; {self.expected:.1f} expected): see `.table` for the rows; if many, "
+            "try a heavier-tailed family"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class QuantileResult(CheckResult):
+    """Whether the quantiles of the residuals stay level along the predictors.
+
+    Attributes
+    ----------
+    quantiles : DataFrame
+        One row per quantile: ``quantile``, ``statistic``, ``pvalue``, ``pvalue_adjusted`` (Holm).
+    components : DataFrame
+        Evidence by direction (``location``, ``scale``, ``shape``) of the joint test.
+    curves : DataFrame or None
+        On request: ``predictor``, ``rank``, ``quantile``, ``value``, ``lower``, ``upper``.
+    """
+
+    quantiles: pd.DataFrame
+    components: pd.DataFrame
+    curves: pd.DataFrame | None = None
+    title = "quantiles"
+
+    def advice(self) -> str:
+        """Point at the direction with the strongest evidence."""
+        direction = str(self.components["pvalue"].idxmin())
+        what = {
+            "location": "the mean is off along the predictor: try a quadratic term, a spline or another link",
+            "scale": "the spread changes along the predictor: model the dispersion, or change the family",
+        }.get(direction, "the shape of the distribution changes along the predictor: change the family")
+        return f"{self.effect}: {what}" if self.effect is not None else what
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class CategoricalResult(CheckResult):
+    """Uniformity within each category and equal spread between them.
+
+    Attributes
+    ----------
+    levels : DataFrame
+        One row per level: ``n``, ``statistic``, ``pvalue``, ``pvalue_adjusted`` (Holm).
+    uniformity_pvalue : float
+        Smallest adjusted p-value.
+    homogeneity_statistic, homogeneity_pvalue : float or None
+        Levene's test around medians; None when there is nothing to compare.
+    """
+
+    levels: pd.DataFrame
+    uniformity_pvalue: float
+    homogeneity_statistic: float | None
+    homogeneity_pvalue: float | None
+    title = "categories"
+
+    def advice(self) -> str:
+        """Name the worst level, or the unequal spread."""
+        if self.homogeneity_pvalue is not None and self.homogeneity_pvalue < self.uniformity_pvalue:
+            return "the spread differs between the levels: model the dispersion by this category"
+        worst = self.levels["pvalue"].idxmin()
+        return f"level {worst!r} departs most: add this category to the model, or an interaction with it"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class HeteroscedasticityResult(CheckResult):
+    """Whether the spread of the residuals changes with the predictors."""
+
+    df: int
+    title = "heteroscedasticity"
+    remedy = (
+        "model the dispersion along this predictor, or choose a family with another mean-variance relation"
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class AutocorrelationResult(CheckResult):
+    """Serial correlation of the residuals.
+
+    Attributes
+    ----------
+    autocorrelation : ndarray (n_lags,)
+        Autocorrelations at lag 1, 2, ...
+    series : DataFrame
+        One row per series: ``n``, ``statistic``, ``autocorrelation``, ``pvalue``.
+    """
+
+    autocorrelation: NDArray[np.float64]
+    series: pd.DataFrame
+    title = "temporal autocorrelation"
+    remedy = "add a term that varies in time (trend, season), or an AR(1) structure"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class MoranResult(CheckResult):
+    """Moran's I of the residuals.
+
+    Attributes
+    ----------
+    expected, sd : float
+        Mean and standard deviation of I for exchangeable residuals.
+    null_distribution : ndarray or None
+        Permuted or simulated values of I.
+    """
+
+    expected: float
+    sd: float
+    null_distribution: NDArray[np.float64] | None = None
+    title = "spatial autocorrelation"
+    remedy = "neighbours resemble each other: add spatial predictors, a smooth of space or a spatial effect"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LikelihoodRatioResult(CheckResult):
+    """Likelihood ratio of two nested fits against its simulated distribution.
+
+    Attributes
+    ----------
+    null_distribution : ndarray
+        Likelihood-ratio statistics of the data simulated from the null model.
+    n_failed : int
+        Simulations whose refit failed; they are left out.
+    asymptotic_pvalue : float or None
+        The usual chi-square p-value, for comparison, where the degrees of freedom are known.
+    """
+
+    null_distribution: NDArray[np.float64]
+    n_failed: int
+    asymptotic_pvalue: float | None
+    title = "simulated likelihood ratio"
+    remedy = "the larger model fits better than chance allows"
