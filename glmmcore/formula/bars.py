@@ -4,107 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import lru_cache
 
 from glmmcore.errors import ModelError
+from glmmcore.formula.algebra import check_algebra
 from glmmcore.formula.expressions import Expression, call_arguments, parse_expression, translate
-from glmmcore.formula.tokens import Token, fail_at, render, tokenise
+from glmmcore.formula.parsed import Bar, ParsedFormula, Part
+from glmmcore.formula.tokens import Token, fail_at, has_bar, is_bracketed, tokenise, top_level
 
-__all__ = ["STRUCTURES", "Bar", "ParsedFormula", "Part", "parse_formula"]
-
-STRUCTURES = ("us", "diag", "homdiag", "cs", "ar1")
-"""Words that may stand before a bar: ``cs(f | g)``."""
+__all__ = ["parse_formula"]
 
 _CALL = re.compile(r"\s*([^\W\d][\w.]*)\s*\(")
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """A sum of terms: the fixed part of a predictor or the left side of a bar.
-
-    Attributes
-    ----------
-    summands : tuple of (sign, tokens)
-        Sign is ``"+"`` or ``"-"``.
-    expressions : dict of int to Expression
-        Parsed calls by the place of their token.
-    """
-
-    summands: tuple[tuple[str, tuple[Token, ...]], ...]
-    expressions: dict[int, Expression]
-
-    @property
-    def text(self) -> str:
-        """Formula text that means the same to formulaic, which adds no intercept of its own to parts of a model."""
-        return " ".join(["1", *(f"{sign} {render(tokens)}" for sign, tokens in self.summands)])
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Columns (or constants) that the part mentions."""
-        found: dict[str, None] = {}
-        for token in self.tokens:
-            if token.kind == "name":
-                found[token.text] = None
-            elif token.kind == "python":
-                found.update(dict.fromkeys(self.expressions[token.start].names))
-        return tuple(found)
-
-    @property
-    def tokens(self) -> Iterator[Token]:
-        """All tokens but the signs."""
-        for _, tokens in self.summands:
-            yield from tokens
-
-
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """``(left | group)``, nesting already expanded.
-
-    Attributes
-    ----------
-    left : Part
-    group : tuple of str
-        Columns whose combinations are the levels.
-    structure : str
-        One of `STRUCTURES`.
-    independent : bool
-        Written ``||``.
-    """
-
-    left: Part
-    group: tuple[str, ...]
-    structure: str
-    independent: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedFormula:
-    """A formula taken apart.
-
-    Attributes
-    ----------
-    text : str
-        As the user wrote it.
-    response : tuple of Expression
-        Empty for a one-sided formula; two expressions for ``cbind(successes, failures)``.
-    response_name : str
-    fixed : Part
-    bars : tuple of Bar
-    offsets : tuple of Expression
-    """
-
-    text: str
-    response: tuple[Expression, ...]
-    response_name: str
-    fixed: Part
-    bars: tuple[Bar, ...]
-    offsets: tuple[Expression, ...]
-
-    @property
-    def is_counts(self) -> bool:
-        """Whether the response is ``cbind(successes, failures)``."""
-        return len(self.response) == 2
 
 
 @lru_cache(maxsize=256)
@@ -196,14 +106,14 @@ class _Splitter:
         for sign, summand in self._summands(tokens):
             first = summand[0]
             word = _CALL.match(first.text) if first.kind == "python" else None
-            barred = _has_bar(summand) or (word is not None and self._inner_bar(first, word) is not None)
+            barred = has_bar(summand) or (word is not None and self._inner_bar(first, word) is not None)
             if barred and len(summand) == 1 and word is not None:
                 self._need_plus(sign, first, "a random-effects term")
                 self._structured_bar(first, word)
-            elif barred and _is_bracketed(summand):
+            elif barred and is_bracketed(summand):
                 self._need_plus(sign, first, "a random-effects term")
                 inner = list(summand[1:-1])
-                if _top_level(inner, ("|", "||")):
+                if top_level(inner, ("|", "||")):
                     self._bar(inner, "us", summand[-1].start)
                 else:
                     self._collect(inner)
@@ -254,16 +164,18 @@ class _Splitter:
         """Tokens inside ``word(left | group)``, None when there is no bar at the top level of the call."""
         if "|" not in token.text or not token.text.rstrip().endswith(")"):
             return None
-        if word.group(1) not in STRUCTURES and word.group(1) in ("I", "offset", "cbind"):
+        if word.group(1) in ("I", "offset", "cbind"):  # there it is Python's "or"
             return None
         shift = token.start + word.end()
         inner = [
             Token(t.kind, t.text, t.start + shift, t.end + shift)
             for t in tokenise(token.text[word.end() : token.text.rindex(")")])
         ]
-        return inner if _top_level(inner, ("|", "||")) else None
+        return inner if top_level(inner, ("|", "||")) else None
 
     def _structured_bar(self, token: Token, word: re.Match[str]) -> None:
+        from glmmcore.covariance import STRUCTURES
+
         structure = word.group(1)
         if structure not in STRUCTURES:
             fail_at(
@@ -276,7 +188,7 @@ class _Splitter:
         self._bar(inner, structure, token.end)
 
     def _bar(self, tokens: list[Token], structure: str, close: int) -> None:
-        bars = _top_level(tokens, ("|", "||"))
+        bars = top_level(tokens, ("|", "||"))
         if len(bars) > 1:
             fail_at(self.text, tokens[bars[1]].start, "a second bar in one random-effects term")
         bar = tokens[bars[0]]
@@ -296,7 +208,7 @@ class _Splitter:
 
     def _groups(self, tokens: list[Token]) -> list[tuple[str, ...]]:
         """``a/b`` to ``a`` and ``a:b``."""
-        while _is_bracketed(tokens):
+        while is_bracketed(tokens):
             tokens = tokens[1:-1]
         names: list[str] = []
         groups: list[tuple[str, ...]] = []
@@ -339,7 +251,7 @@ class _Splitter:
         expressions = {}
         translated = []
         for sign, tokens in summands:
-            self._check_algebra(tokens)
+            check_algebra(self.text, tokens)
             changed = []
             for token in tokens:
                 if token.kind == "python":
@@ -348,42 +260,3 @@ class _Splitter:
                 changed.append(token)
             translated.append((sign, tuple(changed)))
         return Part(tuple(translated), expressions)
-
-    def _check_algebra(self, tokens: tuple[Token, ...]) -> None:
-        """Refuse what formula algebra would silently read as something else than meant."""
-        for i, token in enumerate(tokens):
-            if token.kind == "python" and token.text.startswith("offset("):
-                fail_at(self.text, token.start, "offset(...) must stand alone and be added")
-            if token.text in ("**", "^") and token.kind == "operator" and i and tokens[i - 1].text != ")":
-                power = render(tokens[i - 1 : i + 2])
-                fail_at(self.text, token.start, f"'{power}' is no power in a formula, write I({power})")
-            if token.kind == "operator" and token.text in ("|", "||"):
-                fail_at(self.text, token.start, "a bar must stand in brackets: (x | g)")
-
-
-def _top_level(tokens: list[Token], symbols: tuple[str, ...]) -> list[int]:
-    depth = 0
-    found = []
-    for i, token in enumerate(tokens):
-        if token.kind == "context":
-            depth += 1 if token.text in "([" else -1
-        elif depth == 0 and token.kind == "operator" and token.text in symbols:
-            found.append(i)
-    return found
-
-
-def _has_bar(tokens: list[Token]) -> bool:
-    return any(token.kind == "operator" and token.text in ("|", "||") for token in tokens)
-
-
-def _is_bracketed(tokens: list[Token]) -> bool:
-    """Whether the first bracket closes at the very end."""
-    if len(tokens) < 2 or tokens[0].text != "(" or tokens[0].kind != "context":
-        return False
-    depth = 0
-    for i, token in enumerate(tokens):
-        if token.kind == "context":
-            depth += 1 if token.text in "([" else -1
-            if depth == 0:
-                return i == len(tokens) - 1
-    return False

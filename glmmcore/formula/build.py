@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,15 @@ import pandas as pd
 
 from glmmcore.design import Design, PredictorDesign
 from glmmcore.errors import DataWarning, ModelError
-from glmmcore.formula.bars import Bar, ParsedFormula, Part, parse_formula
+from glmmcore.formula.bars import parse_formula
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.encode import Encoder
-from glmmcore.formula.expressions import ENVIRONMENT, Expression, UnsupportedExpression, evaluate
+from glmmcore.formula.expressions import ENVIRONMENT, Expression, UnsupportedExpression
 from glmmcore.formula.fast import plain_matrix
 from glmmcore.formula.frame import as_frame, row_name
 from glmmcore.formula.groups import make_grouping
-from glmmcore.formula.materialize import FormulaicParts, SlowMatrix, dense, is_numeric
+from glmmcore.formula.materialize import FormulaicParts
+from glmmcore.formula.parsed import Bar, ParsedFormula, Part
 from glmmcore.formula.plan import Matrix, OffsetPlan, PredictorPlan, TermPlan, build_matrix, sum_offsets
 from glmmcore.formula.rank import aliased_columns
 from glmmcore.formula.response import make_response
@@ -50,8 +52,8 @@ def build_design(
     zi, disp : str, optional
         One-sided formulas of the zero-inflation and the dispersion predictor.
     trials, offset, freq_weights, var_weights : str or array_like of shape (n,), optional
-        A column or an array. With `trials` the response holds numbers of successes; it is read as proportions when
-        all values lie in [0, 1], not all are whole, and each times its trials is whole.
+        A column or an array. With `trials` the response holds numbers of successes; it is read as proportions
+        when all values lie in [0, 1], not all are whole, and each times its trials is whole.
 
     Returns
     -------
@@ -77,6 +79,13 @@ def build_design(
         raise ModelError("data has no rows")
     for part in parsed.values():
         _read(part, columns)
+    if isinstance(
+        offset, str
+    ):  # a column is an addend like those in the formula, so that new data can have it too
+        columns.read([offset])
+        addend = Expression(f"`{offset}`", (offset,), ())
+        parsed["cond"] = replace(parsed["cond"], offsets=(*parsed["cond"].offsets, addend))
+        offset = None
     given = {"trials": trials, "offset": offset, "freq_weights": freq_weights, "var_weights": var_weights}
     arguments = {name: _argument(name, value, columns) for name, value in given.items() if value is not None}
 
@@ -86,7 +95,7 @@ def build_design(
     n_missing = int(np.count_nonzero(missing))
     if n_missing == columns.nobs:
         raise ModelError(f"every row has something missing{_emptiest(columns, arguments)}")
-    frame = columns.data[columns.names]
+    frame = columns.source()
     if n_missing:
         keep = ~missing
         columns = columns.take(keep)
@@ -102,7 +111,7 @@ def build_design(
                 f"{name} must be positive, it is {values[at]:g} in {label}; leave the row out instead"
             )
 
-    return _Builder(columns).build(parsed, arguments, frame, n_missing, isinstance(offset, str))
+    return _Builder(columns, parsed, arguments).build(frame, n_missing)
 
 
 def _read(parsed: ParsedFormula, columns: Columns) -> None:
@@ -116,6 +125,22 @@ def _read(parsed: ParsedFormula, columns: Columns) -> None:
         columns.read(expression.names)
     for bar in parsed.bars:
         columns.read((), bar.group)
+    _check_twice(parsed)
+
+
+def _check_twice(parsed: ParsedFormula) -> None:
+    """Refuse a response that is also a predictor, and the same random effects written twice."""
+    for part in [parsed.fixed, *(bar.left for bar in parsed.bars)]:
+        if any(token.kind == "name" and token.text == parsed.response_column for token in part.tokens):
+            raise ModelError(
+                f"the response '{parsed.response_column}' is also on the right-hand side, remove it there"
+            )
+    seen = set()
+    for bar in parsed.bars:
+        key = (bar.left.text, frozenset(bar.group), bar.structure)
+        if key in seen:
+            raise ModelError(f"the same random effects of '{':'.join(bar.group)}' appear twice, remove one")
+        seen.add(key)
 
 
 def _check_functions(expression: Expression) -> None:
@@ -126,7 +151,7 @@ def _check_functions(expression: Expression) -> None:
     for name in expression.functions:
         if name not in ENVIRONMENT and name not in TRANSFORMS:
             raise ModelError(
-                f"function '{name}' in '{expression.code}' is not known, compute a column before the fit or use np.*"
+                f"function '{name}' in '{expression.code}' is not known, use np.* or compute a column first"
             )
 
 
@@ -134,13 +159,13 @@ def _argument(name: str, value: Argument, columns: Columns) -> np.ndarray:
     """Float64 values (n,) of an argument that is a column name or an array."""
     if isinstance(value, str):
         columns.read([value])
-        return columns.numeric(value)
+        return columns.numeric(value).copy()
     if isinstance(value, pd.Series) and not value.index.equals(columns.index):
         raise ModelError(
             f"{name} is a Series with another index than the data, pass a column or {name}.to_numpy()"
         )
     try:
-        array = np.asarray(value, dtype=np.float64)
+        array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise ModelError(f"{name} must be a column name or an array of numbers") from None
     if array.ndim == 0:
@@ -165,148 +190,116 @@ def _emptiest(columns: Columns, arguments: dict[str, np.ndarray]) -> str:
 class _Builder:
     """Makes recipes first, then one formulaic call for those that need it, then the matrices."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(
+        self, columns: Columns, parsed: dict[str, ParsedFormula], arguments: dict[str, np.ndarray]
+    ) -> None:
         self.columns = columns
+        self.parsed = parsed
+        self.arguments = arguments
         self.parts = FormulaicParts()
-        self.recipes: dict[str, Matrix | None] = {}
+        self.recipes: dict[str, Matrix] = {}
+        self.keys: dict[str, str] = {}  # formulaic parts by their text
         self.slow: dict[str, np.ndarray] = {}
         self.built: dict[str, np.ndarray] = {}
 
-    def build(
-        self,
-        parsed: dict[str, ParsedFormula],
-        arguments: dict[str, np.ndarray],
-        frame: pd.DataFrame,
-        n_missing: int,
-        offset_is_column: bool,
-    ) -> Design:
-        for part in parsed.values():
-            self._register(part.fixed)
-            for bar in part.bars:
-                self._register(bar.left)
-        offsets = {
-            name: tuple(OffsetPlan(e, self._register_expression(e)) for e in part.offsets)
-            for name, part in parsed.items()
-        }
-        cond = parsed["cond"]
-        response_keys = (
-            [] if self._is_category(cond) else [self._register_expression(e) for e in cond.response]
-        )
-        self._run_formulaic()
+    def build(self, frame: pd.DataFrame, n_missing: int) -> Design:
+        """Design of the complete rows; `frame` is for the user."""
+        cond = self.parsed["cond"]
+        for part in self.parsed.values():
+            for sum_of_terms in (part.fixed, *(bar.left for bar in part.bars)):
+                self._register(sum_of_terms)
+        offsets = {name: tuple(map(self._addend, part.offsets)) for name, part in self.parsed.items()}
+        outcome = [] if self._has_category() else [self._addend(e) for e in cond.response]
+        self.slow = self.parts.fit(self.columns)
+        self.recipes.update({text: self.parts.matrix(key) for text, key in self.keys.items()})
 
-        values = [
-            OffsetPlan(expression, key).build(self.columns, self.slow)
-            for expression, key in zip(cond.response, response_keys, strict=False)
-        ]
-        response = make_response(cond, values, self.columns, arguments.get("trials"))
-        plans: dict[str, PredictorPlan] = {}
-        predictors: dict[str, PredictorDesign] = {}
-        for name, part in parsed.items():
-            plans[name], predictors[name] = self._predictor(name, part, offsets[name], arguments)
+        values = [addend.build(self.columns, self.slow) for addend in outcome]
+        response = make_response(cond, values, self.columns, self.arguments.get("trials"))
+        made = {name: self._predictor(name, offsets[name]) for name in self.parsed}
         return Design(
             formula=cond.text,
             response=response,
-            predictors=predictors,
+            predictors={name: predictor for name, (_, predictor) in made.items()},
             frame=frame,
             n_missing=n_missing,
-            freq_weights=arguments.get("freq_weights"),
-            var_weights=arguments.get("var_weights"),
-            formulas={name: part.text for name, part in parsed.items()},
-            encode=self._encoder(parsed, plans, "offset" in arguments and not offset_is_column),
+            freq_weights=self.arguments.get("freq_weights"),
+            var_weights=self.arguments.get("var_weights"),
+            formulas={name: part.text for name, part in self.parsed.items()},
+            encode=self._encoder({name: plan for name, (plan, _) in made.items()}),
         )
 
-    def _is_category(self, parsed: ParsedFormula) -> bool:
-        expression = parsed.response[0]
-        name = expression.code.strip("`")
-        return not parsed.is_counts and name in self.columns and self.columns.kind(name) == "categorical"
+    def _has_category(self) -> bool:
+        """Whether the response is a column of text or categories."""
+        name = self.parsed["cond"].response_column
+        return name is not None and self.columns.kind(name) == "categorical"
 
     def _register(self, part: Part) -> None:
         """Recipe of a sum of terms, or its place in the formulaic call."""
         text = part.text
-        if text not in self.recipes:
-            recipe = plain_matrix(part, self.columns)
+        if text in self.recipes or text in self.keys:
+            return
+        for name in part.names:
+            if name in self.columns and self.columns.is_text(name):
+                levels = self.columns.factor(name)[1]
+                if len(levels) < 2:
+                    raise ModelError(f"column '{name}' has only one level ('{levels[0]}'), leave it out")
+        recipe = plain_matrix(part, self.columns)
+        if recipe is None:
+            self.keys[text] = self.parts.add_part(text, part)
+        else:
             self.recipes[text] = recipe
-            if recipe is None:
-                self.parts.add_part(f"part{len(self.parts.formulas)}", text, part)
 
-    def _register_expression(self, expression: Expression) -> str | None:
+    def _addend(self, expression: Expression) -> OffsetPlan:
         try:
-            evaluate(expression.code, self.columns.operand)
+            self.columns.evaluate(expression.code)
         except UnsupportedExpression:
-            key = f"part{len(self.parts.formulas)}"
-            self.parts.add_expression(key, expression)
-            return key
-        return None
-
-    def _run_formulaic(self) -> None:
-        found = self.parts.fit(self.columns)
-        by_text = {formula: key for key, formula in self.parts.formulas.items()}
-        for key, matrix in found.items():
-            names = tuple(self.parts.specs[key].column_names)
-            self.slow[key] = dense(matrix, self.columns, list(names))
-        for text, recipe in self.recipes.items():
-            if recipe is None:
-                key = by_text[text]
-                spec = self.parts.specs[key]
-                self.recipes[text] = SlowMatrix(key, tuple(spec.column_names), is_numeric(spec))
+            return OffsetPlan(expression, self.parts.add_expression(expression))
+        return OffsetPlan(expression, None)
 
     def _matrix(self, part: Part) -> tuple[Matrix, np.ndarray]:
         text = part.text
-        recipe = self.recipes[text]
-        assert recipe is not None
         if text not in self.built:
-            self.built[text] = build_matrix(recipe, self.columns, self.slow)
-        return recipe, self.built[text]
+            self.built[text] = build_matrix(self.recipes[text], self.columns, self.slow)
+        return self.recipes[text], self.built[text]
 
-    def _predictor(
-        self,
-        name: str,
-        parsed: ParsedFormula,
-        offsets: tuple[OffsetPlan, ...],
-        arguments: dict[str, np.ndarray],
-    ) -> tuple[PredictorPlan, PredictorDesign]:
+    def _predictor(self, name: str, offsets: tuple[OffsetPlan, ...]) -> tuple[PredictorPlan, PredictorDesign]:
+        parsed = self.parsed[name]
         recipe, X = self._matrix(parsed.fixed)
         n, p = X.shape
         if n < p:
-            what = {"cond": "", "zi": " of zi", "disp": " of disp"}[name]
+            where = "" if name == "cond" else f" of {name}"
             raise ModelError(
-                f"{n} complete rows are too few for {p} fixed-effect coefficients{what}, drop terms"
+                f"{n} complete rows are too few for {p} fixed-effect coefficients{where}, drop terms"
             )
-        kept, aliased = self._full_rank(name, X, recipe.columns)
+        dependent = aliased_columns(X)
+        aliased = tuple(recipe.columns[j] for j in np.flatnonzero(dependent))
+        kept = tuple(int(j) for j in np.flatnonzero(~dependent))
         if aliased:
+            _warn_aliased(name, aliased)
             X = np.ascontiguousarray(X[:, kept])
         offset = sum_offsets(offsets, self.columns, self.slow)
-        if name == "cond" and "offset" in arguments:
-            offset += arguments["offset"]
-        plans, terms = [], []
-        for bar in parsed.bars:
-            for plan, matrix, codes in self._terms(bar):
-                plans.append(plan)
-                terms.append(plan.build(matrix, codes))
-        columns = tuple(recipe.columns[j] for j in kept)
+        if name == "cond" and "offset" in self.arguments:
+            offset += self.arguments["offset"]
+        terms = [term for bar in parsed.bars for term in self._terms(bar)]
         return (
-            PredictorPlan(recipe, kept, offsets, tuple(plans)),
-            PredictorDesign(X, columns, offset, tuple(terms), aliased),
+            PredictorPlan(recipe, kept, offsets, tuple(plan for plan, _, _ in terms)),
+            PredictorDesign(
+                X,
+                tuple(recipe.columns[j] for j in kept),
+                offset,
+                tuple(plan.build(matrix, codes) for plan, matrix, codes in terms),
+                aliased,
+            ),
         )
 
-    def _full_rank(
-        self, name: str, X: np.ndarray, columns: tuple[str, ...]
-    ) -> tuple[tuple[int, ...], tuple[str, ...]]:
-        dependent = aliased_columns(X)
-        aliased = tuple(columns[j] for j in np.flatnonzero(dependent))
-        if aliased:
-            where = "" if name == "cond" else f" of {name}"
-            warnings.warn(
-                f"dropped from the fixed effects{where}, being linear combinations of earlier columns: "
-                + ", ".join(aliased),
-                DataWarning,
-                stacklevel=5,
-            )
-        return tuple(int(j) for j in np.flatnonzero(~dependent)), aliased
-
-    def _terms(self, bar: Bar) -> Iterable[tuple[TermPlan, np.ndarray, np.ndarray]]:
+    def _terms(self, bar: Bar) -> Iterator[tuple[TermPlan, np.ndarray, np.ndarray]]:
+        """One term per bar; ``||`` makes one per numeric column, or one with a diagonal structure."""
         recipe, matrix = self._matrix(bar.left)
         grouping, codes = make_grouping(bar.group, self.columns)
+        if not recipe.columns:
+            raise ModelError(
+                f"the random effects of '{grouping.name}' have no column, write for example (1 | g)"
+            )
         if not bar.independent or len(recipe.columns) == 1:
             yield TermPlan(grouping, recipe, None, bar.structure), matrix, codes
         elif recipe.is_numeric:
@@ -315,18 +308,28 @@ class _Builder:
         else:
             yield TermPlan(grouping, recipe, None, "diag"), matrix, codes
 
-    def _encoder(
-        self, parsed: dict[str, ParsedFormula], plans: dict[str, PredictorPlan], array_offset: bool
-    ) -> Encoder:
-        fixed: dict[str, str] = {}
-        left: dict[str, str] = {}
+    def _encoder(self, plans: dict[str, PredictorPlan]) -> Encoder:
+        fixed: dict[str, None] = {}
+        left: dict[str, None] = {}
         groups: dict[str, None] = {}
-        for part in parsed.values():
-            names = [*part.fixed.names, *(name for offset in part.offsets for name in offset.names)]
-            fixed.update({name: self.columns.kind(name) for name in names if name in self.columns})
+        for part in self.parsed.values():
+            fixed.update(dict.fromkeys(part.fixed.names))
+            for expression in part.offsets:
+                fixed.update(dict.fromkeys(expression.names))
             for bar in part.bars:
-                left.update(
-                    {name: self.columns.kind(name) for name in bar.left.names if name in self.columns}
-                )
+                left.update(dict.fromkeys(bar.left.names))
                 groups.update(dict.fromkeys(bar.group))
-        return Encoder(plans, self.parts, fixed, left, tuple(groups), array_offset)
+        return Encoder(
+            plans,
+            self.parts,
+            {name: self.columns.kind(name) for name in fixed if name in self.columns},
+            {name: self.columns.kind(name) for name in left if name in self.columns},
+            tuple(groups),
+            "offset" in self.arguments,
+        )
+
+
+def _warn_aliased(name: str, aliased: tuple[str, ...]) -> None:
+    where = "" if name == "cond" else f" of {name}"
+    what = "linear combinations of earlier columns, dropped"
+    warnings.warn(f"fixed effects{where}: {what}: {', '.join(aliased)}", DataWarning, stacklevel=6)

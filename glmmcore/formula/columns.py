@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
-from glmmcore.formula.expressions import CONSTANTS
+from glmmcore.formula.expressions import CONSTANTS, UnsupportedExpression, evaluate, parse_expression
 from glmmcore.formula.frame import Column, drop_unused, factorise, find_column, read_column, row_name
 
 __all__ = ["Columns"]
@@ -32,6 +32,7 @@ class Columns:
         self.index = data.index
         self._columns: dict[str, Column] = {}
         self._factors: dict[str, tuple[np.ndarray, pd.Index]] = {}
+        self._evaluated: dict[str, np.ndarray] = {}
 
     @property
     def nobs(self) -> int:
@@ -40,8 +41,13 @@ class Columns:
 
     @property
     def names(self) -> list[str]:
-        """Columns read so far."""
-        return list(dict.fromkeys([*self._columns, *self._factors]))
+        """Columns read so far, in the order of the data."""
+        return [name for name in self.data.columns if name in self._columns or name in self._factors]
+
+    def source(self) -> pd.DataFrame:
+        """Return the columns read so far as the user gave them, without a copy when all are used."""
+        names = self.names
+        return self.data.copy(deep=False) if len(names) == self.data.shape[1] else self.data[names]
 
     def read(self, names: Iterable[str], groups: Iterable[str] = ()) -> None:
         """Read columns; `groups` are those whose numeric values would be of no use."""
@@ -140,22 +146,51 @@ class Columns:
                 self._factors[name] = factorise(column.source, name)
         return self._factors[name]
 
-    def operand(self, name: str) -> Any:
-        """Value of a name inside an expression: numbers, or labels of a categorical column.
+    def evaluate(self, code: str) -> np.ndarray:
+        """Finite float64 values (n,) of an arithmetic expression; computed once.
 
         Raises
         ------
-        KeyError
-            When it is no column.
+        UnsupportedExpression
+            When formulaic has to do it.
+        ModelError
+            When the expression needs numbers where there is text, or is not finite somewhere.
         """
+        if code not in self._evaluated:
+            try:
+                value = np.asarray(evaluate(code, self._operand))
+            except TypeError:
+                value = np.asarray(None)
+            if value.dtype.kind not in "iufb":
+                text = [name for name in parse_expression(code).names if self.is_text(name)]
+                if text and value.ndim == 1 and "I(" in code:  # I(category) is formulaic's business
+                    raise UnsupportedExpression(code)
+                for name in text:
+                    self.numeric(name)  # says what the column holds
+                raise ModelError(f"'{code}' is not numeric")
+            self._evaluated[code] = self.finite_column(value, code)
+        return self._evaluated[code]
+
+    def is_text(self, name: str) -> bool:
+        """Whether a name is a column without numeric values."""
+        return name in self._columns and self._columns[name].values is None
+
+    def _operand(self, name: str) -> Any:
+        """Value of a name inside an expression: numbers, or labels of a categorical column."""
         column = self._columns[name]
-        if column.kind == "categorical":
-            codes, levels = self.factor(name)
-            return np.asarray(levels)[codes]
+        if column.codes is not None and column.levels is not None:
+            return np.asarray(column.levels, dtype=object)[column.codes]
         return self.numeric(name)
 
+    def finite_column(self, value: np.ndarray, code: str) -> np.ndarray:
+        """Own float64 copy (n,) of the value of an expression, all finite."""
+        column = np.empty(self.nobs)
+        column[:] = value
+        self.require_finite(column, f"'{code}'", "change the expression or leave the row out")
+        return column
+
     def table(self, names: Iterable[str], factors: Iterable[str]) -> pd.DataFrame:
-        """Frame for formulaic: float64 and categorical columns, `factors` with their own values (integers stay)."""
+        """Frame for formulaic: float64 and categories; `factors` keep their values, such as integers."""
         as_is = set(factors)
         series: dict[str, Any] = {}
         for name in names:
@@ -169,14 +204,3 @@ class Columns:
             else:
                 series[name] = self.numeric(name)
         return pd.DataFrame(series, index=pd.RangeIndex(self.nobs), copy=False)
-
-    def finite_expression(self, value: Any, code: str) -> np.ndarray:
-        """Float64 column from the value of an expression, all finite."""
-        array = np.asarray(value)
-        if array.ndim == 0:
-            array = np.full(self.nobs, array)
-        if array.dtype.kind not in "iufb":
-            raise ModelError(f"'{code}' is not numeric")
-        array = array.astype(np.float64)
-        self.require_finite(array, f"'{code}'", "only complete and finite values can be used")
-        return array

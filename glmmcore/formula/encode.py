@@ -59,8 +59,8 @@ class Encoder:
         Raises
         ------
         ModelError
-            For a column that is absent or of another type, and for a level of a fixed categorical column that the
-            fit has not seen.
+            For a column that is absent or of another type, and for a level of a fixed categorical column that
+            the fit has not seen.
         """
         if self.array_offset:
             raise ModelError(

@@ -1,13 +1,15 @@
-"""Python (or R-like) arithmetic inside a formula: what it needs, and its value for plain numeric expressions.
+"""Python (or R-like) arithmetic inside a formula: what it needs, and its value for plain expressions.
 
-Names are looked up in the data, then in `ENVIRONMENT`; the caller's variables are never seen. Arithmetic and numpy
-functions are evaluated here by walking the syntax tree; anything else (splines, contrasts, `scale`) is left to formulaic.
+Names are looked up in the data, then in `ENVIRONMENT`; the caller's variables are never seen. Arithmetic and
+numpy functions are evaluated here by walking the syntax tree; anything else (splines, contrasts, `scale`) is
+left to formulaic.
 """
 
 from __future__ import annotations
 
 import ast
 import re
+import unicodedata
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -19,6 +21,8 @@ __all__ = [
     "ENVIRONMENT",
     "Expression",
     "UnsupportedExpression",
+    "call_arguments",
+    "canonical",
     "evaluate",
     "parse_expression",
     "translate",
@@ -75,6 +79,7 @@ _OPERATORS: dict[type, Callable] = {
 }
 _QUOTED = re.compile(r"(`[^`]*`|'[^']*'|\"[^\"]*\")")
 _DOTTED = re.compile(r"(?<![\w.])(?!(?:np|contr)\.)([^\W\d]\w*(?:\.\w+)+)(?![\w.]*\s*\()")
+_IDENTIFIER = re.compile(r"[^\W\d]\w*")
 
 
 class UnsupportedExpression(Exception):
@@ -111,8 +116,15 @@ def translate(code: str) -> str:
     for i in range(0, len(pieces), 2):
         piece = pieces[i].replace("^", "**")
         piece = re.sub(r"(?<![\w.])(?:as\.)?factor\s*\(", "C(", piece)
-        pieces[i] = _DOTTED.sub(r"`\1`", piece)
+        piece = _DOTTED.sub(r"`\1`", piece)
+        pieces[i] = _IDENTIFIER.sub(_quote_unstable, piece) if not piece.isascii() else piece
     return "".join(pieces)
+
+
+def _quote_unstable(match: re.Match[str]) -> str:
+    """Quote a name that Python's parser would turn into another one (the micro sign into a Greek mu)."""
+    name = match.group()
+    return name if unicodedata.normalize("NFKC", name) == name else f"`{name}`"
 
 
 @lru_cache(maxsize=512)
@@ -122,7 +134,7 @@ def _syntax_tree(code: str) -> tuple[ast.expr, dict[str, str]]:
     pieces = _QUOTED.split(code)
     for i in range(1, len(pieces), 2):
         if pieces[i].startswith("`"):
-            alias = f"_quoted_{len(aliases)}"
+            alias = f"_quoted_{len(aliases)}_"
             aliases[alias] = pieces[i][1:-1]
             pieces[i] = alias
     return ast.parse("".join(pieces).strip(), mode="eval").body, aliases
@@ -159,13 +171,25 @@ def call_arguments(code: str) -> list[str] | None:
     tree, aliases = _syntax_tree(code)
     if not isinstance(tree, ast.Call) or tree.keywords:
         return None
-    found = []
-    for argument in tree.args:
-        text = ast.unparse(argument)
-        for alias, name in aliases.items():
-            text = re.sub(rf"\b{alias}\b", lambda _, name=name: f"`{name}`", text)  # type: ignore[misc]
-        found.append(text)
-    return found
+    return [_print(argument, aliases) for argument in tree.args]
+
+
+def canonical(code: str) -> str:
+    """Print the code with the spacing that formulaic uses in column names.
+
+    Examples
+    --------
+    >>> canonical("I(x**2+`my var`)")
+    'I(x ** 2 + `my var`)'
+    """
+    return _print(*_syntax_tree(code))
+
+
+def _print(tree: ast.expr, aliases: dict[str, str]) -> str:
+    text = ast.unparse(tree)
+    for alias, name in aliases.items():
+        text = text.replace(alias, f"`{name}`")
+    return text
 
 
 def evaluate(code: str, lookup: Callable[[str], Any]) -> Any:

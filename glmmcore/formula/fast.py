@@ -1,8 +1,9 @@
-"""Dense matrices of plain terms without formulaic's materialiser: the same columns and names, a fraction of the cost.
+"""Dense matrices of plain terms without formulaic's materialiser: the same, at a fraction of the cost.
 
-Plain terms are sums and interactions of columns, ``factor(column)`` and arithmetic of numeric columns. Categorical
-columns are coded against their first level when the terms they are marginal to are in the model; models in which that
-is not so (an interaction without its main effects) are left to formulaic, as is every function with a state.
+Plain terms are sums and interactions of columns, ``factor(column)`` and arithmetic of numeric columns.
+Categorical columns are coded against their first level when the terms they are marginal to are in the model;
+models in which that is not so (an interaction without its main effects) are left to formulaic, as is every
+function with a state.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from glmmcore.errors import ModelError
-from glmmcore.formula.bars import Part
 from glmmcore.formula.columns import Columns
-from glmmcore.formula.expressions import ENVIRONMENT, UnsupportedExpression, call_arguments, evaluate
+from glmmcore.formula.expressions import UnsupportedExpression, call_arguments, canonical
+from glmmcore.formula.frame import recode
+from glmmcore.formula.parsed import Part
 from glmmcore.formula.tokens import Token
 
 __all__ = ["FastMatrix", "plain_matrix"]
@@ -32,16 +33,31 @@ class Factor:
         As formulaic prints it.
     source : str
         Column, or code of an arithmetic expression.
-    kind : str
-        ``"numeric"``, ``"categorical"`` or ``"expression"``.
+    is_column : bool
     levels : pandas.Index or None
         Of a categorical factor, as fitted.
     """
 
     label: str
     source: str
-    kind: str
+    is_column: bool = True
     levels: pd.Index | None = None
+
+    def values(self, data: Columns) -> np.ndarray:
+        """Numbers (n,), or codes (n,) in terms of the fitted levels."""
+        if self.levels is None:
+            return data.numeric(self.source) if self.is_column else data.evaluate(self.source)
+        codes, levels = data.factor(self.source)
+        if levels is self.levels or levels.equals(self.levels):
+            return codes
+        return recode(codes, levels, self.levels, self.source)
+
+    def labels(self, full: bool) -> list[str]:
+        """Column names of this factor alone."""
+        if self.levels is None:
+            return [self.label]
+        mark = "" if full else "T."
+        return [f"{self.label}[{mark}{level}]" for level in self.levels[0 if full else 1 :]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,58 +80,25 @@ class FastMatrix:
     @property
     def is_numeric(self) -> bool:
         """Whether no categorical factor takes part."""
-        return all(factor.kind != "categorical" for factor in self.factors.values())
+        return all(factor.levels is None for factor in self.factors.values())
 
     def build(self, data: Columns) -> np.ndarray:
         """Matrix (n, p), float64, C order."""
         out = np.empty((data.nobs, len(self.columns)))
-        values = {label: self._values(factor, data) for label, factor in self.factors.items()}
+        values = {label: factor.values(data) for label, factor in self.factors.items()}
         j = 0
         for term in self.terms:
-            pieces = []
+            choices = []
             for label, full in term:
-                factor = self.factors[label]
-                if factor.levels is None:
-                    pieces.append([values[label]])
-                else:
-                    first = 0 if full else 1
-                    pieces.append([values[label] == k for k in range(first, len(factor.levels))])
-            for reverse in product(*reversed(pieces)):
+                levels = self.factors[label].levels
+                choices.append([None] if levels is None else list(range(0 if full else 1, len(levels))))
+            for reverse in product(*reversed(choices)):
                 column = out[:, j]
-                column[:] = 1.0
-                for piece in reverse:
-                    column *= piece
+                column.fill(1.0)
+                for (label, _), level in zip(term, reversed(reverse), strict=True):
+                    column *= values[label] if level is None else values[label] == level
                 j += 1
         return out
-
-    def _values(self, factor: Factor, data: Columns) -> np.ndarray:
-        if factor.kind == "numeric":
-            return data.numeric(factor.source)
-        if factor.kind == "expression":
-            return data.finite_expression(evaluate(factor.source, data.operand), factor.label)
-        codes, levels = data.factor(factor.source)
-        assert factor.levels is not None
-        if levels is factor.levels or levels.equals(factor.levels):
-            return codes
-        return recode(codes, levels, factor.levels, factor.source)
-
-
-def recode(codes: np.ndarray, levels: pd.Index, known: pd.Index, name: str) -> np.ndarray:
-    """Codes of new data in terms of the fitted levels.
-
-    Raises
-    ------
-    ModelError
-        For a level that the fit has not seen.
-    """
-    position = known.get_indexer(levels)
-    if (position < 0).any():
-        unseen = levels[int(np.argmin(position))]
-        shown = ", ".join(repr(v) for v in known[:10].tolist()) + (", ..." if len(known) > 10 else "")
-        raise ModelError(
-            f"column '{name}' has the level {unseen!r} that the fit has not seen, it knows {shown}"
-        )
-    return position.astype(np.int32)[codes]
 
 
 def plain_matrix(part: Part, data: Columns) -> FastMatrix | None:
@@ -129,14 +112,7 @@ def plain_matrix(part: Part, data: Columns) -> FastMatrix | None:
         return None
     columns: list[str] = []
     for term in coded:
-        labels = []
-        for label, full in term:
-            levels = factors[label].levels
-            if levels is None:
-                labels.append([label])
-            else:
-                mark = "" if full else "T."
-                labels.append([f"{label}[{mark}{level}]" for level in levels[0 if full else 1 :]])
+        labels = [factors[label].labels(full) for label, full in term]
         columns += [":".join(reversed(reverse)) or "Intercept" for reverse in product(*reversed(labels))]
     return FastMatrix(factors, coded, tuple(columns))
 
@@ -152,9 +128,7 @@ def _expand(part: Part, data: Columns, factors: dict[str, Factor]) -> list[tuple
             else:
                 terms.pop(frozenset(), None)
             continue
-        if sign == "-":
-            return None
-        found = _product(tokens, data, factors)
+        found = _product(tokens, data, factors) if sign == "+" else None
         if found is None:
             return None
         for term in found:
@@ -165,21 +139,15 @@ def _expand(part: Part, data: Columns, factors: dict[str, Factor]) -> list[tuple
 def _product(
     tokens: tuple[Token, ...], data: Columns, factors: dict[str, Factor]
 ) -> list[tuple[str, ...]] | None:
-    """Terms of ``a:b * c``; None when there is anything else than names, ``:`` and ``*``."""
+    """Terms of ``a:b * c``; None when there is anything else than factors, ``:`` and ``*``."""
     result: list[tuple[str, ...]] = []
     current: tuple[str, ...] = ()
-
-    def fold() -> None:
-        crossed = [term + current for term in result]
-        result.append(current)
-        result.extend(crossed)
-
     for i, token in enumerate(tokens):
         if i % 2:
             if token.kind != "operator" or token.text not in (":", "*"):
                 return None
             if token.text == "*":
-                fold()
+                result += [current, *(term + current for term in result)]
                 current = ()
             continue
         factor = _factor(token, data)
@@ -187,28 +155,27 @@ def _product(
             return None
         factors[factor.label] = factor
         current += (factor.label,)
-    fold()
-    if any(len(set(term)) < len(term) for term in result):
-        return None
-    return result
+    result += [current, *(term + current for term in result)]
+    return None if any(len(set(term)) < len(term) for term in result) else result
 
 
 def _factor(token: Token, data: Columns) -> Factor | None:
     if token.kind == "name":
-        if token.text not in data:
-            return None
         if data.kind(token.text) == "categorical":
-            return Factor(token.text, token.text, "categorical", data.factor(token.text)[1])
-        data.numeric(token.text)
-        return Factor(token.text, token.text, "numeric")
+            return Factor(token.text, token.text, levels=data.factor(token.text)[1])
+        data.numeric(token.text)  # refuses dates
+        return Factor(token.text, token.text)
     if token.kind != "python":
         return None
     if token.text.startswith("C("):
         arguments = call_arguments(token.text)
-        if arguments is not None and len(arguments) == 1 and arguments[0] in data:
-            return Factor(f"C({arguments[0]})", arguments[0], "categorical", data.factor(arguments[0])[1])
+        name = arguments[0].strip("`") if arguments is not None and len(arguments) == 1 else ""
+        return Factor(canonical(token.text), name, levels=data.factor(name)[1]) if name in data else None
+    try:
+        data.evaluate(token.text)
+    except UnsupportedExpression:
         return None
-    return None
+    return Factor(canonical(token.text), token.text, is_column=False)
 
 
 def _code(
@@ -216,18 +183,15 @@ def _code(
 ) -> tuple[tuple[tuple[str, bool], ...], ...] | None:
     """Decide which categorical factors lose their first level.
 
-    A factor f of term T is reduced when T without f is spanned by earlier terms; the first categorical main effect
-    of a model without intercept keeps all its levels and then spans the intercept.
+    A factor f of term T is reduced when T without f is spanned by earlier terms; the first categorical main
+    effect of a model without intercept keeps all its levels and then spans the intercept.
     """
     spanned: set[frozenset[str]] = set()
     coded = []
     for term in terms:
-        missing = [
-            label
-            for label in term
-            if factors[label].kind == "categorical" and frozenset(term) - {label} not in spanned
-        ]
-        full = bool(missing)
+        full = any(
+            factors[label].levels is not None and frozenset(term) - {label} not in spanned for label in term
+        )
         if full and len(term) > 1:
             return None
         coded.append(tuple((label, full) for label in term))

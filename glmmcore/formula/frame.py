@@ -12,7 +12,16 @@ import pandas as pd
 
 from glmmcore.errors import ModelError
 
-__all__ = ["Column", "as_frame", "factorise", "find_column", "read_column", "row_name"]
+__all__ = [
+    "Column",
+    "as_frame",
+    "drop_unused",
+    "factorise",
+    "find_column",
+    "read_column",
+    "recode",
+    "row_name",
+]
 
 
 @dataclass(slots=True, eq=False)
@@ -177,6 +186,24 @@ def drop_unused(codes: np.ndarray, levels: pd.Index) -> tuple[np.ndarray, pd.Ind
         return codes, levels
     renumber = np.append(np.cumsum(used) - 1, -1).astype(np.int32)
     return renumber[codes], levels[used]
+
+
+def recode(codes: np.ndarray, levels: pd.Index, known: pd.Index, name: str) -> np.ndarray:
+    """Codes of new data in terms of the fitted levels.
+
+    Raises
+    ------
+    ModelError
+        For a level that the fit has not seen.
+    """
+    position = known.get_indexer(levels)
+    if (position < 0).any():
+        unseen = levels[int(np.argmin(position))]
+        shown = ", ".join(repr(v) for v in known[:10].tolist()) + (", ..." if len(known) > 10 else "")
+        raise ModelError(
+            f"column '{name}' has the level {unseen!r} that the fit has not seen, it knows {shown}"
+        )
+    return position.astype(np.int32)[codes]
 
 
 def row_name(index: pd.Index, position: int) -> str:

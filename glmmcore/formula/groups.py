@@ -103,10 +103,10 @@ def _renumber(combined: np.ndarray, n_cells: int) -> tuple[np.ndarray, np.ndarra
 
 def _labels(cells: np.ndarray, parts: list[pd.Index]) -> pd.Index:
     """Labels ``"a:b"`` of cells."""
-    label: np.ndarray | None = None
+    label = np.full(len(cells), "", dtype=object)
     rest = cells
     for part in reversed(parts):
         rest, position = np.divmod(rest, len(part))
         text = np.array([str(value) for value in part], dtype=object)[position]
-        label = text if label is None else text + ":" + label
+        label = text if part is parts[-1] else text + ":" + label
     return pd.Index(label)

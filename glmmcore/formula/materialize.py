@@ -1,17 +1,20 @@
-"""Matrices that need formulaic: contrasts, splines, `scale` and whatever else has a state; one call for all of them."""
+"""Matrices that need formulaic: contrasts, splines, `scale` and whatever has a state; one call for all."""
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from glmmcore.errors import ModelError
-from glmmcore.formula.bars import Part
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.expressions import ENVIRONMENT, Expression
+from glmmcore.formula.frame import recode
+from glmmcore.formula.parsed import Part
 
 __all__ = ["FormulaicParts", "SlowMatrix"]
 
@@ -36,7 +39,7 @@ class SlowMatrix:
 
 @dataclass(slots=True)
 class FormulaicParts:
-    """Parts of a model that go through one structured formulaic call, so that they share evaluated factors and states.
+    """Parts of a model that go through one structured formulaic call, so that they share factors and states.
 
     Attributes
     ----------
@@ -45,82 +48,96 @@ class FormulaicParts:
         Columns they need.
     as_is : tuple of str
         Columns that are categories by ``C(...)`` and keep their own values, such as integers.
-    specs : formulaic.ModelSpecs or None
-        States and level sets, after `fit`.
+    levels : dict of str to pandas.Index
+        Level sets of the categorical columns, after `fit`.
+    specs : dict of str to formulaic.ModelSpec
+        States and codings, after `fit`.
     """
 
     formulas: dict[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     as_is: tuple[str, ...] = ()
-    specs: Any = None
+    levels: dict[str, pd.Index] = field(default_factory=dict)
+    specs: dict[str, Any] = field(default_factory=dict)
 
-    def add_part(self, key: str, text: str, part: Part) -> None:
-        """Register a sum of terms."""
-        self._add(key, text, part.names)
+    def add_part(self, text: str, part: Part) -> str:
+        """Register a sum of terms; returns its key."""
         for expression in part.expressions.values():
             if "C" in expression.functions:
                 self.as_is += tuple(name for name in expression.names if name not in self.as_is)
+        return self._add(text, part.names)
 
-    def add_expression(self, key: str, expression: Expression) -> None:
-        """Register one expression that gives one column."""
-        self._add(key, "0 + {" + expression.code + "}", expression.names)
+    def add_expression(self, expression: Expression) -> str:
+        """Register an expression that gives one column; returns its key."""
+        return self._add("0 + {" + expression.code + "}", expression.names)
 
-    def _add(self, key: str, formula: str, names: tuple[str, ...]) -> None:
+    def _add(self, formula: str, names: tuple[str, ...]) -> str:
+        key = f"part{len(self.formulas)}"
         self.formulas[key] = formula
         self.names += tuple(name for name in names if name not in self.names)
+        return key
 
-    def fit(self, data: Columns) -> dict[str, Any]:
-        """Evaluate on the data of the fit; formulaic's matrix for each key."""
+    def fit(self, data: Columns) -> dict[str, np.ndarray]:
+        """Evaluate on the data of the fit and remember states and levels; one dense matrix for each key."""
         if not self.formulas:
             return {}
         from formulaic import Formula
 
-        matrices = self._run(data, Formula, **self.formulas)
-        self.specs = {key: matrices[key].model_spec for key in self.formulas}
-        return matrices
-
-    def _run(self, data: Columns, make: Any, **formulas: str) -> dict[str, Any]:
-        from formulaic.errors import FormulaicError
-
-        table = data.table([name for name in self.names if name in data], self.as_is)
-        try:
-            with np.errstate(all="ignore"):
-                found = make(**formulas).get_model_matrix(
-                    table, context=ENVIRONMENT, na_action="ignore", output="numpy"
-                )
-        except FormulaicError as error:
-            raise ModelError(f"formula: {str(error).splitlines()[0]}") from error
-        return {key: getattr(found, key) for key in formulas}
+        table = self._table(data)
+        with _translated_errors("formula"):
+            matrices = Formula(**self.formulas).get_model_matrix(
+                table, context=ENVIRONMENT, na_action="ignore", output="numpy"
+            )
+        self.specs = {key: getattr(matrices, key).model_spec for key in self.formulas}
+        for name in self.names:
+            if name in data and (name in self.as_is or data.kind(name) == "categorical"):
+                self.levels[name] = data.factor(name)[1]
+        return {key: self._dense(key, getattr(matrices, key), data) for key in self.formulas}
 
     def repeat(self, data: Columns, keys: list[str]) -> dict[str, np.ndarray]:
-        """Evaluate on new data with the fitted states."""
-        from formulaic.errors import DataMismatchWarning, FormulaicError
+        """Evaluate parts on new data with the fitted states."""
+        if not keys:
+            return {}
+        needed = {str(name) for key in keys for name in self.specs[key].required_variables}
+        for name, known in self.levels.items():
+            if name in needed:
+                recode(*data.factor(name), known, name)  # refuses levels that the fit has not seen
+        table = self._table(data)
+        with _translated_errors("new data"):
+            return {
+                key: self._dense(key, self.specs[key].get_model_matrix(table, context=ENVIRONMENT), data)
+                for key in keys
+            }
 
-        table = data.table([name for name in self.names if name in data], self.as_is)
-        found = {}
+    def _table(self, data: Columns) -> pd.DataFrame:
+        return data.table([name for name in self.names if name in data], self.as_is)
+
+    def _dense(self, key: str, matrix: Any, data: Columns) -> np.ndarray:
+        """Float64, C order, all finite (a column that is not is named)."""
+        columns = list(self.specs[key].column_names)
         try:
-            with warnings.catch_warnings(), np.errstate(all="ignore"):
-                warnings.simplefilter("error", DataMismatchWarning)
-                for key in keys:
-                    matrix = self.specs[key].get_model_matrix(table, context=ENVIRONMENT)
-                    found[key] = dense(matrix, data, list(self.specs[key].column_names))
-        except (FormulaicError, DataMismatchWarning) as error:
-            raise ModelError(f"new data: {str(error).splitlines()[0]}") from error
-        return found
+            values = np.ascontiguousarray(matrix, dtype=np.float64)
+        except (TypeError, ValueError) as error:
+            raise ModelError(f"formula: the columns {', '.join(columns)} are not all numeric") from error
+        if not np.isfinite(values).all():
+            j = int(np.argmin(np.isfinite(values).all(axis=0)))
+            data.require_finite(values[:, j], f"'{columns[j]}'", "change the expression or leave the row out")
+        return values
+
+    def matrix(self, key: str) -> SlowMatrix:
+        """Noun for a fitted part."""
+        spec = self.specs[key]
+        numeric = not any(contrasts for contrasts in spec.factor_contrasts.values())
+        return SlowMatrix(key, tuple(spec.column_names), numeric)
 
 
-def dense(matrix: Any, data: Columns, columns: list[str]) -> np.ndarray:
-    """Float64, C order, all finite (a column that is not is named)."""
+@contextmanager
+def _translated_errors(where: str) -> Iterator[None]:
+    """Formulaic's errors, and those of functions that it calls, as ours."""
+    from formulaic.errors import FormulaicError
+
     try:
-        values = np.ascontiguousarray(matrix, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ModelError(f"formula: the columns {', '.join(columns)} are not all numeric") from error
-    if not np.isfinite(values).all():
-        j = int(np.argmin(np.isfinite(values).all(axis=0)))
-        data.require_finite(values[:, j], f"'{columns[j]}'", "only complete and finite values can be used")
-    return values
-
-
-def is_numeric(spec: Any) -> bool:
-    """Whether a fitted formulaic spec has no categorical factor."""
-    return not any(contrasts for contrasts in spec.factor_contrasts.values())
+        with np.errstate(all="ignore"):  # what is not finite is reported by name and row afterwards
+            yield
+    except FormulaicError as error:
+        raise ModelError(f"{where}: {str(error).splitlines()[0]}") from error

@@ -1,4 +1,4 @@
-"""What is remembered of a fitted design, and how predictors are made from it, for the fit and for new data alike."""
+"""What is remembered of a fitted design, and how predictors are made of it, in the fit and for new data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from glmmcore.design import RandomTerm
 from glmmcore.formula.columns import Columns
-from glmmcore.formula.expressions import Expression, evaluate
+from glmmcore.formula.expressions import Expression
 from glmmcore.formula.fast import FastMatrix
 from glmmcore.formula.groups import Grouping
 from glmmcore.formula.materialize import SlowMatrix
@@ -20,7 +20,7 @@ Matrix = FastMatrix | SlowMatrix
 
 @dataclass(frozen=True, slots=True)
 class OffsetPlan:
-    """One known addend of a predictor; `key` is its name among the formulaic parts when it is more than arithmetic."""
+    """One known addend of a predictor; `key` is its formulaic part when it is more than arithmetic."""
 
     expression: Expression
     key: str | None
@@ -29,7 +29,7 @@ class OffsetPlan:
         """Addend (n,)."""
         if self.key is not None:
             return slow[self.key][:, 0]
-        return data.finite_expression(evaluate(self.expression.code, data.operand), self.expression.code)
+        return data.evaluate(self.expression.code)
 
 
 @dataclass(frozen=True, slots=True)

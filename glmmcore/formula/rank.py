@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["aliased_columns"]
 
-# R's and lme4's tolerance: a column counts as a combination of earlier ones when less than this share of its norm is left.
+# R's and lme4's tolerance: with less than this share of its norm left a column depends on earlier ones.
 _TOLERANCE = 1e-7
 # Squared share below which the cheap test by cross-products cannot decide.
 _SUSPICIOUS = 1e-8
@@ -15,8 +15,8 @@ _SUSPICIOUS = 1e-8
 def aliased_columns(X: np.ndarray) -> np.ndarray:
     """Mask (p,) of the columns of X (n, p) that depend on earlier ones.
 
-    The Cholesky factor of the scaled cross-product shows in O(n p^2) at matrix-product speed that all columns are safe;
-    only when a pivot is small are they orthogonalised one after the other.
+    The Cholesky factor of the scaled cross-product shows at the speed of a matrix product that all columns
+    are safe; only when a pivot is small are they orthogonalised one after the other.
 
     Examples
     --------

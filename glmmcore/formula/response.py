@@ -6,9 +6,9 @@ import numpy as np
 
 from glmmcore.design import Response
 from glmmcore.errors import ModelError
-from glmmcore.formula.bars import ParsedFormula
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.frame import row_name
+from glmmcore.formula.parsed import ParsedFormula
 
 __all__ = ["make_response"]
 
@@ -34,13 +34,11 @@ def make_response(
         for code, counts in zip(parsed.response, values, strict=True):
             _require(counts >= 0, data, f"'{code.code}' in cbind is negative", counts)
         return Response(parsed.response_name, successes, successes + failures)
-    name = parsed.response[0].names[0] if _is_column(parsed, data) else ""
-    if name and data.kind(name) == "categorical":
-        return _two_levels(parsed, name, data, trials)
+    name = parsed.response_column
+    if name is not None and data.kind(name) == "categorical":
+        return _two_levels(name, data, trials)
     y = values[0]
-    levels = None
-    if name and data.is_boolean(name):
-        levels = (False, True)
+    levels = (False, True) if name is not None and data.is_boolean(name) else None
     if trials is not None:
         _require(trials >= 0, data, "trials is negative", trials)
         y = _successes(y, trials)
@@ -48,30 +46,21 @@ def make_response(
     return Response(parsed.response_name, y, trials, levels)
 
 
-def _is_column(parsed: ParsedFormula, data: Columns) -> bool:
-    expression = parsed.response[0]
-    return (
-        len(expression.names) == 1
-        and expression.code.strip("`") == expression.names[0]
-        and expression.names[0] in data
-    )
-
-
-def _two_levels(parsed: ParsedFormula, name: str, data: Columns, trials: np.ndarray | None) -> Response:
+def _two_levels(name: str, data: Columns, trials: np.ndarray | None) -> Response:
     codes, levels = data.factor(name)
     if trials is not None:
         raise ModelError(f"response '{name}' holds text or categories, trials= needs numbers of successes")
     if len(levels) != 2:
         shown = ", ".join(repr(v) for v in levels[:6].tolist()) + (", ..." if len(levels) > 6 else "")
         raise ModelError(f"categorical response '{name}' must have two levels, it has {len(levels)}: {shown}")
-    return Response(parsed.response_name, codes.astype(np.float64), None, tuple(levels.tolist()))
+    return Response(name, codes.astype(np.float64), None, tuple(levels.tolist()))
 
 
 def _successes(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
     """Numbers of successes, from proportions when that is what `y` holds.
 
-    They are taken for proportions when all lie in [0, 1], not all are whole, and each times its trials is whole to
-    1e-8 of the trials.
+    They are taken for proportions when all lie in [0, 1], not all are whole, and each times its trials is
+    whole to 1e-8 of the trials.
     """
     if ((y < 0) | (y > 1)).any() or (y == np.round(y)).all():
         return y

@@ -7,9 +7,9 @@ from typing import NamedTuple, NoReturn
 
 from glmmcore.errors import ModelError
 
-__all__ = ["Token", "fail_at", "render", "tokenise"]
+__all__ = ["Token", "fail_at", "has_bar", "is_bracketed", "render", "tokenise", "top_level"]
 
-# Operators of more than one character; any other run of symbols is a row of single ones ("~ -1" arrives as "~-").
+# Operators of more than one character; other runs of symbols are single ones ("~ -1" arrives as "~-").
 _LONG_OPERATORS = ("||", "**", "in")
 _PLAIN_NAME = re.compile(r"[^\W\d][\w.]*")
 
@@ -20,7 +20,8 @@ class Token(NamedTuple):
     Attributes
     ----------
     kind : str
-        ``"name"``, ``"value"``, ``"python"`` (a whole call or ``{...}``), ``"operator"`` or ``"context"`` (a bracket).
+        ``"name"``, ``"value"``, ``"python"`` (a whole call or ``{...}``), ``"operator"`` or ``"context"``
+        (a bracket).
     text : str
         Without back-ticks.
     start, end : int
@@ -85,7 +86,7 @@ def _normalise(kind: str, text: str, start: int, end: int, formula: str) -> list
 
 
 def render(tokens: tuple[Token, ...] | list[Token]) -> str:
-    """Formula text of some tokens, with names quoted again where they need it."""
+    """Write tokens as formula text, with names quoted again where they need it."""
     return " ".join(_render_one(token) for token in tokens)
 
 
@@ -117,3 +118,33 @@ def _check_brackets(formula: str) -> None:
         fail_at(formula, quote_at, f"the quote {formula[quote_at]} is not closed")
     if open_at:
         fail_at(formula, open_at[-1], f"'{formula[open_at[-1]]}' is not closed")
+
+
+def top_level(tokens: list[Token], symbols: tuple[str, ...]) -> list[int]:
+    """Positions of operators outside all brackets."""
+    depth = 0
+    found = []
+    for i, token in enumerate(tokens):
+        if token.kind == "context":
+            depth += 1 if token.text in "([" else -1
+        elif depth == 0 and token.kind == "operator" and token.text in symbols:
+            found.append(i)
+    return found
+
+
+def has_bar(tokens: list[Token]) -> bool:
+    """Whether there is a bar at any depth."""
+    return any(token.kind == "operator" and token.text in ("|", "||") for token in tokens)
+
+
+def is_bracketed(tokens: list[Token]) -> bool:
+    """Whether the first bracket closes at the very end."""
+    if len(tokens) < 2 or tokens[0].text != "(" or tokens[0].kind != "context":
+        return False
+    depth = 0
+    for i, token in enumerate(tokens):
+        if token.kind == "context":
+            depth += 1 if token.text in "([" else -1
+            if depth == 0:
+                return i == len(tokens) - 1
+    return False
