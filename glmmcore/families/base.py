@@ -79,6 +79,8 @@ class Family(ABC):
     extra: ClassVar[tuple[str, ...]] = ()
     hurdle: ClassVar[bool] = False
     """Whether f(0) := 0, so that zero inflation makes a hurdle model."""
+    mass_at_zero: ClassVar[bool] = False
+    """Whether a law that is not discrete puts mass on 0."""
 
     def __init__(self, link: str | Link | None = None) -> None:
         self.link = Link.get(link or self.default_link)
@@ -110,7 +112,10 @@ class Family(ABC):
     def newton_terms(
         self, y: np.ndarray, trials: np.ndarray, p: Parameters
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return (l, dl/d eta, d2l/d eta2), each (n,); `l` may lack terms that do not depend on eta."""
+        """Return (l, dl/d eta, d2l/d eta2), each (n,).
+
+        `l` may lack terms that do not depend on eta, except at y = 0 where a zero model needs all of log f(0).
+        """
 
     @abstractmethod
     def derivatives(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> Derivatives:
