@@ -1,0 +1,35 @@
+"""Generalised linear mixed models by maximum likelihood: exact gradients, compiled loops, no R."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from glmmcore.errors import DataWarning, ModelError
+    from glmmcore.families import get_family
+    from glmmcore.fit import glmm
+    from glmmcore.result import FittedGLMM
+
+__all__ = ["DataWarning", "FittedGLMM", "ModelError", "get_family", "glmm"]
+
+# Loaded on first use: importing the package must not cost what fitting does.
+_HOME = {
+    "DataWarning": "glmmcore.errors",
+    "FittedGLMM": "glmmcore.result",
+    "ModelError": "glmmcore.errors",
+    "get_family": "glmmcore.families",
+    "glmm": "glmmcore.fit",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'glmmcore' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

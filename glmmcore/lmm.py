@@ -51,6 +51,7 @@ class LinearObjective:
         weights = np.ones(n) if frequency is None else frequency
         self.n_rows = float(weights.sum())
         self._constant = 0.0
+        self.var_weights = var_weights
         if var_weights is not None:
             self._constant = -0.5 * float(weights @ np.log(var_weights))
             weights = weights * var_weights

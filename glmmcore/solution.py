@@ -77,14 +77,39 @@ class Solution:
     mode_found: bool
 
 
-def inverse_hessian(hessian: np.ndarray) -> np.ndarray:
-    """Inverse on the directions the data inform about; the others get variance 0 here and are reported as flat."""
+def invert_hessian(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Invert on the directions the data inform about.
+
+    Returns
+    -------
+    inverse : ndarray, shape (p, p)
+        Generalised inverse.
+    flat : ndarray, shape (p, f)
+        The other directions, one a column: along them the likelihood does not change.
+    """
     if not len(hessian):
-        return hessian
+        return hessian, np.zeros((0, 0))
     scale = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
     values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
-    inverse = np.where(values > _FLAT, 1.0 / np.where(values > _FLAT, values, 1.0), 0.0)
-    return (vectors * inverse) @ vectors.T / np.outer(scale, scale)
+    informed = values > _FLAT
+    inverse = np.where(informed, 1.0 / np.where(informed, values, 1.0), 0.0)
+    return (vectors * inverse) @ vectors.T / np.outer(scale, scale), vectors[:, ~informed] / scale[:, None]
+
+
+def _covariance(problem: Problem, optimum: Optimum) -> dict[tuple[str, str], np.ndarray]:
+    """Covariances of the users' coefficients; an infinite variance where the likelihood is flat."""
+    inverse, flat = invert_hessian(optimum.hessian)
+    out = {}
+    estimated = [p for p in problem.parts if p.where.stop - p.where.start == p.size]
+    for a in estimated:
+        unbounded = np.abs(a.back @ flat[a.where]).max(axis=1, initial=0.0)
+        for b in estimated:
+            out[a.name, b.name] = a.back @ inverse[a.where, b.where] @ b.back.T
+        sd = np.sqrt(np.maximum(np.diag(out[a.name, a.name]), 0.0))
+        # a flat direction that moves a coefficient by more than a trace of its own standard error
+        for j in np.flatnonzero(unbounded > 1e-3 * np.maximum(sd, 1e-300)):
+            out[a.name, a.name][j, j] = np.inf
+    return out
 
 
 def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
@@ -92,23 +117,20 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
     problem = objective.problem
     x = optimum.x
     value, _ = objective(x)
-    variance = inverse_hessian(optimum.hessian)
-    coefficients, covariance = {}, {}
-    for part in problem.parts:
-        if part.where.stop > part.where.start or part.size == 0:
-            coefficients[part.name] = part.back @ x[part.where]
-    for a in problem.parts:
-        for b in problem.parts:
-            covariance[a.name, b.name] = a.back @ variance[a.where, b.where] @ b.back.T if (
-                a.name in coefficients and b.name in coefficients
-            ) else np.zeros((a.size, b.size))
+    coefficients = {
+        part.name: part.back @ x[part.where]
+        for part in problem.parts
+        if part.where.stop > part.where.start or part.size == 0
+    }
+    covariance = _covariance(problem, optimum)
+    drift = _integrated_drift(objective, optimum) if problem.reml else None
     edf = objective.effective_parameters(x)
     values = objective.linear_predictors(x)
     if problem.reml:
         part = problem.part("cond")
         integrated = problem.system.level_covariances(len(problem.layout.factors) - 1)[0]
         coefficients["cond"] = part.back @ objective.mode[-part.size :]
-        covariance["cond", "cond"] = part.back @ integrated @ part.back.T
+        covariance["cond", "cond"] = part.back @ (integrated + drift) @ part.back.T
     named = {
         name: _original_order(problem, v)
         for name, v in zip(problem.likelihood.predictors, values, strict=True)
@@ -119,6 +141,25 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
     )  # fmt: skip
 
 
+def _integrated_drift(objective: LaplaceObjective, optimum: Optimum) -> np.ndarray:
+    """J V J' with J = d beta^ / dx: what not knowing the other parameters adds to integrated fixed effects.
+
+    Leaves the objective evaluated at the optimum.
+    """
+    x, p = optimum.x, objective.problem.part("cond").size
+    inverse, _ = invert_hessian(optimum.hessian)
+    centre = objective.mode[-p:].copy()
+    jacobian = np.zeros((p, len(x)))
+    for j, sd in enumerate(np.sqrt(np.maximum(np.diag(inverse), 0.0))):
+        if sd > 0.0:
+            moved = x.copy()
+            moved[j] += 1e-3 * sd
+            if np.isfinite(objective(moved)[0]):
+                jacobian[:, j] = (objective.mode[-p:] - centre) / (moved[j] - x[j])
+    objective(x)
+    return jacobian @ inverse @ jacobian.T
+
+
 def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
     """Read a solution off the profiled objective; evaluates it once more at the optimum."""
     problem, theta = objective.problem, optimum.x
@@ -127,7 +168,7 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
     sigma = objective.sigma
     n = objective.n_effective
     beta = part.back @ objective.coefficients
-    var_theta = inverse_hessian(optimum.hessian)
+    var_theta, _ = invert_hessian(optimum.hessian)
     slope = objective.square_gradient(theta) / objective.residual_square
     # joint information of (log sigma, theta) from the profile over sigma
     var_log_sigma = 1.0 / (2.0 * n) + 0.25 * float(slope @ var_theta @ slope)
@@ -146,6 +187,9 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
     problem.layout.add_random_part(0, problem.n, b, random)
     eta = random[0] if part.offset is None else random[0] + part.offset
     objective.system.scale_inverse()
+    log_scale = np.array([np.log(sigma)])
+    if objective.var_weights is not None:
+        log_scale = _original_order(problem, log_scale - 0.5 * np.log(objective.var_weights))
     return Solution(
         -value,
         theta,
@@ -153,7 +197,7 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
         {"cond": beta, "disp": np.array([np.log(sigma)])},
         covariance,
         _terms(problem, theta, objective.spherical, sigma),
-        {"cond": _original_order(problem, eta), "disp": np.array([np.log(sigma)])},
+        {"cond": _original_order(problem, eta), "disp": log_scale},
         edf,
         True,
     )

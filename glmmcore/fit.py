@@ -1,0 +1,135 @@
+"""`glmm`: the one function users call to fit a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glmmcore.errors import ModelError
+from glmmcore.estimate import Estimator
+from glmmcore.families import get_family
+from glmmcore.formula import build_design
+from glmmcore.result import FittedGLMM
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from glmmcore.design import Design
+    from glmmcore.families.base import Family
+
+__all__ = ["glmm"]
+
+
+def glmm(
+    formula: str,
+    data: Any,
+    family: str | Family = "gaussian",
+    *,
+    link: str | None = None,
+    zi: str | None = None,
+    disp: str | None = None,
+    reml: bool = False,
+    n_agq: int = 1,
+    trials: str | ArrayLike | None = None,
+    offset: str | ArrayLike | None = None,
+    freq_weights: str | ArrayLike | None = None,
+    var_weights: str | ArrayLike | None = None,
+) -> FittedGLMM:
+    """Fit a generalised linear mixed model by maximum likelihood.
+
+    The marginal likelihood is approximated by Laplace's method with the observed information (exact for gaussian
+    responses), or by adaptive Gauss-Hermite quadrature with ``n_agq > 1``; the gradient is that of the approximation
+    itself, see `glmmcore.laplace`.
+
+    Parameters
+    ----------
+    formula : str
+        lme4's grammar: ``"y ~ x + (1|g)"``, ``(x|g)``, ``(x||g)``, ``(1|a/b)``, ``offset(z)``,
+        ``cbind(successes, failures) ~ ...``; without a bar, a generalised linear model.
+    data : pandas.DataFrame or mapping of str to array
+        Rows with a missing value in a column in use are left out; the index of the others is kept.
+    family : str or Family
+        Response distribution: gaussian, binomial, betabinomial, beta, ordbeta, gamma, lognormal, poisson, nbinom1,
+        nbinom2, nbinom12, genpois, compois, bell, tweedie, t, skewnormal, truncated_poisson, truncated_nbinom1,
+        truncated_nbinom2.
+    link : str, optional
+        Link of the mean; each family has its default (log for gamma).
+    zi : str, optional
+        One-sided formula of the zero-inflation (or hurdle) part, logit link; may hold bars.
+    disp : str, optional
+        One-sided formula of the dispersion part, log link.
+    reml : bool
+        Integrate the fixed effects out under a flat prior.
+    n_agq : int
+        Quadrature points per dimension; more than one needs a single grouping factor with at most three coefficients.
+    trials, offset, freq_weights, var_weights : str or array_like of shape (n,), optional
+        Number of trials of k-of-n responses; known part of the linear predictor; repeat counts of rows; inverse
+        relative variances of gaussian responses. A column name or an array in the order of the rows.
+
+    Returns
+    -------
+    FittedGLMM
+
+    Raises
+    ------
+    ModelError
+        When the formula, the data or the family do not fit together; the message names the culprit.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> rng = np.random.default_rng(1)
+    >>> d = pd.DataFrame({"x": rng.normal(size=200), "g": np.repeat(np.arange(20), 10)})
+    >>> d["y"] = rng.poisson(np.exp(0.5 + 0.3 * d["x"] + rng.normal(0, 0.5, 20)[d["g"]]))
+    >>> fit = glmm("y ~ x + (1|g)", d, family="poisson")
+    >>> fit.converged
+    True
+    >>> fit.params.round(2)
+    Intercept    0.62
+    x            0.27
+    dtype: float64
+    """
+    law = get_family(family, link)
+    design = build_design(
+        formula,
+        data,
+        zi=zi,
+        disp=disp,
+        trials=trials,
+        offset=offset,
+        freq_weights=freq_weights,
+        var_weights=var_weights,
+    )
+    check_design(design, law, n_agq)
+    estimator = Estimator.build(design, law, reml=reml)
+    return FittedGLMM(estimator, estimator.fit())
+
+
+def check_design(design: Design, family: Family, n_agq: int) -> None:
+    """Raise `ModelError` where family, response and parts contradict each other."""
+    response = design.response
+    if response.trials is not None and not family.takes_trials:
+        raise ModelError(
+            f"family '{family.name}' takes no trials, but the response '{response.name}' is k of n; "
+            "use family='binomial' or 'betabinomial'"
+        )
+    if response.levels is not None and family.name not in ("binomial", "betabinomial"):
+        raise ModelError(
+            f"response '{response.name}' is a category with levels {response.levels[0]!r} and "
+            f"{response.levels[1]!r}; family '{family.name}' needs numbers, use family='binomial'"
+        )
+    if "disp" in design.predictors:
+        if not family.has_dispersion:
+            raise ModelError(f"family '{family.name}' has no dispersion parameter; drop disp=")
+        if design.predictors["disp"].terms:
+            raise ModelError("disp= takes fixed effects only; move the random effects to the formula or to zi=")
+    if design.var_weights is not None and family.name != "gaussian":
+        raise ModelError(
+            f"var_weights= are for family='gaussian', not '{family.name}'; for repeated rows use freq_weights=, "
+            "for k-of-n responses trials="
+        )
+    if not (isinstance(n_agq, (int, np.integer)) and n_agq >= 1):
+        raise ModelError(f"n_agq must be a whole number of at least 1, not {n_agq!r}")
+    trials = np.ones(design.nobs) if response.trials is None else response.trials
+    family.check_support(response.y, trials, zero_model="zi" in design.predictors)
