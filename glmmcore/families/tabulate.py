@@ -20,7 +20,6 @@ Array = np.ndarray
 _NODES = 20
 _DEPTH = 5
 """A panel of width 1 is halved at most this often."""
-_TOLERANCE = 3e-14
 _WORTHWHILE = 300
 """Below this many rows nothing is tabulated."""
 
@@ -59,11 +58,15 @@ class ChebyshevTable:
     Parameters
     ----------
     function : callable
-        x of shape (k,) -> values of shape (m, k); analytic near the real line.
+        x of shape (k,) -> values of shape (m, k); analytic near the real line. Values below 1 in absolute value are
+        held to an absolute error, larger ones to a relative error, of `tolerance`.
+    tolerance : float or ndarray, shape (m,)
+        Size of the last coefficients at which a panel is accepted.
     """
 
-    def __init__(self, function: Callable[[Array], Array]) -> None:
+    def __init__(self, function: Callable[[Array], Array], tolerance: float | Array = 3e-14) -> None:
         self._function = function
+        self._tolerance = tolerance
         self._spent = 0
         self._leaves: dict[int, list[tuple[int, int, Array]]] = {}
 
@@ -90,8 +93,8 @@ class ChebyshevTable:
         half = 0.5 * length / 2**_DEPTH
         values = self._function(start / 2**_DEPTH + half * (1 + _POINTS))
         coefficients = _TRANSFORM @ values.T
-        size = np.abs(coefficients).max(axis=0)
-        if np.all(np.abs(coefficients[-3:]).max(axis=0) <= _TOLERANCE * size):
+        size = np.maximum(np.abs(coefficients).max(axis=0), 1.0)
+        if np.all(np.abs(coefficients[-3:]).max(axis=0) <= self._tolerance * size):
             return [(start, length, coefficients)]
         if length == 1:
             return []
