@@ -27,6 +27,7 @@ __all__ = [
     "LikelihoodRatioResult",
     "MoranResult",
     "OutlierResult",
+    "PhylogeneticResult",
     "QuantileResult",
     "Severity",
     "StatisticResult",
@@ -408,6 +409,14 @@ class MoranResult(CheckResult):
     null_distribution: NDArray[np.float64] | None = None
     title = "spatial autocorrelation"
     remedy = "neighbours resemble each other: add spatial predictors, a smooth of space or a spatial effect"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class PhylogeneticResult(MoranResult):
+    """Moran's I along a phylogeny."""
+
+    title = "phylogenetic autocorrelation"
+    remedy = "related species resemble each other: add a phylogenetic covariance, or taxa as random effects"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -1,0 +1,215 @@
+r"""Moran's I and the weights it needs.
+
+For weights :math:`w_{ij}` with rows that sum to 1 and :math:`z = u - \bar u`,
+
+.. math:: I = \frac{n}{W} \frac{\sum_{ij} w_{ij} z_i z_j}{\sum_i z_i^2}, \quad E = -\frac{1}{n-1}, \quad
+    \mathrm{Var} = \frac{n[(n^2-3n+3)S_1 - nS_2 + 3W^2] - \kappa[n(n-1)S_1 - 2nS_2 + 6W^2]}
+    {(n-1)(n-2)(n-3)W^2} - E^2
+
+with :math:`W = \sum w`, :math:`S_1 = \frac12 \sum_{ij} (w_{ij} + w_{ji})^2`, :math:`S_2 = \sum_i (w_{i\cdot}
++ w_{\cdot i})^2` and :math:`\kappa = n \sum z^4 / (\sum z^2)^2`: moments under random permutation (Cliff &
+Ord 1981).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simresid.checks._inputs import (
+    FloatArray,
+    Null,
+    Residuals,
+    analytic_null_holds,
+    generator,
+    null_residuals,
+)
+from simresid.pvalues import monte_carlo_error, normal_pvalue, simulation_pvalue
+from simresid.results import Effect, MoranResult
+
+__all__ = [
+    "MoranNull",
+    "band_weights",
+    "combine",
+    "inverse_weights",
+    "moran",
+    "moran_test",
+    "neighbour_weights",
+    "places_from_distances",
+]
+
+MoranNull: TypeAlias = Null | Literal["permutation"]
+N_PERMUTATIONS = 999
+
+
+@dataclass(frozen=True)
+class _Moments:
+    """Sums over the weights that the moments of I need."""
+
+    total: float
+    s1: float
+    s2: float
+
+
+def moran(z: FloatArray, weights: Any) -> FloatArray:
+    """Moran's I of the centred columns of `z` ``(n, m)``; `weights` is dense or sparse ``(n, n)``."""
+    return np.asarray(z.shape[0] / weights.sum() * np.sum(z * (weights @ z), axis=0) / np.sum(z**2, axis=0))
+
+
+def _moments(weights: Any) -> _Moments:
+    both = weights + weights.T
+    squared = both.multiply(both).sum() if hasattr(both, "multiply") else np.sum(both**2)
+    rows = np.ravel(weights.sum(axis=1)) + np.ravel(weights.sum(axis=0))
+    return _Moments(float(weights.sum()), 0.5 * float(squared), float(np.sum(rows**2)))
+
+
+def permutation_sd(z: FloatArray, moments: _Moments) -> float:
+    """Return the standard deviation of I over permutations of the centred vector `z`."""
+    n, w2 = z.size, moments.total**2
+    kurtosis = n * float(np.sum(z**4)) / float(np.sum(z**2)) ** 2
+    first = n * ((n**2 - 3 * n + 3) * moments.s1 - n * moments.s2 + 3 * w2)
+    second = kurtosis * (n * (n - 1) * moments.s1 - 2 * n * moments.s2 + 6 * w2)
+    variance = (first - second) / ((n - 1) * (n - 2) * (n - 3) * w2) - 1 / (n - 1) ** 2
+    return float(np.sqrt(max(variance, 0.0)))
+
+
+# ---- weights
+# -----------------------------------------------------------------------------------------------------
+
+
+def inverse_weights(distances: FloatArray) -> FloatArray:
+    """Weights ``1/d``, zero on the diagonal, rows summing to 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> inverse_weights(np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 0.0]]))[0]
+    array([0.        , 0.66666667, 0.33333333])
+    """
+    with np.errstate(divide="ignore"):
+        w = 1.0 / distances
+    np.fill_diagonal(w, 0.0)
+    return np.asarray(w / w.sum(axis=1, keepdims=True))
+
+
+def neighbour_weights(neighbours: NDArray[np.intp]) -> Any:
+    """Equal weights for the neighbours listed in each row ``(n, k)``, as a sparse matrix."""
+    from scipy.sparse import csr_array
+
+    n, k = neighbours.shape
+    indptr = np.arange(0, n * k + 1, k)
+    return csr_array((np.full(n * k, 1.0 / k), neighbours.ravel(), indptr), shape=(n, n))
+
+
+def band_weights(pairs: NDArray[np.intp], n: int) -> tuple[Any, int]:
+    """Equal weights for all partners of a row in `pairs` ``(m, 2)``; also the number of rows without any."""
+    from scipy.sparse import csr_array, diags_array
+
+    i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
+    adjacency = csr_array((np.ones(i.size), (i, j)), shape=(n, n))
+    count = np.ravel(adjacency.sum(axis=1))
+    scale = np.divide(1.0, count, out=np.zeros(n), where=count > 0)
+    return diags_array(scale, format="csr") @ adjacency, int(np.count_nonzero(count == 0))
+
+
+# ---- rows at the same place
+# --------------------------------------------------------------------------------------
+
+
+def combine(u: FloatArray, place: NDArray[np.intp]) -> FloatArray:
+    """One value per place: ``sum(u - 1/2) / sqrt(m)``, with the variance of a single residual."""
+    return np.asarray(np.bincount(place, weights=u - 0.5) / np.sqrt(np.bincount(place)))
+
+
+def places_from_distances(distances: Any, name: str = "distances") -> tuple[FloatArray, NDArray[np.intp]]:
+    """Check a distance matrix and merge rows at distance zero.
+
+    Returns
+    -------
+    distances : ndarray (n_places, n_places)
+    place : ndarray of int (n,)
+
+    Raises
+    ------
+    ValueError
+        If the matrix is not square, symmetric, finite and non-negative with a zero diagonal.
+    """
+    d = np.asarray(distances, dtype=float)
+    if d.ndim != 2 or d.shape[0] != d.shape[1]:
+        raise ValueError(f"{name} must be a square matrix, not of shape {d.shape}")
+    if not np.all(np.isfinite(d)) or d.min() < 0:
+        raise ValueError(f"{name} must be finite and not negative")
+    if np.any(np.diag(d) != 0) or not np.allclose(d, d.T, rtol=1e-8, atol=1e-12 * d.max()):
+        raise ValueError(f"{name} must be symmetric with a zero diagonal")
+    first = np.argmax(d == 0, axis=1)
+    kept, place = np.unique(first, return_inverse=True)
+    return d[np.ix_(kept, kept)], place
+
+
+# ---- test
+# --------------------------------------------------------------------------------------------------------
+
+
+def moran_test(
+    res: Residuals,
+    u: FloatArray,
+    place: NDArray[np.intp],
+    weights: Any,
+    nearest: Any,
+    alternative: str,
+    null: MoranNull,
+    method: str,
+    notes: list[str],
+    result: type[MoranResult] = MoranResult,
+) -> MoranResult:
+    """Test residuals `u` ``(n,)`` that sit at places ``(n,)`` with the given weights between places.
+
+    `nearest` are the weights for the effect size, the correlation with the nearest neighbours.
+    """
+    n = int(place.max()) + 1
+    if n < 4:
+        raise ValueError(f"Moran's I needs at least 4 distinct places, there are {n}")
+    if n < u.size:
+        notes.append(f"{u.size - n} rows share their place with another and were combined.")
+    z = combine(u, place)
+    z = z - z.mean()
+    if not np.any(z):
+        raise ValueError("the residuals do not vary between places")
+    statistic = float(moran(z[:, None], weights)[0])
+    expected, sd = -1 / (n - 1), permutation_sd(z, _moments(weights))
+    pvalue, error, simulated = normal_pvalue((statistic - expected) / sd, alternative), 0.0, None
+    if null == "permutation":
+        rng = generator(res, f"{method} permutation")
+        simulated = _in_blocks(lambda size: rng.permuted(np.tile(z, (size, 1)), axis=1).T, n, weights)
+    elif not analytic_null_holds(res, null):
+        replicates = np.array([combine(v, place) for v in null_residuals(res, "moran")])
+        replicates -= replicates.mean(axis=1, keepdims=True)
+        simulated = moran(replicates.T, weights)
+        notes.append("Null distribution from the simulations, since these redraw random effects.")
+    if simulated is not None:
+        pvalue = simulation_pvalue(statistic, simulated, alternative)
+        error = monte_carlo_error(pvalue, simulated.size, alternative)
+    near = float(moran(z[:, None], nearest)[0])
+    slack = 1.96 * permutation_sd(z, _moments(nearest))
+    return result(
+        statistic=statistic,
+        pvalue=pvalue,
+        alternative=alternative,
+        method=method,
+        n_obs=u.size,
+        effect=Effect("autocorrelation", near, expected, (near - slack, near + slack)),
+        monte_carlo_error=error,
+        notes=tuple(notes),
+        expected=expected,
+        sd=sd,
+        null_distribution=simulated,
+    )
+
+
+def _in_blocks(draw: Any, n: int, weights: Any) -> FloatArray:
+    step = max(1, min(N_PERMUTATIONS, int(4e6) // n))
+    sizes = [min(step, N_PERMUTATIONS - first) for first in range(0, N_PERMUTATIONS, step)]
+    return np.concatenate([moran(draw(size), weights) for size in sizes])

@@ -1,0 +1,160 @@
+r"""Test residuals within categories and between them.
+
+Within each level the residuals are tested for uniformity (Kolmogorov-Smirnov, see
+`simresid.checks.uniformity`) and the p-values adjusted by Holm's method. Between levels, Levene's test with
+medians (Brown & Forsythe 1974) is a one-way analysis of variance of :math:`|u - \tilde u_{level}|`. The
+overall p-value is twice the smaller of the smallest adjusted p-value and Levene's.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.checks._inputs import (
+    FloatArray,
+    Null,
+    Residuals,
+    aligned,
+    analytic_null_holds,
+    null_residuals,
+    residual_array,
+)
+from simresid.checks.uniformity import kolmogorov_smirnov, ks_statistic
+from simresid.pvalues import floor_pvalue, holm, monte_carlo_error, simulation_pvalue
+from simresid.results import CategoricalResult, Effect
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["categorical_test", "levene"]
+
+
+def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") -> CategoricalResult:
+    """Test uniformity within each category and equal spread between categories.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals or array_like (n,)
+    categories : array_like (n,) or str
+        Level of each row, or a column of the model's data. Unused levels are ignored.
+    null : {"auto", "analytic", "simulated"}
+        As in `uniformity_test`.
+
+    Returns
+    -------
+    CategoricalResult
+        `levels` has one row per level; `homogeneity_pvalue` is None if no two levels can be compared.
+
+    Raises
+    ------
+    ValueError
+        If a category is missing or the length differs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> u = (np.arange(60) + 0.5) / 60
+    >>> result = categorical_test(u, np.tile(["a", "b"], 30))
+    >>> [str(level) for level in result.levels.index], bool(result.uniformity_pvalue > 0.9)
+    (['a', 'b'], True)
+    """
+    u = residual_array(res)
+    series = aligned(categories, res, "categories").astype("category").cat.remove_unused_categories()
+    codes, names = series.cat.codes.to_numpy(), series.cat.categories
+    members = [np.flatnonzero(codes == k) for k in range(names.size)]
+    tests = [kolmogorov_smirnov(u[rows]) for rows in members]
+    statistic = np.array([t[0] for t in tests])
+    pvalue = np.array([t[1] for t in tests])
+    homogeneity = levene(u, codes)
+    notes: list[str] = []
+    error = 0.0
+    if not analytic_null_holds(res, null):
+        replicates = null_residuals(res, "categorical")
+        simulated = np.array([[ks_statistic(v[rows], "two-sided") for rows in members] for v in replicates])
+        pvalue = np.array([simulation_pvalue(d, simulated[:, k], "greater") for k, d in enumerate(statistic)])
+        if homogeneity is not None:
+            null_f = np.array([f[0] for v in replicates if (f := levene(v, codes)) is not None])
+            homogeneity = homogeneity[0], simulation_pvalue(homogeneity[0], null_f, "greater")
+        error = monte_carlo_error(float(pvalue.min()), replicates.shape[0], "greater")
+        notes.append("Null distribution from the simulations, since these redraw random effects.")
+    if homogeneity is None:
+        notes.append("Spread cannot be compared: that needs two levels and more rows than levels.")
+    adjusted = holm(pvalue)
+    smallest = float(adjusted.min())
+    overall = smallest if homogeneity is None else min(1.0, 2 * min(smallest, homogeneity[1]))
+    return CategoricalResult(
+        statistic=float(statistic.max()),
+        pvalue=overall,
+        alternative="two-sided",
+        method="Kolmogorov-Smirnov per level, Levene between",
+        n_obs=u.size,
+        effect=_effect(members, statistic, pvalue),
+        monte_carlo_error=error,
+        notes=tuple(notes),
+        levels=_levels(names, members, statistic, pvalue, adjusted),
+        uniformity_pvalue=smallest,
+        homogeneity_statistic=None if homogeneity is None else homogeneity[0],
+        homogeneity_pvalue=None if homogeneity is None else homogeneity[1],
+    )
+
+
+def levene(u: FloatArray, codes: Any) -> tuple[float, float] | None:
+    """Compute Levene's statistic around medians and its p-value.
+
+    None with fewer than two levels, no degrees of freedom or no spread within levels.
+
+    Parameters
+    ----------
+    u : ndarray (n,)
+    codes : ndarray of int (n,)
+        Level of each row, 0 to number of levels minus 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> statistic, pvalue = levene(np.array([0.1, 0.5, 0.9, 0.4, 0.5, 0.6]), np.array([0, 0, 0, 1, 1, 1]))
+    >>> round(statistic, 4)
+    2.1176
+    """
+    from scipy.special import fdtrc
+
+    n_levels = int(codes.max()) + 1
+    if n_levels < 2 or u.size <= n_levels:
+        return None
+    size = np.bincount(codes, minlength=n_levels)
+    order = np.lexsort((u, codes))
+    start = np.concatenate([[0], np.cumsum(size)[:-1]])
+    s = u[order]
+    median = 0.5 * (s[start + (size - 1) // 2] + s[start + size // 2])
+    z = np.abs(u - median[codes])
+    mean = np.bincount(codes, weights=z, minlength=n_levels) / size
+    between = float(np.sum(size * (mean - z.mean()) ** 2)) / (n_levels - 1)
+    within = float(np.sum((z - mean[codes]) ** 2)) / (u.size - n_levels)
+    if within == 0.0:
+        return None
+    f = between / within
+    return f, floor_pvalue(fdtrc(n_levels - 1, u.size - n_levels, f))
+
+
+def _effect(members: list[Any], statistic: FloatArray, pvalue: FloatArray) -> Effect:
+    worst = int(np.argmin(pvalue))
+    d, slack = float(statistic[worst]), 1.3581 / np.sqrt(members[worst].size)
+    return Effect("largest distance within a level", d, 0.0, (max(0.0, d - slack), min(1.0, d + slack)))
+
+
+def _levels(
+    names: Any, members: list[Any], statistic: FloatArray, pvalue: FloatArray, adjusted: FloatArray
+) -> pd.DataFrame:
+    import pandas as pd
+
+    return pd.DataFrame(
+        {
+            "n": [rows.size for rows in members],
+            "statistic": statistic,
+            "pvalue": pvalue,
+            "pvalue_adjusted": adjusted,
+        },
+        index=pd.Index(names, name="level"),
+    )

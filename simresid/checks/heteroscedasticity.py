@@ -1,0 +1,132 @@
+r"""Test whether the spread of the residuals changes along predictors.
+
+The scores :math:`a_i = (u_i - 1/2)^2 - \overline{(u - 1/2)^2}` (Mood's, efficiency .76 against the optimum
+for normal data and bounded, so that outliers do not decide) are regressed on polynomials of the predictor's
+ranks,
+
+.. math:: T = \sum_{j \ge 1} w_j \frac{(\sum_i B_j(x_i) a_i)^2}{s_a^2}, \quad s_a^2 = \frac{1}{n-1} \sum_i
+a_i^2,
+
+a weighted sum of chi-squares with :math:`w = (1, 1, .3, .2, .1)`. Dividing by the observed variance makes
+this a permutation statistic: a spread that is wrong, but wrong everywhere alike, is left to the dispersion
+test. Below `n = 150` the permutation distribution is simulated. The effect is the ratio of the spread
+(standard deviation of `u`) between the 95 % and the 5 % point of the predictor in the linear part of the fit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simresid.checks._basis import Basis, predictor_basis
+from simresid.checks._inputs import (
+    FloatArray,
+    Null,
+    Residuals,
+    analytic_null_holds,
+    generator,
+    null_residuals,
+    residual_array,
+)
+from simresid.checks.quantiles import N_NULL, OTHER_WEIGHTS, SMALL_SAMPLE
+from simresid.pvalues import monte_carlo_error, quadratic_form_sf, simulation_pvalue
+from simresid.results import Effect, HeteroscedasticityResult
+
+__all__ = ["heteroscedasticity_test"]
+
+
+def heteroscedasticity_test(
+    res: Residuals, predictor: Any = None, *, null: Null = "auto"
+) -> HeteroscedasticityResult:
+    """Test whether the spread of the residuals depends on predictors.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals or array_like (n,)
+    predictor : array_like (n,), str, DataFrame, list of str, optional
+        As in `quantile_test`.
+    null : {"auto", "analytic", "simulated"}
+        As in `uniformity_test`.
+
+    Returns
+    -------
+    HeteroscedasticityResult
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from scipy.special import ndtr
+    >>> rng = np.random.default_rng(1)
+    >>> x = rng.random(300)
+    >>> heteroscedasticity_test(rng.random(300), x).pvalue > 0.05
+    True
+    >>> heteroscedasticity_test(ndtr(rng.normal(size=300) * (0.5 + x)), x).pvalue < 0.01
+    True
+    """
+    u = residual_array(res)
+    basis, _ = predictor_basis(predictor, res)
+    varying = basis.degree > 0
+    if not varying.any():
+        raise ValueError("the predictor is constant, so the spread cannot depend on it")
+    functions = basis.functions[:, varying]
+    weights = OTHER_WEIGHTS[np.minimum(basis.degree, OTHER_WEIGHTS.size - 1)][varying] * basis.share[varying]
+    statistic = float(spread_statistic(u[None, :], functions, weights)[0])
+    replicates: FloatArray | None = None
+    notes: tuple[str, ...] = ()
+    if not analytic_null_holds(res, null):
+        replicates = null_residuals(res, "heteroscedasticity")
+        notes = ("Null distribution from the simulations, since these redraw random effects.",)
+    elif u.size < SMALL_SAMPLE:
+        replicates = generator(res, "heteroscedasticity").permuted(np.tile(u, (N_NULL, 1)), axis=1)
+    if replicates is None:
+        pvalue, error = quadratic_form_sf(statistic, weights), 0.0
+    else:
+        pvalue = simulation_pvalue(statistic, spread_statistic(replicates, functions, weights), "greater")
+        error = monte_carlo_error(pvalue, replicates.shape[0], "greater")
+    return HeteroscedasticityResult(
+        statistic=statistic,
+        pvalue=pvalue,
+        alternative="two-sided",
+        method="rank score test" + ("" if replicates is None else ", simulated null"),
+        n_obs=u.size,
+        effect=_spread_ratio(u, basis),
+        monte_carlo_error=error,
+        notes=notes,
+        df=int(weights.size),
+    )
+
+
+def spread_statistic(u: FloatArray, functions: FloatArray, weights: FloatArray) -> FloatArray:
+    """Weighted score statistic of several residual vectors.
+
+    Parameters
+    ----------
+    u : ndarray (m, n)
+    functions : ndarray (n, k)
+        Orthonormal and orthogonal to the constant.
+    weights : ndarray (k,)
+
+    Returns
+    -------
+    ndarray (m,)
+    """
+    a = (u - 0.5) ** 2
+    a = a - a.mean(axis=1, keepdims=True)
+    variance = np.maximum(np.sum(a**2, axis=1), 1e-300) / (u.shape[1] - 1)
+    return np.asarray(((a @ functions) ** 2 @ weights) / variance)
+
+
+def _spread_ratio(u: FloatArray, basis: Basis) -> Effect:
+    linear = basis.functions[:, basis.degree <= 1]
+    a = (u - 0.5) ** 2
+    fit = linear @ (linear.T @ a)
+    low, high = np.argmin(linear[:, 1]), np.argmax(linear[:, 1])
+    if linear[:, 1] @ np.arange(u.size) < 0 and basis.degree.max() == 1:
+        low, high = high, low
+    floor = 1e-3 / 12
+    first, last = max(float(fit[low]), floor), max(float(fit[high]), floor)
+    ratio = float(np.sqrt(last / first))
+    difference = linear[high] - linear[low]
+    error = float(np.sqrt(np.var(a) * np.sum(difference**2)) / (2 * np.sqrt(first * last)))
+    return Effect("spread ratio", ratio, 1.0, (ratio * np.exp(-1.96 * error), ratio * np.exp(1.96 * error)))

@@ -1,0 +1,106 @@
+"""Test residuals for phylogenetic autocorrelation: Moran's I with inverse patristic distances as weights.
+
+Rows are matched to the tips of the tree by label, never by position, unless the distances carry no labels.
+Several rows of one species are combined (`simresid.checks._moran`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from simresid.checks._inputs import Residuals, aligned, is_simulated, residual_array
+from simresid.checks._moran import (
+    MoranNull,
+    inverse_weights,
+    moran_test,
+    neighbour_weights,
+    places_from_distances,
+)
+from simresid.pvalues import check_alternative
+from simresid.results import MoranResult, PhylogeneticResult
+
+__all__ = ["phylogenetic_autocorrelation_test"]
+
+
+def phylogenetic_autocorrelation_test(
+    res: Residuals,
+    distances: Any,
+    labels: Any = None,
+    *,
+    alternative: str = "two-sided",
+    null: MoranNull = "auto",
+) -> MoranResult:
+    """Test whether related species have similar residuals.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals or array_like (n,)
+    distances : DataFrame or array_like (m, m)
+        Patristic distances between species. A data frame has the species as row and column labels, in any
+        order; it may hold species without data.
+    labels : array_like (n,) or str, optional
+        Species of each residual. Needed with a data frame unless the row labels of the residuals are the
+        species; an array without labels must have one row per residual, in the same order.
+    alternative : {"two-sided", "greater", "less"}
+        ``"greater"`` is positive autocorrelation.
+    null : {"auto", "analytic", "permutation", "simulated"}
+        As in `spatial_autocorrelation_test`.
+
+    Returns
+    -------
+    MoranResult
+
+    Raises
+    ------
+    ValueError
+        If a species is not in the distances, or distances are not symmetric.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> species = list("abcdefgh")
+    >>> d = pd.DataFrame(np.abs(np.subtract.outer(range(8), range(8))) + 0.0, species, species)
+    >>> u = pd.Series(np.linspace(0.1, 0.9, 8), species)
+    >>> a = phylogenetic_autocorrelation_test(u, d, species)
+    >>> b = phylogenetic_autocorrelation_test(u[::-1], d, species[::-1])
+    >>> a.pvalue == b.pvalue, a.pvalue < 0.05
+    (True, True)
+    """
+    import pandas as pd
+
+    check_alternative(alternative)
+    if null not in ("auto", "analytic", "permutation", "simulated"):
+        raise ValueError(f"null={null!r}; choose 'auto', 'analytic', 'permutation' or 'simulated'")
+    u = residual_array(res)
+    if isinstance(distances, pd.DataFrame):
+        if labels is None:
+            if not is_simulated(res):
+                raise ValueError("labels= must name the species of each residual")
+            labels = res.index.to_numpy()  # type: ignore[union-attr]
+        species = aligned(labels, res, "labels")
+        if not distances.index.is_unique or set(distances.index) != set(distances.columns):
+            raise ValueError("distances must have the same, unique species as row and column labels")
+        unknown = sorted({str(s) for s in species} - {str(s) for s in distances.index})
+        if unknown:
+            raise ValueError(f"species without distances: {', '.join(unknown[:5])} ({len(unknown)} in all)")
+        used = [s for s in distances.index if s in set(species)]
+        d, tip = places_from_distances(distances.loc[used, used])
+        place = tip[pd.Index(used).get_indexer(species)]
+    else:
+        if labels is not None:
+            raise ValueError("labels= need distances as a DataFrame with the species as labels")
+        d, place = places_from_distances(distances)
+        if place.size != u.size:
+            raise ValueError(f"distances is {place.size} x {place.size} for {u.size} residuals")
+    n = d.shape[0]
+    if n < 4:
+        raise ValueError(f"Moran's I needs at least 4 distinct species, there are {n}")
+    # the nearest species, and any that is as near, is the neighbour for the effect size
+    near = neighbour_weights(np.argmin(d + np.diag(np.full(n, np.inf)), axis=1)[:, None])
+    method = "Moran, inverse patristic distance"
+    return moran_test(
+        res, u, place, inverse_weights(d), near, alternative, null, method, [], PhylogeneticResult
+    )

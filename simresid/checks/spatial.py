@@ -1,0 +1,197 @@
+"""Test residuals for spatial autocorrelation with Moran's I (formulas in `simresid.checks._moran`).
+
+Inverse distances are the classical weights and cost O(n^2). Weights of the nearest neighbours or of all
+neighbours within a radius come from a k-d tree and scale to a hundred thousand points. Great-circle
+distances use the haversine formula for inverse distances, and chords of the unit sphere, which order points
+alike, in the tree.
+
+The normal approximation uses the permutation moments. With inverse distances a few close pairs can make I
+skewed; ``null="permutation"`` is then exact. Where simulations redraw random effects that are shared by
+neighbours, the null distribution is that of the simulated residuals.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simresid.checks._inputs import FloatArray, Residuals, aligned_numeric, residual_array
+from simresid.checks._moran import (
+    MoranNull,
+    band_weights,
+    inverse_weights,
+    moran_test,
+    neighbour_weights,
+    places_from_distances,
+)
+from simresid.pvalues import check_alternative
+from simresid.results import MoranResult
+
+__all__ = ["spatial_autocorrelation_test"]
+
+Weights = Literal["auto", "inverse", "knn", "band"]
+EARTH_RADIUS = 6371.0088  # km, mean
+INVERSE_UP_TO, INVERSE_LIMIT = 2000, 8000
+
+
+def spatial_autocorrelation_test(
+    res: Residuals,
+    x: Any = None,
+    y: Any = None,
+    *,
+    distances: Any = None,
+    alternative: str = "two-sided",
+    weights: Weights = "auto",
+    k: int = 8,
+    radius: float | None = None,
+    great_circle: bool = False,
+    null: MoranNull = "auto",
+) -> MoranResult:
+    """Test for spatial autocorrelation of residuals.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals or array_like (n,)
+    x, y : array_like (n,) or str
+        Coordinates; longitude and latitude in degrees with ``great_circle=True``. Rows at the same place are
+        combined.
+    distances : array_like (n, n), optional
+        Distances in place of coordinates, in residual order.
+    alternative : {"two-sided", "greater", "less"}
+        ``"greater"`` is positive autocorrelation.
+    weights : {"auto", "inverse", "knn", "band"}
+        Inverse distance (up to 2000 places by default), `k` nearest neighbours (above), or neighbours within
+        `radius`.
+    k : int
+        Number of neighbours.
+    radius : float
+        For ``weights="band"``, in units of the coordinates, or km on the globe.
+    great_circle : bool
+        Measure distance on the globe.
+    null : {"auto", "analytic", "permutation", "simulated"}
+        Normal with permutation moments, 999 permutations, or the residuals of simulated data sets.
+        ``"auto"`` is analytic unless simulations redraw random effects.
+
+    Returns
+    -------
+    MoranResult
+
+    Raises
+    ------
+    ValueError
+        If coordinates are missing or not finite, or the weights cannot be made.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> rng = np.random.default_rng(1)
+    >>> x, y = rng.random((2, 100))
+    >>> spatial_autocorrelation_test(0.1 + 0.8 * x, x, y).pvalue < 1e-6
+    True
+    """
+    check_alternative(alternative)
+    if null not in ("auto", "analytic", "permutation", "simulated"):
+        raise ValueError(f"null={null!r}; choose 'auto', 'analytic', 'permutation' or 'simulated'")
+    if weights not in ("auto", "inverse", "knn", "band"):
+        raise ValueError(f"weights={weights!r}; choose 'auto', 'inverse', 'knn' or 'band'")
+    u = residual_array(res)
+    notes: list[str] = []
+    if distances is not None:
+        if x is not None or y is not None:
+            raise ValueError("pass either coordinates or distances, not both")
+        d, place = places_from_distances(distances)
+        if place.size != u.size:
+            raise ValueError(f"distances is {place.size} x {place.size} for {u.size} residuals")
+        matrix, near, label = _from_distances(d, weights, k, radius)
+        return moran_test(res, u, place, matrix, near, alternative, null, f"Moran, {label}", notes)
+    if x is None or y is None:
+        raise ValueError("pass both coordinates, x and y, or distances")
+    points = np.column_stack([aligned_numeric(x, res, "x"), aligned_numeric(y, res, "y")])
+    places, place = np.unique(points, axis=0, return_inverse=True)
+    place = np.ravel(place)
+    matrix, near, label = _from_coordinates(places, weights, k, radius, great_circle, notes)
+    return moran_test(res, u, place, matrix, near, alternative, null, f"Moran, {label}", notes)
+
+
+def great_circle_distances(longitude: FloatArray, latitude: FloatArray) -> FloatArray:
+    """Distances on the globe in km ``(n, n)``, by the haversine formula.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> d = great_circle_distances(np.array([0.0, 90.0]), np.array([0.0, 0.0]))
+    >>> round(float(d[0, 1]), 1)  # a quarter of the way round
+    10007.6
+    """
+    lon, lat = np.radians(longitude), np.radians(latitude)
+    half = np.sin((lat[:, None] - lat) / 2) ** 2
+    half = half + np.cos(lat[:, None]) * np.cos(lat) * np.sin((lon[:, None] - lon) / 2) ** 2
+    return np.asarray(2 * EARTH_RADIUS * np.arcsin(np.sqrt(np.minimum(half, 1.0))))
+
+
+def _from_coordinates(
+    places: FloatArray, weights: Weights, k: int, radius: float | None, great_circle: bool, notes: list[str]
+) -> tuple[Any, Any, str]:
+    from scipy.spatial import cKDTree
+
+    n = places.shape[0]
+    if great_circle and (np.abs(places[:, 1]) > 90).any():
+        raise ValueError("great_circle=True takes x as longitude and y as latitude; |y| exceeds 90 degrees")
+    tree = cKDTree(_on_sphere(places) if great_circle else places)
+    near = neighbour_weights(_nearest(tree, min(k, n - 1)))
+    kind = ("inverse" if n <= INVERSE_UP_TO else "knn") if weights == "auto" else weights
+    if kind == "knn":
+        return near, near, f"{min(k, n - 1)} nearest neighbours"
+    if kind == "band":
+        reach = _positive(radius)
+        chord = 2 * np.sin(min(reach / EARTH_RADIUS, np.pi) / 2) if great_circle else reach
+        matrix, lonely = band_weights(tree.query_pairs(chord, output_type="ndarray"), n)
+        if lonely == n:
+            raise ValueError(f"no two places lie within radius={radius}")
+        if lonely:
+            notes.append(f"{lonely} places have no neighbour within {radius:g}.")
+        return matrix, near, f"neighbours within {radius:g}"
+    if n > INVERSE_LIMIT:
+        raise ValueError(
+            f"inverse-distance weights of {n} places need a {n} x {n} matrix; use weights='knn' or 'band'"
+        )
+    if great_circle:
+        d = great_circle_distances(places[:, 0], places[:, 1])
+    else:
+        d = np.hypot(places[:, 0, None] - places[:, 0], places[:, 1, None] - places[:, 1])
+    return inverse_weights(d), near, "inverse distance"
+
+
+def _from_distances(d: FloatArray, weights: Weights, k: int, radius: float | None) -> tuple[Any, Any, str]:
+    n = d.shape[0]
+    masked = d + np.diag(np.full(n, np.inf))
+    k = min(k, n - 1)
+    near = neighbour_weights(np.argpartition(masked, k - 1, axis=1)[:, :k])
+    if weights == "knn":
+        return near, near, f"{k} nearest neighbours"
+    if weights == "band":
+        matrix, lonely = band_weights(np.argwhere(np.triu(d <= _positive(radius), 1)), n)
+        if lonely == n:
+            raise ValueError(f"no two places lie within radius={radius}")
+        return matrix, near, f"neighbours within {radius:g}"
+    return inverse_weights(d), near, "inverse distance"
+
+
+def _positive(radius: float | None) -> float:
+    if radius is None or not radius > 0:
+        raise ValueError("weights='band' needs radius > 0")
+    return float(radius)
+
+
+def _nearest(tree: Any, k: int) -> NDArray[np.intp]:
+    """Find the `k` nearest other points."""
+    found = tree.query(tree.data, k=k + 1)[1]
+    # a point is its own nearest neighbour; the places are distinct, so no other is at distance zero
+    return np.ascontiguousarray(found[:, 1:], dtype=np.intp)
+
+
+def _on_sphere(places: FloatArray) -> FloatArray:
+    lon, lat = np.radians(places).T
+    return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])

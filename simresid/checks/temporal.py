@@ -1,0 +1,269 @@
+r"""Test residuals for correlation in time.
+
+Ordered by time and centred, :math:`e_t = u_t - \bar u`,
+
+* Durbin-Watson: :math:`d = \sum_{t \ge 2} (e_t - e_{t-1})^2 / \sum_t e_t^2`. Exact (normal residuals) for
+  series
+  shorter than 100: :math:`P(d < c) = P(\sum_j (\lambda_j - c) z_j^2 < 0)` with
+  :math:`\lambda_j = 2 - 2\cos(\pi j/n), j = 1..n-1` (Durbin & Watson 1950); otherwise normal with mean 2 and
+  variance :math:`4(n-2)/((n-1)(n+1))`.
+* Ljung-Box: :math:`Q = n(n+2) \sum_{k \le m} r_k^2/(n-k)`, chi-square with `m` degrees of freedom (1978).
+
+Spacing in time is ignored. Several series (`by=`) are centred and ordered one by one: numerators,
+denominators and degrees of freedom are added, :math:`d = \sum_s n_s d_s / \sum_s n_s` is referred to a
+normal distribution. Residuals that share a time are replaced by :math:`\sum (u - 1/2)/\sqrt m`, which keeps
+the variance.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from simresid.checks._inputs import (
+    FloatArray,
+    Null,
+    Residuals,
+    aligned,
+    aligned_numeric,
+    analytic_null_holds,
+    null_residuals,
+    residual_array,
+)
+from simresid.pvalues import (
+    check_alternative,
+    floor_pvalue,
+    monte_carlo_error,
+    normal_pvalue,
+    quadratic_form_sf,
+    simulation_pvalue,
+)
+from simresid.results import AutocorrelationResult, Effect
+
+__all__ = ["durbin_watson_pvalue", "temporal_autocorrelation_test"]
+
+EXACT_BELOW = 100
+
+
+def temporal_autocorrelation_test(
+    res: Residuals,
+    time: Any,
+    by: Any = None,
+    alternative: str = "two-sided",
+    method: Literal["durbin-watson", "ljung-box"] = "durbin-watson",
+    *,
+    lags: int | None = None,
+    exact: bool | None = None,
+    null: Null = "auto",
+) -> AutocorrelationResult:
+    """Test for autocorrelation of residuals in time.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals or array_like (n,)
+    time : array_like (n,) or str
+        Numbers or dates. Rows with the same time (within a series) are combined.
+    by : array_like (n,) or str, optional
+        Series that each row belongs to; correlation is only looked for within series.
+    alternative : {"two-sided", "greater", "less"}
+        ``"greater"`` is positive autocorrelation. Ljung-Box has no direction.
+    method : {"durbin-watson", "ljung-box"}
+    lags : int, optional
+        Lags for Ljung-Box (and for the autocorrelations returned): by default ``min(10, n/5)``.
+    exact : bool, optional
+        Exact Durbin-Watson p-value; by default for a single series shorter than 100.
+    null : {"auto", "analytic", "simulated"}
+        As in `uniformity_test`.
+
+    Returns
+    -------
+    AutocorrelationResult
+        `statistic` is `d`, about ``2 - 2 r_1``, or `Q`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> u = np.array([0.1, 0.2, 0.15, 0.4, 0.5, 0.45, 0.7, 0.8, 0.9, 0.85])
+    >>> result = temporal_autocorrelation_test(u, np.arange(10), alternative="greater")
+    >>> round(result.statistic, 3), result.pvalue < 0.001
+    (0.216, True)
+    """
+    check_alternative(alternative)
+    if method not in ("durbin-watson", "ljung-box"):
+        raise ValueError(f"method={method!r}; choose 'durbin-watson' or 'ljung-box'")
+    if method == "ljung-box" and alternative != "two-sided":
+        raise ValueError("method='ljung-box' has no direction; use alternative='two-sided'")
+    u = residual_array(res)
+    layout = _Layout(aligned_numeric(time, res, "time"), None if by is None else aligned(by, res, "by"))
+    series = layout.split(u)
+    longest = max(e.size for e in series)
+    if longest < 3:
+        raise ValueError("no series has three distinct times, so there is no autocorrelation to test")
+    n_lags = lags or int(max(1, min(10, longest // 5)))
+    if not 1 <= n_lags < longest:
+        raise ValueError(f"lags={n_lags} must lie between 1 and {longest - 1}")
+    used = [e for e in series if e.size >= 3 and np.ptp(e) > 0]
+    if not used:
+        raise ValueError("the residuals do not vary within any series")
+    exact = (len(used) == 1 and used[0].size < EXACT_BELOW) if exact is None else exact
+    if exact and len(used) > 1:
+        raise ValueError("the exact p-value exists for a single series only")
+    if method == "durbin-watson":
+        statistic, pvalue = _pooled_durbin_watson(used, alternative, exact)
+        label = "Durbin-Watson, " + ("exact" if exact else "normal")
+    else:
+        statistic, pvalue = ljung_box(used, n_lags)
+        label = f"Ljung-Box, {n_lags} lags"
+    notes = list(layout.notes)
+    if len(used) < len(series):
+        notes.append(
+            f"{len(series) - len(used)} of {len(series)} series are too short or constant: left out."
+        )
+    error = 0.0
+    if not analytic_null_holds(res, null):
+        simulated = np.array(
+            [_statistic(layout.split(v), method, n_lags) for v in null_residuals(res, "temporal")]
+        )
+        # positive autocorrelation makes d small
+        flipped = {"two-sided": "two-sided", "greater": "less", "less": "greater"}[alternative]
+        tail = flipped if method == "durbin-watson" else "greater"
+        pvalue = simulation_pvalue(statistic, simulated, tail)
+        error = monte_carlo_error(pvalue, simulated.size, tail)
+        notes.append("Null distribution from the simulations, since these redraw random effects.")
+    acf = autocorrelations(used, n_lags)
+    total = sum(e.size for e in used)
+    slack = 1.96 / np.sqrt(total)
+    return AutocorrelationResult(
+        statistic=statistic,
+        pvalue=pvalue,
+        alternative=alternative,
+        method=label,
+        n_obs=u.size,
+        effect=Effect("autocorrelation", float(acf[0]), 0.0, (float(acf[0] - slack), float(acf[0] + slack))),
+        monte_carlo_error=error,
+        notes=tuple(notes),
+        autocorrelation=acf,
+        series=_table(layout, series),
+    )
+
+
+# ---- array core
+# --------------------------------------------------------------------------------------------------
+
+
+def durbin_watson_pvalue(d: float, n: int, alternative: str = "two-sided", *, exact: bool = True) -> float:
+    """P-value of the Durbin-Watson statistic of `n` centred residuals.
+
+    Examples
+    --------
+    >>> round(durbin_watson_pvalue(2.0, 50), 6)
+    1.0
+    """
+    if exact:
+        roots = 2 - 2 * np.cos(np.pi * np.arange(1, n) / n)
+        larger = quadratic_form_sf(0.0, roots - d)
+        below, above = quadratic_form_sf(0.0, d - roots), larger
+        tails = {"greater": below, "less": above, "two-sided": min(1.0, 2 * min(below, above))}
+        return floor_pvalue(tails[alternative])
+    return normal_pvalue((2 - d) / np.sqrt(_dw_variance(n)), alternative)
+
+
+def durbin_watson(e: FloatArray) -> float:
+    """Durbin-Watson statistic of a centred series in order of time."""
+    return float(np.sum(np.diff(e) ** 2) / np.sum(e**2))
+
+
+def _dw_variance(n: int) -> float:
+    return 4 * (n - 2) / ((n - 1) * (n + 1))
+
+
+def _pooled_durbin_watson(series: list[FloatArray], alternative: str, exact: bool) -> tuple[float, float]:
+    sizes = np.array([e.size for e in series])
+    d = float(np.sum(sizes * np.array([durbin_watson(e) for e in series])) / sizes.sum())
+    if exact:
+        return d, durbin_watson_pvalue(d, int(sizes[0]), alternative)
+    variance = np.sum(sizes**2 * np.array([_dw_variance(n) for n in sizes])) / sizes.sum() ** 2
+    return d, normal_pvalue((2 - d) / float(np.sqrt(variance)), alternative)
+
+
+def ljung_box(series: list[FloatArray], lags: int) -> tuple[float, float]:
+    """Ljung-Box statistic added over series, and its chi-square p-value.
+
+    Parameters
+    ----------
+    series : list of ndarray
+        Centred, in order of time.
+    lags : int
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> e = np.array([1.0, -1.0, 2.0, -2.0, 0.5, -0.5])
+    >>> round(ljung_box([e], 1)[0], 4)
+    5.9265
+    """
+    from scipy.special import chdtrc
+
+    q, df = 0.0, 0
+    for e in series:
+        top = min(lags, e.size - 1)
+        r = autocorrelations([e], top)
+        q += e.size * (e.size + 2) * float(np.sum(r**2 / (e.size - np.arange(1, top + 1))))
+        df += top
+    return q, floor_pvalue(chdtrc(df, q))
+
+
+def autocorrelations(series: list[FloatArray], lags: int) -> FloatArray:
+    """Autocorrelations at lags 1 to `lags`, pooled over series."""
+    total = sum(float(np.sum(e**2)) for e in series)
+    return np.array(
+        [sum(float(np.sum(e[k:] * e[:-k])) for e in series if e.size > k) / total for k in range(1, lags + 1)]
+    )
+
+
+def _statistic(series: list[FloatArray], method: str, lags: int) -> float:
+    used = [e for e in series if e.size >= 3 and np.ptp(e) > 0]
+    if method == "durbin-watson":
+        return _pooled_durbin_watson(used, "two-sided", exact=False)[0]
+    return ljung_box(used, lags)[0]
+
+
+class _Layout:
+    """Which rows make up which time of which series."""
+
+    def __init__(self, time: FloatArray, by: Any) -> None:
+        codes = np.zeros(time.size, dtype=np.intp)
+        self.labels: list[Any] = ["all"]
+        if by is not None:
+            category = by.astype("category").cat.remove_unused_categories()
+            codes = category.cat.codes.to_numpy().astype(np.intp)
+            self.labels = list(category.cat.categories)
+        self.order = np.lexsort((time, codes))
+        t, c = time[self.order], codes[self.order]
+        new = np.concatenate([[True], (t[1:] != t[:-1]) | (c[1:] != c[:-1])])
+        self.cell = np.cumsum(new) - 1
+        self.size = np.bincount(self.cell)
+        self.starts = np.flatnonzero(np.diff(c[new], prepend=-1))
+        repeated = int(time.size - self.size.size)
+        self.notes = [f"{repeated} rows share their time with another and were combined."] if repeated else []
+
+    def split(self, u: FloatArray) -> list[FloatArray]:
+        """Centred series, in order of time."""
+        value = np.bincount(self.cell, weights=u[self.order] - 0.5) / np.sqrt(self.size)
+        return [e - e.mean() for e in np.split(value, self.starts[1:])]
+
+
+def _table(layout: _Layout, series: list[FloatArray]) -> Any:
+    import pandas as pd
+
+    rows: list[tuple[Any, ...]] = []
+    for label, e in zip(layout.labels, series, strict=True):
+        if e.size < 3 or np.ptp(e) == 0:
+            rows.append((label, e.size, None, None, None))
+            continue
+        d = durbin_watson(e)
+        p = durbin_watson_pvalue(d, e.size, exact=e.size < EXACT_BELOW)
+        rows.append((label, e.size, d, float(autocorrelations([e], 1)[0]), p))
+    columns = ["series", "n", "statistic", "autocorrelation", "pvalue"]
+    return pd.DataFrame(rows, columns=columns).set_index("series")
