@@ -15,6 +15,8 @@ stays valid for a singular T.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from glmmcore.problem import Problem
@@ -25,10 +27,25 @@ __all__ = ["LaplaceObjective"]
 CHUNK = 8192
 # Newton decrement (twice the expected fall of h) below which one more step is taken without looking ...
 _NEARLY_THERE = 1e-8
-# ... and the decrement that must hold where the derivatives are taken, relative to max(1, |h|).
+# ... and the decrement that must hold where the derivatives are taken.
 _THERE = 1e-16
+# A predicted move of the mode this small (squared, in the metric of H) needs no Newton step of its own.
+_SMALL_MOVE = 1e-7
 _MAX_SWEEPS = 100
 _MAX_HALVINGS = 30
+
+
+@dataclass(slots=True, eq=False)
+class _Evaluated:
+    """What the next evaluation can start from."""
+
+    x: np.ndarray
+    value: float
+    gradient: np.ndarray
+    values: list[np.ndarray]
+    factors: list[np.ndarray]
+    d2: np.ndarray
+    score: np.ndarray
 
 
 class LaplaceObjective:
@@ -51,6 +68,7 @@ class LaplaceObjective:
         self.mode = np.zeros(order)
         self.mode_found = True
         self.n_evaluations = 0
+        self._last: _Evaluated | None = None
         self._inner = [problem.likelihood.predictors.index(name) for name in problem.inner]
         self._prior = self.layout.prior if self.layout is not None else np.zeros(0)
         self._constant = 0.0
@@ -62,13 +80,16 @@ class LaplaceObjective:
     # ---- public -----------------------------------------------------------------------------------------------
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """F and dF/dx; F is inf where the log-likelihood does not exist."""
+        if self._last is not None and np.array_equal(self._last.x, x):
+            return self._last.value, self._last.gradient.copy()
         self.n_evaluations += 1
         values = self.fixed_values(x)
         if self.layout is None:
             return self._without_random_effects(x, values)
         factors = self.problem.factors(x)
-        h = self._find_mode(values, factors)
-        if not np.isfinite(h):
+        move = self._predict_mode(values, factors)
+        self._last = None
+        if move > _SMALL_MOVE and not self._find_mode(values, factors):
             return np.inf, np.zeros(len(x))
         return self._derivatives(x, values, factors)
 
@@ -166,24 +187,51 @@ class LaplaceObjective:
             weights = -second
             if clip:
                 _make_positive(weights)
-            self.layout.add_score(lo, hi, first, score)
-            self.system.add(lo, hi, weights)
+            self.system.add(lo, hi, weights, np.ascontiguousarray(first), score)
         return 0.5 * float(self._prior @ (u * u)) - total, score
 
-    def _find_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> float:
-        """Guarded Newton from the last mode; stops one full step short of the tolerance."""
+    def _predict_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> float:
+        """Move the mode to first order along the change of parameters since the last evaluation.
+
+        H du = Lambda'Z'(sum_c l_ac dvalue_c) + dLambda'Z'l_1 - Lambda'Z'WZ dLambda u. Returns the squared length of
+        the move in the metric of H; inf when there is nothing to predict from.
+        """
+        last = self._last
+        if last is None:
+            return np.inf
+        layout = self.layout
+        change = np.zeros(layout.order)
+        for lo, hi in self._chunks():
+            shift = np.zeros((len(self._inner), hi - lo))
+            for c, (new, old) in enumerate(zip(values, last.values, strict=True)):
+                delta = new - old if len(new) == 1 else new[lo:hi] - old[lo:hi]
+                if np.any(delta):
+                    shift += last.d2[:, c, lo:hi] * delta
+            layout.add_score(lo, hi, shift, change)
+        difference = [new - old for new, old in zip(factors, last.factors, strict=True)]
+        moved = layout.apply_factors(difference, self.mode)
+        rhs = layout.apply_transposed(last.factors, change - self.system.multiply(moved))
+        rhs += layout.apply_transposed(difference, last.score)
+        step = self.system.solve(rhs)
+        if not np.all(np.isfinite(step)):
+            return np.inf
+        self.mode = self.mode + step
+        return float(rhs @ step)
+
+    def _find_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> bool:
+        """Guarded Newton from the last mode, one full step short of the tolerance; False without a finite h."""
         u = self.mode
         h, score = self._sweep(values, factors, u)
         if not np.isfinite(h):
             u = np.zeros_like(u)
             h, score = self._sweep(values, factors, u)
             if not np.isfinite(h):
-                return h
+                return False
         for _ in range(_MAX_SWEEPS):
             step, decrement = self._newton_step(values, factors, u, score)
-            if decrement <= _NEARLY_THERE * max(1.0, abs(h) * 1e-3):
+            if decrement <= _NEARLY_THERE:
                 self.mode = u + step
-                return h
+                return True
             length = 1.0
             for _ in range(_MAX_HALVINGS):
                 trial = u + length * step
@@ -195,7 +243,7 @@ class LaplaceObjective:
                 break
             u, h, score = trial, h_new, score_new
         self.mode = u
-        return h
+        return True
 
     def _newton_step(
         self, values: list[np.ndarray], factors: list[np.ndarray], u: np.ndarray, score: np.ndarray
@@ -228,8 +276,8 @@ class LaplaceObjective:
                 rows = self._with_random(lo, hi, values, b)
                 l, d1[:, lo:hi], d2[:, :, lo:hi], d3[:, :, lo:hi] = likelihood.derivatives(lo, hi, rows)
                 total += float(l.sum())
-                layout.add_score(lo, hi, np.ascontiguousarray(d1[self._inner, lo:hi]), score)
-                system.add(lo, hi, self._weights(d2[:, :, lo:hi]))
+                first = np.ascontiguousarray(d1[self._inner, lo:hi])
+                system.add(lo, hi, self._weights(d2[:, :, lo:hi]), first, score)
             h = 0.5 * float(self._prior @ (u * u)) - total
             if not np.isfinite(h) or not system.factorise(factors):
                 return np.inf, np.zeros(len(x))
@@ -263,14 +311,14 @@ class LaplaceObjective:
         # first-order correction for what is left of the inner gradient
         value = h + 0.5 * system.logdet - 0.5 * decrement + float(v @ residual) + self._constant
         gradient = self._assemble(g)
-        inner_score = np.zeros(layout.order)
-        for lo, hi in self._chunks():
-            layout.add_score(lo, hi, np.ascontiguousarray(g[self._inner, lo:hi]), inner_score)
+        # Z'g for the predictors with random effects, without another pass over the rows
+        inner_score = trace_score - score - system.multiply(bv)
         for total_factor, one, two in zip(
             d_factors, layout.outer(inner_score, u), layout.outer(score, v), strict=True
         ):
             total_factor += one + two
         self.problem.chain_to_theta(d_factors, x, gradient)
+        self._last = _Evaluated(x.copy(), value, gradient.copy(), values, factors, d2, score)
         return value, gradient
 
     def _weights(self, d2: np.ndarray) -> np.ndarray:

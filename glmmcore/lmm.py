@@ -74,13 +74,16 @@ class LinearObjective:
                 "the response is fitted perfectly by the fixed effects: there is no variation left to model"
             )
         self.system.reset()
-        self.system.add(0, n, weights[None])
         self._rhs = np.zeros(self.layout.order)
-        self.layout.add_score(0, n, (weights * residual)[None], self._rhs)
+        self.system.add(0, n, weights[None], (weights * residual)[None], self._rhs)
         self.n_evaluations = 0
+        self._last: tuple[np.ndarray, float, np.ndarray] | None = None
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """F and its gradient."""
+        if self._last is not None and np.array_equal(self._last[0], theta):
+            return self._last[1], self._last[2].copy()
+        self._last = None
         self.n_evaluations += 1
         factors = self.problem.factors(theta)
         if not self.system.factorise(factors):
@@ -99,6 +102,7 @@ class LinearObjective:
             for total, outer in zip(d_factors, self.layout.outer(left, self.spherical), strict=True):
                 total -= (n / square) * outer
             self.problem.chain_to_theta(d_factors, theta, gradient)
+        self._last = theta.copy(), value, gradient.copy()
         return value, gradient
 
     @property

@@ -46,40 +46,63 @@ __all__ = [
 
 
 @kernel
-def cell_layout(first, start, sizes, n_lead, n_trailing, cell):
-    """Number the distinct (leading level, trailing level) pairs level by level.
+def cell_layout(start, k, n_levels, sizes, n_lead, n_trailing, cell):
+    """Number the distinct (leading level, trailing level) pairs level by level, trailing coefficients ascending.
 
     Fills `cell`; returns (first cell row of each leading level, trailing coefficient of each cell row, its factor).
     """
-    n_levels = first.size - 1
-    n_factors = sizes.size
-    seen_in = np.full(n_trailing, -1, dtype=np.int64)
-    where = np.zeros(n_trailing, dtype=np.int32)
+    n = start.shape[0]
     cell_first = np.zeros(n_levels + 1, dtype=np.int64)
-    height = 0
-    for j in range(n_levels):
-        for i in range(first[j], first[j + 1]):
-            for f in range(1, n_factors):
-                slot = start[i, f] - n_lead
-                if seen_in[slot] != j:
-                    seen_in[slot] = j
-                    where[slot] = height
-                    height += sizes[f]
-                cell[i, f] = where[slot]
-        cell_first[j + 1] = height
-    cell_column = np.empty(height, dtype=np.int32)
-    cell_factor = np.empty(height, dtype=np.int32)
-    for i in range(start.shape[0]):
-        for f in range(1, n_factors):
-            for a in range(sizes[f]):
-                cell_column[cell[i, f] + a] = start[i, f] - n_lead + a
-                cell_factor[cell[i, f] + a] = f
+    # rows by trailing coefficient, so that every leading level meets its cells in ascending order
+    count = np.zeros(n_trailing + 1, dtype=np.int64)
+    order = np.empty(n, dtype=np.int64)
+    seen = np.empty(n_levels, dtype=np.int64)
+    fill = np.empty(n_levels, dtype=np.int64)
+    cell_column = np.empty(0, dtype=np.int32)
+    cell_factor = np.empty(0, dtype=np.int32)
+    for numbering in range(2):
+        for f in range(1, sizes.size):
+            count[:] = 0
+            for i in range(n):
+                count[start[i, f] - n_lead + 1] += 1
+            for q in range(n_trailing):
+                count[q + 1] += count[q]
+            for i in range(n):
+                q = start[i, f] - n_lead
+                order[count[q]] = i
+                count[q] += 1
+            seen[:] = -1
+            for at in range(n):
+                i = order[at]
+                q = start[i, f] - n_lead
+                j = start[i, 0] // k if k > 0 else 0
+                if numbering == 0:
+                    if seen[j] != q:
+                        seen[j] = q
+                        cell_first[j + 1] += sizes[f]
+                else:
+                    if seen[j] != q:
+                        seen[j] = q
+                        for a in range(sizes[f]):
+                            cell_column[fill[j] + a] = q + a
+                            cell_factor[fill[j] + a] = f
+                        fill[j] += sizes[f]
+                    cell[i, f] = fill[j] - sizes[f]
+        if numbering == 0:
+            for j in range(n_levels):
+                cell_first[j + 1] += cell_first[j]
+                fill[j] = cell_first[j]
+            cell_column = np.empty(cell_first[n_levels], dtype=np.int32)
+            cell_factor = np.empty(cell_first[n_levels], dtype=np.int32)
     return cell_first, cell_column, cell_factor
 
 
 @kernel
-def accumulate(lo, hi, k, z, predictor, factor, within, start, cell, weights, m_lead, m_cell, m_trail):
-    """Add the rows lo..hi to Z'WZ; `weights` (pairs, hi - lo) packs the lower triangle of each row's W."""
+def accumulate(lo, hi, k, z, predictor, factor, within, start, cell, weights, values, m_lead, m_cell, m_trail, score):
+    """Add the rows lo..hi to Z'WZ and to Z' values.
+
+    `weights` (pairs, hi - lo) packs the lower triangle of each row's W; `values` is (m, hi - lo).
+    """
     n_columns = z.shape[1]
     n_lead = m_lead.shape[0] * k
     for i in range(lo, hi):
@@ -87,6 +110,7 @@ def accumulate(lo, hi, k, z, predictor, factor, within, start, cell, weights, m_
         j = start[i, 0] // k if k > 0 else 0
         for a in range(k):
             pa = predictor[a]
+            score[start[i, 0] + a] += values[pa, r] * z[i, a]
             for b in range(a + 1):
                 pb = predictor[b]
                 pair = pa * (pa + 1) // 2 + pb if pa >= pb else pb * (pb + 1) // 2 + pa
@@ -95,6 +119,7 @@ def accumulate(lo, hi, k, z, predictor, factor, within, start, cell, weights, m_
             pc = predictor[c]
             fc = factor[c]
             row = cell[i, fc] + within[c]
+            score[start[i, fc] + within[c]] += values[pc, r] * z[i, c]
             for a in range(k):
                 pa = predictor[a]
                 pair = pa * (pa + 1) // 2 + pc if pa >= pc else pc * (pc + 1) // 2 + pa
@@ -203,17 +228,20 @@ def eliminate_leading(m_lead, prior, cell_first, cell_column, cell_factor, m_cel
                         value -= y[row + w, c] * l_lead[j, b, c]
                     y[row + w, b] = value / l_lead[j, b, b]
             row += size
-        for p in range(lo, hi):
-            cp = cell_column[p]
-            for r in range(lo, p + 1):
+        if k == 1:
+            for r in range(lo, hi):
                 cr = cell_column[r]
-                value = 0.0
-                for a in range(k):
-                    value += y[p, a] * y[r, a]
-                if cp >= cr:
-                    s[cp, cr] -= value
-                else:
-                    s[cr, cp] -= value
+                yr = y[r, 0]
+                for p in range(r, hi):
+                    s[cell_column[p], cr] -= y[p, 0] * yr
+        else:
+            for r in range(lo, hi):
+                cr = cell_column[r]
+                for p in range(r, hi):
+                    value = 0.0
+                    for a in range(k):
+                        value += y[p, a] * y[r, a]
+                    s[cell_column[p], cr] -= value
     return logdet, -1
 
 

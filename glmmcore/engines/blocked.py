@@ -32,7 +32,7 @@ class BlockedSystem:
         self._n_used = n_trail - n_profiled
         self._cell = np.zeros_like(layout.start)
         self._cell_first, self._cell_column, self._cell_factor = kernels.cell_layout(
-            layout.first, layout.start, layout.sizes, self._n_lead, n_trail, self._cell
+            layout.start, lead.k, lead.n_levels, layout.sizes, self._n_lead, n_trail, self._cell
         )
         trailing = range(1, len(layout.factors))
         self._q_factor = np.repeat(
@@ -59,12 +59,15 @@ class BlockedSystem:
         self._m_cell[...] = 0.0
         self._m_trail[...] = 0.0
 
-    def add(self, lo: int, hi: int, weights: np.ndarray) -> None:
-        """Add the rows lo..hi with weights (pairs, hi - lo), the packed lower triangle of each row's W."""
+    def add(self, lo: int, hi: int, weights: np.ndarray, values: np.ndarray, score: np.ndarray) -> None:
+        """Add the rows lo..hi to Z'WZ, and Z' values to `score` (q,).
+
+        `weights` (pairs, hi - lo) packs the lower triangle of each row's W, `values` is (m, hi - lo).
+        """
         rows = self.layout
         kernels.accumulate(
             lo, hi, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell, weights,
-            self._m_lead, self._m_cell, self._m_trail,
+            values, self._m_lead, self._m_cell, self._m_trail, score,
         )  # fmt: skip
 
     def multiply(self, x: np.ndarray) -> np.ndarray:

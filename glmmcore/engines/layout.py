@@ -68,7 +68,7 @@ class RowLayout:
         self.factors = factors
         lead = factors[0]
         self.n = len(lead.codes)
-        self.rows, self.first = sort_rows(np.ascontiguousarray(lead.codes, dtype=np.int32), lead.n_levels)
+        self.rows, _ = sort_rows(np.ascontiguousarray(lead.codes, dtype=np.int32), lead.n_levels)
         self.offsets = np.concatenate(([0], np.cumsum([f.order for f in factors]))).astype(np.int64)
         self.sizes = np.array([f.k for f in factors], dtype=np.int32)
         self.z = np.empty((self.n, int(self.sizes.sum())))
@@ -123,3 +123,8 @@ class RowLayout:
             part = slice(self.offsets[i], self.offsets[i + 1])
             out.append(left[part].reshape(-1, f.k).T @ right[part].reshape(-1, f.k))
         return out
+
+    @staticmethod
+    def trace(factors: list[np.ndarray], products: list[np.ndarray]) -> float:
+        """Trace of Lambda' Z'WZ Lambda H^-1, from the `factor_products` of a system."""
+        return float(sum(np.sum(t * g) for t, g in zip(factors, products, strict=True)))

@@ -60,10 +60,15 @@ def pack(w):
 
 def assemble(system, w):
     packed = pack(w)
+    values = np.random.default_rng(9).normal(size=(w.shape[1], len(w)))
+    score, direct = np.zeros(system.layout.order), np.zeros(system.layout.order)
     system.reset()
     half = len(w) // 2
-    system.add(0, half, np.ascontiguousarray(packed[:, :half]))
-    system.add(half, len(w), np.ascontiguousarray(packed[:, half:]))
+    for lo, hi in ((0, half), (half, len(w))):
+        block = [np.ascontiguousarray(a[:, lo:hi]) for a in (packed, values)]
+        system.add(lo, hi, *block, score)
+    system.layout.add_score(0, len(w), values, direct)
+    np.testing.assert_allclose(score, direct, atol=1e-12)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
