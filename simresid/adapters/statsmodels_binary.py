@@ -1,0 +1,112 @@
+"""statsmodels models of binary, ordered and fractional responses: Logit, Probit, OrderedModel, BetaModel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.adapters._count_laws import Binomial, Ordinal
+from simresid.adapters._laws import Beta
+from simresid.adapters._rows import IndependentRows, response_for_refit
+from simresid.adapters.statsmodels_rows import can_refit, describe, refit_options, used_rows
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+__all__ = ["BetaFit", "BinaryFit", "OrderedFit", "adapt_binary"]
+
+
+class BinaryFit(IndependentRows):
+    """A fitted Logit or Probit: Bernoulli with probability ``results.predict()``, offset included."""
+
+    def __init__(self, results: Any) -> None:
+        model = results.model
+        self._results = results
+        if not np.all(np.isin(model.endog, (0, 1))):
+            raise TypeError(
+                f"this {type(model).__name__} was fitted to proportions, a quasi-likelihood without a law; "
+                "use GLM with family Binomial and the trials"
+            )
+        super().__init__(
+            Binomial(np.ones(model.endog.size), np.asarray(results.predict(), float)),
+            model.endog,
+            description=describe(model, "Bernoulli"),
+            data=used_rows(model),
+            llf=results.llf,
+            edf=np.size(results.params),
+            df_resid=results.df_resid,
+        )
+
+
+class RefittableBinaryFit(BinaryFit):
+    """A Logit or Probit found by plain maximum likelihood, which a new fit reproduces."""
+
+    def refit(self, y: ArrayLike) -> RefittableBinaryFit:
+        """Fit the same design and offset to `y`."""
+        model = self._results.model
+        new = type(model)(response_for_refit(y, self.nobs), model.exog, **model._get_init_kwds())
+        return type(self)(new.fit(**refit_options(self._results)))
+
+
+def adapt_binary(results: Any) -> BinaryFit:
+    """Adapt a fitted Logit or Probit."""
+    return RefittableBinaryFit(results) if can_refit(results) else BinaryFit(results)
+
+
+class BetaFit(IndependentRows):
+    """A fitted BetaModel, with a model for the precision or without."""
+
+    def __init__(self, results: Any) -> None:
+        model, params = results.model, np.asarray(results.params, float)
+        self._results = results
+        precision = np.asarray(model.predict(params, which="precision"), float)
+        super().__init__(
+            Beta(np.asarray(model.predict(params), float), precision),
+            model.endog,
+            description=describe(model, f"beta({type(model.link).__name__.lower()})"),
+            data=used_rows(model),
+            llf=results.llf,
+            edf=model.exog.shape[1],
+            df_resid=model.endog.size - params.size,
+        )
+
+    def refit(self, y: ArrayLike) -> BetaFit:
+        """Fit the same designs and links to `y`."""
+        model = self._results.model
+        new = type(model)(response_for_refit(y, self.nobs), model.exog, **model._get_init_kwds())
+        return type(self)(new.fit(**refit_options(self._results)))
+
+
+class OrderedFit(IndependentRows):
+    """A fitted OrderedModel; response and simulations are the codes 0..K-1 of the ordered categories."""
+
+    def __init__(self, results: Any) -> None:
+        model, params = results.model, np.asarray(results.params, float)
+        self._results = results
+        distribution = getattr(model.distr, "name", type(model.distr).__name__)
+        super().__init__(
+            Ordinal(np.asarray(model.predict(params), float)),
+            model.endog,
+            description=describe(model, f"ordinal({distribution})"),
+            data=used_rows(model),
+            llf=results.llf,
+            edf=params.size,
+            df_resid=model.endog.size - params.size,
+        )
+
+    def refit(self, y: ArrayLike) -> OrderedFit:
+        """Fit the same design, distribution and offset to codes `y`, in which every category occurs."""
+        model = self._results.model
+        codes = response_for_refit(y, self.nobs)
+        n_categories = self.law.probability.shape[1]  # type: ignore[attr-defined]
+        missing = np.setdiff1d(np.arange(n_categories), codes)
+        if missing.size:
+            raise ValueError(
+                f"category code {int(missing[0])} does not occur in the new response, and without it "
+                f"OrderedModel "
+                "would fit a model with fewer thresholds"
+            )
+        # The class falls back to its default distribution unless told, whatever the other options say.
+        new = type(model)(codes.astype(np.int64), model.exog, distr=model.distr, offset=model.offset)
+        return type(self)(new.fit(**refit_options(self._results)))

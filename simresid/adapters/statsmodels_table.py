@@ -1,0 +1,82 @@
+"""Which function adapts which statsmodels model, and why some models cannot be adapted."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from simresid.adapters._unsupported import unsupported
+
+if TYPE_CHECKING:
+    from simresid.protocol import FittedModel
+
+__all__ = ["adapt"]
+
+_COUNTS = ("statsmodels_counts", "adapt_count")
+_LINEAR = ("statsmodels_linear", "LinearFit")
+_BAYES = ("statsmodels_bayes", "BayesMixedFit")
+
+# Model class -> (module of this package, function or class that takes the results).
+ADAPTERS = {
+    "OLS": _LINEAR,
+    "WLS": _LINEAR,
+    "GLS": _LINEAR,
+    "GLM": ("statsmodels_glm", "adapt_glm"),
+    "GLMGam": ("statsmodels_gam", "adapt_gam"),
+    "GEE": ("statsmodels_gee", "adapt_gee"),
+    "Poisson": _COUNTS,
+    "NegativeBinomial": _COUNTS,
+    "NegativeBinomialP": _COUNTS,
+    "GeneralizedPoisson": _COUNTS,
+    "ZeroInflatedPoisson": _COUNTS,
+    "ZeroInflatedNegativeBinomialP": _COUNTS,
+    "ZeroInflatedGeneralizedPoisson": _COUNTS,
+    "HurdleCountModel": _COUNTS,
+    "TruncatedLFPoisson": _COUNTS,
+    "TruncatedLFNegativeBinomialP": _COUNTS,
+    "TruncatedLFGeneralizedPoisson": _COUNTS,
+    "Logit": ("statsmodels_binary", "adapt_binary"),
+    "Probit": ("statsmodels_binary", "adapt_binary"),
+    "BetaModel": ("statsmodels_binary", "BetaFit"),
+    "OrderedModel": ("statsmodels_binary", "OrderedFit"),
+    "MixedLM": ("statsmodels_mixed", "MixedLMFit"),
+    "BinomialBayesMixedGLM": _BAYES,
+    "PoissonBayesMixedGLM": _BAYES,
+}
+
+REFUSED = {
+    "MNLogit": "categories without an order have no residual on the line; model one against the rest",
+    "RLM": "robust regression states no law of the response",
+    "QuantReg": "quantile regression states no law of the response",
+    "GLSAR": "its rows are whitened with an estimated autoregression; use GLS with the matrix sigma",
+    "NominalGEE": "it works on indicator rows, not on the response",
+    "OrdinalGEE": "it works on indicator rows, not on the response",
+    "ConditionalLogit": "it conditions on the group totals and states no law of the response",
+    "ConditionalMNLogit": "it conditions on the group totals and states no law of the response",
+    "ConditionalPoisson": "it conditions on the group totals and states no law of the response",
+}
+
+
+def adapt(results: Any) -> FittedModel:
+    """Adapt the results of a statsmodels fit."""
+    model = getattr(results, "model", None)
+    if model is None:
+        raise TypeError("pass the results of a statsmodels fit, model.fit(...), not the model")
+    name = type(model).__name__
+    inner = type(getattr(results, "_results", results)).__name__
+    if name in REFUSED:
+        raise unsupported(f"statsmodels {name} cannot be simulated from: {REFUSED[name]}.")
+    if not type(model).__module__.startswith("statsmodels.") or name not in ADAPTERS:
+        raise unsupported(f"No adapter knows the law of a {type(model).__module__}.{name} model.")
+    if inner == "RegularizedResults":
+        raise unsupported(
+            f"statsmodels {name}.fit_regularized() returns coefficients only, without a dispersion or a law."
+        )
+    if getattr(model, "exog", None) is None or getattr(model, "endog", None) is None:
+        raise TypeError(
+            "remove_data() has been called on these results: fit the model again to keep its data"
+        )
+    module, attribute = ADAPTERS[name]
+    adapter = getattr(importlib.import_module(f"simresid.adapters.{module}"), attribute)
+    fitted_model: FittedModel = adapter(results)
+    return fitted_model

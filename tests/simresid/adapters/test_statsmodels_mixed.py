@@ -1,0 +1,149 @@
+"""MixedLM and the Bayesian mixed GLMs: conditional on the random effects and over new ones."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import statsmodels.formula.api as smf
+from scipy import special
+from statsmodels.genmod.bayes_mixed_glm import BinomialBayesMixedGLM, PoissonBayesMixedGLM
+
+from simresid.adapters import as_fitted_model
+
+GROUPS, PER_GROUP = 25, 6
+N = GROUPS * PER_GROUP
+
+
+@pytest.fixture
+def frame():
+    """Groups that are not sorted, a random intercept and slope, and classes within groups."""
+    rng = np.random.default_rng(51)
+    group = rng.permutation(np.repeat(np.arange(GROUPS), PER_GROUP))
+    x = rng.normal(size=N)
+    effects = rng.normal(size=(GROUPS, 2)) * [1.5, 0.7]
+    y = 1 + 0.5 * x + effects[group, 0] + effects[group, 1] * x + rng.normal(size=N)
+    rate = np.exp(0.8 + 0.3 * x + 0.6 * effects[group, 0])
+    return pd.DataFrame(
+        {"y": y, "x": x, "group": group, "class_": rng.integers(0, 3, N), "count": rng.poisson(rate)},
+        index=rng.permutation(N) + 1000,
+    )
+
+
+def marginal_covariance(results):
+    """Covariance of the response, by the definition of the model and with a dense matrix."""
+    model = results.model
+    covariance = results.scale * np.eye(model.exog.shape[0])
+    for position, label in enumerate(model.group_labels):
+        rows = np.asarray(model.row_indices[label])
+        block = np.zeros((rows.size, rows.size))
+        if results.k_re:
+            design = model.exog_re_li[position]
+            block += design @ np.asarray(results.cov_re) @ design.T
+        for component, variance in enumerate(results.vcomp):
+            design = model.exog_vc.mats[component][position]
+            block += variance * design @ design.T
+        covariance[np.ix_(rows, rows)] += block
+    return covariance
+
+
+def mixed_fit(frame, kind, reml=True):
+    options = {
+        "intercept": {},
+        "slope": {"re_formula": "~x"},
+        "components": {"re_formula": "1", "vc_formula": {"class_": "0 + C(class_)"}},
+    }[kind]
+    return smf.mixedlm("y ~ x", frame, groups=frame["group"], **options).fit(reml=reml)
+
+
+@pytest.mark.parametrize("kind", ["intercept", "slope", "components"])
+def test_mixedlm_both_ways(frame, kind, assert_law_agrees):
+    results = mixed_fit(frame, kind)
+    model = as_fitted_model(results)
+    assert model.has_random_effects
+    np.testing.assert_allclose(model.fitted, results.fittedvalues, rtol=1e-8)
+    np.testing.assert_allclose(model.population_mean(), results.predict())
+    np.testing.assert_allclose(model.variance(), results.scale)
+    np.testing.assert_allclose(model.resid_pearson, results.resid / np.sqrt(results.scale), rtol=1e-6)
+    assert list(model.data.index) == list(frame.index)
+    assert_law_agrees(model)
+    covariance = marginal_covariance(results)
+    simulated = assert_law_agrees(
+        model, random_effects="unconditional", mean=model.population_mean(), variance=np.diag(covariance)
+    )
+    # Rows of one group move together: the whole covariance, each entry within its sampling error.
+    error = np.sqrt((np.outer(np.diag(covariance), np.diag(covariance)) + covariance**2) / len(simulated))
+    assert np.max(np.abs(np.cov(simulated, rowvar=False) - covariance) / error) < 5.5  # 11 000 entries
+    with pytest.raises(ValueError, match="not only 'group'"):
+        model.simulate(2, random_effects=["group"])
+
+
+@pytest.mark.parametrize("kind", ["slope", "components"])
+def test_mixedlm_effective_parameters(frame, kind):
+    """Trace of the hat matrix, which a dense solution of the mixed model equations gives."""
+    results = mixed_fit(frame, kind)
+    inverse = np.linalg.inv(marginal_covariance(results))
+    design = results.model.exog
+    projection = inverse - inverse @ design @ np.linalg.solve(design.T @ inverse @ design, design.T @ inverse)
+    hat = np.eye(N) - results.scale * projection
+    model = as_fitted_model(results)
+    np.testing.assert_allclose(hat @ model.observed, model.fitted, atol=1e-6)
+    np.testing.assert_allclose(model.edf, np.trace(hat))
+    np.testing.assert_allclose(model.df_resid, N - np.trace(hat))
+
+
+@pytest.mark.parametrize("reml", [True, False])
+def test_mixedlm_refit_repeats_the_criterion(frame, reml):
+    results = mixed_fit(frame, "intercept", reml=reml)
+    model = as_fitted_model(results)
+    again = model.refit(model.observed)
+    np.testing.assert_allclose(again.variance(), model.variance(), rtol=1e-4)
+    np.testing.assert_allclose(again.llf, model.llf, rtol=1e-6)
+    kind = "REML" if reml else "ML"
+    assert kind in model.description.split() or f"{kind}:" in model.description
+    assert again.description.split(":")[0] == model.description.split(":")[0]
+
+
+@pytest.mark.filterwarnings("ignore:The MLE may be on the boundary")
+def test_mixedlm_with_a_zero_variance(frame, assert_law_agrees):
+    """statsmodels predicts through an inverse and draws through Cholesky; a zero variance breaks both."""
+    results = mixed_fit(frame, "intercept")
+    results._results.cov_re = np.zeros((1, 1))
+    model = as_fitted_model(results)
+    np.testing.assert_allclose(model.fitted, results.predict())
+    np.testing.assert_allclose(model.edf, 2)
+    # the zero was put there by hand, so a new fit does not find it again
+    assert_law_agrees(model, random_effects="unconditional", refit_rtol=np.inf)
+
+
+def bayes_fit(frame, cls):
+    response = "count" if cls is PoissonBayesMixedGLM else "hit"
+    frame = frame.assign(hit=(frame["count"] > 2).astype(float))
+    return cls.from_formula(f"{response} ~ x", {"group": "0 + C(group)"}, frame).fit_vb()
+
+
+@pytest.mark.parametrize("cls", [PoissonBayesMixedGLM, BinomialBayesMixedGLM])
+@pytest.mark.filterwarnings("ignore:VB fitting did not converge")
+def test_bayes_mixed(frame, cls, assert_law_agrees):
+    results = bayes_fit(frame, cls)
+    model = as_fitted_model(results)
+    fixed = results.model.exog @ results.fe_mean
+    eta = fixed + results.model.exog_vc @ results.vc_mean
+    sd = np.exp(results.vcp_mean[0])
+    assert sd > 0.3
+    inverse = np.exp if cls is PoissonBayesMixedGLM else special.expit
+    np.testing.assert_allclose(model.fitted, inverse(eta))
+    assert list(model.data.index) == list(frame.index)
+    assert_law_agrees(model)
+    # Marginal law by brute force over a fine grid of the random effect.
+    grid = np.linspace(-9, 9, 4001)
+    weight = np.exp(-(grid**2) / 2)
+    weight /= weight.sum()
+    means = inverse(fixed[:, None] + sd * grid)
+    mean = means @ weight
+    spread = (means**2) @ weight - mean**2
+    variance = spread + (mean if cls is PoissonBayesMixedGLM else mean - mean**2 - spread)
+    np.testing.assert_allclose(model.population_mean(), mean, rtol=1e-6)
+    simulated = assert_law_agrees(
+        model, random_effects="unconditional", mean=model.population_mean(), variance=variance
+    )
+    same_group = np.flatnonzero(frame["group"].to_numpy() == 3)[:2]
+    assert np.corrcoef(simulated[:, same_group], rowvar=False)[0, 1] > 0.1
