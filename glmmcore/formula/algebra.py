@@ -6,7 +6,7 @@ from glmmcore.formula.tokens import Token, fail_at, render
 
 __all__ = ["check_algebra"]
 
-_OPERATORS = ("+", "-", "*", "/", ":", "**", "^", "in")
+_OPERATORS = ("+", "-", "*", "/", ":", "**", "^")
 
 
 def check_algebra(formula: str, tokens: tuple[Token, ...]) -> None:

@@ -17,7 +17,6 @@ __all__ = ["parse_formula"]
 _CALL = re.compile(r"\s*([^\W\d][\w.]*)\s*\(")
 
 
-@lru_cache(maxsize=256)
 def parse_formula(text: str, one_sided: bool = False) -> ParsedFormula:
     """Take a formula apart.
 
@@ -42,6 +41,11 @@ def parse_formula(text: str, one_sided: bool = False) -> ParsedFormula:
         raise ModelError(f"formula must be text such as 'y ~ x + (1 | g)', not {type(text).__name__}")
     if not text.strip():
         raise ModelError("formula is empty, write for example 'y ~ x + (1 | g)'")
+    return _parse(text, one_sided)
+
+
+@lru_cache(maxsize=256)
+def _parse(text: str, one_sided: bool) -> ParsedFormula:
     return _Splitter(text).split(one_sided)
 
 
@@ -83,6 +87,8 @@ class _Splitter:
         for token in tokens:
             if token.kind == "operator" and token.text in ("|", "||"):
                 fail_at(self.text, token.start, "a bar in the response")
+            if token.kind == "python" and self._barred_call(token):
+                fail_at(self.text, token.start, "random effects in the response")
         code = translate(
             f"`{tokens[0].text}`" if len(tokens) == 1 and tokens[0].kind == "name" else source.strip()
         )
@@ -106,7 +112,7 @@ class _Splitter:
         for sign, summand in self._summands(tokens):
             first = summand[0]
             word = _CALL.match(first.text) if first.kind == "python" else None
-            barred = has_bar(summand) or (word is not None and self._inner_bar(first, word) is not None)
+            barred = has_bar(summand) or any(self._barred_call(token) for token in summand)
             if barred and len(summand) == 1 and word is not None:
                 self._need_plus(sign, first, "a random-effects term")
                 self._structured_bar(first, word)
@@ -159,6 +165,10 @@ class _Splitter:
     def _need_plus(self, sign: str, token: Token, what: str) -> None:
         if sign == "-":
             fail_at(self.text, token.start, f"{what} cannot be subtracted")
+
+    def _barred_call(self, token: Token) -> bool:
+        word = _CALL.match(token.text) if token.kind == "python" else None
+        return word is not None and self._inner_bar(token, word) is not None
 
     def _inner_bar(self, token: Token, word: re.Match[str]) -> list[Token] | None:
         """Tokens inside ``word(left | group)``, None when there is no bar at the top level of the call."""

@@ -12,6 +12,7 @@ import pandas as pd
 
 from glmmcore.design import Design, PredictorDesign
 from glmmcore.errors import DataWarning, ModelError
+from glmmcore.formula.autoregressive import check_times
 from glmmcore.formula.bars import parse_formula
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.encode import Encoder
@@ -119,10 +120,10 @@ def _read(parsed: ParsedFormula, columns: Columns) -> None:
     parts = [parsed.fixed, *(bar.left for bar in parsed.bars)]
     for part in parts:
         expressions += part.expressions.values()
-        columns.read(part.names)
+        columns.read(part.columns)
     for expression in expressions:
         _check_functions(expression)
-        columns.read(expression.names)
+        columns.read_operands(expression)
     for bar in parsed.bars:
         columns.read((), bar.group)
     _check_twice(parsed)
@@ -131,7 +132,7 @@ def _read(parsed: ParsedFormula, columns: Columns) -> None:
 def _check_twice(parsed: ParsedFormula) -> None:
     """Refuse a response that is also a predictor, and the same random effects written twice."""
     for part in [parsed.fixed, *(bar.left for bar in parsed.bars)]:
-        if any(token.kind == "name" and token.text == parsed.response_column for token in part.tokens):
+        if parsed.response_column in part.columns:
             raise ModelError(
                 f"the response '{parsed.response_column}' is also on the right-hand side, remove it there"
             )
@@ -300,6 +301,8 @@ class _Builder:
             raise ModelError(
                 f"the random effects of '{grouping.name}' have no column, write for example (1 | g)"
             )
+        if bar.structure == "ar1":
+            check_times(recipe, grouping.name)
         if not bar.independent or len(recipe.columns) == 1:
             yield TermPlan(grouping, recipe, None, bar.structure), matrix, codes
         elif recipe.is_numeric:

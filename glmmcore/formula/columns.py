@@ -9,7 +9,13 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
-from glmmcore.formula.expressions import CONSTANTS, UnsupportedExpression, evaluate, parse_expression
+from glmmcore.formula.expressions import (
+    CONSTANTS,
+    Expression,
+    UnsupportedExpression,
+    evaluate,
+    parse_expression,
+)
 from glmmcore.formula.frame import Column, drop_unused, factorise, find_column, read_column, row_name
 
 __all__ = ["Columns"]
@@ -52,7 +58,7 @@ class Columns:
     def read(self, names: Iterable[str], groups: Iterable[str] = ()) -> None:
         """Read columns; `groups` are those whose numeric values would be of no use."""
         for name in names:
-            if name not in self._columns and (name in self.data.columns or name not in CONSTANTS):
+            if name not in self._columns:
                 self._columns[name] = read_column(find_column(self.data, name, self.what), name)
         for name in groups:
             if name not in self._factors:
@@ -61,6 +67,10 @@ class Columns:
                     self._factors[name] = (column.codes, column.levels)
                 else:
                     self._factors[name] = factorise(find_column(self.data, name, self.what), name)
+
+    def read_operands(self, expression: Expression) -> None:
+        """Read the columns of an expression; a constant such as ``np`` need not be one."""
+        self.read(name for name in expression.names if name in self.data.columns or name not in CONSTANTS)
 
     def missing(self) -> np.ndarray:
         """Mask of the rows in which any column is missing."""

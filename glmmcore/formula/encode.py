@@ -72,32 +72,48 @@ class Encoder:
         keep = ~columns.missing()
         if not keep.all():
             columns = columns.take(keep)
-        columns.check_finite()
-        for name, kind in kinds.items():
-            columns.require_kind(name, kind)
-        keys = [key for plan in self.plans.values() for key in _keys(plan, groups)]
-        slow = self.parts.repeat(columns, keys)
-        return {name: self._predictor(plan, columns, slow, groups) for name, plan in self.plans.items()}, keep
+        if columns.nobs:
+            columns.check_finite()
+            for name, kind in kinds.items():
+                columns.require_kind(name, kind)
+            slow = self.parts.repeat(
+                columns, [key for plan in self.plans.values() for key in _keys(plan, groups)]
+            )
+        predictors = {}
+        for predictor, plan in self.plans.items():
+            if columns.nobs:
+                X, offset, terms = _encode(plan, columns, slow, groups)
+            else:
+                X, offset, terms = _no_rows(plan, groups)
+            names = plan.fixed.columns
+            aliased = tuple(name for j, name in enumerate(names) if j not in plan.kept)
+            if aliased:
+                X = np.ascontiguousarray(X[:, plan.kept])
+            predictors[predictor] = PredictorDesign(
+                X, tuple(names[j] for j in plan.kept), offset, terms, aliased
+            )
+        return predictors, keep
 
-    def _predictor(
-        self, plan: PredictorPlan, columns: Columns, slow: dict[str, np.ndarray], groups: bool
-    ) -> PredictorDesign:
-        X = build_matrix(plan.fixed, columns, slow)
-        names = plan.fixed.columns
-        if len(plan.kept) < len(names):
-            X = np.ascontiguousarray(X[:, plan.kept])
-        terms: list[RandomTerm] = []
-        for term in plan.terms if groups else ():
-            matrix = build_matrix(term.matrix, columns, slow)
-            terms.append(term.build(matrix, term.grouping.encode(columns)))
-        aliased = tuple(name for j, name in enumerate(names) if j not in plan.kept)
-        return PredictorDesign(
-            X,
-            tuple(names[j] for j in plan.kept),
-            sum_offsets(plan.offsets, columns, slow),
-            tuple(terms),
-            aliased,
-        )
+
+Encoded = tuple[np.ndarray, np.ndarray, tuple[RandomTerm, ...]]
+
+
+def _encode(plan: PredictorPlan, columns: Columns, slow: dict[str, np.ndarray], groups: bool) -> Encoded:
+    """All columns of the fixed part, offset, random terms."""
+    terms = tuple(
+        term.build(build_matrix(term.matrix, columns, slow), term.grouping.encode(columns))
+        for term in (plan.terms if groups else ())
+    )
+    return build_matrix(plan.fixed, columns, slow), sum_offsets(plan.offsets, columns, slow), terms
+
+
+def _no_rows(plan: PredictorPlan, groups: bool) -> Encoded:
+    """Make the same of no rows at all, which transforms could not digest."""
+    terms = tuple(
+        term.build(np.empty((0, len(term.matrix.columns))), np.empty(0, dtype=np.int32))
+        for term in (plan.terms if groups else ())
+    )
+    return np.empty((0, len(plan.fixed.columns))), np.empty(0), terms
 
 
 def _keys(plan: PredictorPlan, groups: bool) -> list[str]:

@@ -164,17 +164,17 @@ def factorise(source: pd.Series, name: str) -> tuple[np.ndarray, pd.Index]:
     Raises
     ------
     ModelError
-        When the values cannot be sorted.
+        When numbers and text are mixed.
     """
     if isinstance(source.dtype, pd.CategoricalDtype):
         return drop_unused(source.array.codes.astype(np.int32), source.dtype.categories)
-    try:
-        codes, levels = pd.factorize(source, sort=True)
-    except TypeError:
+    codes, levels = pd.factorize(source, sort=True)
+    levels = pd.Index(levels, name=None)
+    if levels.dtype == object and (found := pd.api.types.infer_dtype(levels)).startswith("mixed"):
         raise ModelError(
-            f"column '{name}' mixes values that cannot be sorted, make it all numbers or all text"
-        ) from None
-    return codes.astype(np.int32), pd.Index(levels, name=None)
+            f"column '{name}' holds a mixture of types ({found}), make it all numbers or all text"
+        )
+    return codes.astype(np.int32), levels
 
 
 def drop_unused(codes: np.ndarray, levels: pd.Index) -> tuple[np.ndarray, pd.Index]:
@@ -198,7 +198,7 @@ def recode(codes: np.ndarray, levels: pd.Index, known: pd.Index, name: str) -> n
     """
     position = known.get_indexer(levels)
     if (position < 0).any():
-        unseen = levels[int(np.argmin(position))]
+        unseen = levels.tolist()[int(np.argmin(position))]
         shown = ", ".join(repr(v) for v in known[:10].tolist()) + (", ..." if len(known) > 10 else "")
         raise ModelError(
             f"column '{name}' has the level {unseen!r} that the fit has not seen, it knows {shown}"
@@ -208,7 +208,8 @@ def recode(codes: np.ndarray, levels: pd.Index, known: pd.Index, name: str) -> n
 
 def row_name(index: pd.Index, position: int) -> str:
     """Row label for messages."""
-    return f"row {index[position]!r}" if index.dtype == object else f"row {index[position]}"
+    label = index[position]
+    return f"row {label!r}" if isinstance(label, str) else f"row {label}"
 
 
 def _some(names: Iterable[str], limit: int = 12) -> str:

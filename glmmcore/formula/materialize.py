@@ -134,10 +134,10 @@ class FormulaicParts:
 @contextmanager
 def _translated_errors(where: str) -> Iterator[None]:
     """Formulaic's errors, and those of functions that it calls, as ours."""
-    from formulaic.errors import FormulaicError
-
     try:
         with np.errstate(all="ignore"):  # what is not finite is reported by name and row afterwards
             yield
-    except FormulaicError as error:
+    except ModelError:
+        raise
+    except Exception as error:  # formulaic lets through whatever a function in the formula raises
         raise ModelError(f"{where}: {str(error).splitlines()[0]}") from error

@@ -32,8 +32,13 @@ class Part:
         return " ".join(["1", *(f"{sign} {render(tokens)}" for sign, tokens in self.summands)])
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns that are terms or factors of terms as they stand."""
+        return tuple(token.text for token in self.tokens if token.kind == "name")
+
+    @property
     def names(self) -> tuple[str, ...]:
-        """Columns (or constants) that the part mentions."""
+        """Columns that the part mentions, and constants such as ``np`` in its expressions."""
         found: dict[str, None] = {}
         for token in self.tokens:
             if token.kind == "name":

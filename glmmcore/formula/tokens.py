@@ -10,7 +10,7 @@ from glmmcore.errors import ModelError
 __all__ = ["Token", "fail_at", "has_bar", "is_bracketed", "render", "tokenise", "top_level"]
 
 # Operators of more than one character; other runs of symbols are single ones ("~ -1" arrives as "~-").
-_LONG_OPERATORS = ("||", "**", "in")
+_LONG_OPERATORS = ("||", "**")
 _PLAIN_NAME = re.compile(r"[^\W\d][\w.]*")
 
 
@@ -59,21 +59,17 @@ def tokenise(formula: str) -> list[Token]:
         for raw in tokenize(formula):
             tokens.extend(_normalise(raw.kind.value, raw.token, raw.source_start, raw.source_end, formula))
     except FormulaParsingError as error:
-        fail_at(formula, len(formula), str(error).splitlines()[0])
+        fail_at(formula, len(formula), f"it cannot be read ({str(error).splitlines()[0]})")
     return tokens
 
 
 def _normalise(kind: str, text: str, start: int, end: int, formula: str) -> list[Token]:
-    if kind == "name" and text == "in" and formula[start] != "`":
-        return [Token("operator", "in", start, end)]
-    if kind == "name" and text == ".":
+    if text == "." and formula[start] != "`":
         fail_at(formula, start, "'.' (all other columns) is not supported, name the columns")
     if kind != "operator":
         return [Token(kind, text, start, end)]
     if formula[start] == "%":
-        if text != "in":
-            fail_at(formula, start, f"operator %{text}% is not known, only %in%")
-        return [Token("operator", "in", start, end)]
+        fail_at(formula, start, f"%{text}% is not supported, write a/b for b within a, or a:b")
     found = []
     place = start
     while text:
