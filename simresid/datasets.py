@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib.resources import files
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -289,7 +290,8 @@ def describe(name: str) -> str:
     dataset = _find(name)
     width = max(map(len, dataset.columns))
     columns = [f"  {column:<{width}}  {meaning}" for column, meaning in dataset.columns.items()]
-    return "\n".join([dataset.title, "", *columns, "", f"Source: {dataset.source}"])
+    source = fill(f"Source: {dataset.source}", width=100)
+    return "\n".join([dataset.title, "", *columns, "", source])
 
 
 def _find(name: str) -> _Dataset:
