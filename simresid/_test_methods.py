@@ -56,6 +56,10 @@ class TestMethods:
         """Do `simresid.phylogenetic_autocorrelation_test` on these residuals."""
         return _run("phylogenetic_autocorrelation_test", self, args, kwargs)
 
+    def test_all(self, *args: Any, **kwargs: Any) -> Any:
+        """Do all applicable tests, as `simresid.diagnose`."""
+        return _run("diagnose", self, args, kwargs)
+
 
 def _run(name: str, residuals: TestMethods, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     import simresid

@@ -28,11 +28,14 @@ class Basis:
     share : ndarray (k,)
         1 for numeric predictors; the contrasts of a factor with `m` levels have ``min(1, 2/(m-1))``, so that
         many levels do not drown the other terms.
+    predictor : ndarray (n,) or None
+        The predictor if it is single and numeric.
     """
 
     functions: FloatArray
     degree: np.ndarray[Any, np.dtype[np.int64]]
     share: FloatArray
+    predictor: FloatArray | None
 
 
 def ranks(x: FloatArray) -> FloatArray:
@@ -73,12 +76,12 @@ def default_predictor(res: Any) -> FloatArray:
     return predicted if trials is None else predicted / trials
 
 
-def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> tuple[Basis, FloatArray | None]:
+def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> Basis:
     """Build the basis for one predictor or several.
 
     Parameters
     ----------
-    predictor : None, array_like, str, or DataFrame / mapping / list of column names
+    predictor : None, Basis, array_like, str, or DataFrame / mapping / list of column names
         Several predictors enter additively. Text, categories and booleans become contrasts.
     res : SimulatedResiduals or array_like
         Where the rows come from.
@@ -87,10 +90,10 @@ def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> tup
 
     Returns
     -------
-    basis : Basis
-    values : ndarray (n,) or None
-        The predictor if it is single and numeric.
+    Basis
     """
+    if isinstance(predictor, Basis):
+        return predictor
     columns = _columns(predictor, res)
     blocks, degrees, shares = [], [0], [1.0]
     values = None
@@ -117,14 +120,26 @@ def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> tup
             degrees += list(range(1, top + 1))
             shares += [1.0] * top
         blocks.append(block)
-    n = blocks[0].shape[0]
-    design = np.hstack([np.ones((n, 1)), *blocks])
+    design = np.hstack([np.ones((blocks[0].shape[0], 1)), *blocks])
+    functions, where = _orthonormal(design)
+    return Basis(functions, np.array(degrees)[where], np.array(shares)[where], values)
+
+
+def _orthonormal(design: FloatArray) -> tuple[FloatArray, np.ndarray[Any, np.dtype[np.intp]]]:
+    """Orthonormalise columns in order; also the positions of those that are not redundant."""
+    n, k = design.shape
+    if n > 20 * k:
+        # Legendre columns are close to orthogonal, where the Gram matrix loses nothing and costs a tenth
+        gram = design.T @ design
+        values = np.linalg.eigvalsh(gram)
+        if values[0] > 1e-4 * values[-1]:
+            return design @ np.linalg.inv(np.linalg.cholesky(gram)).T, np.arange(k)
     q, r = np.linalg.qr(design)
     # columns that add nothing (collinear predictors, more columns than rows)
     kept = np.abs(np.diag(r)) > 1e-7 * np.linalg.norm(design, axis=0)[: r.shape[0]]
     kept[max(2, n // 3) :] = False
     where = np.flatnonzero(kept)
-    return Basis(np.ascontiguousarray(q[:, where]), np.array(degrees)[where], np.array(shares)[where]), values
+    return np.ascontiguousarray(q[:, where]), where
 
 
 def _columns(predictor: Any, res: Any) -> dict[str, Any]:

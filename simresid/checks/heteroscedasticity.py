@@ -65,7 +65,7 @@ def heteroscedasticity_test(
     True
     """
     u = residual_array(res)
-    basis, _ = predictor_basis(predictor, res)
+    basis = predictor_basis(predictor, res)
     varying = basis.degree > 0
     if not varying.any():
         raise ValueError("the predictor is constant, so the spread cannot depend on it")

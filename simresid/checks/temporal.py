@@ -140,7 +140,13 @@ def temporal_autocorrelation_test(
         alternative=alternative,
         method=label,
         n_obs=u.size,
-        effect=Effect("autocorrelation", float(acf[0]), 0.0, (float(acf[0] - slack), float(acf[0] + slack))),
+        # centring each series makes its autocorrelations -1/n on average
+        effect=Effect(
+            "autocorrelation",
+            float(acf[0]),
+            -len(used) / total,
+            (float(acf[0] - slack), float(acf[0] + slack)),
+        ),
         monte_carlo_error=error,
         notes=tuple(notes),
         autocorrelation=acf,

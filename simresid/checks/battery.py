@@ -1,0 +1,354 @@
+"""All applicable tests at once, adjusted for multiplicity and read by size as well as significance.
+
+A test *fails* if its Holm-adjusted p-value is below `alpha` and the departure is not negligible. Where the
+observed statistic lies outside all simulated ones, the adjustment uses a tail extrapolated from them. At a
+million rows a dispersion ratio of 1.01 is significant and negligible; at twenty rows a ratio of 2 may be
+neither proven nor small. The limits, negligible below the first and severe from the second, are in
+`simresid.results.THRESHOLDS`:
+
+* ratios (dispersion, spread, statistics): 1.1 and 1.5, or their inverses;
+* distance between distributions: .02 and .10;
+* frequency of outliers above expectation: .005 and .02;
+* proportion of zeros above or below expectation: .01 and .05;
+* quantiles off level by .03 and .10;
+* distance between distributions within one category: .05 and .15;
+* autocorrelation: .05 and .20.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.checks._basis import default_predictor, predictor_basis
+from simresid.checks._inputs import FloatArray, analytic_null_holds, simulated_only
+from simresid.checks._monte_carlo import residual_replicates
+from simresid.pvalues import extrapolated_pvalue, holm
+from simresid.results import CheckResult, DispersionResult, StatisticResult
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from simresid.residuals import SimulatedResiduals
+
+__all__ = ["Diagnosis", "diagnose", "screen"]
+
+
+@dataclass(frozen=True, eq=False)
+class Diagnosis:
+    """Result of a battery of tests.
+
+    Attributes
+    ----------
+    results : dict of str to CheckResult
+        The single results by name.
+    table : DataFrame
+        One row per test: ``statistic``, ``effect``, ``effect_size``, ``effect_low``, ``effect_high``,
+        ``severity``, ``pvalue``, ``monte_carlo_error`` (NaN where it was not estimated), ``pvalue_adjusted``
+        (Holm), ``failed``, ``advice``.
+    alpha : float
+        Level of the verdicts.
+    notes : tuple of str
+        Which tests were left out, and why.
+    """
+
+    results: dict[str, CheckResult]
+    table: pd.DataFrame
+    alpha: float
+    notes: tuple[str, ...] = ()
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of the tests that are significant after adjustment and not negligible in size."""
+        return [str(name) for name in self.table.index[self.table["failed"]]]
+
+    @property
+    def verdict(self) -> str:
+        """One sentence on the whole."""
+        significant = self.table["pvalue_adjusted"] < self.alpha
+        if not significant.any():
+            return f"No evidence against the model in {len(self.table)} tests."
+        if not self.table["failed"].any():
+            names = ", ".join(map(str, self.table.index[significant]))
+            return f"Departures are significant but negligible in size: {names}."
+        return "The model fails: " + ", ".join(self.failed) + "."
+
+    def summary(self) -> str:
+        """Verdict, then one sentence of advice per failed test, then notes."""
+        lines = [self.verdict]
+        lines += [f"- {name}: {self.table['advice'][name]}." for name in self.failed]
+        return "\n".join([*lines, *self.notes])
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table."""
+        return self.table
+
+    def __repr__(self) -> str:
+        columns = ["effect", "effect_size", "severity", "pvalue", "pvalue_adjusted"]
+        return self.summary() + "\n\n" + self.table[columns].to_string(float_format=lambda v: f"{v:.3g}")
+
+    def _repr_html_(self) -> str:
+        lines = "".join(f"<p>{line}</p>" for line in self.summary().splitlines())
+        return lines + self.table.drop(columns="advice").to_html(float_format=lambda v: f"{v:.3g}")
+
+
+def diagnose(
+    res: SimulatedResiduals,
+    *,
+    predictors: Any = None,
+    categories: Any = None,
+    time: Any = None,
+    by: Any = None,
+    x: Any = None,
+    y: Any = None,
+    alpha: float = 0.05,
+    n_monte_carlo: int = 20,
+) -> Diagnosis:
+    """Run every test that applies.
+
+    Always: uniformity, dispersion, outliers, quantiles and spread along the prediction, and zeros if the
+    response is discrete and has any. Dispersion and zeros say nothing about single 0/1 responses and are
+    left out there.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals
+    predictors : str, list of str, mapping or DataFrame, optional
+        Quantiles are also tested along each of these.
+    categories : str, array_like, mapping or list of str, optional
+        Categorical tests.
+    time, by : optional
+        Temporal autocorrelation, see `temporal_autocorrelation_test`.
+    x, y : optional
+        Spatial autocorrelation, see `spatial_autocorrelation_test`.
+    alpha : float
+        Level after Holm's adjustment.
+    n_monte_carlo : int
+        Resampled residual vectors for the Monte Carlo error of residual-based p-values; 0 for none. They are
+        skipped where simulations are not in memory.
+
+    Returns
+    -------
+    Diagnosis
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> mean = rng.uniform(2, 6, 300)
+    >>> y = rng.negative_binomial(2, 2 / (2 + mean))
+    >>> diagnosis = diagnose(from_simulations(rng.poisson(mean, (250, 300)), y, mean))
+    >>> "dispersion" in diagnosis.failed
+    True
+    """
+    import pandas as pd
+
+    simulated_only(res, "diagnose")
+    tests, notes = _applicable(res, predictors, categories, time, by, x, y)
+    results = {name: test(res) for name, (test, _) in tests.items()}
+    errors = {name: result.monte_carlo_error for name, result in results.items()}
+    replicates = residual_replicates(res, n_monte_carlo) if n_monte_carlo > 1 else None
+    for name, (test, takes_array) in tests.items():
+        if takes_array and errors[name] == 0.0:
+            errors[name] = _error_over(test, replicates) if analytic_null_holds(res, "auto") else np.nan
+    adjusted = holm([_sharp_pvalue(result) for result in results.values()])
+    rows = []
+    for (name, result), p in zip(results.items(), adjusted, strict=True):
+        frame = result.to_frame().iloc[0].to_dict()
+        failed = bool(p < alpha and (result.effect is None or result.effect.severity != "negligible"))
+        rows.append(
+            {
+                "test": name,
+                "statistic": result.statistic,
+                **{
+                    key: frame.get(key)
+                    for key in ("effect", "effect_size", "effect_low", "effect_high", "severity")
+                },
+                "pvalue": result.pvalue,
+                "monte_carlo_error": errors[name],
+                "pvalue_adjusted": float(p),
+                "failed": failed,
+                "advice": result.advice() if failed else "",
+            }
+        )
+    return Diagnosis(results, pd.DataFrame(rows).set_index("test"), alpha, tuple(notes))
+
+
+def _sharp_pvalue(result: CheckResult) -> float:
+    """Return the p-value to adjust: 250 simulations alone cannot give one that survives many tests."""
+    if isinstance(result, (StatisticResult, DispersionResult)) and result.null_distribution is not None:
+        null = result.null_distribution
+        value = result.observed if isinstance(result, StatisticResult) else result.statistic
+        if value > null.max() or value < null.min():
+            return min(result.pvalue, extrapolated_pvalue(value, null, result.alternative))
+    return result.pvalue
+
+
+Test = Callable[[Any], CheckResult]
+
+
+def _applicable(
+    res: SimulatedResiduals, predictors: Any, categories: Any, time: Any, by: Any, x: Any, y: Any
+) -> tuple[dict[str, tuple[Test, bool]], list[str]]:
+    """List tests by name, each with whether it takes a plain residual array; and notes on those left out."""
+    from simresid.checks.categorical import categorical_test
+    from simresid.checks.dispersion import dispersion_test
+    from simresid.checks.heteroscedasticity import heteroscedasticity_test
+    from simresid.checks.outliers import outlier_test
+    from simresid.checks.quantiles import quantile_test
+    from simresid.checks.spatial import spatial_autocorrelation_test
+    from simresid.checks.statistic import zero_inflation_test
+    from simresid.checks.temporal import temporal_autocorrelation_test
+    from simresid.checks.uniformity import uniformity_test
+
+    notes = []
+    tests: dict[str, tuple[Test, bool]] = {"uniformity": (uniformity_test, True)}
+    if _binary(res):
+        notes.append(
+            "Single 0/1 responses cannot show dispersion or zero inflation; group rows with "
+            "recalculate(group=...)."
+        )
+    else:
+        tests["dispersion"] = (dispersion_test, False)
+        if res.discrete and _has_zeros(res):
+            tests["zero inflation"] = (zero_inflation_test, False)
+    tests["outliers"] = (outlier_test, False)
+    predictor = default_predictor(res)
+    basis = predictor_basis(predictor, res)
+    tests["quantiles"] = (lambda r: quantile_test(r, basis), True)
+    if np.ptp(predictor) > 0:
+        tests["heteroscedasticity"] = (lambda r: heteroscedasticity_test(r, basis), True)
+    for name, values in _named(predictors, "predictor").items():
+        column = _fixed(res, values, name)
+        tests[f"quantiles along {name}"] = (lambda r, c=column: quantile_test(r, c), True)  # type: ignore[misc]
+    for name, values in _named(categories, "categories").items():
+        column = _fixed(res, values, name)
+        tests[f"categories of {name}"] = (lambda r, c=column: categorical_test(r, c), True)  # type: ignore[misc]
+    if time is not None:
+        when, series = _fixed(res, time, "time"), None if by is None else _fixed(res, by, "by")
+        tests["temporal autocorrelation"] = (lambda r: temporal_autocorrelation_test(r, when, series), True)
+    if (x is None) != (y is None):
+        raise ValueError("spatial autocorrelation needs both x and y")
+    if x is not None:
+        east, north = _fixed(res, x, "x"), _fixed(res, y, "y")
+        tests["spatial autocorrelation"] = (lambda r: spatial_autocorrelation_test(r, east, north), True)
+    return tests, notes
+
+
+def _fixed(res: SimulatedResiduals, values: Any, name: str) -> Any:
+    """Values in residual order, free of labels, so that they fit plain residual arrays too."""
+    return res.align(values, name).array
+
+
+def _named(values: Any, default: str) -> dict[str, Any]:
+    import pandas as pd
+
+    if values is None:
+        return {}
+    if isinstance(values, str):
+        return {values: values}
+    if isinstance(values, pd.DataFrame):
+        return {str(name): values[name] for name in values.columns}
+    if isinstance(values, Mapping):
+        return {str(name): column for name, column in values.items()}
+    if isinstance(values, (list, tuple)) and values and all(isinstance(v, str) for v in values):
+        return {name: name for name in values}
+    return {str(getattr(values, "name", None) or default): values}
+
+
+def _binary(res: SimulatedResiduals) -> bool:
+    """Whether the responses are single 0/1 outcomes."""
+    if res.is_grouped or not res.discrete:
+        return False
+    single = res.trials is None or bool(np.all(res.trials == 1))
+    return single and bool(np.all((res.observed == 0) | (res.observed == 1)))
+
+
+def _has_zeros(res: SimulatedResiduals) -> bool:
+    sums = res.replicate_sums
+    return bool(np.any(res.observed == 0)) or (sums is not None and bool(sums.zeros.any()))
+
+
+def _error_over(test: Test, replicates: FloatArray | None) -> float:
+    if replicates is None:
+        return float("nan")
+    return float(np.std([test(u).pvalue for u in replicates], ddof=1))
+
+
+# ---- many models
+# -------------------------------------------------------------------------------------------------
+
+
+def screen(
+    models: Mapping[str, Any] | Iterable[Any],
+    n_sims: int = 250,
+    *,
+    random_effects: str = "conditional",
+    rng: Any = 123,
+    n_jobs: int | None = None,
+    **battery: Any,
+) -> pd.DataFrame:
+    """Diagnose many models.
+
+    Parameters
+    ----------
+    models : mapping of str to model, or iterable of models
+        Anything `simulate_residuals` accepts. Names default to positions.
+    n_sims, random_effects, rng
+        As in `simulate_residuals`; all models use the same seed.
+    n_jobs : int, optional
+        Workers, as in joblib.
+    **battery
+        Passed on to `diagnose`.
+
+    Returns
+    -------
+    DataFrame
+        One row per model: ``nobs``, ``llf`` where known, the p-value of every test, ``n_failed``,
+        ``verdict``. A model that cannot be diagnosed gets its error as the verdict.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import statsmodels.api as sm
+    >>> generator = np.random.default_rng(1)
+    >>> x = generator.normal(size=200)
+    >>> design = sm.add_constant(x)
+    >>> y = generator.poisson(np.exp(0.5 + 0.8 * x))
+    >>> fits = {"without x": sm.GLM(y, design[:, :1], family=sm.families.Poisson()).fit(),
+    ...         "with x": sm.GLM(y, design, family=sm.families.Poisson()).fit()}
+    >>> screen(fits)["n_failed"]["with x"]
+    np.int64(0)
+    """
+    import pandas as pd
+    from joblib import Parallel, delayed
+
+    named = dict(models) if isinstance(models, Mapping) else dict(enumerate(models))
+    rows = Parallel(n_jobs=n_jobs)(
+        delayed(_screen_one)(model, n_sims, random_effects, rng, battery) for model in named.values()
+    )
+    return pd.DataFrame(rows, index=pd.Index(named, name="model"))
+
+
+def _screen_one(
+    model: Any, n_sims: int, random_effects: str, rng: Any, battery: Mapping[str, Any]
+) -> dict[str, Any]:
+    from simresid import simulate_residuals
+
+    try:
+        res = simulate_residuals(model, n_sims, random_effects=random_effects, rng=rng)
+        diagnosis = diagnose(res, **battery)
+    except (ValueError, TypeError, ArithmeticError, KeyError) as error:
+        return {"n_failed": None, "verdict": f"{type(error).__name__}: {error}"}
+    llf = getattr(res.model, "llf", None)
+    return {
+        "nobs": res.n_obs,
+        "llf": None if llf is None else float(llf),
+        **{str(test): p for test, p in diagnosis.table["pvalue"].items()},
+        "n_failed": len(diagnosis.failed),
+        "verdict": diagnosis.verdict,
+    }
