@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from glmmcore.laplace import LaplaceObjective
 from glmmcore.lmm import LinearObjective
 from glmmcore.optimize import Optimum, minimise
 from glmmcore.problem import Problem, build_problem
+from glmmcore.quadrature import QuadratureObjective, check_quadrature
 from glmmcore.solution import Solution, from_laplace, from_linear
 from glmmcore.start import response_scale, start_candidates, start_curvature, step_limits
 
@@ -27,6 +28,11 @@ class Estimator:
     design : Design
     family : Family
     reml : bool
+    problem : Problem
+    linear : bool
+        Whether the likelihood is profiled through cross-products.
+    n_agq : int
+        Quadrature points per dimension; 1 is Laplace's method.
     """
 
     design: Design
@@ -34,9 +40,10 @@ class Estimator:
     reml: bool
     problem: Problem
     linear: bool
+    n_agq: int = 1
 
     @classmethod
-    def build(cls, design: Design, family: Family, *, reml: bool = False) -> Estimator:
+    def build(cls, design: Design, family: Family, *, reml: bool = False, n_agq: int = 1) -> Estimator:
         """Standardise the design and choose between cross-products and Laplace."""
         has_bars = any(p.terms for p in design.predictors.values())
         linear = (
@@ -46,23 +53,34 @@ class Estimator:
             and "zi" not in design.predictors
             and (has_bars or reml)
         )
-        return cls(design, family, reml, build_problem(design, family, reml=reml, profiled=linear), linear)
+        problem = build_problem(design, family, reml=reml, profiled=linear)
+        # linear models are integrated exactly as they are
+        n_agq = 1 if linear else n_agq
+        if n_agq > 1:
+            check_quadrature(problem)
+        return cls(design, family, reml, problem, linear, n_agq)
 
-    def fit(self, y: np.ndarray | None = None, start: np.ndarray | None = None) -> Solution:
-        """Maximise the likelihood for the design's response, or for another one `y` in the original row order.
+    def with_response(self, y: np.ndarray) -> Estimator:
+        """Same model for another response (n,) in the original row order."""
+        design = replace(self.design, response=replace(self.design.response, y=y))
+        return replace(self, design=design, problem=self.problem.with_response(y))
+
+    def fit(self, start: np.ndarray | None = None) -> Solution:
+        """Maximise the likelihood.
 
         Parameters
         ----------
-        y : ndarray, shape (n,), optional
         start : ndarray, optional
             ``Solution.x`` of a similar fit.
         """
-        problem = self.problem if y is None else self.problem.with_response(y)
-        if self.linear:
-            return self._fit_linear(problem, start)
-        return self._fit_laplace(problem, start)
+        return self._fit_linear(start) if self.linear else self._fit_laplace(start)
 
-    def _fit_linear(self, problem: Problem, start: np.ndarray | None) -> Solution:
+    def objective(self) -> LaplaceObjective:
+        """Negative log-likelihood of a model that is not linear."""
+        return LaplaceObjective(self.problem) if self.n_agq == 1 else QuadratureObjective(self.problem, self.n_agq)
+
+    def _fit_linear(self, start: np.ndarray | None) -> Solution:
+        problem = self.problem
         weights = self.design.var_weights
         objective = LinearObjective(problem, None if weights is None else weights[problem.rows])
         theta = np.zeros(problem.n_params)
@@ -76,7 +94,8 @@ class Estimator:
         optimum = minimise(objective, theta, curvature, np.full(len(theta), 1.5))
         return from_linear(objective, optimum)
 
-    def _fit_laplace(self, problem: Problem, start: np.ndarray | None) -> Solution:
+    def _fit_laplace(self, start: np.ndarray | None) -> Solution:
+        problem = self.problem
         if start is not None:
             candidates = [_off_the_edge(problem, start, response_scale(problem))]
         else:
@@ -84,7 +103,7 @@ class Estimator:
         limit = step_limits(problem)
         best: tuple[LaplaceObjective, Optimum] | None = None
         for x in candidates:
-            objective = LaplaceObjective(problem)
+            objective = self.objective()
             objective(x)
             optimum = minimise(objective, x, start_curvature(problem, x, objective), limit)
             if best is None or optimum.value < best[1].value:

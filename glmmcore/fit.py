@@ -102,7 +102,7 @@ def glmm(
         var_weights=var_weights,
     )
     check_design(design, law, n_agq)
-    estimator = Estimator.build(design, law, reml=reml)
+    estimator = Estimator.build(design, law, reml=reml, n_agq=n_agq)
     return FittedGLMM(estimator, estimator.fit())
 
 

@@ -36,6 +36,19 @@ _MAX_HALVINGS = 30
 
 
 @dataclass(slots=True, eq=False)
+class _Mode:
+    """Value of h and row derivatives at the mode; `residual` is what is left of the inner gradient."""
+
+    h: float
+    d1: np.ndarray
+    d2: np.ndarray
+    d3: np.ndarray
+    score: np.ndarray
+    residual: np.ndarray
+    decrement: float
+
+
+@dataclass(slots=True, eq=False)
 class _Evaluated:
     """What the next evaluation can start from."""
 
@@ -258,9 +271,10 @@ class LaplaceObjective:
         return step, float(downhill @ step)
 
     # ---- value and gradient -----------------------------------------------------------------------------------
-    def _derivatives(
-        self, x: np.ndarray, values: list[np.ndarray], factors: list[np.ndarray]
-    ) -> tuple[float, np.ndarray]:
+    def _at_mode(
+        self, values: list[np.ndarray], factors: list[np.ndarray]
+    ) -> _Mode | None:
+        """Derivatives of all rows at the mode, with the system factorised there; polishes the mode when needed."""
         layout, system, likelihood = self.layout, self.system, self.problem.likelihood
         n, n_all, m = self.problem.n, len(likelihood.predictors), len(self._inner)
         d1 = np.empty((n_all, n))
@@ -280,21 +294,32 @@ class LaplaceObjective:
                 system.add(lo, hi, self._weights(d2[:, :, lo:hi]), first, score)
             h = 0.5 * float(self._prior @ (u * u)) - total
             if not np.isfinite(h) or not system.factorise(factors):
-                return np.inf, np.zeros(len(x))
+                return None
             residual = layout.apply_transposed(factors, score) - self._prior * u
             step = system.solve(residual)
             decrement = float(residual @ step)
-            self.mode_found = decrement <= _THERE * max(1.0, abs(h))
+            self.mode_found = decrement <= _THERE
             if self.mode_found or attempt == 3:
                 break
             self.mode = u + step
+        return _Mode(h, d1, d2, d3, score, residual, decrement)
+
+    def _derivatives(
+        self, x: np.ndarray, values: list[np.ndarray], factors: list[np.ndarray]
+    ) -> tuple[float, np.ndarray]:
+        layout, system = self.layout, self.system
+        at = self._at_mode(values, factors)
+        if at is None:
+            return np.inf, np.zeros(len(x))
+        n, m, u = self.problem.n, len(self._inner), self.mode
+        d2, d3, score = at.d2, at.d3, at.score
         system.invert()
         d_factors = system.factor_products()
         self._random_trace = self.layout.trace(factors, d_factors)
         system.scale_inverse()
         covariance = np.empty((m * (m + 1) // 2, min(CHUNK, n)))
         trace_score = np.zeros(layout.order)
-        g = -d1
+        g = -at.d1
         for lo, hi in self._chunks():
             s = covariance[:, : hi - lo] if hi - lo == covariance.shape[1] else np.empty((len(d3), hi - lo))
             system.row_covariances(lo, hi, s)
@@ -309,7 +334,7 @@ class LaplaceObjective:
             for a in range(m):
                 g[:, lo:hi] += d2[a, :, lo:hi] * av[a]
         # first-order correction for what is left of the inner gradient
-        value = h + 0.5 * system.logdet - 0.5 * decrement + float(v @ residual) + self._constant
+        value = at.h + 0.5 * system.logdet - 0.5 * at.decrement + float(v @ at.residual) + self._constant
         gradient = self._assemble(g)
         # Z'g for the predictors with random effects, without another pass over the rows
         inner_score = trace_score - score - system.multiply(bv)

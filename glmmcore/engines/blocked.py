@@ -153,6 +153,20 @@ class BlockedSystem:
             self._v_cell, self._v_trail, out,
         )  # fmt: skip
 
+    # ---- one factor, level by level (quadrature) --------------------------------------------------------------
+    def lead_blocks(self) -> tuple[np.ndarray, np.ndarray]:
+        """Z'WZ and the Cholesky factor of H of every leading level, each (L, k, k)."""
+        lower = np.tril(self._m_lead)
+        return lower + np.tril(lower, -1).transpose(0, 2, 1), self._l_lead
+
+    def row_quadratics(self, lo: int, hi: int, blocks: np.ndarray, out: np.ndarray) -> None:
+        """z_i' B_j z_i of the rows lo..hi for symmetric leading blocks B (L, k, k), into `out` (pairs, hi - lo)."""
+        rows, none = self.layout, np.zeros((0, 0), order="F")
+        kernels.row_covariances(
+            lo, hi, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell, blocks,
+            np.zeros((0, self._k)), none, out,
+        )  # fmt: skip
+
     def level_covariances(self, factor: int) -> np.ndarray:
         """Conditional covariance of each level's coefficients, (L, k, k); after `scale_inverse`."""
         if factor == 0:
