@@ -21,6 +21,10 @@ _BFGS_EDM = 1e-5
 _FINAL_EDM = 1e-9
 _CONVERGED_EDM = 1e-6
 _MAX_ITERATIONS = 300
+# Close to the supremum of a likelihood without a maximum (separation): little to gain, yet a Newton step this long, in
+# units of the step limits. A parameter with a finite estimate would have a standard error of hundreds of those units.
+_SUPREMUM_EDM = 1e-4
+_RUNAWAY_STEP = 0.1
 # Step of the differences in units of each parameter's standard error: truncation 1e-4 x skewness, noise 1e-10 / 1e-4.
 _DIFFERENCE = 1e-4
 # Eigenvalues of the Hessian scaled to a unit diagonal: below, a direction is flat; below its negative, a saddle.
@@ -44,6 +48,8 @@ class Optimum:
         Of the Hessian scaled to a unit diagonal, ascending.
     flat : ndarray of bool
         Parameters that take part in a direction the data say nothing about.
+    unbounded : bool
+        The likelihood keeps rising, by next to nothing, towards infinite parameters.
     converged : bool
     n_evaluations : int
     """
@@ -55,6 +61,7 @@ class Optimum:
     edm: float
     eigenvalues: np.ndarray
     flat: np.ndarray
+    unbounded: bool
     converged: bool
     n_evaluations: int
 
@@ -86,13 +93,13 @@ def minimise(
         point, inverse = _bfgs(counter, point, inverse, limit, edm_target)
         if not want_hessian:
             hessian = np.linalg.pinv(inverse) if len(x) else inverse
-            return _report(point, hessian, counter.calls)
+            return _report(point, hessian, limit, counter.calls)
         hessian = _difference_hessian(counter, point, inverse, limit)
         point, satisfied = _newton(counter, point, hessian, limit)
         if satisfied:
             break
         inverse = _positive_inverse(hessian)
-    return _report(point, hessian, counter.calls)
+    return _report(point, hessian, limit, counter.calls)
 
 
 @dataclass(slots=True)
@@ -124,6 +131,8 @@ def _bfgs(
         if not -0.5 * slope > edm_target:
             break
         excess = float(np.max(np.abs(step) / limit))
+        if -0.5 * slope < _SUPREMUM_EDM and excess > _RUNAWAY_STEP:
+            break
         if excess > 1.0:
             step, slope = step / excess, slope / excess
         new = _line_search(objective, point, step, slope)
@@ -215,6 +224,8 @@ def _newton(
             return point, True
         step = -(vectors[:, usable] @ (along[usable] / values[usable])) / scale
         excess = float(np.max(np.abs(step) / limit))
+        if edm < _SUPREMUM_EDM and excess > _RUNAWAY_STEP:
+            return point, True
         if excess > 1.0:
             return point, False
         x = point.x + step
@@ -240,19 +251,22 @@ def _leave_saddle(objective: _Counted, point: _Point, direction: np.ndarray, lim
     return best
 
 
-def _report(point: _Point, hessian: np.ndarray, calls: int) -> Optimum:
+def _report(point: _Point, hessian: np.ndarray, limit: np.ndarray, calls: int) -> Optimum:
     p = len(point.x)
+    finite = bool(np.isfinite(point.value))
     if p == 0:
+        nothing = np.zeros(0, dtype=bool)
         return Optimum(
-            point.x, point.value, point.gradient, hessian, 0.0, np.ones(0), np.zeros(0, bool),
-            bool(np.isfinite(point.value)), calls,
-        )  # fmt: skip
+            point.x, point.value, point.gradient, hessian, 0.0, np.ones(0), nothing, False, finite, calls
+        )
     scale, values, vectors = _scaled_eigen(hessian)
     usable = values > _FLAT
     along = vectors.T @ (point.gradient / scale)
     edm = 0.5 * float(np.sum(along[usable] ** 2 / values[usable]))
+    step = vectors[:, usable] @ (along[usable] / values[usable]) / scale
+    unbounded = edm < _SUPREMUM_EDM and bool(np.max(np.abs(step) / limit) > _RUNAWAY_STEP)
     flat = np.any(np.abs(vectors[:, ~usable]) > 0.1, axis=1)
-    converged = bool(np.isfinite(point.value) and edm < _CONVERGED_EDM and values[0] > -1e-3)
+    converged = finite and (unbounded or (edm < _CONVERGED_EDM and bool(values[0] > -1e-3)))
     return Optimum(
-        point.x, point.value, point.gradient, hessian, edm, values, flat, converged, calls
-    )  # fmt: skip
+        point.x, point.value, point.gradient, hessian, edm, values, flat, unbounded, converged, calls
+    )
