@@ -12,7 +12,7 @@ from simresid._jit import kernel
 from simresid.residuals import SimulatedResiduals
 from simresid.rotation import Whiten, whitening
 from simresid.rows import Rows
-from simresid.sources import MappedSource
+from simresid.sources import mapped
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -203,11 +203,11 @@ def _subset(residuals: SimulatedResiduals, positions: NDArray[np.intp]) -> Simul
             trials=take(rows.trials),
             data=None if rows.data is None else rows.data.iloc[positions],
         ),
-        MappedSource(residuals.simulations, _Take(positions), positions.size),
+        mapped(residuals.simulations, _Take(positions), positions.size),
         residuals=residuals.residuals[positions],
         whiten=_covariance_of(residuals.whiten, np.eye(residuals.n_obs)[positions]),
         refits=None if residuals.refits is None else residuals.refits.mapped(_Take(positions)),
-        discrete=residuals.discrete,
+        discrete=residuals.declared_discrete,
         is_grouped=residuals.is_grouped,
     )
 
@@ -252,11 +252,11 @@ def _grouped(
             trials=groups.vector(rows.trials) if rows.trials is not None and aggregate == "sum" else None,
             data=data,
         ),
-        MappedSource(residuals.simulations, groups, len(index)),
+        mapped(residuals.simulations, groups, len(index)),
         residuals=None,
         whiten=whiten,
         refits=None if residuals.refits is None else residuals.refits.mapped(groups),
-        discrete=residuals.discrete and aggregate == "sum",
+        discrete=residuals.declared_discrete if aggregate == "sum" else None,
         is_grouped=True,
     )
 

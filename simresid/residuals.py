@@ -56,6 +56,8 @@ class SimulatedResiduals(TestMethods):
     method : {"rank", "pit", "traditional", "exact"}
     seed : int
         Everything random derives from it.
+    discrete : bool or None
+        Whether the response takes whole numbers only; None to find out from the values.
     cdf : tuple of ndarray (n,), optional
         ``P(Y < observed)`` and ``P(Y <= observed)``, for ``method="exact"``.
     whiten : Whiten, optional
@@ -64,8 +66,6 @@ class SimulatedResiduals(TestMethods):
         Parametric bootstrap whose raw residuals replace the simulated responses in the comparison.
     residuals : ndarray (n,), optional
         Residuals that were computed before, for a subset of rows.
-    jitter : bool
-        Add uniform noise on (-1/2, 1/2) for the traditional and the refit residuals.
     keep : {"auto", True, False}
         Whether to hold the simulations in memory; "auto" does up to 100 MB.
     stream : str
@@ -79,7 +79,7 @@ class SimulatedResiduals(TestMethods):
         *,
         method: str,
         seed: int,
-        discrete: bool,
+        discrete: bool | None = None,
         model: FittedModel | None = None,
         random_effects: RandomEffects | None = None,
         description: str = "",
@@ -87,7 +87,6 @@ class SimulatedResiduals(TestMethods):
         whiten: Whiten | None = None,
         refits: Refits | None = None,
         residuals: FloatArray | None = None,
-        jitter: bool = False,
         keep: bool | str = "auto",
         stream: str = "residuals",
         is_grouped: bool = False,
@@ -96,7 +95,7 @@ class SimulatedResiduals(TestMethods):
         self.rows = rows
         self.method = method
         self.seed = seed
-        self.discrete = discrete
+        self.declared_discrete = discrete
         self.model = model
         self.random_effects = random_effects
         self.description = description
@@ -106,7 +105,6 @@ class SimulatedResiduals(TestMethods):
         self.stream = stream
         self._source = source
         self._cdf = cdf
-        self.jitter = jitter
         self._execution = execution or Execution()
         self._keep = self.n_obs * self.n_sims * 8 <= SMALL_MATRIX_BYTES if keep == "auto" else bool(keep)
         self.residuals: FloatArray = self._scaled() if residuals is None else residuals
@@ -152,6 +150,23 @@ class SimulatedResiduals(TestMethods):
     def pearson_variance(self) -> FloatArray | None:
         """Variance of the law behind the simulations ``(n,)``, None if unknown."""
         return self.rows.variance
+
+    @cached_property
+    def discrete(self) -> bool:
+        """Whether the response takes whole numbers only."""
+        if self.declared_discrete is not None:
+            return self.declared_discrete
+        return bool(self._whole.all() and (self.observed == np.rint(self.observed)).all())
+
+    @cached_property
+    def jitter(self) -> bool:
+        """Whether ties at whole numbers are to be broken by noise, for the residuals that need it."""
+        return bool(self._whole.any()) if self.declared_discrete is None else self.declared_discrete
+
+    @property
+    def _whole(self) -> NDArray[np.bool_]:
+        block = self.simulations.draw(0)
+        return block == np.rint(block)
 
     @cached_property
     def fitted(self) -> FloatArray:
@@ -321,7 +336,7 @@ class SimulatedResiduals(TestMethods):
         residuals: FloatArray | None,
         whiten: Whiten | None,
         refits: Refits | None,
-        discrete: bool,
+        discrete: bool | None,
         is_grouped: bool,
     ) -> SimulatedResiduals:
         """Make residuals of other rows under the same seed, ranked anew unless `residuals` is given."""
@@ -338,7 +353,6 @@ class SimulatedResiduals(TestMethods):
             whiten=whiten,
             refits=refits,
             residuals=residuals,
-            jitter=self.jitter,
             stream=f"{self.stream}/derived",
             is_grouped=is_grouped,
             execution=self._execution,
@@ -383,29 +397,6 @@ class SimulatedResiduals(TestMethods):
         return summarise(self)
 
     def __repr__(self) -> str:
-        what = "groups" if self.is_grouped else "observations"
-        lines = [f"{self.n_obs} scaled residuals ({self.method}) of {what}, {self.n_sims} simulations"]
-        if self.description:
-            lines.append(self.description)
-        if self.random_effects is not None:
-            lines.append(_kept(self.random_effects))
-        if self.refits is not None:
-            lines.append(str(self.refits))
-        low, high = int((self.outlier_sides < 0).sum()), int((self.outlier_sides > 0).sum())
-        expected = self.n_obs / (self.n_ranked + 1)
-        lines.append(
-            f"{low} below and {high} above all simulations, {expected:.3g} expected on each side"
-            if self.method != "exact"
-            else f"{low} in the lowest and {high} in the highest {1 / (self.n_ranked + 1):.2g} of their law, "
-            f"{expected:.3g} expected on each side"
-        )
-        return "\n".join(lines)
+        from simresid.summary import describe
 
-
-def _kept(random_effects: RandomEffects) -> str:
-    if isinstance(random_effects, str):
-        return {
-            "conditional": "simulated given the fitted random effects",
-            "unconditional": "simulated with new random effects",
-        }[random_effects]
-    return f"simulated with new random effects of {', '.join(random_effects)}, the others as fitted"
+        return describe(self)

@@ -155,16 +155,12 @@ def simulate_residuals(
     elif rotation is not None:
         whiten = whitening(rotation, n)
 
-    discrete, jitter = atoms(
-        fitted_model.discrete if isinstance(fitted_model, HasDiscreteness) else None, rows.observed, source
-    )
     residuals = SimulatedResiduals(
         rows,
         source,
         method=method,
         seed=seed,
-        discrete=discrete,
-        jitter=jitter,
+        discrete=fitted_model.discrete if isinstance(fitted_model, HasDiscreteness) else None,
         model=fitted_model,
         random_effects=random_effects,
         description=fitted_model.description if isinstance(fitted_model, HasDescription) else "",
@@ -255,15 +251,13 @@ def from_simulations(
     elif rotation is not None:
         whiten = whitening(rotation, y.size)
     source = MatrixSource(matrix)
-    is_discrete, jitter = atoms(discrete, y, source)
     mean = None if fitted is None else finite_vector(fitted, "fitted", y.size)
     return SimulatedResiduals(
         Rows(observed=y, index=index, fitted=mean, data=data),
         source,
         method=method,
         seed=seed,
-        discrete=is_discrete,
-        jitter=jitter,
+        discrete=discrete,
         whiten=whiten,
         keep=True,
     )
@@ -339,15 +333,6 @@ def model_cdf(model: FittedModel, random_effects: RandomEffects, n: int) -> tupl
             f"cdf() is not within 0 <= P(Y<y) <= P(Y<=y) <= 1 at row position(s) {bad[:10].tolist()}"
         )
     return lower, upper
-
-
-def atoms(declared: bool | None, observed: FloatArray, source: SimulationSource) -> tuple[bool, bool]:
-    """Whether the response takes whole numbers only, and whether it has atoms at whole numbers."""
-    if declared is not None:
-        return bool(declared), bool(declared)
-    block = source.draw(0)
-    whole = block == np.rint(block)
-    return bool(whole.all() and (observed == np.rint(observed)).all()), bool(whole.any())
 
 
 def _row_index(data: pd.DataFrame | None, observed: Any, n: int) -> pd.Index:

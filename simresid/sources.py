@@ -29,6 +29,7 @@ __all__ = [
     "child_generator",
     "chunk_bounds",
     "chunk_generator",
+    "mapped",
 ]
 
 CHUNK_VALUES = 2**17
@@ -113,6 +114,15 @@ class ModelSource(SimulationSource):
                 f"(n_sims, n) = {(stop - first, self.n_rows)}"
             )
         return np.require(drawn, np.float64, ["C", "W"])
+
+
+def mapped(
+    base: SimulationSource, function: Callable[[int, FloatArray], Any], n_rows: int
+) -> SimulationSource:
+    """Apply a map that treats all replicates alike: at once if the simulations are there, else lazily."""
+    if isinstance(base, MatrixSource):
+        return MatrixSource(np.require(function(0, base.matrix), np.float64, ["C", "W"]), base.chunks)
+    return MappedSource(base, function, n_rows)
 
 
 class MappedSource(SimulationSource):

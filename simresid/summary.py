@@ -5,12 +5,45 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from simresid.protocol import RandomEffects
     from simresid.residuals import SimulatedResiduals
 
-__all__ = ["summarise"]
+__all__ = ["describe", "summarise"]
+
+
+def describe(residuals: SimulatedResiduals) -> str:
+    """How `residuals` were made and how many observations lie outside their simulations."""
+    what = "groups" if residuals.is_grouped else "observations"
+    lines = [
+        f"{residuals.n_obs} scaled residuals ({residuals.method}) of {what}, {residuals.n_sims} simulations"
+    ]
+    if residuals.description:
+        lines.append(residuals.description)
+    if residuals.random_effects is not None and getattr(residuals.model, "has_random_effects", True):
+        lines.append(_kept(residuals.random_effects))
+    if residuals.refits is not None:
+        lines.append(str(residuals.refits))
+    sides = residuals.outlier_sides
+    low, high = int((sides < 0).sum()), int((sides > 0).sum())
+    edge = 1 / (residuals.n_ranked + 1)
+    where = (
+        f"{low} in the lowest and {high} in the highest {edge:.2g} of their law"
+        if residuals.method == "exact"
+        else f"{low} below and {high} above all simulations"
+    )
+    lines.append(f"{where}, {residuals.n_obs * edge:.3g} expected on each side")
+    return "\n".join(lines)
 
 
 def summarise(residuals: SimulatedResiduals) -> str:
     """Describe `residuals` and what the tests of uniformity, dispersion and outliers find, one line each."""
     results = (residuals.uniformity_test(), residuals.dispersion_test(), residuals.outlier_test())
-    return "\n".join([repr(residuals), "", *map(str, results)])
+    return "\n".join([describe(residuals), "", *map(str, results)])
+
+
+def _kept(random_effects: RandomEffects) -> str:
+    if random_effects == "conditional":
+        return "simulated given the fitted random effects"
+    if random_effects == "unconditional":
+        return "simulated with new random effects"
+    return f"simulated with new random effects of {', '.join(random_effects)}, the others as fitted"
