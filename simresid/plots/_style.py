@@ -1,0 +1,128 @@
+"""Colours, marks and the making of figures, in one place.
+
+Colours are from the Okabe-Ito palette, darkened where text needs contrast. No message rests on colour alone:
+every state has its own shape and glyph, and departing curves are drawn thicker and in another line style.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#1f2328"
+MUTED = "#59626b"
+LINE = "#c6ccd2"
+BAND = "#d5e3ee"
+POINT = "#34648c"
+ALERT = "#c23b00"
+
+State: TypeAlias = Literal["ok", "negligible", "weak", "moderate", "severe", "unknown"]
+
+
+class Mark(NamedTuple):
+    """How a state looks: marker, glyph in it, fill and glyph colour, and scale of the glyph."""
+
+    marker: str
+    glyph: str
+    fill: str
+    ink: str
+    shift: float = 0.0
+
+
+MARKS: dict[str, Mark] = {
+    "ok": Mark("o", "\N{CHECK MARK}", "#0072b2", "white"),
+    "negligible": Mark("D", "\N{ALMOST EQUAL TO}", "#6b7680", "white"),
+    "weak": Mark("^", "?", "#fdf3d8", "black", -0.06),
+    "moderate": Mark("^", "!", "#e69f00", "black", -0.06),
+    "severe": Mark("s", "\N{MULTIPLICATION SIGN}", ALERT, "white"),
+    "unknown": Mark("o", "?", "white", INK),
+}
+
+_RC: Any = {
+    "font.size": 9.5,
+    "axes.titlesize": "medium",
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": "medium",
+    "axes.edgecolor": MUTED,
+    "axes.labelcolor": INK,
+    "axes.titlecolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": False,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": "small",
+    "ytick.labelsize": "small",
+    "legend.fontsize": "small",
+    "legend.frameon": False,
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+}
+
+
+@contextmanager
+def style(font_size: float = 9.5) -> Iterator[None]:
+    """Apply the style of our own figures to the artists made within, and to nothing else."""
+    import matplotlib
+
+    with matplotlib.rc_context(_RC | {"font.size": font_size}):
+        yield
+
+
+@contextmanager
+def drawing_on(ax: Axes | None, figsize: tuple[float, float]) -> Iterator[Axes]:
+    """Give the Axes to draw on: the user's, under the user's style, or those of a new figure in ours."""
+    if ax is not None:
+        yield ax
+        return
+    with style():
+        yield new_figure(figsize).add_subplot()
+
+
+def new_figure(figsize: tuple[float, float], layout: str | None = "constrained") -> Figure:
+    """Make a figure that pyplot knows, so that ``plt.show()`` and notebooks show it."""
+    import matplotlib.pyplot as plt
+
+    return plt.figure(figsize=figsize, layout=layout)  # type: ignore[arg-type]
+
+
+def draw_mark(ax: Axes, x: float, y: float, state: str, size: float, transform: Any = None) -> None:
+    """Draw the mark of `state`, `size` points across, at `(x, y)`: in axes coordinates by default."""
+    mark = MARKS[state]
+    transform = ax.transAxes if transform is None else transform
+    area = (size * (0.88 if mark.marker == "D" else 1.05 if mark.marker == "^" else 1.0)) ** 2
+    ax.scatter(
+        [x], [y], s=area, marker=mark.marker, color=mark.fill, edgecolor=INK, linewidth=0.5, clip_on=False,
+        transform=transform, zorder=5,
+    )  # fmt: skip
+    ax.annotate(
+        mark.glyph, (x, y), xytext=(0, size * mark.shift), xycoords=transform, textcoords="offset points",
+        ha="center", va="center_baseline" if mark.glyph in "!?" else "center", color=mark.ink,
+        fontsize=size * (0.62 if mark.marker == "^" else 0.72), fontweight="bold",
+        fontfamily="DejaVu Sans", zorder=6,
+    )  # fmt: skip
+
+
+def pvalue_text(p: float) -> str:
+    """Say ``p = 0.031`` or ``p < 0.001``."""
+    if p < 0.001:
+        return "p < 0.001"
+    return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def shorten(text: str, width: int) -> str:
+    """Cut `text` to `width` characters, keeping both ends, since long names often differ at the end."""
+    if len(text) <= width:
+        return text
+    tail = max(1, (width - 1) // 3)
+    return text[: width - 1 - tail] + "\N{HORIZONTAL ELLIPSIS}" + text[-tail:]

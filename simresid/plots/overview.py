@@ -1,0 +1,209 @@
+"""The figure to look at first: QQ plot, residuals against prediction, and the verdict in words."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+from simresid.plots._predictors import resolve
+from simresid.plots._style import INK, LINE, MARKS, MUTED, draw_mark, new_figure, style
+from simresid.plots._verdicts import Verdict, basic_verdicts, headline
+from simresid.plots.qq import plot_qq
+from simresid.plots.residuals import draw_against, panel_test
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["plot_overview"]
+
+NARROW = 5.5
+"""Figures narrower than this (inches) stack their panels."""
+
+
+def plot_overview(
+    res: Any,
+    *,
+    against: Any = None,
+    title: str | None = None,
+    figsize: tuple[float, float] | None = None,
+    figure: Figure | None = None,
+) -> Figure:
+    """Verdict, QQ plot and residuals against the prediction in one figure.
+
+    The headline counts a departure when it is significant after Holm's adjustment for the number of checks
+    and more than negligible in size (`simresid.results.THRESHOLDS`); below, each check says what it found
+    with effect size and its own p-value.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals
+    against : array_like or str, optional
+        Predictor of the second panel and of the check of the quantile curves; the model's prediction by
+        default.
+    title : str, optional
+        The model's family and formula by default.
+    figsize : tuple of float, optional
+        Inches; panels are stacked when narrow.
+    figure : Figure, optional
+        An empty figure to draw on; a new one by default.
+
+    Returns
+    -------
+    Figure
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matplotlib.pyplot as plt
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(3, (250, 100)), rng.negative_binomial(1, 0.25, 100))
+    >>> figure = plot_overview(res)
+    >>> figure.texts[0].get_text()
+    'Misfit: overdispersed, too many zeros, too many outliers'
+    >>> plt.close(figure)
+    """
+    predictor = resolve(res, against)
+    label = "By level" if predictor.kind == "category" else "Quantile curves"
+    verdicts = basic_verdicts(res, (label, lambda: panel_test(predictor)))
+    result: Any = next(v for v in verdicts if v.check == label).result
+    if figure is None:
+        figure = new_figure(figsize or (8.4, 5.7), layout=None)
+    page = _Page(figure)
+    with style(7.5 if page.narrow else 9.5):
+        page.head(
+            *headline(verdicts, res.n_obs), title or res.description or "Simulated residuals", setting(res)
+        )
+        page.strip(verdicts)
+        left, right = page.panels()
+        plot_qq(res, left)
+        draw_against(right, predictor, result)
+    return figure
+
+
+def setting(res: Any) -> str:
+    """How the residuals were made: numbers, kind of simulation, seed."""
+    kept = res.random_effects
+    if kept is None:
+        how = "given simulations"
+    elif not getattr(res.model, "has_random_effects", True):
+        how = "no random effects"
+    elif isinstance(kept, str):
+        how = {
+            "conditional": "conditional on fitted random effects",
+            "unconditional": "unconditional: new random effects",
+        }[kept]
+    else:
+        how = f"new random effects of {', '.join(kept)}"
+    what = "groups" if res.is_grouped else "rows"
+    parts = (f"{res.n_obs:,} {what}", f"{res.n_sims:,} simulations, {how}", f"{res.method} residuals")
+    return " \u00b7 ".join([*parts, f"seed {res.seed}"])
+
+
+class _Page:
+    """Places text and panels in inches, from the top down for the head, from the bottom up for the strip."""
+
+    margin = 0.14
+
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+        self.width, self.height = (float(v) for v in figure.get_size_inches())
+        self.narrow = self.width < NARROW
+        self.top = self.height - self.margin
+        self.bottom = self.margin
+
+    def head(self, state: str, sentence: str, model: str, how: str) -> None:
+        size = 11.0 if self.narrow else 14.5
+        mark = size * 1.5
+        indent = self.margin + (mark + 6) / 72
+        lines = self._wrap(sentence, size * 1.04, indent)
+        line_height = size * 1.25 / 72
+        self._text(indent, self.top, "\n".join(lines), fontsize=size, fontweight="bold")
+        area = self.figure.add_axes((0, 0, 1, 1), frameon=False, zorder=-1)
+        area.set_axis_off()
+        area.set(xlim=(0, 1), ylim=(0, 1))
+        x, y = self.margin + mark / 144, self.top - line_height * 0.46
+        draw_mark(area, x / self.width, y / self.height, state, mark)
+        self.top -= line_height * len(lines) + 0.07
+        for text, points, colour in ((model, 10.0, INK), (how, 8.5, MUTED)):
+            points = points - 1.5 if self.narrow else points
+            lines = self._wrap(text, points, self.margin)[:4]
+            self._text(self.margin, self.top, "\n".join(lines), fontsize=points, color=colour)
+            self.top -= points * 1.25 / 72 * len(lines) + 0.04
+
+    def strip(self, verdicts: list[Verdict]) -> None:
+        """Draw one cell per check along the bottom, one below the other in narrow figures."""
+        per_row = 1 if self.narrow else min(len(verdicts), int((self.width - 2 * self.margin) / 1.55))
+        n_rows = -(-len(verdicts) // per_row)
+        cell_width, cell_height = (self.width - 2 * self.margin) / per_row, 0.4 if self.narrow else 0.8
+        gap = 0.06
+        for k, verdict in enumerate(verdicts):
+            row, column = divmod(k, per_row)
+            left = self.margin + column * cell_width
+            low = self.bottom + (n_rows - 1 - row) * (cell_height + gap)
+            ax = self._axes(left, low, cell_width - gap, cell_height)
+            _cell(ax, verdict, cell_width - gap, cell_height, compact=self.narrow)
+        self.bottom += n_rows * (cell_height + gap) + 0.04
+
+    def panels(self) -> tuple[Axes, Axes]:
+        """Axes for the QQ plot and for the residuals, with room for their labels."""
+        label, below, title = 0.52, 0.48, 0.3
+        height = self.top - self.bottom
+        if self.narrow:
+            each = height / 2
+            rows = [self.bottom + each, self.bottom]
+            a, b = (
+                self._axes(label, y + below, self.width - label - self.margin, each - below - title)
+                for y in rows
+            )
+            return a, b
+        inner = height - below - title
+        square = min(inner, 0.42 * self.width - label)
+        left = label + 0.02
+        second = left + square + 0.75
+        return (
+            self._axes(left, self.bottom + below, square, inner),
+            self._axes(second, self.bottom + below, self.width - second - self.margin - 0.05, inner),
+        )
+
+    def _axes(self, left: float, low: float, width: float, height: float) -> Axes:
+        w, h = self.width, self.height
+        return self.figure.add_axes((left / w, low / h, max(width, 0.3) / w, max(height, 0.3) / h))
+
+    def _text(self, left: float, top: float, text: str, **kwargs: Any) -> None:
+        self.figure.text(
+            left / self.width, top / self.height, text, va="top", ha="left", linespacing=1.2, **kwargs
+        )
+
+    def _wrap(self, text: str, points: float, left: float) -> list[str]:
+        room = (self.width - left - self.margin) * 72
+        return textwrap.wrap(text, max(12, int(room / (0.56 * points)))) or [""]
+
+
+def _cell(ax: Axes, verdict: Verdict, width: float, height: float, *, compact: bool) -> None:
+    ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
+    failed = verdict.state in ("weak", "moderate", "severe")
+    ax.set_facecolor("#fdf1ea" if failed else "#f5f7f9")
+    edge = MARKS["moderate" if verdict.state == "weak" else verdict.state].fill if failed else LINE
+    for spine in ax.spines.values():
+        spine.set(visible=True, color=edge, linewidth=1.6 if failed else 0.8)
+    draw_mark(ax, 0.135 / width, 1 - 0.15 / height, verdict.state, 11)
+    if compact:
+        evidence = ", ".join(filter(None, (verdict.effect, verdict.evidence)))
+        rows = [
+            (0.26, 0.14, f"{verdict.check}: {verdict.word}", 8.0, "bold"),
+            (0.26, 0.29, evidence, 7.0, "normal"),
+        ]
+    else:
+        rows = [
+            (0.26, 0.15, verdict.check, 8.0, "normal"),
+            (0.06, 0.345, verdict.word, 9.0, "bold"),
+            (0.06, 0.52, verdict.effect, 7.4, "normal"),
+            (0.06, 0.68, verdict.evidence, 7.4, "normal"),
+        ]
+    for left, down, text, size, weight in rows:
+        characters = (width - left - 0.03) * 72 / size / (0.6 if weight == "bold" else 0.535)
+        fitted = textwrap.shorten(text, max(8, int(characters)), placeholder="\N{HORIZONTAL ELLIPSIS}")
+        where = (left / width, 1 - down / height)
+        ax.text(*where, fitted, ha="left", va="center", fontsize=size, fontweight=weight)

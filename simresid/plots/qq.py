@@ -1,0 +1,103 @@
+"""Quantile-quantile plot of scaled residuals."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.checks._inputs import residual_array, shares_random_effects
+from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+__all__ = ["plot_qq"]
+
+MOST_POINTS = 2000
+"""More order statistics than this are thinned evenly: the curve they trace looks the same."""
+
+
+def plot_qq(res: Any, ax: Axes | None = None, *, title: str | None = "QQ plot") -> Axes:
+    """Sorted residuals against their expectation, with a band that holds all of them in 95 % of right models.
+
+    The band is that of ``uniformity_test(res, method="band")``; points where it is crossed are drawn as
+    crosses.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals or array_like (n,)
+        Residuals in [0, 1].
+    ax : Axes, optional
+        Where to draw; a new figure by default.
+    title : str, optional
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matplotlib.pyplot as plt
+    >>> ax = plot_qq(np.random.default_rng(1).random(100))
+    >>> ax.get_xlabel()
+    'Expected residual'
+    >>> plt.close(ax.figure)
+    """
+    from simresid.checks.uniformity import uniformity_test
+
+    u = residual_array(res)
+    test = uniformity_test(u, method="band")
+    band, effect = test.band, test.effect
+    assert band is not None
+    assert effect is not None
+    negligible = effect.severity == "negligible"
+    s = np.sort(u)
+    grid = band["probability"].to_numpy()
+    crossed = (band["observed"] < band["lower"]).to_numpy() | (band["observed"] > band["upper"]).to_numpy()
+    keep = _thinned(s.size)
+    x, y = ((keep + 1) / (s.size + 1)), s[keep]
+    outside = _near_crossing(y, grid, crossed)
+    with drawing_on(ax, (4.2, 4.2)) as ax:
+        edge = np.concatenate([[0.0], grid, [1.0]])
+        ax.fill_betweenx(
+            edge,
+            np.concatenate([[0.0], band["lower"], [1.0]]),
+            np.concatenate([[0.0], band["upper"], [1.0]]),
+            color=BAND,
+            linewidth=0,
+            label="95 % band" + (" (independent rows)" if shares_random_effects(res) else ""),
+        )
+        ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, zorder=1.5)
+        size = float(np.clip(5.2 - 0.7 * np.log10(s.size), 2.5, 4.5))
+        style: Any = {"linestyle": "none", "rasterized": s.size > MOST_POINTS}
+        ax.plot(x[~outside], y[~outside], marker="o", markersize=size, color=POINT, alpha=0.75,
+                markeredgewidth=0, **style)  # fmt: skip
+        if outside.any():
+            label, colour = ("outside, negligible", MUTED) if negligible else ("outside the band", ALERT)
+            ax.plot(x[outside], y[outside], marker="x", markersize=size + 1, color=colour, label=label,
+                    markeredgewidth=1.2, **style)  # fmt: skip
+        ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="Expected residual", ylabel="Observed residual")
+        ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+        ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
+        if title:
+            ax.set_title(title)
+        ax.legend(loc="upper left", fontsize="small", frameon=False, labelcolor=INK, handlelength=1.4,
+                  borderaxespad=0.2)  # fmt: skip
+    return ax
+
+
+def _thinned(n: int) -> NDArray[np.intp]:
+    """Positions of the order statistics to draw: all, or evenly spaced ones with both ends."""
+    if n <= MOST_POINTS:
+        return np.arange(n)
+    return np.unique(np.linspace(0, n - 1, MOST_POINTS).astype(np.intp))
+
+
+def _near_crossing(y: Any, grid: Any, crossed: Any) -> Any:
+    """Whether the band is crossed at either grid point next to each residual."""
+    padded = np.concatenate([[False], crossed, [False]])
+    right = np.searchsorted(grid, y) + 1
+    return padded[right] | padded[right - 1]

@@ -1,0 +1,252 @@
+"""Residuals against predictions, predictors, dates and categories."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.checks._basis import ranks
+from simresid.checks._inputs import is_simulated, residual_array
+from simresid.checks.categorical import categorical_test
+from simresid.checks.quantiles import quantile_test
+from simresid.plots._categories import draw_categories
+from simresid.plots._points import draw_cloud
+from simresid.plots._predictors import Predictor, resolve
+from simresid.plots._style import ALERT, INK, MUTED, drawing_on, new_figure, pvalue_text, shorten, style
+from simresid.results import CategoricalResult, QuantileResult
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+__all__ = ["plot_residuals"]
+
+CURVE = "#0f3554"
+
+
+def plot_residuals(
+    res: Any,
+    against: Any = None,
+    ax: Axes | None = None,
+    *,
+    quantiles: Sequence[float] = (0.25, 0.5, 0.75),
+    rank: bool = True,
+    title: str | None = None,
+) -> Axes | NDArray[Any]:
+    """Residuals against a predictor, with the test of their quantiles.
+
+    For numbers and dates: smooth quantile curves with pointwise 95 % bands over dashed lines where they
+    should be; a curve that departs (Holm-adjusted p < 0.05) is thick and carries crosses. More than 20 000
+    rows are shown as a density. For categories: a box per level with the middle half of its residuals; levels
+    that depart are hatched. Residuals outside all simulations are triangles, filled if there are too many.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals or array_like (n,)
+    against : array_like, str, list of str, DataFrame or "all", optional
+        Predictor, or several for a grid of panels; ``"all"`` takes every column of the model's data except
+        the response. By default the model's prediction, without random effects.
+    ax : Axes, optional
+        Where to draw, for a single predictor.
+    quantiles : sequence of float
+    rank : bool
+        Spread numeric predictors evenly by rank.
+    title : str, optional
+        The test's finding by default.
+
+    Returns
+    -------
+    Axes, or ndarray of Axes for several predictors
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matplotlib.pyplot as plt
+    >>> rng = np.random.default_rng(1)
+    >>> ax = plot_residuals(rng.random(200), rng.random(200))
+    >>> ax.get_ylabel()
+    'Scaled residual'
+    >>> plt.close(ax.figure)
+    """
+    several = _several(res, against)
+    if several is not None:
+        if ax is not None:
+            raise ValueError("several predictors need a figure of their own; draw them one by one to use ax=")
+        return _grid(res, several, quantiles, rank)
+    predictor = resolve(res, against)
+    with drawing_on(ax, (5.6, 4.2)) as ax:
+        draw_against(ax, predictor, panel_test(predictor, quantiles), quantiles, rank, title)
+    return ax
+
+
+def panel_test(
+    predictor: Predictor, quantiles: Any = (0.25, 0.5, 0.75)
+) -> CategoricalResult | QuantileResult:
+    """Test that belongs to a panel: of levels, or of quantile curves (with the curves from ten rows on)."""
+    if predictor.kind == "category":
+        return categorical_test(predictor.residuals, predictor.codes)
+    n = residual_array(predictor.residuals).size
+    return quantile_test(predictor.residuals, predictor.numbers, quantiles, curves=n >= 10)
+
+
+def draw_against(
+    ax: Axes,
+    predictor: Predictor,
+    result: CategoricalResult | QuantileResult | None,
+    quantiles: Any = (0.25, 0.5, 0.75),
+    rank: bool = True,
+    title: str | None = None,
+) -> None:
+    """Draw one panel; without a result only the points."""
+    if predictor.kind == "category":
+        draw_categories(ax, predictor, result)  # type: ignore[arg-type]
+    else:
+        _draw_numeric(ax, predictor, result, quantiles, rank)  # type: ignore[arg-type]
+    ax.set_title(title if title is not None else _finding(result))
+    if predictor.n_missing:
+        ax.annotate(
+            f"{predictor.n_missing} rows without {shorten(predictor.name, 18)} left out", (1, 0.5),
+            xycoords="axes fraction", xytext=(2, 0), textcoords="offset points", ha="left", va="center",
+            rotation=90, fontsize="x-small", color=MUTED,
+        )  # fmt: skip
+
+
+def _finding(result: CategoricalResult | QuantileResult | None) -> str:
+    if result is None:
+        return "Not testable"
+    level = result.pvalue >= 0.05
+    if isinstance(result, QuantileResult):
+        return f"Quantiles {'level' if level else 'uneven'}, {pvalue_text(result.pvalue)}"
+    n_bad = int((result.levels["pvalue_adjusted"] < 0.05).sum())
+    text = "Levels alike"
+    if not level:
+        text = f"{n_bad} of {len(result.levels)} levels depart" if n_bad else "Spread differs between levels"
+    return f"{text}, {pvalue_text(result.pvalue)}"
+
+
+def _draw_numeric(
+    ax: Axes, predictor: Predictor, result: QuantileResult | None, quantiles: Any, rank: bool
+) -> None:
+    by_rank = rank and predictor.kind == "numeric"
+    x = spread_ties(predictor.numbers) if by_rank else predictor.numbers
+    side, alarm = outlier_sides(predictor.residuals)
+    draw_cloud(ax, x, residual_array(predictor.residuals), side, alarm=alarm)
+    for q in quantiles:
+        ax.axhline(q, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1.6)
+    if result is not None and result.curves is not None:
+        adjusted = result.quantiles.set_index("quantile")["pvalue_adjusted"]
+        for q, curve in result.curves.groupby("quantile"):
+            _draw_curve(ax, curve, "rank" if by_rank else "predictor", departs=bool(adjusted[q] < 0.05))
+    unit_axis(ax, quantiles)
+    _x_axis(ax, predictor, by_rank)
+
+
+def _draw_curve(ax: Axes, curve: Any, along: str, *, departs: bool) -> None:
+    x, colour, width = curve[along].to_numpy(), ALERT if departs else CURVE, 2.4 if departs else 1.3
+    ax.fill_between(x, curve["lower"], curve["upper"], color=colour, alpha=0.18, linewidth=0, zorder=1.7)
+    ax.plot(x, curve["value"], color="white", linewidth=width + 1.4, zorder=2)
+    ax.plot(x, curve["value"], color=colour, linewidth=width, zorder=2.1)
+    if departs:
+        crosses: Any = {"linestyle": "none", "marker": "X", "markersize": 7, "markeredgecolor": "white"}
+        ax.plot(x, curve["value"], color=colour, zorder=2.2, markevery=max(1, x.size // 6), **crosses)
+
+
+def spread_ties(numbers: Any) -> Any:
+    """Ranks on (0, 1), tied ones spread over the inner part of the range they share."""
+    middle = ranks(numbers)
+    order = np.lexsort((np.random.default_rng(1).random(middle.size), middle))
+    place = np.empty(middle.size)
+    place[order] = (np.arange(middle.size) + 0.5) / middle.size
+    return middle + 0.6 * (place - middle)
+
+
+def unit_axis(ax: Axes, quantiles: Any = (0.25, 0.5, 0.75)) -> None:
+    """Set up the residual axis."""
+    ax.set_ylim(-0.02, 1.02)
+    ticks = [0.0, *quantiles, 1.0]
+    ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
+    ax.set_ylabel("Scaled residual")
+
+
+def outlier_sides(res: Any) -> tuple[Any, bool]:
+    """Side of each outlier, and whether there are too many."""
+    if not is_simulated(res):
+        return np.zeros(residual_array(res).size, dtype=int), False
+    result = res.outlier_test()
+    return res.outlier_sides, bool(result.pvalue < 0.05 and result.observed > result.expected)
+
+
+def _x_axis(ax: Axes, predictor: Predictor, by_rank: bool) -> None:
+    name = shorten(predictor.name, 40)
+    if predictor.kind == "date":
+        ax.xaxis_date()
+        import matplotlib.dates as mdates
+
+        locator = mdates.AutoDateLocator(maxticks=6)
+        ax.xaxis.set_major_locator(locator)
+        ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
+        ax.set_xlabel(name)
+        return
+    if not by_rank:
+        ax.set_xlabel(name)
+        return
+    # Ranks have no unit: say which values of the predictor they stand for.
+    at = np.array([0.0, 0.5, 1.0])
+    ax.set_xlim(-0.02, 1.02)
+    labels = [f"{v:.3g}" for v in np.quantile(predictor.numbers, at)]
+    ax.set_xticks(at, labels)
+    ax.set_xlabel(name + " (spaced by rank)")
+    ax.tick_params(axis="x", labelcolor=INK)
+
+
+def _several(res: Any, against: Any) -> dict[str, Any] | None:
+    """Columns for a grid of panels, or None for a single predictor."""
+    import pandas as pd
+
+    data = res.data if is_simulated(res) else None
+    if isinstance(against, str) and against == "all" and (data is None or "all" not in data.columns):
+        if data is None:
+            raise ValueError('against="all" needs the data of the model; pass a DataFrame instead')
+        response = [c for c in data.columns if _is_response(data[c], res)]
+        columns = {str(c): data[c].array for c in data.columns if c not in response}
+        if not columns:
+            raise ValueError("the model's data have no predictors to draw against")
+        return columns
+    if isinstance(against, pd.DataFrame):
+        return {str(c): against[c] for c in against.columns}
+    if isinstance(against, (list, tuple)) and against and all(isinstance(a, str) for a in against):
+        if data is None or not all(a in data.columns for a in against):
+            n = residual_array(res).size
+            if len(against) == n:
+                return None
+            raise KeyError(f"against={list(against)!r}: not all of these are columns of the data")
+        return {a: data[a].array for a in against}
+    return None
+
+
+def _is_response(column: Any, res: Any) -> bool:
+    import pandas as pd
+
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        return False
+    values = column.to_numpy(dtype=float)
+    proportion = res.observed if res.trials is None else res.observed / res.trials
+    return bool(np.array_equal(values, res.observed) or np.allclose(values, proportion, equal_nan=False))
+
+
+def _grid(res: Any, columns: dict[str, Any], quantiles: Any, rank: bool) -> NDArray[Any]:
+    n = len(columns)
+    n_columns = min(n, 3 if n != 4 else 2)
+    n_rows = -(-n // n_columns)
+    with style():
+        figure = new_figure((3.4 * n_columns, 3.1 * n_rows))
+        axes = figure.subplots(n_rows, n_columns, sharey=False, squeeze=False)
+        for ax, (name, column) in zip(axes.flat, columns.items(), strict=False):
+            predictor = resolve(res, column, name)
+            draw_against(ax, predictor, panel_test(predictor, quantiles), quantiles, rank)
+        for ax in axes.flat[n:]:
+            ax.remove()
+    return np.array(axes.flat[:n])
