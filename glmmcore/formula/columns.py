@@ -169,7 +169,7 @@ class Columns:
         if code not in self._evaluated:
             try:
                 value = np.asarray(evaluate(code, self._operand))
-            except TypeError:
+            except (TypeError, ArithmeticError):
                 value = np.asarray(None)
             if value.dtype.kind not in "iufb":
                 text = [name for name in parse_expression(code).names if self.is_text(name)]

@@ -72,13 +72,13 @@ class Encoder:
         keep = ~columns.missing()
         if not keep.all():
             columns = columns.take(keep)
+        slow: dict[str, np.ndarray] = {}
         if columns.nobs:
             columns.check_finite()
             for name, kind in kinds.items():
                 columns.require_kind(name, kind)
-            slow = self.parts.repeat(
-                columns, [key for plan in self.plans.values() for key in _keys(plan, groups)]
-            )
+            keys = [key for plan in self.plans.values() for key in _keys(plan, groups)]
+            slow = self.parts.repeat(columns, keys)
         predictors = {}
         for predictor, plan in self.plans.items():
             if columns.nobs:

@@ -8,6 +8,7 @@ left to formulaic.
 from __future__ import annotations
 
 import ast
+import operator
 import re
 import unicodedata
 from collections.abc import Callable
@@ -57,7 +58,7 @@ ENVIRONMENT: dict[str, Any] = {
     "atan": np.arctan,
 }
 """Names a formula may use besides the columns of the data (and formulaic's own transforms)."""
-CONSTANTS = frozenset({"np", "pi", "contr"})
+CONSTANTS = frozenset({"np", "pi", "contr", "Treatment", "Sum", "Helmert", "Diff", "Poly"})
 """What may stand in value position without being a column."""
 
 _OPERATORS: dict[type, Callable] = {
@@ -65,7 +66,7 @@ _OPERATORS: dict[type, Callable] = {
     ast.Sub: np.subtract,
     ast.Mult: np.multiply,
     ast.Div: np.true_divide,
-    ast.Pow: np.power,
+    ast.Pow: operator.pow,  # unlike np.power it squares exactly as formulaic's evaluation does
     ast.Mod: np.mod,
     ast.FloorDiv: np.floor_divide,
     ast.USub: np.negative,

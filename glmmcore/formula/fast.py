@@ -8,6 +8,7 @@ function with a state.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import product
 
@@ -21,6 +22,9 @@ from glmmcore.formula.parsed import Part
 from glmmcore.formula.tokens import Token
 
 __all__ = ["FastMatrix", "plain_matrix"]
+
+# Rows filled at a time: columns of a C-ordered matrix lie interleaved, a block of rows should stay in cache.
+_BLOCK = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,21 +88,25 @@ class FastMatrix:
 
     def build(self, data: Columns) -> np.ndarray:
         """Matrix (n, p), float64, C order."""
-        out = np.empty((data.nobs, len(self.columns)))
+        out = np.ones((data.nobs, len(self.columns)))
         values = {label: factor.values(data) for label, factor in self.factors.items()}
-        j = 0
-        for term in self.terms:
-            choices = []
-            for label, full in term:
-                levels = self.factors[label].levels
-                choices.append([None] if levels is None else list(range(0 if full else 1, len(levels))))
-            for reverse in product(*reversed(choices)):
-                column = out[:, j]
-                column.fill(1.0)
-                for (label, _), level in zip(term, reversed(reverse), strict=True):
-                    column *= values[label] if level is None else values[label] == level
-                j += 1
+        products = [factors for term in self.terms for factors in self._products(term)]
+        for start in range(0, data.nobs if values else 0, _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            block = {label: column[rows] for label, column in values.items()}
+            for j, factors in enumerate(products):
+                for label, level in factors:
+                    out[rows, j] *= block[label] if level is None else block[label] == level
         return out
+
+    def _products(self, term: tuple[tuple[str, bool], ...]) -> Iterator[list[tuple[str, int | None]]]:
+        """For each column of a term its factors, and of the categorical ones the level it indicates."""
+        choices: list[Iterable[int | None]] = []
+        for label, full in term:
+            levels = self.factors[label].levels
+            choices.append([None] if levels is None else range(0 if full else 1, len(levels)))
+        for reverse in product(*reversed(choices)):
+            yield [(label, level) for (label, _), level in zip(term, reversed(reverse), strict=True)]
 
 
 def plain_matrix(part: Part, data: Columns) -> FastMatrix | None:

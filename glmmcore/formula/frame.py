@@ -93,13 +93,20 @@ def as_frame(data: Any, what: str = "data") -> pd.DataFrame:
 
 
 def _from_other_library(data: Any) -> pd.DataFrame:
-    try:
-        table = data.to_pandas()
-    except ImportError:  # polars needs pyarrow for to_pandas, not for plain arrays
-        table = pd.DataFrame({name: data[name].to_numpy() for name in data.columns})
+    if type(data).__module__.split(".")[0] == "polars":  # its to_pandas needs pyarrow
+        return pd.DataFrame({name: _polars_column(data[name]) for name in data.columns})
+    table = data.to_pandas()
     if not isinstance(table, pd.DataFrame):
         raise TypeError(f"to_pandas() gave a {type(table).__name__}")
     return table
+
+
+def _polars_column(column: Any) -> Any:
+    """Values of a column; an Enum keeps its order, a Categorical has none but that of first appearance."""
+    values = column.to_numpy()
+    if type(column.dtype).__name__ == "Enum":
+        return pd.Categorical(values, categories=list(column.dtype.categories))
+    return values
 
 
 def find_column(data: pd.DataFrame, name: str, what: str = "data") -> pd.Series:

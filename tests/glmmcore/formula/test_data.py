@@ -102,12 +102,14 @@ class Foreign:
         return self.frame
 
 
-class Polarsish:
-    """A table whose conversion needs a package that is not there."""
+class Polars:
+    """A table that looks like one of polars, which is not among the test dependencies."""
+
+    __module__ = "polars.dataframe.frame"
 
     def __init__(self, frame):
         self.frame = frame
-        self.columns = list(frame.columns)
+        self.columns = list(frame)
 
     def to_pandas(self):
         raise ModuleNotFoundError("pyarrow")
@@ -116,13 +118,29 @@ class Polarsish:
         return self.frame[name]
 
 
+class Enum:
+    categories = ("c", "b", "a")
+
+
+class EnumColumn:
+    dtype = Enum()
+
+    def to_numpy(self):
+        return np.array(["a", "b", "c", "b"], dtype=object)
+
+
+def test_enums_of_polars_keep_their_order():
+    table = Polars({"y": pd.Series([1.0, 2, 3, 4]), "f": EnumColumn()})
+    assert build_design("y ~ 0 + f", table).predictors["cond"].columns == ("f[c]", "f[b]", "f[a]")
+
+
 @pytest.mark.parametrize(
     "wrap",
     [
         lambda d: d.to_dict("list"),
         lambda d: {c: d[c].to_numpy() for c in d},
         Foreign,
-        Polarsish,
+        Polars,
         lambda d: d.to_records(),
     ],
 )

@@ -94,6 +94,7 @@ SLOW = [
     "C(f, contr.sum)*h",
     "C(f, contr.treatment(base='mid'))",
     "C(i, contr.helmert) + x",
+    "C(f, Treatment('mid')) + C(h, Sum)",
     "0 + cr(x, df=3)",
     "(f + h + x)**2",
     "(f + h)^2 - f:h",
