@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -148,18 +149,25 @@ def shares_random_effects(res: Any) -> bool:
     return not conditional and bool(getattr(res.model, "has_random_effects", True))
 
 
-def null_residuals(res: Any, name: str) -> FloatArray:
-    """Residuals that each simulated data set would have had, ``(n_sims, n)``.
+_null_residuals: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()
+
+
+def null_residuals(res: Any) -> FloatArray:
+    """Residuals that each simulated data set would have had, ``(n_sims, n)``; not to be written to.
 
     Every replicate is ranked among the others and the observed data, exactly as the observed data are ranked
     among the replicates. Under the model all ``n_sims + 1`` residual vectors are exchangeable, whatever the
-    dependence between rows, so any statistic of them has an exact rank p-value.
+    dependence between rows, so any statistic of them has an exact rank p-value. All tests of one object
+    share them.
     """
-    from scipy.stats import rankdata
-
-    assert res.simulated is not None
-    pool = np.vstack([res.observed[None, :], res.simulated])
-    low = rankdata(pool, method="min", axis=0)[1:]
-    high = rankdata(pool, method="max", axis=0)[1:]
-    v = generator(res, name).random(low.shape)
-    return (low - 1 + v * (high - low + 1)) / pool.shape[0]
+    if res not in _null_residuals:
+        assert res.simulated is not None
+        rng = generator(res, "null residuals")
+        pool = np.vstack([res.observed[None, :], res.simulated])
+        order = np.lexsort((rng.random(pool.shape), pool), axis=0)  # ties in random order
+        place = np.empty(pool.shape)
+        np.put_along_axis(place, order, np.arange(pool.shape[0], dtype=float)[:, None], axis=0)
+        u = (place[1:] + rng.random((pool.shape[0] - 1, pool.shape[1]))) / pool.shape[0]
+        u.flags.writeable = False
+        _null_residuals[res] = u
+    return _null_residuals[res]

@@ -185,7 +185,7 @@ def moran_test(
         rng = generator(res, f"{method} permutation")
         simulated = _in_blocks(lambda size: rng.permuted(np.tile(z, (size, 1)), axis=1).T, n, weights)
     elif not analytic_null_holds(res, null):
-        replicates = np.array([combine(v, place) for v in null_residuals(res, "moran")])
+        replicates = np.array([combine(v, place) for v in null_residuals(res)])
         replicates -= replicates.mean(axis=1, keepdims=True)
         simulated = moran(replicates.T, weights)
         notes.append("Null distribution from the simulations, since these redraw random effects.")

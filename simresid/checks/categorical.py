@@ -71,7 +71,7 @@ def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") ->
     notes: list[str] = []
     error = 0.0
     if not analytic_null_holds(res, null):
-        replicates = null_residuals(res, "categorical")
+        replicates = null_residuals(res)
         simulated = np.array([[ks_statistic(v[rows], "two-sided") for rows in members] for v in replicates])
         pvalue = np.array([simulation_pvalue(d, simulated[:, k], "greater") for k, d in enumerate(statistic)])
         if homogeneity is not None:

@@ -75,7 +75,7 @@ def heteroscedasticity_test(
     replicates: FloatArray | None = None
     notes: tuple[str, ...] = ()
     if not analytic_null_holds(res, null):
-        replicates = null_residuals(res, "heteroscedasticity")
+        replicates = null_residuals(res)
         notes = ("Null distribution from the simulations, since these redraw random effects.",)
     elif u.size < SMALL_SAMPLE:
         replicates = generator(res, "heteroscedasticity").permuted(np.tile(u, (N_NULL, 1)), axis=1)

@@ -87,7 +87,7 @@ def outlier_test(
     extra: dict[str, Any] = {"method": "exact binomial"}
     if not analytic_null_holds(res, null):
         counts = np.array(
-            [np.count_nonzero(_sides(u, edge, margin)) for u in null_residuals(res, "outliers")], dtype=float
+            [np.count_nonzero(_sides(u, edge, margin)) for u in null_residuals(res)], dtype=float
         )
         pvalue = simulation_pvalue(count, counts, alternative)
         extra = {

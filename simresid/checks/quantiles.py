@@ -111,7 +111,7 @@ def quantile_test(
     simulated = None
     notes: tuple[str, ...] = ()
     if not analytic_null_holds(res, null):
-        simulated = null_residuals(res, "quantiles")
+        simulated = null_residuals(res)
         notes = ("Null distribution from the simulations, since these redraw random effects.",)
     elif u.size < SMALL_SAMPLE:
         simulated = generator(res, "quantiles").random((N_NULL, u.size))

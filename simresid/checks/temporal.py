@@ -122,9 +122,7 @@ def temporal_autocorrelation_test(
         )
     error = 0.0
     if not analytic_null_holds(res, null):
-        simulated = np.array(
-            [_statistic(layout.split(v), method, n_lags) for v in null_residuals(res, "temporal")]
-        )
+        simulated = np.array([_statistic(layout.split(v), method, n_lags) for v in null_residuals(res)])
         # positive autocorrelation makes d small
         flipped = {"two-sided": "two-sided", "greater": "less", "less": "greater"}[alternative]
         tail = flipped if method == "durbin-watson" else "greater"

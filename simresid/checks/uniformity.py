@@ -116,7 +116,7 @@ def uniformity_test(
         "location": location,
     }
     if not analytic_null_holds(res, null):
-        simulated = np.array([_STATISTICS[method](v, alternative) for v in null_residuals(res, "uniformity")])
+        simulated = np.array([_STATISTICS[method](v, alternative) for v in null_residuals(res)])
         numbers["statistic"] = _STATISTICS[method](u, alternative)
         tail = "less" if method in ("band", "dependent") else "greater"  # those statistics are p-values
         numbers["pvalue"] = simulation_pvalue(numbers["statistic"], simulated, tail)

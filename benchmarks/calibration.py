@@ -1,0 +1,433 @@
+"""Measure size and power of every test on fitted models and write docs/calibration.md.
+
+    python benchmarks/calibration.py                       # full run: 2000 replicates per cell, hours on two
+    cores python benchmarks/calibration.py --replicates 200      # quick look
+    python benchmarks/calibration.py --only glmm-poisson   # cells whose name contains this
+    python benchmarks/calibration.py --report              # only write the report from what has been run
+
+Replicate `r` of a cell draws everything from ``SeedSequence([seed, cell, r])``, so results do not depend on
+the number of workers or on the order of cells. Chunks are appended to the store as they finish; a later call
+with more replicates continues where the earlier one stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import time
+import zlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+for _variable in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(_variable, "1")
+
+import numpy as np  # noqa: E402
+
+import simresid as sr  # noqa: E402
+
+SEED, N_SIMS, CHUNK, ALPHA = 20260, 250, 100, 0.05
+SIZES = (50, 200, 1000)
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One setting: how data arise, what is fitted, how residuals are simulated.
+
+    `data` are arguments of `create_data`; ``n_groups`` follows from groups of 10 rows unless given.
+    """
+
+    name: str
+    n: int
+    data: dict[str, Any]
+    formula: str
+    family: str
+    random_effects: str = "conditional"
+    fit: dict[str, Any] = field(default_factory=dict)
+    kind: str = "size"
+    tests: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Unique name."""
+        return f"{self.kind}/{self.name}/n={self.n}/{self.random_effects}"
+
+    def seed(self, replicate: int) -> np.random.SeedSequence:
+        """Seed of one replicate; the same data for conditional and unconditional simulations."""
+        code = zlib.crc32(f"{self.kind}/{self.name}/n={self.n}".encode())
+        return np.random.SeedSequence([SEED, code, replicate])
+
+
+FIXED = {"random_effect_sd": 0.0}
+MODELS: dict[str, dict[str, Any]] = {
+    "lm-gaussian": {"data": FIXED | {"family": "gaussian"}, "formula": "observed ~ x1", "family": "gaussian"},
+    "glm-poisson": {"data": FIXED | {"intercept": 1.0}, "formula": "observed ~ x1", "family": "poisson"},
+    "glmm-poisson": {"data": {}, "formula": "observed ~ x1 + (1|group)", "family": "poisson"},
+    "glmm-nbinom2": {
+        "data": {"family": "nbinom2", "dispersion": 1.5, "intercept": 1.0},
+        "formula": "observed ~ x1 + (1|group)",
+        "family": "nbinom2",
+    },
+    "glmm-bernoulli": {
+        "data": {"family": "binomial"},
+        "formula": "observed ~ x1 + (1|group)",
+        "family": "binomial",
+    },
+    "glmm-10-trials": {
+        "data": {"family": "binomial", "trials": 10},
+        "formula": "cbind(successes, failures) ~ x1 + (1|group)",
+        "family": "binomial",
+    },
+    "glm-gamma": {
+        "data": FIXED | {"family": "gamma", "dispersion": 0.5},
+        "formula": "observed ~ x1",
+        "family": "gamma",
+        "fit": {"link": "log"},
+    },
+    "zip": {
+        "data": FIXED | {"intercept": 1.0, "zero_inflation": 0.3},
+        "formula": "observed ~ x1",
+        "family": "poisson",
+        "fit": {"zi": "~1"},
+    },
+}
+
+#: Defect -> (model fitted, changes to its data, tests that should notice).
+DEFECTS: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
+    "overdispersion (sd .35)": (
+        "glmm-poisson",
+        {"overdispersion": 0.35},
+        ("dispersion", "dispersion greater", "dispersion DHARMa", "dispersion DHARMa greater", "uniformity"),
+    ),
+    "zero inflation (15 %)": (
+        "glm-poisson",
+        {"zero_inflation": 0.15},
+        ("zero inflation", "zero inflation greater", "dispersion", "dispersion DHARMa", "uniformity"),
+    ),
+    "missing quadratic (.8)": (
+        "glm-poisson",
+        {"quadratic_effects": 0.8},
+        ("quantiles", "quantiles x1", "quantiles fixed degree", "uniformity", "dispersion"),
+    ),
+    "heteroscedasticity": (
+        "lm-gaussian",
+        {"dispersion": 0.2, "overdispersion": "spread"},
+        ("heteroscedasticity", "quantiles", "quantiles fixed degree", "uniformity"),
+    ),
+    "missing random effect (sd .4)": (
+        "glm-poisson",
+        {"random_effect_sd": 0.4},
+        ("dispersion", "dispersion DHARMa", "categories", "uniformity"),
+    ),
+    "wrong link (inverse for log)": (
+        "glm-gamma",
+        {"link": "inverse", "intercept": 2.0, "fixed_effects": 1.5},
+        ("quantiles", "quantiles x1", "quantiles fixed degree", "uniformity"),
+    ),
+    "temporal correlation (sd .5, range 5)": (
+        "glm-poisson",
+        {"temporal_sd": 0.5, "temporal_range": 5.0},
+        ("temporal", "temporal Ljung-Box", "dispersion"),
+    ),
+    "spatial correlation (sd .5, range .2)": (
+        "glm-poisson",
+        {"spatial_sd": 0.5, "spatial_range": 0.2},
+        ("spatial", "spatial neighbours", "dispersion"),
+    ),
+}
+
+
+#: Variants that are studied with conditional simulations only.
+VARIANTS = (
+    "uniformity Anderson-Darling",
+    "uniformity dependent",
+    "outliers, counted as by DHARMa",
+    "quantiles fixed degree",
+    "temporal Ljung-Box",
+    "spatial neighbours",
+    "dispersion DHARMa",
+    "dispersion DHARMa greater",
+)
+
+
+def _growing_noise(eta: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of the extra noise that makes a Gaussian response fan out."""
+    return 0.3 + 0.25 * np.maximum(eta + 1, 0)
+
+
+def cells() -> list[Cell]:
+    """All cells of the study."""
+    out = []
+    for name, model in MODELS.items():
+        for n in SIZES:
+            for mode in ("conditional", "unconditional"):
+                if mode == "conditional" or name.startswith("glmm"):
+                    out.append(Cell(name, n, random_effects=mode, **model))
+    for defect, (name, change, tests) in DEFECTS.items():
+        for n in SIZES:
+            model = MODELS[name] | {"data": MODELS[name]["data"] | change}
+            out.append(Cell(f"{defect}, {name}", n, kind="power", tests=tests, **model))
+    return out
+
+
+# ---- one replicate
+# -----------------------------------------------------------------------------------------------
+
+
+def replicate(cell: Cell, r: int) -> dict[str, float]:
+    """P-values of one simulated, fitted and diagnosed data set."""
+    import glmmcore
+
+    rng = np.random.default_rng(cell.seed(r))
+    arguments = {"n_groups": max(2, cell.n // 10)} | cell.data
+    if arguments.get("overdispersion") == "spread":
+        arguments["overdispersion"] = _growing_noise
+    data = sr.create_data(cell.n, rng=rng, **arguments)
+    fit = glmmcore.glmm(cell.formula, data, cell.family, **cell.fit)
+    seed = int(rng.integers(2**31))
+    res = sr.simulate_residuals(fit, N_SIMS, random_effects=cell.random_effects, rng=seed)
+    wanted = tests(res, data, cell)
+    names = cell.tests or tuple(wanted)
+    if cell.random_effects == "unconditional":  # each variant costs another pass over the simulated residuals
+        names = tuple(name for name in names if name not in VARIANTS)
+    return {name: float(wanted[name]()) for name in names if name in wanted}
+
+
+def tests(res: Any, data: Any, cell: Cell) -> dict[str, Callable[[], float]]:
+    """Every test by name, to be called for its p-value."""
+    table: dict[str, Callable[[], float]] = {
+        "uniformity": lambda: sr.uniformity_test(res).pvalue,
+        "uniformity Anderson-Darling": lambda: sr.uniformity_test(res, method="ad").pvalue,
+        "uniformity dependent": lambda: sr.uniformity_test(res, method="dependent").pvalue,
+        "outliers": lambda: sr.outlier_test(res).pvalue,
+        "outliers, counted as by DHARMa": lambda: dharma_outliers(res),
+        "quantiles": lambda: sr.quantile_test(res).pvalue,
+        "quantiles x1": lambda: sr.quantile_test(res, "x1").pvalue,
+        "quantiles fixed degree": lambda: fixed_degree(res.residuals, data["x1"].to_numpy()),
+        "heteroscedasticity": lambda: sr.heteroscedasticity_test(res).pvalue,
+        "categories": lambda: (
+            sr.categorical_test(res, "group" if cell.name.startswith("glmm") else data["group"]).pvalue
+        ),
+        "temporal": lambda: sr.temporal_autocorrelation_test(res, data["time"]).pvalue,
+        "temporal Ljung-Box": lambda: (
+            sr.temporal_autocorrelation_test(res, data["time"], method="ljung-box").pvalue
+        ),
+        "spatial": lambda: sr.spatial_autocorrelation_test(res, data["x"], data["y"]).pvalue,
+        "spatial neighbours": lambda: (
+            sr.spatial_autocorrelation_test(res, data["x"], data["y"], weights="knn").pvalue
+        ),
+    }
+    if "bernoulli" not in cell.name:
+        table |= {
+            "dispersion": lambda: sr.dispersion_test(res).pvalue,
+            "dispersion greater": lambda: sr.dispersion_test(res, "greater").pvalue,
+            "dispersion less": lambda: sr.dispersion_test(res, "less").pvalue,
+            "dispersion DHARMa": lambda: dharma_dispersion(res, "two-sided"),
+            "dispersion DHARMa greater": lambda: dharma_dispersion(res, "greater"),
+        }
+        if res.discrete and bool(np.any(res.observed == 0)):
+            table |= {
+                "zero inflation": lambda: sr.zero_inflation_test(res).pvalue,
+                "zero inflation greater": lambda: sr.zero_inflation_test(res, "greater").pvalue,
+            }
+    return table
+
+
+def dharma_dispersion(res: Any, alternative: str) -> float:
+    """DHARMa 0.5's default: conditional simulations around the prediction without random effects."""
+    from simresid.pvalues import simulation_pvalue
+
+    eta_free = getattr(res.model, "has_random_effects", False)
+    centre = res.model.population_mean() if eta_free else res.fitted
+    null = np.var(res.simulated - centre, axis=1)
+    return simulation_pvalue(float(np.var(res.observed - centre)), null, alternative)
+
+
+def dharma_outliers(res: Any) -> float:
+    """DHARMa's binomial test on its own residuals, whose outliers are too frequent for discrete responses."""
+    from simresid.checks.outliers import binomial_test
+
+    below = np.mean(res.simulated < res.observed, axis=0)
+    equal = np.mean(res.simulated == res.observed, axis=0)
+    u = below + res.child_rng("pit").random(res.n_obs) * equal
+    edge = 1 / (res.n_sims + 1)
+    count = int(np.count_nonzero((u < edge) | (u > 1 - edge)))
+    return binomial_test(count, res.n_obs, 2 * edge, "two-sided")[0]
+
+
+def fixed_degree(u: np.ndarray, x: np.ndarray) -> float:
+    """Unweighted score test of degree 2 (residuals.md, section 8): the recipe to be improved upon."""
+    from scipy.stats import chi2
+
+    q = np.array([0.25, 0.5, 0.75])
+    covariance = np.minimum.outer(q, q) - np.outer(q, q)
+    rank = (np.argsort(np.argsort(x)) + 0.5) / x.size
+    basis = np.linalg.qr(np.polynomial.legendre.legvander(2 * rank - 1, 2))[0]
+    score = basis.T @ ((u[:, None] <= q) - q)
+    return float(chi2.sf(np.sum(score @ np.linalg.inv(covariance) * score), 9))
+
+
+# ---- running
+# -----------------------------------------------------------------------------------------------------
+
+
+def run_chunk(cell: Cell, first: int, size: int) -> dict[str, Any]:
+    """Count replicates and rejections per test; replicates whose fit fails are counted apart."""
+    import warnings
+
+    counts: dict[str, list[int]] = {}
+    failed = 0
+    start = time.perf_counter()
+    for r in range(first, first + size):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                values = replicate(cell, r)
+        except (ValueError, ArithmeticError, np.linalg.LinAlgError, RuntimeError) as error:
+            failed += 1
+            message = f"{type(error).__name__}: {error}"
+            counts.setdefault(f"error {message[:80]}", [0, 0])[0] += 1
+            continue
+        for name, p in values.items():
+            entry = counts.setdefault(name, [0, 0])
+            entry[0] += 1
+            entry[1] += p <= ALPHA
+    seconds = time.perf_counter() - start
+    return {
+        "cell": cell.key,
+        "first": first,
+        "size": size,
+        "failed": failed,
+        "seconds": seconds,
+        "counts": counts,
+    }
+
+
+def load(store: Path) -> list[dict[str, Any]]:
+    """Chunks that have been run."""
+    return [json.loads(line) for line in store.read_text().splitlines()] if store.exists() else []
+
+
+def run(selected: list[Cell], n_replicates: int, store: Path, n_jobs: int) -> None:
+    """Run what is missing from the store."""
+    from joblib import Parallel, delayed
+
+    done = {(c["cell"], c["first"]) for c in load(store)}
+    tasks = [
+        (cell, first)
+        for first in range(0, n_replicates, CHUNK)
+        for cell in selected
+        if (cell.key, first) not in done
+    ]
+    store.parent.mkdir(parents=True, exist_ok=True)
+    results: Iterable[dict[str, Any]] = Parallel(
+        n_jobs=n_jobs, return_as="generator_unordered", batch_size=1
+    )(delayed(run_chunk)(cell, first, min(CHUNK, n_replicates - first)) for cell, first in tasks)
+    for k, result in enumerate(results):
+        with store.open("a") as file:
+            file.write(json.dumps(result) + "\n")
+        print(
+            f"{k + 1}/{len(tasks)} {result['cell']} from {result['first']}: {result['seconds']:.0f} s",
+            flush=True,
+        )
+
+
+# ---- report
+# ------------------------------------------------------------------------------------------------------
+
+
+def totals(chunks: list[dict[str, Any]]) -> dict[str, dict[str, tuple[int, int]]]:
+    """``cell -> test -> (replicates, rejections)``."""
+    out: dict[str, dict[str, tuple[int, int]]] = {}
+    for chunk in chunks:
+        cell = out.setdefault(chunk["cell"], {})
+        for test, (n, k) in chunk["counts"].items():
+            before = cell.get(test, (0, 0))
+            cell[test] = (before[0] + n, before[1] + k)
+    return out
+
+
+def report(store: Path, path: Path) -> None:
+    """Write the Markdown report."""
+    all_totals = totals(load(store))
+    lines = [HEADER.format(seed=SEED, n_sims=N_SIMS)]
+    for mode in ("conditional", "unconditional"):
+        lines += [f"## Size, {mode} simulations", ""]
+        lines += _table([c for c in cells() if c.kind == "size" and c.random_effects == mode], all_totals)
+    lines += ["## Power", "", POWER_NOTE, ""]
+    for defect, (name, _, _) in DEFECTS.items():
+        lines += [f"### {defect}, fitted: {name}", ""]
+        power = [c for c in cells() if c.kind == "power" and c.name == f"{defect}, {name}"]
+        lines += _table(power, all_totals, by_size=True)
+    path.write_text("\n".join(lines).rstrip() + "\n")
+
+
+def _table(
+    selected: list[Cell], all_totals: dict[str, dict[str, tuple[int, int]]], by_size: bool = False
+) -> list[str]:
+    present = [c for c in selected if c.key in all_totals]
+    if not present:
+        return ["Not run.", ""]
+    names: list[str] = []
+    for cell in present:
+        names += [t for t in all_totals[cell.key] if t not in names and not t.startswith("error")]
+    heads = [f"n = {c.n}" if by_size else f"{c.name} {c.n}" for c in present]
+    lines = ["| test | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
+    for name in names:
+        row = []
+        for cell in present:
+            n, k = all_totals[cell.key].get(name, (0, 0))
+            row.append(f"{k / n:.3f}" if n else "")
+        lines.append(f"| {name} | " + " | ".join(row) + " |")
+    counts = [max((n for t, (n, _) in all_totals[c.key].items()), default=0) for c in present]
+    lines += ["| replicates | " + " | ".join(map(str, counts)) + " |", ""]
+    return lines
+
+
+HEADER = """# Calibration of the tests
+
+Rejection rates at 5 % of every test, on data simulated from the model that is then fitted and diagnosed;
+seed {seed}, {n_sims} simulations per fit. A rate from 2000 replicates has a standard error of .005 at .05.
+Written by `python benchmarks/calibration.py`.
+
+Rows that name DHARMa apply DHARMa 0.5's definitions to the same fits and simulations: dispersion around the
+prediction without random effects, outliers counted on its own residuals. "fixed degree" is the unweighted
+score test of quantile indicators with polynomials of degree 2 along `x1`.
+
+Rates well below .05 are expected where the fit itself takes away what the test looks for: residuals of a
+fitted model are more regular than uniform (uniformity, categories along a fitted grouping, quantiles along a
+fitted predictor), a fitted dispersion parameter (gaussian, nbinom2, gamma) leaves little to a dispersion
+test, a fitted zero-inflation parameter reproduces the number of zeros, and new random effects are matched to
+the observed ones by their fitted variance.
+"""
+POWER_NOTE = "Rejection rates at 5 % under a defect."
+
+
+def main() -> None:
+    """Parse arguments, run, report."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--replicates", type=int, default=2000)
+    parser.add_argument("--only", default="", help="run cells whose name contains this")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--store", type=Path, default=ROOT / "build" / "calibration.jsonl")
+    parser.add_argument("--output", type=Path, default=ROOT / "docs" / "calibration.md")
+    parser.add_argument("--report", action="store_true", help="write the report without running anything")
+    parser.add_argument("--list", action="store_true", help="list the cells")
+    arguments = parser.parse_args()
+    selected = [cell for cell in cells() if arguments.only in cell.key]
+    if arguments.list:
+        print("\n".join(cell.key for cell in selected))
+        return
+    if not arguments.report:
+        run(selected, arguments.replicates, arguments.store, arguments.jobs)
+    report(arguments.store, arguments.output)
+
+
+if __name__ == "__main__":
+    main()
