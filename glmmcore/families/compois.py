@@ -8,10 +8,11 @@ import numpy as np
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
+from glmmcore.families.compois_law import distribution_function, draw
 from glmmcore.families.compois_moments import MOMENTS, fill_moments, log_weight
+from glmmcore.families.counts import CountFamily
 from glmmcore.families.links import Link
-from glmmcore.families.natural import NaturalFamily, as_kernel_input
-from glmmcore.families.support import check_counts
+from glmmcore.families.natural import as_kernel_input
 from glmmcore.families.tabulate import ChebyshevTable
 
 __all__ = ["COMPoisson"]
@@ -57,7 +58,7 @@ def _derivatives(y, t, delta, nu, table, l, d1, d2, d3):
         d3[1, i] = slope * (r * h2 - mu * h1)
 
 
-class COMPoisson(NaturalFamily):
+class COMPoisson(CountFamily):
     """Conway-Maxwell-Poisson with mean mu: f(y) = lambda^y / (y!)^nu / Z, nu = 1/phi, lambda such that E y = mu.
 
     phi < 1 is under-, phi > 1 over-dispersion; the variance is about mu phi. phi is held inside [0.001, 1000]: as phi
@@ -66,18 +67,11 @@ class COMPoisson(NaturalFamily):
     """
 
     name = "compois"
-    default_link = "log"
-    links = ("log", "identity", "sqrt")
-    discrete = True
     has_dispersion = True
 
     def __init__(self, link: str | Link | None = None) -> None:
         super().__init__(link)
         self._table: tuple[float, ChebyshevTable] | None = None
-
-    def check_support(self, y: Array, trials: Array, *, zero_model: bool = False) -> None:
-        """Counts >= 0."""
-        check_counts(self.name, y)
 
     def _natural_newton(self, y: Array, t: Array, delta: Array, psi: Array) -> tuple[Array, Array, Array]:
         t, nu = np.clip(t, _LOWEST, _HIGHEST), _rate_power(delta)
@@ -106,37 +100,17 @@ class COMPoisson(NaturalFamily):
         return np.exp(log_mu) / self._moments(log_mu, _rate_power(p.delta))[4]
 
     def simulate(self, trials: Array, p: Parameters, n_sims: int, rng: np.random.Generator) -> Array:
-        """Invert the exact distribution function of each row."""
-        nu, x = self._law(p)
-        out = np.empty((n_sims, p.eta.size))
-        # One row of uniforms per replicate, so that replicates do not depend on the number of them.
-        _invert(rng.random((n_sims, p.eta.size)), x, nu, out)
-        return out
+        """Draw from the exact law."""
+        log_mu, nu = self._log_mean(p), _rate_power(p.delta)
+        return draw(self._moments(log_mu, nu), np.exp(log_mu), nu, n_sims, rng)
 
     def cdf(self, y: Array, trials: Array, p: Parameters) -> tuple[Array, Array]:
         """Sum the probabilities."""
-        nu, x = self._law(p)
-        below, at = np.empty_like(x), np.empty_like(x)
-        _cdf(as_kernel_input(y), x, nu, below, at)
-        return below, at
-
-    def _law(self, p: Parameters) -> tuple[Array, Array]:
-        """Nu and log m of each row."""
-        nu = _rate_power(p.delta)
-        return nu, self._moments(self._log_mean(p), nu)[0].copy()
+        log_mu, nu = self._log_mean(p), _rate_power(p.delta)
+        return distribution_function(np.floor(y), np.ceil(y), self._moments(log_mu, nu), np.exp(log_mu), nu)
 
     def _log_mean(self, p: Parameters) -> Array:
-        with np.errstate(divide="ignore"):
-            log_mu = p.eta if self.link.name == "log" else np.log(self.link.inverse(p.eta))
-        return np.clip(log_mu, _LOWEST, _HIGHEST)
-
-    def start_mean(self, y: Array, trials: Array) -> Array:
-        """Half way to the overall mean."""
-        return 0.5 * (y + y.mean())
-
-    def working_variance(self, mu: Array, trials: Array) -> Array:
-        """Return mu."""
-        return mu
+        return np.clip(np.log(self._mu(p)), _LOWEST, _HIGHEST)
 
     def start_delta(self, pearson: float) -> float:
         """Log of the mean squared standardised residual."""
@@ -156,78 +130,3 @@ def _exact_moments(t: Array, nu: Array) -> Array:
     out = np.empty((MOMENTS, t.size))
     fill_moments(as_kernel_input(t), nu, out)
     return out
-
-
-@kernel
-def _weights(x, nu, weights):
-    """Fill weights of counts first, first + 1, ... relative to the mode; return (first, count), or count needed < 0."""
-    start = math.floor(math.exp(x))
-    down, q = 0, 0.0
-    j = start
-    while -nu * q > -45.0 and j > 0.0:
-        q += x - math.log(j)
-        j -= 1.0
-        down += 1
-    first = j
-    up, q = 0, 0.0
-    j = start
-    while -nu * q > -45.0:
-        j += 1.0
-        q += math.log(j) - x
-        up += 1
-    n = down + up + 1
-    if n > weights.size:
-        return first, -n
-    weights[down] = 1.0
-    q = 0.0
-    for k in range(down + 1, n):
-        q += math.log(first + k) - x
-        weights[k] = math.exp(-nu * q)
-    q = 0.0
-    for k in range(down - 1, -1, -1):
-        q += x - math.log(first + k + 1.0)
-        weights[k] = math.exp(-nu * q)
-    return first, n
-
-
-@kernel
-def _invert(u, x, nu, out):
-    weights = np.empty(1024)
-    for i in range(x.size):
-        v = nu[i] if nu.size > 1 else nu[0]
-        first, n = _weights(x[i], v, weights)
-        if n < 0:
-            weights = np.empty(-n)
-            first, n = _weights(x[i], v, weights)
-        for k in range(1, n):
-            weights[k] += weights[k - 1]
-        total = weights[n - 1]
-        for s in range(u.shape[0]):
-            low, high, target = 0, n - 1, u[s, i] * total
-            while low < high:
-                middle = (low + high) // 2
-                if weights[middle] > target:
-                    high = middle
-                else:
-                    low = middle + 1
-            out[s, i] = first + low
-
-
-@kernel
-def _cdf(y, x, nu, below, at):
-    weights = np.empty(1024)
-    for i in range(x.size):
-        v = nu[i] if nu.size > 1 else nu[0]
-        first, n = _weights(x[i], v, weights)
-        if n < 0:
-            weights = np.empty(-n)
-            first, n = _weights(x[i], v, weights)
-        total, less, equal = 0.0, 0.0, 0.0
-        for k in range(n):
-            total += weights[k]
-            if first + k < y[i]:
-                less += weights[k]
-            elif first + k == y[i]:
-                equal = weights[k]
-        below[i] = less / total
-        at[i] = min((less + equal) / total, 1.0)

@@ -177,6 +177,7 @@ class Tweedie(NaturalFamily):
     links = ("log", "identity", "inverse", "sqrt")
     has_dispersion = True
     extra = ("power",)
+    mass_at_zero = True
 
     def __init__(self, link: str | Link | None = None) -> None:
         super().__init__(link)
@@ -267,7 +268,7 @@ def _mixture_cdf(x: Array, rate: Array, shape: float) -> Array:
     """Sum over k >= 1 of Poisson(k; rate) P(gamma with shape k * shape <= x)."""
     # Where both factors are smooth over many k, a coarser grid times its step gives the same sum.
     step = np.maximum(1.0, np.floor(np.sqrt(rate / (1 + shape)) / 1.6))
-    reach = 9 * np.sqrt(rate) + 40
+    reach = 9 * np.sqrt(rate) + 20
     lowest = np.maximum(1.0, np.floor(rate - reach))
     step[lowest == 1.0] = 1.0
     total = np.zeros_like(rate)
