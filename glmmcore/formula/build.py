@@ -112,7 +112,11 @@ def build_design(
                 f"{name} must be positive, it is {values[at]:g} in {label}; leave the row out instead"
             )
 
-    return _Builder(columns, parsed, arguments).build(frame, n_missing)
+    builder = _Builder(columns, parsed, arguments)
+    design = builder.build(frame, n_missing)
+    for note in builder.notes:
+        warnings.warn(note, DataWarning, stacklevel=3)  # the line that called the fit
+    return design
 
 
 def _read(parsed: ParsedFormula, columns: Columns) -> None:
@@ -202,6 +206,7 @@ class _Builder:
         self.keys: dict[str, str] = {}  # formulaic parts by their text
         self.slow: dict[str, np.ndarray] = {}
         self.built: dict[str, np.ndarray] = {}
+        self.notes: list[str] = []
 
     def build(self, frame: pd.DataFrame, n_missing: int) -> Design:
         """Design of the complete rows; `frame` is for the user."""
@@ -276,7 +281,11 @@ class _Builder:
         aliased = tuple(recipe.columns[j] for j in np.flatnonzero(dependent))
         kept = tuple(int(j) for j in np.flatnonzero(~dependent))
         if aliased:
-            _warn_aliased(name, aliased)
+            where = "" if name == "cond" else f" of {name}"
+            dropped = ", ".join(aliased)
+            self.notes.append(
+                f"fixed effects{where}: linear combinations of earlier columns, dropped: {dropped}"
+            )
             X = np.ascontiguousarray(X[:, kept])
         offset = sum_offsets(offsets, self.columns, self.slow)
         if name == "cond" and "offset" in self.arguments:
@@ -302,7 +311,7 @@ class _Builder:
                 f"the random effects of '{grouping.name}' have no column, write for example (1 | g)"
             )
         if bar.structure == "ar1":
-            check_times(recipe, grouping.name)
+            self.notes += check_times(recipe, grouping.name)
         if not bar.independent or len(recipe.columns) == 1:
             yield TermPlan(grouping, recipe, None, bar.structure), matrix, codes
         elif recipe.is_numeric:
@@ -330,9 +339,3 @@ class _Builder:
             tuple(groups),
             "offset" in self.arguments,
         )
-
-
-def _warn_aliased(name: str, aliased: tuple[str, ...]) -> None:
-    where = "" if name == "cond" else f" of {name}"
-    what = "linear combinations of earlier columns, dropped"
-    warnings.warn(f"fixed effects{where}: {what}: {', '.join(aliased)}", DataWarning, stacklevel=6)
