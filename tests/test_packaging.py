@@ -1,0 +1,129 @@
+"""What must hold for the distribution as a whole: import cost, separation of the packages, versions, hygiene."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import glmmcore
+import simresid
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+HEAVY = ("numpy", "pandas", "scipy", "numba", "matplotlib", "formulaic", "statsmodels", "joblib", "tqdm")
+IMPORT_BUDGET = 0.5
+"""Seconds of processor time for both packages together; they import nothing heavy, so most of it is slack."""
+
+
+def in_new_process(code: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
+    return done.stdout
+
+
+def test_import_loads_nothing_heavy():
+    loaded = in_new_process("import simresid, glmmcore, sys; print(*sys.modules)").split()
+    assert sorted(set(HEAVY) & set(loaded)) == []
+
+
+def test_import_time():
+    code = (
+        "import time; start = time.process_time(); import simresid, glmmcore; "
+        "print(time.process_time() - start)"
+    )
+    assert min(float(in_new_process(code)) for _ in range(3)) < IMPORT_BUDGET
+
+
+@pytest.mark.parametrize("package", [simresid, glmmcore])
+def test_every_public_name_exists_and_is_documented(package):
+    for name in package.__all__:
+        value = getattr(package, name)
+        assert name in dir(package)
+        assert name.startswith("__") or (value.__doc__ or "").strip(), name
+
+
+@pytest.mark.parametrize("package", [simresid, glmmcore])
+def test_unknown_name_is_an_attribute_error(package):
+    with pytest.raises(AttributeError, match="has no attribute 'nonsense'"):
+        _ = package.nonsense
+
+
+def imported_modules(path: Path) -> set[str]:
+    """Absolute names of the modules that a file imports, anywhere in it."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.add(str(node.module))
+    return names
+
+
+@pytest.mark.parametrize(
+    ("package", "other", "exceptions"),
+    [("simresid", "glmmcore", {"simresid/__main__.py"}), ("glmmcore", "simresid", set())],
+)
+def test_packages_meet_in_the_protocol_only(package, other, exceptions):
+    files = sorted((ROOT / package).rglob("*.py"))
+    assert files
+    crossing = {
+        path.relative_to(ROOT).as_posix()
+        for path in files
+        if any(name.split(".")[0] == other for name in imported_modules(path))
+    }
+    assert crossing == exceptions
+
+
+def test_the_demonstration_uses_public_names_only():
+    assert "glmmcore" in imported_modules(ROOT / "simresid" / "__main__.py")
+    assert not [m for m in imported_modules(ROOT / "simresid" / "__main__.py") if m.startswith("glmmcore.")]
+
+
+def test_version_is_the_same_everywhere():
+    version = PROJECT["version"]
+    assert simresid.__version__ == version
+    assert metadata.version("simresid") == version
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert f"\n## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_every_dependency_is_justified():
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    groups = [PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()]
+    wanted = {re.split(r"[<>=\[]", requirement)[0] for group in groups for requirement in group}
+    assert [name for name in sorted(wanted) if f"| {name} |" not in guide] == []
+
+
+@pytest.mark.parametrize("package", ["simresid", "glmmcore"])
+def test_the_map_names_every_package(package):
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    folders = {path.parent.relative_to(ROOT).as_posix() for path in (ROOT / package).rglob("__init__.py")}
+    assert [folder for folder in sorted(folders) if f"`{folder}/" not in guide] == []
+
+
+def tracked_files() -> list[Path]:
+    listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listing.returncode:
+        pytest.skip("not a git checkout")
+    return [ROOT / name for name in listing.stdout.split("\0") if name and (ROOT / name).is_file()]
+
+
+def test_no_tracked_file_names_a_place_on_somebodys_machine():
+    place = re.compile(rb"(?<![\w.*-])/(?:home|root|work|opt|tmp|mnt|Users)/")
+    text = [path for path in tracked_files() if path.suffix not in {".png", ".gz"}]
+    assert text
+    assert [path.name for path in text if place.search(path.read_bytes())] == []
+
+
+def test_no_tracked_file_is_large_or_generated():
+    files = tracked_files()
+    assert [path.name for path in files if path.stat().st_size > 500_000] == []
+    assert [path.name for path in files if path.suffix in {".pyc", ".nbi", ".nbc"}] == []
