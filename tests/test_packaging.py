@@ -1,4 +1,4 @@
-"""What must hold for the distribution as a whole: import cost, separation of the packages, versions, hygiene."""
+"""What must hold for the whole distribution: import cost, separate packages, one version, hygiene."""
 
 from __future__ import annotations
 
