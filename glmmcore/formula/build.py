@@ -80,9 +80,8 @@ def build_design(
         raise ModelError("data has no rows")
     for part in parsed.values():
         _read(part, columns)
-    if isinstance(
-        offset, str
-    ):  # a column is an addend like those in the formula, so that new data can have it too
+        _check_twice(part, parsed["cond"].response_column)
+    if isinstance(offset, str):  # an addend like those in the formula, so that new data can have it too
         columns.read([offset])
         addend = Expression(f"`{offset}`", (offset,), ())
         parsed["cond"] = replace(parsed["cond"], offsets=(*parsed["cond"].offsets, addend))
@@ -130,16 +129,13 @@ def _read(parsed: ParsedFormula, columns: Columns) -> None:
         columns.read_operands(expression)
     for bar in parsed.bars:
         columns.read((), bar.group)
-    _check_twice(parsed)
 
 
-def _check_twice(parsed: ParsedFormula) -> None:
+def _check_twice(parsed: ParsedFormula, response: str | None) -> None:
     """Refuse a response that is also a predictor, and the same random effects written twice."""
     for part in [parsed.fixed, *(bar.left for bar in parsed.bars)]:
-        if parsed.response_column in part.columns:
-            raise ModelError(
-                f"the response '{parsed.response_column}' is also on the right-hand side, remove it there"
-            )
+        if response in part.columns:
+            raise ModelError(f"the response '{response}' is also on the right-hand side, remove it there")
     seen = set()
     for bar in parsed.bars:
         key = (bar.left.text, frozenset(bar.group), bar.structure)
@@ -149,6 +145,12 @@ def _check_twice(parsed: ParsedFormula) -> None:
 
 
 def _check_functions(expression: Expression) -> None:
+    """Refuse functions that are not known, and those whose values would change with the rows of new data."""
+    if expression.row_bound is not None:
+        raise ModelError(
+            f"'{expression.row_bound}' in '{expression.code}' is not known to work row by row, "
+            "use center(), scale() or compute a column first"
+        )
     if all(name in ENVIRONMENT for name in expression.functions):
         return
     from formulaic.transforms import TRANSFORMS
@@ -170,7 +172,10 @@ def _argument(name: str, value: Argument, columns: Columns) -> np.ndarray:
             f"{name} is a Series with another index than the data, pass a column or {name}.to_numpy()"
         )
     try:
-        array = np.array(value, dtype=np.float64)
+        if isinstance(value, (pd.Series, pd.api.extensions.ExtensionArray)):
+            array = value.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        else:
+            array = np.array(value, dtype=np.float64)
     except (TypeError, ValueError):
         raise ModelError(f"{name} must be a column name or an array of numbers") from None
     if array.ndim == 0:

@@ -13,6 +13,7 @@ from glmmcore.formula.expressions import (
     CONSTANTS,
     Expression,
     UnsupportedExpression,
+    canonical,
     evaluate,
     parse_expression,
 )
@@ -170,10 +171,12 @@ class Columns:
             try:
                 value = np.asarray(evaluate(code, self._operand))
             except (TypeError, ArithmeticError):
-                value = np.asarray(None)
+                value = np.full(self.nobs, None)
+            if value.shape not in ((), (self.nobs,)):
+                raise ModelError(f"'{code}' is not one number per row")
             if value.dtype.kind not in "iufb":
                 text = [name for name in parse_expression(code).names if self.is_text(name)]
-                if text and value.ndim == 1 and "I(" in code:  # I(category) is formulaic's business
+                if text and canonical(code) == f"I({text[0]})":  # a category protected: formulaic's business
                     raise UnsupportedExpression(code)
                 for name in text:
                     self.numeric(name)  # says what the column holds

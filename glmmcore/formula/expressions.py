@@ -29,37 +29,24 @@ __all__ = [
     "translate",
 ]
 
+_FUNCTIONS = (
+    "abs", "log", "log10", "log2", "log1p", "exp", "expm1", "sqrt", "floor", "ceil", "sign", "minimum", "maximum",
+    "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arctanh",
+)  # fmt: skip
 ENVIRONMENT: dict[str, Any] = {
     "np": np,
     "pi": np.pi,
-    "abs": np.abs,
-    **{
-        name: getattr(np, name)
-        for name in (
-            *(
-                "log",
-                "log10",
-                "log2",
-                "log1p",
-                "exp",
-                "expm1",
-                "sqrt",
-                "floor",
-                "ceil",
-                "sign",
-                "minimum",
-                "maximum",
-            ),
-            *("sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arctanh"),
-        )
-    },
-    "asin": np.arcsin,
-    "acos": np.arccos,
-    "atan": np.arctan,
+    **{name: getattr(np, name) for name in _FUNCTIONS},
+    **{f"a{name}": getattr(np, f"arc{name}") for name in ("sin", "cos", "tan")},
 }
 """Names a formula may use besides the columns of the data (and formulaic's own transforms)."""
 CONSTANTS = frozenset({"np", "pi", "contr", "Treatment", "Sum", "Helmert", "Diff", "Poly"})
 """What may stand in value position without being a column."""
+
+# Functions of numpy that are no ufuncs but work row by row.
+_ELEMENTWISE = frozenset(
+    {"where", "clip", "round", "around", "isin", "digitize", "interp", "select", "nan_to_num"}
+)
 
 _OPERATORS: dict[type, Callable] = {
     ast.Add: np.add,
@@ -98,11 +85,14 @@ class Expression(NamedTuple):
         Names in value position (columns, or constants of the environment).
     functions : tuple of str
         Names in call position.
+    row_bound : str or None
+        First piece, if any, whose value in a row may depend on other rows without formulaic remembering it.
     """
 
     code: str
     names: tuple[str, ...]
     functions: tuple[str, ...]
+    row_bound: str | None = None
 
 
 def translate(code: str) -> str:
@@ -153,12 +143,29 @@ def parse_expression(code: str) -> Expression:
     tree, aliases = _syntax_tree(code)
     functions: dict[str, None] = {}
     names: dict[str, None] = {}
+    row_bound = None
     called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             target = functions if id(node) in called else names
             target[aliases.get(node.id, node.id)] = None
-    return Expression(code, tuple(names), tuple(functions))
+        elif isinstance(node, ast.Call) and not _works_by_row(node.func):
+            row_bound = row_bound or _print(node.func, aliases)
+        elif isinstance(node, (ast.Subscript, ast.Lambda, ast.comprehension)):
+            row_bound = row_bound or _print(node, aliases)
+    return Expression(code, tuple(names), tuple(functions), row_bound)
+
+
+def _works_by_row(function: ast.expr) -> bool:
+    """Whether a called function is a plain name, a contrast, or a function of numpy that works row by row."""
+    match function:
+        case ast.Name():
+            return True
+        case ast.Attribute(value=ast.Name(id="contr")):
+            return True
+        case ast.Attribute(value=ast.Name(id="np"), attr=name):
+            return name in _ELEMENTWISE or isinstance(getattr(np, name, None), np.ufunc)
+    return False
 
 
 def call_arguments(code: str) -> list[str] | None:
@@ -186,7 +193,7 @@ def canonical(code: str) -> str:
     return _print(*_syntax_tree(code))
 
 
-def _print(tree: ast.expr, aliases: dict[str, str]) -> str:
+def _print(tree: ast.AST, aliases: dict[str, str]) -> str:
     text = ast.unparse(tree)
     for alias, name in aliases.items():
         text = text.replace(alias, f"`{name}`")

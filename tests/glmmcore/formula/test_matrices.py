@@ -79,6 +79,7 @@ FAST = [
     "log(z) + log(z):f + f",
     "I( x+z ):f + f + I(x + z)",
     "I(x > 0)",
+    "np.maximum(x, 0) + z",
     "`my x` + I(`my x`**2)",
     "größe + I(größe**2)",
     "np.sqrt(z)",
@@ -102,6 +103,8 @@ SLOW = [
     "x + z - z",
     "I(f)",
     "(x + z):h",
+    "np.where(x > 0, z, 0)",
+    "np.clip(x, -1, 1):h",
 ]
 
 
@@ -270,4 +273,4 @@ def test_functions_are_looked_up_in_a_small_environment_only(data):
     with pytest.raises(ModelError, match=r"function 'local_function' in 'local_function\(z\)' is not known"):
         build_design("y ~ local_function(z)", data)
     with pytest.raises(ModelError, match="function '__import__'"):
-        build_design("y ~ I(__import__('os').getpid())", data)
+        build_design("y ~ I(__import__('os'))", data)
