@@ -86,7 +86,7 @@ def recalculate(
     return residuals if labels is None else _grouped(residuals, labels, aggregate, rotation)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Groups:
     """Which group each row belongs to, and how a group's values become one.
 
@@ -148,7 +148,7 @@ def add_groups(block, codes, out):  # type: ignore[no-untyped-def]
             out[r, codes[i]] += block[r, i]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Take:
     positions: NDArray[np.intp]
 

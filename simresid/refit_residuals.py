@@ -41,7 +41,7 @@ class FailedRefit:
     reason: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Refits:
     """What is kept of the refits that succeeded.
 
@@ -108,7 +108,7 @@ class Refits:
         return text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Fit:
     replicate: int
     residuals: FloatArray
@@ -116,7 +116,7 @@ class _Fit:
     llf: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _RefitTask:
     model: CanRefit
     simulated: FloatArray

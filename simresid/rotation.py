@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Whiten", "shrunk_covariance", "whitening"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Whiten:
     """Multiply by the inverse of a lower Cholesky factor.
 

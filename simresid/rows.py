@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Rows"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Rows:
     """One entry per residual, all in the same order.
 

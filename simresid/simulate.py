@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -252,6 +253,8 @@ def from_simulations(
         whiten = whitening(rotation, y.size)
     source = MatrixSource(matrix)
     mean = None if fitted is None else finite_vector(fitted, "fitted", y.size)
+    if mean is not None:
+        _warn_of_probabilities(mean, matrix)
     return SimulatedResiduals(
         Rows(observed=y, index=index, fitted=mean, data=data),
         source,
@@ -333,6 +336,21 @@ def model_cdf(model: FittedModel, random_effects: RandomEffects, n: int) -> tupl
             f"cdf() is not within 0 <= P(Y<y) <= P(Y<=y) <= 1 at row position(s) {bad[:10].tolist()}"
         )
     return lower, upper
+
+
+def _warn_of_probabilities(mean: FloatArray, simulated: FloatArray) -> None:
+    """Notice probabilities beside counts: they would spoil pictures and DHARMa's dispersion test."""
+    if not ((mean >= 0) & (mean <= 1)).all() or simulated.max() <= 1:
+        return
+    # k-of-n counts are at least twice their probabilities for n > 1.
+    if simulated.mean() >= 1.8 * mean.mean():
+        warnings.warn(
+            "fitted lies in [0, 1] but the simulations are larger on average: if these are probabilities "
+            "of a "
+            "k-of-n response, multiply by the number of trials",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _row_index(data: pd.DataFrame | None, observed: Any, n: int) -> pd.Index:

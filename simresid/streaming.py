@@ -98,7 +98,7 @@ class Execution:
                 yield result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ReplicateSums:
     """Sums over rows, one per replicate, and the same sums of the observed response.
 
@@ -121,7 +121,7 @@ class ReplicateSums:
     observed: tuple[float, float, float, float]
 
 
-@dataclass
+@dataclass(eq=False)
 class Tally:
     """Counts per row and sums per replicate.
 
@@ -138,7 +138,8 @@ class Tally:
     sums: FloatArray
 
 
-@dataclass(frozen=True)
+# Tasks compare and hash by identity: dask puts them into a set, which arrays refuse.
+@dataclass(frozen=True, eq=False)
 class _TallyTask:
     source: SimulationSource
     observed: FloatArray
@@ -204,7 +205,7 @@ def tally(
     return total
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _DrawTask:
     source: SimulationSource
 
@@ -232,7 +233,7 @@ def materialise(source: SimulationSource, execution: Execution | None = None) ->
     return MatrixSource(matrix, source.chunks)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _StatisticsTask:
     source: SimulationSource
     functions: Sequence[Callable[[FloatArray], Any]]

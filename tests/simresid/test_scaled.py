@@ -47,7 +47,7 @@ def test_exact_lies_between_the_two_sides():
 
 @pytest.mark.shared
 def test_dharma_reference(shared):
-    """Every residual lies in DHARMa's cell; traditional and rotated ones of continuous data agree to 1e-10."""
+    """Every residual lies in DHARMa's cell; traditional and rotated ones agree to 1e-10."""
     files = sorted((shared / "reference" / "residuals").glob("*.json.gz"))
     assert files
     compared = 0
