@@ -73,7 +73,10 @@ def default_predictor(res: Any) -> FloatArray:
         if redrawn and hasattr(model, "population_mean"):
             predicted = np.asarray(model.population_mean(), dtype=float)
     trials = res.trials
-    return predicted if trials is None else predicted / trials
+    proportion = predicted if trials is None else predicted / trials
+    # Equal predictions must tie: 9 digits, so that the last bits, which differ by machine, order nothing.
+    scale = float(np.max(np.abs(proportion), initial=0.0)) or 1.0
+    return np.asarray(np.round(proportion / scale, 9) * scale)
 
 
 def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> Basis:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from simresid.residuals import SimulatedResiduals
 
-__all__ = ["Diagnosis", "diagnose", "screen"]
+__all__ = ["Diagnosis", "applicable_tests", "diagnose", "screen", "sharp_pvalue"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,14 +148,14 @@ def diagnose(
     import pandas as pd
 
     simulated_only(res, "diagnose")
-    tests, notes = _applicable(res, predictors, categories, time, by, x, y)
+    tests, notes = applicable_tests(res, predictors, categories, time, by, x, y)
     results = {name: test(res) for name, (test, _) in tests.items()}
     errors = {name: result.monte_carlo_error for name, result in results.items()}
     replicates = residual_replicates(res, n_monte_carlo) if n_monte_carlo > 1 else None
     for name, (test, takes_array) in tests.items():
         if takes_array and errors[name] == 0.0:
             errors[name] = _error_over(test, replicates) if analytic_null_holds(res, "auto") else np.nan
-    adjusted = holm([_sharp_pvalue(result) for result in results.values()])
+    adjusted = holm([sharp_pvalue(result) for result in results.values()])
     rows = []
     for (name, result), p in zip(results.items(), adjusted, strict=True):
         frame = result.to_frame().iloc[0].to_dict()
@@ -178,7 +178,7 @@ def diagnose(
     return Diagnosis(results, pd.DataFrame(rows).set_index("test"), alpha, tuple(notes))
 
 
-def _sharp_pvalue(result: CheckResult) -> float:
+def sharp_pvalue(result: CheckResult) -> float:
     """Return the p-value to adjust: 250 simulations alone cannot give one that survives many tests."""
     if isinstance(result, (StatisticResult, DispersionResult)) and result.null_distribution is not None:
         null = result.null_distribution
@@ -191,7 +191,7 @@ def _sharp_pvalue(result: CheckResult) -> float:
 Test = Callable[[Any], CheckResult]
 
 
-def _applicable(
+def applicable_tests(
     res: SimulatedResiduals, predictors: Any, categories: Any, time: Any, by: Any, x: Any, y: Any
 ) -> tuple[dict[str, tuple[Test, bool]], list[str]]:
     """List tests by name, each with whether it takes a plain residual array; and notes on those left out."""

@@ -9,12 +9,12 @@ import numpy as np
 from simresid.checks._inputs import residual_array
 from simresid.plots._points import draw_cloud
 from simresid.plots._style import ALERT, BAND, MUTED, POINT, shorten
+from simresid.results import CategoricalResult, QuantileResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
     from simresid.plots._predictors import Predictor
-    from simresid.results import CategoricalResult
 
 __all__ = ["draw_categories"]
 
@@ -22,14 +22,16 @@ UPRIGHT_UP_TO = 8
 """More levels than this, or long names, lie down: level names then read from left to right."""
 
 
-def draw_categories(ax: Axes, predictor: Predictor, result: CategoricalResult | None) -> None:
+def draw_categories(
+    ax: Axes, predictor: Predictor, result: CategoricalResult | QuantileResult | None
+) -> None:
     """Draw a box per level, hatched where the level departs."""
     from simresid.plots.residuals import outlier_sides, unit_axis
 
     u = residual_array(predictor.residuals)
     codes, names = predictor.codes, predictor.levels
     departs = np.zeros(len(names), dtype=bool)
-    if result is not None:
+    if isinstance(result, CategoricalResult):
         departs = result.levels["pvalue_adjusted"].to_numpy() < 0.05
     position = codes + np.random.default_rng(1).uniform(-0.26, 0.26, codes.size)
     upright = len(names) <= UPRIGHT_UP_TO and sum(map(len, names)) <= 44

@@ -77,7 +77,7 @@ def resolve(res: Any, against: Any, name: str | None = None) -> Predictor:
     from simresid.alignment import align_rows
 
     if against is None:
-        series = pd.Series(_without_noise(default_predictor(res)))
+        series = pd.Series(default_predictor(res))
         name = name or "Predicted value"
     elif is_simulated(res):
         series = res.align(against, "against")
@@ -96,13 +96,6 @@ def resolve(res: Any, against: Any, name: str | None = None) -> Predictor:
     kept = with_rows(res, ~missing)
     values = series[~missing].reset_index(drop=True)
     return Predictor(name, values, kept, int(missing.sum()), _kind(values))
-
-
-def _without_noise(x: Any) -> Any:
-    """Round to 9 significant digits, so that equal predictions from another order of summation are equal."""
-    x = np.asarray(x, dtype=float)
-    scale = float(np.max(np.abs(x), initial=0.0)) or 1.0
-    return np.round(x / scale, 9) * scale
 
 
 def with_rows(res: Any, keep: Any) -> Any:

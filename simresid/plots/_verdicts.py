@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
+from simresid.checks.battery import sharp_pvalue
 from simresid.plots._style import State, pvalue_text
 from simresid.pvalues import holm
 from simresid.results import CategoricalResult, CheckResult, Effect, QuantileResult
 
-__all__ = ["Verdict", "basic_verdicts", "headline", "judge"]
+__all__ = ["Verdict", "headline", "judge", "judge_all"]
 
 ALPHA = 0.05
 SMALL = 30
+
+TITLES = {
+    "uniformity": "Distribution",
+    "dispersion": "Dispersion",
+    "zero inflation": "Zeros",
+    "outliers": "Outliers",
+    "quantiles": "Quantiles",
+    "heteroscedasticity": "Spread",
+}
+"""Names of the battery's tests as they appear on a figure; others keep theirs."""
 
 
 @dataclass(frozen=True)
@@ -25,14 +34,12 @@ class Verdict:
     Attributes
     ----------
     check : str
-        What was looked at.
+        Name of the test in `simresid.checks.battery`.
     state : {"ok", "negligible", "weak", "moderate", "severe", "unknown"}
         ``"ok"`` if the p-value is 0.05 or more, otherwise the size of the departure; ``"weak"`` if it is no
         longer significant when adjusted for the number of checks.
-    word : str
-        The finding.
-    effect : str
-        Size of the departure with its interval.
+    word, effect : str
+        The finding, and the size of the departure with its interval.
     pvalue : float or None
         None if the check was not possible.
     result : CheckResult or None
@@ -46,44 +53,29 @@ class Verdict:
     result: CheckResult | None = None
 
     @property
+    def title(self) -> str:
+        """Name of the check on the figure."""
+        return TITLES.get(self.check, self.check[:1].upper() + self.check[1:])
+
+    @property
     def evidence(self) -> str:
         """The p-value as text."""
         return "" if self.pvalue is None else pvalue_text(self.pvalue)
 
-    @property
-    def failed(self) -> bool:
-        """Whether the p-value is below 0.05, whatever the size of the departure."""
-        return self.state not in ("ok", "unknown")
 
+def judge_all(tests: Mapping[str, Callable[[], CheckResult]]) -> list[Verdict]:
+    """Verdicts on several tests, by the rule of `simresid.diagnose`.
 
-def basic_verdicts(res: Any, along_predictor: tuple[str, Callable[[], CheckResult]]) -> list[Verdict]:
-    """Uniformity, dispersion, outliers, the given check along a predictor and, for counts, zeros.
-
-    Departures that Holm's adjustment for the number of checks makes insignificant become "weak": without it
-    one right model in five would be called wrong.
+    A departure is called one if it is significant after Holm's adjustment and not negligible in size. Without
+    the adjustment one right model in five would be called wrong.
     """
-    checks: list[tuple[str, Callable[[], CheckResult]]] = [
-        ("Distribution", res.uniformity_test),
-        ("Dispersion", res.dispersion_test),
-        ("Outliers", res.outlier_test),
-        along_predictor,
-    ]
-    if has_zeros_to_test(res):
-        checks.append(("Zeros", res.zero_inflation_test))
-    verdicts = [judge(check, test) for check, test in checks]
-    tested = [k for k, v in enumerate(verdicts) if v.pvalue is not None]
-    pvalues = [v.pvalue for v in verdicts if v.pvalue is not None]
+    verdicts = [judge(check, test) for check, test in tests.items()]
+    tested = [k for k, v in enumerate(verdicts) if v.result is not None]
+    pvalues = [sharp_pvalue(v.result) for v in verdicts if v.result is not None]
     for k, adjusted in zip(tested, holm(pvalues), strict=True):
         if verdicts[k].state in ("moderate", "severe") and adjusted >= ALPHA:
             verdicts[k] = replace(verdicts[k], state="weak", word=f"{verdicts[k].word}?")
     return verdicts
-
-
-def has_zeros_to_test(res: Any) -> bool:
-    """Whether the response is a count with enough zeros for their number to mean something (not 0/1 data)."""
-    y = res.observed
-    binary = y.max(initial=0.0) <= 1 and y.min(initial=0.0) >= 0
-    return bool(res.discrete and not binary and np.count_nonzero(y == 0) >= 5)
 
 
 def judge(check: str, test: Callable[[], CheckResult]) -> Verdict:
@@ -117,13 +109,13 @@ def headline(verdicts: Sequence[Verdict], n_obs: int) -> tuple[State, str]:
 
 
 def _leading(verdicts: Sequence[Verdict]) -> list[str]:
-    """Up to three words, severe before moderate, likely causes before consequences."""
-    order = ["By level", "Quantile curves", "Dispersion", "Zeros", "Outliers", "Distribution"]
+    """Up to three different words, severe before moderate, likely causes before consequences."""
+    order = ["quantiles", "heteroscedasticity", "dispersion", "zero inflation", "outliers", "uniformity"]
     found = [v for v in verdicts if v.state in ("moderate", "severe")]
     found.sort(key=lambda v: (v.state != "severe", order.index(v.check) if v.check in order else 0))
     # The distribution departs whenever something else does.
-    words = [v.word for v in found if v.check != "Distribution" or len(found) == 1]
-    return words[:3]
+    words = [v.word for v in found if v.check != "uniformity" or len(found) == 1]
+    return list(dict.fromkeys(words))[:3]
 
 
 def _word(check: str, result: CheckResult, state: State) -> str:
@@ -131,10 +123,11 @@ def _word(check: str, result: CheckResult, state: State) -> str:
         return "as expected"
     over = result.effect is not None and result.effect.value > result.effect.null
     words = {
-        "Dispersion": "overdispersed" if over else "underdispersed",
-        "Outliers": "too many outliers" if over else "too few outliers",
-        "Zeros": "too many zeros" if over else "too few zeros",
-        "Distribution": "not uniform",
+        "dispersion": "overdispersed" if over else "underdispersed",
+        "outliers": "too many outliers" if over else "too few outliers",
+        "zero inflation": "too many zeros" if over else "too few zeros",
+        "uniformity": "not uniform",
+        "heteroscedasticity": "uneven spread",
     }
     return words.get(check) or _direction(result)
 
@@ -144,27 +137,29 @@ def _direction(result: CheckResult) -> str:
     if isinstance(result, CategoricalResult):
         p = result.homogeneity_pvalue
         return "spread differs" if p is not None and p < result.uniformity_pvalue else "levels differ"
-    assert isinstance(result, QuantileResult)
+    if not isinstance(result, QuantileResult):
+        return "departs"
     leading = str(result.components["pvalue"].idxmin())
     return {"location": "trend in residuals", "scale": "uneven spread"}.get(leading, "uneven shape")
 
 
 def _size(check: str, result: CheckResult) -> str:
     effect = result.effect
-    if check == "Outliers":
-        observed: Any = result
-        return f"{observed.observed} rows, {observed.expected:.1f} expected"
-    if check == "Zeros":
+    if check == "outliers":
+        outliers: Any = result
+        return f"{outliers.observed:,}, {outliers.expected:,.1f} expected"
+    if check == "zero inflation":
         zeros: Any = result
-        return f"{zeros.observed:.0f}, {zeros.expected:.0f} expected"
+        return f"{zeros.observed:,.0f}, {zeros.expected:,.0f} expected"
     if effect is None:
         return f"statistic {result.statistic:.3g}"
-    label = {"Dispersion": "ratio", "Distribution": "distance"}.get(check)
-    label = label or ("shift" if isinstance(result, QuantileResult) else "distance")
-    return f"{label} {_with_interval(effect)}"
+    labels = {"dispersion": "ratio", "uniformity": "distance", "heteroscedasticity": "ratio"}
+    label = labels.get(check) or ("shift" if isinstance(result, QuantileResult) else effect.name)
+    return f"{label} {with_interval(effect)}"
 
 
-def _with_interval(effect: Effect) -> str:
+def with_interval(effect: Effect) -> str:
+    """Say ``1.34 [1.19, 1.50]``."""
     text = f"{effect.value:.2f}"
     if effect.interval is not None:
         text += f" [{effect.interval[0]:.2f}, {effect.interval[1]:.2f}]"

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import textwrap
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from simresid.plots._predictors import resolve
+from simresid.checks.battery import applicable_tests
+from simresid.plots._predictors import Predictor, resolve
 from simresid.plots._style import INK, LINE, MARKS, MUTED, draw_mark, new_figure, style
-from simresid.plots._verdicts import Verdict, basic_verdicts, headline
+from simresid.plots._verdicts import Verdict, headline, judge_all
 from simresid.plots.qq import plot_qq
 from simresid.plots.residuals import draw_against, panel_test
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from simresid.results import CheckResult
 
 __all__ = ["plot_overview"]
 
@@ -31,16 +37,16 @@ def plot_overview(
 ) -> Figure:
     """Verdict, QQ plot and residuals against the prediction in one figure.
 
-    The headline counts a departure when it is significant after Holm's adjustment for the number of checks
-    and more than negligible in size (`simresid.results.THRESHOLDS`); below, each check says what it found
-    with effect size and its own p-value.
+    The checks are those of `simresid.diagnose`. The headline counts a departure when it is significant after
+    Holm's adjustment for their number and more than negligible in size (`simresid.results.THRESHOLDS`); each
+    check says what it found with effect size and its own p-value. A triangle with a question mark is a
+    departure that the adjustment leaves uncertain.
 
     Parameters
     ----------
     res : SimulatedResiduals
     against : array_like or str, optional
-        Predictor of the second panel and of the check of the quantile curves; the model's prediction by
-        default.
+        Predictor of the second panel, which is then checked too; the model's prediction by default.
     title : str, optional
         The model's family and formula by default.
     figsize : tuple of float, optional
@@ -60,14 +66,12 @@ def plot_overview(
     >>> rng = np.random.default_rng(1)
     >>> res = from_simulations(rng.poisson(3, (250, 100)), rng.negative_binomial(1, 0.25, 100))
     >>> figure = plot_overview(res)
-    >>> figure.texts[0].get_text()
-    'Misfit: overdispersed, too many zeros, too many outliers'
+    >>> figure.texts[0].get_text()[:6]
+    'Misfit'
     >>> plt.close(figure)
     """
     predictor = resolve(res, against)
-    label = "By level" if predictor.kind == "category" else "Quantile curves"
-    verdicts = basic_verdicts(res, (label, lambda: panel_test(predictor)))
-    result: Any = next(v for v in verdicts if v.check == label).result
+    verdicts = judge_all(_tests(res, predictor, against))
     if figure is None:
         figure = new_figure(figsize or (8.4, 5.7), layout=None)
     page = _Page(figure)
@@ -78,8 +82,26 @@ def plot_overview(
         page.strip(verdicts)
         left, right = page.panels()
         plot_qq(res, left)
-        draw_against(right, predictor, result)
+        draw_against(right, predictor, _panel_result(verdicts))
     return figure
+
+
+def _tests(res: Any, predictor: Predictor, against: Any) -> dict[str, Callable[[], CheckResult]]:
+    """Name the tests of `simresid.diagnose`, the one shown in the right panel last."""
+    battery, _ = applicable_tests(res, None, None, None, None, None, None)
+    tests: dict[str, Callable[[], CheckResult]] = {
+        name: partial(test, res) for name, (test, _) in battery.items()
+    }
+    if against is not None:
+        tests[f"along {predictor.name}"] = lambda: panel_test(predictor)
+    elif predictor.kind == "numeric":
+        tests["quantiles"] = lambda: panel_test(predictor)  # the same test, with curves
+    return tests
+
+
+def _panel_result(verdicts: list[Verdict]) -> Any:
+    shown = [v for v in verdicts if v.check == "quantiles" or v.check.startswith("along ")]
+    return shown[-1].result
 
 
 def setting(res: Any) -> str:
@@ -134,16 +156,16 @@ class _Page:
 
     def strip(self, verdicts: list[Verdict]) -> None:
         """Draw one cell per check along the bottom, one below the other in narrow figures."""
-        per_row = 1 if self.narrow else min(len(verdicts), int((self.width - 2 * self.margin) / 1.55))
+        per_row = 1 if self.narrow else 2 if len(verdicts) in (2, 4) else 3
         n_rows = -(-len(verdicts) // per_row)
-        cell_width, cell_height = (self.width - 2 * self.margin) / per_row, 0.4 if self.narrow else 0.8
+        cell_width, cell_height = (self.width - 2 * self.margin) / per_row, 0.43
         gap = 0.06
         for k, verdict in enumerate(verdicts):
             row, column = divmod(k, per_row)
             left = self.margin + column * cell_width
             low = self.bottom + (n_rows - 1 - row) * (cell_height + gap)
             ax = self._axes(left, low, cell_width - gap, cell_height)
-            _cell(ax, verdict, cell_width - gap, cell_height, compact=self.narrow)
+            _cell(ax, verdict, cell_width - gap, cell_height)
         self.bottom += n_rows * (cell_height + gap) + 0.04
 
     def panels(self) -> tuple[Axes, Axes]:
@@ -181,29 +203,22 @@ class _Page:
         return textwrap.wrap(text, max(12, int(room / (0.56 * points)))) or [""]
 
 
-def _cell(ax: Axes, verdict: Verdict, width: float, height: float, *, compact: bool) -> None:
+def _cell(ax: Axes, verdict: Verdict, width: float, height: float) -> None:
+    """Draw mark, finding and size of one check; lengths in inches."""
     ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
     failed = verdict.state in ("weak", "moderate", "severe")
     ax.set_facecolor("#fdf1ea" if failed else "#f5f7f9")
     edge = MARKS["moderate" if verdict.state == "weak" else verdict.state].fill if failed else LINE
     for spine in ax.spines.values():
         spine.set(visible=True, color=edge, linewidth=1.6 if failed else 0.8)
-    draw_mark(ax, 0.135 / width, 1 - 0.15 / height, verdict.state, 11)
-    if compact:
-        evidence = ", ".join(filter(None, (verdict.effect, verdict.evidence)))
-        rows = [
-            (0.26, 0.14, f"{verdict.check}: {verdict.word}", 8.0, "bold"),
-            (0.26, 0.29, evidence, 7.0, "normal"),
-        ]
-    else:
-        rows = [
-            (0.26, 0.15, verdict.check, 8.0, "normal"),
-            (0.06, 0.345, verdict.word, 9.0, "bold"),
-            (0.06, 0.52, verdict.effect, 7.4, "normal"),
-            (0.06, 0.68, verdict.evidence, 7.4, "normal"),
-        ]
-    for left, down, text, size, weight in rows:
-        characters = (width - left - 0.03) * 72 / size / (0.6 if weight == "bold" else 0.535)
+    draw_mark(ax, 0.165 / width, 0.5, verdict.state, 14)
+    evidence = ", ".join(filter(None, (verdict.effect, verdict.evidence)))
+    rows = (
+        (0.135, f"{verdict.title}: {verdict.word}", 8.8, "bold" if failed else "normal"),
+        (0.305, evidence, 7.8, "normal"),
+    )
+    for down, text, size, weight in rows:
+        characters = (width - 0.36) * 72 / size / (0.6 if weight == "bold" else 0.545)
         fitted = textwrap.shorten(text, max(8, int(characters)), placeholder="\N{HORIZONTAL ELLIPSIS}")
-        where = (left / width, 1 - down / height)
+        where = (0.33 / width, 1 - down / height)
         ax.text(*where, fitted, ha="left", va="center", fontsize=size, fontweight=weight)

@@ -102,7 +102,7 @@ def draw_against(
 ) -> None:
     """Draw one panel; without a result only the points."""
     if predictor.kind == "category":
-        draw_categories(ax, predictor, result)  # type: ignore[arg-type]
+        draw_categories(ax, predictor, result)
     else:
         _draw_numeric(ax, predictor, result, quantiles, rank)  # type: ignore[arg-type]
     ax.set_title(title if title is not None else _finding(result))
