@@ -31,7 +31,8 @@ __all__ = [
 
 _FUNCTIONS = (
     "abs", "log", "log10", "log2", "log1p", "exp", "expm1", "sqrt", "floor", "ceil", "sign",
-    "minimum", "maximum", "sin", "cos", "tan", "arcsin", "arccos", "arctan", "sinh", "cosh", "tanh", "arctanh",
+    "minimum", "maximum", "sin", "cos", "tan", "arcsin", "arccos", "arctan",
+    "sinh", "cosh", "tanh", "arctanh",
 )  # fmt: skip
 ENVIRONMENT: dict[str, Any] = {
     "np": np,
