@@ -1,0 +1,78 @@
+import gzip
+import json
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+import simresid as sr
+from simresid.checks.outliers import binomial_test
+
+
+def test_binomial_pvalues_equal_r(shared):
+    # DHARMa's binomial variant on its own residuals: R's binom.test
+    for path in sorted((shared / "reference" / "residuals").glob("*.json.gz")):
+        case = json.loads(gzip.open(path).read())
+        u, edge = np.array(case["scaled_residuals"]), 1 / (case["n_sims"] + 1)
+        count = int(np.count_nonzero((u < edge) | (u > 1 - edge)))
+        for alternative, want in case["outliers_binomial"].items():
+            assert count == want["statistic"]
+            got = binomial_test(count, u.size, 2 * edge, alternative)[0]
+            assert got == pytest.approx(want["pvalue"], rel=1e-9), (path.stem, alternative)
+
+
+def test_clopper_pearson_interval_inverts_the_binomial():
+    _, (low, high) = binomial_test(4, 120, 0.01, "two-sided")
+    assert binom.sf(3, 120, low) == pytest.approx(0.025, rel=1e-8)
+    assert binom.cdf(4, 120, high) == pytest.approx(0.025, rel=1e-8)
+
+
+@pytest.mark.parametrize("mean", [0.2, 2.0, 50.0])
+def test_outlier_frequency_is_exact_for_counts(mean):
+    # DHARMa's own residuals give .0234 instead of .0198 at mean 2; 40 000 rows, 4 standard errors
+    rng = np.random.default_rng(1)
+    y = rng.poisson(mean, 40_000)
+    result = sr.outlier_test(sr.from_simulations(rng.poisson(mean, (100, y.size)), y))
+    rate = 2 / 101
+    assert abs(result.observed / y.size - rate) < 4 * np.sqrt(rate * (1 - rate) / y.size)
+    assert result.expected == pytest.approx(y.size * rate)
+
+
+def test_rows_and_directions():
+    rng = np.random.default_rng(2)
+    y = rng.normal(size=50)
+    y[[3, 8]] = [20.0, -20.0]
+    res = sr.from_simulations(rng.normal(size=(4999, 50)), y)
+    table = sr.outlier_test(res).table
+    assert table.loc[3, "direction"] == "high"
+    assert table.loc[8, "direction"] == "low"
+    assert sr.outlier_test(res, margin="upper").observed == 1 + (len(table) > 2) * sum(
+        table.drop([3, 8])["direction"] == "high"
+    )
+
+
+def test_grouped_objects_count_groups():
+    rng = np.random.default_rng(3)
+    res = sr.from_simulations(rng.poisson(3, (250, 1000)), rng.poisson(3, 1000))
+    grouped = res.recalculate(group=np.repeat(np.arange(100), 10))
+    result = sr.outlier_test(grouped)
+    assert result.n_obs == 100
+    # DHARMa tests 0 outliers among 1000 trials here (p = .0006); among 100 groups nothing is unusual
+    assert result.expected == pytest.approx(200 / 251)
+    assert result.pvalue > 0.3
+
+
+def test_bootstrap_repeats_and_agrees_in_the_verdict():
+    rng = np.random.default_rng(4)
+    y = rng.negative_binomial(1, 0.2, 200)
+    res = sr.from_simulations(rng.poisson(4, (250, 200)), y)
+    first = sr.outlier_test(res, method="bootstrap")
+    assert first.pvalue == sr.outlier_test(res, method="bootstrap").pvalue == 2 / 101
+    assert sr.outlier_test(res).pvalue < 0.01
+
+
+def test_plain_arrays_are_refused():
+    with pytest.raises(TypeError, match="needs simulations"):
+        sr.outlier_test(np.array([0.1, 0.5]))
+    with pytest.raises(ValueError, match="margin='left'"):
+        sr.outlier_test(sr.from_simulations(np.zeros((30, 5)) + np.arange(5), np.arange(5.0)), margin="left")

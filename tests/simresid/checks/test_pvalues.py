@@ -1,0 +1,124 @@
+import math
+
+import mpmath
+import numpy as np
+import pytest
+from scipy.stats import chi2, norm
+from statsmodels.stats.multitest import multipletests
+
+from simresid.pvalues import (
+    cauchy_combination,
+    extrapolated_pvalue,
+    holm,
+    monte_carlo_error,
+    normal_pvalue,
+    quadratic_form_sf,
+    simulation_pvalue,
+)
+
+
+@pytest.mark.parametrize(
+    ("observed", "alternative", "expected"),
+    [
+        (5, "greater", 6 / 11),
+        (5, "less", 7 / 11),
+        (5, "two-sided", 1.0),
+        (99, "greater", 1 / 11),
+        (99, "less", 1.0),
+        (99, "two-sided", 2 / 11),
+        (-1, "less", 1 / 11),
+    ],
+)
+def test_simulation_pvalue_counts(observed, alternative, expected):
+    assert simulation_pvalue(observed, range(10), alternative) == pytest.approx(expected, abs=1e-15)
+
+
+def test_ties_count_in_both_tails_also_through_rounding():
+    exact, rounded = 0.3, 0.1 + 0.2
+    assert exact != rounded
+    assert simulation_pvalue(exact, [rounded] * 9, "greater") == 1.0
+    assert simulation_pvalue(exact, [rounded] * 9, "less") == 1.0
+
+
+def test_simulation_pvalue_is_valid_for_exchangeable_statistics():
+    # (1 + k)/(1 + M) <= alpha has probability exactly alpha at alpha = .05, M = 99; 5 standard errors
+    rng = np.random.default_rng(1)
+    p = np.array([simulation_pvalue(v[0], v[1:], "greater") for v in rng.normal(size=(4000, 100))])
+    assert abs(np.mean(p <= 0.05) - 0.05) < 5 * math.sqrt(0.05 * 0.95 / 4000)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_statistics_that_are_not_finite_are_refused(bad):
+    with pytest.raises(ValueError, match="not finite"):
+        simulation_pvalue(bad, [1.0, 2.0])
+    with pytest.raises(ValueError, match="alternative='both'"):
+        simulation_pvalue(1.0, [1.0], "both")
+
+
+def test_holm_equals_statsmodels():
+    p = np.random.default_rng(2).random(12) ** 3
+    np.testing.assert_allclose(holm(p), multipletests(p, method="holm")[1], rtol=1e-14)
+
+
+def test_monte_carlo_error_is_that_of_a_binomial_tail():
+    rng = np.random.default_rng(3)
+    tails = rng.binomial(199, 0.03, 20000) / 199
+    assert monte_carlo_error(0.06, 199) == pytest.approx(2 * tails.std(), rel=0.03)
+
+
+def test_normal_pvalue_has_no_zero():
+    assert normal_pvalue(1.5, "greater") == pytest.approx(norm.sf(1.5))
+    assert normal_pvalue(-100.0) == 1e-300
+
+
+@pytest.mark.parametrize("df", [1, 2, 5, 30])
+@pytest.mark.parametrize("p", [0.999, 0.5, 0.05, 1e-6, 1e-20])
+def test_quadratic_form_reduces_to_chi_square(df, p):
+    # almost equal weights take the inversion, equal ones the closed form
+    x = chi2.isf(p, df)
+    nudge = 1 + 1e-13 * np.arange(df)
+    assert quadratic_form_sf(x, np.ones(df)) == pytest.approx(p, rel=1e-10)
+    if df > 1:
+        assert quadratic_form_sf(x, nudge) == pytest.approx(p, rel=2e-5)
+
+
+@pytest.mark.parametrize(("x", "weights"), [(2.0, [1, 0.3]), (9.0, [1, 0.5, 0.5, 0.1]), (60.0, [2, 1, 0.2])])
+def test_quadratic_form_equals_the_inversion_integral(x, weights):
+    # Gil-Pelaez through the characteristic function, in 30 digits
+    mpmath.mp.dps = 30
+
+    def integrand(t):
+        phi = mpmath.mpf(1)
+        for w in weights:
+            phi /= mpmath.sqrt(1 - 2j * w * t)
+        return mpmath.im(mpmath.exp(-1j * t * x) * phi) / t
+
+    period = mpmath.pi / x
+    expected = mpmath.mpf(1) / 2 + mpmath.quadosc(integrand, [0, mpmath.inf], period=2 * period) / mpmath.pi
+    assert quadratic_form_sf(x, weights) == pytest.approx(float(expected), rel=2e-5)
+
+
+def test_quadratic_form_of_both_signs():
+    # P(a z1^2 > b z2^2) = P(F > b/a), an arctangent
+    for a, b in [(1.0, 1.0), (3.0, 0.5), (0.1, 7.0)]:
+        expected = 2 / math.pi * math.atan(math.sqrt(a / b))
+        assert quadratic_form_sf(0.0, [a, -b]) == pytest.approx(expected, abs=1e-9)
+    with pytest.raises(ValueError, match="x = 0"):
+        quadratic_form_sf(1.0, [1.0, -1.0])
+
+
+def test_cauchy_combination():
+    assert cauchy_combination([0.3]) == pytest.approx(0.3)
+    assert cauchy_combination([1e-30, 0.9]) == pytest.approx(2e-30, rel=1e-6)
+    rng = np.random.default_rng(4)
+    p = norm.sf(np.sqrt(0.8) * rng.normal(size=(4000, 1)) + np.sqrt(0.2) * rng.normal(size=(4000, 10)))
+    rate = np.mean([cauchy_combination(row) <= 0.01 for row in p])
+    assert rate < 0.01 + 4 * math.sqrt(0.01 * 0.99 / 4000)
+
+
+def test_extrapolated_pvalue_follows_the_tail():
+    rng = np.random.default_rng(5)
+    t = rng.gamma(4.0, size=20000)
+    for x in (1.0, 5.0, 12.0, 16.0):
+        assert extrapolated_pvalue(x, t, "greater") == pytest.approx(chi2.sf(2 * x, 8), rel=0.25)
+    assert extrapolated_pvalue(3.0, [3.0] * 5, "greater") == 1.0
