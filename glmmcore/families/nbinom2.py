@@ -2,64 +2,16 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
-from glmmcore.families.special import (
-    HALF_LOG_2PI,
-    LARGE_COUNT,
-    clip_exponent,
-    log1pmx,
-    rising,
-    rising_table,
-    stirling_error,
-    table_size,
-)
+from glmmcore.families.negative_binomial import nb2_row, nb_constant, nb_core, nb_lookup, nb_shares
+from glmmcore.families.special import FAR_EXPONENT, clip_exponent, rising_table, table_size
 
-__all__ = ["NegativeBinomial2", "nb_constant", "nb_core", "nb_shares"]
-
-
-@kernel
-def nb_shares(gap, k):
-    """Return (p, q, log1p(mu/k), mu) with p = k/(k+mu), q = mu/(k+mu), from gap = log mu - log k."""
-    e = math.exp(-abs(gap))
-    small, large, s = e / (1.0 + e), 1.0 / (1.0 + e), math.log1p(e)
-    if gap > 0:
-        return small, large, gap + s, k / e
-    return large, small, s, k * e
-
-
-@kernel
-def nb_core(y, eta, mu, k, p, log_ratio):
-    """Negative binomial log density (size k, p and log_ratio of `nb_shares`) less `nb_constant`."""
-    plain = y * eta - (y + k) * log_ratio
-    if y < LARGE_COUNT:
-        return plain
-    gap = p * (mu - y)
-    if abs(gap) < 0.5 * min(y, k):
-        return y * log1pmx(gap / y) + k * log1pmx(-gap / k)
-    # log(1 + y/k), where y/k may overflow
-    own_ratio = math.log1p(y / k) if y < k else math.log1p(k / y) + math.log(y) - math.log(k)
-    return y * (eta - math.log(y)) - (y + k) * (log_ratio - own_ratio)
-
-
-@kernel
-def nb_constant(y, rise, log_factorial, k, log_k):
-    """Return log of lgamma(y+k)/(lgamma(k) k^y y!), or the log density at mean y for large y."""
-    if y < LARGE_COUNT:
-        return rise - log_factorial
-    return (
-        stirling_error(y + k)
-        - stirling_error(k)
-        - stirling_error(y)
-        - HALF_LOG_2PI
-        + 0.5 * (log_k - math.log(y + k) - math.log(y))
-    )
+__all__ = ["NegativeBinomial2"]
 
 
 @kernel
@@ -86,25 +38,11 @@ def _derivatives(y, eta, delta, table, loglik, d1, d2, d3):
             d = clip_exponent(delta[i])
             k = np.exp(d)
         p, q, log_ratio, mu = nb_shares(clip_exponent(eta[i]) - d, k)
-        c = y[i]
-        j = int(c) if c < table.shape[0] else -1
-        if j == c:
-            rise, s1, t1, log_factorial = table[j, 0], table[j, 1], table[j, 2], table[j, 5]
-        else:
-            rise, s1, t1, _, _ = rising(c, k)
-            log_factorial = math.lgamma(c + 1.0)
-        w = (c + k) * q * p
-        first = c * p - (mu * p if p > q else k * q)
-        loglik[i] = nb_core(c, eta[i], mu, k, p, log_ratio) + nb_constant(c, rise, log_factorial, k, d)
-        d1[0, i] = first
-        d2[0, i] = -w
-        d3[0, i] = -w * (p - q)
-        if p > q:
-            d1[1, i] = t1 - k * log1pmx(mu / k) - (mu - c) * q
-        else:
-            d1[1, i] = s1 - k * log_ratio + k * q - c * p
-        d2[1, i] = q * first
-        d3[1, i] = q * p * (c * (p - q) - 2.0 * k * q)
+        rise, s1, t1, _, _ = nb_lookup(y[i], k, table)
+        loglik[i] = nb_core(y[i], eta[i], mu, k, p, log_ratio) + nb_constant(y[i], rise, k, d)
+        d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i] = nb2_row(
+            y[i], k, p, q, log_ratio, mu, s1, t1
+        )
 
 
 class NegativeBinomial2(CountFamily):
@@ -137,7 +75,7 @@ class NegativeBinomial2(CountFamily):
         return out
 
     def _size(self, p: Parameters) -> np.ndarray:
-        return np.exp(np.clip(p.delta, -690.0, 690.0))
+        return np.exp(np.clip(p.delta, -FAR_EXPONENT, FAR_EXPONENT))
 
     def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
         """Return mu (1 + mu / phi)."""

@@ -35,10 +35,12 @@ __all__ = [
     "digamma",
     "expit",
     "log1pmx",
+    "log_factorial",
     "mills",
     "poisson_constant",
     "poisson_core",
     "rising",
+    "rising_at",
     "rising_table",
     "softplus",
     "stirling_error",
@@ -124,7 +126,8 @@ def tetragamma(x):
     return shift - 1.0 / x / x + _tetragamma_tail(x)
 
 
-# Tails of the expansions after the leading term (log x, 1/x, -1/x^2), for x >= _SHIFT.
+# Tails of the expansions after the leading term (log x, 1/x, -1/x^2), for x >= _SHIFT, and what their first
+# terms leave, scaled by a power of x.
 @kernel
 def _stirling_tail(x):
     v = 1.0 / x
@@ -136,41 +139,48 @@ def _stirling_tail(x):
 
 
 @kernel
-def _digamma_tail(x):
+def _digamma_rest(x):
+    """-x (digamma(x) - log x) - 1/2."""
     v = 1.0 / x
     s = v * v
-    return -0.5 * v - s * (
+    return v * (
         1 / 12 - s * (1 / 120 - s * (1 / 252 - s * (1 / 240 - s * (1 / 132 - s * (691 / 32760 - s / 12)))))
     )
 
 
 @kernel
-def _trigamma_tail(x):
+def _trigamma_rest(x):
+    """x^2 (trigamma(x) - 1/x) - 1/2."""
     v = 1.0 / x
     s = v * v
-    return s * (
-        0.5
-        + v
-        * (1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * (5 / 66 - s * (691 / 2730 - s * (7 / 6)))))))
+    return v * (
+        1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * (5 / 66 - s * (691 / 2730 - s * (7 / 6))))))
     )
 
 
 @kernel
-def _tetragamma_tail(x):
+def _tetragamma_rest(x):
+    """-x^3 (tetragamma(x) + 1/x^2) - 1."""
     v = 1.0 / x
     s = v * v
-    return (
-        -s
-        * v
-        * (
-            1.0
-            + v
-            * (
-                1 / 2
-                - s * (1 / 6 - s * (1 / 6 - s * (3 / 10 - s * (5 / 6 - s * (691 / 210 - s * (35 / 2))))))
-            )
-        )
+    return v * (
+        1 / 2 - s * (1 / 6 - s * (1 / 6 - s * (3 / 10 - s * (5 / 6 - s * (691 / 210 - s * (35 / 2))))))
     )
+
+
+@kernel
+def _digamma_tail(x):
+    return -(0.5 + _digamma_rest(x)) / x
+
+
+@kernel
+def _trigamma_tail(x):
+    return (0.5 + _trigamma_rest(x)) / x / x
+
+
+@kernel
+def _tetragamma_tail(x):
+    return -(1.0 + _tetragamma_rest(x)) / x / x / x
 
 
 @kernel
@@ -192,6 +202,19 @@ def deviance_part(x, gap):
 LARGE_COUNT = 100.0
 
 
+_LOG_FACTORIALS = np.array([math.lgamma(y + 1.0) for y in range(int(LARGE_COUNT))])
+
+
+@kernel
+def log_factorial(y):
+    """Return log y! for y >= 0, by table for small whole numbers."""
+    if y < LARGE_COUNT:
+        j = int(y)
+        if j == y:
+            return _LOG_FACTORIALS[j]
+    return math.lgamma(y + 1.0)
+
+
 @kernel
 def poisson_core(y, eta, mu):
     """Poisson log density at log mean eta, less `poisson_constant`."""
@@ -207,7 +230,7 @@ def poisson_core(y, eta, mu):
 def poisson_constant(y):
     """-log y!, or the log density at mean y for large y."""
     if y < LARGE_COUNT:
-        return -math.lgamma(y + 1.0)
+        return -log_factorial(y)
     return -stirling_error(y) - HALF_LOG_2PI - 0.5 * math.log(y)
 
 
@@ -235,7 +258,7 @@ def binomial_constant(y, trials):
     if y == 0.0 or failures == 0.0:
         return 0.0
     if trials < LARGE_COUNT:
-        return math.lgamma(trials + 1.0) - math.lgamma(y + 1.0) - math.lgamma(failures + 1.0)
+        return log_factorial(trials) - log_factorial(y) - log_factorial(failures)
     return (
         stirling_error(trials)
         - stirling_error(y)
@@ -258,27 +281,36 @@ def rising(y, n):
 
 
 @kernel
+def rising_at(y, log_n):
+    """`rising` at n = exp(log_n); where n leaves the range of floats the sums saturate, R does not."""
+    clipped = clip_exponent(log_n)
+    r, s1, t1, t2, t3 = rising(y, math.exp(clipped))
+    if log_n < clipped and y > 1.0:
+        r += (y - 1.0) * (clipped - log_n)
+    return r, s1, t1, t2, t3
+
+
+@kernel
 def _rising_sum(y, n):
-    ratio, s1, t1, t2, t3 = 1.0, 1.0, 0.0, 0.0, 0.0
-    log_ratio = 0.0
+    product, s1, t1, t2, t3 = 1.0, 1.0, 0.0, 0.0, 0.0
+    small = n < 1.0
     for i in range(1, y):
         r = n / (n + i)
         c = i / (n + i)
-        ratio *= r
-        if ratio < 1e-280:
-            log_ratio -= math.log(ratio)
-            ratio = 1.0
+        product *= (n + i) if small else r
         s1 += r
         t1 -= c
         t2 += r * c
         t3 += r * c * (c - r)
-    if ratio > 0.5:
-        # a product near 1 keeps only the absolute accuracy of its logarithm
-        for i in range(1, y):
-            log_ratio += math.log1p(i / n)
-    else:
-        log_ratio -= math.log(ratio)
-    return log_ratio, s1, t1, t2, t3
+    if small:
+        return math.log(product) - (y - 1) * math.log(n), s1, t1, t2, t3
+    if product < 0.5:
+        return -math.log(product), s1, t1, t2, t3
+    # a product near 1 keeps only the absolute accuracy of its logarithm
+    rise = 0.0
+    for i in range(1, y):
+        rise += math.log1p(i / n)
+    return rise, s1, t1, t2, t3
 
 
 @kernel
@@ -291,10 +323,9 @@ def _rising_large(y, n):
     lp = math.log1p(x)
     r = (b * lm + y * x if x < 0.7 else b * lp - y) - 0.5 * lp + _stirling_tail(b) - _stirling_tail(n)
     # what is left of the tails when their first terms, which would cancel, are taken out
-    va, vb = 1.0 / n, 1.0 / b
-    d0 = n * ((_digamma_tail(b) + 0.5 * vb) - (_digamma_tail(n) + 0.5 * va))
-    d1 = n * n * ((_trigamma_tail(b) - 0.5 * vb * vb) - (_trigamma_tail(n) - 0.5 * va * va))
-    d2 = (n * w * w * (_tetragamma_tail(b) * b * b + vb)) - n * (_tetragamma_tail(n) * n * n + va)
+    d0 = _digamma_rest(n) - w * _digamma_rest(b)
+    d1 = w * w * _trigamma_rest(b) - _trigamma_rest(n)
+    d2 = _tetragamma_rest(n) - w * w * w * _tetragamma_rest(b)
     t1 = n * lm + 0.5 * c + d0
     t2 = n * (lm + x * (y / b)) - 0.5 * w * c + d0 + d1
     t3 = n * (lm + x * c * c) + c * w * (w - 0.5) + d0 + 3.0 * d1 + d2
@@ -346,8 +377,8 @@ def table_size(y: np.ndarray) -> int:
 
 @kernel
 def rising_table(size, n):
-    """Columns R, S1, T1, T2, T3 and log y! for y = 0 .. size-1 and one n, shape (size, 6)."""
-    table = np.zeros((size, 6))
+    """Columns R, S1, T1, T2, T3 for y = 0 .. size-1 and one n, shape (size, 5)."""
+    table = np.zeros((size, 5))
     if size > 1:
         table[1, 1] = 1.0
     for i in range(1, size - 1):
@@ -358,7 +389,6 @@ def rising_table(size, n):
         table[i + 1, 2] = table[i, 2] - c
         table[i + 1, 3] = table[i, 3] + r * c
         table[i + 1, 4] = table[i, 4] + r * c * (c - r)
-        table[i + 1, 5] = table[i, 5] + math.log(i + 1.0)
     return table
 
 

@@ -53,6 +53,23 @@ def nbinom2(y, N, mu, phi, psi):
     return negative_binomial(y, mu, phi)
 
 
+def nbinom1(y, N, mu, phi, psi):
+    return negative_binomial(y, mu, mu / phi)
+
+
+def nbinom12(y, N, mu, phi, psi):
+    return negative_binomial(y, mu, mu / (phi + mu / mp.exp(psi[0])))
+
+
+def betabinomial(y, N, mu, phi, psi):
+    a, b = mu * phi, (1 - mu) * phi
+    return log_choose(N, y) + log_beta(y + a, N - y + b) - log_beta(a, b)
+
+
+def log_beta(a, b):
+    return mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)
+
+
 COUNT_CASES: list[Case] = [
     Case("gaussian", gaussian, lambda rng, n: rng.normal(0, 3, n), far_y=(-1e9, 0.0, 1e9)),
     Case("gaussian", gaussian, lambda rng, n: rng.normal(0, 3, n), link="log"),
@@ -68,6 +85,39 @@ COUNT_CASES: list[Case] = [
         at=((0.7, 0.3, ()), (1.5, -1.5, ()), (2.0, 30.0, ()), (0.0, 3.0, ())),
     ),
     Case("nbinom2", nbinom2, small_counts, link="identity", eta=(0.1, 30.0), far_eta=(-1.0, 1e-30, 1e9)),
+    Case(
+        "nbinom1",
+        nbinom1,
+        small_counts,
+        at=((0.7, 0.3, ()), (1.5, 1.5, ()), (2.0, -30.0, ()), (-2.0, 0.0, ())),
+    ),
+    Case("nbinom1", nbinom1, small_counts, link="sqrt", eta=(0.1, 9.0), far_eta=(-1.0, 0.0, 1e-30, 1e5)),
+    Case(
+        "nbinom12",
+        nbinom12,
+        small_counts,
+        psi=((-2.0, 2.0),),
+        at=((0.7, 0.3, (0.5,)), (1.5, -9.0, (1.0,)), (1.5, 0.0, (30.0,))),
+    ),
+    *(
+        Case(
+            "betabinomial",
+            betabinomial,
+            successes(trials),
+            link=link,
+            trials=trials,
+            eta=eta,
+            at=((0.4, 1.0, ()), (-1.0, -1.0, ()), (-0.5, 4.0, ()), (-0.5, 30.0, ())),
+            far_eta=far,
+            far_y=(0.0, 1.0, float(trials)),
+        )
+        for link, eta, far in (
+            ("logit", (-6.0, 6.0), (-700.0, -40.0, 40.0, 700.0)),
+            ("probit", (-4.0, 4.0), (-1e4, -40.0, 40.0, 1e4)),
+            ("cloglog", (-4.0, 1.0), (-700.0, -40.0, 40.0, 700.0)),
+        )
+        for trials in (1, 10, 3000)
+    ),
     *(
         Case(
             "binomial",

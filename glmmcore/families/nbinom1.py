@@ -1,0 +1,115 @@
+"""Negative binomial counts with a linear variance."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from glmmcore._jit import kernel
+from glmmcore.families.base import Derivatives, Parameters
+from glmmcore.families.counts import CountFamily
+from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
+from glmmcore.families.negative_binomial import nb_constant, nb_core
+from glmmcore.families.special import FAR_EXPONENT, clip_exponent, expit, log1pmx, rising_at, softplus
+
+__all__ = ["NegativeBinomial1", "nb1_dispersion", "nb1_row"]
+
+
+@kernel
+def nb1_dispersion(delta):
+    """(c, g, h, kappa): c = log1p(phi), g = c / phi, h = (c - kappa) / phi, kappa = phi / (1 + phi)."""
+    d = clip_exponent(delta)
+    phi, kappa = math.exp(d), expit(d)
+    c = softplus(d)
+    h = (log1pmx(phi) + phi * kappa) / phi if phi < 1.0 else (c - kappa) / phi
+    return c, c / phi, h, kappa
+
+
+@kernel
+def nb1_row(y, t, delta, c, g, h, kappa):
+    """Log density and (l_t, l_tt, l_ttt, l_d, l_td, l_ttd), then the minus log of f(0)."""
+    log_k = t - delta
+    k = math.exp(clip_exponent(log_k))
+    mu = math.exp(clip_exponent(t))
+    rise, s1, t1, t2, t3 = rising_at(y, log_k)
+    l = nb_core(y, t, mu, k, 1.0 - kappa, c) + nb_constant(y, rise, k, log_k)
+    if y == 0.0:
+        l = -mu * g
+    # with n = mu / phi: n c and n (c - kappa), which stay finite as phi tends to 0
+    nc, nh = mu * g, mu * h
+    dispersion = nh - t1 - y * kappa if kappa < 0.5 else nh - s1 + y * (1.0 - kappa)
+    return l, s1 - nc, t2 - nc, t3 - nc, dispersion, nh - t2, nh - t3, nc
+
+
+@kernel
+def _newton(y, eta, delta, loglik, l1, l2):
+    c, g, h, kappa = nb1_dispersion(delta[0])
+    d = delta[0]
+    for i in range(y.size):
+        if delta.size > 1:
+            d = delta[i]
+            c, g, h, kappa = nb1_dispersion(d)
+        loglik[i], l1[i], l2[i], _, _, _, _, _ = nb1_row(y[i], eta[i], d, c, g, h, kappa)
+
+
+@kernel
+def _derivatives(y, eta, delta, loglik, d1, d2, d3):
+    c, g, h, kappa = nb1_dispersion(delta[0])
+    d = delta[0]
+    for i in range(y.size):
+        if delta.size > 1:
+            d = delta[i]
+            c, g, h, kappa = nb1_dispersion(d)
+        row = nb1_row(y[i], eta[i], d, c, g, h, kappa)
+        loglik[i], d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i], _ = row
+
+
+class NegativeBinomial1(CountFamily):
+    """Negative binomial with size mu / phi: variance mu (1 + phi), Poisson as phi tends to 0.
+
+    Examples
+    --------
+    >>> p = Parameters(np.log([2.0]), np.zeros(1), np.zeros(0))
+    >>> float(NegativeBinomial1().variance(np.ones(1), p)[0])
+    4.0
+    """
+
+    name = "nbinom1"
+    has_dispersion = True
+
+    def _natural_newton(
+        self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
+        _newton(y, t, delta, *out)
+        return out
+
+    def _natural_derivatives(
+        self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
+    ) -> Derivatives:
+        out = Derivatives.empty(2, y.size)
+        _derivatives(y, t, delta, *out)
+        return out
+
+    def _size(self, p: Parameters) -> np.ndarray:
+        return np.exp(np.clip(np.log(self._mu(p)) - p.delta, -FAR_EXPONENT, FAR_EXPONENT))
+
+    def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
+        """Return mu (1 + phi)."""
+        return self._mu(p) * (1 + np.exp(p.delta))
+
+    def simulate(
+        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """See `Family.simulate`."""
+        return draw_negative_binomial(self._mu(p), self._size(p), (n_sims, p.eta.size), rng)
+
+    def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """See `Family.cdf`."""
+        mu, size = self._mu(p), self._size(p)
+        return count_cdf(lambda k: negative_binomial_cdf(k, mu, size), y)
+
+    def start_delta(self, pearson: float) -> float:
+        """Log of the excess of the Pearson ratio over 1."""
+        return float(np.log(max(pearson - 1, 0.05)))

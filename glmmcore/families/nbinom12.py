@@ -1,0 +1,144 @@
+"""Negative binomial counts whose variance has a linear and a quadratic part."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from glmmcore._jit import kernel
+from glmmcore.families.base import Derivatives, Parameters
+from glmmcore.families.counts import CountFamily
+from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
+from glmmcore.families.negative_binomial import nb_constant, nb_core, nb_shares
+from glmmcore.families.special import FAR_EXPONENT, clip_exponent, expit, log1pmx, rising_at
+
+__all__ = ["NegativeBinomial12"]
+
+
+@kernel
+def _row(y, t, delta, psi):
+    """Log density, then (d1, d2, d3) for each of t, delta, psi.
+
+    The size k = mu / (phi + mu / kappa) has log k = v(t, delta, psi); derivatives f of the density in (t, v)
+    are carried over with u = dv/dt = -dv/d delta and 1 - u = dv/d psi.
+    """
+    t = clip_exponent(t)
+    # log(phi + mu / kappa)
+    slope = t - psi
+    gap = max(delta, slope) + math.log1p(math.exp(-abs(delta - slope)))
+    v = t - gap
+    k = math.exp(clip_exponent(v))
+    p, q, log_ratio, mu = nb_shares(t - v, k)
+    rise, s1, t1, t2, t3 = rising_at(y, v)
+    l = nb_core(y, t, mu, k, p, log_ratio) + nb_constant(y, rise, k, v)
+    # derivatives in t and v, written with first = (y - mu) p
+    first = y * p - (mu * p if p > q else k * q)
+    w = (y + k) * p * q
+    if p > q:
+        x = mu / k
+        lm = log1pmx(x)
+        f_v = t1 - k * lm - (mu - y) * q
+        kg = k * (lm + x * q)
+    else:
+        f_v = s1 - k * log_ratio + k * q - y * p
+        kg = k * (log_ratio - q)
+    f_tt, f_ttt = -w, -w * (p - q)
+    f_tv, f_ttv = q * first, q * p * (y * (p - q) - 2.0 * k * q)
+    f_tvv = -q * first * (p - q)
+    f_vv = t2 - kg - q * first
+    f_vvv = t3 - kg + k * q * q + q * first * (p - q)
+    # u and its derivatives in t
+    u, r = expit(delta - slope), expit(slope - delta)
+    u1 = -u * r
+    u2 = u * r * (r - u)
+    m1 = f_tv + f_vv * u
+    m2 = f_ttv + 2.0 * f_tvv * u + f_vvv * u * u + f_vv * u1
+    l1 = first + f_v * u
+    l2 = f_tt + 2.0 * f_tv * u + f_vv * u * u + f_v * u1
+    l3 = f_ttt + 3.0 * u * (f_ttv + f_tvv * u) + f_vvv * u * u * u + 3.0 * u1 * m1 + f_v * u2
+    d = f_v * u, m1 * u + f_v * u1, m2 * u + 2.0 * m1 * u1 + f_v * u2
+    s = f_v * r, m1 * r - f_v * u1, m2 * r - 2.0 * m1 * u1 - f_v * u2
+    return l, l1, l2, l3, -d[0], -d[1], -d[2], s[0], s[1], s[2]
+
+
+@kernel
+def _newton(y, eta, delta, psi, loglik, l1, l2):
+    for i in range(y.size):
+        d = delta[0] if delta.size == 1 else delta[i]
+        loglik[i], l1[i], l2[i], _, _, _, _, _, _, _ = _row(y[i], eta[i], d, psi[0])
+
+
+@kernel
+def _derivatives(y, eta, delta, psi, loglik, d1, d2, d3):
+    for i in range(y.size):
+        d = delta[0] if delta.size == 1 else delta[i]
+        row = _row(y[i], eta[i], d, psi[0])
+        loglik[i], d1[0, i], d2[0, i], d3[0, i] = row[:4]
+        d1[1, i], d2[1, i], d3[1, i], d1[2, i], d2[2, i], d3[2, i] = row[4:]
+
+
+class NegativeBinomial12(CountFamily):
+    """Negative binomial with variance mu (1 + phi + mu / kappa), kappa = exp(psi).
+
+    nbinom1 as kappa grows, nbinom2 (size kappa) as phi tends to 0. With little spread of the means the two
+    parts are hardly told apart. `sigma` is phi.
+
+    Examples
+    --------
+    >>> p = Parameters(np.log([2.0]), np.zeros(1), np.zeros(1))
+    >>> float(NegativeBinomial12().variance(np.ones(1), p)[0])
+    8.0
+    """
+
+    name = "nbinom12"
+    has_dispersion = True
+    extra = ("log_kappa",)
+
+    def _natural_newton(
+        self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
+        _newton(y, t, delta, psi, *out)
+        return out
+
+    def _natural_derivatives(
+        self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
+    ) -> Derivatives:
+        out = Derivatives.empty(3, y.size)
+        _derivatives(y, t, delta, psi, *out)
+        return out
+
+    def _excess(self, p: Parameters) -> np.ndarray:
+        """Return log(phi + mu / kappa)."""
+        return np.logaddexp(p.delta, np.log(self._mu(p)) - p.psi[0])
+
+    def _size(self, p: Parameters) -> np.ndarray:
+        return np.exp(np.clip(np.log(self._mu(p)) - self._excess(p), -FAR_EXPONENT, FAR_EXPONENT))
+
+    def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
+        """Return mu (1 + phi + mu / kappa)."""
+        return self._mu(p) * (1 + np.exp(self._excess(p)))
+
+    def simulate(
+        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
+    ) -> np.ndarray:
+        """See `Family.simulate`."""
+        return draw_negative_binomial(self._mu(p), self._size(p), (n_sims, p.eta.size), rng)
+
+    def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """See `Family.cdf`."""
+        mu, size = self._mu(p), self._size(p)
+        return count_cdf(lambda k: negative_binomial_cdf(k, mu, size), y)
+
+    def start_delta(self, pearson: float) -> float:
+        """Log of half the excess of the Pearson ratio over 1."""
+        return float(np.log(max(0.5 * (pearson - 1), 0.05)))
+
+    def start_psi(self) -> tuple[np.ndarray, ...]:
+        """From a mostly quadratic and from a mostly linear variance."""
+        return np.array([0.0]), np.array([3.0])
+
+    def describe_extra(self, psi: np.ndarray) -> dict[str, float]:
+        """Kappa."""
+        return {"kappa": float(np.exp(psi[0]))}

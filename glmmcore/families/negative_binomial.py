@@ -1,0 +1,76 @@
+"""The negative binomial density with mean mu and size k, shared by its parametrisations.
+
+Notation: p = k / (k + mu), q = 1 - p, x = mu / k = q / p; R, S1, T1, T2, T3 as in `special`.
+"""
+
+from __future__ import annotations
+
+import math
+
+from glmmcore._jit import kernel
+from glmmcore.families.special import (
+    HALF_LOG_2PI,
+    LARGE_COUNT,
+    log1pmx,
+    log_factorial,
+    rising,
+    stirling_error,
+)
+
+__all__ = ["nb2_row", "nb_constant", "nb_core", "nb_lookup", "nb_shares"]
+
+
+@kernel
+def nb_shares(gap, k):
+    """Return (p, q, log1p(x), mu) from gap = log mu - log k."""
+    e = math.exp(-abs(gap))
+    small, large, s = e / (1.0 + e), 1.0 / (1.0 + e), math.log1p(e)
+    if gap > 0:
+        return small, large, gap + s, k / e
+    return large, small, s, k * e
+
+
+@kernel
+def nb_core(y, eta, mu, k, p, log_ratio):
+    """Log density at log mean eta, less `nb_constant`; log_ratio = log1p(x)."""
+    if y < LARGE_COUNT:
+        return y * eta - (y + k) * log_ratio
+    gap = p * (mu - y)
+    if abs(gap) < 0.5 * min(y, k):
+        return y * log1pmx(gap / y) + k * log1pmx(-gap / k)
+    # log(1 + y/k), where y/k may overflow
+    own_ratio = math.log1p(y / k) if y < k else math.log1p(k / y) + math.log(y) - math.log(k)
+    return y * (eta - math.log(y)) - (y + k) * (log_ratio - own_ratio)
+
+
+@kernel
+def nb_constant(y, rise, k, log_k):
+    """Return log of lgamma(y+k) / (lgamma(k) k^y y!), or the log density at mean y for large y."""
+    if y < LARGE_COUNT:
+        return rise - log_factorial(y)
+    return (
+        stirling_error(y + k)
+        - stirling_error(k)
+        - stirling_error(y)
+        - HALF_LOG_2PI
+        + 0.5 * (log_k - math.log(y + k) - math.log(y))
+    )
+
+
+@kernel
+def nb_lookup(y, k, table):
+    """R, S1, T1, T2, T3 from the table when y is a whole number in it."""
+    j = int(y) if y < table.shape[0] else -1
+    if j == y:
+        return table[j, 0], table[j, 1], table[j, 2], table[j, 3], table[j, 4]
+    return rising(y, k)
+
+
+@kernel
+def nb2_row(y, k, p, q, log_ratio, mu, s1, t1):
+    """(l_t, l_tt, l_ttt, l_d, l_td, l_ttd) with t = log mu and d = log k."""
+    # mu p = k q; each form is the stable one on its side
+    first = y * p - (mu * p if p > q else k * q)
+    w = (y + k) * q * p
+    d1 = t1 - k * log1pmx(mu / k) - (mu - y) * q if p > q else s1 - k * log_ratio + k * q - y * p
+    return first, -w, -w * (p - q), d1, q * first, q * p * (y * (p - q) - 2.0 * k * q)
