@@ -96,7 +96,7 @@ class Bell(CountFamily):
         return d._replace(loglik=d.loglik + _log_ratios(y))
 
     def _without_constant(self, y: Array, t: Array) -> Derivatives:
-        # theta e^theta = e^t, so theta + log theta = t: Wright's omega function; dtheta/dt = theta / (1 + theta).
+        # theta + log theta = t: Wright's omega function, with dtheta/dt = theta / (1 + theta).
         t = np.clip(t, -700.0, 690.0)
         theta, mu = special.wrightomega(t), np.exp(t)
         h = 1 / (1 + theta)
@@ -150,7 +150,7 @@ def _cdf(y, theta, log_ratio, below, at):
     for i in range(y.size):
         constant, log_theta = 1.0 - math.exp(min(theta[i], 700.0)), math.log(theta[i])
         less, equal = 0.0, 0.0
-        for k in range(int(math.floor(y[i])) + 1):
+        for k in range(int(y[i]) + 1):
             f = math.exp(k * log_theta + constant + log_ratio[k])
             if k < y[i]:
                 less += f

@@ -11,32 +11,41 @@ from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.continuous_support import check_proportions
 from glmmcore.families.natural import NaturalFamily
-from glmmcore.families.special import digamma, softplus, tetragamma, trigamma
+from glmmcore.families.series import gamma_functions
+from glmmcore.families.special import softplus
 
-__all__ = ["Beta", "beta_terms"]
+__all__ = ["Beta", "beta_terms", "clip_delta", "precision_terms"]
 
 Array = np.ndarray
 
 
 @kernel
-def _scaled_polygammas(a):
-    """a psi(a), a^2 psi'(a), a^3 psi''(a): bounded as a tends to 0."""
+def _scaled_functions(a, log_a):
+    """Return log Gamma(a), a psi(a), a^2 psi'(a), a^3 psi''(a); all but the first are bounded at 0."""
     if a < 0.5:
-        # Recurrence psi(a) = psi(1 + a) - 1/a and its derivatives.
-        b = 1.0 + a
-        return a * digamma(b) - 1.0, a * a * trigamma(b) + 1.0, a * a * a * tetragamma(b) - 2.0
-    return a * digamma(a), a * a * trigamma(a), a * a * a * tetragamma(a)
+        # Recurrences from 1 + a, also where a itself underflows.
+        l, p0, p1, p2 = gamma_functions(1.0 + a)
+        return l - log_a, a * p0 - 1.0, a * a * p1 + 1.0, a * a * a * p2 - 2.0
+    l, p0, p1, p2 = gamma_functions(a)
+    return l, a * p0, a * a * p1, a * a * a * p2
 
 
 @kernel
-def _log_gamma(a, log_a):
-    """Log Gamma(a), also where a itself underflows."""
-    return math.lgamma(1.0 + a) - log_a if a < 0.5 else math.lgamma(a)
+def clip_delta(delta):
+    """Hold log phi where the products of the kernels are finite."""
+    return min(max(delta, -300.0), 80.0)
+
+
+@kernel
+def precision_terms(delta):
+    """Return log Gamma(phi) and phi psi(phi) at a clipped log phi, shared by the rows."""
+    l, p0, _, _ = _scaled_functions(math.exp(delta), delta)
+    return l, p0
 
 
 @kernel
 def _shapes(t, delta):
-    """m = expit(t), u = 1 - m and log of the shapes phi m, phi u."""
+    """Return m = expit(t), u = 1 - m and log of the shapes phi m, phi u."""
     e = math.exp(-abs(t))
     small, big = e / (1.0 + e), 1.0 / (1.0 + e)
     s = softplus(-abs(t))
@@ -47,29 +56,27 @@ def _shapes(t, delta):
 
 
 @kernel
-def beta_terms(y, t, delta):
+def beta_terms(y, t, delta, log_gamma_phi, p0):
     """Log density of a beta row and its derivatives in t = logit mu and delta = log phi.
 
-    Returns (l, l_t, l_tt, l_ttt, l_delta, l_tdelta, l_ttdelta). With a = phi m, b = phi u, u = 1 - m the derivative
-    of a with respect to t is phi m u = -db/dt.
+    Returns (l, l_t, l_tt, l_ttt, l_delta, l_tdelta, l_ttdelta); `delta` is clipped, the last two arguments
+    are its `precision_terms`. With a = phi m, b = phi u, u = 1 - m the
+    derivative of a with respect to t is phi m u = -db/dt.
     """
-    delta = min(max(delta, -300.0), 80.0)
     t = min(max(t, -600.0), 600.0)
     m, u, log_a, log_b = _shapes(t, delta)
     phi = math.exp(delta)
     a, b = phi * m, phi * u
     w = a * u
     log_y, log_1y = math.log(y), math.log1p(-y)
-    a0, a1, a2 = _scaled_polygammas(a)
-    b0, b1, b2 = _scaled_polygammas(b)
-    l = _log_gamma(phi, delta) - _log_gamma(a, log_a) - _log_gamma(b, log_b)
-    l += (a - 1.0) * log_y + (b - 1.0) * log_1y
+    log_gamma_a, a0, a1, a2 = _scaled_functions(a, log_a)
+    log_gamma_b, b0, b1, b2 = _scaled_functions(b, log_b)
+    l = log_gamma_phi - log_gamma_a - log_gamma_b + (a - 1.0) * log_y + (b - 1.0) * log_1y
     # Near a boundary of mu the two halves of each term differ in size, not in sign: no cancellation.
     l1 = w * (log_y - log_1y) - u * a0 + m * b0
     curvature = u * u * a1 + m * m * b1
     l2 = (u - m) * l1 - curvature
     l3 = (u - m) * (l2 - 2.0 * curvature) - 2.0 * m * u * l1 - (u * u * u * a2 - m * m * m * b2)
-    p0, _, _ = _scaled_polygammas(phi)
     ld = p0 + a * log_y + b * log_1y - a0 - b0
     l1d = l1 - (u * a1 - m * b1)
     l2d = l2 + m * u * (a1 + b1) - u * u * (2.0 * a1 + a2) - m * m * (2.0 * b1 + b2)
@@ -82,22 +89,27 @@ def _newton(y, t, delta, l, l1, l2):
         if y[i] <= 0.0 or y[i] >= 1.0:
             l[i], l1[i], l2[i] = -np.inf, 0.0, 0.0
             continue
-        d = min(max(delta[i] if delta.size > 1 else delta[0], -300.0), 80.0)
+        d = clip_delta(delta[i] if delta.size > 1 else delta[0])
         x = min(max(t[i], -600.0), 600.0)
         m, u, log_a, log_b = _shapes(x, d)
         phi = math.exp(d)
         a, b = phi * m, phi * u
         log_y, log_1y = math.log(y[i]), math.log1p(-y[i])
-        a0, a1, _ = _scaled_polygammas(a)
-        b0, b1, _ = _scaled_polygammas(b)
-        l[i] = a * log_y + b * log_1y - _log_gamma(a, log_a) - _log_gamma(b, log_b)
+        log_gamma_a, a0, a1, _ = _scaled_functions(a, log_a)
+        log_gamma_b, b0, b1, _ = _scaled_functions(b, log_b)
+        l[i] = a * log_y + b * log_1y - log_gamma_a - log_gamma_b
         l1[i] = a * u * (log_y - log_1y) - u * a0 + m * b0
         l2[i] = (u - m) * l1[i] - u * u * a1 - m * m * b1
 
 
 @kernel
 def _derivatives(y, t, delta, l, d1, d2, d3):
+    d = clip_delta(delta[0])
+    log_gamma_phi, p0 = precision_terms(d)
     for i in range(y.size):
+        if delta.size > 1:
+            d = clip_delta(delta[i])
+            log_gamma_phi, p0 = precision_terms(d)
         if y[i] <= 0.0 or y[i] >= 1.0:
             l[i] = -np.inf
             d1[:, i] = 0.0
@@ -105,7 +117,7 @@ def _derivatives(y, t, delta, l, d1, d2, d3):
             d3[:, i] = 0.0
             continue
         l[i], d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i] = beta_terms(
-            y[i], t[i], delta[i] if delta.size > 1 else delta[0]
+            y[i], t[i], d, log_gamma_phi, p0
         )
 
 
@@ -136,7 +148,7 @@ class Beta(NaturalFamily):
         return Derivatives(l, d1, d2, d3)
 
     def variance(self, trials: Array, p: Parameters) -> Array:
-        """mu (1 - mu) / (1 + phi)."""
+        """Return mu (1 - mu) / (1 + phi)."""
         mu = self.link.inverse(p.eta)
         return mu * (1 - mu) / (1 + np.exp(p.delta))
 
@@ -160,9 +172,9 @@ class Beta(NaturalFamily):
         return 0.5 * (y + y.mean())
 
     def working_variance(self, mu: Array, trials: Array) -> Array:
-        """mu (1 - mu)."""
+        """Return mu (1 - mu)."""
         return mu * (1 - mu)
 
     def start_delta(self, pearson: float) -> float:
-        """The mean squared residual over mu (1 - mu) estimates 1 / (1 + phi)."""
+        """Invert: the mean squared residual over mu (1 - mu) estimates 1 / (1 + phi)."""
         return float(np.log(max(1 / max(pearson, 1e-8) - 1, 0.1)))

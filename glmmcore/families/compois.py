@@ -20,11 +20,13 @@ __all__ = ["COMPoisson"]
 Array = np.ndarray
 _LARGEST_PHI = 1e3
 _SMALLEST_PHI = 1e-3
+_ROWS_PER_TABLE = 300
+"""Fewer rows with the same dispersion are not worth a table."""
 _LOWEST, _HIGHEST = -600.0, 36.0
 """Bounds of log mu; at the upper one the spacing of floating point numbers nears the standard deviation."""
 
 _TOLERANCE = np.array([3e-14, 3e-14, 3e-14, 3e-14, 3e-14, 1e-13, 1e-12, 1e-13, 1e-12])
-"""Of the rows of the table; the higher cumulants, which only enter the third derivatives, are noisier themselves."""
+"""Of the rows of the table; the higher cumulants, which only enter third derivatives, carry more rounding."""
 
 
 @kernel
@@ -59,11 +61,13 @@ def _derivatives(y, t, delta, nu, table, l, d1, d2, d3):
 
 
 class COMPoisson(CountFamily):
-    """Conway-Maxwell-Poisson with mean mu: f(y) = lambda^y / (y!)^nu / Z, nu = 1/phi, lambda such that E y = mu.
+    """Conway-Maxwell-Poisson with mean mu: f(y) = lambda^y / (y!)^nu / Z, nu = 1/phi.
 
-    phi < 1 is under-, phi > 1 over-dispersion; the variance is about mu phi. phi is held inside [0.001, 1000]: as phi
-    grows the law tends to the geometric, the most dispersed it can be, and data beyond that would let phi drift
-    without changing the fit. The printed dispersion is phi.
+    lambda is such that E y = mu.
+
+    phi < 1 is under-, phi > 1 over-dispersion; the variance is about mu phi. phi is held inside [0.001,
+    1000]: as phi grows the law tends to the geometric, the most dispersed it can be, and data beyond that
+    would let phi drift without changing the fit. The printed dispersion is phi.
     """
 
     name = "compois"
@@ -71,7 +75,7 @@ class COMPoisson(CountFamily):
 
     def __init__(self, link: str | Link | None = None) -> None:
         super().__init__(link)
-        self._table: tuple[float, ChebyshevTable] | None = None
+        self._tables: dict[float, ChebyshevTable] = {}
 
     def _natural_newton(self, y: Array, t: Array, delta: Array, psi: Array) -> tuple[Array, Array, Array]:
         t, nu = np.clip(t, _LOWEST, _HIGHEST), _rate_power(delta)
@@ -86,13 +90,23 @@ class COMPoisson(CountFamily):
         return Derivatives(l, d1, d2, d3)
 
     def _moments(self, t: Array, nu: Array) -> Array:
-        """Table of `fill_moments`, shape (9, n); tabulated over t when nu is one number."""
-        if nu.size > 1 or t.size == 1:
+        """Table of `fill_moments`, shape (9, n); tabulated over t for every nu that many rows share."""
+        if t.size < 2:
             return _exact_moments(t, nu)
-        key = float(nu[0])
-        if self._table is None or self._table[0] != key:
-            self._table = (key, ChebyshevTable(lambda x: _exact_moments(x, nu), _TOLERANCE))
-        return self._table[1](t)
+        if nu.size == 1:
+            return self._use_tables([float(nu[0])])[0](t)
+        values, group = np.unique(nu, return_inverse=True)
+        if values.size * _ROWS_PER_TABLE > t.size:
+            return _exact_moments(t, nu)
+        out = np.empty((MOMENTS, t.size))
+        for k, table in enumerate(self._use_tables(values.tolist())):
+            out[:, group == k] = table(as_kernel_input(t[group == k]))
+        return out
+
+    def _use_tables(self, values: list[float]) -> list[ChebyshevTable]:
+        """Tables for these nu; those of the previous call are kept when asked for again."""
+        self._tables = {nu: self._tables.get(nu) or _new_table(nu) for nu in values}
+        return list(self._tables.values())
 
     def variance(self, trials: Array, p: Parameters) -> Array:
         """Exact variance, about mu phi."""
@@ -122,8 +136,12 @@ class COMPoisson(CountFamily):
 
 
 def _rate_power(delta: Array) -> Array:
-    """nu = 1/phi inside its bounds."""
+    """Return nu = 1/phi inside its bounds."""
     return np.exp(-np.clip(delta, math.log(_SMALLEST_PHI), math.log(_LARGEST_PHI)))
+
+
+def _new_table(nu: float) -> ChebyshevTable:
+    return ChebyshevTable(lambda t: _exact_moments(t, np.array([nu])), _TOLERANCE)
 
 
 def _exact_moments(t: Array, nu: Array) -> Array:

@@ -48,11 +48,11 @@ def draw(moments: Array, mu: Array, nu: Array, n_sims: int, rng: np.random.Gener
 def _reach(x, nu):
     """Lowest and highest count with more than e^-45 of the largest probability."""
     start = math.floor(math.exp(x))
-    low, q = start, 0.0
+    low, q = float(start), 0.0
     while -nu * q > _NEGLIGIBLE and low > 0.0:
         q += x - math.log(low)
         low -= 1.0
-    high, q = start, 0.0
+    high, q = float(start), 0.0
     while -nu * q > _NEGLIGIBLE:
         high += 1.0
         q += math.log(high) - x
@@ -169,7 +169,7 @@ def _tail(start, direction, x, nu, normaliser, sd):
 
 @kernel
 def _tail_integral(start, direction, x, nu, normaliser, sd):
-    """Midpoint rule read backwards (Euler-Maclaurin): the sum is the integral from half a count before `start`."""
+    """Midpoint rule read backwards: the sum is the integral from half a count before `start`."""
     edge = start - 0.5 * direction
     total, width = 0.0, 0.5 * sd
     for panel in range(200):

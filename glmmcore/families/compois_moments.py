@@ -1,8 +1,9 @@
 """Rate, normaliser and moments of the Conway-Maxwell-Poisson law with a given mean.
 
-With m = lambda^(1/nu) and q_j = log j! - j log m + m, the law is w_j = exp(-nu q_j): q is the (non-negative) Poisson
-deviance of j against m plus half the logarithm of 2 pi j, so neither huge counts nor huge nu cancel digits. All sums
-run outwards from the mode; where the bump is wide they become trapezoidal sums on a coarser grid, see `_far`.
+With m = lambda^(1/nu) and q_j = log j! - j log m + m, the law is w_j = exp(-nu q_j): q is the (non-negative)
+Poisson deviance of j against m plus half the logarithm of 2 pi j, so neither huge counts nor huge nu cancel
+digits. All sums run outwards from the mode; where the bump is wide they become trapezoidal sums on a coarser
+grid, see `_far`.
 """
 
 from __future__ import annotations
@@ -68,8 +69,8 @@ def _near(x, nu, mu, start, sums):
 def _far(x, nu, mu, sd, start_q, sums):
     """Trapezoidal rule on a grid of sd/1.6.
 
-    The terms are a smooth bump with standard deviation sd > 3, so the sum over the integers and that over the grid
-    both equal the integral to within exp(-2 pi^2 1.6^2).
+    The terms are a smooth bump with standard deviation sd > 3, so the sum over the integers and that over the
+    grid both equal the integral to within exp(-2 pi^2 1.6^2).
     """
     m = math.exp(x)
     step = sd / 1.6
@@ -139,8 +140,8 @@ def _solve(t, nu, guess, sums):
 def fill_moments(t, nu, out):
     """Fill the columns of `out`, shape (9, n), for means exp(t); one `nu` or one per row.
 
-    Rows: x = log m; G = log sum exp(-nu q); Q = E q; D = Cov(Y, q)/V; g = mu/V and its first two derivatives in t;
-    first two derivatives in t of d log lambda / d nu = x + D.
+    Rows: x = log m; G = log sum exp(-nu q); Q = E q; D = Cov(Y, q)/V; g = mu/V and its first two derivatives
+    in t; first two derivatives in t of d log lambda / d nu = x + D.
     """
     sums = np.zeros(9)
     guess, last = 0.0, np.inf

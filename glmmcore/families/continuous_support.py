@@ -29,7 +29,7 @@ def check_positive(name: str, y: np.ndarray, *, zero_model: bool) -> None:
 
 
 def check_proportions(name: str, y: np.ndarray, *, zeros: bool, ones: bool) -> None:
-    """Raise `ModelError` for rows outside the unit interval; `zeros` and `ones` say which ends belong to it."""
+    """Raise `ModelError` for rows outside the unit interval; `zeros`, `ones`: is that end part of it."""
     needs = f"0 {'<=' if zeros else '<'} y {'<=' if ones else '<'} 1"
     check_finite(name, y)
     counts = "divide counts by their number of trials, or use family='betabinomial'"

@@ -59,7 +59,8 @@ def _derivatives(y, t, phi, l, d1, d2, d3):
 class Gamma(NaturalFamily):
     """Gamma with mean mu and shape phi: variance mu^2 / phi, printed dispersion 1 / sqrt(phi), the CV.
 
-    The default link is log, unlike R's ``Gamma()`` whose default is inverse: the log link keeps the mean positive.
+    The default link is log, unlike R's ``Gamma()`` whose default is inverse: the log link keeps the mean
+    positive.
 
     l = phi log(phi/mu) - log Gamma(phi) + (phi - 1) log y - phi y/mu.
     """
@@ -108,7 +109,7 @@ class Gamma(NaturalFamily):
         return mu**2
 
     def start_delta(self, pearson: float) -> float:
-        """The mean squared relative residual estimates 1 / phi."""
+        """Invert: the mean squared relative residual estimates 1 / phi."""
         return -float(np.log(max(pearson, 1e-8)))
 
     def sigma(self, delta: float) -> float:
@@ -117,5 +118,5 @@ class Gamma(NaturalFamily):
 
 
 def _shape(delta: Array) -> Array:
-    """phi, kept where phi times any ratio of the kernels is finite."""
+    """Return phi, kept where phi times any ratio of the kernels is finite."""
     return np.exp(np.clip(delta, -200.0, 80.0))

@@ -64,7 +64,8 @@ def _derivatives(y, t, delta, l, d1, d2, d3):
         r = log_y - t[i] + 0.5 * v
         rho, q = r / v, r * r / v
         l[i] = -HALF_LOG_2PI - 0.5 * (np.log(v) + q) - log_y
-        # Relative derivatives of v in t, and derivatives of r; those in delta differ by sign and by the term -t of r.
+        # Relative derivatives of v in t, and derivatives of r; those in delta differ by sign and by the term
+        # -t of r.
         a1, a2, a3 = -2.0 * v1 / v, 4.0 * v2 / v, -8.0 * v3 / v
         r1, r2, r3 = -1.0 - v1, 2.0 * v2, -4.0 * v3
         # 1/v = b has b'/b, b''/b, b'''/b:
@@ -133,7 +134,7 @@ class LogNormal(NaturalFamily):
         return np.exp(location + scale * rng.standard_normal((n_sims, p.eta.size)))
 
     def cdf(self, y: Array, trials: Array, p: Parameters) -> tuple[Array, Array]:
-        """Normal distribution function of log y."""
+        """Return the normal distribution function of log y."""
         location, scale = self._log_scale(p)
         with np.errstate(divide="ignore"):
             at = special.ndtr((np.log(np.maximum(y, 0.0)) - location) / scale)
@@ -150,5 +151,5 @@ class LogNormal(NaturalFamily):
         return 0.5 * (y + y.mean())
 
     def start_delta(self, pearson: float) -> float:
-        """The mean squared residual estimates phi^2."""
+        """Take the root: the mean squared residual estimates phi^2."""
         return 0.5 * float(np.log(max(pearson, 1e-16)))

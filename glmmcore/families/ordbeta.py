@@ -9,7 +9,7 @@ from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
-from glmmcore.families.beta import beta_terms
+from glmmcore.families.beta import beta_terms, clip_delta, precision_terms
 from glmmcore.families.continuous_support import check_proportions
 from glmmcore.families.natural import NaturalFamily
 from glmmcore.families.special import expit, softplus
@@ -23,6 +23,8 @@ Array = np.ndarray
 def _derivatives(y, t, delta, lower, gap, l, d1, d2, d3):
     log_gap_mass = math.log(-math.expm1(-gap))
     gap_slope = gap / math.expm1(gap) if gap < 700.0 else 0.0
+    d = clip_delta(delta[0])
+    log_gamma_phi, p0 = precision_terms(d)
     for i in range(y.size):
         # P(Y > 0) = F(a), P(Y = 1) = F(b), F(a) - F(b) = F(a) (1 - F(b)) (1 - e^-gap), a - b = gap
         a = t[i] - lower
@@ -45,7 +47,10 @@ def _derivatives(y, t, delta, lower, gap, l, d1, d2, d3):
         # The masses depend on eta and the lower cutpoint through their difference.
         d1[2, i], d2[2, i], d3[2, i] = -d1[0, i], -d2[0, i], -d3[0, i]
         if 0.0 < y[i] < 1.0:
-            f, f1, f2, f3, fd, f1d, f2d = beta_terms(y[i], t[i], delta[i] if delta.size > 1 else delta[0])
+            if delta.size > 1:
+                d = clip_delta(delta[i])
+                log_gamma_phi, p0 = precision_terms(d)
+            f, f1, f2, f3, fd, f1d, f2d = beta_terms(y[i], t[i], d, log_gamma_phi, p0)
             l[i] += f
             d1[0, i] += f1
             d2[0, i] += f2
@@ -56,9 +61,9 @@ def _derivatives(y, t, delta, lower, gap, l, d1, d2, d3):
 class OrdBeta(NaturalFamily):
     """Ordered beta: 0 and 1 with the probabilities of an ordered logit, a beta law with mean mu in between.
 
-    With F = expit and cutpoints c0 < c1 on the scale of eta: P(0) = 1 - F(eta - c0), P(1) = F(eta - c1). The fit works
-    with psi = (c0, log(c1 - c0)), so that the order holds; F(c0) and F(c1) are printed. The printed dispersion is the
-    precision phi of the beta law. `mean` and `variance` are those of y, masses included.
+    With F = expit and cutpoints c0 < c1 on the scale of eta: P(0) = 1 - F(eta - c0), P(1) = F(eta - c1). The
+    fit works with psi = (c0, log(c1 - c0)), so that the order holds; F(c0) and F(c1) are printed. The printed
+    dispersion is the precision phi of the beta law. `mean` and `variance` are those of y, masses included.
     """
 
     name = "ordbeta"

@@ -87,8 +87,8 @@ class SkewNormal(NaturalFamily):
     With d = alpha / sqrt(1 + alpha^2), omega = phi / sqrt(1 - 2 d^2 / pi) and xi = mu - omega d sqrt(2 / pi),
     f(y) = 2 / omega phi(z) Phi(alpha z), z = (y - xi) / omega. The printed dispersion is phi.
 
-    alpha = 0 is a stationary point of every likelihood, from which an optimiser does not get away: the fit starts on
-    both sides of it.
+    alpha = 0 is a stationary point of every likelihood, from which an optimiser does not get away: the fit
+    starts on both sides of it.
     """
 
     name = "skewnormal"

@@ -66,7 +66,8 @@ def _derivatives(y, t, delta, nu, log_nu, constant, constant_psi, l, d1, d2, d3)
 class StudentT(NaturalFamily):
     """Location-scale Student t: (y - mu)/phi ~ t with df degrees of freedom.
 
-    The printed dispersion is the scale phi; the standard deviation is phi sqrt(df/(df - 2)), infinite for df <= 2.
+    The printed dispersion is the scale phi; the standard deviation is phi sqrt(df/(df - 2)), infinite for df
+    <= 2.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ class StudentT(NaturalFamily):
             raise ModelError(f"family 't' needs df > 0, got {df}; leave df out to estimate it")
         self.df = df
         if df is not None:
-            self.extra = ()  # type: ignore[misc]
+            self.extra = ()  # type: ignore[assignment, misc]
 
     def _nu(self, psi: Array) -> float:
         # Beyond e^-30 and e^30 the law is, to working precision, its limit.
@@ -134,7 +135,7 @@ class StudentT(NaturalFamily):
         return at, at
 
     def start_mean(self, y: Array, trials: Array) -> Array:
-        """The response; its overall mean where a log link forbids it."""
+        """Return the response; its overall mean where a log link forbids it."""
         return np.where(y > 0, y, np.abs(y).mean() + 1e-8) if self.link.name == "log" else y.copy()
 
     def start_delta(self, pearson: float) -> float:

@@ -1,9 +1,9 @@
 """Smooth functions of one variable, tabulated to working precision.
 
-With one dispersion for all rows, the costly parts of some laws (the tweedie series, the rate of the Conway-Maxwell-
-Poisson law) are analytic functions of a single number per row. They are expanded in Chebyshev polynomials on panels
-that are halved until the coefficients have died out; where they do not, rows are computed one by one. So a table
-never decides the accuracy, only the time.
+With one dispersion for all rows, the costly parts of some laws (the tweedie series, the rate of the
+Conway-Maxwell-Poisson law) are analytic functions of a single number per row. They are expanded in Chebyshev
+polynomials on panels that are halved until the coefficients have died out; where they do not, rows are
+computed one by one. So a table never decides the accuracy, only the time.
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class ChebyshevTable:
     Parameters
     ----------
     function : callable
-        x of shape (k,) -> values of shape (m, k); analytic near the real line. Values below 1 in absolute value are
-        held to an absolute error, larger ones to a relative error, of `tolerance`.
+        x of shape (k,) -> values of shape (m, k); analytic near the real line. Values below 1 in absolute
+        value are held to an absolute error, larger ones to a relative error, of `tolerance`.
     tolerance : float or ndarray, shape (m,)
         Size of the last coefficients at which a panel is accepted.
     """
@@ -83,7 +83,7 @@ class ChebyshevTable:
         return self._interpolate(x, panels)
 
     def _build(self, start: int, length: int, budget: int) -> list[tuple[int, int, Array]]:
-        """Leaves (first cell, cells, coefficients) that cover cells start .. start + length where the function allows.
+        """Cover cells start .. start + length, where possible, by leaves (first cell, cells, coefficients).
 
         No more than `budget` evaluations are spent in all: a rough function is better computed row by row.
         """

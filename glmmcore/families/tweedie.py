@@ -23,9 +23,10 @@ _FAR = 500.0
 """Exponents are held inside this bound, so that products with them stay finite."""
 
 
-# Series of Dunn and Smyth (2005): W = sum_j exp(j z) / (j! Gamma(j a)), a = (2-p)/(p-1). Its largest term lies near
-# j0 with z = (1+a) log j0 + a log a and is of order exp((1+a) j0). What is tabulated is the remainder
-# G(z, a) = log W - (1+a) j0, because (1+a) j0 combines with the exponent of the density into the deviance.
+# Series of Dunn and Smyth (2005): W = sum_j exp(j z) / (j! Gamma(j a)), a = (2-p)/(p-1). Its largest term
+# lies near j0 with z = (1+a) log j0 + a log a and is of order exp((1+a) j0). What is tabulated is the
+# remainder G(z, a) = log W - (1+a) j0, because (1+a) j0 combines with the exponent of the density into the
+# deviance.
 @kernel
 def _series_remainder(log_j0, a):
     """G and its derivatives in z and in a."""
@@ -63,8 +64,8 @@ def _remainder_near(z, j0, log_aj0, a):
 def _remainder_far(j0, log_aj0, a, sd):
     """Trapezoidal rule in place of the sum.
 
-    The terms are a smooth bump in j with standard deviation sd > 3: the sum over all integers, and the sum over a
-    coarser grid times its step, both equal the integral to within exp(-2 pi^2 (sd/step)^2).
+    The terms are a smooth bump in j with standard deviation sd > 3: the sum over all integers, and the sum
+    over a coarser grid times its step, both equal the integral to within exp(-2 pi^2 (sd/step)^2).
     """
     c = 1.0 + a
     step = sd / 1.6
@@ -260,7 +261,7 @@ class Tweedie(NaturalFamily):
 
 
 def _power_excess(psi: Array) -> float:
-    """p - 1, held away from the ends, where the law is no longer a density of y > 0."""
+    """Return p - 1, held away from the ends, where the law is no longer a density of y > 0."""
     return float(special.expit(np.clip(psi[0], -12.0, 12.0)))
 
 

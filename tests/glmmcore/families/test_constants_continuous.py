@@ -1,4 +1,4 @@
-"""Intercept-only maximum likelihood against glmmTMB 1.1.15, and where it stops short of the optimum, beyond it."""
+"""Intercept-only maximum likelihood against glmmTMB 1.1.15, and beyond it where that stops short."""
 
 from __future__ import annotations
 
