@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-__all__ = ["Beta", "Gamma", "InverseGaussian", "Law", "MultivariateNormal", "Normal", "Tweedie"]
+__all__ = [
+    "Beta",
+    "Gamma",
+    "InverseGaussian",
+    "Law",
+    "LogNormal",
+    "MultivariateNormal",
+    "Normal",
+    "Tweedie",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,6 +122,29 @@ class MultivariateNormal(ContinuousLaw):
 
     def at_most(self, y: FloatArray) -> FloatArray:
         return special.ndtr((y - self.mu) / np.sqrt(self.variance()))
+
+
+@dataclass(frozen=True, eq=False)
+class LogNormal(ContinuousLaw):
+    """Log-normal with mean `mu` (of the response itself) and variance `log_variance` of its logarithm."""
+
+    mu: FloatArray
+    log_variance: FloatArray
+
+    def mean(self) -> FloatArray:
+        return self.mu
+
+    def variance(self) -> FloatArray:
+        return self.mu**2 * np.expm1(self.log_variance)
+
+    def draw(self, n_sims: int, rng: np.random.Generator) -> FloatArray:
+        location = np.log(self.mu) - self.log_variance / 2
+        return rng.lognormal(location, np.sqrt(self.log_variance), size=(n_sims, self.mu.size))
+
+    def at_most(self, y: FloatArray) -> FloatArray:
+        location = np.log(self.mu) - self.log_variance / 2
+        log_y = np.log(np.where(y > 0, y, 1.0))
+        return np.where(y > 0, special.ndtr((log_y - location) / np.sqrt(self.log_variance)), 0.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+from scipy import sparse
 
 from simresid.adapters._laws import Normal
-from simresid.adapters._rows import IndependentRows, redraws_random_effects, response_for_refit
+from simresid.adapters._mixed_rows import MixedRows
+from simresid.adapters._rows import response_for_refit
 from simresid.adapters.statsmodels_rows import describe, used_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
-
-    from simresid.protocol import RandomEffects
 
     FloatArray = NDArray[np.float64]
 
@@ -27,7 +27,7 @@ class _Block(NamedTuple):
     half: FloatArray
 
 
-class MixedLMFit(IndependentRows):
+class MixedLMFit(MixedRows):
     """A fitted linear mixed model.
 
     Conditional: normal around the fixed part plus predicted random effects, variance ``results.scale``.
@@ -35,48 +35,32 @@ class MixedLMFit(IndependentRows):
     so a variance estimated as zero is no obstacle (statsmodels' own predictions and draws fail then).
     """
 
-    has_random_effects = True
-
     def __init__(self, results: Any) -> None:
         model = results.model
+        blocks = _blocks(results)
+        fixed = model.exog @ np.asarray(results.fe_params, float)
+        noise = float(results.scale)
+        kind = "REML" if model.reml else "ML"
+        edf = _effective_parameters(blocks, model.exog, noise)
         self._results = results
-        self._blocks = _blocks(results)
-        self._fixed = model.exog @ np.asarray(results.fe_params, float)
-        self._noise = float(results.scale)
-        self._kind = "REML" if model.reml else "ML"
-        predicted = _predicted_random_part(self._blocks, model.endog - self._fixed, self._noise)
-        edf = _effective_parameters(self._blocks, model.exog, self._noise)
         super().__init__(
-            Normal(self._fixed + predicted, np.sqrt(self._noise)),
+            lambda eta: Normal(eta, np.sqrt(noise)),
+            fixed,
+            _predicted_random_part(blocks, model.endog - fixed, noise),
+            _stacked_root(blocks, fixed.size),
             model.endog,
-            description=describe(model, f"gaussian(identity), {self._kind}"),
+            description=describe(model, f"gaussian(identity), {kind}"),
             data=used_rows(model),
             llf=results.llf,
             edf=edf,
-            df_resid=model.endog.size - edf,
+            df_resid=fixed.size - edf,
         )
-
-    def simulate(
-        self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional"
-    ) -> FloatArray:
-        """Draw `n_sims` responses, shape ``(n_sims, n)``."""
-        generator = np.random.default_rng(rng)
-        if not redraws_random_effects(random_effects, True):
-            return self.law.draw(n_sims, generator)
-        response = generator.normal(self._fixed, np.sqrt(self._noise), size=(n_sims, self.nobs))
-        for block in self._blocks:
-            response[:, block.rows] += generator.standard_normal((n_sims, block.half.shape[1])) @ block.half.T
-        return response
-
-    def population_mean(self) -> FloatArray:
-        """Return the fixed part ``(n,)``, the mean over new random effects."""
-        return self._fixed
 
     def refit(self, y: ArrayLike) -> MixedLMFit:
         """Fit the same fixed and random design to `y`, by REML or ML as before."""
         model = self._results.model
         new = type(model)(response_for_refit(y, self.nobs), model.exog, **model._get_init_kwds())
-        return type(self)(new.fit(reml=self._kind == "REML"))
+        return type(self)(new.fit(reml=model.reml))
 
 
 def _blocks(results: Any) -> list[_Block]:
@@ -95,6 +79,20 @@ def _blocks(results: Any) -> list[_Block]:
             parts.append(deviation * np.asarray(model.exog_vc.mats[component][position]))
         blocks.append(_Block(np.asarray(model.row_indices[label]), np.hstack(parts)))
     return blocks
+
+
+def _stacked_root(blocks: list[_Block], n_rows: int) -> sparse.csr_array:
+    """Put the root of every group into its rows and into columns of its own."""
+    rows = np.concatenate([np.repeat(block.rows, block.half.shape[1]) for block in blocks])
+    starts = np.cumsum([0, *(block.half.shape[1] for block in blocks)])
+    columns = np.concatenate(
+        [
+            np.tile(np.arange(start, start + block.half.shape[1]), block.rows.size)
+            for start, block in zip(starts[:-1], blocks, strict=True)
+        ]
+    )
+    values = np.concatenate([block.half.ravel() for block in blocks])
+    return sparse.csr_array((values, (rows, columns)), shape=(n_rows, int(starts[-1])))
 
 
 def _shrink(half: FloatArray, noise: float, right: FloatArray) -> FloatArray:

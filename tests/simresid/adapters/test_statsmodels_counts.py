@@ -158,7 +158,9 @@ def test_zero_inflated(data, cls, options, assert_law_agrees):
     [("poisson", "poisson"), ("negbin", "poisson"), ("poisson", "negbin"), ("negbin", "negbin")],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # far steps of the library's line search
-@pytest.mark.filterwarnings("ignore:Inverting hessian failed", "ignore:Maximum Likelihood optimization failed")
+@pytest.mark.filterwarnings(
+    "ignore:Inverting hessian failed", "ignore:Maximum Likelihood optimization failed"
+)
 def test_hurdle(data, dist, zerodist, assert_law_agrees):
     """statsmodels' own rebuild of a hurdle forgets both laws and returns to Poisson."""
     design, y, _ = data
