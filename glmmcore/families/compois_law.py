@@ -149,7 +149,9 @@ def _cumulate(y, x, nu, normaliser, sd, out):
 @kernel
 def _tail(start, direction, x, nu, normaliser, sd):
     """Probability of `start` and of all counts beyond it in `direction`, away from the mode."""
-    if sd > _WIDE and start > 10.0 * sd / _WIDE + 1000.0:
+    # Downwards only if the tail dies out before it comes to 0, where the sum has an end.
+    dies_out = direction > 0.0 or -nu * log_weight(0.0, x) - normaliser < _NEGLIGIBLE
+    if sd > _WIDE and start > 1000.0 and dies_out:
         return _tail_integral(start, direction, x, nu, normaliser, sd)
     p = math.exp(-nu * log_weight(start, x) - normaliser)
     total, k = 0.0, start

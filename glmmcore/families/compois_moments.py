@@ -21,6 +21,8 @@ __all__ = ["MOMENTS", "fill_moments", "log_weight", "solve_rows"]
 MOMENTS = 9
 """Rows of the table of `fill_moments`."""
 _CUT = -50.0
+_LONG = 2000.0
+_GAUSS_NODES, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(20)
 
 
 @kernel
@@ -55,6 +57,9 @@ def _near(x, nu, mu, start, sums):
     _add(sums, 1.0, start - mu, 0.0)
     j, q = start, 0.0
     while -nu * q > _CUT:
+        if j - start >= _LONG:
+            _tail(j + 0.5, x, nu, mu, start, sums)
+            break
         j += 1.0
         q += math.log(j) - x
         _add(sums, math.exp(-nu * q), j - mu, q)
@@ -63,6 +68,34 @@ def _near(x, nu, mu, start, sums):
         q += x - math.log(j)
         j -= 1.0
         _add(sums, math.exp(-nu * q), j - mu, q)
+
+
+@kernel
+def _tail(edge, x, nu, mu, start, sums):
+    """Add all terms above `edge`, half way between two counts, by the midpoint rule read backwards.
+
+    The sum is the integral + f'/24 - 7 f'''/5760 at the edge, with central differences for derivatives: terms
+    that take more than 2000 counts to die out change too slowly for higher orders. Gauss-Legendre panels
+    double in width for as long as the terms change little over one.
+    """
+    reference = log_weight(start, x)
+    for k, weight in ((-1.5, 17.0), (-0.5, -291.0), (0.5, 291.0), (1.5, -17.0)):
+        q = log_weight(edge + k, x) - reference
+        _add(sums, weight / 5760.0 * math.exp(-nu * q), edge + k - mu, q)
+    low, width = edge, 250.0
+    q_low = log_weight(low, x) - reference
+    while -nu * q_low > _CUT:
+        q_high = log_weight(low + width, x) - reference
+        for k in range(_GAUSS_NODES.size):
+            j = low + 0.5 * width * (1.0 + _GAUSS_NODES[k])
+            q = log_weight(j, x) - reference
+            _add(sums, 0.5 * width * _GAUSS_WEIGHTS[k] * math.exp(-nu * q), j - mu, q)
+        low += width
+        if nu * abs(q_high - q_low) < 1.0 and width < 0.5 * low:
+            width *= 2.0
+        elif nu * abs(q_high - q_low) > 4.0:
+            width *= 0.5
+        q_low = q_high
 
 
 @kernel

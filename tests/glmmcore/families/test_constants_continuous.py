@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from scipy import optimize
+from scipy import optimize, special
 
 from glmmcore.families import get_family
 from glmmcore.families.base import Family, Parameters
@@ -117,3 +117,29 @@ def test_com_poisson_dispersion_is_bounded() -> None:
     np.testing.assert_allclose(at[0].loglik, at[1].loglik, rtol=1e-12)
     assert np.all(at[1].d1[1] == 0)
     assert family.sigma(30.0) == 1000.0
+
+
+@pytest.mark.parametrize(("mu", "phi"), [(3000.0, 500.0), (200.0, 900.0), (20_000.0, 900.0), (2e5, 30.0)])
+def test_com_poisson_wide_laws_against_the_whole_sum(mu: float, phi: float) -> None:
+    """Laws of thousands of terms, which the family sums on coarser grids and by quadrature."""
+    family, delta, empty = get_family("compois"), np.log([phi]), np.zeros(0)
+    y = np.floor([0.0, 0.5 * mu, mu, mu + 5 * np.sqrt(mu * phi)])
+    p = Parameters(np.full(4, np.log(mu)), delta, empty)
+    d = family.derivatives(y, np.ones(4), p)
+    j = np.arange(min(60 * mu, mu + 60 * np.sqrt(mu * phi)) + 1000)
+    mass = np.exp(family.derivatives(j, np.ones(j.size), p._replace(eta=np.full(j.size, np.log(mu)))).loglik)
+    # Differences of log f between counts do not involve the normaliser; the sums check it and the moments.
+    assert mass.sum() == pytest.approx(1, abs=1e-8)
+    assert j @ mass == pytest.approx(mu, rel=1e-8)
+    variance = (j - mu) ** 2 @ mass
+    assert family.variance(np.ones(4), p)[0] == pytest.approx(variance, rel=1e-7)
+    np.testing.assert_allclose(d.d1[0], (y - mu) * mu / variance, rtol=1e-6, atol=1e-9)
+    # E log Y! enters the derivative in delta; at the mean it is all of it.
+    log_factorial = special.gammaln(j + 1)
+    at_mean = (special.gammaln(mu + 1) - log_factorial @ mass) / phi
+    assert d.d1[1, 2] == pytest.approx(at_mean, rel=1e-6, abs=1e-7)
+    below, up_to = family.cdf(y, np.ones(4), p)
+    cumulated = np.cumsum(mass)
+    whole = y.astype(int)
+    np.testing.assert_allclose(up_to, cumulated[whole], atol=1e-8)
+    np.testing.assert_allclose(up_to - below, mass[whole], rtol=1e-4, atol=1e-12)
