@@ -102,7 +102,13 @@ class LaplaceObjective:
         factors = self.problem.factors(x)
         move = self._predict_mode(values, factors)
         self._last = None
-        if move > _SMALL_MOVE and not self._find_mode(values, factors):
+        if move <= _SMALL_MOVE or self._find_mode(values, factors):
+            value, gradient = self._derivatives(x, values, factors)
+            if np.isfinite(value):
+                return value, gradient
+        # the last mode may be a bad guide: once more from the prior mean
+        self.mode = np.zeros_like(self.mode)
+        if not self._find_mode(values, factors):
             return np.inf, np.zeros(len(x))
         return self._derivatives(x, values, factors)
 

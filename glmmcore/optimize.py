@@ -21,10 +21,12 @@ _BFGS_EDM = 1e-5
 _FINAL_EDM = 1e-9
 _CONVERGED_EDM = 1e-6
 _MAX_ITERATIONS = 300
+_MAX_HESSIANS = 6
 # Close to the supremum of a likelihood without a maximum (separation): little to gain, yet a Newton step this long, in
 # units of the step limits. A parameter with a finite estimate would have a standard error of hundreds of those units.
 _SUPREMUM_EDM = 1e-4
 _RUNAWAY_STEP = 0.1
+_TAIL_CURVATURE = 0.05
 # Step of the differences in units of each parameter's standard error: truncation 1e-4 x skewness, noise 1e-10 / 1e-4.
 _DIFFERENCE = 1e-4
 # Eigenvalues of the Hessian scaled to a unit diagonal: below, a direction is flat; below its negative, a saddle.
@@ -89,17 +91,19 @@ def minimise(
     inverse = np.linalg.inv(curvature) if len(x) else np.zeros((0, 0))
     edm_target = _BFGS_EDM if want_hessian else _FINAL_EDM
     point = _Point(x, value, gradient)
-    for _attempt in range(4):
+    unbounded = False
+    for _attempt in range(_MAX_HESSIANS):
         point, inverse = _bfgs(counter, point, inverse, limit, edm_target)
         if not want_hessian:
             hessian = np.linalg.pinv(inverse) if len(x) else inverse
-            return _report(point, hessian, limit, counter.calls)
+            return _report(point, hessian, False, counter.calls)
         hessian = _difference_hessian(counter, point, inverse, limit)
-        point, satisfied = _newton(counter, point, hessian, limit)
+        point, satisfied, pushed = _newton(counter, point, hessian, limit)
+        unbounded |= pushed
         if satisfied:
             break
         inverse = _positive_inverse(hessian)
-    return _report(point, hessian, limit, counter.calls)
+    return _report(point, hessian, unbounded, counter.calls)
 
 
 @dataclass(slots=True)
@@ -209,31 +213,53 @@ def _positive_inverse(hessian: np.ndarray) -> np.ndarray:
 
 def _newton(
     objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.ndarray
-) -> tuple[_Point, bool]:
-    """Newton steps with one Hessian; False when the quadratic model turns out wrong (then search on)."""
+) -> tuple[_Point, bool, bool]:
+    """Newton steps with one Hessian.
+
+    Returns the point, whether it is an optimum (if not, the quadratic model is wrong: search on), and whether the
+    likelihood was seen to rise towards infinity.
+    """
     if not len(point.x):
-        return point, True
+        return point, True, False
     scale, values, vectors = _scaled_eigen(hessian)
     if values[0] < -1e-3:
-        return _leave_saddle(objective, point, vectors[:, 0] / scale, limit), False
+        away = _leave_saddle(objective, point, vectors[:, 0] / scale, limit)
+        size = np.maximum(np.abs(values), _TAIL_CURVATURE)
+        along = vectors.T @ (point.gradient / scale)
+        if away is not point or 0.5 * float(np.sum(along**2 / size)) > _SUPREMUM_EDM:
+            return away, False, False
+        # a tail without a maximum need not be convex
+        step = -(vectors @ (along / size)) / scale
+        return _push(objective, point, step), False, bool(np.max(np.abs(step) / limit) > _RUNAWAY_STEP)
     usable = values > _FLAT
     for _ in range(4):
         along = vectors.T @ (point.gradient / scale)
         edm = 0.5 * float(np.sum(along[usable] ** 2 / values[usable]))
         if edm < _FINAL_EDM:
-            return point, True
+            return point, True, False
         step = -(vectors[:, usable] @ (along[usable] / values[usable])) / scale
         excess = float(np.max(np.abs(step) / limit))
         if edm < _SUPREMUM_EDM and excess > _RUNAWAY_STEP:
-            return point, True
+            pushed = _push(objective, point, step)
+            return pushed, False, bool(np.max(np.abs(pushed.x - point.x)) > 1.5 * np.max(np.abs(step)))
         if excess > 1.0:
-            return point, False
+            return point, False, False
         x = point.x + step
         value, gradient = objective(x)
         if not value <= point.value + 1e-11 * (1.0 + abs(point.value)):
-            return point, edm < _CONVERGED_EDM
+            return point, edm < _CONVERGED_EDM, False
         point = _Point(x, value, gradient)
-    return point, edm < _CONVERGED_EDM
+    return point, edm < _CONVERGED_EDM, False
+
+
+def _push(objective: _Counted, point: _Point, step: np.ndarray) -> _Point:
+    """Go most of the way to the supremum: along exp(-t) every Newton step leaves 1/e of what was left."""
+    for length in (10.0, 5.0, 2.0, 1.0):
+        x = point.x + length * step
+        value, gradient = objective(x)
+        if value < point.value:
+            return _Point(x, value, gradient)
+    return point
 
 
 def _leave_saddle(objective: _Counted, point: _Point, direction: np.ndarray, limit: np.ndarray) -> _Point:
@@ -251,7 +277,7 @@ def _leave_saddle(objective: _Counted, point: _Point, direction: np.ndarray, lim
     return best
 
 
-def _report(point: _Point, hessian: np.ndarray, limit: np.ndarray, calls: int) -> Optimum:
+def _report(point: _Point, hessian: np.ndarray, unbounded: bool, calls: int) -> Optimum:
     p = len(point.x)
     finite = bool(np.isfinite(point.value))
     if p == 0:
@@ -263,10 +289,11 @@ def _report(point: _Point, hessian: np.ndarray, limit: np.ndarray, calls: int) -
     usable = values > _FLAT
     along = vectors.T @ (point.gradient / scale)
     edm = 0.5 * float(np.sum(along[usable] ** 2 / values[usable]))
-    step = vectors[:, usable] @ (along[usable] / values[usable]) / scale
-    unbounded = edm < _SUPREMUM_EDM and bool(np.max(np.abs(step) / limit) > _RUNAWAY_STEP)
     flat = np.any(np.abs(vectors[:, ~usable]) > 0.1, axis=1)
-    converged = finite and (unbounded or (edm < _CONVERGED_EDM and bool(values[0] > -1e-3)))
+    if unbounded:
+        converged = finite and edm < _SUPREMUM_EDM
+    else:
+        converged = finite and edm < _CONVERGED_EDM and bool(values[0] > -1e-3)
     return Optimum(
         point.x, point.value, point.gradient, hessian, edm, values, flat, unbounded, converged, calls
     )
