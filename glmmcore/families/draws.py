@@ -7,7 +7,15 @@ from collections.abc import Callable
 import numpy as np
 from scipy import special
 
-__all__ = ["count_cdf", "draw_negative_binomial", "draw_poisson", "negative_binomial_cdf", "poisson_cdf"]
+__all__ = [
+    "count_cdf",
+    "draw_negative_binomial",
+    "draw_poisson",
+    "negative_binomial_cdf",
+    "negative_binomial_survival",
+    "poisson_cdf",
+    "poisson_survival",
+]
 
 # Near the largest mean that numpy's sampler takes; a normal draw is indistinguishable there.
 _HUGE_MEAN = 1e15
@@ -49,6 +57,16 @@ def poisson_cdf(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
     return special.gammaincc(y + 1, mean)
 
 
+def poisson_survival(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
+    """P(Y > y) of a Poisson law, relatively accurate when it is small."""
+    return special.gammainc(y + 1, mean)
+
+
+def _poisson_limit(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """Where the relative difference to the Poisson law, (mean + (y - mean)^2) / size, is rounding."""
+    return size > 1e14 * (1 + mean + (y - mean) ** 2)
+
+
 def negative_binomial_cdf(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
     """P(Y <= y) of a negative binomial law with given mean and size."""
     with np.errstate(all="ignore"):
@@ -58,6 +76,15 @@ def negative_binomial_cdf(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> 
             special.betainc(size, y + 1, size / (size + mean)),
             special.betaincc(y + 1, size, mean / (size + mean)),
         )
-    # The laws differ by a relative order of (mean + (y - mean)^2) / size.
-    limit = size > 1e14 * (1 + mean + (y - mean) ** 2)
-    return np.where(limit, poisson_cdf(y, mean), plain)
+    return np.where(_poisson_limit(y, mean, size), poisson_cdf(y, mean), plain)
+
+
+def negative_binomial_survival(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """P(Y > y) of a negative binomial law, relatively accurate when it is small."""
+    with np.errstate(all="ignore"):
+        plain = np.where(
+            size < mean,
+            special.betaincc(size, y + 1, size / (size + mean)),
+            special.betainc(y + 1, size, mean / (size + mean)),
+        )
+    return np.where(_poisson_limit(y, mean, size), poisson_survival(y, mean), plain)

@@ -113,7 +113,8 @@ class NegativeBinomial12(CountFamily):
         """Return log(phi + mu / kappa)."""
         return np.logaddexp(p.delta, np.log(self._mu(p)) - p.psi[0])
 
-    def _size(self, p: Parameters) -> np.ndarray:
+    def size(self, p: Parameters) -> np.ndarray:
+        """Size parameter of the negative binomial law."""
         return np.exp(np.clip(np.log(self._mu(p)) - self._excess(p), -FAR_EXPONENT, FAR_EXPONENT))
 
     def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
@@ -124,11 +125,11 @@ class NegativeBinomial12(CountFamily):
         self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
     ) -> np.ndarray:
         """See `Family.simulate`."""
-        return draw_negative_binomial(self._mu(p), self._size(p), (n_sims, p.eta.size), rng)
+        return draw_negative_binomial(self._mu(p), self.size(p), (n_sims, p.eta.size), rng)
 
     def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
         """See `Family.cdf`."""
-        mu, size = self._mu(p), self._size(p)
+        mu, size = self._mu(p), self.size(p)
         return count_cdf(lambda k: negative_binomial_cdf(k, mu, size), y)
 
     def start_delta(self, pearson: float) -> float:

@@ -70,6 +70,21 @@ def log_beta(a, b):
     return mp.loggamma(a) + mp.loggamma(b) - mp.loggamma(a + b)
 
 
+def genpois(y, N, mu, phi, psi):
+    theta, rate = mu / mp.sqrt(phi), 1 - 1 / mp.sqrt(phi)
+    m = theta + rate * y
+    return mp.log(theta) + (y - 1) * mp.log(m) - m - mp.loggamma(y + 1) if m > 0 else -mp.inf
+
+
+def truncated(log_density):
+    """Given y >= 1."""
+
+    def density(y, N, mu, phi, psi):
+        return log_density(y, N, mu, phi, psi) - mp.log(-mp.expm1(log_density(mp.mpf(0), N, mu, phi, psi)))
+
+    return density
+
+
 COUNT_CASES: list[Case] = [
     Case("gaussian", gaussian, lambda rng, n: rng.normal(0, 3, n), far_y=(-1e9, 0.0, 1e9)),
     Case("gaussian", gaussian, lambda rng, n: rng.normal(0, 3, n), link="log"),
@@ -98,6 +113,30 @@ COUNT_CASES: list[Case] = [
         small_counts,
         psi=((-2.0, 2.0),),
         at=((0.7, 0.3, (0.5,)), (1.5, -9.0, (1.0,)), (1.5, 0.0, (30.0,))),
+    ),
+    Case(
+        "genpois",
+        genpois,
+        small_counts,
+        delta=(0.0, 3.0),
+        at=((0.7, 0.3, ()), (2.0, 2.5, ()), (-1.0, 1.0, ()), (3.0, 0.0, ()), (4.0, -0.3, ())),
+    ),
+    # underdispersed, inside the support
+    Case("genpois", genpois, lambda rng, n: rng.integers(0, 8, n), eta=(1.5, 2.5), delta=(-0.6, 0.0), at=()),
+    *(
+        Case(
+            f"truncated_{name}",
+            truncated(density),
+            positive_counts,
+            link=link,
+            eta=eta,
+            at=((0.7, 0.3, ()), (-4.0, 1.0, ()), (2.0, 0.0, ()), (1.0, -12.0, ()), (1.0, 12.0, ()))
+            if not link
+            else (),
+            far_y=(1.0, 2.0, 37.0, 1e9),
+        )
+        for name, density in (("poisson", poisson), ("nbinom1", nbinom1), ("nbinom2", nbinom2))
+        for link, eta in ((None, (-6.0, 2.5)), ("sqrt", (0.1, 3.0)))
     ),
     *(
         Case(

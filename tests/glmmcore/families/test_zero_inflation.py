@@ -22,7 +22,7 @@ def takes_zeros(case: Case) -> bool:
 
 
 ZERO_CASES = [c for c in CASES if takes_zeros(c)]
-MAIN_CASES = [c for c in ZERO_CASES if c.link in (None, "logit")]
+MAIN_CASES = [c for c in ZERO_CASES if c.link in (None, "logit") and c.at]
 
 
 def reference(case: Case, y: float, *predictors: mp.mpf) -> mp.mpf:
