@@ -19,7 +19,7 @@ from simresid.protocol import (
     HasVariance,
 )
 from simresid.residuals import METHODS, SMALL_MATRIX_BYTES, SimulatedResiduals
-from simresid.rotation import shrunk_covariance, whitening
+from simresid.rotation import shrunk_covariance, simulations_for_covariance, whitening
 from simresid.rows import Rows
 from simresid.sources import WHITENING, MatrixSource, ModelSource, SimulationSource
 from simresid.streaming import Execution, materialise
@@ -69,7 +69,7 @@ def simulate_residuals(
         refits.
     rotation : ndarray (n, n) or "estimated", optional
         Covariance of the response to take out before ranking, for models whose simulations are correlated.
-        ``"estimated"`` takes it, shrunk, from simulations of its own.
+        ``"estimated"`` takes it, shrunk, from simulations of its own, forty per row if affordable.
     rng : int, Generator or None
         Seed of everything random; a Generator is asked for one number, None gives fresh entropy.
     plot : bool
@@ -123,6 +123,8 @@ def simulate_residuals(
     random_effects = _check_random_effects(random_effects)
     n_sims = _check_n_sims(n_sims)
     _check_method(method)
+    if rotation is not None and (refit or method == "exact"):
+        raise ValueError("rotation needs simulated responses: use it with method rank, pit or traditional")
     seed = resolve_seed(rng)
     rows = model_rows(fitted_model, random_effects)
     n = rows.observed.size
@@ -133,8 +135,6 @@ def simulate_residuals(
     if keep and method != "exact":
         source = materialise(source, execution)
 
-    if rotation is not None and (refit or method == "exact"):
-        raise ValueError("rotation needs simulated responses: use it with method rank, pit or traditional")
     refits = None
     if refit:
         if method == "exact":
@@ -150,9 +150,10 @@ def simulate_residuals(
         _check_rotation_word(rotation)
         # Replicates of their own: were the ranked ones used, each would be pulled towards white noise by its
         # own contribution to the covariance, the observation would not, and right models would be rejected.
-        k = max(n_sims, 1000, 4 * n)
-        apart = ModelSource(fitted_model, k, n, seed, random_effects, WHITENING)
-        whiten = whitening(shrunk_covariance(materialise(apart, execution).matrix), n)
+        k = simulations_for_covariance(n)
+        whiten = whitening(
+            shrunk_covariance(ModelSource(fitted_model, k, n, seed, random_effects, WHITENING)), n
+        )
     elif rotation is not None:
         whiten = whitening(rotation, n)
 
@@ -247,7 +248,7 @@ def from_simulations(
         half = n_sims // 2
         if half < 10:
             raise ValueError(f"rotation='estimated' needs at least 20 simulations, got {n_sims}")
-        whiten = whitening(shrunk_covariance(matrix[:half]), y.size)
+        whiten = whitening(shrunk_covariance(MatrixSource(matrix[:half])), y.size)
         matrix = matrix[half:].copy()
     elif rotation is not None:
         whiten = whitening(rotation, y.size)

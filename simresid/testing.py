@@ -294,8 +294,8 @@ def _check_edf(model: HasEffectiveDf, simulated: FloatArray, rng: int) -> None:
 
 _OPTIONAL: tuple[tuple[str, type, Callable[[Any, FloatArray, int], None]], ...] = (
     ("cdf", HasCdf, _check_cdf),
-    ("resid_pearson", HasPearson, _check_pearson),
     ("variance", HasVariance, _check_variance),
+    ("resid_pearson", HasPearson, _check_pearson),
     ("population_mean", HasPopulationMean, _check_population_mean),
     ("data", HasData, _check_data),
     ("trials", HasTrials, _check_trials),
