@@ -83,6 +83,11 @@ class Bell(CountFamily):
     """Bell law with mean mu: theta = W(mu) (Lambert), f(y) = theta^y exp(1 - e^theta) Bell(y) / y!.
 
     Variance mu (1 + theta); no dispersion parameter.
+
+    Examples
+    --------
+    >>> Bell().variance(np.ones(1), Parameters(np.ones(1), np.zeros(1), np.zeros(0)))  # theta = 1 at mu = e
+    array([5.43656366])
     """
 
     name = "bell"

@@ -125,6 +125,11 @@ class Beta(NaturalFamily):
     """Beta with mean mu and precision phi: shapes mu phi and (1 - mu) phi, variance mu (1 - mu) / (1 + phi).
 
     The printed dispersion is phi (large = little spread).
+
+    Examples
+    --------
+    >>> Beta().variance(np.ones(1), Parameters(np.zeros(1), np.log([4.0]), np.zeros(0)))
+    array([0.05])
     """
 
     name = "beta"

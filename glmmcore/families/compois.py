@@ -68,6 +68,12 @@ class COMPoisson(CountFamily):
     phi < 1 is under-, phi > 1 over-dispersion; the variance is about mu phi. phi is held inside [0.001,
     1000]: as phi grows the law tends to the geometric, the most dispersed it can be, and data beyond that
     would let phi drift without changing the fit. The printed dispersion is phi.
+
+    Examples
+    --------
+    >>> p = Parameters(np.log([3.0]), np.log([0.5]), np.zeros(0))
+    >>> COMPoisson().variance(np.ones(1), p).round(2)
+    array([1.64])
     """
 
     name = "compois"

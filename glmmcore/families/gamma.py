@@ -63,6 +63,11 @@ class Gamma(NaturalFamily):
     positive.
 
     l = phi log(phi/mu) - log Gamma(phi) + (phi - 1) log y - phi y/mu.
+
+    Examples
+    --------
+    >>> Gamma().variance(np.ones(1), Parameters(np.log([3.0]), np.log([2.0]), np.zeros(0)))
+    array([4.5])
     """
 
     name = "gamma"

@@ -102,6 +102,13 @@ class LogNormal(NaturalFamily):
     """Lognormal where mu and phi are the mean and standard deviation of y, not of log y.
 
     With s2 = log(1 + phi^2/mu^2), log y ~ N(log mu - s2/2, s2).
+
+    Examples
+    --------
+    >>> p = Parameters(np.log([2.0]), np.log([1.0]), np.zeros(0))
+    >>> draws = LogNormal().simulate(np.ones(1), p, 100_000, np.random.default_rng(1))
+    >>> np.array([draws.mean(), draws.std()]).round(1)
+    array([2., 1.])
     """
 
     name = "lognormal"

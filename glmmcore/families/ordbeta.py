@@ -64,6 +64,13 @@ class OrdBeta(NaturalFamily):
     With F = expit and cutpoints c0 < c1 on the scale of eta: P(0) = 1 - F(eta - c0), P(1) = F(eta - c1). The
     fit works with psi = (c0, log(c1 - c0)), so that the order holds; F(c0) and F(c1) are printed. The printed
     dispersion is the precision phi of the beta law. `mean` and `variance` are those of y, masses included.
+
+    Examples
+    --------
+    >>> p = Parameters(np.zeros(1), np.zeros(1), np.array([-1.0, np.log(2.0)]))
+    >>> below, at = OrdBeta().cdf(np.array([1.0]), np.ones(1), p)
+    >>> (at - below).round(3)  # P(y = 1) = expit(0 - 1)
+    array([0.269])
     """
 
     name = "ordbeta"

@@ -89,6 +89,12 @@ class SkewNormal(NaturalFamily):
 
     alpha = 0 is a stationary point of every likelihood, from which an optimiser does not get away: the fit
     starts on both sides of it.
+
+    Examples
+    --------
+    >>> p = Parameters(np.zeros(1), np.zeros(1), np.array([4.0]))
+    >>> SkewNormal().cdf(np.zeros(1), np.ones(1), p)[1].round(3)  # the median lies below the mean
+    array([0.561])
     """
 
     name = "skewnormal"

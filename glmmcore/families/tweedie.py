@@ -170,7 +170,16 @@ def _derivatives(y, t, delta, s, remainder, l, d1, d2, d3):
 class Tweedie(NaturalFamily):
     """Tweedie with 1 < p < 2: a Poisson number of gamma summands, with mean mu and variance phi mu^p.
 
-    ``p = 1 + expit(psi)``. The printed dispersion is phi.
+    ``p = 1 + expit(psi)``. The printed dispersion is phi. The fit starts at p = 1.5 only: near p = 1
+    the density has spikes when the response lies on a lattice, into which another start could fall.
+
+    Examples
+    --------
+    >>> family, p = Tweedie(), Parameters(np.zeros(1), np.zeros(1), np.zeros(1))
+    >>> family.describe_extra(p.psi)
+    {'power': 1.5}
+    >>> family.cdf(np.zeros(1), np.ones(1), p)[1]  # mass at zero: exp(-mu^(2-p) / (phi (2-p)))
+    array([0.13533528])
     """
 
     name = "tweedie"

@@ -241,7 +241,8 @@ CONTINUOUS_CASES: list[Case] = [
         "compois",
         com_poisson,
         few_counts,
-        delta=(-1.5, 0.7),
+        eta=(-1.5, 1.5),
+        delta=(-1.2, 0.4),
         at=(
             (0.7, 0.3, ()),
             (1.0, 2.0, ()),
