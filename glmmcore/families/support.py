@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
@@ -51,20 +52,26 @@ def reject_rows(bad: np.ndarray, what: str, name: str, needs: str, advice: str =
     ModelError
         "3 zeros in rows 4, 7, 9 (counted from 0); truncated_poisson needs y >= 1; use zi= ...".
     """
-    count = int(np.count_nonzero(bad))
-    if count == 0:
+    if not bad.any():
         return
-    plural = what if count == 1 else f"{what}s"
     raise ModelError(
-        f"{count} {plural} in {describe_rows(bad)}; {name} needs {needs}" + (f"; {advice}" if advice else "")
+        f"{_counted(bad, what)} in {describe_rows(bad)}; {name} needs {needs}"
+        + (f"; {advice}" if advice else "")
     )
+
+
+def _counted(bad: np.ndarray, what: str) -> str:
+    """Say how many, with the noun in the plural if need be: "2 values above 1"."""
+    count = int(np.count_nonzero(bad))
+    noun = re.split(r" above | larger | of ", what)[0]
+    return f"{count} {noun}{'s' if count != 1 else ''}{what[len(noun) :]}"
 
 
 def _warn_of_fractions(name: str, y: np.ndarray) -> None:
     fractional = y != np.floor(y)
     if fractional.any():
         warnings.warn(
-            f"{np.count_nonzero(fractional)} non-integer counts in {describe_rows(fractional)}; "
+            f"{_counted(fractional, 'non-integer count')} in {describe_rows(fractional)}; "
             f"{name} is a law of whole numbers, the likelihood is only formal there",
             DataWarning,
             stacklevel=4,
@@ -77,15 +84,13 @@ def check_counts(name: str, y: np.ndarray, *, minimum: int = 0, advice: str = ""
     Raises
     ------
     ModelError
-        For values that are not finite, negative, or below `minimum` (then with `advice`).
+        For values that are not finite, negative, or below `minimum`, 0 or 1 (then with `advice`).
     """
     needs = f"counts y >= {minimum}"
     reject_rows(~np.isfinite(y), "non-finite value", name, needs)
     reject_rows(y < 0, "negative value", name, needs, "use family='gaussian' or another law of real values")
-    if minimum == 1:
+    if minimum > 0:
         reject_rows(y == 0, "zero", name, "y >= 1", advice)
-    elif minimum > 1:
-        reject_rows(y < minimum, "value", name, needs, advice)
     _warn_of_fractions(name, y)
 
 
@@ -98,7 +103,7 @@ def check_trials(name: str, y: np.ndarray, trials: np.ndarray) -> None:
         For values that are not finite, negative, above the number of trials, or trials below 0.
     """
     reject_rows(~(np.isfinite(y) & np.isfinite(trials)), "non-finite value", name, "successes out of trials")
-    reject_rows(trials < 0, "negative number of trial", name, "trials >= 0")
+    reject_rows(trials < 0, "negative number of trials", name, "trials >= 0")
     reject_rows(y < 0, "negative value", name, "0 <= successes <= trials")
     many = y > trials
     if many.any() and np.all(trials == 1):

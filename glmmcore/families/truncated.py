@@ -1,8 +1,8 @@
 """Counts without zeros: the laws of positive counts that make hurdle models.
 
 With f0(0) = exp(-m) in the untruncated law, truncation adds -log(1 - exp(-m)) = K(log m) - log m, where K
-and its derivatives (`special.truncation`) are small for small m. So the sum with the density stays accurate down
-to m = 0, where all mass is on 1. mu is the mean of the untruncated law.
+and its derivatives (`special.truncation`) are small for small m. So the sum with the density stays accurate
+down to m = 0, where all mass is on 1. mu is the mean of the untruncated law.
 """
 
 from __future__ import annotations

@@ -14,9 +14,11 @@ PROPORTIONS = np.array([0.12, 0.5, 0.33, 0.8, 0.91, 0.27, 0.45, 0.62, 0.05, 0.71
 POSITIVE = np.array([0.5, 1.2, 0.3, 2.2, 0.9, 4.1, 1.7, 0.6, 3.3, 1.1])
 
 
-def fit(family: Family, y: np.ndarray) -> tuple[float, float, float, dict[str, float]]:
+def fit(
+    family: Family, y: np.ndarray, trials: float = 1.0
+) -> tuple[float, float, float, dict[str, float]]:
     """Log-likelihood, intercept, sigma and further parameters at the best of the family's starts."""
-    trials, n_delta = np.ones(y.size), int(family.has_dispersion)
+    trials, n_delta = np.full(y.size, trials), int(family.has_dispersion)
 
     def parameters(theta: np.ndarray) -> Parameters:
         delta = theta[1:2] if n_delta else np.zeros(1)
@@ -27,7 +29,7 @@ def fit(family: Family, y: np.ndarray) -> tuple[float, float, float, dict[str, f
         return -d.loglik.sum(), -d.d1.sum(axis=1)
 
     mu = family.start_mean(y, trials).mean()
-    pearson = np.mean((y - mu) ** 2 / family.working_variance(np.full(y.size, mu), trials))
+    pearson = np.mean((y / trials - mu) ** 2 / family.working_variance(np.full(y.size, mu), trials))
     best = None
     for psi in family.start_psi():
         delta = [family.start_delta(pearson)] * n_delta
