@@ -38,6 +38,16 @@ _HOME = {
     "plot_residuals": "plots",
     "plot_histogram": "plots",
     "plot_dispersion": "plots",
+    "plot_statistic": "plots",
+    "plot_zero_inflation": "plots",
+    "plot_rootogram": "plots",
+    "plot_temporal": "plots",
+    "plot_spatial": "plots",
+    "plot_outliers": "plots",
+    "plot_random_effects": "plots",
+    "plot_simulated_data": "plots",
+    "plot_calibration": "plots",
+    "report": "report",
 }
 """Public name -> module that defines it."""
 

@@ -70,19 +70,10 @@ class BenchmarkResult:
         return pd.DataFrame(rows)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw rejection rates against control values, with their intervals, and return the Axes."""
-        import matplotlib.pyplot as plt
+        """Draw the rejection rates; see `simresid.plot_calibration`."""
+        from simresid.plots import plot_calibration
 
-        if ax is None:
-            _, ax = plt.subplots()
-        for test, part in self.summary().groupby("test", sort=False):
-            control = np.arange(len(part)) if part["control"].isna().any() else part["control"]
-            (line,) = ax.plot(control, part["rate"], marker="o", label=str(test))
-            ax.fill_between(control, part["low"], part["high"], color=line.get_color(), alpha=0.15)
-        ax.axhline(self.alpha, color="0.4", linestyle="--", linewidth=1)
-        ax.set(xlabel="control value", ylabel=f"proportion of p ≤ {self.alpha:g}", ylim=(-0.02, 1.02))
-        ax.legend()
-        return ax
+        return plot_calibration(self, ax)
 
     def __repr__(self) -> str:
         return self.summary().to_string(float_format=lambda v: f"{v:.3g}")

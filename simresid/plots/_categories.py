@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
     from simresid.plots._predictors import Predictor
 
-__all__ = ["draw_categories"]
+__all__ = ["draw_categories", "name_levels"]
 
 UPRIGHT_UP_TO = 8
-"""More levels than this, or long names, lie down: level names then read from left to right."""
+"""More levels than this lie one below the other."""
 
 
 def draw_categories(
@@ -31,10 +31,13 @@ def draw_categories(
     u = residual_array(predictor.residuals)
     codes, names = predictor.codes, predictor.levels
     departs = np.zeros(len(names), dtype=bool)
-    if isinstance(result, CategoricalResult):
+    if isinstance(result, CategoricalResult) and result.pvalue < 0.05:
         departs = result.levels["pvalue_adjusted"].to_numpy() < 0.05
+    unit_axis(ax)
+    upright = name_levels(ax, names, departs)
+    if not upright:
+        _lie_down(ax)
     position = codes + np.random.default_rng(1).uniform(-0.26, 0.26, codes.size)
-    upright = len(names) <= UPRIGHT_UP_TO and sum(map(len, names)) <= 44
     side, alarm = outlier_sides(predictor.residuals)
     if u.size <= 20_000:
         x, y = (position, u) if upright else (u, position)
@@ -44,10 +47,6 @@ def draw_categories(
     line = ax.axhline if upright else ax.axvline
     for q in (0.25, 0.5, 0.75):
         line(q, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1.6)
-    unit_axis(ax)
-    if not upright:
-        _lie_down(ax)
-    _name_levels(ax, names, departs, upright)
     label = ax.set_xlabel if upright else ax.set_ylabel
     label(shorten(predictor.name, 40))
 
@@ -73,29 +72,37 @@ def _box(ax: Axes, quartiles: Any, k: int, bad: bool, upright: bool) -> None:
 
 
 def _lie_down(ax: Axes) -> None:
-    ax.set_xlim(ax.get_ylim())
+    ax.set_xlim(-0.02, 1.02)
     ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
     ax.set_xlabel("Scaled residual")
 
 
-def _name_levels(ax: Axes, names: list[str], departs: Any, upright: bool) -> None:
+def name_levels(ax: Axes, names: list[str], departs: Any) -> bool:
+    """Set up the axis of levels and say whether it is the horizontal one.
+
+    Levels stand side by side where their names fit; otherwise they lie one below the other, so that long
+    names read from left to right, and names are left out where even the smallest would overlap.
+    """
     figure: Any = ax.figure
-    figure_width, figure_height = figure.get_size_inches()
-    box = ax.get_position()
-    n = len(names)
+    width, height = (
+        72 * figure.get_size_inches()[k] * (ax.get_position().bounds[2 + k]) * 0.85 for k in (0, 1)
+    )
+    n, longest = len(names), max(map(len, names))
+    fitting = [size for size in (8.0, 7.0, 6.0) if (longest + 1.5) * 0.62 * size <= width / n]
+    upright = n <= UPRIGHT_UP_TO and bool(fitting)
     if upright:
-        width = int(max(3, 72 * figure_width * box.width * 0.85 / n / 5.2))
-        ax.set_xticks(range(n), [shorten(name, width) for name in names])
+        ax.set_xticks(range(n), names, fontsize=fitting[0])
         ax.set_xlim(-0.6, n - 0.4)
         labels = ax.get_xticklabels()
     else:
-        width = int(max(8, min(28, 72 * figure_width * 0.3 / 5.0)))
-        points = 72 * figure_height * box.height * 0.8 / n
-        every = int(np.ceil(6.5 / points)) if points < 6.5 else 1
-        shown = [shorten(name, width) if k % every == 0 else "" for k, name in enumerate(names)]
-        ax.set_yticks(range(n), shown, fontsize=float(np.clip(points * 0.8, 5.0, 8.5)))
+        room = height / n
+        every = int(np.ceil(6.5 / room))
+        characters = int(max(6, min(28, 0.4 * width / 4.0)))
+        shown = [shorten(name, characters) if k % every == 0 else "" for k, name in enumerate(names)]
+        ax.set_yticks(range(n), shown, fontsize=float(np.clip(room * 0.8, 5.0, 8.5)))
         ax.set_ylim(n - 0.4, -0.6)
         labels = ax.get_yticklabels()
     for label, bad in zip(labels, departs, strict=True):
         if bad:
             label.set(color=ALERT, fontweight="bold")
+    return upright

@@ -123,7 +123,7 @@ def _finding(result: CategoricalResult | QuantileResult | None) -> str:
     n_bad = int((result.levels["pvalue_adjusted"] < 0.05).sum())
     text = "Levels alike"
     if not level:
-        text = f"{n_bad} of {len(result.levels)} levels depart" if n_bad else "Spread differs between levels"
+        text = f"{n_bad} of {len(result.levels)} levels off" if n_bad else "Spread differs between levels"
     return f"{text}, {pvalue_text(result.pvalue)}"
 
 
@@ -141,7 +141,7 @@ def _draw_numeric(
         for q, curve in result.curves.groupby("quantile"):
             _draw_curve(ax, curve, "rank" if by_rank else "predictor", departs=bool(adjusted[q] < 0.05))
     unit_axis(ax, quantiles)
-    _x_axis(ax, predictor, by_rank)
+    name_axis(ax, predictor, by_rank)
 
 
 def _draw_curve(ax: Axes, curve: Any, along: str, *, departs: bool) -> None:
@@ -179,7 +179,8 @@ def outlier_sides(res: Any) -> tuple[Any, bool]:
     return res.outlier_sides, bool(result.pvalue < 0.05 and result.observed > result.expected)
 
 
-def _x_axis(ax: Axes, predictor: Predictor, by_rank: bool) -> None:
+def name_axis(ax: Axes, predictor: Predictor, by_rank: bool) -> None:
+    """Name the predictor axis and its ticks."""
     name = shorten(predictor.name, 40)
     if predictor.kind == "date":
         ax.xaxis_date()

@@ -1,0 +1,101 @@
+"""Which observations lie outside all of their simulations, and how far."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.checks._inputs import simulated_only
+from simresid.plots._style import ALERT, BAND, INK, MUTED, drawing_on, pvalue_text, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from simresid.results import OutlierResult
+
+__all__ = ["plot_outliers"]
+
+
+def plot_outliers(res: Any, ax: Axes | None = None, *, most: int = 20, title: str | None = None) -> Axes:
+    """Outliers by row label: observed response over the range of its simulations.
+
+    With a discrete response a row can tie with its most extreme simulation; such ties are broken at random.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals
+    ax : Axes, optional
+    most : int
+        Draw at most so many, those farthest outside (relative to the width of their range).
+    title : str, optional
+        The finding of `outlier_test` by default.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matplotlib.pyplot as plt
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> y = rng.normal(size=100)
+    >>> y[7] = 9.0
+    >>> ax = plot_outliers(from_simulations(rng.normal(size=(999, 100)), y))
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['7']
+    >>> plt.close(ax.figure)
+    """
+    simulated_only(res, "plot_outliers")
+    result = res.outlier_test()
+    rows = result.table["row"].to_numpy()
+    low, high = _ranges(res, rows)
+    y = res.observed[rows]
+    distance = np.maximum(y - high, low - y) / np.maximum(high - low, 1e-12)
+    order = np.argsort(-distance, kind="stable")[:most]
+    rows, low, high, y = rows[order], low[order], high[order], y[order]
+    with drawing_on(ax, (5.4, 1.5 + 0.22 * max(rows.size, 3))) as ax:
+        place = np.arange(rows.size)
+        ax.barh(place, high - low, 0.5, left=low, color=BAND, label="all simulations")
+        ax.plot(
+            res.expected[rows], place, linestyle="none", marker="|", color=INK, markersize=8, label="expected"
+        )
+        ax.plot(y, place, linestyle="none", marker="X", color=ALERT, markersize=6.5, label="observed",
+                clip_on=False)  # fmt: skip
+        names = [shorten(str(label), 24) for label in res.index[rows]]
+        figure: Any = ax.figure
+        room = 72 * figure.get_size_inches()[1] * ax.get_position().height / max(rows.size, 1)
+        ax.set_yticks(place, names, fontsize=float(np.clip(0.75 * room, 4.5, 8.5)))
+        ax.set_ylim(max(rows.size, 1) - 0.4, -0.6)
+        ax.set(xlabel="Response", ylabel="Row")
+        if rows.size:
+            ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small", frameon=False,
+                      handletextpad=0.3, columnspacing=1.0, borderaxespad=-1.6)  # fmt: skip
+        else:
+            ax.set_yticks([])
+            ax.annotate("No observation lies outside\nall of its simulations", (0.5, 0.5), ha="center",
+                        va="center", xycoords="axes fraction", color=MUTED)  # fmt: skip
+        ax.set_title(title if title is not None else _finding(result, rows.size), pad=20 if rows.size else 6)
+    return ax
+
+
+def _ranges(res: Any, rows: NDArray[Any]) -> tuple[Any, Any]:
+    """Smallest and largest simulation of each row."""
+    low, high = np.full(rows.size, np.inf), np.full(rows.size, -np.inf)
+    if rows.size:
+        for _, block in res.iter_simulations():
+            low = np.minimum(low, block[:, rows].min(axis=0))
+            high = np.maximum(high, block[:, rows].max(axis=0))
+    return low, high
+
+
+def _finding(result: OutlierResult, shown: int) -> str:
+    if result.pvalue < 0.05:
+        word = "Too many outliers" if result.observed > result.expected else "Too few outliers"
+    else:
+        word = "Outliers as expected"
+    text = f"{word}: {result.observed}, {result.expected:.1f} expected, {pvalue_text(result.pvalue)}"
+    return text + (f"\nthe {shown} farthest outside are shown" if shown < result.observed else "")

@@ -1,0 +1,164 @@
+"""Hanging rootogram: which counts are too rare or too frequent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.checks._inputs import simulated_only
+from simresid.plots._style import ALERT, BAND, INK, POINT, drawing_on
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+__all__ = ["count_frequencies", "plot_rootogram"]
+
+MOST_BARS = 25
+
+
+def count_frequencies(res: Any, max_count: int | None = None) -> pd.DataFrame:
+    """How often each count occurs in the data and in the simulations.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals
+        Of a response of whole numbers, none negative.
+    max_count : int, optional
+        Counts from here on are put together; by default the 99.5 % point of the data.
+
+    Returns
+    -------
+    DataFrame
+        One row per count, or range of counts when there are many: ``low``, ``high`` (None for the last),
+        ``observed``, ``expected`` (mean over simulations), ``lower``, ``upper`` (95 % of simulations).
+
+    Raises
+    ------
+    ValueError
+        If the response is not a count.
+    """
+    import pandas as pd
+
+    simulated_only(res, "plot_rootogram")
+    y = res.observed
+    if np.any(y != np.rint(y)) or y.min() < 0:
+        raise ValueError("a rootogram needs counts: whole numbers, none negative")
+    top = int(np.quantile(y, 0.995)) + 1 if max_count is None else int(max_count)
+    if top < 1:
+        raise ValueError(f"max_count={max_count}: must be at least 1")
+    step = max(1, -(-top // MOST_BARS))
+    edges = np.arange(0, top + step, step)
+    observed = _tabulate(y[None, :], edges)[0]
+    simulated = np.vstack([_tabulate(block, edges) for _, block in res.iter_simulations()])
+    lower, upper = np.quantile(simulated, [0.025, 0.975], axis=0)
+    return pd.DataFrame(
+        {
+            "low": edges,
+            "high": [*(edges[1:] - 1), None],
+            "observed": observed,
+            "expected": simulated.mean(axis=0),
+            "lower": lower,
+            "upper": upper,
+        }
+    )
+
+
+def plot_rootogram(
+    res: Any, ax: Axes | None = None, *, max_count: int | None = None, title: str | None = None
+) -> Axes:
+    """Hanging rootogram of a count response.
+
+    Bars of the observed frequencies hang from the expected ones, both as square roots (Kleiber and Zeileis
+    2016). A bar that ends in the shaded band around zero is as long as in 95 % of the simulations; the others
+    are hatched: too short when they end above, too long when below.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals
+    ax : Axes, optional
+    max_count : int, optional
+        Counts from here on share the last bar.
+    title : str, optional
+
+    Returns
+    -------
+    Axes
+
+    References
+    ----------
+    Kleiber, C. and Zeileis, A. (2016). Visualizing count data regressions using rootograms. The American
+    Statistician 70, 296-303.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matplotlib.pyplot as plt
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(2, (250, 100)), rng.poisson(2, 100))
+    >>> ax = plot_rootogram(res)
+    >>> ax.get_xlabel()
+    'Count'
+    >>> plt.close(ax.figure)
+    """
+    table = count_frequencies(res, max_count)
+    x = np.arange(len(table))
+    root = {c: np.sqrt(table[c].to_numpy(dtype=float)) for c in ("observed", "expected", "lower", "upper")}
+    end = root["expected"] - root["observed"]
+    low, high = root["expected"] - root["upper"], root["expected"] - root["lower"]
+    outside = (table["observed"] < table["lower"]).to_numpy() | (
+        table["observed"] > table["upper"]
+    ).to_numpy()
+    with drawing_on(ax, (5.6, 3.8)) as ax:
+        ax.bar(x, high - low, 1.0, bottom=low, color=BAND, linewidth=0, label="95 % of simulations", zorder=1)
+        for at, style in ((~outside, {"color": POINT, "alpha": 0.75, "label": "observed"}),
+                          (outside, {"facecolor": "white", "edgecolor": ALERT, "hatch": "////",
+                                     "label": "outside the simulations"})):  # fmt: skip
+            if at.any():
+                ax.bar(x[at], -root["observed"][at], 0.7, bottom=root["expected"][at], zorder=2, **style)
+        ax.plot(
+            x,
+            root["expected"],
+            color=INK,
+            marker="o",
+            markersize=3.5,
+            linewidth=1.3,
+            label="expected",
+            zorder=3,
+        )
+        ax.axhline(0, color=INK, linewidth=0.8, zorder=2.5)
+        lowest = min(float(end.min()), float(low.min()))
+        ax.set_ylim(lowest - 0.05 * root["expected"].max(), 1.05 * max(root["expected"].max(), high.max()))
+        _name_counts(ax, table)
+        _frequency_axis(ax, float(root["expected"].max()))
+        ax.set(xlabel="Count", ylabel="Frequency (square-root scale)")
+        n_bad = int(outside.sum())
+        finding = f"{n_bad} of {x.size} bars outside their simulations" if n_bad else "Counts as simulated"
+        ax.set_title(title if title is not None else finding)
+        ax.legend(loc="upper right", fontsize="small", frameon=False)
+    return ax
+
+
+def _tabulate(block: Any, edges: Any) -> Any:
+    """Frequencies of each row of a block ``(b, n)`` in ``[edge, next edge)``, the last open above."""
+    where = np.clip(np.searchsorted(edges, block, side="right") - 1, 0, edges.size - 1)
+    flat = where + np.arange(block.shape[0])[:, None] * edges.size
+    return np.bincount(flat.ravel(), minlength=block.shape[0] * edges.size).reshape(-1, edges.size)
+
+
+def _name_counts(ax: Axes, table: pd.DataFrame) -> None:
+    n = len(table)
+    every = max(1, -(-n // 8))
+    at = [k for k in range(n - 1) if k % every == 0 and k < n - 1 - every / 2] + [n - 1]
+    ax.set_xticks(at, [f"{table['low'][k]:.0f}" + ("+" if k == n - 1 else "") for k in at])
+    ax.set_xlim(-0.7, n - 0.3)
+
+
+def _frequency_axis(ax: Axes, highest: float) -> None:
+    """Label square roots by the frequencies they stand for."""
+    from matplotlib.ticker import MaxNLocator
+
+    ticks = [t for t in MaxNLocator(5).tick_values(0, highest) if 0 <= t <= highest * 1.05]
+    ax.set_yticks(ticks, [f"{t * t:,.0f}" for t in ticks])

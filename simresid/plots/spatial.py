@@ -1,0 +1,123 @@
+"""Residuals on a map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.checks._inputs import aligned_numeric, residual_array
+from simresid.plots._style import INK, drawing_on, pvalue_text, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from simresid.results import MoranResult
+
+__all__ = ["plot_spatial"]
+
+POINTS_UP_TO = 5000
+CELLS = 45
+
+
+def plot_spatial(
+    res: Any,
+    x: Any,
+    y: Any,
+    ax: Axes | None = None,
+    *,
+    title: str | None = None,
+    colorbar: bool = True,
+    **test: Any,
+) -> Axes:
+    """Map of the residuals with the test of spatial autocorrelation.
+
+    Low residuals are blue triangles that point down, high ones vermilion triangles that point up, those
+    between 1/4 and 3/4 grey circles. More than 5000 rows are shown as means over cells.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals or array_like (n,)
+    x, y : array_like (n,) or str
+        Coordinates.
+    ax : Axes, optional
+    title : str, optional
+        The finding of the test by default.
+    colorbar : bool
+        Add the colour scale beside the map.
+    **test
+        Passed on to `spatial_autocorrelation_test`.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matplotlib.pyplot as plt
+    >>> u, x, y = np.random.default_rng(1).random((3, 80))
+    >>> ax = plot_spatial(u, x, y)
+    >>> ax.get_xlabel()
+    'x'
+    >>> plt.close(ax.figure)
+    """
+    from simresid.checks.spatial import spatial_autocorrelation_test
+
+    u = residual_array(res)
+    east, north = aligned_numeric(x, res, "x"), aligned_numeric(y, res, "y")
+    result = spatial_autocorrelation_test(res, x, y, **test)
+    with drawing_on(ax, (5.4, 4.4)) as ax:
+        mappable = _symbols(ax, east, north, u) if u.size <= POINTS_UP_TO else _cells(ax, east, north, u)
+        if colorbar:
+            bar = ax.figure.colorbar(mappable, ax=ax, shrink=0.8, aspect=18, pad=0.03)
+            bar.set_label("Scaled residual")
+            bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", "0.25", "0.5", "0.75", "1"])
+        ax.set(xlabel=_name(x, "x"), ylabel=_name(y, "y"))
+        spans = np.ptp(east), np.ptp(north)
+        if min(spans) > 0 and 0.2 < spans[0] / spans[1] < 5:
+            ax.set_aspect("equal")
+        ax.locator_params(nbins=5)
+        ax.set_title(title if title is not None else _finding(result))
+    return ax
+
+
+def _scale() -> tuple[Any, Any]:
+    """Blue over mid-grey to vermilion: the middle must show on white paper."""
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    shades = ["#004b8d", "#4f93c4", "#b4b9bd", "#e08a4a", "#b03500"]
+    return LinearSegmentedColormap.from_list("residual", shades), Normalize(0, 1)
+
+
+def _symbols(ax: Axes, x: Any, y: Any, u: Any) -> Any:
+    colours, norm = _scale()
+    size = float(np.clip(7000 / u.size, 8, 55))
+    kinds = ((u < 0.25, "v", 1.15), ((u >= 0.25) & (u <= 0.75), "o", 0.7), (u > 0.75, "^", 1.15))
+    mappable = None
+    for at, marker, factor in kinds:
+        drawn = ax.scatter(x[at], y[at], c=u[at], s=size * factor, marker=marker, cmap=colours, norm=norm,
+                           edgecolor=INK, linewidth=0.3, rasterized=u.size > 2000)  # fmt: skip
+        mappable = drawn
+    return mappable
+
+
+def _cells(ax: Axes, x: Any, y: Any, u: Any) -> Any:
+    colours, norm = _scale()
+    total, x_edges, y_edges = np.histogram2d(x, y, bins=CELLS, weights=u)
+    count, _, _ = np.histogram2d(x, y, bins=(x_edges, y_edges))
+    mean = np.ma.masked_invalid(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
+    return ax.pcolormesh(x_edges, y_edges, mean.T, cmap=colours, norm=norm, rasterized=True)
+
+
+def _finding(result: MoranResult) -> str:
+    size = f"Moran's I {result.statistic:.3f}, {pvalue_text(result.pvalue)}"
+    if result.pvalue >= 0.05:
+        return f"No spatial pattern found\n{size}"
+    return (
+        "Neighbours are alike" if result.statistic > result.expected else "Neighbours differ"
+    ) + f"\n{size}"
+
+
+def _name(values: Any, default: str) -> str:
+    return shorten(values if isinstance(values, str) else str(getattr(values, "name", None) or default), 30)

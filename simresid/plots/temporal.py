@@ -1,0 +1,152 @@
+"""Residuals in time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.checks._inputs import aligned, residual_array
+from simresid.plots._points import draw_cloud
+from simresid.plots._predictors import Predictor, resolve
+from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, new_figure, pvalue_text, style
+from simresid.plots.residuals import name_axis, outlier_sides, unit_axis
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+    from simresid.results import AutocorrelationResult
+
+__all__ = ["plot_temporal"]
+
+LINES_UP_TO = 500
+
+
+def plot_temporal(
+    res: Any,
+    time: Any,
+    by: Any = None,
+    ax: Any = None,
+    *,
+    lags: int | None = None,
+    title: str | None = None,
+) -> Axes | NDArray[Any]:
+    """Residuals in order of time, and their autocorrelation.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals or array_like (n,)
+    time, by : as in `temporal_autocorrelation_test`
+        Points of a series are joined by a line up to 500 rows.
+    ax : Axes or two Axes, optional
+        For the series, and for the autocorrelations if there are two. By default a figure with both.
+    lags : int, optional
+        By default up to 20.
+    title : str, optional
+        The finding of the test by default.
+
+    Returns
+    -------
+    Axes, or ndarray of two Axes
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import matplotlib.pyplot as plt
+    >>> axes = plot_temporal(np.random.default_rng(1).random(60), np.arange(60))
+    >>> axes[1].get_xlabel()
+    'Lag'
+    >>> plt.close(axes[0].figure)
+    """
+    from simresid.checks.temporal import temporal_autocorrelation_test
+
+    when = resolve(res, time, "Time" if not isinstance(time, str) else None)
+    if when.n_missing:
+        raise ValueError(
+            f"time is missing in {when.n_missing} rows; leave them out with recalculate(select=)"
+        )
+    if when.kind == "category" and not _is_numeric(when):
+        raise ValueError("time must be numbers or dates")
+    result = temporal_autocorrelation_test(res, time, by)
+    longest = int(result.series["n"].max())
+    lags = min(20, longest - 1) if lags is None else lags
+    correlations = temporal_autocorrelation_test(res, time, by, lags=lags).autocorrelation
+    if ax is not None and not isinstance(ax, (list, tuple, np.ndarray)):
+        _draw_series(ax, when, by, res, result, title)
+        return ax
+    if ax is None:
+        with style():
+            axes = np.array(new_figure((8.4, 3.6)).subplots(1, 2, width_ratios=(2.2, 1)))
+            _draw_both(axes, when, by, res, result, correlations, title)
+    else:
+        axes = np.array(ax, dtype=object)
+        if axes.shape != (2,):
+            raise ValueError("ax must be one Axes or two")
+        _draw_both(axes, when, by, res, result, correlations, title)
+    return axes
+
+
+def _is_numeric(when: Predictor) -> bool:
+    import pandas as pd
+
+    return bool(pd.api.types.is_numeric_dtype(when.values))
+
+
+def _draw_both(
+    axes: Any,
+    when: Predictor,
+    by: Any,
+    res: Any,
+    result: AutocorrelationResult,
+    correlations: Any,
+    title: str | None,
+) -> None:
+    _draw_series(axes[0], when, by, res, result, title)
+    _draw_correlations(axes[1], correlations, int(result.series["n"].sum()))
+
+
+def _draw_series(
+    ax: Axes, when: Predictor, by: Any, res: Any, result: AutocorrelationResult, title: str | None
+) -> None:
+    u, x = residual_array(res), when.numbers
+    codes = np.zeros(u.size, dtype=int)
+    if by is not None:
+        codes = aligned(by, res, "by").astype("category").cat.codes.to_numpy()
+    if u.size <= LINES_UP_TO:
+        for code in np.unique(codes):
+            rows = np.flatnonzero(codes == code)
+            rows = rows[np.argsort(x[rows], kind="stable")]
+            ax.plot(x[rows], u[rows], color=POINT, linewidth=0.8, alpha=0.45, zorder=1.1)
+    side, alarm = outlier_sides(res)
+    draw_cloud(ax, x, u, side, alarm=alarm)
+    for q in (0.25, 0.5, 0.75):
+        ax.axhline(q, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1.6)
+    unit_axis(ax)
+    name_axis(ax, when, by_rank=False)
+    ax.set_title(title if title is not None else _finding(result))
+
+
+def _finding(result: AutocorrelationResult) -> str:
+    first = float(result.autocorrelation[0])
+    if result.pvalue >= 0.05:
+        return f"No autocorrelation found, {pvalue_text(result.pvalue)}"
+    return (
+        f"{'Positive' if first > 0 else 'Negative'} autocorrelation {first:.2f}, {pvalue_text(result.pvalue)}"
+    )
+
+
+def _draw_correlations(ax: Axes, correlations: Any, n: int) -> None:
+    lags = np.arange(1, correlations.size + 1)
+    slack = 1.96 / np.sqrt(n)
+    outside = np.abs(correlations) > slack
+    ax.axhspan(-slack, slack, color=BAND, linewidth=0, zorder=0)
+    ax.axhline(0, color=INK, linewidth=0.8)
+    for at, colour, marker in ((~outside, POINT, "o"), (outside, ALERT, "X")):
+        if at.any():
+            ax.vlines(lags[at], 0, correlations[at], color=colour, linewidth=2)
+            ax.plot(lags[at], correlations[at], linestyle="none", marker=marker, color=colour, markersize=5)
+    reach = max(1.25 * float(np.abs(correlations).max()), 1.6 * slack)
+    ax.set(ylim=(-reach, reach), xlim=(0.3, lags[-1] + 0.7), xlabel="Lag", ylabel="Autocorrelation")
+    ax.locator_params(axis="x", integer=True, nbins=6)
+    ax.set_title("Band: 95 %, independent", fontweight="normal", fontsize="small", color=MUTED)
