@@ -12,6 +12,10 @@ class TestMethods:
 
     __test__ = False  # not a test class for pytest
 
+    def diagnose(self, *args: Any, **kwargs: Any) -> Any:
+        """Do `simresid.diagnose`, every test that applies, on these residuals."""
+        return _run("diagnose", self, args, kwargs)
+
     def dispersion_test(self, *args: Any, **kwargs: Any) -> Any:
         """Do `simresid.dispersion_test` on these residuals."""
         return _run("dispersion_test", self, args, kwargs)

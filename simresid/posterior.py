@@ -72,30 +72,35 @@ def observed_values(simulated: Any, observed: Any) -> Any:
 
 def _one_variable(container: Any, group_name: str, what: str) -> Any:
     """Return the single variable of a dict, InferenceData, DataTree or Dataset; anything else unchanged."""
+    if hasattr(container, "columns"):  # a DataFrame: its columns are observations, not variables
+        return container
     group = _group(container, group_name)
+    if group is None and (isinstance(container, Mapping) or _is_dataset(container)):
+        group = container
     if group is None:
         if hasattr(container, "posterior") or hasattr(container, "groups"):
             raise ValueError(
                 f"{what} has no group {group_name}; add it with pm.sample_posterior_predictive or alike"
             )
-        if not _is_dataset(container) and not isinstance(container, Mapping):
-            return container
-        group = container
+        return container
     variables = _variables(group)
     if len(variables) != 1:
+        names = ", ".join(sorted(map(str, variables))) or "none"
         raise ValueError(
-            f"{what} holds {len(variables)} variables ({', '.join(sorted(map(str, variables)))}); pass "
-            f"the one that "
-            "belongs to the observed response"
+            f"{what} must hold one variable of simulations in {group_name}, found {len(variables)} "
+            f"({names}); pass "
+            "the one that belongs to the observed response"
         )
     return next(iter(variables.values()))
 
 
 def _group(container: Any, name: str) -> Any:
-    if isinstance(container, np.ndarray | Mapping) and not hasattr(container, "children"):
-        return container.get(name) if isinstance(container, Mapping) else None
-    if hasattr(container, "columns"):  # a DataFrame: its columns are observations, not groups
-        return None
+    """Named group of an InferenceData or DataTree, None if there is none."""
+    children = getattr(container, "children", None)  # DataTree
+    if children is not None:
+        return children.get(name)
+    if isinstance(container, Mapping):
+        return container.get(name)
     return getattr(container, name, None)
 
 
@@ -104,4 +109,6 @@ def _is_dataset(container: Any) -> bool:
 
 
 def _variables(group: Any) -> Mapping[Any, Any]:
+    if isinstance(group, np.ndarray):  # {"posterior_predictive": array}
+        return {"": group}
     return dict(group.data_vars) if _is_dataset(group) else dict(group)

@@ -391,7 +391,7 @@ class SimulatedResiduals(TestMethods):
         )
 
     def summary(self) -> str:
-        """Say what these residuals are and what the basic tests find, as text."""
+        """Say what these residuals are and what the tests that apply find, as text."""
         from simresid.summary import summarise
 
         return summarise(self)

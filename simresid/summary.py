@@ -36,9 +36,10 @@ def describe(residuals: SimulatedResiduals) -> str:
 
 
 def summarise(residuals: SimulatedResiduals) -> str:
-    """Describe `residuals` and what the tests of uniformity, dispersion and outliers find, one line each."""
-    results = (residuals.uniformity_test(), residuals.dispersion_test(), residuals.outlier_test())
-    return "\n".join([describe(residuals), "", *map(str, results)])
+    """Describe `residuals` and what `simresid.diagnose` finds in them."""
+    from simresid.checks.battery import diagnose
+
+    return f"{describe(residuals)}\n\n{diagnose(residuals)!r}"
 
 
 def _kept(random_effects: RandomEffects) -> str:

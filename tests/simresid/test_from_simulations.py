@@ -49,7 +49,7 @@ def test_shapes_agree(draws):
 
 def test_containers_that_are_ambiguous_or_incomplete(draws):
     simulated, y = draws
-    with pytest.raises(ValueError, match="2 variables"):
+    with pytest.raises(ValueError, match="found 2 \\(a, b\\)"):
         sr.from_simulations({"a": simulated, "b": simulated}, y)
     with pytest.raises(ValueError, match="no group posterior_predictive"):
         sr.from_simulations(SimpleNamespace(posterior=Dataset()), y)
@@ -60,14 +60,19 @@ def test_containers_that_are_ambiguous_or_incomplete(draws):
         sr.from_simulations(simulated, "y")
 
 
-def test_arviz_inference_data(draws):
-    arviz = pytest.importorskip("arviz", reason="ArviZ is optional")
+def test_data_tree(draws):
+    xarray = pytest.importorskip("xarray", reason="xarray is optional")
     simulated, y = draws
-    idata = arviz.from_dict(
-        {"posterior_predictive": {"y": simulated.reshape(3, M // 3, N)}, "observed_data": {"y": y}}
+    dataset = xarray.Dataset({"y": (("chain", "draw", "row"), simulated.reshape(3, M // 3, N))})
+    tree = xarray.DataTree.from_dict(
+        {"posterior_predictive": dataset, "observed_data": xarray.Dataset({"y": ("row", y)})}
     )
     expected = sr.from_simulations(simulated, y).residuals
-    np.testing.assert_array_equal(sr.from_simulations(idata, "y").residuals, expected)
+    for form in (tree, dataset, tree["posterior_predictive"]):
+        np.testing.assert_array_equal(sr.from_simulations(form, y).residuals, expected)
+    np.testing.assert_array_equal(sr.from_simulations(tree, "y").residuals, expected)
+    with pytest.raises(ValueError, match="must hold one variable"):
+        sr.from_simulations(xarray.DataTree.from_dict({"posterior": dataset}), y)
 
 
 def test_transposed_simulations_are_detected(draws):

@@ -142,6 +142,25 @@ def test_import_is_light():
     assert float(took) < 0.5 and time.perf_counter() - start < 30
 
 
+def test_summary_says_what_was_done_and_found(poisson_fit):
+    text = sr.simulate_residuals(poisson_fit(200, sd=0.5)).summary()
+    for part in ("200 scaled residuals (rank)", "y ~ x", "given the fitted random effects", "uniformity"):
+        assert part in text
+
+
+def test_methods_are_the_functions(poisson_fit):
+    res = sr.simulate_residuals(poisson_fit(200))
+    for name in ("dispersion_test", "uniformity_test", "outlier_test", "zero_inflation_test"):
+        assert getattr(res, name)().pvalue == getattr(sr, name)(res).pvalue
+    assert res.statistic_test(np.max).pvalue == sr.statistic_test(res, np.max).pvalue
+    assert res.categorical_test("site").pvalue == sr.categorical_test(res, "site").pvalue
+
+
+def test_every_public_name_exists():
+    for name in sr.__all__:
+        assert getattr(sr, name) is not None
+
+
 def test_public_names_are_listed_and_others_refused():
     assert {"simulate_residuals", "from_simulations", "dispersion_test", "screen"} <= set(dir(sr))
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
