@@ -50,7 +50,8 @@ def natural_predictor(natural: str, link: str, eta: Array) -> Predictor:
         return _log_of(link, eta)
     if natural == "logit":
         sides, inside = proportion_sides(link, eta)
-        return Predictor(*(sides[:4] - sides[4:]), inside)
+        t, t1, t2, t3 = sides[:4] - sides[4:]
+        return Predictor(t, t1, t2, t3, inside)
     with np.errstate(all="ignore"):
         mu, mu1, mu2, mu3 = LINKS[link].derivatives(eta)
     inside = np.isfinite(mu)
