@@ -256,7 +256,10 @@ def _grouped(
         residuals=None,
         whiten=whiten,
         refits=None if residuals.refits is None else residuals.refits.mapped(groups),
-        discrete=residuals.declared_discrete if aggregate == "sum" else None,
+        # Noise of the size of a count would drown means of raw residuals.
+        discrete=residuals.declared_discrete
+        if aggregate == "sum"
+        else (None if residuals.refits is None else False),
         is_grouped=True,
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.alignment import finite_vector
+from simresid.alignment import align_rows, finite_vector
 from simresid.protocol import (
     HasCdf,
     HasData,
@@ -130,6 +130,8 @@ def simulate_residuals(
     n = rows.observed.size
     source: SimulationSource = ModelSource(fitted_model, n_sims, n, seed, random_effects)
     execution = Execution(n_jobs, progress, block_size)
+    if keep_simulations not in ("auto", True, False):
+        raise ValueError(f"keep_simulations={keep_simulations!r}; use 'auto', True or False")
     keep = n * n_sims * 8 <= SMALL_MATRIX_BYTES if keep_simulations == "auto" else bool(keep_simulations)
     cdf = model_cdf(fitted_model, random_effects, n) if method == "exact" else None
     if keep and method != "exact":
@@ -180,7 +182,7 @@ def simulate_residuals(
 def from_simulations(
     simulated: Any,
     observed: Any,
-    fitted: ArrayLike | None = None,
+    fitted: ArrayLike | str | None = None,
     *,
     discrete: bool | None = None,
     method: str = "rank",
@@ -198,9 +200,9 @@ def from_simulations(
     observed : array-like (n,) or str
         Observed response, counts for k-of-n data; the name of a variable in ``observed_data`` for
         InferenceData.
-    fitted : array-like (n,), optional
-        Prediction to show residuals against, on the scale of `observed`; the mean of the simulations by
-        default.
+    fitted : array-like (n,) or str, optional
+        Prediction to show residuals against, on the scale of `observed`: values, or a column of `data`. By
+        default the mean of the simulations.
     discrete : bool, optional
         Whether the response takes whole numbers only; found out from the values by default. Residuals of
         ``method="traditional"`` depend on it, the others do not.
@@ -253,8 +255,9 @@ def from_simulations(
     elif rotation is not None:
         whiten = whitening(rotation, y.size)
     source = MatrixSource(matrix)
-    mean = None if fitted is None else finite_vector(fitted, "fitted", y.size)
-    if mean is not None:
+    mean = None
+    if fitted is not None:
+        mean = finite_vector(align_rows(fitted, "fitted", index, data), "fitted")
         _warn_of_probabilities(mean, matrix)
     return SimulatedResiduals(
         Rows(observed=y, index=index, fitted=mean, data=data),
@@ -360,6 +363,11 @@ def _row_index(data: pd.DataFrame | None, observed: Any, n: int) -> pd.Index:
     if data is not None:
         if len(data) != n:
             raise ValueError(f"data has {len(data)} rows but the observed response has {n} values")
+        if isinstance(observed, pd.Series) and not observed.index.equals(data.index):
+            raise ValueError(
+                "observed and data have different row labels; pass observed.to_numpy() if they are in the "
+                "same order"
+            )
         return data.index
     return observed.index if isinstance(observed, pd.Series) else pd.RangeIndex(n)
 

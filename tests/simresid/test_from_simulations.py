@@ -95,7 +95,7 @@ def test_bad_values(draws):
         sr.from_simulations(broken, y)
     with pytest.raises(ValueError, match=r"observed is NaN or infinite at row position\(s\) 2"):
         sr.from_simulations(simulated, np.where(np.arange(N) == 2, np.nan, y))
-    with pytest.raises(ValueError, match="fitted has 3 values, expected 25"):
+    with pytest.raises(ValueError, match="fitted has 3 values but there are 25 residuals"):
         sr.from_simulations(simulated, y, [1, 2, 3])
     with pytest.raises(ValueError, match="must hold numbers"):
         sr.from_simulations(simulated.astype(str), y)
@@ -145,4 +145,10 @@ def test_labels_come_from_data_or_series(draws):
     data = pd.DataFrame({"x": np.arange(N)}, index=labels)
     res = sr.from_simulations(simulated, y, data=data)
     assert list(res.index) == labels
+    mean = pd.Series(np.arange(N, dtype=float), index=labels)
+    shuffled = sr.from_simulations(simulated, y, mean.sample(frac=1, random_state=1), data=data)
+    np.testing.assert_array_equal(shuffled.fitted, mean)
+    np.testing.assert_array_equal(sr.from_simulations(simulated, y, "x", data=data).fitted, mean)
+    with pytest.raises(ValueError, match="observed and data have different row labels"):
+        sr.from_simulations(simulated, pd.Series(y), data=data)
     np.testing.assert_array_equal(res.align("x"), np.arange(N))

@@ -100,6 +100,8 @@ def test_what_is_refused(poisson_fit):
     model = poisson_fit(50, sd=0.5)
     with pytest.raises(ValueError, match="choose one of rank"):
         sr.simulate_residuals(model, method="quantile")
+    with pytest.raises(ValueError, match="use 'auto', True or False"):
+        sr.simulate_residuals(model, keep_simulations="yes")
     with pytest.raises(ValueError, match="at least 2 simulations"):
         sr.simulate_residuals(model, 1)
     with pytest.raises(ValueError, match="use 'conditional', 'unconditional' or a list"):
@@ -116,6 +118,25 @@ def test_what_is_refused(poisson_fit):
     model.observed[4] = np.nan
     with pytest.raises(ValueError, match=r"observed response is NaN or infinite at row position\(s\) 4"):
         sr.simulate_residuals(model)
+
+
+def test_kernels_have_one_signature():
+    """Whatever memory layout comes in, nothing is compiled twice."""
+    from simresid import grouping, scaled
+
+    rng = np.random.default_rng(1)
+    simulated, y = rng.poisson(3, (40, 30)), rng.poisson(3, 30)
+    frozen = simulated.astype(float)
+    frozen.flags.writeable = False
+    frame = pd.DataFrame(simulated)
+    for matrix in (simulated, frozen, np.asfortranarray(simulated), simulated.astype(np.float32), frame):
+        for observed in (y, pd.Series(y), frozen[0]):
+            res = sr.from_simulations(matrix, observed, method="traditional")
+            res = sr.from_simulations(matrix, observed, frozen.mean(axis=0))
+            res.recalculate(np.arange(30) % 7).recalculate(select=[2, 1, 0])
+            res.recalculate(np.arange(30) % 7, select=np.arange(20))
+    for kernel in (scaled.count_block, scaled.moment_block, scaled.neighbour_block, grouping.add_groups):
+        assert len(kernel.signatures) <= 1, kernel
 
 
 def test_a_model_with_the_wrong_shape_is_refused(poisson_fit):
