@@ -55,7 +55,11 @@ class RefittableCountFit(CountFit):
         """Fit the same design, offset and exposure to `y`, starting at the fitted parameters."""
         model = self._results.model
         new = type(model)(response_for_refit(y, self.nobs), model.exog, **_constructor_options(model))
-        return type(self)(new.fit(**refit_options(self._results)))
+        options = refit_options(self._results)
+        if type(model).__name__ == "HurdleCountModel":
+            # statsmodels 0.14 hands the parameters of both parts to each of them
+            del options["start_params"]
+        return type(self)(new.fit(**options))
 
 
 def adapt_count(results: Any) -> CountFit:

@@ -90,7 +90,11 @@ class RefittableGLMFit(GLMFit):
         endog, weights, index = self._endog_for_refit(response_for_refit(y, self.nobs))
         offset = np.broadcast_to(model._offset_exposure, model.exog.shape[0])[index]
         new = type(model)(endog, model.exog[index], family=model.family, offset=offset, var_weights=weights)
-        return type(self)(new.fit(start_params=np.array(self._results.params), scale=model.scaletype))
+        start = np.array(self._results.params, dtype=np.float64)
+        # statsmodels 0.14 reports NaN parameters after a good fit when exposure is a Series
+        return type(self)(
+            new.fit(start_params=start if np.isfinite(start).all() else None, scale=model.scaletype)
+        )
 
 
 def adapt_glm(results: Any) -> GLMFit:

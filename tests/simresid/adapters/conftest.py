@@ -65,7 +65,7 @@ def _assert_cdf_agrees(model, simulated, correlated):
         assert np.min(p) > FALSE_ALARM / (2 * model.nobs)
     if correlated:  # then the residuals of one replicate are no sample of independent uniforms
         return
-    uniform = np.random.default_rng(7).random(simulated[:50].shape)
-    limits = [model.cdf(draw) for draw in simulated[:50]]
+    uniform = np.random.default_rng(7).random(simulated[:20].shape)
+    limits = [model.cdf(draw) for draw in simulated[:20]]
     residuals = [low + u * (high - low) for (low, high), u in zip(limits, uniform, strict=True)]
     assert stats.kstest(np.ravel(residuals), "uniform").pvalue > FALSE_ALARM

@@ -21,7 +21,7 @@ from statsmodels.discrete.truncated_model import (
 
 from simresid.adapters import as_fitted_model
 
-N = 400
+N = 300
 
 
 @pytest.fixture

@@ -64,7 +64,11 @@ def test_poisson_includes_offset_and_exposure(frame, assert_law_agrees):
     rng = np.random.default_rng(3)
     y = rng.poisson(np.exp(linear_predictor(frame) + frame["shift"]) * frame["exposure"])
     results = sm.GLM(
-        y, design(frame), family=families.Poisson(), offset=frame["shift"], exposure=frame["exposure"]
+        y,
+        design(frame),
+        family=families.Poisson(),
+        offset=frame["shift"],
+        exposure=frame["exposure"].to_numpy(),
     ).fit()
     model = as_fitted_model(results)
     eta = results.params["const"] + results.params["x"] * frame["x"] + frame["shift"]
