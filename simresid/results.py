@@ -360,7 +360,7 @@ class CategoricalResult(CheckResult):
         if self.homogeneity_pvalue is not None and self.homogeneity_pvalue < self.uniformity_pvalue:
             return "the spread differs between the levels: model the dispersion by this category"
         worst = self.levels["pvalue"].idxmin()
-        return f"level {worst!r} departs most: add this category to the model, or an interaction with it"
+        return f"level {worst} departs most: add this category to the model, or an interaction with it"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -170,8 +170,6 @@ def moran_test(
     `nearest` are the weights for the effect size, the correlation with the nearest neighbours.
     """
     n = int(place.max()) + 1
-    if n < 4:
-        raise ValueError(f"Moran's I needs at least 4 distinct places, there are {n}")
     if n < u.size:
         notes.append(f"{u.size - n} rows share their place with another and were combined.")
     z = combine(u, place)

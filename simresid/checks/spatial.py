@@ -96,6 +96,8 @@ def spatial_autocorrelation_test(
         raise ValueError(f"null={null!r}; choose 'auto', 'analytic', 'permutation' or 'simulated'")
     if weights not in ("auto", "inverse", "knn", "band"):
         raise ValueError(f"weights={weights!r}; choose 'auto', 'inverse', 'knn' or 'band'")
+    if k < 1:
+        raise ValueError("k must be at least 1")
     u = residual_array(res)
     notes: list[str] = []
     if distances is not None:
@@ -137,6 +139,7 @@ def _from_coordinates(
     from scipy.spatial import cKDTree
 
     n = places.shape[0]
+    _enough(n)
     if great_circle and (np.abs(places[:, 1]) > 90).any():
         raise ValueError("great_circle=True takes x as longitude and y as latitude; |y| exceeds 90 degrees")
     tree = cKDTree(_on_sphere(places) if great_circle else places)
@@ -166,6 +169,7 @@ def _from_coordinates(
 
 def _from_distances(d: FloatArray, weights: Weights, k: int, radius: float | None) -> tuple[Any, Any, str]:
     n = d.shape[0]
+    _enough(n)
     masked = d + np.diag(np.full(n, np.inf))
     k = min(k, n - 1)
     near = neighbour_weights(np.argpartition(masked, k - 1, axis=1)[:, :k])
@@ -177,6 +181,11 @@ def _from_distances(d: FloatArray, weights: Weights, k: int, radius: float | Non
             raise ValueError(f"no two places lie within radius={radius}")
         return matrix, near, f"neighbours within {radius:g}"
     return inverse_weights(d), near, "inverse distance"
+
+
+def _enough(n: int) -> None:
+    if n < 4:
+        raise ValueError(f"Moran's I needs at least 4 distinct places, there are {n}")
 
 
 def _positive(radius: float | None) -> float:

@@ -8,6 +8,8 @@ Ordered by time and centred, :math:`e_t = u_t - \bar u`,
   :math:`\lambda_j = 2 - 2\cos(\pi j/n), j = 1..n-1` (Durbin & Watson 1950); otherwise normal with mean 2 and
   variance :math:`4(n-2)/((n-1)(n+1))`.
 * Ljung-Box: :math:`Q = n(n+2) \sum_{k \le m} r_k^2/(n-k)`, chi-square with `m` degrees of freedom (1978).
+  Below
+  1000 residuals the chi-square is too liberal (8 % at n = 50), so that residuals are permuted instead.
 
 Spacing in time is ignored. Several series (`by=`) are centred and ordered one by one: numerators,
 denominators and degrees of freedom are added, :math:`d = \sum_s n_s d_s / \sum_s n_s` is referred to a
@@ -28,6 +30,7 @@ from simresid.checks._inputs import (
     aligned,
     aligned_numeric,
     analytic_null_holds,
+    generator,
     null_residuals,
     residual_array,
 )
@@ -44,6 +47,7 @@ from simresid.results import AutocorrelationResult, Effect
 __all__ = ["durbin_watson_pvalue", "temporal_autocorrelation_test"]
 
 EXACT_BELOW = 100
+PERMUTED_BELOW, N_PERMUTATIONS = 1000, 999
 
 
 def temporal_autocorrelation_test(
@@ -109,18 +113,23 @@ def temporal_autocorrelation_test(
     exact = (len(used) == 1 and used[0].size < EXACT_BELOW) if exact is None else exact
     if exact and len(used) > 1:
         raise ValueError("the exact p-value exists for a single series only")
+    error = 0.0
     if method == "durbin-watson":
         statistic, pvalue = _pooled_durbin_watson(used, alternative, exact)
         label = "Durbin-Watson, " + ("exact" if exact else "normal")
     else:
         statistic, pvalue = ljung_box(used, n_lags)
         label = f"Ljung-Box, {n_lags} lags"
+        if u.size < PERMUTED_BELOW:
+            permuted = _permuted_ljung_box(used, n_lags, generator(res, "temporal permutation"))
+            pvalue = simulation_pvalue(statistic, permuted, "greater")
+            error = monte_carlo_error(pvalue, permuted.size, "greater")
+            label += ", permutation"
     notes = list(layout.notes)
     if len(used) < len(series):
         notes.append(
             f"{len(series) - len(used)} of {len(series)} series are too short or constant: left out."
         )
-    error = 0.0
     if not analytic_null_holds(res, null):
         simulated = np.array([_statistic(layout.split(v), method, n_lags) for v in null_residuals(res)])
         # positive autocorrelation makes d small
@@ -166,10 +175,9 @@ def durbin_watson_pvalue(d: float, n: int, alternative: str = "two-sided", *, ex
     """
     if exact:
         roots = 2 - 2 * np.cos(np.pi * np.arange(1, n) / n)
-        larger = quadratic_form_sf(0.0, roots - d)
-        below, above = quadratic_form_sf(0.0, d - roots), larger
-        tails = {"greater": below, "less": above, "two-sided": min(1.0, 2 * min(below, above))}
-        return floor_pvalue(tails[alternative])
+        small = alternative == "greater" or (alternative == "two-sided" and d < 2)
+        tail = quadratic_form_sf(0.0, d - roots if small else roots - d)
+        return floor_pvalue(2 * tail if alternative == "two-sided" else tail)
     return normal_pvalue((2 - d) / np.sqrt(_dw_variance(n)), alternative)
 
 
@@ -209,13 +217,25 @@ def ljung_box(series: list[FloatArray], lags: int) -> tuple[float, float]:
     """
     from scipy.special import chdtrc
 
-    q, df = 0.0, 0
-    for e in series:
-        top = min(lags, e.size - 1)
-        r = autocorrelations([e], top)
-        q += e.size * (e.size + 2) * float(np.sum(r**2 / (e.size - np.arange(1, top + 1))))
-        df += top
-    return q, floor_pvalue(chdtrc(df, q))
+    q = sum(float(_ljung_box(e[None, :], lags)[0]) for e in series)
+    return q, floor_pvalue(chdtrc(sum(min(lags, e.size - 1) for e in series), q))
+
+
+def _ljung_box(e: FloatArray, lags: int) -> FloatArray:
+    """Ljung-Box statistic of each centred row."""
+    n = e.shape[1]
+    square = np.sum(e**2, axis=1)
+    q = np.zeros(e.shape[0])
+    for k in range(1, min(lags, n - 1) + 1):
+        q += (np.sum(e[:, k:] * e[:, :-k], axis=1) / square) ** 2 / (n - k)
+    return n * (n + 2) * q
+
+
+def _permuted_ljung_box(series: list[FloatArray], lags: int, rng: np.random.Generator) -> FloatArray:
+    """Ljung-Box statistics with the residuals of every series in random order."""
+    return np.sum(
+        [_ljung_box(rng.permuted(np.tile(e, (N_PERMUTATIONS, 1)), axis=1), lags) for e in series], axis=0
+    )
 
 
 def autocorrelations(series: list[FloatArray], lags: int) -> FloatArray:

@@ -56,7 +56,8 @@ def test_trials_stay_constant_under_zero_inflation():
 def test_correlation_has_the_stated_sd_and_range(kind, column):
     reach = {"temporal": 10.0, "spatial": 0.3}[kind]
     frames = sr.create_data(
-        300, family="gaussian", dispersion=1e-9, fixed_effects=0.0, random_effect_sd=0, n_replicates=300, rng=4,
+        300, family="gaussian", dispersion=1e-9, fixed_effects=0.0, random_effect_sd=0,
+        n_replicates=300, rng=4,
         **{f"{kind}_sd": 0.8, f"{kind}_range": reach},
     )  # fmt: skip
     z = np.array([f["observed"] for f in frames])

@@ -12,7 +12,7 @@ from simresid.checks.outliers import binomial_test
 def test_binomial_pvalues_equal_r(shared):
     # DHARMa's binomial variant on its own residuals: R's binom.test
     for path in sorted((shared / "reference" / "residuals").glob("*.json.gz")):
-        case = json.loads(gzip.open(path).read())
+        case = json.loads(gzip.decompress(path.read_bytes()))
         u, edge = np.array(case["scaled_residuals"]), 1 / (case["n_sims"] + 1)
         count = int(np.count_nonzero((u < edge) | (u > 1 - edge)))
         for alternative, want in case["outliers_binomial"].items():

@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+import simresid as sr
+from simresid.checks._monte_carlo import residual_replicates
+from simresid.results import Effect
+
+
+@pytest.fixture(scope="module")
+def overdispersed():
+    rng = np.random.default_rng(1)
+    mean = rng.uniform(2, 6, 400)
+    y = rng.negative_binomial(1.5, 1.5 / (1.5 + mean))
+    return sr.from_simulations(rng.poisson(mean, (250, 400)), y, mean)
+
+
+def test_overdispersion_is_named_with_advice(overdispersed):
+    diagnosis = sr.diagnose(overdispersed)
+    assert "dispersion" in diagnosis.failed
+    assert diagnosis.table.loc["dispersion", "severity"] == "severe"
+    assert "nbinom2" in diagnosis.summary()
+    assert diagnosis.verdict.startswith("The model fails")
+    assert overdispersed.test_all().table.equals(diagnosis.table)
+    assert "<table" in diagnosis._repr_html_()
+
+
+def test_pvalues_do_not_depend_on_the_order_of_calls(overdispersed):
+    whole = sr.diagnose(overdispersed).table["pvalue"]
+    rng = np.random.default_rng(1)
+    mean = rng.uniform(2, 6, 400)
+    y = rng.negative_binomial(1.5, 1.5 / (1.5 + mean))
+    again = sr.from_simulations(rng.poisson(mean, (250, 400)), y, mean)
+    assert again.heteroscedasticity_test().pvalue == whole["heteroscedasticity"]
+    assert again.outlier_test().pvalue == whole["outliers"]
+    assert again.dispersion_test().pvalue == whole["dispersion"]
+    assert again.quantile_test().pvalue == whole["quantiles"]
+    assert again.uniformity_test().pvalue == whole["uniformity"]
+    assert (whole > 0).all()
+
+
+def test_familywise_error(known_poisson):
+    # 6 tests adjusted together; 100 right models, 4 standard errors above .05
+    failures = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        mean = rng.uniform(1, 5, 60)
+        res = sr.simulate_residuals(known_poisson(mean, rng.poisson(mean)), 250, rng=seed)
+        table = sr.diagnose(res, n_monte_carlo=0).table
+        failures += bool((table["pvalue_adjusted"] < 0.05).any())
+    assert failures / 100 < 0.14
+
+
+def test_trivial_departures_at_large_n_are_negligible(known_poisson):
+    rng = np.random.default_rng(2)
+    mean = rng.uniform(1, 5, 150_000)
+    model = known_poisson(mean, rng.poisson(mean * rng.gamma(150.0, 1 / 150, mean.size)))
+    diagnosis = sr.diagnose(sr.simulate_residuals(model, 100))
+    assert diagnosis.table.loc["dispersion", "pvalue"] < 0.05
+    assert diagnosis.failed == []
+    assert "negligible" in diagnosis.verdict
+
+
+def test_simulation_pvalues_survive_adjustment_for_many_tests(overdispersed):
+    rng = np.random.default_rng(3)
+    many = {f"x{j}": rng.random(400) for j in range(20)}
+    diagnosis = sr.diagnose(overdispersed, predictors=many, n_monte_carlo=0)
+    assert len(diagnosis.table) == 26 - (not (overdispersed.observed == 0).any())
+    assert diagnosis.table.loc["dispersion", "pvalue"] == 2 / 251
+    assert "dispersion" in diagnosis.failed
+
+
+def test_binary_responses_skip_what_they_cannot_show():
+    rng = np.random.default_rng(4)
+    y = rng.binomial(1, 0.4, 100)
+    diagnosis = sr.diagnose(sr.from_simulations(rng.binomial(1, 0.4, (99, 100)), y))
+    assert "dispersion" not in diagnosis.results
+    assert "recalculate" in diagnosis.notes[0]
+
+
+def test_optional_tests_run(overdispersed):
+    rng = np.random.default_rng(5)
+    n = 400
+    diagnosis = sr.diagnose(
+        overdispersed,
+        categories={"site": rng.choice(list("abc"), n)},
+        time=rng.permutation(n),
+        x=rng.random(n),
+        y=rng.random(n),
+        n_monte_carlo=0,
+    )
+    assert {"categories of site", "temporal autocorrelation", "spatial autocorrelation"} <= set(
+        diagnosis.results
+    )
+    with pytest.raises(ValueError, match="both x and y"):
+        sr.diagnose(overdispersed, x=rng.random(n))
+
+
+def test_monte_carlo_error_is_that_of_repeated_simulation():
+    # spread of the p-value over 40 fresh sets of simulations against its estimate from one set
+    rng = np.random.default_rng(6)
+    y = rng.normal(0.12, 1, 200)
+    p, estimates = [], []
+    for _ in range(40):
+        res = sr.from_simulations(rng.normal(size=(100, 200)), y, rng=int(rng.integers(2**31)))
+        p.append(sr.uniformity_test(res).pvalue)
+        replicates = residual_replicates(res, 20)
+        estimates.append(np.std([sr.uniformity_test(u).pvalue for u in replicates], ddof=1))
+    assert np.median(estimates) == pytest.approx(np.std(p), rel=0.5)
+
+
+def test_severity_uses_the_log_scale_for_ratios():
+    assert Effect("dispersion ratio", 1.05, 1.0).severity == "negligible"
+    assert Effect("dispersion ratio", 1 / 1.3, 1.0).severity == "moderate"
+    assert Effect("dispersion ratio", 0.0, 1.0).severity == "severe"
+    assert Effect("autocorrelation", -0.3, 0.0).severity == "severe"
+
+
+def test_results_print_and_unpack(overdispersed):
+    result = sr.dispersion_test(overdispersed)
+    statistic, pvalue = result
+    assert (statistic, pvalue) == (result.statistic, result.pvalue)
+    assert repr(result).startswith("<DispersionResult: dispersion")
+    frame = result.to_frame()
+    assert frame.loc[0, "severity"] == "severe"
+    assert "<table" in result._repr_html_()
+    with pytest.raises(AttributeError):
+        result.pvalue = 1.0
+
+
+def test_screen_reports_failures_as_rows():
+    rng = np.random.default_rng(7)
+    x = rng.normal(size=150)
+    y = rng.poisson(np.exp(1 + 0.7 * x))
+    fits = {
+        "right": sm.GLM(y, sm.add_constant(x), family=sm.families.Poisson()).fit(),
+        "no x": sm.GLM(y, np.ones((150, 1)), family=sm.families.Poisson()).fit(),
+        "no model": "text",
+    }
+    table = sr.screen(fits, n_sims=99, n_monte_carlo=0)
+    assert list(table.index) == list(fits)
+    assert table.loc["right", "n_failed"] == 0
+    assert table.loc["no x", "n_failed"] > 0
+    assert "Error" in table.loc["no model", "verdict"]

@@ -1,0 +1,163 @@
+import gzip
+import json
+
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+import simresid as sr
+from simresid.checks.dispersion import squared_deviation_ratio
+
+
+def poisson_glm(y, x):
+    return sm.GLM(y, sm.add_constant(x), family=sm.families.Poisson()).fit()
+
+
+def test_ratio_and_pvalue_by_hand(known_poisson):
+    rng = np.random.default_rng(1)
+    mean = rng.uniform(1, 6, 80)
+    model = known_poisson(mean, rng.poisson(mean))
+    res = sr.simulate_residuals(model, 99)
+    squared = ((res.simulated - mean) ** 2).sum(axis=1)
+    own = ((model.observed - mean) ** 2).sum()
+    result = sr.dispersion_test(res, "greater")
+    assert result.statistic == pytest.approx(own / squared.mean(), rel=1e-12)
+    assert result.pvalue == (1 + np.sum(squared >= own)) / 100
+    assert result.correction == "effective degrees of freedom"
+
+
+def test_streaming_gives_the_same_numbers(known_poisson):
+    rng = np.random.default_rng(2)
+    model = known_poisson(np.full(60, 3.0), rng.poisson(3, 60))
+    kept = sr.dispersion_test(sr.simulate_residuals(model, 99, keep_simulations=True))
+    streamed = sr.dispersion_test(sr.simulate_residuals(model, 99, keep_simulations=False))
+    assert (kept.statistic, kept.pvalue) == (streamed.statistic, streamed.pvalue)
+
+
+def test_leverage_is_divided_out():
+    ratio, _ = squared_deviation_ratio(
+        np.array([3.0, 0.0]), np.array([1.0, 1.0]), np.ones(2), np.full(2, 0.5)
+    )
+    assert ratio == 5.0
+
+
+def test_error_of_the_ratio_covers():
+    # coverage of ratio * exp(+-1.96 error) for gamma-mixed Poisson data with a known ratio; 400 replicates
+    rng = np.random.default_rng(3)
+    mean, n = 4.0, 300
+    hits = 0
+    for _ in range(400):
+        y = rng.poisson(mean * rng.gamma(4.0, 0.25, n))  # variance 4 + 16/4
+        ratio, error = squared_deviation_ratio(y, np.full(n, mean), np.full(n, mean), np.zeros(n))
+        hits += ratio * np.exp(-1.96 * error) < 2.0 < ratio * np.exp(1.96 * error)
+    assert 0.90 < hits / 400 < 0.98
+
+
+def test_pearson_method_equals_r(shared):
+    for path in sorted((shared / "reference" / "residuals").glob("*.json.gz")):
+        case = json.loads(gzip.decompress(path.read_bytes()))
+        want = case["dispersion_pearson"]
+        y = np.array(case["observed"], dtype=float)
+        pearson, df = np.array(want["pearson_residuals"]), want["df_residual"]
+
+        class Fit:
+            observed, fitted, nobs = y, np.array(case["fitted"]), y.size
+            resid_pearson, edf = pearson, y.size - df
+
+            def simulate(self, n_sims, *, rng=None, random_effects="conditional"):
+                return np.tile(self.observed, (n_sims, 1))
+
+        res = sr.simulate_residuals(Fit(), 20)
+        for alternative in ("two-sided", "greater", "less"):
+            got = sr.dispersion_test(res, alternative, "pearson")
+            assert got.statistic == pytest.approx(want[alternative]["statistic"], rel=1e-8)
+            assert got.pvalue == pytest.approx(want[alternative]["pvalue"], rel=1e-6, abs=1e-300)
+
+
+def test_k_of_n_is_compared_on_the_count_scale():
+    # beta-binomial data: DHARMa subtracts a probability from a count and reports about 1
+    rng = np.random.default_rng(4)
+    trials, n = 20, 120
+    y = rng.binomial(trials, rng.beta(1.0, 1.0, n))
+    fit = sm.GLM(np.column_stack([y, trials - y]), np.ones((n, 1)), family=sm.families.Binomial()).fit()
+    result = sr.dispersion_test(sr.simulate_residuals(fit))
+    p = y.mean() / trials
+    assert result.statistic == pytest.approx(y.var() / (trials * p * (1 - p)) * n / (n - 1), rel=0.05)
+    assert result.statistic > 5
+
+
+def test_groups_are_compared_as_groups():
+    rng = np.random.default_rng(5)
+    group = np.repeat(np.arange(40), 10)
+    p = 1 / (1 + np.exp(-2 * rng.standard_normal(40)))
+    y = rng.binomial(1, p[group])
+    res = sr.from_simulations(rng.binomial(1, y.mean(), (250, 400)), y, np.full(400, y.mean()))
+    assert sr.dispersion_test(res).pvalue > 0.05  # 0/1 data cannot show it
+    grouped = sr.dispersion_test(res.recalculate(group=group))
+    assert grouped.n_obs == 40
+    assert grouped.statistic > 2
+    assert grouped.pvalue == 2 / 251
+
+
+def test_new_random_effects_do_not_drown_overdispersion(known_poisson):
+    rng = np.random.default_rng(6)
+    codes = np.repeat(np.arange(20), 10)
+    b = rng.standard_normal(20)
+    y = rng.poisson(3 * np.exp(b[codes] + 0.5 * rng.standard_normal(200)))
+    model = known_poisson(np.full(200, 3.0), y, codes, 1.0, b)
+    res = sr.simulate_residuals(model, random_effects="unconditional")
+    result = sr.dispersion_test(res)
+    assert result.pvalue < 0.02
+    assert "given the fitted random effects" in result.notes[0]
+    assert sr.dispersion_test(res, method="dharma").pvalue > 0.1
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+def test_size_for_a_fitted_glm(alternative):
+    # 300 replicates of 60 rows with 3 coefficients; 4 standard errors above .05 are .10
+    rng = np.random.default_rng(7)
+    p = []
+    for seed in range(300):
+        x = rng.normal(size=(60, 2))
+        y = rng.poisson(np.exp(1 + x @ [0.3, -0.3]))
+        p.append(
+            sr.dispersion_test(sr.simulate_residuals(poisson_glm(y, x), 99, rng=seed), alternative).pvalue
+        )
+    assert 0.01 < np.mean(np.array(p) <= 0.05) < 0.10
+
+
+def test_refit_holds_and_repeats():
+    rng = np.random.default_rng(8)
+    x = rng.normal(size=50)
+    y = rng.negative_binomial(1, 1 / (1 + np.exp(1 + 0.3 * x)))
+    res = sr.simulate_residuals(poisson_glm(y, x), 99)
+    first = sr.dispersion_test(res, method="refit", n_refits=39)
+    assert first.pvalue == 2 / 40
+    assert sr.dispersion_test(res, method="refit", n_refits=39).statistic == first.statistic
+    assert first.statistic > 1.5
+
+
+def test_interval_and_advice():
+    rng = np.random.default_rng(9)
+    y = rng.negative_binomial(2, 2 / 12, 400)
+    res = sr.from_simulations(rng.poisson(10, (250, 400)), y, np.full(400, 10.0))
+    result = sr.dispersion_test(res)
+    assert result.conf_int[0] < 6 < result.conf_int[1]  # 1 + 10/2
+    assert "overdispersed" in result.advice()
+    assert "nbinom2" in result.advice()
+    assert result.effect.severity == "severe"
+
+
+def test_clear_errors():
+    with pytest.raises(TypeError, match="needs simulations"):
+        sr.dispersion_test(np.array([0.2, 0.4]))
+    constant = sr.from_simulations(np.ones((30, 5)), np.ones(5), np.ones(5))
+    with pytest.raises(ValueError, match="do not vary"):
+        sr.dispersion_test(constant)
+    res = sr.from_simulations(np.random.default_rng(1).normal(size=(30, 5)), np.zeros(5))
+    with pytest.raises(ValueError, match="Pearson"):
+        sr.dispersion_test(res, method="pearson")
+    with pytest.raises(ValueError, match="refit"):
+        sr.dispersion_test(res, method="refit")
+    with pytest.raises(ValueError, match="method='deviance'"):
+        sr.dispersion_test(res, method="deviance")

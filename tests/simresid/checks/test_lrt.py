@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import statsmodels.api as sm
+
+import glmmcore
+import simresid as sr
+from simresid.teaching_data import create_data
+
+
+def fits(y, x):
+    big = sm.GLM(y, sm.add_constant(x), family=sm.families.Poisson()).fit()
+    return sm.GLM(y, np.ones((len(y), 1)), family=sm.families.Poisson()).fit(), big
+
+
+def test_statistic_and_agreement_with_the_chi_square():
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=80)
+    small, big = fits(rng.poisson(np.exp(1 + 0.12 * x)), x)
+    result = sr.simulated_lrt(small, big, n_sims=499)
+    assert result.statistic == pytest.approx(2 * (big.llf - small.llf), rel=1e-9)
+    # one parameter, n = 80: close to its chi-square; 4 Monte Carlo standard errors and a little
+    from scipy.stats import chi2
+
+    expected = chi2.sf(result.statistic, 1)
+    assert abs(result.pvalue - expected) < 4 * result.monte_carlo_error + 0.01
+
+
+def test_size_under_the_null():
+    rng = np.random.default_rng(2)
+    p = []
+    for seed in range(40):
+        x = rng.normal(size=30)
+        p.append(sr.simulated_lrt(*fits(rng.poisson(2, 30), x), n_sims=19, rng=seed).pvalue)
+    assert np.mean(np.array(p) <= 0.05) < 0.2  # 4 standard errors
+
+
+def test_group_level_predictor_is_seen():
+    # conditional simulations would keep the groups' effects in the null data and see nothing
+    rng = np.random.default_rng(3)
+    data = create_data(200, n_groups=20, fixed_effects=0.5, random_effect_sd=0.5, rng=rng)
+    level = rng.normal(size=20)
+    codes = data["group"].cat.codes.to_numpy()
+    data["z"] = level[codes]
+    data["observed"] = rng.poisson(data["expected"] * np.exp(0.8 * data["z"]))
+    null = glmmcore.glmm("observed ~ x1 + (1|group)", data, "poisson")
+    large = glmmcore.glmm("observed ~ x1 + z + (1|group)", data, "poisson")
+    result = sr.simulated_lrt(null, large, n_sims=39)
+    assert result.pvalue == 1 / 40
+    assert result.n_failed == 0
+    assert sr.simulated_lrt(null, large, n_sims=39).statistic == result.statistic
+
+
+def test_clear_errors():
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=30)
+    small, big = fits(rng.poisson(2, 30), x)
+    other, _ = fits(rng.poisson(2, 30), x)
+    with pytest.raises(ValueError, match="different responses"):
+        sr.simulated_lrt(other, big)
+    with pytest.raises(ValueError, match="at least 19"):
+        sr.simulated_lrt(small, big, n_sims=5)

@@ -1,0 +1,161 @@
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import chi2, norm
+
+import simresid as sr
+from simresid.checks._basis import default_predictor, predictor_basis, ranks
+from simresid.checks.curves import quantile_curves
+from simresid.checks.quantiles import _Scores
+
+
+def test_ranks_average_ties():
+    from scipy.stats import rankdata
+
+    x = np.random.default_rng(1).integers(0, 6, 50)
+    np.testing.assert_allclose(ranks(x), (rankdata(x) - 0.5) / 50, rtol=1e-14)
+
+
+@pytest.mark.parametrize("n", [30, 400])
+def test_scores_are_uncorrelated_with_variance_one(n):
+    rng = np.random.default_rng(2)
+    x = rng.random(n)
+    q = np.array([0.1, 0.25, 0.5, 0.9])
+    basis = predictor_basis(x, np.full(n, 0.5))
+    np.testing.assert_allclose(basis.functions.T @ basis.functions, np.eye(6), atol=1e-10)
+    score = _Scores(basis, q)
+    # covariance of the scores of uniform residuals by the rule C = min(q, q') - qq'
+    covariance = np.minimum.outer(q, q) - np.outer(q, q)
+    np.testing.assert_allclose(score.rotation.T @ covariance @ score.rotation, np.eye(4), atol=1e-10)
+    # all directions and degrees at weight one: the ordinary score test
+    scores = score.scores(rng.random((1, n)))
+    plain = np.einsum("qk,qr,rk->", scores[0], np.linalg.inv(covariance), scores[0])
+    rotated = np.einsum("qd,qk->dk", score.rotation, scores[0]) ** 2
+    assert rotated.sum() == pytest.approx(plain)
+
+
+def test_location_is_the_same_sign_and_scale_the_opposite():
+    score = _Scores(predictor_basis(np.arange(30.0), np.full(30, 0.5)), np.array([0.25, 0.5, 0.75]))
+    location, scale, _ = score.rotation.T
+    assert abs(np.sign(location).sum()) == 3
+    assert scale[1] == pytest.approx(0, abs=1e-12)
+    assert scale[0] == pytest.approx(-scale[2])
+
+
+@pytest.mark.parametrize("n", [30, 60, 200, 1000])
+def test_size_under_uniform_residuals(n):
+    # 1000 replicates (300 for the simulated null): 4 standard errors
+    rng = np.random.default_rng(n)
+    x = rng.random(n)
+    if n < 150:
+        m = 300
+        p = np.array([sr.quantile_test(rng.random(n), x).pvalue for _ in range(m)])
+    else:
+        m = 2000
+        score = _Scores(predictor_basis(x, np.full(n, 0.5)), np.array([0.25, 0.5, 0.75]))
+        p = score.pvalues(*score.statistics(score.scores(rng.random((m, n)))))[0]
+    limit = 4 * np.sqrt(0.05 * 0.95 / m)
+    assert max(0.01, 0.05 - limit) < np.mean(p <= 0.05) < 0.05 + limit
+
+
+def fixed_degree(u, x):
+    """Unweighted score test of degree 2."""
+    q = np.array([0.25, 0.5, 0.75])
+    basis = np.linalg.qr(np.polynomial.legendre.legvander(2 * ranks(x) - 1, 2))[0]
+    s = basis.T @ ((u[:, None] <= q) - q)
+    return chi2.sf(np.sum(s @ np.linalg.inv(np.minimum.outer(q, q) - np.outer(q, q)) * s), 9)
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [lambda z, x: z + 0.6 * np.cos(2 * np.pi * x), lambda z, x: z * (0.6 + 0.8 * x)],
+    ids=["shift", "scale"],
+)
+def test_more_power_than_a_fixed_degree(defect):
+    rng = np.random.default_rng(4)
+    x = rng.random(100)
+    u = norm.cdf(defect(rng.normal(size=(1500, 100)), x))
+    score = _Scores(predictor_basis(x, np.full(100, 0.5)), np.array([0.25, 0.5, 0.75]))
+    own = score.pvalues(*score.statistics(score.scores(u)))[0]
+    fixed = np.array([fixed_degree(row, x) for row in u])
+    # .85 against .72, .31 against .23
+    assert np.mean(own <= 0.05) > np.mean(fixed <= 0.05) + 0.05
+
+
+def test_invariant_to_monotone_transformation_and_row_order():
+    rng = np.random.default_rng(5)
+    u, x = rng.random(300), rng.random(300)
+    order = rng.permutation(300)
+    reference = sr.quantile_test(u, x).pvalue
+    assert sr.quantile_test(u, np.exp(5 * x)).pvalue == pytest.approx(reference, rel=1e-9)
+    assert sr.quantile_test(u[order], x[order]).pvalue == pytest.approx(reference, rel=1e-9)
+
+
+def test_several_and_categorical_predictors():
+    rng = np.random.default_rng(6)
+    n = 400
+    frame = pd.DataFrame({"a": rng.random(n), "b": rng.normal(size=n), "c": rng.choice(list("uvw"), n)})
+    shifted = norm.cdf(rng.normal(size=n) + 0.8 * (frame["c"] == "v"))
+    assert sr.quantile_test(shifted, frame).pvalue < 1e-3
+    assert sr.quantile_test(shifted, frame[["a", "b"]]).pvalue > 0.01
+    assert sr.quantile_test(shifted, frame["c"]).pvalue < 1e-6
+    twice = pd.DataFrame({"a": frame["a"], "again": frame["a"]})
+    assert sr.quantile_test(shifted, twice).pvalue == pytest.approx(
+        sr.quantile_test(shifted, frame["a"]).pvalue, rel=1e-6
+    )
+
+
+def test_few_distinct_values():
+    u = np.random.default_rng(7).random(200)
+    assert 0 < sr.quantile_test(u, np.tile([0, 1], 100)).pvalue <= 1
+    assert 0 < sr.quantile_test(u, np.zeros(200)).pvalue <= 1
+
+
+def test_direction_is_found_and_advised():
+    rng = np.random.default_rng(8)
+    x = rng.random(500)
+    mean_off = sr.quantile_test(norm.cdf(rng.normal(size=500) + (2 * x - 1) ** 2), x)
+    assert mean_off.components["pvalue"].idxmin() == "location"
+    assert "quadratic" in mean_off.advice()
+    fan = sr.quantile_test(norm.cdf(rng.normal(size=500) * (0.3 + 1.4 * x)), x)
+    assert fan.components["pvalue"].idxmin() == "scale"
+    assert "spread" in fan.advice()
+
+
+def test_default_predictor_has_no_random_effects(known_poisson):
+    codes = np.repeat(np.arange(5), 6)
+    model = known_poisson(np.linspace(1, 3, 30), np.ones(30), codes, 0.5, np.linspace(-1, 1, 5))
+    res = sr.simulate_residuals(model, 50)
+    np.testing.assert_allclose(default_predictor(res), model.population_mean(), rtol=1e-8)
+
+
+def test_curves_follow_the_truth():
+    # u given x has quantiles q ** (1 / a(x)); 20 000 rows
+    rng = np.random.default_rng(9)
+    x = rng.random(20_000)
+    power = 0.5 + x
+    curves = quantile_curves(rng.random(x.size) ** power, x, np.array([0.25, 0.75]))
+    for q, part in curves.groupby("quantile"):
+        truth = q ** (0.5 + part["predictor"])
+        assert np.max(np.abs(part["value"] - truth)) < 0.03
+        assert np.mean((part["lower"] <= truth) & (truth <= part["upper"])) > 0.8
+
+
+def test_curves_with_ties_and_few_rows():
+    rng = np.random.default_rng(10)
+    assert quantile_curves(rng.random(12), np.repeat([1.0, 2.0], 6), np.array([0.5])).notna().all().all()
+    result = sr.quantile_test(rng.random(40), rng.random(40), curves=True)
+    assert set(result.curves["quantile"]) == {0.25, 0.5, 0.75}
+
+
+@pytest.mark.parametrize(
+    ("predictor", "message"),
+    [([1.0, np.nan, 2.0, 3.0], "missing"), ([1.0, np.inf, 2.0, 3.0], "not finite"), ([1.0, 2.0], "2 values")],
+)
+def test_bad_predictors_are_named(predictor, message):
+    with pytest.raises(ValueError, match=message):
+        sr.quantile_test([0.1, 0.2, 0.3, 0.4], predictor)
+    with pytest.raises(ValueError, match="predictor="):
+        sr.quantile_test([0.1, 0.2, 0.3, 0.4])
+    with pytest.raises(ValueError, match="strictly between"):
+        sr.quantile_test([0.1, 0.2, 0.3, 0.4], [1, 2, 3, 4], quantiles=[0.0, 0.5])

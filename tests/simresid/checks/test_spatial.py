@@ -1,0 +1,153 @@
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import simresid as sr
+from simresid.checks._moran import _moments, inverse_weights, moran, permutation_sd
+from simresid.checks.spatial import great_circle_distances
+
+
+def test_equal_r(shared):
+    # ape::Moran.I
+    for path in sorted((shared / "reference" / "residuals").glob("*.json.gz")):
+        case = json.loads(gzip.decompress(path.read_bytes()))
+        u, want = np.array(case["scaled_residuals"]), case["spatial"]
+        result = sr.spatial_autocorrelation_test(u, np.array(case["x"]), np.array(case["y"]))
+        got = (result.statistic, result.expected, result.sd, result.pvalue)
+        assert got == pytest.approx(
+            tuple(want[k] for k in ("observed", "expected", "sd", "pvalue")), rel=1e-8
+        )
+
+
+def test_moran_by_loops():
+    rng = np.random.default_rng(1)
+    n = 12
+    w, z = inverse_weights(np.abs(np.subtract.outer(rng.random(n), rng.random(n)))), rng.normal(size=n)
+    z -= z.mean()
+    total = sum(w[i, j] * z[i] * z[j] for i in range(n) for j in range(n))
+    assert moran(z[:, None], w)[0] == pytest.approx(n / w.sum() * total / np.sum(z**2))
+
+
+def test_permutation_moments():
+    # mean and standard deviation over 100 000 permutations; 5 standard errors
+    rng = np.random.default_rng(2)
+    x, y = rng.random((2, 15))
+    w = inverse_weights(np.hypot(np.subtract.outer(x, x), np.subtract.outer(y, y)))
+    z = rng.random(15) ** 3
+    z -= z.mean()
+    simulated = moran(rng.permuted(np.tile(z, (100_000, 1)), axis=1).T, w)
+    sd = permutation_sd(z, _moments(w))
+    assert abs(simulated.mean() + 1 / 14) < 5 * sd / np.sqrt(100_000)
+    assert simulated.std() == pytest.approx(sd, rel=0.02)
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"weights": "knn"}, {"weights": "band", "radius": 0.2}])
+def test_size(kwargs):
+    rng = np.random.default_rng(3)
+    p = []
+    for _ in range(400):
+        x, y = rng.random((2, 60))
+        p.append(sr.spatial_autocorrelation_test(rng.random(60), x, y, **kwargs).pvalue)
+    assert 0.01 < np.mean(np.array(p) <= 0.05) < 0.094
+
+
+def test_neighbours_from_tree_and_from_distances_agree():
+    rng = np.random.default_rng(4)
+    u, (x, y) = rng.random(50), rng.random((2, 50))
+    d = np.hypot(np.subtract.outer(x, x), np.subtract.outer(y, y))
+    for kwargs in ({"weights": "knn", "k": 5}, {"weights": "band", "radius": 0.3}, {"weights": "inverse"}):
+        a = sr.spatial_autocorrelation_test(u, x, y, **kwargs)
+        b = sr.spatial_autocorrelation_test(u, distances=d, **kwargs)
+        assert (a.statistic, a.sd) == pytest.approx((b.statistic, b.sd), rel=1e-12)
+
+
+def test_great_circle():
+    # the law of cosines, accurate at such distances; across the date line
+    lon, lat = np.array([179.5, -179.5, 10.0]), np.array([10.0, 10.0, -40.0])
+    d = great_circle_distances(lon, lat)
+    a, b = np.radians(lat[0]), np.radians(lat[1])
+    angle = np.arccos(np.sin(a) * np.sin(b) + np.cos(a) * np.cos(b) * np.cos(np.radians(1.0)))
+    assert d[0, 1] == pytest.approx(6371.0088 * angle, rel=1e-9)
+    rng = np.random.default_rng(5)
+    lon = np.concatenate([rng.uniform(170, 180, 40), rng.uniform(-180, -170, 40)])
+    lat = rng.uniform(50, 80, 80)
+    u = (np.mod(lon, 360) - 170) / 20
+    knn = sr.spatial_autocorrelation_test(u, lon, lat, great_circle=True, weights="knn")
+    direct = sr.spatial_autocorrelation_test(u, distances=great_circle_distances(lon, lat), weights="knn")
+    assert knn.statistic == pytest.approx(direct.statistic, rel=1e-12)
+    with pytest.raises(ValueError, match="latitude"):
+        sr.spatial_autocorrelation_test(u, lat, lon, great_circle=True)
+
+
+def test_rows_at_one_place_are_combined():
+    rng = np.random.default_rng(6)
+    place = rng.integers(0, 40, 160)
+    x, y = rng.random((2, 40))
+    p = [sr.spatial_autocorrelation_test(rng.random(160), x[place], y[place]).pvalue for _ in range(300)]
+    assert 0.005 < np.mean(np.array(p) <= 0.05) < 0.10
+    assert "were combined" in sr.spatial_autocorrelation_test(rng.random(160), x[place], y[place]).notes[0]
+
+
+def test_permutation_null_repeats():
+    rng = np.random.default_rng(7)
+    x, y = rng.random((2, 80))
+    first = sr.spatial_autocorrelation_test(x, x, y, null="permutation")
+    assert first.pvalue == sr.spatial_autocorrelation_test(x, x, y, null="permutation").pvalue == 0.002
+    assert first.effect.severity == "severe"
+
+
+def test_new_random_effects_are_not_spatial_structure(known_poisson):
+    # neighbours share a group: the model knows, so a right model must not be blamed
+    codes = np.repeat(np.arange(12), 10)
+    p, naive = [], []
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        b = rng.standard_normal(12)
+        model = known_poisson(np.full(120, 4.0), rng.poisson(4 * np.exp(b[codes])), codes, 1.0, b)
+        res = sr.simulate_residuals(model, 99, random_effects="unconditional", rng=seed)
+        x, y = codes + 0.01 * rng.random(120), rng.random(120)
+        p.append(sr.spatial_autocorrelation_test(res, x, y).pvalue)
+        naive.append(sr.spatial_autocorrelation_test(res, x, y, null="analytic").pvalue)
+    assert np.mean(np.array(naive) <= 0.05) > 0.8
+    assert np.mean(np.array(p) <= 0.05) < 0.2
+
+
+def test_phylogeny_goes_by_labels():
+    rng = np.random.default_rng(8)
+    species = [f"s{i}" for i in range(30)]
+    position = np.sort(rng.random(30))
+    d = pd.DataFrame(np.abs(np.subtract.outer(position, position)), species, species)
+    u = pd.Series(0.1 + 0.8 * position, species)
+    shuffled = rng.permutation(30)
+    a = sr.phylogenetic_autocorrelation_test(u, d, species)
+    b = sr.phylogenetic_autocorrelation_test(u.iloc[shuffled], d, u.index[shuffled])
+    assert a.pvalue < 1e-4
+    assert a.statistic == pytest.approx(b.statistic, rel=1e-12)
+    # species without data and several rows per species
+    some = sr.phylogenetic_autocorrelation_test(u[:20], d, species[:20])
+    assert some.expected == pytest.approx(-1 / 19)
+    twice = sr.phylogenetic_autocorrelation_test(np.tile(u, 2), d, species * 2)
+    assert twice.expected == pytest.approx(-1 / 29)
+    with pytest.raises(ValueError, match="species without distances: zebra"):
+        sr.phylogenetic_autocorrelation_test(u[:4], d, ["s1", "s2", "s3", "zebra"])
+    with pytest.raises(ValueError, match="labels="):
+        sr.phylogenetic_autocorrelation_test(u, d)
+
+
+def test_clear_errors():
+    u = np.random.default_rng(9).random(6)
+    with pytest.raises(ValueError, match="both coordinates"):
+        sr.spatial_autocorrelation_test(u, u)
+    with pytest.raises(ValueError, match="not both"):
+        sr.spatial_autocorrelation_test(u, u, u, distances=np.eye(6))
+    with pytest.raises(ValueError, match="symmetric"):
+        sr.spatial_autocorrelation_test(u, distances=np.triu(np.ones((6, 6)), 1))
+    with pytest.raises(ValueError, match="at least 4"):
+        sr.spatial_autocorrelation_test(u, np.zeros(6), np.zeros(6))
+    with pytest.raises(ValueError, match="radius > 0"):
+        sr.spatial_autocorrelation_test(u, np.arange(6), u, weights="band")
+    with pytest.raises(ValueError, match="x is missing"):
+        sr.spatial_autocorrelation_test(u, [np.nan, 1, 2, 3, 4, 5], u)

@@ -1,0 +1,126 @@
+import gzip
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.diagnostic import acorr_ljungbox
+from statsmodels.stats.stattools import durbin_watson as statsmodels_dw
+
+import simresid as sr
+from simresid.checks.temporal import durbin_watson_pvalue, ljung_box
+
+
+def test_equal_r(shared):
+    # lmtest::dwtest: exact below 100 residuals (Pan's algorithm), normal above
+    for path in sorted((shared / "reference" / "residuals").glob("*.json.gz")):
+        case = json.loads(gzip.decompress(path.read_bytes()))
+        result = sr.temporal_autocorrelation_test(np.array(case["scaled_residuals"]), np.array(case["time"]))
+        assert result.statistic == pytest.approx(case["temporal"]["statistic"], rel=1e-10)
+        assert result.pvalue == pytest.approx(case["temporal"]["pvalue"], rel=1e-5)
+
+
+@pytest.mark.parametrize("n", [4, 12, 60])
+def test_exact_pvalue_against_simulation(n):
+    # 200 000 normal series; 5 standard errors
+    e = np.random.default_rng(n).standard_normal((200_000, n))
+    e -= e.mean(axis=1, keepdims=True)
+    d = np.sum(np.diff(e, axis=1) ** 2, axis=1) / np.sum(e**2, axis=1)
+    for c in (1.2, 1.9, 2.4):
+        p = durbin_watson_pvalue(c, n, "greater")
+        assert abs(np.mean(d < c) - p) < 5 * np.sqrt(p * (1 - p) / d.size)
+
+
+def test_statistics_equal_statsmodels():
+    u = np.random.default_rng(1).random(80)
+    time = np.random.default_rng(2).permutation(80)
+    e = u[np.argsort(time)] - u.mean()
+    assert sr.temporal_autocorrelation_test(u, time).statistic == pytest.approx(statsmodels_dw(e), rel=1e-12)
+    expected = acorr_ljungbox(e, lags=[7])
+    assert ljung_box([e], 7) == pytest.approx(
+        (expected["lb_stat"].iloc[0], expected["lb_pvalue"].iloc[0]), rel=1e-10
+    )
+
+
+@pytest.mark.parametrize("kwargs", [{}, {"alternative": "greater"}, {"method": "ljung-box"}])
+@pytest.mark.parametrize("n", [30])
+def test_size(n, kwargs):
+    rng = np.random.default_rng(n)
+    p = [sr.temporal_autocorrelation_test(rng.random(n), np.arange(n), **kwargs).pvalue for _ in range(250)]
+    assert 0.008 < np.mean(np.array(p) <= 0.05) < 0.106  # 4 standard errors
+
+
+def ar1(rng, n, rho):
+    from scipy.special import ndtr
+
+    z = rng.standard_normal(n)
+    for t in range(1, n):
+        z[t] = rho * z[t - 1] + np.sqrt(1 - rho**2) * z[t]
+    return ndtr(z)
+
+
+def test_direction_and_effect():
+    u = ar1(np.random.default_rng(3), 300, 0.5)
+    result = sr.temporal_autocorrelation_test(u, np.arange(300), alternative="greater")
+    assert result.pvalue < 1e-6
+    assert result.effect.severity == "severe"
+    assert abs(result.autocorrelation[0] - 0.5) < 0.15
+    assert sr.temporal_autocorrelation_test(u, np.arange(300), alternative="less").pvalue > 0.99
+
+
+def test_series_are_kept_apart():
+    rng = np.random.default_rng(4)
+    series = np.repeat(np.arange(20), 15)
+    time = np.tile(np.arange(15), 20)
+    # levels that differ between series are not autocorrelation within them
+    u = np.clip(rng.random(300) * 0.5 + 0.5 * rng.random(20)[series], 0, 1)
+    assert sr.temporal_autocorrelation_test(u, time, by=series).pvalue > 0.01
+    within = np.concatenate([ar1(rng, 15, 0.6) for _ in range(20)])
+    order = rng.permutation(300)
+    result = sr.temporal_autocorrelation_test(within[order], time[order], by=series[order])
+    assert result.pvalue < 1e-4
+    assert len(result.series) == 20
+
+
+@pytest.mark.parametrize("method", ["durbin-watson", "ljung-box"])
+def test_size_of_pooled_series(method):
+    rng = np.random.default_rng(5)
+    series, time = np.repeat(np.arange(12), 8), np.tile(np.arange(8), 12)
+    p = [
+        sr.temporal_autocorrelation_test(rng.random(96), time, by=series, method=method).pvalue
+        for _ in range(150)
+    ]
+    assert 0.005 < np.mean(np.array(p) <= 0.05) < 0.13
+
+
+def test_repeated_times_are_combined():
+    rng = np.random.default_rng(6)
+    time = np.repeat(np.arange(60), rng.integers(1, 6, 60))
+    p = [sr.temporal_autocorrelation_test(rng.random(time.size), time).pvalue for _ in range(150)]
+    assert 0.005 < np.mean(np.array(p) <= 0.05) < 0.13
+    result = sr.temporal_autocorrelation_test(rng.random(time.size), time)
+    assert "were combined" in result.notes[0]
+    assert result.series["n"].iloc[0] == 60
+
+
+def test_dates():
+    u = np.random.default_rng(7).random(50)
+    days = pd.date_range("2020-01-31", periods=50, freq="ME")
+    assert (
+        sr.temporal_autocorrelation_test(u, days).pvalue
+        == sr.temporal_autocorrelation_test(u, np.arange(50)).pvalue
+    )
+
+
+def test_clear_errors():
+    u = np.random.default_rng(8).random(10)
+    with pytest.raises(ValueError, match="three distinct times"):
+        sr.temporal_autocorrelation_test(u, np.zeros(10))
+    with pytest.raises(ValueError, match="do not vary"):
+        sr.temporal_autocorrelation_test(np.full(10, 0.5), np.arange(10))
+    with pytest.raises(ValueError, match="time is missing in 1 rows"):
+        sr.temporal_autocorrelation_test(u, [np.nan, *range(9)])
+    with pytest.raises(ValueError, match="no direction"):
+        sr.temporal_autocorrelation_test(u, np.arange(10), alternative="less", method="ljung-box")
+    with pytest.raises(ValueError, match="single series"):
+        sr.temporal_autocorrelation_test(u, np.arange(10), by=[0] * 5 + [1] * 5, exact=True)
