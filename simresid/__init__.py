@@ -50,6 +50,7 @@ _HOME = {
     "plot_statistic": "plots",
     "plot_temporal": "plots",
     "plot_zero_inflation": "plots",
+    "report": "html_report",
 }
 """Public name -> module that defines it."""
 

@@ -246,7 +246,7 @@ class SimulatedResiduals(TestMethods):
 
     @cached_property
     def _row_sums(self) -> FloatArray:
-        return row_sums(self.simulations)
+        return row_sums(self.simulations, self._execution)
 
     @cached_property
     def _tally(self) -> Tally:

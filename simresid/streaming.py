@@ -266,11 +266,21 @@ def statistics(
     return np.concatenate(list(execution.map(job, execution.tasks(source))), axis=1)
 
 
-def row_sums(source: SimulationSource) -> FloatArray:
-    """Sum over replicates per row, ``(n,)``, always added up in the order of the chunks."""
+@dataclass(frozen=True, eq=False)
+class _RowSumTask:
+    source: SimulationSource
+
+    def __call__(self, task: range) -> list[FloatArray]:
+        return [self.source.draw(k).sum(axis=0) for k in task]
+
+
+def row_sums(source: SimulationSource, execution: Execution | None = None) -> FloatArray:
+    """Sum over replicates per row, ``(n,)``: chunk by chunk in order, so that rounding is always the same."""
+    execution = execution or Execution()
     total = np.zeros(source.n_rows)
-    for _, block in source.blocks():
-        total += block.sum(axis=0)
+    for sums in execution.map(_RowSumTask(source), execution.tasks(source)):
+        for part in sums:
+            total += part
     return total
 
 

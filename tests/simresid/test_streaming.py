@@ -60,20 +60,6 @@ def test_backend_changes_nothing(model, backend):
             np.testing.assert_array_equal(other.residuals, reference.residuals)
 
 
-@pytest.mark.slow
-@pytest.mark.filterwarnings("default")  # the cluster's own libraries warn as they please
-def test_cluster_changes_nothing(model):
-    distributed = pytest.importorskip("distributed", reason="dask's cluster is optional")
-    reference = sr.simulate_residuals(model, SIMS)
-    with (
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
-        distributed.Client(cluster),
-        joblib.parallel_config(backend="dask"),
-    ):
-        other = sr.simulate_residuals(model, SIMS, block_size=12, keep_simulations=False)
-    np.testing.assert_array_equal(other.residuals, reference.residuals)
-
-
 def test_replicate_sums(model):
     res = sr.simulate_residuals(model, SIMS, keep_simulations=True)
     sums, deviation = res.replicate_sums, res.simulated - model.fitted
@@ -96,6 +82,17 @@ def test_statistics_in_one_pass(model):
     np.testing.assert_array_equal(kept.simulated_statistics(functions), expected)
     with pytest.raises(ValueError, match="must have shape"):
         kept.simulated_statistics([lambda block: block.max()])
+
+
+def test_mean_of_the_simulations_does_not_depend_on_workers(poisson_fit):
+    model = poisson_fit(N, sd=0.5)
+    kinds = ({"keep_simulations": False}, {"n_jobs": 2, "block_size": 7}, {"keep_simulations": True})
+    # With some groups redrawn only the simulations know their mean.
+    results = [sr.simulate_residuals(model, SIMS, random_effects=["site"], **kind) for kind in kinds]
+    for other in results[1:]:
+        np.testing.assert_array_equal(other.expected, results[0].expected)
+    total = results[2].simulated.sum(axis=0) + model.observed
+    np.testing.assert_allclose(results[0].expected, total / (SIMS + 1), rtol=1e-13)
 
 
 def test_expected_treats_observation_and_simulations_alike():
