@@ -83,14 +83,9 @@ class Estimator:
         problem = self.problem
         weights = self.design.var_weights
         objective = LinearObjective(problem, None if weights is None else weights[problem.rows])
-        theta = np.zeros(problem.n_params)
-        curvature = np.zeros((len(theta), len(theta)))
-        for term in problem.terms:
-            levels = problem.layout.factors[term.factor].n_levels  # type: ignore[union-attr]
-            theta[term.where] = term.structure.start(np.full(term.structure.k, 0.7))
-            curvature[term.where, term.where] = np.diag(term.structure.curvature(levels))
-        if start is not None:
-            theta = _off_the_edge(problem, start, 1.0)
+        theta = objective.start() if start is None else _off_the_edge(problem, start, 1.0)
+        objective(theta)
+        curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
         optimum = minimise(objective, theta, curvature, np.full(len(theta), 1.5))
         return from_linear(objective, optimum)
 

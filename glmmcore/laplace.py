@@ -112,6 +112,11 @@ class LaplaceObjective:
             return np.inf, np.zeros(len(x))
         return self._derivatives(x, values, factors)
 
+    @property
+    def score(self) -> np.ndarray:
+        """Z'l_1 at the last evaluation, (q,)."""
+        return np.zeros(len(self.mode)) if self._last is None else self._last.score
+
     def fixed_values(self, x: np.ndarray) -> list[np.ndarray]:
         """Fixed part of every predictor; the integrated one holds its offset only."""
         n = self.problem.n

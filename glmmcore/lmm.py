@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from glmmcore.engines._row_kernels import add_score
 from glmmcore.errors import ModelError
 from glmmcore.problem import Problem
+from glmmcore.start import theta_curvature
 
 __all__ = ["LinearObjective"]
 
@@ -76,6 +78,7 @@ class LinearObjective:
         self.system.reset()
         self._rhs = np.zeros(self.layout.order)
         self.system.add(0, n, weights[None], (weights * residual)[None], self._rhs)
+        self._weights = weights
         self.n_evaluations = 0
         self._last: tuple[np.ndarray, float, np.ndarray] | None = None
 
@@ -104,6 +107,39 @@ class LinearObjective:
             self.problem.chain_to_theta(d_factors, theta, gradient)
         self._last = theta.copy(), value, gradient.copy()
         return value, gradient
+
+    def start(self) -> np.ndarray:
+        """Theta from moments of the residuals of the fixed effects: sum(s^2 - sigma^2 w) / sum w^2 over levels."""
+        layout = self.layout
+        information = np.zeros(layout.order)
+        add_score(
+            0, self.problem.n, np.square(layout.z), layout.predictor, layout.factor, layout.within, layout.start,
+            self._weights[None], information,
+        )  # fmt: skip
+        total = self.total_square / self.n_rows
+        found, explained = [], 0.0
+        for term in self.problem.terms:
+            part = slice(layout.offsets[term.factor], layout.offsets[term.factor + 1])
+            s = self._rhs[part].reshape(-1, layout.sizes[term.factor])[:, term.columns]
+            w = information[part].reshape(-1, layout.sizes[term.factor])[:, term.columns]
+            variance = (s * s - total * w).sum(axis=0) / np.maximum(np.square(w).sum(axis=0), 1e-300)
+            found.append(np.maximum(variance, 0.01 * total))
+            explained += float(found[-1] @ w.sum(axis=0)) / self.n_rows
+        residual = max(total - explained, 0.2 * total)
+        theta = np.zeros(self.problem.n_params)
+        for term, variance in zip(self.problem.terms, found, strict=True):
+            theta[term.where] = term.structure.start(np.sqrt(np.minimum(variance / residual, 25.0)))
+        return theta
+
+    def curvature(self, theta: np.ndarray) -> np.ndarray:
+        """Average information of theta at the last evaluation, which was at theta, with sigma profiled out."""
+        out = np.zeros((len(theta), len(theta)))
+        factors = self.problem.factors(theta)
+        left = self._rhs - self.system.multiply(self.layout.apply_factors(factors, self.spherical))
+        theta_curvature(self.problem, theta, self.spherical / self.sigma, left / self.sigma, out, 1.0)
+        slope = self.square_gradient(theta) / self.residual_square
+        profiled = out - 0.5 * self.n_effective * np.outer(slope, slope)
+        return profiled if np.linalg.eigvalsh(profiled)[0] > 0.05 * np.linalg.eigvalsh(out)[0] else out
 
     @property
     def coefficients(self) -> np.ndarray:

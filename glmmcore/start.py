@@ -8,7 +8,7 @@ from glmmcore.engines._row_kernels import add_score
 from glmmcore.laplace import LaplaceObjective
 from glmmcore.problem import Problem
 
-__all__ = ["response_scale", "start_candidates", "start_curvature", "step_limits"]
+__all__ = ["response_scale", "start_candidates", "start_curvature", "step_limits", "theta_curvature"]
 
 _IRLS_STEPS = 4
 # Largest relative change of linear predictors that still counts as moving.
@@ -161,16 +161,55 @@ def start_curvature(problem: Problem, x: np.ndarray, objective: LaplaceObjective
         size = part.where.stop - part.where.start
         if size:
             curvature[part.where, part.where] = 0.3 * problem.n * np.eye(size)
-    unit = response_scale(problem)
-    for term in problem.terms:
-        levels = problem.layout.factors[term.factor].n_levels  # type: ignore[union-attr]
-        curvature[term.where, term.where] = np.diag(term.structure.curvature(levels)) / unit**2
+    theta_curvature(problem, x, objective.mode, objective.score, curvature, response_scale(problem))
     cond = problem.part("cond")
     if cond.where.stop > cond.where.start:
         values, vectors = np.linalg.eigh(objective.fixed_information(x)[0])
         floor = 1e-6 * max(float(values[-1]), 1e-300) if len(values) else 0.0
         curvature[cond.where, cond.where] = (vectors * np.maximum(values, floor)) @ vectors.T
     return curvature
+
+
+def theta_curvature(
+    problem: Problem, x: np.ndarray, u: np.ndarray, score: np.ndarray, curvature: np.ndarray, unit: float
+) -> None:
+    """Average information of theta at the last evaluation of the system, written into `curvature`.
+
+    The average of observed and expected information of a working linear model is 1/2 C'Z'PZC with one column
+    c_k = dLambda_k u + Lambda dLambda_k' Z'l_1 for each parameter, and P = W - WA H^-1 A'W: no trace is needed. Where
+    it falls far below the information of as many independent levels, that is taken instead.
+    """
+    terms, layout = problem.terms, problem.layout
+    if not terms or layout is None:
+        return
+    factors = problem.factors(x)
+    first = terms[0].where.start
+    columns = []
+    for term in terms:
+        for j in range(term.where.start, term.where.stop):
+            step = 1e-5 * max(1.0, abs(x[j]))
+            ahead, behind = x.copy(), x.copy()
+            ahead[j] += step
+            behind[j] -= step
+            change = [
+                (a - b) / (2.0 * step)
+                for a, b in zip(problem.factors(ahead), problem.factors(behind), strict=True)
+            ]
+            columns.append(
+                layout.apply_factors(change, u)
+                + layout.apply_factors(factors, layout.apply_transposed(change, score))
+            )
+    products = [problem.system.multiply(c) for c in columns]
+    pulled = [layout.apply_transposed(factors, m) for m in products]
+    solved = [problem.system.solve(t) for t in pulled]
+    information = 0.5 * (np.array(columns) @ np.array(products).T - np.array(pulled) @ np.array(solved).T)
+    floor = np.concatenate(
+        [t.structure.curvature(layout.factors[t.factor].n_levels) / unit**2 for t in terms]
+    )
+    scale = np.sqrt(floor)
+    values, vectors = np.linalg.eigh(0.5 * (information + information.T) / np.outer(scale, scale))
+    block = (vectors * np.clip(values, 0.05, 20.0)) @ vectors.T * np.outer(scale, scale)
+    curvature[first:, first:] = block
 
 
 def response_scale(problem: Problem) -> float:
