@@ -9,7 +9,13 @@ import numpy as np
 from simresid.adapters._count_laws import Binomial, Ordinal
 from simresid.adapters._laws import Beta
 from simresid.adapters._rows import IndependentRows, response_for_refit
-from simresid.adapters.statsmodels_rows import can_refit, describe, refit_options, used_rows
+from simresid.adapters.statsmodels_rows import (
+    Rebuild,
+    can_refit,
+    describe,
+    refit_options,
+    used_rows,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -22,7 +28,7 @@ class BinaryFit(IndependentRows):
 
     def __init__(self, results: Any) -> None:
         model = results.model
-        self._results = results
+        self._rebuild = Rebuild(type(model), model.exog, model._get_init_kwds(), refit_options(results))
         if not np.all(np.isin(model.endog, (0, 1))):
             raise TypeError(
                 f"this {type(model).__name__} was fitted to proportions, a quasi-likelihood without a law; "
@@ -44,9 +50,7 @@ class RefittableBinaryFit(BinaryFit):
 
     def refit(self, y: ArrayLike) -> RefittableBinaryFit:
         """Fit the same design and offset to `y`."""
-        model = self._results.model
-        new = type(model)(response_for_refit(y, self.nobs), model.exog, **model._get_init_kwds())
-        return type(self)(new.fit(**refit_options(self._results)))
+        return type(self)(self._rebuild(response_for_refit(y, self.nobs)))
 
 
 def adapt_binary(results: Any) -> BinaryFit:
@@ -59,7 +63,7 @@ class BetaFit(IndependentRows):
 
     def __init__(self, results: Any) -> None:
         model, params = results.model, np.asarray(results.params, float)
-        self._results = results
+        self._rebuild = Rebuild(type(model), model.exog, model._get_init_kwds(), refit_options(results))
         precision = np.asarray(model.predict(params, which="precision"), float)
         super().__init__(
             Beta(np.asarray(model.predict(params), float), precision),
@@ -73,9 +77,7 @@ class BetaFit(IndependentRows):
 
     def refit(self, y: ArrayLike) -> BetaFit:
         """Fit the same designs and links to `y`."""
-        model = self._results.model
-        new = type(model)(response_for_refit(y, self.nobs), model.exog, **model._get_init_kwds())
-        return type(self)(new.fit(**refit_options(self._results)))
+        return type(self)(self._rebuild(response_for_refit(y, self.nobs)))
 
 
 class OrderedFit(IndependentRows):
@@ -83,7 +85,9 @@ class OrderedFit(IndependentRows):
 
     def __init__(self, results: Any) -> None:
         model, params = results.model, np.asarray(results.params, float)
-        self._results = results
+        # The class falls back to its default distribution unless told, whatever the other options say.
+        constructor = {"distr": model.distr, "offset": model.offset}
+        self._rebuild = Rebuild(type(model), model.exog, constructor, refit_options(results))
         distribution = getattr(model.distr, "name", type(model.distr).__name__)
         super().__init__(
             Ordinal(np.asarray(model.predict(params), float)),
@@ -97,7 +101,6 @@ class OrderedFit(IndependentRows):
 
     def refit(self, y: ArrayLike) -> OrderedFit:
         """Fit the same design, distribution and offset to codes `y`, in which every category occurs."""
-        model = self._results.model
         codes = response_for_refit(y, self.nobs)
         n_categories = self.law.probability.shape[1]  # type: ignore[attr-defined]
         missing = np.setdiff1d(np.arange(n_categories), codes)
@@ -107,6 +110,4 @@ class OrderedFit(IndependentRows):
                 f"OrderedModel "
                 "would fit a model with fewer thresholds"
             )
-        # The class falls back to its default distribution unless told, whatever the other options say.
-        new = type(model)(codes.astype(np.int64), model.exog, distr=model.distr, offset=model.offset)
-        return type(self)(new.fit(**refit_options(self._results)))
+        return type(self)(self._rebuild(codes.astype(np.int64)))

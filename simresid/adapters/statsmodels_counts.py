@@ -15,7 +15,13 @@ from simresid.adapters._count_laws import (
     ZeroMixture,
 )
 from simresid.adapters._rows import IndependentRows, response_for_refit
-from simresid.adapters.statsmodels_rows import can_refit, describe, refit_options, used_rows
+from simresid.adapters.statsmodels_rows import (
+    Rebuild,
+    can_refit,
+    describe,
+    refit_options,
+    used_rows,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -34,7 +40,7 @@ class CountFit(IndependentRows):
 
     def __init__(self, results: Any) -> None:
         model = results.model
-        self._results = results
+        self._rebuild = _rebuild(results)
         dispersion = _n_dispersion(results)
         coefficients = np.size(results.params) - dispersion
         super().__init__(
@@ -53,13 +59,7 @@ class RefittableCountFit(CountFit):
 
     def refit(self, y: ArrayLike) -> RefittableCountFit:
         """Fit the same design, offset and exposure to `y`, starting at the fitted parameters."""
-        model = self._results.model
-        new = type(model)(response_for_refit(y, self.nobs), model.exog, **_constructor_options(model))
-        options = refit_options(self._results)
-        if type(model).__name__ == "HurdleCountModel":
-            # statsmodels 0.14 hands the parameters of both parts to each of them
-            del options["start_params"]
-        return type(self)(new.fit(**options))
+        return type(self)(self._rebuild(response_for_refit(y, self.nobs)))
 
 
 def adapt_count(results: Any) -> CountFit:
@@ -130,6 +130,14 @@ def _hurdle_law(model: Any, params: FloatArray) -> ZeroMixture:
     zero = base_law(zero_model, np.exp(model.exog @ zero_params[:n_columns]), zero_params)
     main = base_law(main_model, np.exp(model.exog @ main_params[:n_columns]), main_params)
     return ZeroMixture(LeftTruncated(main, 0), zero.pmf(0))
+
+
+def _rebuild(results: Any) -> Rebuild:
+    model, options = results.model, refit_options(results)
+    if type(model).__name__ == "HurdleCountModel":
+        # statsmodels 0.14 hands the parameters of both parts to each of them
+        del options["start_params"]
+    return Rebuild(type(model), model.exog, _constructor_options(model), options)
 
 
 def _constructor_options(model: Any) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.adapters._rows import response_for_refit
 from simresid.adapters.statsmodels_glm import GLMFit
+from simresid.adapters.statsmodels_rows import Rebuild
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -30,6 +30,13 @@ class GAMFit(GLMFit):
         if np.any(model.var_weights != 1) or np.any(model.freq_weights != 1):
             raise TypeError("statsmodels' GLMGam leaves var_weights and freq_weights out of its fit")
         super().__init__(results)
+        constructor = {
+            "smoother": model.smoother,
+            "alpha": model.alpha,
+            "family": model.family,
+            "offset": np.broadcast_to(model._offset_exposure, model.exog.shape[0]),
+        }
+        self._rebuild = Rebuild(type(model), model.exog_linear, constructor, self._rebuild.fit)
         if self.trials is not None and np.any(self.trials != 1):
             del self.edf, self.df_resid
         else:
@@ -38,17 +45,7 @@ class GAMFit(GLMFit):
 
     def refit(self, y: ArrayLike) -> GAMFit:
         """Fit to `y` with the same smoother and the same penalty weights; none are chosen anew."""
-        model = self._results.model
-        endog, _, _ = self._endog_for_refit(response_for_refit(y, self.nobs))
-        new = type(model)(
-            endog,
-            exog=model.exog_linear,
-            smoother=model.smoother,
-            alpha=model.alpha,
-            family=model.family,
-            offset=np.broadcast_to(model._offset_exposure, model.exog.shape[0]),
-        )
-        return type(self)(new.fit(start_params=np.array(self._results.params), scale=model.scaletype))
+        return type(self)(self._rebuild(self._endog(y)))
 
 
 def adapt_gam(results: Any) -> GAMFit:

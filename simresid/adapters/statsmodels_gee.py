@@ -9,7 +9,7 @@ import numpy as np
 
 from simresid.adapters._rows import IndependentRows, response_for_refit
 from simresid.adapters.statsmodels_glm import family_name, glm_response, link_name
-from simresid.adapters.statsmodels_rows import describe, used_rows
+from simresid.adapters.statsmodels_rows import Rebuild, describe, used_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -36,7 +36,9 @@ class GEEFit(IndependentRows):
         response = glm_response(
             model.family, model.endog, np.asarray(results.fittedvalues, float), float(results.scale)
         )
-        self._results = results
+        self._rebuild = Rebuild(
+            type(model), model.exog, model._get_init_kwds(), {"start_params": np.array(results.params)}
+        )
         rank = int(np.linalg.matrix_rank(model.exog))
         family = f"{family_name(model.family)}({link_name(model.family)}), rows independent"
         super().__init__(
@@ -51,9 +53,7 @@ class GEEFit(IndependentRows):
 
     def refit(self, y: ArrayLike) -> GEEFit:
         """Fit the same groups and working correlation to `y`."""
-        model = self._results.model
-        new = type(model)(response_for_refit(y, self.nobs), model.exog, **model._get_init_kwds())
-        return type(self)(new.fit(start_params=np.array(self._results.params)))
+        return type(self)(self._rebuild(response_for_refit(y, self.nobs)))
 
 
 def adapt_gee(results: Any) -> GEEFit:

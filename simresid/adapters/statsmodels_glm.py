@@ -9,7 +9,7 @@ import numpy as np
 from simresid.adapters._count_laws import Binomial, NegativeBinomial, Poisson
 from simresid.adapters._laws import Gamma, InverseGaussian, Law, Normal, Tweedie
 from simresid.adapters._rows import IndependentRows, response_for_refit
-from simresid.adapters.statsmodels_rows import can_refit, describe, used_rows
+from simresid.adapters.statsmodels_rows import Rebuild, can_refit, describe, used_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -56,8 +56,8 @@ class GLMFit(IndependentRows):
             freq_weights=model.freq_weights,
             n_trials=model.n_trials,
         )
-        self._results = results
-        self._response = response
+        self._rebuild = _rebuild(results, response)
+        self._divisor = response.divisor
         rank = model.df_model + 1
         super().__init__(
             response.law,
@@ -70,15 +70,13 @@ class GLMFit(IndependentRows):
             df_resid=response.observed.size - rank,
         )
 
-    def _endog_for_refit(self, y: FloatArray) -> tuple[FloatArray, FloatArray | None, Any]:
-        """Return the response as the model class wants it, its var_weights, and the rows of the design."""
-        index: Any = slice(None) if self._response.rows is None else self._response.rows
+    def _endog(self, y: ArrayLike) -> FloatArray:
+        """Return the response as the model class wants it."""
+        response = response_for_refit(y, self.nobs)
         if self.trials is not None:
-            # Two columns tell the family its trials; a family object keeps those of the last model built
-            # with it.
-            return np.column_stack([y, self.trials - y]), None, index
-        divisor = self._response.divisor
-        return y if divisor is None else y / divisor, self._results.model.var_weights[index], index
+            # Two columns tell the family its trials; it keeps those of the last model built with it.
+            return np.column_stack([response, self.trials - response])
+        return response if self._divisor is None else response / self._divisor
 
 
 class RefittableGLMFit(GLMFit):
@@ -86,15 +84,21 @@ class RefittableGLMFit(GLMFit):
 
     def refit(self, y: ArrayLike) -> RefittableGLMFit:
         """Fit the same design, offset, weights and family to `y` (successes, for k-of-n responses)."""
-        model = self._results.model
-        endog, weights, index = self._endog_for_refit(response_for_refit(y, self.nobs))
-        offset = np.broadcast_to(model._offset_exposure, model.exog.shape[0])[index]
-        new = type(model)(endog, model.exog[index], family=model.family, offset=offset, var_weights=weights)
-        start = np.array(self._results.params, dtype=np.float64)
-        # statsmodels 0.14 reports NaN parameters after a good fit when exposure is a Series
-        return type(self)(
-            new.fit(start_params=start if np.isfinite(start).all() else None, scale=model.scaletype)
-        )
+        return type(self)(self._rebuild(self._endog(y)))
+
+
+def _rebuild(results: Any, response: Response) -> Rebuild:
+    model = results.model
+    index: Any = slice(None) if response.rows is None else response.rows
+    constructor = {
+        "family": model.family,
+        "offset": np.broadcast_to(model._offset_exposure, model.exog.shape[0])[index],
+        "var_weights": model.var_weights[index] if response.trials is None else None,
+    }
+    start = np.array(results.params, dtype=np.float64)
+    # statsmodels 0.14 reports NaN parameters after a good fit when exposure is a Series
+    fit = {"start_params": start if np.isfinite(start).all() else None, "scale": model.scaletype}
+    return Rebuild(type(model), model.exog[index], constructor, fit)
 
 
 def adapt_glm(results: Any) -> GLMFit:

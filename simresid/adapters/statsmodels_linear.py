@@ -8,7 +8,7 @@ import numpy as np
 
 from simresid.adapters._laws import Law, MultivariateNormal, Normal
 from simresid.adapters._rows import IndependentRows, response_for_refit
-from simresid.adapters.statsmodels_rows import describe, used_rows
+from simresid.adapters.statsmodels_rows import Rebuild, describe, used_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -26,7 +26,9 @@ class LinearFit(IndependentRows):
 
     def __init__(self, results: Any) -> None:
         model = results.model
-        self._results = results
+        shape = {"WLS": "weights", "GLS": "sigma"}.get(type(model).__name__)
+        extra = {} if shape is None else {shape: getattr(model, shape)}
+        self._rebuild = Rebuild(type(model), model.exog, extra, {})
         super().__init__(
             _law(results),
             model.endog,
@@ -39,11 +41,7 @@ class LinearFit(IndependentRows):
 
     def refit(self, y: ArrayLike) -> Self:
         """Fit the same design, weights and `sigma` to `y`."""
-        model = self._results.model
-        response = response_for_refit(y, self.nobs)
-        shape = {"WLS": "weights", "GLS": "sigma"}.get(type(model).__name__)
-        extra = {} if shape is None else {shape: getattr(model, shape)}
-        return type(self)(type(model)(response, model.exog, **extra).fit())
+        return type(self)(self._rebuild(response_for_refit(y, self.nobs)))
 
 
 def _law(results: Any) -> Law:

@@ -10,7 +10,7 @@ from scipy import sparse
 from simresid.adapters._laws import Normal
 from simresid.adapters._mixed_rows import MixedRows
 from simresid.adapters._rows import response_for_refit
-from simresid.adapters.statsmodels_rows import describe, used_rows
+from simresid.adapters.statsmodels_rows import Rebuild, describe, used_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -42,7 +42,7 @@ class MixedLMFit(MixedRows):
         noise = float(results.scale)
         kind = "REML" if model.reml else "ML"
         edf = _effective_parameters(blocks, model.exog, noise)
-        self._results = results
+        self._rebuild = Rebuild(type(model), model.exog, model._get_init_kwds(), {"reml": model.reml})
         super().__init__(
             lambda eta: Normal(eta, np.sqrt(noise)),
             fixed,
@@ -58,9 +58,7 @@ class MixedLMFit(MixedRows):
 
     def refit(self, y: ArrayLike) -> MixedLMFit:
         """Fit the same fixed and random design to `y`, by REML or ML as before."""
-        model = self._results.model
-        new = type(model)(response_for_refit(y, self.nobs), model.exog, **model._get_init_kwds())
-        return type(self)(new.fit(reml=model.reml))
+        return type(self)(self._rebuild(response_for_refit(y, self.nobs)))
 
 
 def _blocks(results: Any) -> list[_Block]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,24 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-__all__ = ["can_refit", "describe", "refit_options", "used_rows"]
+__all__ = ["Rebuild", "can_refit", "describe", "refit_options", "used_rows"]
+
+
+@dataclass(frozen=True, eq=False)
+class Rebuild:
+    """What fits a model class to another response: arrays and options only.
+
+    Results are not kept, for those of a formula read the formula again when they arrive in another process.
+    """
+
+    model_class: type
+    exog: FloatArray | None
+    constructor: dict[str, Any]
+    fit: dict[str, Any]
+
+    def __call__(self, endog: Any) -> Any:
+        """Return the results of a fit to `endog`."""
+        return self.model_class(endog, self.exog, **self.constructor).fit(**self.fit)
 
 
 def used_rows(model: Any, rows: NDArray[Any] | None = None) -> pd.DataFrame:

@@ -143,3 +143,26 @@ def test_nothing_is_imported_before_it_is_needed():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", ["glm", "counts", "mixed", "ordered"])
+def test_adapted_models_travel_to_other_processes(kind):
+    """Results of a formula read the formula again when unpickled, and fail; adapted models do not."""
+    import pandas as pd
+    import statsmodels.formula.api as smf
+    from joblib.externals import cloudpickle
+    from statsmodels.miscmodels.ordinal_model import OrderedModel
+
+    rng = np.random.default_rng(73)
+    frame = pd.DataFrame({"x": rng.normal(size=80), "g": np.repeat(np.arange(8), 10)})
+    frame["y"] = rng.poisson(np.exp(0.5 + 0.3 * frame["x"] + 0.5 * rng.normal(size=8)[frame["g"]]))
+    results = {
+        "glm": lambda: smf.glm("y ~ np.abs(x)", frame, family=sm.families.Poisson()).fit(),
+        "counts": lambda: smf.poisson("y ~ x", frame).fit(disp=0),
+        "mixed": lambda: smf.mixedlm("y ~ x", frame, groups="g").fit(),
+        "ordered": lambda: OrderedModel(np.minimum(frame["y"], 3), frame[["x"]]).fit(disp=0),
+    }[kind]()
+    model = as_fitted_model(results)
+    copy = cloudpickle.loads(cloudpickle.dumps(model))
+    np.testing.assert_array_equal(copy.simulate(3, rng=1), model.simulate(3, rng=1))
+    np.testing.assert_allclose(copy.refit(model.observed).fitted, model.fitted, rtol=1e-3)
