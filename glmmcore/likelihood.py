@@ -76,20 +76,20 @@ class Likelihood:
         return Likelihood(self.family, self.mixture is not None, y, self.trials, self.freq_weights, self.inner)
 
     def parameters(self, lo: int, hi: int, values: list[np.ndarray]) -> Parameters:
-        """Family's parameters of the rows lo..hi."""
+        """Family's parameters of the rows lo..hi; `values` hold these rows only, or one element."""
         at = 1
         delta = np.zeros(1)
         if self.family.has_dispersion:
-            delta = values[1] if len(values[1]) == 1 else values[1][lo:hi]
+            delta = values[1]
             at = 2
         n_extra = len(self.family.extra)
         psi = np.array([values[at + j][0] for j in range(n_extra)])
         eta = values[0]
-        return Parameters(eta[lo:hi] if len(eta) > 1 else np.full(hi - lo, eta[0]), delta, psi)
+        return Parameters(eta if len(eta) == hi - lo else np.full(hi - lo, eta[0]), delta, psi)
 
     def _zeta(self, lo: int, hi: int, values: list[np.ndarray]) -> np.ndarray:
         zeta = values[-1]
-        return zeta[lo:hi] if len(zeta) > 1 else np.full(hi - lo, zeta[0])
+        return zeta if len(zeta) == hi - lo else np.full(hi - lo, zeta[0])
 
     def newton_terms(
         self, lo: int, hi: int, values: list[np.ndarray]

@@ -84,7 +84,7 @@ class NaturalFamily(Family):
 
     def newton_terms(self, y: Array, trials: Array, p: Parameters) -> tuple[Array, Array, Array]:
         """See `Family.newton_terms`."""
-        y, delta = as_kernel_input(y), as_kernel_input(p.delta)
+        y, delta = _checked(y, p)
         if self.link.name == self.default_link:
             return self._natural_newton(y, as_kernel_input(p.eta), delta, p.psi)
         x = natural_predictor(self.default_link, self.link.name, p.eta)
@@ -92,7 +92,7 @@ class NaturalFamily(Family):
 
     def derivatives(self, y: Array, trials: Array, p: Parameters) -> Derivatives:
         """See `Family.derivatives`."""
-        y, delta = as_kernel_input(y), as_kernel_input(p.delta)
+        y, delta = _checked(y, p)
         if self.link.name == self.default_link:
             return self._natural_derivatives(y, as_kernel_input(p.eta), delta, p.psi)
         x = natural_predictor(self.default_link, self.link.name, p.eta)
@@ -101,6 +101,13 @@ class NaturalFamily(Family):
     def mean(self, trials: Array, p: Parameters) -> Array:
         """See `Family.mean`."""
         return self.link.inverse(p.eta)
+
+
+def _checked(y: Array, p: Parameters) -> tuple[Array, Array]:
+    """Return y and delta for the kernels, which do not look at lengths themselves."""
+    if p.eta.size != y.size or p.delta.size not in (1, y.size):
+        raise ValueError(f"{y.size} responses, but {p.eta.size} values of eta and {p.delta.size} of delta")
+    return as_kernel_input(y), as_kernel_input(p.delta)
 
 
 def compose_newton(terms: tuple[Array, Array, Array], x: Predictor) -> tuple[Array, Array, Array]:
