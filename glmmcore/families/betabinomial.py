@@ -8,9 +8,10 @@ import numpy as np
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Family, Parameters
+from glmmcore.families.count_density import binomial_constant, binomial_core
 from glmmcore.families.natural import as_kernel_input, compose, compose_newton, natural_predictor
 from glmmcore.families.proportions import proportion_pair
-from glmmcore.families.special import binomial_constant, binomial_core, clip_exponent, rising_at, softplus
+from glmmcore.families.special import clip_exponent, rising_at, softplus
 from glmmcore.families.support import check_trials
 
 __all__ = ["BetaBinomial"]
@@ -120,22 +121,26 @@ class BetaBinomial(Family):
         self, y: np.ndarray, trials: np.ndarray, p: Parameters
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `Family.newton_terms`."""
+        y, trials, eta = as_kernel_input(y), as_kernel_input(trials), as_kernel_input(p.eta)
+        delta = as_kernel_input(p.delta)
         out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
         if self.link.name == "logit":
-            _newton(y, trials, p.eta, p.delta, *out)
+            _newton(y, trials, eta, delta, *out)
             return out
-        x = natural_predictor("logit", self.link.name, p.eta)
-        _newton(y, trials, as_kernel_input(x.t), p.delta, *out)
+        x = natural_predictor("logit", self.link.name, eta)
+        _newton(y, trials, as_kernel_input(x.t), delta, *out)
         return compose_newton(out, x)
 
     def derivatives(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> Derivatives:
         """See `Family.derivatives`."""
+        y, trials, eta = as_kernel_input(y), as_kernel_input(trials), as_kernel_input(p.eta)
+        delta = as_kernel_input(p.delta)
         out = Derivatives.empty(2, y.size)
         if self.link.name == "logit":
-            _derivatives(y, trials, p.eta, p.delta, *out)
+            _derivatives(y, trials, eta, delta, *out)
             return out
-        x = natural_predictor("logit", self.link.name, p.eta)
-        _derivatives(y, trials, as_kernel_input(x.t), p.delta, *out)
+        x = natural_predictor("logit", self.link.name, eta)
+        _derivatives(y, trials, as_kernel_input(x.t), delta, *out)
         return compose(out, x)
 
     def _beta_shapes(self, p: Parameters) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,10 @@ from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Family, Parameters
+from glmmcore.families.count_density import binomial_constant, binomial_core
 from glmmcore.families.draws import count_cdf
+from glmmcore.families.natural import as_kernel_input
 from glmmcore.families.proportions import proportion_pair, proportion_sides
-from glmmcore.families.special import binomial_constant, binomial_core
 from glmmcore.families.support import check_trials
 
 __all__ = ["Binomial"]
@@ -83,23 +84,25 @@ class Binomial(Family):
         self, y: np.ndarray, trials: np.ndarray, p: Parameters
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `Family.newton_terms`."""
+        y, trials, eta = as_kernel_input(y), as_kernel_input(trials), as_kernel_input(p.eta)
         out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
         if self.link.name == "logit":
-            _logit_newton(y, trials, p.eta, *out)
+            _logit_newton(y, trials, eta, *out)
             return out
-        sides, inside = proportion_sides(self.link.name, p.eta)
+        sides, inside = proportion_sides(self.link.name, eta)
         _sides_newton(y, trials, sides, *out)
         return np.where(inside, out[0], -np.inf), out[1], out[2]
 
     def derivatives(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> Derivatives:
         """See `Family.derivatives`."""
+        y, trials, eta = as_kernel_input(y), as_kernel_input(trials), as_kernel_input(p.eta)
         out = Derivatives.empty(1, y.size)
         constant = np.empty_like(y)
         if self.link.name == "logit":
-            _logit_newton(y, trials, p.eta, out.loglik, out.d1[0], out.d2[0])
-            _logit_third(y, trials, p.eta, out.d2[0], constant, out.d3[0])
+            _logit_newton(y, trials, eta, out.loglik, out.d1[0], out.d2[0])
+            _logit_third(y, trials, eta, out.d2[0], constant, out.d3[0])
             return out._replace(loglik=out.loglik + constant)
-        sides, inside = proportion_sides(self.link.name, p.eta)
+        sides, inside = proportion_sides(self.link.name, eta)
         _sides_newton(y, trials, sides, out.loglik, out.d1[0], out.d2[0])
         _sides_third(y, trials, sides, constant, out.d3[0])
         return out._replace(loglik=np.where(inside, out.loglik + constant, -np.inf))

@@ -64,7 +64,8 @@ def poisson_survival(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 def _poisson_limit(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
     """Where the relative difference to the Poisson law, (mean + (y - mean)^2) / size, is rounding."""
-    return size > 1e14 * (1 + mean + (y - mean) ** 2)
+    with np.errstate(over="ignore"):
+        return size > 1e14 * (1 + mean + (y - mean) ** 2)
 
 
 def negative_binomial_cdf(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:

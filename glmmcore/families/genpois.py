@@ -8,15 +8,16 @@ import numpy as np
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
+from glmmcore.families.count_density import poisson_constant, poisson_core
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import count_cdf, draw_poisson
 from glmmcore.families.natural import as_kernel_input
-from glmmcore.families.special import clip_exponent, poisson_constant, poisson_core
+from glmmcore.families.special import clip_exponent
 
 __all__ = ["GeneralizedPoisson"]
 
 _SMALLEST_RATE = 1e-80
-# Beyond this mean an underdispersed law is drawn as a rounded normal one.
+# Beyond this mean an underdispersed law is taken as a rounded normal one in draws and distribution function.
 _LONG_TABLE = 1e6
 
 
@@ -73,16 +74,24 @@ def _mass(y, t, delta):
 
 
 @kernel
-def _downward(y, t, delta):
-    """P(Y <= y) of a law without bound, by summing masses from y down past the mode."""
-    total, previous, k = 0.0, 0.0, y
+def _tail(k, step, t, delta):
+    """Sum the masses of a unimodal law from k in steps of -1 or 1 until they no longer matter."""
+    total, previous = 0.0, 0.0
     while k >= 0.0:
         mass = _mass(k, t, delta)
         total += mass
-        if mass < previous and mass < 1e-18 * total:
+        if mass == 0.0 or (mass < previous and mass < 1e-18 * total):
             break
-        previous, k = mass, k - 1.0
+        previous, k = mass, k + step
     return total
+
+
+@kernel
+def _overdispersed_cdf(y, t, delta):
+    """P(Y <= y), from the side that takes fewer terms; the upper tail falls like exp(-k / (2 phi))."""
+    if y < math.exp(t) or y < 70.0 * math.exp(delta) + 50.0:
+        return min(_tail(y, -1.0, t, delta), 1.0)
+    return max(1.0 - _tail(y + 1.0, 1.0, t, delta), 0.0)
 
 
 @kernel
@@ -100,7 +109,11 @@ def _cdf(y, eta, delta, out):
         d = clip_exponent(delta[0] if delta.size == 1 else delta[i])
         t = clip_exponent(eta[i])
         if d >= 0.0:
-            out[i] = min(_downward(y[i], t, d), 1.0)
+            out[i] = _overdispersed_cdf(y[i], t, d)
+            continue
+        if math.exp(t) > _LONG_TABLE:
+            sd = math.exp(0.5 * (t + d))
+            out[i] = 0.5 * math.erfc((math.exp(t) - y[i] - 0.5) / sd / math.sqrt(2.0))
             continue
         below, total = 0.0, 0.0
         k, end = 0.0, _support_end(t, d)
@@ -110,7 +123,8 @@ def _cdf(y, eta, delta, out):
             if k <= y[i]:
                 below += mass
             k += 1.0
-        out[i] = below / total
+        # no mass is representable for a dispersion near 0: all of it goes to the last count, as in `_invert`
+        out[i] = below / total if total > 0.0 else float(y[i] >= end)
 
 
 @kernel
@@ -199,7 +213,7 @@ class GeneralizedPoisson(CountFamily):
         return draws
 
     def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
-        """See `Family.cdf`; a sum of masses."""
+        """See `Family.cdf`; a sum of up to about min(y, 70 phi) masses."""
         t = np.log(self._mu(p))
 
         def at(k: np.ndarray) -> np.ndarray:

@@ -10,8 +10,9 @@ from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
-from glmmcore.families.negative_binomial import nb_constant, nb_core, nb_shares
-from glmmcore.families.special import FAR_EXPONENT, clip_exponent, expit, log1pmx, rising_at
+from glmmcore.families.natural import as_kernel_input
+from glmmcore.families.negative_binomial import nb_constant, nb_core, nb_log1pmx, nb_shares
+from glmmcore.families.special import FAR_EXPONENT, clip_exponent, expit, rising_at
 
 __all__ = ["NegativeBinomial12"]
 
@@ -37,7 +38,7 @@ def _row(y, t, delta, psi):
     w = (y + k) * p * q
     if p > q:
         x = mu / k
-        lm = log1pmx(x)
+        lm = nb_log1pmx(x, log_ratio)
         f_v = t1 - k * lm - (mu - y) * q
         kg = k * (lm + x * q)
     else:
@@ -99,14 +100,14 @@ class NegativeBinomial12(CountFamily):
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        _newton(y, t, delta, psi, *out)
+        _newton(y, t, delta, as_kernel_input(psi), *out)
         return out
 
     def _natural_derivatives(
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
     ) -> Derivatives:
         out = Derivatives.empty(3, y.size)
-        _derivatives(y, t, delta, psi, *out)
+        _derivatives(y, t, delta, as_kernel_input(psi), *out)
         return out
 
     def _excess(self, p: Parameters) -> np.ndarray:

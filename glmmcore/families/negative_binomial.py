@@ -8,16 +8,10 @@ from __future__ import annotations
 import math
 
 from glmmcore._jit import kernel
-from glmmcore.families.special import (
-    HALF_LOG_2PI,
-    LARGE_COUNT,
-    log1pmx,
-    log_factorial,
-    rising,
-    stirling_error,
-)
+from glmmcore.families.count_density import LARGE_COUNT, log_factorial
+from glmmcore.families.special import HALF_LOG_2PI, log1pmx, rising, stirling_error
 
-__all__ = ["nb2_row", "nb_constant", "nb_core", "nb_lookup", "nb_shares"]
+__all__ = ["nb2_row", "nb_constant", "nb_core", "nb_log1pmx", "nb_lookup", "nb_shares"]
 
 
 @kernel
@@ -67,10 +61,18 @@ def nb_lookup(y, k, table):
 
 
 @kernel
+def nb_log1pmx(x, log_ratio):
+    """log(1 + x) - x from log_ratio = log(1 + x), without cancellation."""
+    return log_ratio - x if x > 0.3 else log1pmx(x)
+
+
+@kernel
 def nb2_row(y, k, p, q, log_ratio, mu, s1, t1):
     """(l_t, l_tt, l_ttt, l_d, l_td, l_ttd) with t = log mu and d = log k."""
     # mu p = k q; each form is the stable one on its side
     first = y * p - (mu * p if p > q else k * q)
     w = (y + k) * q * p
-    d1 = t1 - k * log1pmx(mu / k) - (mu - y) * q if p > q else s1 - k * log_ratio + k * q - y * p
+    d1 = (
+        t1 - k * nb_log1pmx(mu / k, log_ratio) - (mu - y) * q if p > q else s1 - k * log_ratio + k * q - y * p
+    )
     return first, -w, -w * (p - q), d1, q * first, q * p * (y * (p - q) - 2.0 * k * q)

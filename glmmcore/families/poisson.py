@@ -6,9 +6,10 @@ import numpy as np
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
+from glmmcore.families.count_density import poisson_constant, poisson_core
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import count_cdf, draw_poisson, poisson_cdf
-from glmmcore.families.special import clip_exponent, poisson_constant, poisson_core
+from glmmcore.families.special import clip_exponent
 
 __all__ = ["Poisson"]
 

@@ -12,8 +12,7 @@ T2   sum r_i (1 - r_i)      second derivative with respect to log n
 T3   sum r_i(1-r_i)(1-2r_i) third derivative with respect to log n
 ===  =====================  =========================================================
 
-`rising` returns all five for any real y >= 0. Asymptotic expansions: NIST DLMF 5.11, 5.15; the deviance form
-of the discrete laws: C. Loader (2000), Fast and accurate computation of binomial probabilities.
+`rising` returns all five for any real y >= 0. Asymptotic expansions: NIST DLMF 5.11, 5.15.
 """
 
 from __future__ import annotations
@@ -27,26 +26,17 @@ from glmmcore._jit import kernel
 __all__ = [
     "FAR_EXPONENT",
     "HALF_LOG_2PI",
-    "LARGE_COUNT",
-    "binomial_constant",
-    "binomial_core",
     "clip_exponent",
-    "deviance_part",
     "digamma",
     "expit",
     "log1pmx",
-    "log_factorial",
     "mills",
-    "poisson_constant",
-    "poisson_core",
     "rising",
     "rising_at",
     "rising_table",
     "softplus",
     "stirling_error",
     "table_size",
-    "tetragamma",
-    "trigamma",
     "truncation",
 ]
 
@@ -104,26 +94,6 @@ def digamma(x):
         shift -= 1.0 / x
         x += 1.0
     return shift + math.log(x) + _digamma_tail(x)
-
-
-@kernel
-def trigamma(x):
-    """d2/dx2 lgamma(x), x > 0."""
-    shift = 0.0
-    while x < _SHIFT:
-        shift += 1.0 / x / x
-        x += 1.0
-    return shift + 1.0 / x + _trigamma_tail(x)
-
-
-@kernel
-def tetragamma(x):
-    """d3/dx3 lgamma(x), x > 0."""
-    shift = 0.0
-    while x < _SHIFT:
-        shift -= 2.0 / x / x / x
-        x += 1.0
-    return shift - 1.0 / x / x + _tetragamma_tail(x)
 
 
 # Tails of the expansions after the leading term (log x, 1/x, -1/x^2), for x >= _SHIFT, and what their first
@@ -189,83 +159,6 @@ def stirling_error(x):
     if x >= _SHIFT:
         return _stirling_tail(x)
     return math.lgamma(x + 1.0) - (x + 0.5) * math.log(x) + x - HALF_LOG_2PI
-
-
-@kernel
-def deviance_part(x, gap):
-    """Return x log(x / (x + gap)) + gap >= 0, for x > 0 and gap > -x."""
-    return -x * log1pmx(gap / x)
-
-
-# Log densities of counts are taken as a core in the mean plus a constant of the mean. Small counts use the
-# plain form; large ones the deviance form, whose rounding error does not grow with the count (Loader 2000).
-LARGE_COUNT = 100.0
-
-
-_LOG_FACTORIALS = np.array([math.lgamma(y + 1.0) for y in range(int(LARGE_COUNT))])
-
-
-@kernel
-def log_factorial(y):
-    """Return log y! for y >= 0, by table for small whole numbers."""
-    if y < LARGE_COUNT:
-        j = int(y)
-        if j == y:
-            return _LOG_FACTORIALS[j]
-    return math.lgamma(y + 1.0)
-
-
-@kernel
-def poisson_core(y, eta, mu):
-    """Poisson log density at log mean eta, less `poisson_constant`."""
-    if y < LARGE_COUNT:
-        return y * eta - mu
-    gap = mu - y
-    if abs(gap) < 0.5 * y:
-        return y * log1pmx(gap / y)
-    return y * (eta - math.log(y)) - gap
-
-
-@kernel
-def poisson_constant(y):
-    """-log y!, or the log density at mean y for large y."""
-    if y < LARGE_COUNT:
-        return -log_factorial(y)
-    return -stirling_error(y) - HALF_LOG_2PI - 0.5 * math.log(y)
-
-
-@kernel
-def binomial_core(y, trials, log_p, log_q, p, q):
-    """Binomial log density, less `binomial_constant`; 0 <= y <= trials."""
-    failures = trials - y
-    if y == 0.0:
-        return trials * log_q
-    if failures == 0.0:
-        return trials * log_p
-    plain = y * log_p + failures * log_q
-    if trials < LARGE_COUNT:
-        return plain
-    gap = y * q - failures * p
-    if abs(gap) < 0.5 * min(y, failures):
-        return y * log1pmx(-gap / y) + failures * log1pmx(gap / failures)
-    return plain - y * math.log(y / trials) - failures * math.log(failures / trials)
-
-
-@kernel
-def binomial_constant(y, trials):
-    """Return log C(trials, y), or the log density at p = y / trials for many trials."""
-    failures = trials - y
-    if y == 0.0 or failures == 0.0:
-        return 0.0
-    if trials < LARGE_COUNT:
-        return log_factorial(trials) - log_factorial(y) - log_factorial(failures)
-    return (
-        stirling_error(trials)
-        - stirling_error(y)
-        - stirling_error(failures)
-        - HALF_LOG_2PI
-        - 0.5 * math.log(y * (failures / trials))
-    )
 
 
 @kernel

@@ -13,6 +13,7 @@ import numpy as np
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Family, Parameters
+from glmmcore.families.count_density import poisson_constant, poisson_core
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import (
     count_cdf,
@@ -23,17 +24,16 @@ from glmmcore.families.draws import (
 )
 from glmmcore.families.nbinom1 import NegativeBinomial1, nb1_dispersion, nb1_row
 from glmmcore.families.nbinom2 import NegativeBinomial2
-from glmmcore.families.negative_binomial import nb2_row, nb_constant, nb_core, nb_lookup, nb_shares
-from glmmcore.families.poisson import Poisson
-from glmmcore.families.special import (
-    clip_exponent,
-    log1pmx,
-    poisson_constant,
-    poisson_core,
-    rising_table,
-    table_size,
-    truncation,
+from glmmcore.families.negative_binomial import (
+    nb2_row,
+    nb_constant,
+    nb_core,
+    nb_log1pmx,
+    nb_lookup,
+    nb_shares,
 )
+from glmmcore.families.poisson import Poisson
+from glmmcore.families.special import clip_exponent, rising_table, table_size, truncation
 from glmmcore.families.support import check_counts
 
 __all__ = ["TruncatedNegativeBinomial1", "TruncatedNegativeBinomial2", "TruncatedPoisson"]
@@ -94,7 +94,7 @@ def _nbinom2(y, eta, delta, table, loglik, d1, d2, d3):
             below, rest = 0.0, 0.0
         elif p > q:
             x = mu / k
-            lm = log1pmx(x)
+            lm = nb_log1pmx(x, log_ratio)
             below = p * lm / log_ratio
             rest = (lm + x * q) / log_ratio
         else:

@@ -16,6 +16,7 @@ from scipy import special
 from glmmcore._jit import kernel
 from glmmcore.errors import ModelError
 from glmmcore.families.base import Family, Parameters
+from glmmcore.families.natural import as_kernel_input
 from glmmcore.families.special import expit, softplus
 
 __all__ = ["ZeroInflated", "ZeroInflatedDerivatives"]
@@ -182,7 +183,7 @@ class ZeroInflated:
         """
         l, l1, l2 = self.base.newton_terms(self._off_zero(y), trials, p)
         first, second = np.empty((2, y.size)), np.empty((3, y.size))
-        _newton(y, zeta, self.base.hurdle, l, l1, l2, first, second)
+        _newton(as_kernel_input(y), as_kernel_input(zeta), self.base.hurdle, l, l1, l2, first, second)
         return l, first, second
 
     def derivatives(self, y: Array, trials: Array, p: Parameters, zeta: Array) -> ZeroInflatedDerivatives:
@@ -190,7 +191,18 @@ class ZeroInflated:
         b = self.base.derivatives(self._off_zero(y), trials, p)
         count, n = len(self.predictors), y.size
         d1, d2, d3 = np.zeros((count, n)), np.zeros((2, count, n)), np.zeros((3, count, n))
-        _derivatives(y, zeta, self.base.hurdle, b.loglik, b.d1, b.d2, b.d3, d1, d2, d3)
+        _derivatives(
+            as_kernel_input(y),
+            as_kernel_input(zeta),
+            self.base.hurdle,
+            b.loglik,
+            b.d1,
+            b.d2,
+            b.d3,
+            d1,
+            d2,
+            d3,
+        )
         return ZeroInflatedDerivatives(b.loglik, d1, d2, d3)
 
     def zero_probability(self, trials: Array, p: Parameters, zeta: Array) -> Array:

@@ -102,6 +102,22 @@ def test_masses_sum_to_one(case: Case) -> None:
         assert family.variance(trials, p)[0] == pytest.approx(float(second - first**2), rel=1e-8)
 
 
+@pytest.mark.parametrize("case", [c for c in CASES if c.family.discrete and not c.link], ids=str)
+def test_distribution_function_is_safe_far_out(case: Case) -> None:
+    family = case.family
+    deltas = case.far_delta if family.has_dispersion else (0.0,)
+    far_y = [y for y in case.far_y if not family.takes_trials or y <= case.trials]
+    grid = np.array([(e, d, y) for e in case.far_eta for d in deltas for y in far_y])
+    if case.name == "genpois":
+        # its sum has about min(y, 70 phi) terms: exact but slow there
+        grid = grid[np.minimum(grid[:, 2], 70 * np.exp(grid[:, 1])) < 1e6]
+    eta, delta, y = (np.ascontiguousarray(c) for c in grid.T)
+    psi = np.array([0.5 * (low + high) for low, high in case.psi])
+    below, up_to = family.cdf(y, np.full(y.size, float(case.trials)), Parameters(eta, delta, psi))
+    wrong = ~((below >= 0) & (below <= up_to) & (up_to <= 1))
+    assert not wrong.any(), grid[wrong]
+
+
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_draws_are_safe_far_out(case: Case) -> None:
     family = case.family
