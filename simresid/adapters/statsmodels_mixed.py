@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -44,7 +45,7 @@ class MixedLMFit(MixedRows):
         edf = _effective_parameters(blocks, model.exog, noise)
         self._rebuild = Rebuild(type(model), model.exog, model._get_init_kwds(), {"reml": model.reml})
         super().__init__(
-            lambda eta: Normal(eta, np.sqrt(noise)),
+            partial(_normal_at, np.sqrt(noise)),
             fixed,
             _predicted_random_part(blocks, model.endog - fixed, noise),
             _stacked_root(blocks, fixed.size),
@@ -59,6 +60,10 @@ class MixedLMFit(MixedRows):
     def refit(self, y: ArrayLike) -> MixedLMFit:
         """Fit the same fixed and random design to `y`, by REML or ML as before."""
         return type(self)(self._rebuild(response_for_refit(y, self.nobs)))
+
+
+def _normal_at(sd: float, eta: FloatArray) -> Normal:
+    return Normal(eta, np.full(eta.shape, sd))
 
 
 def _blocks(results: Any) -> list[_Block]:

@@ -1,5 +1,6 @@
 """Which adapter an object gets, what is imported for it, and what an unknown object is told."""
 
+import pickle
 import subprocess
 import sys
 
@@ -150,7 +151,6 @@ def test_adapted_models_travel_to_other_processes(kind):
     """Results of a formula read the formula again when unpickled, and fail; adapted models do not."""
     import pandas as pd
     import statsmodels.formula.api as smf
-    from joblib.externals import cloudpickle
     from statsmodels.miscmodels.ordinal_model import OrderedModel
 
     rng = np.random.default_rng(73)
@@ -163,6 +163,6 @@ def test_adapted_models_travel_to_other_processes(kind):
         "ordered": lambda: OrderedModel(np.minimum(frame["y"], 3), frame[["x"]]).fit(disp=0),
     }[kind]()
     model = as_fitted_model(results)
-    copy = cloudpickle.loads(cloudpickle.dumps(model))
+    copy = pickle.loads(pickle.dumps(model))
     np.testing.assert_array_equal(copy.simulate(3, rng=1), model.simulate(3, rng=1))
     np.testing.assert_allclose(copy.refit(model.observed).fitted, model.fitted, rtol=1e-3)
