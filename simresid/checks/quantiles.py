@@ -118,11 +118,14 @@ def quantile_test(
     pvalue, error = float(statistic[0]), 0.0
     p_dir, p_q = p_direction[0], p_quantile[0]
     if simulated is not None:
-        null_statistic, null_dir, null_q = score.pvalues(*score.statistics(score.scores(simulated)))
-        pvalue = simulation_pvalue(float(statistic[0]), null_statistic, "less")
+        # The observed residuals go the same way as the simulated ones, through a table of tails, so that ties,
+        # frequent in small samples, stay ties.
+        pool = score.scores(np.vstack([u[None, :], simulated]))
+        combined, by_direction, by_quantile = score.pvalues(*score.statistics(pool))
+        pvalue = simulation_pvalue(float(combined[0]), combined[1:], "less")
         error = monte_carlo_error(pvalue, simulated.shape[0], "less")
-        p_dir = _ranks_below(p_direction[0], null_dir)
-        p_q = _ranks_below(p_quantile[0], null_q)
+        p_dir = _ranks_below(by_direction[0], by_direction[1:])
+        p_q = _ranks_below(by_quantile[0], by_quantile[1:])
     names = ["location", "scale", *(f"shape {d}" if d > 1 else "shape" for d in range(1, q.size - 1))]
     return QuantileResult(
         statistic=float(-np.log10(statistic[0])),

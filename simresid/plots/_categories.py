@@ -8,7 +8,7 @@ import numpy as np
 
 from simresid.checks._inputs import residual_array
 from simresid.plots._points import draw_cloud
-from simresid.plots._style import ALERT, BAND, MUTED, POINT, shorten
+from simresid.plots._style import ALERT, BAND, MUTED, POINT, shorten, shorten_all
 from simresid.results import CategoricalResult, QuantileResult
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def name_levels(ax: Axes, names: list[str], departs: Any) -> bool:
         room = height / n
         every = int(np.ceil(6.5 / room))
         characters = int(max(6, min(28, 0.4 * width / 4.0)))
-        shown = [shorten(name, characters) if k % every == 0 else "" for k, name in enumerate(names)]
+        shown = [name if k % every == 0 else "" for k, name in enumerate(shorten_all(names, characters))]
         ax.set_yticks(range(n), shown, fontsize=float(np.clip(room * 0.8, 5.0, 8.5)))
         ax.set_ylim(n - 0.4, -0.6)
         labels = ax.get_yticklabels()

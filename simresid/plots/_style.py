@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ MARKS: dict[str, Mark] = {
     "severe": Mark("s", "\N{MULTIPLICATION SIGN}", ALERT, "white"),
     "unknown": Mark("o", "?", "white", INK),
 }
+
+_DETACHED: ContextVar[bool] = ContextVar("detached", default=False)
 
 _RC: Any = {
     "font.size": 9.5,
@@ -89,8 +92,22 @@ def drawing_on(ax: Axes | None, figsize: tuple[float, float]) -> Iterator[Axes]:
         yield new_figure(figsize).add_subplot()
 
 
+@contextmanager
+def detached() -> Iterator[None]:
+    """Make figures that pyplot does not know, for files: no window, no display needed."""
+    token = _DETACHED.set(True)
+    try:
+        yield
+    finally:
+        _DETACHED.reset(token)
+
+
 def new_figure(figsize: tuple[float, float], layout: str | None = "constrained") -> Figure:
     """Make a figure that pyplot knows, so that ``plt.show()`` and notebooks show it."""
+    if _DETACHED.get():
+        from matplotlib.figure import Figure as DetachedFigure
+
+        return DetachedFigure(figsize=figsize, layout=layout)  # type: ignore[arg-type]
     import matplotlib.pyplot as plt
 
     return plt.figure(figsize=figsize, layout=layout)  # type: ignore[arg-type]
@@ -113,11 +130,47 @@ def draw_mark(ax: Axes, x: float, y: float, state: str, size: float, transform: 
     )  # fmt: skip
 
 
+def set_title(ax: Axes, text: str) -> None:
+    """Set the title in as many lines as the width of the Axes asks for, judged before layout."""
+    import textwrap
+
+    figure: Any = ax.figure
+    width = 72 * figure.get_size_inches()[0] * ax.get_position().width
+    room = max(10, int(width / (0.61 * float(ax.title.get_fontsize()))))
+    ax.set_title("\n".join("\n".join(textwrap.wrap(line, room)) for line in text.splitlines()))
+
+
 def pvalue_text(p: float) -> str:
     """Say ``p = 0.031`` or ``p < 0.001``."""
     if p < 0.001:
         return "p < 0.001"
     return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+
+
+def shorten_all(names: list[str], width: int) -> list[str]:
+    """Cut names to `width` characters, first of all what they have in common at both ends."""
+    if max(map(len, names)) <= width or len(names) < 2:
+        return [shorten(name, width) for name in names]
+    front = _common_length(names)
+    back = _common_length([name[front:][::-1] for name in names])
+    gap = "\N{HORIZONTAL ELLIPSIS}"
+    cut = []
+    for name in names:
+        core = name[front : len(name) - back]
+        room = max(width - len(core) - 2, 0)
+        head = name[:front] if front <= room else gap + name[front - room // 2 : front]
+        room = max(width - len(core) - len(head) - 1, 0)
+        tail = name[len(name) - back :] if back <= room else name[len(name) - back :][:room] + gap
+        cut.append(shorten(head + core + tail, width))
+    return cut
+
+
+def _common_length(names: list[str]) -> int:
+    """How many characters at the start all names share."""
+    first, last = min(names), max(names)
+    return next(
+        (k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last))
+    )
 
 
 def shorten(text: str, width: int) -> str:

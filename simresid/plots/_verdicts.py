@@ -40,8 +40,8 @@ class Verdict:
         longer significant when adjusted for the number of checks.
     word, effect : str
         The finding, and the size of the departure with its interval.
-    pvalue : float or None
-        None if the check was not possible.
+    pvalue, adjusted : float or None
+        As the test gave it, and adjusted for the number of checks (Holm); None if the check was not possible.
     result : CheckResult or None
     """
 
@@ -51,6 +51,7 @@ class Verdict:
     effect: str
     pvalue: float | None
     result: CheckResult | None = None
+    adjusted: float | None = None
 
     @property
     def title(self) -> str:
@@ -73,6 +74,7 @@ def judge_all(tests: Mapping[str, Callable[[], CheckResult]]) -> list[Verdict]:
     tested = [k for k, v in enumerate(verdicts) if v.result is not None]
     pvalues = [sharp_pvalue(v.result) for v in verdicts if v.result is not None]
     for k, adjusted in zip(tested, holm(pvalues), strict=True):
+        verdicts[k] = replace(verdicts[k], adjusted=float(adjusted))
         if verdicts[k].state in ("moderate", "severe") and adjusted >= ALPHA:
             verdicts[k] = replace(verdicts[k], state="weak", word=f"{verdicts[k].word}?")
     return verdicts
@@ -154,7 +156,9 @@ def _size(check: str, result: CheckResult) -> str:
     if effect is None:
         return f"statistic {result.statistic:.3g}"
     labels = {"dispersion": "ratio", "uniformity": "distance", "heteroscedasticity": "ratio"}
-    label = labels.get(check) or ("shift" if isinstance(result, QuantileResult) else effect.name)
+    label = labels.get(check) or ("shift" if isinstance(result, QuantileResult) else "size")
+    if isinstance(result, CategoricalResult):
+        label = "distance"
     return f"{label} {with_interval(effect)}"
 
 

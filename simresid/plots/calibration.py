@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.plots._style import ALERT, INK, MUTED, POINT, drawing_on, shorten
+from simresid.plots._style import ALERT, INK, MUTED, POINT, drawing_on, set_title, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,7 +60,7 @@ def plot_calibration(benchmark: Any, ax: Axes | None = None, *, title: str | Non
         n = int(table["n"].max())
         failed = sum(benchmark.failures.values())
         finding = f"Rejection rates, {n:,} data sets" + (f", {failed:,} failed" if failed else "")
-        ax.set_title(title if title is not None else finding)
+        set_title(ax, title if title is not None else finding)
     return ax
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks._inputs import is_simulated, residual_array
-from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on, pvalue_text
+from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on, pvalue_text, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ def plot_histogram(
         ax.legend(loc="upper center", ncols=2, fontsize="small", frameon=False, borderaxespad=0.1)
         result = uniformity_test(res)
         even = "level" if result.pvalue >= 0.05 else "uneven"
-        ax.set_title(title if title is not None else f"Residuals {even}, {pvalue_text(result.pvalue)}")
+        set_title(ax, title if title is not None else f"Residuals {even}, {pvalue_text(result.pvalue)}")
     return ax
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on, pvalue_text
+from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on, pvalue_text, set_title
 from simresid.results import StatisticResult
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def draw_null(result: Any, ax: Axes | None, name: str, title: str | None) -> Axe
         ax.plot(observed, top * 1.1, color=colour, marker=marker, markersize=7)
         _label(ax, observed, low, high, departs)
         ax.set(xlabel=name, ylabel="Simulations")
-        ax.set_title(title if title is not None else _finding(result, departs))
+        set_title(ax, title if title is not None else _finding(result, departs))
     return ax
 
 

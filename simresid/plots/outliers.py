@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks._inputs import simulated_only
-from simresid.plots._style import ALERT, BAND, INK, MUTED, drawing_on, pvalue_text, shorten
+from simresid.plots._style import ALERT, BAND, INK, MUTED, drawing_on, pvalue_text, set_title, shorten_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,21 +65,32 @@ def plot_outliers(res: Any, ax: Axes | None = None, *, most: int = 20, title: st
         )
         ax.plot(y, place, linestyle="none", marker="X", color=ALERT, markersize=6.5, label="observed",
                 clip_on=False)  # fmt: skip
-        names = [shorten(str(label), 24) for label in res.index[rows]]
-        figure: Any = ax.figure
-        room = 72 * figure.get_size_inches()[1] * ax.get_position().height / max(rows.size, 1)
-        ax.set_yticks(place, names, fontsize=float(np.clip(0.75 * room, 4.5, 8.5)))
-        ax.set_ylim(max(rows.size, 1) - 0.4, -0.6)
+        _name_rows(ax, [str(label) for label in res.index[rows]])
         ax.set(xlabel="Response", ylabel="Row")
-        if rows.size:
-            ax.legend(loc="upper center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small", frameon=False,
-                      handletextpad=0.3, columnspacing=1.0, borderaxespad=-1.6)  # fmt: skip
-        else:
+        if not rows.size:
             ax.set_yticks([])
             ax.annotate("No observation lies outside\nall of its simulations", (0.5, 0.5), ha="center",
                         va="center", xycoords="axes fraction", color=MUTED)  # fmt: skip
-        ax.set_title(title if title is not None else _finding(result, rows.size), pad=20 if rows.size else 6)
+        set_title(ax, title if title is not None else _finding(result, rows.size))
     return ax
+
+
+def _name_rows(ax: Axes, names: list[str]) -> None:
+    """Label the rows as large as they have room, and put the legend below them."""
+    if not names:
+        return
+    figure: Any = ax.figure
+    width, height = figure.get_size_inches() * ax.get_position().size
+    lines = 1 if width > 3.4 else 3
+    share = min(0.45, (0.2 * lines + 0.05) / height)
+    room = 72 * 0.85 * height * (1 - share) / len(names)
+    every = int(np.ceil(6.0 / room))
+    characters = int(np.clip(6 * width, 8, 24))
+    shown = [name if k % every == 0 else "" for k, name in enumerate(shorten_all(names, characters))]
+    ax.set_yticks(np.arange(len(names)), shown, fontsize=float(np.clip(0.75 * room, 5.0, 8.5)))
+    ax.set_ylim(len(names) / (1 - share) - 0.4, -0.6)
+    ax.legend(loc="lower right", ncols=3 // lines, fontsize="small", frameon=False, handletextpad=0.3,
+              columnspacing=1.0, borderaxespad=0.1, labelspacing=0.2)  # fmt: skip
 
 
 def _ranges(res: Any, rows: NDArray[Any]) -> tuple[Any, Any]:

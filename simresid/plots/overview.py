@@ -72,17 +72,33 @@ def plot_overview(
     """
     predictor = resolve(res, against)
     verdicts = judge_all(_tests(res, predictor, against))
+    return draw_overview(res, predictor, verdicts, title=title, figsize=figsize, figure=figure)
+
+
+def draw_overview(
+    res: Any,
+    predictor: Predictor,
+    verdicts: list[Verdict],
+    *,
+    title: str | None = None,
+    figsize: tuple[float, float] | None = None,
+    figure: Figure | None = None,
+    heading: bool = True,
+) -> Figure:
+    """Draw the overview from verdicts that exist already, without the heading if the page around has one."""
     if figure is None:
         figure = new_figure(figsize or (8.4, 5.7), layout=None)
     page = _Page(figure)
     with style(7.5 if page.narrow else 9.5):
-        page.head(
-            *headline(verdicts, res.n_obs), title or res.description or "Simulated residuals", setting(res)
-        )
+        if heading:
+            model = title or res.description or "Simulated residuals"
+            page.head(*headline(verdicts, res.n_obs), model, setting(res))
         page.strip(verdicts)
         left, right = page.panels()
         plot_qq(res, left)
         draw_against(right, predictor, _panel_result(verdicts))
+        if predictor.kind == "category":
+            page.make_room(right, left)
     return figure
 
 
@@ -188,6 +204,16 @@ class _Page:
             self._axes(left, self.bottom + below, square, inner),
             self._axes(second, self.bottom + below, self.width - second - self.margin - 0.05, inner),
         )
+
+    def make_room(self, ax: Axes, neighbour: Axes) -> None:
+        """Narrow `ax` from the left until its level names fit beside its neighbour."""
+        used = ax.get_tightbbox()
+        assert used is not None
+        box = ax.get_position()
+        start = self.margin if self.narrow else neighbour.get_position().x1 * self.width + 0.15
+        lacking = (start - used.x0 / self.figure.dpi) / self.width
+        if lacking > 0:
+            ax.set_position((box.x0 + lacking, box.y0, max(box.width - lacking, 0.1), box.height))
 
     def _axes(self, left: float, low: float, width: float, height: float) -> Axes:
         w, h = self.width, self.height

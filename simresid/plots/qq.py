@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks._inputs import residual_array, shares_random_effects
-from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on
+from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,7 +83,7 @@ def plot_qq(res: Any, ax: Axes | None = None, *, title: str | None = "QQ plot") 
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
         ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
         if title:
-            ax.set_title(title)
+            set_title(ax, title)
         ax.legend(loc="upper left", fontsize="small", frameon=False, labelcolor=INK, handlelength=1.4,
                   borderaxespad=0.2)  # fmt: skip
     return ax

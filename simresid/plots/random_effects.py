@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, new_figure, shorten, style
+from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, new_figure, set_title, shorten, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,7 +135,7 @@ def _caterpillar(ax: Axes, modes: Modes) -> None:
     else:
         ax.set_yticks([])
         ax.set_ylabel(f"{mode.size} levels in order")
-    ax.set_title(f"{shorten(modes.group, 30)}: {int(clear.sum())} of {mode.size} apart from 0")
+    set_title(ax, f"{shorten(modes.group, 30)}: {int(clear.sum())} of {mode.size} apart from 0")
 
 
 def _normal_qq(ax: Axes, modes: Modes, spread: float | None) -> None:
@@ -158,4 +158,4 @@ def _normal_qq(ax: Axes, modes: Modes, spread: float | None) -> None:
     ax.plot(x[~outside], z[~outside], linestyle="none", marker="o", markersize=4, color=POINT)
     ax.plot(x[outside], z[outside], linestyle="none", marker="X", markersize=6, color=ALERT)
     ax.set(xlabel="Normal quantile", ylabel="Standardised mode" if standardised else "Mode")
-    ax.set_title("Normal QQ plot")
+    set_title(ax, "Normal QQ plot")

@@ -13,7 +13,17 @@ from simresid.checks.quantiles import quantile_test
 from simresid.plots._categories import draw_categories
 from simresid.plots._points import draw_cloud
 from simresid.plots._predictors import Predictor, resolve
-from simresid.plots._style import ALERT, INK, MUTED, drawing_on, new_figure, pvalue_text, shorten, style
+from simresid.plots._style import (
+    ALERT,
+    INK,
+    MUTED,
+    drawing_on,
+    new_figure,
+    pvalue_text,
+    set_title,
+    shorten,
+    style,
+)
 from simresid.results import CategoricalResult, QuantileResult
 
 if TYPE_CHECKING:
@@ -105,7 +115,7 @@ def draw_against(
         draw_categories(ax, predictor, result)
     else:
         _draw_numeric(ax, predictor, result, quantiles, rank)  # type: ignore[arg-type]
-    ax.set_title(title if title is not None else _finding(result))
+    set_title(ax, title if title is not None else _finding(result))
     if predictor.n_missing:
         ax.annotate(
             f"{predictor.n_missing} rows without {shorten(predictor.name, 18)} left out", (1, 0.5),
@@ -186,7 +196,7 @@ def name_axis(ax: Axes, predictor: Predictor, by_rank: bool) -> None:
         ax.xaxis_date()
         import matplotlib.dates as mdates
 
-        locator = mdates.AutoDateLocator(maxticks=6)
+        locator = mdates.AutoDateLocator(minticks=3, maxticks=8)
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
         ax.set_xlabel(name)
@@ -203,6 +213,12 @@ def name_axis(ax: Axes, predictor: Predictor, by_rank: bool) -> None:
     ax.tick_params(axis="x", labelcolor=INK)
 
 
+def predictor_columns(res: Any) -> dict[str, Any]:
+    """Columns of the model's data without the response."""
+    data = res.data
+    return {str(c): data[c].array for c in data.columns if not _is_response(data[c], res)}
+
+
 def _several(res: Any, against: Any) -> dict[str, Any] | None:
     """Columns for a grid of panels, or None for a single predictor."""
     import pandas as pd
@@ -211,8 +227,7 @@ def _several(res: Any, against: Any) -> dict[str, Any] | None:
     if isinstance(against, str) and against == "all" and (data is None or "all" not in data.columns):
         if data is None:
             raise ValueError('against="all" needs the data of the model; pass a DataFrame instead')
-        response = [c for c in data.columns if _is_response(data[c], res)]
-        columns = {str(c): data[c].array for c in data.columns if c not in response}
+        columns = predictor_columns(res)
         if not columns:
             raise ValueError("the model's data have no predictors to draw against")
         return columns

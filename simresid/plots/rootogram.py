@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks._inputs import simulated_only
-from simresid.plots._style import ALERT, BAND, INK, POINT, drawing_on
+from simresid.plots._style import ALERT, BAND, INK, POINT, drawing_on, set_title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -136,8 +136,8 @@ def plot_rootogram(
         ax.set(xlabel="Count", ylabel="Frequency (square-root scale)")
         n_bad = int(outside.sum())
         finding = f"{n_bad} of {x.size} bars outside their simulations" if n_bad else "Counts as simulated"
-        ax.set_title(title if title is not None else finding)
-        ax.legend(loc="upper right", fontsize="small", frameon=False)
+        set_title(ax, title if title is not None else finding)
+        ax.legend(loc="upper right", fontsize="small", frameon=True, framealpha=0.85, edgecolor="none")
     return ax
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from simresid.checks._inputs import simulated_only
 from simresid.plots._categories import name_levels
 from simresid.plots._predictors import resolve
-from simresid.plots._style import ALERT, BAND, INK, POINT, drawing_on, shorten
+from simresid.plots._style import ALERT, BAND, INK, POINT, drawing_on, set_title, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def plot_simulated_data(
     simulated_only(res, "plot_simulated_data")
     with drawing_on(ax, (5.6, 4.0)) as ax:
         finding = _curves(ax, res) if group is None else _groups(ax, res, group)
-        ax.set_title(title if title is not None else finding)
+        set_title(ax, title if title is not None else finding)
     return ax
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks._inputs import aligned_numeric, residual_array
-from simresid.plots._style import INK, drawing_on, pvalue_text, shorten
+from simresid.plots._style import INK, drawing_on, pvalue_text, set_title, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -78,7 +78,7 @@ def plot_spatial(
         if min(spans) > 0 and 0.2 < spans[0] / spans[1] < 5:
             ax.set_aspect("equal")
         ax.locator_params(nbins=5)
-        ax.set_title(title if title is not None else _finding(result))
+        set_title(ax, title if title is not None else _finding(result))
     return ax
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from simresid.checks._inputs import aligned, residual_array
 from simresid.plots._points import draw_cloud
 from simresid.plots._predictors import Predictor, resolve
-from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, new_figure, pvalue_text, style
+from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, new_figure, pvalue_text, set_title, style
 from simresid.plots.residuals import name_axis, outlier_sides, unit_axis
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _draw_series(
         ax.axhline(q, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1.6)
     unit_axis(ax)
     name_axis(ax, when, by_rank=False)
-    ax.set_title(title if title is not None else _finding(result))
+    set_title(ax, title if title is not None else _finding(result))
 
 
 def _finding(result: AutocorrelationResult) -> str:

@@ -1,0 +1,309 @@
+"""A diagnosis as one HTML file that needs nothing else: no network, no scripts, figures inside."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Iterator
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.checks.battery import applicable_tests
+from simresid.plots._predictors import resolve
+from simresid.plots._style import MARKS, detached, new_figure, pvalue_text, style
+from simresid.plots._verdicts import Verdict, headline, judge_all
+from simresid.plots.overview import draw_overview, setting
+from simresid.plots.residuals import draw_against, panel_test, predictor_columns
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from simresid.results import CheckResult
+
+__all__ = ["report", "verdict_table"]
+
+DPI = 144
+MOST_PREDICTORS = 12
+
+
+def report(
+    res: Any,
+    path: str | PathLike[str],
+    *,
+    title: str | None = None,
+    time: Any = None,
+    by: Any = None,
+    x: Any = None,
+    y: Any = None,
+) -> Path:
+    """Write a self-contained HTML report.
+
+    Verdict and overview, table of tests with advice, residuals against every predictor, further figures that
+    suit the response, and the model's summary. Needs no display.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals
+    path : path-like
+        File to write; replaced if it exists.
+    title : str, optional
+        The model's family and formula by default.
+    time, by : optional
+        As in `temporal_autocorrelation_test`; adds its test and figure.
+    x, y : optional
+        Coordinates; adds the test and map of spatial autocorrelation.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    TypeError
+        If `res` is not a SimulatedResiduals.
+    FileNotFoundError
+        If the folder of `path` does not exist.
+
+    Examples
+    --------
+    >>> import numpy as np, tempfile, pathlib
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(3, (250, 60)), rng.poisson(3, 60))
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = report(res, pathlib.Path(folder) / "report.html")
+    ...     "<img" in file.read_text(encoding="utf-8")
+    True
+    """
+    from simresid.checks._inputs import simulated_only
+
+    simulated_only(res, "report")
+    target = Path(path)
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"the folder {target.parent} does not exist")
+    battery, notes = applicable_tests(res, None, None, time, by, x, y)
+    tests: dict[str, Callable[[], CheckResult]] = {n: partial(test, res) for n, (test, _) in battery.items()}
+    predictor = resolve(res, None)
+    if predictor.kind == "numeric":
+        tests["quantiles"] = partial(panel_test, predictor)
+    verdicts = judge_all(tests)
+    name = title or res.description or "Simulated residuals"
+    state, sentence = headline(verdicts, res.n_obs)
+    with detached():
+        wide = _image(draw_overview(res, predictor, verdicts, heading=False, figsize=(8.4, 4.9)))
+        tall = _image(draw_overview(res, predictor, verdicts, heading=False, figsize=(3.6, 8.6)))
+        figures = [
+            _figure_tag(caption, figure) for caption, figure in _figures(res, verdicts, time, by, x, y)
+        ]
+    body = [
+        f"<header><h1>{_mark(state, 34)}<span>{escape(sentence)}</span></h1>",
+        f"<p class=model>{escape(name)}</p><p class=how>{escape(setting(res))}</p></header>",
+        _advice(verdicts),
+        f"<figure class=overview><picture><source media='(max-width: 640px)' srcset='{tall}'>"
+        f"<img src='{wide}' alt='Overview: {escape(sentence)}'></picture></figure>",
+        "<h2>Tests</h2>",
+        verdict_table(verdicts),
+        *(f"<p class=note>{escape(note)}</p>" for note in [*notes, *_test_notes(verdicts)]),
+        "<h2>Figures</h2>",
+        f"<div class=grid>{''.join(figures)}</div>",
+        *_model_summary(res),
+        _colophon(),
+    ]
+    page = _PAGE.format(title=escape(f"{sentence}: {name}"), style=_CSS, body="\n".join(body))
+    target.write_text(page, encoding="utf-8")
+    return target
+
+
+def verdict_table(verdicts: list[Verdict]) -> str:
+    """Return the verdicts as an HTML table."""
+    rows = []
+    for v in verdicts:
+        adjusted = "" if v.adjusted is None else _number(v.adjusted)
+        pvalue = "" if v.pvalue is None else _number(v.pvalue)
+        effect = v.result.effect if v.result is not None else None
+        size = v.effect
+        if effect is not None and v.state not in ("ok", "unknown"):
+            size += f", {effect.severity}"
+        rows.append(
+            f"<tr class={v.state}><th scope=row>{_mark(v.state, 16)} {escape(v.title)}</th>"
+            f"<td>{escape(v.word)}</td><td>{escape(size)}</td>"
+            f"<td class=number>{pvalue}</td><td class=number>{adjusted}</td></tr>"
+        )
+    head = (
+        "<tr><th>Check</th><th>Finding</th><th>Size [95 % interval]</th><th>p</th><th>p, adjusted</th></tr>"
+    )
+    return f"<div class=scroll><table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table></div>"
+
+
+def _number(p: float) -> str:
+    return escape(pvalue_text(p).removeprefix("p = ").removeprefix("p "))
+
+
+def _advice(verdicts: list[Verdict]) -> str:
+    found = [v for v in verdicts if v.state in ("weak", "moderate", "severe") and v.result is not None]
+    if not found:
+        return ""
+    items = "".join(
+        f"<li><b>{escape(v.title)}</b>: {escape(v.result.advice())}.</li>" for v in found if v.result
+    )
+    return f"<section class=advice><h2>What to look at</h2><ul>{items}</ul></section>"
+
+
+def _test_notes(verdicts: list[Verdict]) -> list[str]:
+    notes = [note for v in verdicts if v.result is not None for note in v.result.notes]
+    return list(dict.fromkeys(notes))
+
+
+def _figures(
+    res: Any, verdicts: list[Verdict], time: Any, by: Any, x: Any, y: Any
+) -> Iterator[tuple[str, Figure]]:
+    """Make the further figures that suit the data, each with its caption."""
+    from simresid import plots
+
+    done = {v.check for v in verdicts if v.result is not None}
+    yield "Histogram of the residuals", _drawn(partial(plots.plot_histogram, res))
+    if "dispersion" in done:
+        yield "Dispersion of the data among simulated data", _drawn(partial(plots.plot_dispersion, res))
+    if "zero inflation" in done:
+        yield "Zeros in the data among simulated data", _drawn(partial(plots.plot_zero_inflation, res))
+    if res.discrete and res.trials is None and np.unique(res.observed).size > 2 and res.observed.min() >= 0:
+        yield "Rootogram of the counts", _drawn(partial(plots.plot_rootogram, res))
+    if len(res.outliers()):
+        yield "Observations outside all their simulations", _drawn(partial(plots.plot_outliers, res))
+    columns = predictor_columns(res) if res.data is not None else {}
+    for name, column in list(columns.items())[:MOST_PREDICTORS]:
+        figure = _against(res, name, column)
+        if figure is not None:
+            yield f"Residuals against {name}", figure
+    if time is not None:
+        axes: Any = plots.plot_temporal(res, time, by)
+        yield "Residuals in time", axes[0].figure
+    if x is not None:
+        yield "Residuals in space", _drawn(partial(plots.plot_spatial, res, x, y))
+    if getattr(res.model, "random_effects", None) and hasattr(res.model, "random_effects_sd"):
+        axes = plots.plot_random_effects(res.model)
+        yield "Random effects", axes[0, 0].figure
+
+
+def _drawn(plot: Callable[[], Axes]) -> Figure:
+    figure: Any = plot().figure
+    return figure  # type: ignore[no-any-return]
+
+
+def _against(res: Any, name: str, column: Any) -> Figure | None:
+    """Residuals against one column; None for a column that cannot be drawn, such as a free text."""
+    try:
+        predictor = resolve(res, column, name)
+        result = panel_test(predictor)
+    except (ValueError, TypeError):
+        return None
+    with style():
+        figure = new_figure((5.2, 3.6))
+        draw_against(figure.add_subplot(), predictor, result)
+    return figure
+
+
+def _image(figure: Figure) -> str:
+    """Return the figure as a data address."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _figure_tag(caption: str, figure: Figure) -> str:
+    wide = " class=wide" if figure.get_size_inches()[0] > 6.5 else ""
+    text = escape(caption)
+    return f"<figure{wide}><img src='{_image(figure)}' alt='{text}'><figcaption>{text}</figcaption></figure>"
+
+
+def _mark(state: str, size: int) -> str:
+    """Draw the mark of a state, as on the figures."""
+    mark = MARKS[state]
+    shapes = {
+        "o": "<circle cx='10' cy='10' r='9' {0}/>",
+        "D": "<path d='M10 0.8 19.2 10 10 19.2 0.8 10Z' {0}/>",
+        "^": "<path d='M10 1 19.4 18.6 0.6 18.6Z' {0}/>",
+        "s": "<rect x='1' y='1' width='18' height='18' rx='1.5' {0}/>",
+    }
+    shape = shapes[mark.marker].format(f"fill='{mark.fill}' stroke='#1f2328' stroke-width='0.8'")
+    low = 16.6 if mark.marker == "^" else 14.6
+    return (
+        f"<svg width='{size}' height='{size}' viewBox='0 0 20 20' role='img' aria-label='{state}'>{shape}"
+        f"<text x='10' y='{low}' text-anchor='middle' font-size='13' font-weight='bold' "
+        f"fill='{mark.ink}'>{mark.glyph}</text></svg>"
+    )
+
+
+def _model_summary(res: Any) -> list[str]:
+    summary = getattr(res.model, "summary", None)
+    if summary is None:
+        return []
+    text = str(summary() if callable(summary) else summary)
+    return ["<h2>Model</h2>", f"<pre>{escape(text)}</pre>"]
+
+
+def _colophon() -> str:
+    import datetime
+
+    import simresid
+
+    day = datetime.date.today().isoformat()
+    return (
+        f"<footer>simresid {simresid.__version__}, {day}. A departure is called a misfit when it is "
+        "significant after Holm's adjustment for the number of checks and more than negligible in size; a "
+        "triangle with a question mark is a departure that the adjustment leaves uncertain. Simulation "
+        "p-values are (1 + k) / (1 + number of simulations); for the adjustment, the tail beyond all "
+        "simulations is extrapolated.</footer>"
+    )
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" href="data:,">
+<title>{title}</title><style>{style}</style></head>
+<body><main>
+{body}
+</main></body></html>
+"""
+
+_CSS = """
+:root { color-scheme: light; }
+body { margin: 0; background: #fff; color: #1f2328; font: 16px/1.5 system-ui, "Segoe UI", sans-serif; }
+main { max-width: 940px; margin: 0 auto; padding: 20px 16px 40px; }
+h1 { display: flex; gap: 12px; align-items: center; font-size: 1.6rem; line-height: 1.2; margin: 0 0 6px; }
+h1 svg { flex: none; }
+h2 { font-size: 1.15rem; margin: 32px 0 10px; border-bottom: 1px solid #c6ccd2; padding-bottom: 4px; }
+.model { font-family: ui-monospace, Consolas, monospace; margin: 0; overflow-wrap: anywhere; }
+.how, .note, footer, figcaption { color: #59626b; font-size: 0.88rem; margin: 4px 0; }
+.advice { background: #fdf1ea; border-left: 4px solid #c23b00; padding: 4px 16px; margin: 16px 0; }
+.advice h2 { border: 0; margin: 8px 0 4px; }
+.advice ul { margin: 4px 0 10px; padding-left: 20px; }
+figure { margin: 0; min-width: 0; }
+.overview { margin: 18px 0; }
+img { max-width: 100%; height: auto; display: block; margin: 0 auto; }
+.grid { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 24px 20px;
+  align-items: start; }
+.wide { grid-column: 1 / -1; }
+figcaption { text-align: center; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: 0.92rem; }
+th, td { text-align: left; padding: 6px 10px; border-bottom: 1px solid #e3e7ea; vertical-align: top; }
+th, td { white-space: nowrap; }
+tbody th { font-weight: normal; }
+tbody th svg { vertical-align: -3px; margin-right: 4px; }
+.number { text-align: right; font-variant-numeric: tabular-nums; }
+thead th:nth-child(n+4) { text-align: right; }
+tr.severe td, tr.moderate td, tr.severe th, tr.moderate th { background: #fdf1ea; }
+tr.severe td:nth-child(2), tr.moderate td:nth-child(2) { font-weight: bold; }
+pre { background: #f5f7f9; border: 1px solid #e3e7ea; padding: 12px; overflow-x: auto; font-size: 0.82rem;
+  line-height: 1.4; }
+footer { border-top: 1px solid #c6ccd2; margin-top: 36px; padding-top: 8px; }
+"""
