@@ -58,18 +58,22 @@ def test_main_job_prints_verdicts_and_writes_the_picture(tmp_path, capsys):
     # glmmTMB 1.1.5 on the same data: -1104.84931 and -869.166148.
     assert "logLik -1104.85" in poisson
     assert "logLik -869.17" in nbinom2
-    assert "Advice: overdispersed" in poisson
-    assert "Nothing here speaks against the model." in nbinom2
+    assert "The model fails: " in poisson
+    assert "- dispersion: overdispersed 4.4x" in poisson
+    assert "No evidence against the model" in nbinom2
     assert str(picture) in nbinom2
     height, width = imread(picture).shape[:2]
     assert min(height, width) > 600
 
 
-def test_missing_folder_is_refused_before_the_work_begins(tmp_path, capsys):
+@pytest.mark.parametrize(("out", "message"), [("missing/demo.png", "does not exist"), (".", "is a folder")])
+def test_bad_target_is_refused_before_the_work_begins(tmp_path, capsys, out, message):
     with pytest.raises(SystemExit) as stop:
-        main(["--out", str(tmp_path / "missing" / "demo.png")])
+        main(["--out", str(tmp_path / out)])
     assert stop.value.code == 2
-    assert "does not exist" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.out == ""
 
 
 def test_runs_as_a_module(tmp_path):
