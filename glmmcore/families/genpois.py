@@ -124,7 +124,7 @@ def _cdf(y, eta, delta, out):
                 below += mass
             k += 1.0
         # no mass is representable for a dispersion near 0: all of it goes to the last count, as in `_invert`
-        out[i] = below / total if total > 0.0 else float(y[i] >= end)
+        out[i] = below / total if total > 0.0 else (1.0 if y[i] >= end else 0.0)
 
 
 @kernel
