@@ -40,7 +40,6 @@ class GPModelFit(MixedRows):
     """
 
     def __init__(self, model: Any) -> None:
-        self._model = model
         effects = np.asarray(model.predict_training_data_random_effects(), float)
         observed, law_at, trials = _likelihood(model)
         designs = _designs(model, observed.size)
@@ -58,28 +57,35 @@ class GPModelFit(MixedRows):
 
 
 class GroupedFit(GPModelFit):
-    """A fit with grouped random effects only, which can be fitted again."""
+    """A fit with grouped random effects only, which can be fitted again.
+
+    Of the GPModel it keeps class, arrays and options: the model itself holds a pointer and cannot be pickled.
+    """
+
+    def __init__(self, model: Any) -> None:
+        super().__init__(model)
+        self._class = type(model)
+        self._constructor = {
+            "likelihood": model._get_likelihood_name(),
+            "group_data": model.group_data,
+            "group_rand_coef_data": model.group_rand_coef_data,
+            "ind_effect_group_rand_coef": model.ind_effect_group_rand_coef,
+            "drop_intercept_group_rand_effect": model.drop_intercept_group_rand_effect,
+            "cluster_ids": model.cluster_ids,
+            "matrix_inversion_method": model.matrix_inversion_method,
+            "weights": model.weights,
+        }
+        self._given = {
+            "X": model._get_covariate_data() if model.has_covariates else None,
+            "offset": model._get_offset_data() if model.has_offset else None,
+        }
 
     def refit(self, y: ArrayLike) -> GroupedFit:
         """Fit the same random effects, covariates and offset to `y` (successes, for k-of-n responses)."""
-        model = self._model
         response = response_for_refit(y, self.nobs)
-        new = type(model)(
-            likelihood=model._get_likelihood_name(),
-            group_data=model.group_data,
-            group_rand_coef_data=model.group_rand_coef_data,
-            ind_effect_group_rand_coef=model.ind_effect_group_rand_coef,
-            drop_intercept_group_rand_effect=model.drop_intercept_group_rand_effect,
-            cluster_ids=model.cluster_ids,
-            matrix_inversion_method=model.matrix_inversion_method,
-            weights=model.weights,
-        )
-        new.fit(
-            y=response if self.trials is None else response / self.trials,
-            X=model._get_covariate_data() if model.has_covariates else None,
-            offset=model._get_offset_data() if model.has_offset else None,
-        )
-        return type(self)(new)
+        if self.trials is not None:
+            response = response / self.trials
+        return type(self)(self._class(**self._constructor).fit(y=response, **self._given))
 
 
 class GaussianProcessFit(GPModelFit):
@@ -181,10 +187,10 @@ def _likelihood(model: Any) -> tuple[FloatArray, Callable[[FloatArray], Law], Fl
         raise TypeError(f"weights of a {name} GPModel are powers of its likelihood, not a law")
     auxiliary = np.ravel(model.get_aux_pars(format_pandas=False) if name not in _NO_AUXILIARY else [])
     one = np.ones(y.size)
+    # Of a gaussian model the first covariance parameter is the error variance.
+    noise = np.sqrt(np.ravel(model.get_cov_pars(format_pandas=False))[0])
     laws: dict[str, Callable[[FloatArray], Law]] = {
-        "gaussian": lambda eta: Normal(
-            eta, np.sqrt(model.get_cov_pars(format_pandas=False).ravel()[0]) * one
-        ),
+        "gaussian": lambda eta: Normal(eta, noise * one),
         "poisson": lambda eta: Poisson(np.exp(eta)),
         "bernoulli_logit": lambda eta: Binomial(one, special.expit(eta)),
         "bernoulli_probit": lambda eta: Binomial(one, special.ndtr(eta)),

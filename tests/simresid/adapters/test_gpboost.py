@@ -135,3 +135,12 @@ def test_unknown_likelihood_and_unfitted_model(data):
     fit = gpboost.GPModel(group_data=data[0], likelihood="t").fit(y=data[2], X=data[3])
     with pytest.raises(TypeError, match="'t' has no adapter"):
         as_fitted_model(fit)
+
+
+def test_adapted_model_travels_to_other_processes(data):
+    """A GPModel holds a pointer; the adapted model must not hold the GPModel."""
+    cloudpickle = pytest.importorskip("cloudpickle")  # what loky and dask use
+    model = as_fitted_model(grouped_model(data, "gaussian"))
+    copy = cloudpickle.loads(cloudpickle.dumps(model))
+    np.testing.assert_array_equal(copy.simulate(2, rng=1), model.simulate(2, rng=1))
+    np.testing.assert_allclose(copy.refit(model.observed).fitted, model.fitted, rtol=1e-2, atol=1e-2)
