@@ -29,6 +29,8 @@ CHUNK = 8192
 _NEARLY_THERE = 1e-8
 # ... and the decrement that must hold where the derivatives are taken.
 _THERE = 1e-16
+# Beyond this decrement the point is no mode: the value has no meaning there.
+_HOPELESS = 1e-6
 # A predicted move of the mode this small (squared, in the metric of H) needs no Newton step of its own.
 _SMALL_MOVE = 1e-7
 _MAX_SWEEPS = 100
@@ -313,6 +315,8 @@ class LaplaceObjective:
             if self.mode_found or attempt == 3:
                 break
             self.mode = u + step
+        if decrement > _HOPELESS:
+            return None
         return _Mode(h, d1, d2, d3, score, residual, decrement)
 
     def _derivatives(

@@ -135,7 +135,7 @@ def _bfgs(
         if not -0.5 * slope > edm_target:
             break
         excess = float(np.max(np.abs(step) / limit))
-        if -0.5 * slope < _SUPREMUM_EDM and excess > _RUNAWAY_STEP:
+        if -0.5 * slope < 0.2 * _SUPREMUM_EDM and excess > _RUNAWAY_STEP:
             break
         if excess > 1.0:
             step, slope = step / excess, slope / excess
@@ -195,7 +195,7 @@ def _difference_hessian(
             hessian[:, j] = 0.0
             continue
         hessian[:, j] = (gradient - point.gradient) / (x[j] - point.x[j])
-    return 0.5 * (hessian + hessian.T)
+    return np.nan_to_num(0.5 * (hessian + hessian.T), posinf=0.0, neginf=0.0)
 
 
 def _scaled_eigen(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -222,15 +222,12 @@ def _newton(
     if not len(point.x):
         return point, True, False
     scale, values, vectors = _scaled_eigen(hessian)
+    tail = _tail_steps(point, scale, values, vectors, limit)
+    if tail:
+        pushed = _push(objective, point, tail)
+        return pushed, pushed is point, True
     if values[0] < -1e-3:
-        away = _leave_saddle(objective, point, vectors[:, 0] / scale, limit)
-        size = np.maximum(np.abs(values), _TAIL_CURVATURE)
-        along = vectors.T @ (point.gradient / scale)
-        if away is not point or 0.5 * float(np.sum(along**2 / size)) > _SUPREMUM_EDM:
-            return away, False, False
-        # a tail without a maximum need not be convex
-        step = -(vectors @ (along / size)) / scale
-        return _push(objective, point, step), False, bool(np.max(np.abs(step) / limit) > _RUNAWAY_STEP)
+        return _leave_saddle(objective, point, vectors[:, 0] / scale, limit), False, False
     usable = values > _FLAT
     for _ in range(4):
         along = vectors.T @ (point.gradient / scale)
@@ -239,9 +236,6 @@ def _newton(
             return point, True, False
         step = -(vectors[:, usable] @ (along[usable] / values[usable])) / scale
         excess = float(np.max(np.abs(step) / limit))
-        if edm < _SUPREMUM_EDM and excess > _RUNAWAY_STEP:
-            pushed = _push(objective, point, step)
-            return pushed, False, bool(np.max(np.abs(pushed.x - point.x)) > 1.5 * np.max(np.abs(step)))
         if excess > 1.0:
             return point, False, False
         x = point.x + step
@@ -252,13 +246,33 @@ def _newton(
     return point, edm < _CONVERGED_EDM, False
 
 
-def _push(objective: _Counted, point: _Point, step: np.ndarray) -> _Point:
+def _tail_steps(
+    point: _Point, scale: np.ndarray, values: np.ndarray, vectors: np.ndarray, limit: np.ndarray
+) -> list[np.ndarray]:
+    """Newton steps in the tail of a likelihood without a maximum: little to gain, far to go. Empty elsewhere.
+
+    A tail need not be convex and its curvature is noise in some directions; so besides the plain step there is one
+    with a floor on the eigenvalues.
+    """
+    along = vectors.T @ (point.gradient / scale)
+    steps = []
+    for floor in (_FLAT, _TAIL_CURVATURE):
+        size = np.maximum(np.abs(values), floor)
+        if 0.5 * float(np.sum(along**2 / size)) < _SUPREMUM_EDM:
+            step = -(vectors @ (along / size)) / scale
+            if float(np.max(np.abs(step) / limit)) > _RUNAWAY_STEP:
+                steps.append(step)
+    return steps
+
+
+def _push(objective: _Counted, point: _Point, steps: list[np.ndarray]) -> _Point:
     """Go most of the way to the supremum: along exp(-t) every Newton step leaves 1/e of what was left."""
-    for length in (10.0, 5.0, 2.0, 1.0):
-        x = point.x + length * step
-        value, gradient = objective(x)
-        if value < point.value:
-            return _Point(x, value, gradient)
+    for step in steps:
+        for length in (10.0, 5.0, 2.0, 1.0):
+            x = point.x + length * step
+            value, gradient = objective(x)
+            if value < point.value:
+                return _Point(x, value, gradient)
     return point
 
 
