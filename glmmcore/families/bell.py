@@ -9,7 +9,6 @@ import numpy as np
 from scipy import special
 
 from glmmcore._jit import kernel
-from glmmcore.errors import ModelError
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import draw_poisson
@@ -18,7 +17,7 @@ __all__ = ["Bell", "log_bell_ratio"]
 
 Array = np.ndarray
 _TABLE = 4096
-_CDF_LIMIT = 1_000_000
+_GAUSS_NODES, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
 @kernel
@@ -133,17 +132,12 @@ class Bell(CountFamily):
             draws += k * draw_poisson(rate, shape, rng)
 
     def cdf(self, y: Array, trials: Array, p: Parameters) -> tuple[Array, Array]:
-        """Sum the probabilities; available for counts up to a million."""
-        largest = float(np.max(y, initial=0.0))
-        if largest > _CDF_LIMIT:
-            raise ModelError(
-                f"the distribution function of family 'bell' is available up to counts of {_CDF_LIMIT}, "
-                f"not {largest:g}; use simulations instead"
-            )
-        size = _TABLE if largest < _TABLE else _CDF_LIMIT + 1
+        """Sum the probabilities; for counts from 4096 on integrate them, outwards from y."""
+        theta = np.broadcast_to(self._theta(p), y.shape).copy()
         below, at = np.empty_like(y), np.empty_like(y)
-        _cdf(y, self._theta(p), _ratio_table(size), below, at)
-        return below, at
+        _cumulate(np.ceil(y) - 1.0, theta, _ratio_table(_TABLE), below)
+        _cumulate(np.floor(y), theta, _ratio_table(_TABLE), at)
+        return below, np.maximum(below, at)
 
     def working_variance(self, mu: Array, trials: Array) -> Array:
         """Return mu (1 + theta)."""
@@ -151,15 +145,50 @@ class Bell(CountFamily):
 
 
 @kernel
-def _cdf(y, theta, log_ratio, below, at):
+def _cumulate(y, theta, log_ratio, out):
     for i in range(y.size):
-        constant, log_theta = 1.0 - math.exp(min(theta[i], 700.0)), math.log(theta[i])
-        less, equal = 0.0, 0.0
-        for k in range(int(y[i]) + 1):
-            f = math.exp(k * log_theta + constant + log_ratio[k])
-            if k < y[i]:
-                less += f
-            else:
-                equal = f
-        below[i] = min(less, 1.0)
-        at[i] = min(less + equal, 1.0)
+        if y[i] < log_ratio.size:
+            constant, log_theta = -math.expm1(min(theta[i], 700.0)), math.log(theta[i])
+            total = 0.0
+            for k in range(int(y[i]) + 1):
+                total += math.exp(k * log_theta + constant + log_ratio[k])
+            out[i] = min(total, 1.0) if y[i] >= 0.0 else 0.0
+        elif y[i] < theta[i] * math.exp(min(theta[i], 700.0)):
+            out[i] = min(_tail(y[i], -1.0, theta[i]), 1.0)
+        else:
+            out[i] = max(1.0 - _tail(y[i] + 1.0, 1.0, theta[i]), 0.0)
+
+
+@kernel
+def _log_probability(y, theta):
+    return y * math.log(theta) - math.expm1(min(theta, 700.0)) + log_bell_ratio(y)
+
+
+@kernel
+def _tail(start, direction, theta):
+    """Probability of a large `start` and of all counts beyond it in `direction`, away from the mean.
+
+    Far out, where one count more changes the probability by a tenth, counts are summed; else the sum is
+    the integral from half a count before plus f'/24 there (midpoint rule read backwards).
+    """
+    total, low = 0.0, start
+    p, before = math.exp(_log_probability(start, theta)), math.exp(_log_probability(start - direction, theta))
+    if abs(p - before) <= 0.1 * p:
+        total = (p - before) / 24.0
+    while low >= 0.0:
+        log_p = _log_probability(low, theta)
+        rate = abs(_log_probability(low + direction, theta) - log_p)
+        if rate > 0.1:
+            total += math.exp(log_p)
+            low += direction
+        else:
+            width = math.ceil(min(2.0 / max(rate, 1e-300), 0.5 * math.sqrt(low)))
+            part = 0.0
+            for k in range(_GAUSS_NODES.size):
+                j = low + direction * (0.5 * width * (1.0 + _GAUSS_NODES[k]) - 0.5)
+                part += _GAUSS_WEIGHTS[k] * math.exp(_log_probability(j, theta))
+            total += 0.5 * width * part
+            low += direction * width
+        if log_p < -700.0 or math.exp(log_p) < 1e-18 * total:
+            break
+    return total

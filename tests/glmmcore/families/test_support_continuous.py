@@ -53,11 +53,3 @@ def test_degrees_of_freedom_must_be_positive() -> None:
 def test_unknown_link_names_the_choices() -> None:
     with pytest.raises(ModelError, match="log, identity, inverse, sqrt"):
         get_family("gamma", "logit")
-
-
-def test_bell_cdf_states_its_limit() -> None:
-    from glmmcore.families.base import Parameters
-
-    family, p = get_family("bell"), Parameters(np.zeros(1), np.zeros(1), np.zeros(0))
-    with pytest.raises(ModelError, match="use simulations"):
-        family.cdf(np.array([2e6]), np.ones(1), p)
