@@ -224,6 +224,13 @@ class FittedGLMM:
         """Effective number of mean parameters: trace of the hat matrix, shrunken random effects included."""
         return self._solution.edf
 
+    @cached_property
+    def leverage(self) -> np.ndarray:
+        """How much the fitted value of each row follows its response ``(nobs,)``; the sum is `edf`."""
+        from glmmcore.leverage import leverages
+
+        return leverages(self._estimator, self._solution)
+
     @property
     def aic(self) -> float:
         """Akaike's information criterion."""
