@@ -153,6 +153,6 @@ def test_bell_distribution_function_of_large_counts_against_the_whole_sum() -> N
     assert mass.sum() == pytest.approx(1, abs=1e-9)
     y = np.array([4000.0, 5000, 8800, 9000, 9500, 11_000])
     below, up_to = family.cdf(y, np.ones(6), Parameters(p.eta[:6], p.delta, p.psi))
-    # 1e-10 in the body; in the far tail, where a count changes the mass by 6 %, the rule's next order is 1e-7.
+    # 1e-10 in the body; in the far tail, where a count changes the mass by 6 %, about 1e-7.
     np.testing.assert_allclose(up_to, np.cumsum(mass)[y.astype(int)], rtol=3e-7, atol=1e-70)
     np.testing.assert_allclose(below, np.cumsum(mass)[y.astype(int) - 1], rtol=3e-7, atol=1e-70)
