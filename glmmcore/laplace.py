@@ -334,7 +334,7 @@ class LaplaceObjective:
         system.scale_inverse()
         covariance = np.empty((m * (m + 1) // 2, min(CHUNK, n)))
         trace_score = np.zeros(layout.order)
-        g = -at.d1
+        g = np.negative(at.d1, out=at.d1)
         for lo, hi in self._chunks():
             s = covariance[:, : hi - lo] if hi - lo == covariance.shape[1] else np.empty((len(d3), hi - lo))
             system.row_covariances(lo, hi, s)

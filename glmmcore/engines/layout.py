@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -65,7 +65,6 @@ class RowLayout:
     """
 
     def __init__(self, factors: list[Factor]) -> None:
-        self.factors = factors
         lead = factors[0]
         self.n = len(lead.codes)
         self.rows, _ = sort_rows(np.ascontiguousarray(lead.codes, dtype=np.int32), lead.n_levels)
@@ -78,6 +77,8 @@ class RowLayout:
             self.z[:, column : column + f.k] = f.z[self.rows]
             self.start[:, i] = self.offsets[i] + f.codes[self.rows].astype(np.int64) * f.k
             column += f.k
+        # the sorted arrays above are all that is needed from here on
+        self.factors = [replace(f, codes=f.codes[:0], z=f.z[:0].copy()) for f in factors]
         self.predictor = np.concatenate([f.predictor for f in factors]).astype(np.int32)
         self.factor = np.repeat(np.arange(len(factors), dtype=np.int32), self.sizes)
         self.within = np.concatenate([np.arange(k) for k in self.sizes]).astype(np.int32)
