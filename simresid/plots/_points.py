@@ -11,7 +11,7 @@ from simresid.plots._style import ALERT, POINT
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["draw_cloud"]
+__all__ = ["POINTS_UP_TO", "draw_cloud"]
 
 VECTOR_UP_TO, POINTS_UP_TO = 2000, 20_000
 

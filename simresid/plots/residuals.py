@@ -11,7 +11,7 @@ from simresid.checks._inputs import is_simulated, residual_array
 from simresid.checks.categorical import categorical_test
 from simresid.checks.quantiles import quantile_test
 from simresid.plots._categories import draw_categories
-from simresid.plots._points import draw_cloud
+from simresid.plots._points import POINTS_UP_TO, draw_cloud
 from simresid.plots._predictors import Predictor, resolve
 from simresid.plots._style import (
     ALERT,
@@ -167,6 +167,8 @@ def _draw_curve(ax: Axes, curve: Any, along: str, *, departs: bool) -> None:
 def spread_ties(numbers: Any) -> Any:
     """Ranks on (0, 1), tied ones spread over the inner part of the range they share."""
     middle = ranks(numbers)
+    if middle.size > POINTS_UP_TO:
+        return middle  # shown as a density
     order = np.lexsort((np.random.default_rng(1).random(middle.size), middle))
     place = np.empty(middle.size)
     place[order] = (np.arange(middle.size) + 0.5) / middle.size
@@ -199,7 +201,7 @@ def name_axis(ax: Axes, predictor: Predictor, by_rank: bool) -> None:
         locator = mdates.AutoDateLocator(minticks=3, maxticks=8)
         ax.xaxis.set_major_locator(locator)
         ax.xaxis.set_major_formatter(mdates.ConciseDateFormatter(locator))
-        ax.set_xlabel(name)
+        ax.set_xlabel(name, loc="left")  # the year or month that ticks share stands on the right
         return
     if not by_rank:
         ax.set_xlabel(name)

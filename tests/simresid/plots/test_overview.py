@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+from functools import partial
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from simresid import diagnose, from_simulations, plot_overview, simulate_residuals
+from simresid.checks.battery import applicable_tests
+from simresid.plots._style import MARKS
+from simresid.plots._verdicts import Verdict, headline, judge_all
+
+
+def texts(figure) -> str:
+    found = [t.get_text() for t in figure.findobj(plt.Text)]
+    return "\n".join(found)
+
+
+def test_verdict_is_the_headline(overdispersed) -> None:
+    figure = plot_overview(overdispersed)
+    assert figure.texts[0].get_text().startswith("Misfit: ")
+    assert "overdispersed" in figure.texts[0].get_text()
+
+
+def test_nothing_found_is_said_so(right) -> None:
+    assert plot_overview(right).texts[0].get_text() == "No misfit found in 6 checks"
+
+
+def test_right_models_are_rarely_called_wrong() -> None:
+    rng = np.random.default_rng(11)
+    called = 0
+    for _ in range(40):
+        mean = rng.uniform(2, 6, 100)
+        res = from_simulations(rng.poisson(mean, (99, 100)), rng.poisson(mean), mean)
+        tests = {
+            name: partial(test, res) for name, (test, _) in applicable_tests(res, *[None] * 6)[0].items()
+        }
+        called += headline(judge_all(tests), 100)[1].startswith("Misfit")
+    assert called <= 6  # 0.3 % of the time more, if the rate is 5 %
+
+
+def test_every_check_shows_name_finding_effect_and_pvalue(overdispersed) -> None:
+    shown = texts(plot_overview(overdispersed))
+    result = overdispersed.dispersion_test()
+    low, high = result.conf_int
+    assert "Dispersion: overdispersed" in shown
+    assert f"ratio {result.statistic:.2f} [{low:.2f}, {high:.2f}], p = {result.pvalue:.3f}" in shown
+    outliers = overdispersed.outlier_test()
+    assert f"{outliers.observed}, {outliers.expected:.1f} expected" in shown
+
+
+def test_verdict_agrees_with_diagnose(overdispersed, right) -> None:
+    for res in (overdispersed, right):
+        failed = diagnose(res, n_monte_carlo=0).failed
+        called_misfit = plot_overview(res).texts[0].get_text().startswith("Misfit")
+        assert called_misfit == bool(failed)
+
+
+def test_title_names_model_simulations_and_seed() -> None:
+    from glmmcore import glmm
+
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(10), 8)
+    d = pd.DataFrame({"g": g, "x": rng.normal(size=80)})
+    d["y"] = rng.poisson(np.exp(0.5 + 0.3 * d["x"] + rng.normal(0, 0.4, 10)[g]))
+    fit = glmm("y ~ x + (1|g)", d, family="poisson")
+    for kind in ("conditional", "unconditional"):
+        shown = texts(plot_overview(simulate_residuals(fit, 99, random_effects=kind, rng=7)))
+        for part in ("poisson(log): y ~ x + (1|g)", "99 simulations", f"{kind}", "seed 7", "80 rows"):
+            assert part in shown
+    assert "independent rows" in shown  # the band of the QQ plot, when rows share new random effects
+
+
+def test_plot_argument_leaves_a_figure_for_pyplot() -> None:
+    class Coins:
+        observed = np.random.default_rng(1).binomial(10, 0.5, 40).astype(float)
+        fitted = np.full(40, 5.0)
+        nobs = 40
+
+        def simulate(self, n_sims, *, rng=None, random_effects="conditional"):
+            return np.random.default_rng(rng).binomial(10, 0.5, size=(n_sims, 40))
+
+    assert not plt.get_fignums()
+    simulate_residuals(Coins(), plot=True)
+    assert len(plt.get_fignums()) == 1
+
+
+def test_outside_points_are_marked_exactly_when_the_band_is_crossed(overdispersed, right) -> None:
+    from simresid import plot_qq
+
+    for res in (overdispersed, right):
+        ax = plot_qq(res)
+        crosses = [line for line in ax.lines if line.get_marker() == "x"]
+        band = res.uniformity_test(method="band").band
+        crossed = ((band["observed"] < band["lower"]) | (band["observed"] > band["upper"])).any()
+        assert bool(crosses) == bool(crossed)
+
+
+def test_against_a_column_adds_its_check(overdispersed) -> None:
+    shown = texts(plot_overview(overdispersed, against="site"))
+    assert "Along site" in shown
+
+
+def test_states_differ_by_shape_and_glyph() -> None:
+    looks = [(m.marker, m.glyph) for m in MARKS.values()]
+    assert len(set(looks)) == len(looks)
+
+
+class Result:
+    """Stand-in for a test result: what `judge_all` reads."""
+
+    effect = None
+    method = "stand-in"
+    title = "test"
+    alternative = "two-sided"
+
+    def __init__(self, pvalue: float) -> None:
+        self.statistic, self.pvalue = 1.0, pvalue
+
+
+def test_one_p_of_three_percent_among_six_is_only_borderline() -> None:
+    pvalues = {"uniformity": 0.5, "outliers": 0.03, "dispersion": 0.4, "a": 0.6, "b": 0.7, "c": 0.8}
+    tests = {name: (lambda p=p: Result(p)) for name, p in pvalues.items() if name != "outliers"}
+    tests["spatial"] = lambda: Result(0.03)
+    verdicts = judge_all(tests)  # type: ignore[arg-type]
+    assert verdicts[-1].state == "weak"
+    assert headline(verdicts, 500)[0] == "weak"
+
+
+def test_a_test_that_cannot_be_done_is_said_so(all_equal) -> None:
+    shown = texts(plot_overview(all_equal))
+    assert "Dispersion: not testable" in shown
+
+
+def test_small_data_are_not_given_a_clean_bill() -> None:
+    fine = Verdict("uniformity", "ok", "as expected", "", 0.5)
+    assert "12 rows" in headline([fine], 12)[1]
+
+
+def test_figure_argument_is_drawn_on() -> None:
+    figure = plt.figure(figsize=(8, 5.5))
+    rng = np.random.default_rng(1)
+    res = from_simulations(rng.normal(size=(99, 50)), rng.normal(size=50))
+    assert plot_overview(res, figure=figure) is figure
+
+
+@pytest.mark.parametrize("width", [3.0, 4.5, 6.0, 9.0, 14.0])
+def test_any_width_keeps_texts_apart(overdispersed, width, text_problems) -> None:
+    assert not text_problems(plot_overview(overdispersed, figsize=(width, 8.5 if width < 5.5 else 5.7)))

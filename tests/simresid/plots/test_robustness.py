@@ -1,0 +1,145 @@
+"""Every plot on data that leave little to draw, and in little room."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+from simresid import plots
+
+PLOTS: dict[str, Callable[[Any, Any], Any]] = {
+    "qq": lambda res, ax: plots.plot_qq(res, ax),
+    "residuals": lambda res, ax: plots.plot_residuals(res, None, ax),
+    "categories": lambda res, ax: plots.plot_residuals(res, _levels(res), ax),
+    "one category": lambda res, ax: plots.plot_residuals(res, np.repeat("a", res.n_obs), ax),
+    "dates": lambda res, ax: plots.plot_residuals(res, pd.date_range("2020-01-01", periods=res.n_obs), ax),
+    "missing": lambda res, ax: plots.plot_residuals(res, _with_missing(res), ax),
+    "histogram": lambda res, ax: plots.plot_histogram(res, ax),
+    "dispersion": lambda res, ax: plots.plot_dispersion(res, ax),
+    "statistic": lambda res, ax: plots.plot_statistic(res, np.max, ax),
+    "zeros": lambda res, ax: plots.plot_zero_inflation(res, ax),
+    "rootogram": lambda res, ax: plots.plot_rootogram(res, ax),
+    "temporal": lambda res, ax: plots.plot_temporal(res, np.arange(res.n_obs), None, ax),
+    "spatial": lambda res, ax: plots.plot_spatial(
+        res, np.arange(res.n_obs) % 7, np.arange(res.n_obs) // 7, ax
+    ),
+    "outliers": lambda res, ax: plots.plot_outliers(res, ax),
+    "simulated data": lambda res, ax: plots.plot_simulated_data(res, None, ax),
+    "simulated groups": lambda res, ax: plots.plot_simulated_data(res, _levels(res), ax),
+}
+
+CLEAR_ERRORS = {
+    ("dispersion", "all_equal"): "do not vary",
+    ("spatial", "three_rows"): "at least 4 distinct places",
+}
+"""Where there is nothing to draw, and what is said instead."""
+
+
+def _levels(res: Any) -> Any:
+    return np.array(["low", "medium", "high"])[np.arange(res.n_obs) % 3]
+
+
+def _with_missing(res: Any) -> Any:
+    x = np.linspace(0, 1, res.n_obs)
+    x[0] = np.nan
+    return x
+
+
+def figure_of(drawn: Any) -> Any:
+    return (drawn if hasattr(drawn, "figure") else np.ravel(drawn)[0]).figure
+
+
+@pytest.mark.parametrize("data", ["three_rows", "all_equal", "overdispersed"])
+@pytest.mark.parametrize("name", PLOTS)
+def test_plot(name, data, request, text_problems) -> None:
+    res = request.getfixturevalue(data)
+    if (name, data) in CLEAR_ERRORS:
+        with pytest.raises(ValueError, match=CLEAR_ERRORS[name, data]):
+            PLOTS[name](res, None)
+        return
+    drawn = PLOTS[name](res, None)
+    assert not text_problems(figure_of(drawn))
+    figure = plt.figure(figsize=(3, 2.6), layout="constrained")
+    ax = figure.add_subplot()
+    drawn_on = PLOTS[name](res, ax)
+    assert drawn_on is ax
+    assert not text_problems(figure)
+
+
+@pytest.mark.parametrize("data", ["three_rows", "all_equal", "overdispersed"])
+@pytest.mark.parametrize("figsize", [None, (3.0, 9.0)])
+def test_overview(data, figsize, request, text_problems) -> None:
+    assert not text_problems(plots.plot_overview(request.getfixturevalue(data), figsize=figsize))
+
+
+@pytest.mark.parametrize("figsize", [(3.0, 2.6), (6.0, 4.5)])
+def test_thirty_long_names(overdispersed, figsize, text_problems) -> None:
+    for draw in (plots.plot_residuals, plots.plot_simulated_data):
+        figure = plt.figure(figsize=figsize, layout="constrained")
+        draw(overdispersed, "site", figure.add_subplot())
+        assert not text_problems(figure)
+        shown = [t.get_text() for t in figure.axes[0].get_yticklabels() if t.get_text()]
+        assert len(shown) == len(set(shown))  # shortened names still tell levels apart
+    assert not text_problems(plots.plot_overview(overdispersed, against="site", figsize=(3, 9)))
+
+
+def test_all_equal_residuals(text_problems) -> None:
+    u = np.full(40, 0.5)
+    for draw in (plots.plot_qq, plots.plot_histogram, lambda v: plots.plot_residuals(v, np.arange(40))):
+        assert not text_problems(draw(u).figure)
+    with pytest.raises(ValueError, match="do not vary"):
+        plots.plot_temporal(u, np.arange(40))
+
+
+def test_missing_predictor_is_said_and_counted(overdispersed) -> None:
+    n = int(overdispersed.data["x"].isna().sum())
+    ax = plots.plot_residuals(overdispersed, "x")
+    assert any(f"{n} rows without x" in t.get_text() for t in ax.texts)
+    with pytest.raises(ValueError, match="missing in every row"):
+        plots.plot_residuals(overdispersed, np.full(overdispersed.n_obs, np.nan))
+
+
+def test_long_row_labels_and_long_formula(overdispersed, text_problems) -> None:
+    from simresid import from_simulations
+
+    labels = [f"Very long row label of the observation {k}" for k in range(overdispersed.n_obs)]
+    y = pd.Series(overdispersed.observed, index=labels)
+    res = from_simulations(overdispersed.simulated, y)
+    assert not text_problems(plots.plot_outliers(res).figure)
+    formula = "nbinom2(log): a_long_response ~ " + " + ".join(f"predictor_{k}" for k in range(20))
+    assert not text_problems(plots.plot_overview(res, title=formula, figsize=(3, 9)))
+
+
+def test_overlap_is_noticed(text_problems) -> None:
+    figure = plt.figure(figsize=(3, 3))
+    figure.text(0.1, 0.5, "one text")
+    figure.text(0.15, 0.5, "another")
+    figure.text(0.95, 0.2, "far out")
+    found = text_problems(figure)
+    assert any("overlaps" in p for p in found)
+    assert any("leaves" in p for p in found)
+
+
+@pytest.mark.slow
+def test_a_million_points_are_quick_and_small(tmp_path) -> None:
+    import time
+
+    rng = np.random.default_rng(1)
+    u, x = rng.random(1_000_000), rng.random(1_000_000)
+    from simresid.checks.quantiles import quantile_test
+    from simresid.plots._predictors import resolve
+    from simresid.plots.residuals import draw_against
+
+    predictor = resolve(u, x)
+    result = quantile_test(u, predictor.numbers, curves=True)
+    figure = plt.figure()
+    started = time.perf_counter()
+    draw_against(figure.add_subplot(), predictor, result)
+    figure.savefig(tmp_path / "million.pdf")
+    assert time.perf_counter() - started < 2.0
+    assert (tmp_path / "million.pdf").stat().st_size < 300_000
