@@ -183,7 +183,8 @@ def _difference_hessian(
 ) -> np.ndarray:
     p = len(point.x)
     hessian = np.empty((p, p))
-    steps = _DIFFERENCE * np.minimum(np.sqrt(np.maximum(np.diag(inverse), 1e-300)), limit)
+    steps = _DIFFERENCE * np.minimum(np.sqrt(np.maximum(np.diag(inverse), 0.0)), limit)
+    steps = np.maximum(steps, 1e-9 * np.maximum(1.0, np.abs(point.x)))
     for j in range(p):
         x = point.x.copy()
         x[j] += steps[j]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from glmmcore.engines._row_kernels import add_score
+from glmmcore.errors import ModelError
 from glmmcore.laplace import LaplaceObjective
 from glmmcore.problem import Problem
 
@@ -13,6 +14,8 @@ __all__ = ["response_scale", "start_candidates", "start_curvature", "step_limits
 _IRLS_STEPS = 4
 # Largest relative change of linear predictors that still counts as moving.
 _IRLS_TOLERANCE = 1e-3
+# Mean squared residual of a continuous response, relative to its mean square, that is only rounding and the ridge of IRLS.
+_PERFECT = 1e-16
 
 
 def irls(problem: Problem) -> tuple[np.ndarray, float]:
@@ -81,6 +84,10 @@ def start_candidates(problem: Problem) -> list[np.ndarray]:
     """Starting points, one for each start of the family's extra parameters."""
     family = problem.family
     coefficients, pearson = irls(problem)
+    if not (family.discrete or pearson > _PERFECT * float(np.mean(np.square(problem.likelihood.y)))):
+        raise ModelError(
+            "the response is fitted perfectly by the fixed effects: there is no variation left to model"
+        )
     out = []
     for psi in family.start_psi():
         x = np.zeros(problem.n_params)
