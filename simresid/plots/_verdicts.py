@@ -15,6 +15,7 @@ __all__ = ["Verdict", "headline", "judge", "judge_all"]
 
 ALPHA = 0.05
 SMALL = 30
+TREND = "trend in residuals"
 
 TITLES = {
     "uniformity": "Distribution",
@@ -112,9 +113,13 @@ def headline(verdicts: Sequence[Verdict], n_obs: int) -> tuple[State, str]:
 
 def _leading(verdicts: Sequence[Verdict]) -> list[str]:
     """Up to three different words, severe before moderate, likely causes before consequences."""
-    order = ["quantiles", "heteroscedasticity", "dispersion", "zero inflation", "outliers", "uniformity"]
-    found = [v for v in verdicts if v.state in ("moderate", "severe")]
-    found.sort(key=lambda v: (v.state != "severe", order.index(v.check) if v.check in order else 0))
+    order = ["trend", "dispersion", "zero inflation", "heteroscedasticity", "outliers", "quantiles"]
+
+    def place(v: Verdict) -> tuple[bool, int]:
+        kind = "trend" if v.word == TREND else v.check
+        return v.state != "severe", order.index(kind) if kind in order else 0
+
+    found = sorted((v for v in verdicts if v.state in ("moderate", "severe")), key=place)
     # The distribution departs whenever something else does.
     words = [v.word for v in found if v.check != "uniformity" or len(found) == 1]
     return list(dict.fromkeys(words))[:3]
@@ -142,7 +147,7 @@ def _direction(result: CheckResult) -> str:
     if not isinstance(result, QuantileResult):
         return "departs"
     leading = str(result.components["pvalue"].idxmin())
-    return {"location": "trend in residuals", "scale": "uneven spread"}.get(leading, "uneven shape")
+    return {"location": TREND, "scale": "wrong spread"}.get(leading, "wrong shape")
 
 
 def _size(check: str, result: CheckResult) -> str:

@@ -129,7 +129,7 @@ def _finding(result: CategoricalResult | QuantileResult | None) -> str:
         return "Not testable"
     level = result.pvalue >= 0.05
     if isinstance(result, QuantileResult):
-        return f"Quantiles {'level' if level else 'uneven'}, {pvalue_text(result.pvalue)}"
+        return f"Quantiles {'level' if level else 'off'}, {pvalue_text(result.pvalue)}"
     n_bad = int((result.levels["pvalue_adjusted"] < 0.05).sum())
     text = "Levels alike"
     if not level:

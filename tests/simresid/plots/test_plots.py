@@ -1,0 +1,268 @@
+"""What the figures draw, against numbers computed here or taken from the tests."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import simresid
+from simresid import from_simulations, plots
+from simresid.plots.rootogram import count_frequencies
+
+
+def title(ax) -> str:
+    return ax.get_title() or ax.get_title(loc="left")
+
+
+def test_public_names_are_the_same_at_both_levels() -> None:
+    for name in plots.__all__:
+        assert getattr(simresid, name) is getattr(plots, name)
+    with pytest.raises(AttributeError, match="no attribute 'plot_nothing'"):
+        plots.plot_nothing  # noqa: B018
+
+
+def test_given_axes_leave_pyplot_alone(right) -> None:
+    from matplotlib.figure import Figure
+
+    ax = Figure().add_subplot()
+    for draw in (plots.plot_qq, plots.plot_histogram, plots.plot_dispersion, plots.plot_rootogram):
+        assert draw(right, ax) is ax
+    assert not plt.get_fignums()
+
+
+def test_qq_band_is_that_of_the_test() -> None:
+    u = np.random.default_rng(2).random(50)
+    ax = plots.plot_qq(u)
+    band = simresid.uniformity_test(u, method="band").band
+    corners = ax.collections[0].get_paths()[0].vertices
+    for edge in ("lower", "upper"):
+        for x, y in zip(band[edge], band["probability"], strict=True):
+            assert np.min(np.hypot(*(corners - [x, y]).T)) < 1e-9
+    points = ax.lines[1].get_xydata()
+    assert points[:, 1] == pytest.approx(np.sort(u))
+    assert points[:, 0] == pytest.approx(np.arange(1, 51) / 51)
+
+
+def test_residual_curves_and_pvalue_are_those_of_the_test(right) -> None:
+    x = np.arange(right.n_obs)
+    result = right.quantile_test(x, curves=True)
+    ax = plots.plot_residuals(right, x)
+    assert f"p = {result.pvalue:.2f}" in title(ax)
+    median = result.curves[result.curves["quantile"] == 0.5]
+    drawn = [line.get_ydata() for line in ax.lines if len(line.get_xdata()) == len(median)]
+    assert any(np.allclose(y, median["value"]) for y in drawn)
+
+
+def test_departing_curves_carry_crosses(overdispersed, right) -> None:
+    def crosses(ax) -> int:
+        return sum(line.get_marker() == "X" for line in ax.lines)
+
+    result = overdispersed.quantile_test()
+    assert (
+        crosses(plots.plot_residuals(overdispersed)) == (result.quantiles["pvalue_adjusted"] < 0.05).sum() > 0
+    )
+    assert crosses(plots.plot_residuals(right)) == 0
+
+
+def test_outliers_point_outwards(overdispersed) -> None:
+    ax = plots.plot_residuals(overdispersed)
+    low, high = (int((overdispersed.outlier_sides == s).sum()) for s in (-1, 1))
+    sizes = [len(c.get_offsets()) for c in ax.collections if len(c.get_offsets()) in (low, high)]
+    assert low in sizes
+    assert high in sizes
+
+
+def test_few_values_are_drawn_as_levels() -> None:
+    rng = np.random.default_rng(1)
+    ax = plots.plot_residuals(rng.random(200), np.arange(200) % 4)
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["0", "1", "2", "3"]
+    quartiles = {round(float(p.get_y()), 6) for p in ax.patches}
+    u = np.random.default_rng(1).random(200)
+    assert quartiles == {round(float(np.quantile(u[k::4], 0.25)), 6) for k in range(4)}
+
+
+def test_departing_level_is_hatched_and_named_in_bold() -> None:
+    rng = np.random.default_rng(1)
+    u = rng.random(300)
+    u[2::3] **= 3
+    ax = plots.plot_residuals(u, np.array(["a", "b", "c"])[np.arange(300) % 3])
+    assert title(ax).startswith("1 of 3 levels off")
+    assert sum(p.get_hatch() is not None for p in ax.patches) == 1
+    assert [t.get_fontweight() for t in ax.get_xticklabels()] == ["normal", "normal", "bold"]
+
+
+def test_several_predictors_and_all(overdispersed) -> None:
+    axes = plots.plot_residuals(overdispersed, "all")
+    assert [ax.get_xlabel() or ax.get_ylabel() for ax in axes][1].startswith("x")
+    assert len(plots.plot_residuals(overdispersed, ["x", "site"])) == 2
+    with pytest.raises(KeyError, match="not all of these"):
+        plots.plot_residuals(overdispersed, ["x", "nowhere"])
+    with pytest.raises(ValueError, match="figure of their own"):
+        plots.plot_residuals(overdispersed, "all", plt.figure().add_subplot())
+    with pytest.raises(ValueError, match="needs the data"):
+        plots.plot_residuals(np.array([0.1, 0.5, 0.9]), "all")
+
+
+def test_all_leaves_out_the_response() -> None:
+    rng = np.random.default_rng(1)
+    y = rng.normal(size=50)
+    data = pd.DataFrame({"y": y, "x": rng.normal(size=50)})
+    axes = plots.plot_residuals(from_simulations(rng.normal(size=(99, 50)), y, data=data), "all")
+    assert len(axes) == 1
+
+
+def test_histogram_counts_every_residual(overdispersed) -> None:
+    ax = plots.plot_histogram(overdispersed)
+    assert sum(p.get_height() for p in ax.patches) == overdispersed.n_obs
+    hatched = sorted(p.get_height() for p in ax.patches if p.get_hatch())
+    assert hatched == sorted(int((overdispersed.outlier_sides == s).sum()) for s in (-1, 1))
+    with pytest.raises(ValueError, match="at least one bar"):
+        plots.plot_histogram(overdispersed, n_bins=-1)
+
+
+def test_null_distribution_and_observed_value(overdispersed) -> None:
+    for draw, result in (
+        (plots.plot_dispersion, overdispersed.dispersion_test()),
+        (plots.plot_zero_inflation, overdispersed.zero_inflation_test()),
+    ):
+        ax = draw(overdispersed)
+        observed = getattr(result, "observed", result.statistic)
+        assert ax.lines[0].get_xdata()[0] == pytest.approx(observed)
+        assert f"observed {observed:.4g}" in [t.get_text() for t in ax.texts]
+        assert sum(bar.get_height() for bar in ax.containers[0]) == 250
+        assert f"p = {result.pvalue:.3f}" in title(ax)
+
+
+def test_statistic_from_residuals_and_from_a_result(right) -> None:
+    result = right.statistic_test(np.max)
+    assert plots.plot_statistic(result).get_xlabel() == "max"
+    assert plots.plot_statistic(right, np.max).get_xlabel() == "max"
+    with pytest.raises(ValueError, match="needs a statistic"):
+        plots.plot_statistic(right)
+    with pytest.raises(ValueError, match="no simulated statistics"):
+        plots.plot_statistic(right.uniformity_test())
+
+
+def test_rootogram_frequencies_by_brute_force() -> None:
+    rng = np.random.default_rng(5)
+    y, simulated = rng.poisson(2, 120), rng.poisson(2, (60, 120))
+    table = count_frequencies(from_simulations(simulated, y), max_count=4)
+    for k in range(5):
+        hit = (lambda v, k=k: v >= 4) if k == 4 else (lambda v, k=k: v == k)
+        counts = hit(simulated).sum(axis=1)
+        row = table.iloc[k]
+        assert row["observed"] == hit(y).sum()
+        assert row["expected"] == pytest.approx(counts.mean())
+        assert (row["lower"], row["upper"]) == pytest.approx(tuple(np.quantile(counts, [0.025, 0.975])))
+    assert table["observed"].sum() == 120
+
+
+def test_rootogram_of_wide_counts_uses_ranges_and_needs_counts() -> None:
+    rng = np.random.default_rng(5)
+    table = count_frequencies(from_simulations(rng.poisson(300, (50, 80)), rng.poisson(300, 80)))
+    assert len(table) <= 27
+    assert table["observed"].sum() == 80
+    with pytest.raises(ValueError, match="whole numbers"):
+        plots.plot_rootogram(from_simulations(rng.normal(size=(50, 20)), rng.normal(size=20)))
+
+
+def test_autocorrelations_are_those_of_the_test() -> None:
+    rng = np.random.default_rng(1)
+    e = np.convolve(rng.normal(size=203), np.ones(4), "valid")
+    u = (np.argsort(np.argsort(e)) + 0.5) / e.size
+    axes = plots.plot_temporal(u, np.arange(u.size), lags=6)
+    expected = simresid.temporal_autocorrelation_test(u, np.arange(u.size), lags=6).autocorrelation
+    drawn = np.sort(
+        np.concatenate([line.get_ydata() for line in axes[1].lines if line.get_linestyle() == "None"])
+    )
+    assert drawn == pytest.approx(np.sort(expected))
+    assert title(axes[0]).startswith("Positive autocorrelation")
+    with pytest.raises(ValueError, match="time is missing in 1 rows"):
+        plots.plot_temporal(u, np.r_[np.nan, np.arange(1.0, u.size)])
+    with pytest.raises(ValueError, match="numbers or dates"):
+        plots.plot_temporal(u, np.repeat(["a", "b"], u.size // 2))
+    pair = plt.figure().subplots(1, 2)
+    assert plots.plot_temporal(u, np.arange(u.size), np.repeat(["a", "b"], u.size // 2), pair)[0] is pair[0]
+
+
+def test_map_shows_every_place_and_its_test() -> None:
+    u, x, y = np.random.default_rng(1).random((3, 90))
+    ax = plots.plot_spatial(u, x, y)
+    assert sum(len(c.get_offsets()) for c in ax.collections) == 90
+    result = simresid.spatial_autocorrelation_test(u, x, y)
+    assert f"{result.statistic:.3f}" in title(ax)
+    u, x, y = np.random.default_rng(1).random((3, 6000))
+    mesh = plots.plot_spatial(u, x, y).collections[0]
+    assert mesh.get_rasterized()
+
+
+def test_outliers_are_named_with_their_ranges(overdispersed) -> None:
+    ax = plots.plot_outliers(overdispersed, most=5)
+    rows = [int(t.get_text()) for t in ax.get_yticklabels()]
+    assert len(rows) == 5
+    assert set(rows) <= set(overdispersed.outliers()["position"])
+    for row, bar in zip(rows, ax.patches, strict=True):
+        column = overdispersed.simulated[:, row]
+        assert (bar.get_x(), bar.get_x() + bar.get_width()) == (column.min(), column.max())
+    observed = next(line for line in ax.lines if line.get_label() == "observed")
+    assert list(observed.get_xdata()) == list(overdispersed.observed[rows])
+
+
+def test_no_outliers_is_said_so() -> None:
+    rng = np.random.default_rng(1)
+    ax = plots.plot_outliers(from_simulations(rng.normal(size=(999, 10)), np.zeros(10)))
+    assert "No observation lies outside" in ax.texts[0].get_text()
+
+
+@pytest.fixture(scope="module")
+def slopes():
+    from glmmcore import glmm
+
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(12), 10)
+    x = np.tile(np.linspace(-1, 1, 10), 12)
+    y = 1 + rng.normal(0, 1, 12)[g] + (1 + rng.normal(0, 1, 12)[g]) * x + rng.normal(0, 0.5, 120)
+    return glmm("y ~ x + (x|g)", pd.DataFrame({"y": y, "x": x, "g": g}))
+
+
+def test_random_effects_are_sorted_with_their_intervals(slopes) -> None:
+    axes = plots.plot_random_effects(slopes)
+    assert axes.shape == (2, 2)
+    mode = slopes.random_effects["g"]["x"]
+    ax = plots.plot_random_effects(slopes, "g", "x", plt.figure().add_subplot())
+    assert [t.get_text() for t in ax.get_yticklabels()] == [str(k) for k in mode.sort_values().index]
+    reach = 1.96 * slopes.random_effects_sd["g"]["x"]
+    ends = np.concatenate([s[:, 0] for c in ax.collections for s in c.get_segments()])
+    assert np.sort(ends) == pytest.approx(np.sort(np.concatenate([mode - reach, mode + reach])))
+
+
+def test_random_effects_that_are_not_there(slopes) -> None:
+    with pytest.raises(ValueError, match="the model has g: "):
+        plots.plot_random_effects(slopes, "h")
+    with pytest.raises(ValueError, match="2 coefficients match"):
+        plots.plot_random_effects(slopes, "g", ax=plt.figure().add_subplot())
+    with pytest.raises(TypeError, match="no random effects"):
+        plots.plot_random_effects(object())
+
+
+def test_group_means_outside_their_simulations_are_crossed() -> None:
+    rng = np.random.default_rng(1)
+    group = np.repeat(["a", "b"], 50)
+    y = rng.normal(size=100) + 2.0 * (group == "b")
+    res = from_simulations(rng.normal(size=(200, 100)), y)
+    ax = plots.plot_simulated_data(res, group)
+    crosses = [line for line in ax.lines if line.get_marker() == "X"]
+    assert title(ax) == "1 of 2 group means not reproduced"
+    assert crosses[0].get_ydata()[0] == pytest.approx(y[50:].mean())
+
+
+def test_rejection_rates_are_those_of_the_benchmark() -> None:
+    def calculate(control: float, rng: np.random.Generator) -> dict[str, float]:
+        return {"a": rng.random() ** (1 + control)}
+
+    benchmark = simresid.benchmark_tests(calculate, control_values=[0, 1, 3], n_replicates=60)
+    ax = plots.plot_calibration(benchmark)
+    assert list(ax.lines[0].get_ydata()) == list(benchmark.summary()["rate"])
+    assert benchmark.plot().get_xlabel() == "Control value"
