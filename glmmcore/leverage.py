@@ -1,9 +1,10 @@
 """Leverage of every row: how much its fitted value follows its response.
 
-In the working linear model of a fit, ``h_i = W_i (z_i' cov(b) z_i + r_i' I^-1 r_i)``: `W` the information of a
-row on its conditional predictor, ``cov(b)`` the conditional covariance of the random effects, `r` the
-fixed-effects row with what the random effects can explain taken out, `I` the information on the fixed effects.
-The sum over rows is the effective number of parameters, and ``E(y_i - mu_i)**2`` is about ``V_i (1 - h_i)``.
+In the working linear model of a fit, ``h_i = W_i (z_i' cov(b) z_i + r_i' I^-1 r_i)``: `W` the information of
+a row on its conditional predictor, ``cov(b)`` the conditional covariance of the random effects, `r` the
+fixed-effects row with what the random effects can explain taken out, `I` the information on the fixed
+effects. The sum over rows is the effective number of parameters, and ``E(y_i - mu_i)**2`` is about ``V_i (1
+- h_i)``.
 """
 
 from __future__ import annotations

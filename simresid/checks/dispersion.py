@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from simresid.checks._inputs import FloatArray, shares_random_effects, simulated_only
+from simresid.checks._leverage import effective_parameters, leverage_of
 from simresid.pvalues import check_alternative, floor_pvalue, monte_carlo_error, simulation_pvalue
 from simresid.results import DispersionResult, Effect
 
@@ -161,7 +162,7 @@ def _conditional(res: SimulatedResiduals, alternative: str) -> DispersionResult:
             variance = _row_variance(res, mean, squared)
     if float(squared.max()) == 0.0:
         raise ValueError("the simulations do not vary around their mean, so dispersion cannot be tested")
-    leverage, correction = _leverage(res)
+    leverage, correction = leverage_of(res)
     if res.is_grouped and correction == "none" and res.model is not None:
         notes.append(
             "Sums over groups are shrunk by the fit and this is not corrected: 'less' may be too liberal, "
@@ -210,29 +211,6 @@ def _fresh_simulations(
     return squared, rows / res.n_sims
 
 
-def _leverage(res: SimulatedResiduals) -> tuple[FloatArray, str]:
-    """Leverage per row, from the model or spread evenly, and a word on where it comes from."""
-    zero = np.zeros(res.n_obs)
-    model = res.model
-    if model is None or res.is_grouped or model.nobs != res.n_obs:
-        return zero, "none"
-    leverage = getattr(model, "leverage", None)
-    if leverage is not None:
-        return np.clip(np.asarray(leverage, dtype=float), 0.0, 0.999), "leverage"
-    edf = _edf(model)
-    if edf is None or not 0 <= edf < res.n_obs:
-        return zero, "none"
-    return np.full(res.n_obs, edf / res.n_obs), "effective degrees of freedom"
-
-
-def _edf(model: Any) -> float | None:
-    edf = getattr(model, "edf", None)
-    if edf is not None and np.isfinite(edf):
-        return float(edf)
-    df_resid = getattr(model, "df_resid", None)
-    return None if df_resid is None else float(model.nobs - df_resid)
-
-
 def _dharma(res: SimulatedResiduals, alternative: str) -> DispersionResult:
     centre = res.fitted
     null = res.simulated_statistics([lambda block: np.var(block - centre, axis=1, ddof=1)])[0]
@@ -249,7 +227,7 @@ def _pearson(res: SimulatedResiduals, alternative: str) -> DispersionResult:
     model: Any = res.model
     if model is None or res.is_grouped or not hasattr(model, "resid_pearson"):
         raise ValueError("method='pearson' needs ungrouped residuals of a model with Pearson residuals")
-    edf = _edf(model)
+    edf = effective_parameters(model)
     if edf is None:
         raise ValueError("method='pearson' needs the model's edf or df_resid")
     df = model.nobs - edf

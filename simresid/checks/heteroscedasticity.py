@@ -27,8 +27,8 @@ from simresid.checks._inputs import (
     analytic_null_holds,
     generator,
     null_residuals,
-    residual_array,
 )
+from simresid.checks._leverage import widened_residuals
 from simresid.checks.quantiles import N_NULL, OTHER_WEIGHTS, SMALL_SAMPLE
 from simresid.pvalues import monte_carlo_error, quadratic_form_sf, simulation_pvalue
 from simresid.results import Effect, HeteroscedasticityResult
@@ -64,7 +64,7 @@ def heteroscedasticity_test(
     >>> heteroscedasticity_test(ndtr(rng.normal(size=300) * (0.5 + x)), x).pvalue < 0.01
     True
     """
-    u = residual_array(res)
+    u = widened_residuals(res)
     basis = predictor_basis(predictor, res)
     varying = basis.degree > 0
     if not varying.any():

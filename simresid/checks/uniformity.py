@@ -36,8 +36,8 @@ from simresid.checks._inputs import (
     Residuals,
     analytic_null_holds,
     null_residuals,
-    residual_array,
 )
+from simresid.checks._leverage import widened_residuals
 from simresid.pvalues import (
     cauchy_combination,
     check_alternative,
@@ -93,7 +93,7 @@ def uniformity_test(
     True
     """
     check_alternative(alternative)
-    u = residual_array(res)
+    u = widened_residuals(res)
     if method not in _METHODS:
         raise ValueError(f"method={method!r}; choose one of {', '.join(map(repr, _METHODS))}")
     if method != "ks" and alternative != "two-sided":

@@ -163,6 +163,6 @@ def test_bad_predictors_are_named(predictor, message):
 
 def test_tiny_samples_keep_ties_with_the_simulated_null() -> None:
     rng = np.random.default_rng(0)
-    pvalues = [quantile_test(rng.random(3), np.arange(3)).pvalue for _ in range(60)]
+    pvalues = [sr.quantile_test(rng.random(3), np.arange(3)).pvalue for _ in range(60)]
     # three residuals fall into few patterns, none of which is rarer than 1 in 64
     assert min(pvalues) > 1 / 64
