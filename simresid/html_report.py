@@ -27,10 +27,11 @@ if TYPE_CHECKING:
 
     from simresid.results import CheckResult
 
-__all__ = ["report", "verdict_table"]
+__all__ = ["report", "residuals_html"]
 
 DPI = 144
 MOST_PREDICTORS = 12
+QUICK_UP_TO = 100_000
 
 
 def report(
@@ -119,6 +120,20 @@ def report(
     page = _PAGE.format(title=escape(f"{sentence}: {name}"), style=_CSS, body="\n".join(body))
     target.write_text(page, encoding="utf-8")
     return target
+
+
+def residuals_html(res: Any) -> str:
+    """Verdict and table of tests for notebooks; above 100 000 rows only what the residuals are.
+
+    Tests take seconds there, which nobody expects of showing an object.
+    """
+    how = f"<p><code>{escape(res.description)}</code><br>{escape(setting(res))}</p>"
+    if res.n_obs > QUICK_UP_TO:
+        return how + "<p><code>.summary()</code> runs the tests, <code>.plot()</code> draws the overview.</p>"
+    battery, _ = applicable_tests(res, None, None, None, None, None, None)
+    verdicts = judge_all({name: partial(test, res) for name, (test, _) in battery.items()})
+    state, sentence = headline(verdicts, res.n_obs)
+    return f"<p>{_mark(state, 20)} <b>{escape(sentence)}</b></p>{how}{verdict_table(verdicts)}"
 
 
 def verdict_table(verdicts: list[Verdict]) -> str:

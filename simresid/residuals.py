@@ -396,6 +396,11 @@ class SimulatedResiduals(TestMethods):
 
         return summarise(self)
 
+    def _repr_html_(self) -> str:
+        from simresid.html_report import residuals_html
+
+        return residuals_html(self)
+
     def __repr__(self) -> str:
         from simresid.summary import describe
 

@@ -120,9 +120,9 @@ def _leading(verdicts: Sequence[Verdict]) -> list[str]:
         return v.state != "severe", order.index(kind) if kind in order else 0
 
     found = sorted((v for v in verdicts if v.state in ("moderate", "severe")), key=place)
-    # The distribution departs whenever something else does.
-    words = [v.word for v in found if v.check != "uniformity" or len(found) == 1]
-    return list(dict.fromkeys(words))[:3]
+    # The distribution departs whenever something else does, quantiles whenever the spread does.
+    causes = [v for v in found if v.word == TREND or v.check not in ("uniformity", "quantiles")]
+    return list(dict.fromkeys(v.word for v in causes or found))[:3]
 
 
 def _word(check: str, result: CheckResult, state: State) -> str:

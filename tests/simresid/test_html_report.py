@@ -103,6 +103,15 @@ def test_leaves_no_figures_and_adds_time_and_space(residuals, tmp_path) -> None:
     assert not plt.get_fignums()
 
 
+def test_notebooks_show_verdict_and_table(residuals) -> None:
+    shown = residuals._repr_html_()
+    assert "Misfit: overdispersed" in shown
+    assert f"ratio {residuals.dispersion_test().statistic:.2f}" in shown
+    outline = Outline()
+    outline.feed(shown)
+    assert not outline.open
+
+
 def test_missing_folder_is_named(residuals, tmp_path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         report(residuals, tmp_path / "nowhere" / "r.html")
