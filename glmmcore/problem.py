@@ -106,8 +106,9 @@ class Problem:
         return next(p for p in self.parts if p.name == name)
 
     def with_response(self, y: np.ndarray) -> Problem:
-        """The same model of another response (n,), given in the original row order; shares the system's memory."""
-        return replace(self, likelihood=self.likelihood.with_response(np.ascontiguousarray(y[self.rows])))
+        """The same model of another response (n,), given in the original row order, with a system of its own."""
+        likelihood = self.likelihood.with_response(np.ascontiguousarray(y[self.rows]))
+        return replace(self, likelihood=likelihood, system=None if self.system is None else self.system.fresh())
 
     def factors(self, x: np.ndarray) -> list[np.ndarray]:
         """Relative factor T of every grouping factor (identity for integrated fixed effects)."""

@@ -6,6 +6,8 @@ there is no trailing block; with nested factors the Schur complement stays block
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 from scipy.linalg import lapack
 
@@ -43,14 +45,24 @@ class BlockedSystem:
         ).astype(np.int32)
         self._q_start = np.arange(n_trail, dtype=np.int32) - self._q_within
         self._prior = layout.prior[self._n_lead :]
-        n_levels, k, height = lead.n_levels, lead.k, len(self._cell_column)
-        self._m_lead = np.zeros((n_levels, k, k))
+        self._allocate()
+
+    def _allocate(self) -> None:
+        lead, height, n_trail = self.layout.factors[0], len(self._cell_column), len(self._q_factor)
+        k, largest = lead.k, int(self.layout.sizes.max())
+        self._m_lead = np.zeros((lead.n_levels, k, k))
         self._m_cell = np.zeros((height, k))
         self._m_trail = np.zeros((n_trail, n_trail), order="F")
-        self._l_lead = np.zeros((n_levels, k, k))
+        self._l_lead = np.zeros((lead.n_levels, k, k))
         self._y = np.zeros((height, k))
         self._s = np.zeros((n_trail, n_trail), order="F")
-        self._t = np.zeros((len(layout.factors), int(layout.sizes.max()), int(layout.sizes.max())))
+        self._t = np.zeros((len(self.layout.factors), largest, largest))
+
+    def fresh(self) -> BlockedSystem:
+        """A system of the same structure with memory of its own, so that two fits never write to one place."""
+        other = copy.copy(self)
+        other._allocate()
+        return other
 
     # ---- build ------------------------------------------------------------------------------------------------
     def reset(self) -> None:

@@ -225,3 +225,14 @@ def test_cdf_brackets_the_observation():
         lower, upper = fit.cdf()
         assert np.all((lower >= 0) & (upper <= 1) & (lower <= upper))
         assert np.all(lower < upper) == (family == "nbinom2")
+
+
+def test_refits_in_threads_do_not_disturb_each_other():
+    from concurrent.futures import ThreadPoolExecutor
+
+    fit = glmm("y ~ x + (x|g) + (1|h)", counts(n=400), family="poisson")
+    responses = fit.simulate(16, rng=1)
+    one_by_one = [fit.refit(y).llf for y in responses]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(lambda y: fit.refit(y).llf, responses))
+    assert together == one_by_one
