@@ -5,9 +5,12 @@ import pytest
 
 from glmmcore.engines.blocked import BlockedSystem
 from glmmcore.engines.layout import Factor, RowLayout
+from glmmcore.engines.sparse import SparseSystem
 
 # Dense reference and blocked arithmetic differ by rounding only.
 TOLERANCE = 1e-10
+
+SYSTEMS = [BlockedSystem, SparseSystem]
 
 DESIGNS = {
     "one scalar factor": [(6, 1)],
@@ -75,7 +78,7 @@ def assemble(system, w):
 @pytest.mark.parametrize("fixed", [False, True])
 @pytest.mark.parametrize("m", [1, 2])
 @pytest.mark.parametrize("name", DESIGNS)
-@pytest.mark.parametrize("system_class", [BlockedSystem])
+@pytest.mark.parametrize("system_class", SYSTEMS)
 def test_against_dense(system_class, name, m, fixed, seed):
     layout, w, t, z, lam, dense_m, h = build(name, m, fixed, seed)
     system = system_class(layout)
@@ -110,9 +113,10 @@ def test_against_dense(system_class, name, m, fixed, seed):
 
 
 @pytest.mark.parametrize("name", DESIGNS)
-def test_profiled_fixed_effects_stay_out_of_determinant_and_inverse(name):
+@pytest.mark.parametrize("system_class", SYSTEMS)
+def test_profiled_fixed_effects_stay_out_of_determinant_and_inverse(system_class, name):
     layout, w, t, z, lam, dense_m, h = build(name, 1, True)
-    system = BlockedSystem(layout, n_profiled=2)
+    system = system_class(layout, n_profiled=2)
     assemble(system, w)
     assert system.factorise(t)
     q = layout.order - 2
@@ -126,9 +130,10 @@ def test_profiled_fixed_effects_stay_out_of_determinant_and_inverse(name):
     np.testing.assert_allclose(system.factor_products()[0], want, rtol=1e-7, atol=1e-8)
 
 
-def test_indefinite_weights_are_reported_not_raised():
+@pytest.mark.parametrize("system_class", SYSTEMS)
+def test_indefinite_weights_are_reported_not_raised(system_class):
     layout, w, t, *_ = build("two crossed", 1, False)
-    system = BlockedSystem(layout)
+    system = system_class(layout)
     assemble(system, -100.0 * w)
     assert not system.factorise(t)
 

@@ -1,0 +1,94 @@
+"""Which levels of which factors meet in a row, and where their cross-products are stored."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glmmcore.engines._row_kernels import sort_rows
+from glmmcore.engines.layout import RowLayout
+from glmmcore.engines.symbolic import Plan, make_plan
+
+__all__ = ["SparsePattern"]
+
+
+class SparsePattern:
+    """The blocks of Z'WZ, and those each row adds to.
+
+    Parameters
+    ----------
+    layout : RowLayout
+
+    Attributes
+    ----------
+    n_random : int
+        Number of factors with a prior; what follows is the border.
+    level_at : ndarray of int64, shape (F,)
+        Offset of the first level's block of every factor.
+    pair_at : ndarray of int32, shape (n, F (F - 1) / 2)
+        Offset of each row's pair blocks.
+    node_first : ndarray of int64, shape (F + 1,)
+        Number of every factor's first level among all levels.
+    at, factor_f, factor_g, node_f, node_g : ndarray, shape (blocks,)
+        Offset, factors and levels of every block.
+    size : int
+        Numbers in all blocks.
+    """
+
+    def __init__(self, layout: RowLayout) -> None:
+        factors = [f for f in layout.factors if f.prior > 0.0]
+        self.n_random = len(factors)
+        levels = np.array([f.n_levels for f in factors], dtype=np.int64)
+        k = np.array([f.k for f in factors], dtype=np.int64)
+        self.node_first = np.concatenate(([0], np.cumsum(levels))).astype(np.int64)
+        starts = np.concatenate(([0], np.cumsum(levels * k * k)))
+        self.level_at = starts[:-1].astype(np.int64)
+        each = np.repeat(np.arange(len(factors)), levels)
+        node = np.arange(self.node_first[-1])
+        at = [self.level_at[each] + (node - self.node_first[each]) * k[each] ** 2]
+        f_of, g_of, node_f, node_g = [each], [each], [node], [node]
+        self.pair_at = np.empty((layout.n, len(factors) * (len(factors) - 1) // 2), dtype=np.int32)
+        size = int(starts[-1])
+        for f in range(len(factors)):
+            for g in range(f):
+                number, level_f, level_g = _pairs(layout, f, g)
+                offsets = size + np.arange(len(level_f)) * (k[f] * k[g])
+                size += len(level_f) * int(k[f] * k[g])
+                if size > np.iinfo(np.int32).max:
+                    raise MemoryError("more than 2^31 cross-products of random effects")
+                self.pair_at[:, f * (f - 1) // 2 + g] = offsets[number]
+                at.append(offsets)
+                f_of.append(np.full(len(level_f), f))
+                g_of.append(np.full(len(level_f), g))
+                node_f.append(self.node_first[f] + level_f)
+                node_g.append(self.node_first[g] + level_g)
+        self.at = np.concatenate(at)
+        self.factor_f, self.factor_g = np.concatenate(f_of), np.concatenate(g_of)
+        self.node_f, self.node_g = np.concatenate(node_f), np.concatenate(node_g)
+        self.size = size
+        self.node_size = k[each]
+
+    def plan(self, core_inverse: bool | None = None) -> Plan:
+        """Order and analyse the graph of the levels, see `make_plan`."""
+        pair = self.node_f != self.node_g
+        tail = np.concatenate([self.node_f[pair], self.node_g[pair]])
+        head = np.concatenate([self.node_g[pair], self.node_f[pair]])
+        order, first = sort_rows(tail.astype(np.int32), len(self.node_size))
+        return make_plan(first, head[order], self.node_size, core_inverse)
+
+
+def _pairs(layout: RowLayout, f: int, g: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Number the pairs of levels of f and g that share a row: (number of each row, level of f, level of g)."""
+    level = [_levels(layout, i) for i in (f, g)]
+    order, _ = sort_rows(level[1], layout.factors[g].n_levels)
+    order = order[sort_rows(level[0][order], layout.factors[f].n_levels)[0]]
+    in_f, in_g = level[0][order], level[1][order]
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (in_f[1:] != in_f[:-1]) | (in_g[1:] != in_g[:-1])
+    number = np.empty(len(order), dtype=np.int64)
+    number[order] = np.cumsum(new) - 1
+    return number, in_f[new], in_g[new]
+
+
+def _levels(layout: RowLayout, factor: int) -> np.ndarray:
+    """Level of each row."""
+    return (layout.start[:, factor] - layout.offsets[factor]).astype(np.int32) // layout.sizes[factor]

@@ -1,0 +1,387 @@
+"""H = Lambda'Z'WZ Lambda + I as a sparse matrix: multifrontal Cholesky with a dense core, and its selected inverse.
+
+For several large factors the trailing block of the arrow is too large to be dense, or needlessly dense (nested factors
+fill nothing in). Here all levels are ordered by minimum degree; sets of columns with equal rows are eliminated in dense
+fronts (loops for small ones, LAPACK for large ones), and what fills in anyway is one dense core for LAPACK. The inverse
+runs back through the same fronts (the recursion of Takahashi, Fagan and Chen, 1973, in blocks), so that the log
+determinant and its gradient are exact.
+
+The fixed effects meet every level. They stay outside as a border of p dense columns: with H_r the random part and
+W = H_r^-1 B the solved border, S = F - B'W is their Schur complement.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from glmmcore.engines import _front_kernels as fronts
+from glmmcore.engines import _sparse_kernels as kernels
+from glmmcore.engines._tree_kernels import stack_sizes
+from glmmcore.engines.layout import Factor, RowLayout
+from glmmcore.engines.pattern import SparsePattern
+from glmmcore.engines.symbolic import Plan
+
+__all__ = ["LARGE_FRONT", "SparseSystem"]
+
+# Multiplications of one front from which BLAS is worth its call.
+LARGE_FRONT = 300_000
+
+
+class SparseSystem:
+    """The Hessian of the spherical random effects; used as `BlockedSystem` is.
+
+    Parameters
+    ----------
+    layout : RowLayout
+        A factor without prior (fixed effects, relative factor I) comes last, if at all.
+    n_profiled : int
+        Number of fixed effects that take part in `solve` only; none or all of them.
+    pattern, plan : optional
+        When they are known already.
+    """
+
+    def __init__(
+        self, layout: RowLayout, n_profiled: int = 0, pattern: SparsePattern | None = None, plan: Plan | None = None
+    ) -> None:
+        self.layout = layout
+        pattern = SparsePattern(layout) if pattern is None else pattern
+        plan = pattern.plan() if plan is None else plan
+        self._plan = plan
+        self._level_at, self._pair_at = pattern.level_at, pattern.pair_at
+        n_factors = pattern.n_random
+        self._factors: list[Factor] = layout.factors[:n_factors]
+        self._q = int(layout.offsets[n_factors])
+        self._p = layout.order - self._q
+        self._profiled = n_profiled > 0
+        self._n_random_columns = int(layout.sizes[:n_factors].sum())
+        self._prior = np.array([f.prior for f in self._factors])
+        self._place_blocks(pattern)
+        self._tree = (plan.first, plan.row_first, plan.rows, plan.parent)
+        self._large = np.flatnonzero(plan.widths * (plan.widths + plan.heights) ** 2 > LARGE_FRONT)
+        self._allocate(pattern)
+
+    def _place_blocks(self, pattern: SparsePattern) -> None:
+        """Sort the blocks by the front that owns them and note where in it they sit."""
+        plan, sizes = self._plan, pattern.node_size
+        position_f, position_g = plan.node_position[pattern.node_f], plan.node_position[pattern.node_g]
+        flipped = position_f < position_g
+        low, high = np.minimum(position_f, position_g), np.maximum(position_f, position_g)
+        owner = np.searchsorted(plan.first, low, side="right") - 1
+        order = np.argsort(owner, kind="stable")
+        owner, low, high = owner[order], low[order], high[order]
+        column = low - plan.first[owner]
+        # rows of the front: the supernode's own, then its list; all lists together ascend when keyed by supernode
+        end = np.append(plan.first[1:], plan.order)[owner]
+        row = high - plan.first[owner]
+        outside = high >= end
+        key = np.repeat(np.arange(plan.n_super), plan.heights) * plan.order + plan.rows
+        found = np.searchsorted(key, owner[outside] * plan.order + high[outside])
+        row[outside] = found - plan.row_first[owner[outside]] + plan.widths[owner[outside]]
+        self._at = pattern.at[order]
+        self._f, self._g = pattern.factor_f[order].astype(np.int32), pattern.factor_g[order].astype(np.int32)
+        self._row, self._column, self._flipped = row, column, flipped[order]
+        self._block_first = np.searchsorted(owner, np.arange(plan.n_super + 2))
+        start = np.repeat(self.layout.offsets[: pattern.n_random], [f.n_levels for f in self._factors])
+        start = start + (np.arange(len(sizes)) - np.repeat(pattern.node_first[:-1], np.diff(pattern.node_first))) * sizes
+        self._start_f, self._start_g = start[pattern.node_f[order]], start[pattern.node_g[order]]
+        within = np.arange(self._q) - np.repeat(start, sizes)
+        self._position = np.repeat(plan.node_position, sizes) + within
+
+    def _allocate(self, pattern: SparsePattern) -> None:
+        plan, sizes = self._plan, self.layout.sizes
+        self._value = np.zeros(pattern.size)
+        k = pattern.node_size
+        self._lower_size = pattern.size - int((k * (k - 1) // 2).sum())
+        self._border = np.zeros((self._q, self._p))
+        self._fixed = np.zeros((self._p, self._p))
+        self._panel = np.zeros(int(plan.panel_first[-1]))
+        self._core = np.zeros((plan.n_core, plan.n_core), order="F")
+        self._t = np.zeros((len(sizes), int(sizes.max()), int(sizes.max())))
+        self._local = np.zeros(plan.order + 1, dtype=np.int64)
+        self._pending = np.zeros(plan.n_super, dtype=np.int64)
+        self._state = np.zeros(2, dtype=np.int64)
+        widest = int(plan.widths.max(initial=0))
+        tallest = int(plan.heights.max(initial=0))
+        self._factor_stack, self._inverse_stack, self._closes = stack_sizes(plan.parent, plan.widths, plan.heights)
+        self._update = np.empty(tallest * tallest)
+        self._gain_size = widest * (tallest + 1)
+        self._front_size = int(((plan.widths + plan.heights) ** 2).max(initial=0))
+        self._solved = np.zeros((self._q, self._p))
+
+    # ---- build ------------------------------------------------------------------------------------------------
+    def reset(self) -> None:
+        """Forget the rows added so far."""
+        self._value[...] = 0.0
+        self._border[...] = 0.0
+        self._fixed[...] = 0.0
+
+    def add(self, lo: int, hi: int, weights: np.ndarray, values: np.ndarray, score: np.ndarray) -> None:
+        """Add the rows lo..hi to Z'WZ, and Z' values to `score` (q,).
+
+        `weights` (pairs, hi - lo) packs the lower triangle of each row's W, `values` is (m, hi - lo).
+        """
+        rows = self.layout
+        kernels.accumulate(
+            lo, hi, self._n_random_columns, rows.z, rows.predictor, rows.factor, rows.within, rows.start, rows.offsets,
+            rows.sizes, self._level_at, self._pair_at, weights, values, self._value, self._border, self._fixed, score,
+        )  # fmt: skip
+
+    def multiply(self, x: np.ndarray) -> np.ndarray:
+        """Z'WZ x, (q,)."""
+        q = self._q
+        out = np.zeros_like(x)
+        kernels.multiply(
+            self._at, self._f, self._g, self._start_f, self._start_g, self.layout.sizes, self._value, x, out
+        )
+        out[:q] += self._border @ x[q:]
+        out[q:] += self._border.T @ x[:q] + self._fixed @ x[q:]
+        return out
+
+    # ---- factor and solve -------------------------------------------------------------------------------------
+    def factorise(self, factors: list[np.ndarray]) -> bool:
+        """Factor H for the relative factors T of every factor; False when it is not positive definite."""
+        for i, t in enumerate(factors):
+            self._t[i, : len(t), : len(t)] = t
+        plan = self._plan
+        self._panel[...] = 0.0
+        self._core[...] = 0.0
+        self._core_state = "cholesky"
+        kernels.scatter(
+            plan.first, plan.row_first, plan.panel_first, self._block_first, self._at, self._f, self._g, self._row,
+            self._column, self._flipped, self.layout.sizes, self._t, self._prior, self._value, self._panel, self._core,
+        )  # fmt: skip
+        if not self._factor_supernodes():
+            return False
+        if plan.n_core:
+            self._core, info = lapack.dpotrf(self._core, lower=1, clean=0, overwrite_a=1)
+            if info != 0:
+                return False
+        self._logdet = 2.0 * float(np.log(self._diagonal()).sum())
+        return self._factor_border(factors)
+
+    def _runs(self) -> list[tuple[int, int, int]]:
+        """Stretches of small fronts, each with the large front that follows it (-1 for none)."""
+        edges = np.concatenate(([-1], self._large))
+        runs = [(int(a) + 1, int(b), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        return [*runs, (int(edges[-1]) + 1, self._plan.n_super, -1)]
+
+    def _factor_supernodes(self) -> bool:
+        plan, pending, state = self._plan, self._pending, self._state
+        stack = np.empty(self._factor_stack)
+        state[:] = 0
+        for begin, end, large in self._runs():
+            failed = fronts.factor_fronts(
+                begin, end, *self._tree, plan.panel_first, self._panel, self._core, self._local, stack, pending,
+                state, self._update,
+            )  # fmt: skip
+            if failed >= 0:
+                return False
+            if large >= 0:
+                fronts.assemble_front(
+                    large, *self._tree, plan.panel_first, self._panel, self._local, stack, pending, state,
+                    self._update,
+                )  # fmt: skip
+                square, below = self._blocks(large)
+                info = lapack.dpotrf(square, lower=1, clean=0, overwrite_a=1)[1]
+                if info != 0:
+                    return False
+                if len(below):
+                    r = len(below)
+                    blas.dtrsm(1.0, square, below, side=1, lower=1, trans_a=1, overwrite_b=1)
+                    update = self._update[: r * r].reshape((r, r), order="F")
+                    blas.dsyrk(-1.0, below, beta=1.0, c=update, lower=1, overwrite_c=1)
+                fronts.pass_on(large, *self._tree, self._core, stack, pending, state, self._update)
+        return True
+
+    def _blocks(self, s: int) -> tuple[np.ndarray, np.ndarray]:
+        """Both blocks of a panel, (w, w) and (r, w), as views."""
+        lo, w, r = int(self._plan.panel_first[s]), int(self._plan.widths[s]), int(self._plan.heights[s])
+        square = self._panel[lo : lo + w * w].reshape((w, w), order="F")
+        below = self._panel[lo + w * w : lo + w * (w + r)].reshape((r, w), order="F")
+        return square, below
+
+    def _diagonal(self) -> np.ndarray:
+        """Diagonal of the Cholesky factor."""
+        plan = self._plan
+        w = np.repeat(plan.widths, plan.widths)
+        column = np.arange(plan.first[-1]) - np.repeat(plan.first[:-1], plan.widths)
+        start = np.repeat(plan.panel_first[:-1], plan.widths)
+        return np.concatenate([self._panel[start + column * (w + 1)], np.diagonal(self._core)])
+
+    def _factor_border(self, factors: list[np.ndarray]) -> bool:
+        if not self._p:
+            return True
+        full = np.zeros(self.layout.order)
+        scaled = np.empty((self._p, self._q))
+        for j in range(self._p):
+            full[: self._q] = self._border[:, j]
+            scaled[j] = self.layout.apply_transposed(factors, full)[: self._q]
+            self._solved[:, j] = self._solve_random(scaled[j])
+        schur = self._fixed - scaled @ self._solved
+        self._schur, info = lapack.dpotrf(0.5 * (schur + schur.T), lower=1)
+        return info == 0
+
+    @property
+    def logdet(self) -> float:
+        """Log determinant of H without the profiled coefficients."""
+        if self._p and not self._profiled:
+            return self._logdet + 2.0 * float(np.log(np.diagonal(self._schur)).sum())
+        return self._logdet
+
+    def solve(self, rhs: np.ndarray) -> np.ndarray:
+        """H^-1 rhs, (q,)."""
+        q = self._q
+        x = np.empty_like(rhs)
+        x[:q] = self._solve_random(rhs[:q])
+        if self._p:
+            x[q:], _ = lapack.dpotrs(self._schur, rhs[q:] - self._solved.T @ rhs[:q], lower=1)
+            x[:q] -= self._solved @ x[q:]
+        return x
+
+    def _solve_random(self, rhs: np.ndarray) -> np.ndarray:
+        plan = self._plan
+        x = np.empty(self._q)
+        x[self._position] = rhs
+        fronts.forward(plan.first, plan.row_first, plan.rows, plan.panel_first, self._panel, x)
+        core = slice(int(plan.first[-1]), None)
+        if not plan.n_core:
+            pass
+        elif self._core_state == "cholesky":
+            x[core], _ = lapack.dpotrs(self._core, x[core], lower=1)
+        elif self._core_state == "inverse":
+            x[core] = blas.dsymv(1.0, self._core, x[core], lower=1)
+        else:
+            x[core] = blas.dtrmv(self._core, blas.dtrmv(self._core, x[core], lower=1), lower=1, trans=1)
+        fronts.backward(plan.first, plan.row_first, plan.rows, plan.panel_first, self._panel, x)
+        return x[self._position]
+
+    # ---- selected inverse -------------------------------------------------------------------------------------
+    def invert(self) -> None:
+        """H^-1 on the pattern of Z'Z, for the calls below."""
+        plan = self._plan
+        if plan.n_core:
+            # the core is inverted in place, and serves `solve` in its new form from here on
+            if plan.core_inverse:
+                self._core, _ = lapack.dpotri(self._core, lower=1, overwrite_c=1)
+                self._core_state = "inverse"
+            else:
+                self._core, _ = lapack.dtrtri(self._core, lower=1, overwrite_c=1)
+                self._core_state = "inverse factor"
+        self._v = np.empty_like(self._value)
+        self._invert_supernodes()
+        first = self._block_first
+        kernels.selected_core(
+            first[-2], first[-1], self._core, plan.core_inverse, self._f, self._g, self._row, self._column,
+            self._flipped, self.layout.sizes, self._at, self._v,
+        )  # fmt: skip
+        self._v_border, self._v_fixed = np.zeros((0, 0)), np.zeros((0, 0))
+        if self._p and not self._profiled:
+            inverse, _ = lapack.dpotri(self._schur, lower=1)
+            self._v_fixed = np.ascontiguousarray(np.tril(inverse) + np.tril(inverse, -1).T)
+            self._v_border = -self._solved @ self._v_fixed
+            kernels.correct(
+                self._at, self._f, self._g, self._start_f, self._start_g, self.layout.sizes, -self._v_border,
+                self._solved, self._v,
+            )  # fmt: skip
+
+    def _invert_supernodes(self) -> None:
+        plan, pending, state = self._plan, self._pending, self._state
+        gain, front = np.empty(self._gain_size), np.empty(self._front_size)
+        column, stack = np.empty(plan.n_core), np.empty(self._inverse_stack)
+        stack_first = np.zeros(plan.n_super, dtype=np.int64)
+        blocks = (
+            self._block_first, self._row, self._column, self._f, self._g, self._flipped, self.layout.sizes, self._at,
+        )  # fmt: skip
+        kept = (plan.has_child, self._closes, stack, pending, state, stack_first)
+        state[:] = 0
+        for begin, end, large in reversed(self._runs()):
+            if large >= 0:
+                fronts.gather_inverse(
+                    large, *self._tree, self._core, plan.core_inverse, stack, pending, state, stack_first,
+                    self._local, front,
+                )  # fmt: skip
+                self._invert_large(large, front)
+                fronts.selected(large, plan.first, plan.row_first, *blocks, front, self._v)
+                fronts.keep_front(large, plan.first, plan.row_first, plan.parent, *kept, front)
+            fronts.invert_fronts(
+                begin, end, *self._tree, plan.panel_first, self._panel, self._core, plan.core_inverse, self._local,
+                *kept, gain, front, column, *blocks, self._v,
+            )  # fmt: skip
+
+    def _invert_large(self, s: int, front: np.ndarray) -> None:
+        """The columns of front s, as `fronts.invert_fronts` has them, through BLAS."""
+        square, below = self._blocks(s)
+        w, d = len(square), len(square) + len(below)
+        v = front[: d * d].reshape((d, d), order="F")
+        inverse, _ = lapack.dtrtri(square, lower=1)
+        inverse = np.tril(inverse)
+        v[:w, :w] = inverse.T @ inverse
+        if d > w:
+            gain = blas.dtrsm(1.0, square, below, side=1, lower=1)
+            v[w:, :w] = -(v[w:, w:] @ gain)
+            v[:w, w:] = v[w:, :w].T
+            v[:w, :w] -= gain.T @ v[w:, :w]
+
+    def factor_products(self) -> list[np.ndarray]:
+        """Sum over levels of the diagonal blocks of Z'WZ Lambda H^-1, one (k, k) array a factor; after `invert`."""
+        g = np.zeros_like(self._t)
+        sizes = self.layout.sizes
+        kernels.products(
+            self._at, self._f, self._g, self._start_f, self._start_g, sizes, self._t, self._value, self._v, g
+        )
+        out = [g[i, :k, :k] for i, k in enumerate(sizes)]
+        if len(self._v_fixed):
+            for i, f in enumerate(self._factors):
+                part = slice(self.layout.offsets[i], self.layout.offsets[i + 1])
+                shape = (f.n_levels, f.k, self._p)
+                out[i] += np.einsum(
+                    "lap,lbp->ab", self._border[part].reshape(shape), self._v_border[part].reshape(shape)
+                )
+            out[-1] += self._border.T @ self._scale_border() + self._fixed @ self._v_fixed
+        return out
+
+    def _scale_border(self) -> np.ndarray:
+        """Lambda times the inverse between random and fixed effects, (q, p)."""
+        out = np.empty_like(self._v_border)
+        for i, f in enumerate(self._factors):
+            part = slice(self.layout.offsets[i], self.layout.offsets[i + 1])
+            blocks = self._v_border[part].reshape(f.n_levels, f.k, self._p)
+            out[part] = np.matmul(self._t[i, : f.k, : f.k], blocks).reshape(-1, self._p)
+        return out
+
+    def scale_inverse(self) -> None:
+        """Turn H^-1 into Lambda H^-1 Lambda', the conditional covariance of b, for the calls below."""
+        kernels.scale(self._at, self._f, self._g, self.layout.sizes, self._t, self._v)
+        if len(self._v_fixed):
+            self._v_border = self._scale_border()
+
+    def row_covariances(self, lo: int, hi: int, out: np.ndarray) -> None:
+        """Z cov(b) Z' of the rows lo..hi, packed lower triangle over predictors, into `out`; after `scale_inverse`."""
+        rows = self.layout
+        n_columns = self._n_random_columns + len(self._v_fixed)
+        kernels.row_covariances(
+            lo, hi, self._n_random_columns, n_columns, rows.z, rows.predictor, rows.factor, rows.within, rows.start,
+            rows.offsets, rows.sizes, self._level_at, self._pair_at, self._v, self._v_border, self._v_fixed, out,
+        )  # fmt: skip
+
+    def level_covariances(self, factor: int) -> np.ndarray:
+        """Conditional covariance of each level's coefficients, (L, k, k); after `scale_inverse`."""
+        if factor == len(self._factors):
+            return self._v_fixed[None].copy()
+        f = self._factors[factor]
+        lo = int(self._level_at[factor])
+        return self._v[lo : lo + f.order * f.k].reshape(f.n_levels, f.k, f.k).copy()
+
+    def describe(self) -> list[str]:
+        """One line a factor, then what the factorisation costs."""
+        plan = self._plan
+        lines = [f"{f.name}: sparse, {f.n_levels} levels of {f.k}" for f in self._factors]
+        if self._p:
+            lines.append(f"fixed effects: border of {self._p} dense columns")
+        filled = plan.factor_size - self._lower_size
+        lines.append(
+            f"factor: {plan.factor_size} numbers, {filled} of them fill, {plan.n_super} sparse fronts up to order "
+            f"{int((plan.widths + plan.heights).max(initial=0))}, dense core of order {plan.n_core}"
+        )
+        return lines

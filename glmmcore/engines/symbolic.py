@@ -1,0 +1,161 @@
+"""Plan of a sparse factorisation: order, supernodes, and where everything is stored."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glmmcore.engines import _tree_kernels as tree
+from glmmcore.engines._ordering import minimum_degree
+
+__all__ = ["Plan", "make_plan"]
+
+# The elimination of single levels stops when the next one meets this share of what is left: from there a dense core is
+# cheaper, each of its columns costing about 3 n^2 flops in LAPACK against some 5 d^2 memory accesses.
+_CORE_SHARE = 0.25
+# Above this order the inverse of the core is never formed; see `Plan.core_inverse`.
+_LARGE_CORE = 1000
+# With an unformed inverse a level that meets d core columns costs d n for itself, but d^2 n / 2 when others hang below it.
+_LARGE_CORE_DEGREE = 0.6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Symbolic factorisation of a symmetric matrix of small dense blocks.
+
+    Positions are coefficients in elimination order. Supernode s owns the positions ``first[s]:first[s + 1]`` (w of them)
+    and has the r rows ``rows[row_first[s]:row_first[s + 1]]`` below, ascending; its panel is a (w, w) block followed by an
+    (r, w) block, both column-major, at ``panel_first[s]``. The core takes the positions from ``first[-1]`` on.
+
+    Attributes
+    ----------
+    node_position : ndarray of int64, shape (nodes,)
+        First position of every node.
+    first, row_first, panel_first : ndarray of int64, shape (S + 1,)
+    rows : ndarray of int32
+    parent : ndarray of int64, shape (S,)
+        Parent supernode; S for the core, -1 for none.
+    has_child : ndarray of bool, shape (S,)
+    order : int
+        Positions in all.
+    core_inverse : bool
+        Whether the core's inverse is formed; otherwise its entries come from the inverse of its triangular factor, which
+        halves the work when few are needed.
+    """
+
+    node_position: np.ndarray
+    first: np.ndarray
+    row_first: np.ndarray
+    panel_first: np.ndarray
+    rows: np.ndarray
+    parent: np.ndarray
+    has_child: np.ndarray
+    order: int
+    core_inverse: bool
+
+    @property
+    def n_super(self) -> int:
+        """Number of supernodes S."""
+        return len(self.parent)
+
+    @property
+    def n_core(self) -> int:
+        """Order of the core."""
+        return self.order - int(self.first[-1])
+
+    @property
+    def widths(self) -> np.ndarray:
+        """Columns of every supernode."""
+        return np.diff(self.first)
+
+    @property
+    def heights(self) -> np.ndarray:
+        """Rows below every supernode."""
+        return np.diff(self.row_first)
+
+    @property
+    def factor_size(self) -> int:
+        """Numbers in the factor."""
+        w, r, n = self.widths, self.heights, self.n_core
+        return int((w * (w + 1) // 2 + w * r).sum()) + n * (n + 1) // 2
+
+    @property
+    def sparse_work(self) -> float:
+        """Multiplications to eliminate the supernodes."""
+        w, r = self.widths.astype(float), self.heights.astype(float)
+        return float((w**3 / 6 + w * w * r / 2 + w * r * r / 2).sum())
+
+
+def make_plan(
+    first: np.ndarray, neighbour: np.ndarray, size: np.ndarray, core_inverse: bool | None = None
+) -> Plan:
+    """Order and analyse.
+
+    Parameters
+    ----------
+    first, neighbour : ndarray of int64
+        Adjacency lists of the nodes, both directions, no loops.
+    size : ndarray of int64, shape (nodes,)
+        Coefficients of each node.
+    core_inverse : bool, optional
+        Whether to form the inverse of the core; by default what is estimated to be faster.
+    """
+    dense_degree = max(16, int(10.0 * np.sqrt(len(size))))
+    order, n_sparse = minimum_degree(first, neighbour, size, dense_degree, _CORE_SHARE, len(size))
+    n_core = int(size[order[n_sparse:]].sum())
+    if core_inverse is None:
+        core_inverse = n_core <= _LARGE_CORE
+        judge = not core_inverse
+    else:
+        judge = False
+    if not core_inverse:
+        limit = int(_LARGE_CORE_DEGREE * np.sqrt(n_core))
+        other, n_other = minimum_degree(first, neighbour, size, dense_degree, _CORE_SHARE, limit)
+        # forming the inverse costs half as much again
+        if judge and int(size[other[n_other:]].sum()) ** 3 > 1.5 * n_core**3:
+            core_inverse = True
+        else:
+            order, n_sparse = other, n_other
+    parent = tree.elimination_tree(*_relabel(first, neighbour, order), n_sparse)
+    order[:n_sparse] = order[:n_sparse][tree.postorder(parent)]
+    graph = _relabel(first, neighbour, order)
+    size = size[order]
+    parent = tree.elimination_tree(*graph, n_sparse)
+    count = tree.column_counts(*graph, size, parent)
+    begin = tree.supernodes(size, parent, count)
+    bound = int(count[begin[1:] - 1].sum()) if n_sparse else 0
+    start, nodes, above = tree.supernode_rows(*graph, begin, parent, bound)
+    position = np.concatenate(([0], np.cumsum(size)))
+    nodes = nodes[np.lexsort((nodes, np.repeat(np.arange(len(above)), np.diff(start))))]
+    rows, row_first = _expand(nodes, start, size, position)
+    super_first = position[begin]
+    w, r = np.diff(super_first), np.diff(row_first)
+    has_child = np.zeros(len(above), dtype=bool)
+    has_child[above[(above >= 0) & (above < len(above))]] = True
+    node_position = np.empty(len(size), dtype=np.int64)
+    node_position[order] = position[:-1]
+    panel_first = np.concatenate(([0], np.cumsum(w * (w + r)))).astype(np.int64)
+    return Plan(
+        node_position, super_first, row_first, panel_first, rows, above, has_child, int(position[-1]), core_inverse
+    )
+
+
+def _relabel(first: np.ndarray, neighbour: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Adjacency lists with the nodes numbered in elimination order."""
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    degree = np.diff(first)[order]
+    new_first = np.concatenate(([0], np.cumsum(degree)))
+    entry = np.repeat(first[:-1][order] - new_first[:-1], degree) + np.arange(new_first[-1])
+    return new_first, place[neighbour[entry]]
+
+
+def _expand(
+    nodes: np.ndarray, start: np.ndarray, size: np.ndarray, position: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lists of nodes as lists of positions: (positions, start of each list)."""
+    n = size[nodes]
+    end = np.concatenate(([0], np.cumsum(n)))
+    rows = np.repeat(position[nodes] - end[:-1], n) + np.arange(end[-1])
+    return rows.astype(np.int32), end[start]
