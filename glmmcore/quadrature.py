@@ -20,7 +20,7 @@ from glmmcore.errors import ModelError
 from glmmcore.laplace import LaplaceObjective, _Evaluated
 from glmmcore.problem import Problem
 
-__all__ = ["QuadratureObjective", "check_quadrature"]
+__all__ = ["QuadratureObjective", "check_quadrature", "laplace_error"]
 
 _MAX_COEFFICIENTS = 3
 # Nodes whose weight is below this share of the largest cannot matter at double precision.
@@ -141,6 +141,13 @@ class QuadratureObjective(LaplaceObjective):
             (outer / total[:, None, None]).sum(axis=0),
             mean_d1 / total[self._level],
         )
+
+
+def laplace_error(problem: Problem, x: np.ndarray, n_agq: int) -> float:
+    """Log-likelihood by quadrature minus Laplace's at the same parameters."""
+    laplace, _ = LaplaceObjective(problem)(x)
+    quadrature, _ = QuadratureObjective(problem, n_agq)(x)
+    return laplace - quadrature
 
 
 @dataclass(slots=True, eq=False)

@@ -261,6 +261,28 @@ class FittedGLMM:
         system = self._estimator.problem.system
         return "no random effects" if system is None else "\n".join(system.describe())
 
+    def laplace_error(self, n_agq: int = 9) -> float:
+        """Estimate of what Laplace's approximation adds to or takes from the log-likelihood.
+
+        The log-likelihood by adaptive quadrature minus Laplace's at the estimates: add it to `llf` of a fit with
+        ``n_agq=1``. Zero for linear mixed models, where both are exact.
+
+        Parameters
+        ----------
+        n_agq : int
+            Quadrature points per dimension.
+
+        Raises
+        ------
+        ModelError
+            With more than one grouping factor, or more than three coefficients a level.
+        """
+        from glmmcore.quadrature import laplace_error
+
+        if self._estimator.linear:
+            return 0.0
+        return laplace_error(self._estimator.problem.with_response(self.observed), self._solution.x, n_agq)
+
     # ---- random effects ---------------------------------------------------------------------------------------
     @cached_property
     def var_corr(self) -> pd.DataFrame:

@@ -129,6 +129,17 @@ def test_quadrature_approaches_the_integral():
     np.testing.assert_allclose(fit.llf, total, rtol=1e-7)
 
 
+def test_laplace_error_is_what_quadrature_finds():
+    d = counts(groups=40)
+    formula = "cbind(k, trials - k) ~ x + (1|g)"
+    laplace, quadrature = (glmm(formula, d, family="binomial", n_agq=n) for n in (1, 25))
+    error = laplace.laplace_error()
+    # the estimates of the two differ a little, and quadrature's are better by the square of that
+    assert abs(error) > 1e-2
+    assert 0.0 <= quadrature.llf - (laplace.llf + error) < 0.2 * abs(error)
+    assert glmm("real ~ x + (1|g)", d).laplace_error() == 0.0
+
+
 @pytest.mark.parametrize(
     ("formula", "family", "options"),
     [
