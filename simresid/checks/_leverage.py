@@ -18,6 +18,7 @@ responses from .10 to .05.
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from simresid.checks._inputs import FloatArray, is_simulated, residual_array, sh
 __all__ = ["effective_parameters", "leverage_of", "widened_residuals"]
 
 N_POOL, N_PROBES = 64, 8
+_widened: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()  # shared by the tests of one object
 
 
 def effective_parameters(model: Any) -> float | None:
@@ -70,11 +72,10 @@ def widened_residuals(res: Any) -> FloatArray:
         return u
     if res.refits is not None or res.whiten is not None:
         return u
-    h, _ = leverage_of(res)
-    if not h.any():
-        return u
-    shrunk = np.sqrt(1.0 - (1.0 - tie_variance(res)) * h)
-    return np.asarray(ndtr(ndtri(u) / shrunk))
+    if res not in _widened:
+        h, _ = leverage_of(res)
+        _widened[res] = ndtr(ndtri(u) / np.sqrt(1.0 - (1.0 - tie_variance(res)) * h)) if h.any() else u
+    return _widened[res]
 
 
 def tie_variance(res: Any) -> FloatArray:
@@ -83,11 +84,12 @@ def tie_variance(res: Any) -> FloatArray:
         return np.zeros(res.n_obs)
     pool = _some_simulations(res)
     total = np.zeros(res.n_obs)
-    for probe in pool[:N_PROBES]:
+    n_probes = N_PROBES if res.simulated is not None else N_PROBES // 2
+    for probe in pool[:n_probes]:
         below = np.count_nonzero(pool < probe, axis=0)
         equal = np.count_nonzero(pool == probe, axis=0)
         total += truncated_normal_variance(below / (len(pool) + 1), (below + equal) / (len(pool) + 1))
-    return total / min(N_PROBES, len(pool))
+    return total / min(n_probes, len(pool))
 
 
 def truncated_normal_variance(low: FloatArray, high: FloatArray) -> FloatArray:

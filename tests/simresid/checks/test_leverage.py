@@ -1,8 +1,8 @@
-import glmmcore
 import numpy as np
 import pytest
 from scipy.stats import truncnorm
 
+import glmmcore
 import simresid as sr
 from simresid.checks._leverage import leverage_of, tie_variance, truncated_normal_variance, widened_residuals
 
