@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["report", "residuals_html"]
 
 DPI = 144
-MOST_PREDICTORS = 12
+MOST_PREDICTORS, MOST_LEVELS = 12, 60
 QUICK_UP_TO = 100_000
 
 
@@ -216,6 +216,8 @@ def _against(res: Any, name: str, column: Any) -> Figure | None:
     """Residuals against one column; None for a column that cannot be drawn, such as a free text."""
     try:
         predictor = resolve(res, column, name)
+        if predictor.kind == "category" and len(predictor.levels) > MOST_LEVELS:
+            return None
         result = panel_test(predictor)
     except (ValueError, TypeError):
         return None

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_categories", "name_levels"]
 
+MOST_LEVELS = 150
 UPRIGHT_UP_TO = 8
 """More levels than this lie one below the other."""
 
@@ -30,6 +31,11 @@ def draw_categories(
 
     u = residual_array(predictor.residuals)
     codes, names = predictor.codes, predictor.levels
+    if len(names) > MOST_LEVELS:
+        raise ValueError(
+            f"{predictor.name} has {len(names)} levels, too many to draw; "
+            "look at recalculate(group=...) instead"
+        )
     departs = np.zeros(len(names), dtype=bool)
     if isinstance(result, CategoricalResult) and result.pvalue < 0.05:
         departs = result.levels["pvalue_adjusted"].to_numpy() < 0.05

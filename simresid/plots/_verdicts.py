@@ -9,7 +9,7 @@ from typing import Any
 from simresid.checks.battery import sharp_pvalue
 from simresid.plots._style import State, pvalue_text
 from simresid.pvalues import holm
-from simresid.results import CategoricalResult, CheckResult, Effect, QuantileResult
+from simresid.results import AutocorrelationResult, CategoricalResult, CheckResult, Effect, QuantileResult
 
 __all__ = ["Verdict", "headline", "judge", "judge_all"]
 
@@ -24,6 +24,8 @@ TITLES = {
     "outliers": "Outliers",
     "quantiles": "Quantiles",
     "heteroscedasticity": "Spread",
+    "temporal autocorrelation": "Time",
+    "spatial autocorrelation": "Space",
 }
 """Names of the battery's tests as they appear on a figure; others keep theirs."""
 
@@ -135,6 +137,8 @@ def _word(check: str, result: CheckResult, state: State) -> str:
         "zero inflation": "too many zeros" if over else "too few zeros",
         "uniformity": "not uniform",
         "heteroscedasticity": "uneven spread",
+        "temporal autocorrelation": "correlated in time",
+        "spatial autocorrelation": "correlated in space",
     }
     return words.get(check) or _direction(result)
 
@@ -161,9 +165,8 @@ def _size(check: str, result: CheckResult) -> str:
     if effect is None:
         return f"statistic {result.statistic:.3g}"
     labels = {"dispersion": "ratio", "uniformity": "distance", "heteroscedasticity": "ratio"}
-    label = labels.get(check) or ("shift" if isinstance(result, QuantileResult) else "size")
-    if isinstance(result, CategoricalResult):
-        label = "distance"
+    kinds = ((QuantileResult, "shift"), (CategoricalResult, "distance"), (AutocorrelationResult, "r"))
+    label = labels.get(check) or next((name for kind, name in kinds if isinstance(result, kind)), "size")
     return f"{label} {with_interval(effect)}"
 
 

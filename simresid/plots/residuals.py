@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -216,9 +217,14 @@ def name_axis(ax: Axes, predictor: Predictor, by_rank: bool) -> None:
 
 
 def predictor_columns(res: Any) -> dict[str, Any]:
-    """Columns of the model's data without the response."""
+    """Columns of the model's data without the response; grouping factors of random effects as categories."""
     data = res.data
-    return {str(c): data[c].array for c in data.columns if not _is_response(data[c], res)}
+    groups = set(":".join(getattr(res.model, "random_effects", None) or ()).replace(" ", "").split(":"))
+    return {
+        str(c): (data[c].astype("category") if c in groups else data[c]).array
+        for c in data.columns
+        if not _is_response(data[c], res)
+    }
 
 
 def _several(res: Any, against: Any) -> dict[str, Any] | None:
@@ -263,8 +269,13 @@ def _grid(res: Any, columns: dict[str, Any], quantiles: Any, rank: bool) -> NDAr
         figure = new_figure((3.4 * n_columns, 3.1 * n_rows))
         axes = figure.subplots(n_rows, n_columns, sharey=False, squeeze=False)
         for ax, (name, column) in zip(axes.flat, columns.items(), strict=False):
-            predictor = resolve(res, column, name)
-            draw_against(ax, predictor, panel_test(predictor, quantiles), quantiles, rank)
+            try:
+                predictor = resolve(res, column, name)
+                draw_against(ax, predictor, panel_test(predictor, quantiles), quantiles, rank)
+            except ValueError as error:  # one column that cannot be drawn must not hide the others
+                ax.set_axis_off()
+                message = "\n".join(textwrap.wrap(f"{shorten(name, 30)}: {error}", 36))
+                ax.text(0.5, 0.5, message, ha="center", va="center", fontsize="small", color=MUTED)
         for ax in axes.flat[n:]:
             ax.remove()
     return np.array(axes.flat[:n])

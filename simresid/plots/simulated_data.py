@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks._inputs import simulated_only
-from simresid.plots._categories import name_levels
+from simresid.plots._categories import MOST_LEVELS, name_levels
 from simresid.plots._predictors import resolve
 from simresid.plots._style import ALERT, BAND, INK, POINT, drawing_on, set_title, shorten
 
@@ -94,6 +94,8 @@ def _groups(ax: Axes, res: Any, group: Any) -> str:
             f"group is missing in {levels.n_missing} rows; leave them out with recalculate(select=)"
         )
     codes, names = levels.codes, levels.levels
+    if len(names) > MOST_LEVELS:
+        raise ValueError(f"{levels.name} has {len(names)} levels, too many to draw")
     simulated = _some_simulations(res)
     members = [np.flatnonzero(codes == k) for k in range(len(names))]
     means = np.stack([simulated[:, rows].mean(axis=1) for rows in members], axis=1)

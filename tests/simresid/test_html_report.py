@@ -99,7 +99,7 @@ def test_leaves_no_figures_and_adds_time_and_space(residuals, tmp_path) -> None:
     )
     text = path.read_text(encoding="utf-8")
     assert "Residuals in time" in text
-    assert "Spatial autocorrelation" in text
+    assert "Residuals in space" in text
     assert not plt.get_fignums()
 
 

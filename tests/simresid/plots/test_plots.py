@@ -113,6 +113,25 @@ def test_all_leaves_out_the_response() -> None:
     assert len(axes) == 1
 
 
+def test_grouping_factors_are_categories_and_hopeless_columns_do_not_hide_others(slopes) -> None:
+    res = simresid.simulate_residuals(slopes, 99)
+    axes = plots.plot_residuals(res, "all")
+    assert {ax.get_ylabel() for ax in axes} == {"g", "Scaled residual"}
+    n = 400
+    names = [f"row {k}" for k in range(n)]
+    res = from_simulations(
+        np.random.default_rng(1).normal(size=(99, n)),
+        np.random.default_rng(2).normal(size=n),
+        data=pd.DataFrame({"label": names, "x": np.arange(n)}),
+    )
+    axes = plots.plot_residuals(res, "all")
+    assert "too many to draw" in axes[0].texts[0].get_text().replace("\n", " ")
+    assert axes[1].get_xlabel().startswith("x")
+    for draw in (plots.plot_residuals, plots.plot_simulated_data):
+        with pytest.raises(ValueError, match="400 levels"):
+            draw(res, "label")
+
+
 def test_histogram_counts_every_residual(overdispersed) -> None:
     ax = plots.plot_histogram(overdispersed)
     assert sum(p.get_height() for p in ax.patches) == overdispersed.n_obs
