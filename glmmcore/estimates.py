@@ -1,0 +1,285 @@
+"""What was estimated: coefficients, variances, modes and statistics of a fit, as pandas objects."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from glmmcore import verdict
+
+if TYPE_CHECKING:
+    from glmmcore.design import Design
+    from glmmcore.estimate import Estimator
+    from glmmcore.families.base import Family
+    from glmmcore.solution import Solution
+
+__all__ = ["Estimates"]
+
+
+class Estimates:
+    """Estimates of a fit; see `glmmcore.result.FittedGLMM`, which adds what can be asked of them."""
+
+    def __init__(self, estimator: Estimator, solution: Solution) -> None:
+        self._estimator = estimator
+        self._solution = solution
+
+    # ---- what was fitted -------------------------------------------------------------------------------
+    @property
+    def design(self) -> Design:
+        """The design the model was fitted on."""
+        return self._estimator.design
+
+    @property
+    def family(self) -> Family:
+        """Response distribution with its link."""
+        return self._estimator.family
+
+    @property
+    def formula(self) -> str:
+        """Formula of the conditional part as written."""
+        return self.design.formula
+
+    @property
+    def description(self) -> str:
+        """Family, link and formula in one line."""
+        parts = [f"{self.family!r}: {self.formula}"]
+        parts += [f"{name} {text}" for name, text in self.design.formulas.items() if name in ("zi", "disp")]
+        return ", ".join(parts) + (" (REML)" if self.reml else "")
+
+    @property
+    def reml(self) -> bool:
+        """Whether fixed effects were integrated out."""
+        return self._estimator.reml
+
+    @property
+    def data(self) -> pd.DataFrame:
+        """Rows and columns used, with the user's index."""
+        return self.design.frame
+
+    @property
+    def nobs(self) -> int:
+        """Number of rows used."""
+        return self.design.nobs
+
+    @property
+    def observed(self) -> np.ndarray:
+        """Response, (nobs,): values, or counts of successes."""
+        return self.design.response.y
+
+    @property
+    def trials(self) -> np.ndarray | None:
+        """Number of trials, (nobs,), for k-of-n responses."""
+        return self.design.response.trials
+
+    @property
+    def discrete(self) -> bool:
+        """Whether the response takes whole numbers."""
+        return self.family.discrete
+
+    @property
+    def has_random_effects(self) -> bool:
+        """Whether any part has random effects."""
+        return bool(self._solution.terms)
+
+    # ---- estimates -------------------------------------------------------------------------------------
+    def _coefficients(self, part: str) -> pd.Series:
+        if part not in self._solution.coefficients or (part != "cond" and part not in self._reported):
+            return pd.Series(dtype=float)
+        return pd.Series(self._solution.coefficients[part], index=self._columns(part), dtype=float)
+
+    def _columns(self, part: str) -> list[str]:
+        return list(self._estimator.problem.part(part).columns)
+
+    @property
+    def _reported(self) -> tuple[str, ...]:
+        return tuple(p.name for p in self._estimator.problem.parts)
+
+    def _standard_errors(self, part: str) -> pd.Series:
+        estimates = self._coefficients(part)
+        if not len(estimates):
+            return estimates
+        variance = np.diag(self._solution.covariance[part, part])
+        return pd.Series(np.sqrt(np.maximum(variance, 0.0)), index=estimates.index)
+
+    @cached_property
+    def params(self) -> pd.Series:
+        """Conditional fixed effects by column."""
+        return self._coefficients("cond")
+
+    @cached_property
+    def bse(self) -> pd.Series:
+        """Standard errors of `params`; inf for a coefficient the data do not bound."""
+        return self._standard_errors("cond")
+
+    @property
+    def tvalues(self) -> pd.Series:
+        """Wald statistics of `params`."""
+        return self.params / self.bse
+
+    @property
+    def pvalues(self) -> pd.Series:
+        """Two-sided Wald p-values of `params` (normal)."""
+        return pd.Series(2.0 * special.ndtr(-np.abs(self.tvalues.to_numpy())), index=self.params.index)
+
+    @property
+    def zi_params(self) -> pd.Series:
+        """Coefficients of the zero-inflation part (logit); empty without one."""
+        return self._coefficients("zi")
+
+    @property
+    def zi_bse(self) -> pd.Series:
+        """Standard errors of `zi_params`."""
+        return self._standard_errors("zi")
+
+    @property
+    def disp_params(self) -> pd.Series:
+        """Coefficients of log(phi); empty for families without dispersion."""
+        return self._coefficients("disp")
+
+    @property
+    def disp_bse(self) -> pd.Series:
+        """Standard errors of `disp_params`."""
+        return self._standard_errors("disp")
+
+    @property
+    def extra_params(self) -> dict[str, float]:
+        """Further family parameters on their natural scale, such as the tweedie power."""
+        psi = [self._solution.coefficients[name][0] for name in self.family.extra]
+        return self.family.describe_extra(np.array(psi))
+
+    def cov_params(self) -> pd.DataFrame:
+        """Covariance of the conditional fixed effects, (p, p)."""
+        names = self.params.index
+        return pd.DataFrame(self._solution.covariance["cond", "cond"], index=names, columns=names)
+
+    @property
+    def sigma(self) -> float:
+        """Dispersion as glmmTMB's ``sigma()``: see `Family.sigma`; NaN when it varies with covariates."""
+        if not self.family.has_dispersion:
+            return 1.0
+        if "disp" in self.design.predictors and len(self.disp_params) != 1:
+            return float("nan")
+        return self.family.sigma(float(self._solution.coefficients["disp"][0]))
+
+    # ---- fit quality -----------------------------------------------------------------------------------
+    @property
+    def llf(self) -> float:
+        """Log-likelihood with every constant."""
+        return self._solution.llf
+
+    @property
+    def df_model(self) -> int:
+        """Number of parameters, fixed effects and variances together."""
+        return sum(p.size for p in self._estimator.problem.parts) + sum(
+            t.structure.size for t in self._estimator.problem.terms
+        )
+
+    @property
+    def df_resid(self) -> float:
+        """Rows (weighted by frequency) minus number of parameters."""
+        weights = self.design.freq_weights
+        return float(self.nobs if weights is None else weights.sum()) - self.df_model
+
+    @property
+    def edf(self) -> float:
+        """Effective number of mean parameters: trace of the hat matrix, shrunken random effects included."""
+        return self._solution.edf
+
+    @cached_property
+    def leverage(self) -> np.ndarray:
+        """How much the fitted value of each row follows its response ``(nobs,)``; the sum is `edf`."""
+        from glmmcore.leverage import leverages
+
+        return leverages(self._estimator, self._solution)
+
+    @property
+    def aic(self) -> float:
+        """Akaike's information criterion."""
+        return -2.0 * self.llf + 2.0 * self.df_model
+
+    @property
+    def bic(self) -> float:
+        """Schwarz's information criterion, log of the number of rows."""
+        return -2.0 * self.llf + np.log(self.df_resid + self.df_model) * self.df_model
+
+    @property
+    def converged(self) -> bool:
+        """Whether the log-likelihood cannot rise any more from here (to 1e-6)."""
+        return self._solution.optimum.converged and self._solution.mode_found
+
+    @property
+    def singular(self) -> bool:
+        """Whether a random term's covariance is on the edge: a variance of zero or a correlation of one."""
+        return any(verdict.is_singular(t) for t in self._solution.terms)
+
+    def block_structure(self) -> str:
+        """Say which structure of the random effects the linear algebra exploits."""
+        system = self._estimator.problem.system
+        return "no random effects" if system is None else "\n".join(system.describe())
+
+    def laplace_error(self, n_agq: int = 9) -> float:
+        """Estimate of what Laplace's approximation adds to or takes from the log-likelihood.
+
+        The log-likelihood by adaptive quadrature minus Laplace's at the estimates: add it to `llf` of a fit
+        with ``n_agq=1``. Zero for linear mixed models, where both are exact.
+
+        Parameters
+        ----------
+        n_agq : int
+            Quadrature points per dimension.
+
+        Raises
+        ------
+        ModelError
+            With more than one grouping factor, or more than three coefficients a level.
+        """
+        from glmmcore.quadrature import laplace_error
+
+        if self._estimator.linear:
+            return 0.0
+        return laplace_error(self._estimator.problem.with_response(self.observed), self._solution.x, n_agq)
+
+    # ---- random effects --------------------------------------------------------------------------------
+    @cached_property
+    def var_corr(self) -> pd.DataFrame:
+        """Standard deviations and correlations of the random effects, a row for each coefficient."""
+        rows = []
+        for t in self._solution.terms:
+            sd = np.sqrt(np.maximum(np.diag(t.covariance), 0.0))
+            for i, name in enumerate(t.term.columns):
+                row: dict[str, Any] = {
+                    "component": t.predictor,
+                    "group": t.term.group,
+                    "term": name,
+                    "sd": sd[i],
+                }
+                for j in range(i):
+                    scale = sd[i] * sd[j]
+                    row[f"corr_{j + 1}"] = t.covariance[i, j] / scale if scale > 0.0 else 0.0
+                rows.append(row)
+        return pd.DataFrame(rows, columns=None if rows else ["component", "group", "term", "sd"])
+
+    def _by_group(self, values: Any) -> dict[str, pd.DataFrame]:
+        out: dict[str, pd.DataFrame] = {}
+        for t in self._solution.terms:
+            key = t.term.group if t.predictor == "cond" else f"{t.predictor}: {t.term.group}"
+            frame = pd.DataFrame(values(t), index=t.term.levels, columns=list(t.term.columns))
+            frame.index.name = t.term.group
+            out[key] = frame if key not in out else pd.concat([out[key], frame], axis=1)
+        return out
+
+    @property
+    def random_effects(self) -> dict[str, pd.DataFrame]:
+        """Conditional modes: group -> data frame (levels x coefficients); ``"zi: g"`` for zero inflation."""
+        return self._by_group(lambda t: t.modes)
+
+    @property
+    def random_effects_sd(self) -> dict[str, pd.DataFrame]:
+        """Conditional standard deviations of `random_effects` given the parameters."""
+        return self._by_group(
+            lambda t: np.sqrt(np.maximum(np.diagonal(t.mode_covariance, axis1=1, axis2=2), 0.0))
+        )
