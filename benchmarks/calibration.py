@@ -398,6 +398,9 @@ Rows that name DHARMa apply DHARMa 0.5's definitions to the same fits and simula
 prediction without random effects, outliers counted on its own residuals. "fixed degree" is the unweighted
 score test of quantile indicators with polynomials of degree 2 along `x1`.
 
+The number of replicates is the last row of each table: with 100 of them the standard error is .022, and a
+single rate of .09 says nothing.
+
 Rates well below .05 are expected where the fit itself takes away what the test looks for: residuals of a
 fitted model are more regular than uniform (uniformity, categories along a fitted grouping, quantiles along a
 fitted predictor), a fitted dispersion parameter (gaussian, nbinom2, gamma) leaves little to a dispersion
