@@ -16,7 +16,7 @@ from simresid.checks.battery import applicable_tests
 from simresid.plots._predictors import resolve
 from simresid.plots._style import MARKS, detached, new_figure, pvalue_text, style
 from simresid.plots._verdicts import Verdict, headline, judge_all
-from simresid.plots.overview import draw_overview, setting
+from simresid.plots.overview import caution, draw_overview, setting
 from simresid.plots.residuals import draw_against, panel_test, predictor_columns
 
 if TYPE_CHECKING:
@@ -105,7 +105,8 @@ def report(
         ]
     body = [
         f"<header><h1>{_mark(state, 34)}<span>{escape(sentence)}</span></h1>",
-        f"<p class=model>{escape(name)}</p><p class=how>{escape(setting(res))}</p></header>",
+        f"<p class=model>{escape(name)}</p><p class=how>{escape(setting(res))}</p>",
+        f"<p class=caution>{escape(caution(res))}</p></header>" if caution(res) else "</header>",
         _advice(verdicts),
         f"<figure class=overview><picture><source media='(max-width: 640px)' srcset='{tall}'>"
         f"<img src='{wide}' alt='Overview: {escape(sentence)}'></picture></figure>",
@@ -300,6 +301,7 @@ h1 svg { flex: none; }
 h2 { font-size: 1.15rem; margin: 32px 0 10px; border-bottom: 1px solid #c6ccd2; padding-bottom: 4px; }
 .model { font-family: ui-monospace, Consolas, monospace; margin: 0; overflow-wrap: anywhere; }
 .how, .note, footer, figcaption { color: #59626b; font-size: 0.88rem; margin: 4px 0; }
+.caution { color: #c23b00; margin: 4px 0; }
 .advice { background: #fdf1ea; border-left: 4px solid #c23b00; padding: 4px 16px; margin: 16px 0; }
 .advice h2 { border: 0; margin: 8px 0 4px; }
 .advice ul { margin: 4px 0 10px; padding-left: 20px; }

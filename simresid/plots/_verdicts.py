@@ -9,7 +9,14 @@ from typing import Any
 from simresid.checks.battery import sharp_pvalue
 from simresid.plots._style import State, pvalue_text
 from simresid.pvalues import holm
-from simresid.results import AutocorrelationResult, CategoricalResult, CheckResult, Effect, QuantileResult
+from simresid.results import (
+    AutocorrelationResult,
+    CategoricalResult,
+    CheckResult,
+    DispersionResult,
+    Effect,
+    QuantileResult,
+)
 
 __all__ = ["Verdict", "headline", "judge", "judge_all"]
 
@@ -71,16 +78,25 @@ def judge_all(tests: Mapping[str, Callable[[], CheckResult]]) -> list[Verdict]:
     """Verdicts on several tests, by the rule of `simresid.diagnose`.
 
     A departure is called one if it is significant after Holm's adjustment and not negligible in size. Without
-    the adjustment one right model in five would be called wrong.
+    the adjustment one right model in five would be called wrong. Nothing is certain where the fit itself made
+    the residuals too regular, as in groups that have a fitted random effect.
     """
     verdicts = [judge(check, test) for check, test in tests.items()]
     tested = [k for k, v in enumerate(verdicts) if v.result is not None]
     pvalues = [sharp_pvalue(v.result) for v in verdicts if v.result is not None]
+    doubtful = any(_shrunk_by_the_fit(v.result) for v in verdicts)
     for k, adjusted in zip(tested, holm(pvalues), strict=True):
         verdicts[k] = replace(verdicts[k], adjusted=float(adjusted))
-        if verdicts[k].state in ("moderate", "severe") and adjusted >= ALPHA:
+        if verdicts[k].state in ("moderate", "severe") and (doubtful or adjusted >= ALPHA):
             verdicts[k] = replace(verdicts[k], state="weak", word=f"{verdicts[k].word}?")
     return verdicts
+
+
+def _shrunk_by_the_fit(result: CheckResult | None) -> bool:
+    """Whether groups lie closer to their expectation than chance and the test could not correct for it."""
+    if not isinstance(result, DispersionResult) or result.statistic >= 1:
+        return False
+    return result.correction == "none" and bool(result.notes)
 
 
 def judge(check: str, test: Callable[[], CheckResult]) -> Verdict:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from simresid.checks.battery import applicable_tests
 from simresid.plots._predictors import Predictor, resolve
-from simresid.plots._style import INK, LINE, MARKS, MUTED, draw_mark, new_figure, style
+from simresid.plots._style import ALERT, INK, LINE, MARKS, MUTED, draw_mark, new_figure, style
 from simresid.plots._verdicts import Verdict, headline, judge_all
 from simresid.plots.qq import plot_qq
 from simresid.plots.residuals import draw_against, panel_test
@@ -92,7 +92,7 @@ def draw_overview(
     with style(7.5 if page.narrow else 9.5):
         if heading:
             model = title or res.description or "Simulated residuals"
-            page.head(*headline(verdicts, res.n_obs), model, setting(res))
+            page.head(*headline(verdicts, res.n_obs), model, setting(res), caution(res))
         page.strip(verdicts)
         left, right = page.panels()
         plot_qq(res, left)
@@ -139,6 +139,17 @@ def setting(res: Any) -> str:
     return " \u00b7 ".join([*parts, f"seed {res.seed}"])
 
 
+def caution(res: Any) -> str:
+    """Say what a reader must know before believing the verdict; empty in most cases."""
+    conditional = isinstance(res.random_effects, str) and res.random_effects == "conditional"
+    if res.is_grouped and conditional and getattr(res.model, "has_random_effects", False):
+        return (
+            "Caution: groups with a random effect of their own follow the data, so they look too regular; "
+            "judge them with random_effects='unconditional'"
+        )
+    return ""
+
+
 class _Page:
     """Places text and panels in inches, from the top down for the head, from the bottom up for the strip."""
 
@@ -151,7 +162,7 @@ class _Page:
         self.top = self.height - self.margin
         self.bottom = self.margin
 
-    def head(self, state: str, sentence: str, model: str, how: str) -> None:
+    def head(self, state: str, sentence: str, model: str, how: str, caution: str) -> None:
         size = 11.0 if self.narrow else 14.5
         mark = size * 1.5
         indent = self.margin + (mark + 6) / 72
@@ -164,7 +175,9 @@ class _Page:
         x, y = self.margin + mark / 144, self.top - line_height * 0.46
         draw_mark(area, x / self.width, y / self.height, state, mark)
         self.top -= line_height * len(lines) + 0.07
-        for text, points, colour in ((model, 10.0, INK), (how, 8.5, MUTED)):
+        for text, points, colour in ((model, 10.0, INK), (how, 8.5, MUTED), (caution, 8.5, ALERT)):
+            if not text:
+                continue
             points = points - 1.5 if self.narrow else points
             lines = self._wrap(text, points, self.margin)[:4]
             self._text(self.margin, self.top, "\n".join(lines), fontsize=points, color=colour)

@@ -73,6 +73,21 @@ def test_title_names_model_simulations_and_seed() -> None:
     assert "independent rows" in shown  # the band of the QQ plot, when rows share new random effects
 
 
+def test_groups_with_fitted_effects_are_not_called_underdispersed() -> None:
+    from glmmcore import glmm
+
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(25), 10)
+    d = pd.DataFrame({"g": g, "x": rng.normal(size=250)})
+    d["y"] = rng.poisson(np.exp(0.5 + 0.3 * d["x"] + rng.normal(0, 0.7, 25)[g]))
+    fit = glmm("y ~ x + (1|g)", d, family="poisson")
+    figure = plot_overview(simulate_residuals(fit).recalculate(group="g"))
+    assert not figure.texts[0].get_text().startswith("Misfit")
+    assert "Caution" in texts(figure)
+    redrawn = plot_overview(simulate_residuals(fit, random_effects="unconditional").recalculate(group="g"))
+    assert "Caution" not in texts(redrawn)
+
+
 def test_plot_argument_leaves_a_figure_for_pyplot() -> None:
     class Coins:
         observed = np.random.default_rng(1).binomial(10, 0.5, 40).astype(float)
