@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_residuals"]
 
+CURVES_FROM = 20
+"""Fewer rows than this speak for themselves."""
 CURVE = "#0f3554"
 
 
@@ -96,11 +98,11 @@ def plot_residuals(
 def panel_test(
     predictor: Predictor, quantiles: Any = (0.25, 0.5, 0.75)
 ) -> CategoricalResult | QuantileResult:
-    """Test that belongs to a panel: of levels, or of quantile curves (with the curves from ten rows on)."""
+    """Test that belongs to a panel: of levels, or of quantile curves (with the curves from 20 rows on)."""
     if predictor.kind == "category":
         return categorical_test(predictor.residuals, predictor.codes)
     n = residual_array(predictor.residuals).size
-    return quantile_test(predictor.residuals, predictor.numbers, quantiles, curves=n >= 10)
+    return quantile_test(predictor.residuals, predictor.numbers, quantiles, curves=n >= CURVES_FROM)
 
 
 def draw_against(

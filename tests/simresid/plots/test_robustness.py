@@ -138,8 +138,8 @@ def test_a_million_points_are_quick_and_small(tmp_path) -> None:
     predictor = resolve(u, x)
     result = quantile_test(u, predictor.numbers, curves=True)
     figure = plt.figure()
-    started = time.perf_counter()
+    started = time.process_time()
     draw_against(figure.add_subplot(), predictor, result)
     figure.savefig(tmp_path / "million.pdf")
-    assert time.perf_counter() - started < 2.0
+    assert time.process_time() - started < 2.0
     assert (tmp_path / "million.pdf").stat().st_size < 300_000
