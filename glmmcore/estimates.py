@@ -246,22 +246,33 @@ class Estimates:
     # ---- random effects --------------------------------------------------------------------------------
     @cached_property
     def var_corr(self) -> pd.DataFrame:
-        """Standard deviations and correlations of the random effects, a row for each coefficient."""
-        rows = []
-        for t in self._solution.terms:
-            sd = np.sqrt(np.maximum(np.diag(t.covariance), 0.0))
-            for i, name in enumerate(t.term.columns):
-                row: dict[str, Any] = {
-                    "component": t.predictor,
-                    "group": t.term.group,
-                    "term": name,
-                    "sd": sd[i],
-                }
-                for j in range(i):
-                    scale = sd[i] * sd[j]
-                    row[f"corr_{j + 1}"] = t.covariance[i, j] / scale if scale > 0.0 else 0.0
-                rows.append(row)
-        return pd.DataFrame(rows, columns=None if rows else ["component", "group", "term", "sd"])
+        """Standard deviations and correlations of the random effects, a row for each coefficient.
+
+        Columns after `sd`: correlations with the term's earlier coefficients (``corr_1``, ...), then standard
+        errors (``se_sd``, ``se_corr_1``, ...) by the delta method, NaN on the boundary.
+        """
+        from glmmcore.variances import parameter_errors, variance_parameters
+
+        errors = parameter_errors(self._estimator, self._solution)
+        rows: dict[tuple[int, int], dict[str, Any]] = {}
+        uncertainty: dict[tuple[int, int], dict[str, float]] = {}
+        for parameter in variance_parameters(self._estimator):
+            if parameter.term is None:
+                continue
+            term, i, j = parameter.term, parameter.i, parameter.j
+            value, error = errors[parameter.label]
+            row = rows.setdefault(
+                (id(term), i),
+                {"component": term.predictor, "group": term.term.group, "term": term.term.columns[i]},
+            )
+            name = "sd" if parameter.kind == "sd" else f"corr_{j + 1}"
+            # a correlation with a constant is reported as zero
+            row[name] = value if np.isfinite(value) else 0.0
+            uncertainty.setdefault((id(term), i), {})[f"se_{name}"] = error
+        table = pd.DataFrame(
+            list(rows.values()), columns=None if rows else ["component", "group", "term", "sd"]
+        )
+        return pd.concat([table, pd.DataFrame(list(uncertainty.values()), dtype=float)], axis=1)
 
     def _by_group(self, values: Any) -> dict[str, pd.DataFrame]:
         out: dict[str, pd.DataFrame] = {}

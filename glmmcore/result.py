@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from glmmcore import simulation, verdict
 from glmmcore.errors import ModelError
@@ -24,8 +23,7 @@ __all__ = ["FittedGLMM"]
 class FittedGLMM(Estimates):
     """What `glmmcore.glmm` returns.
 
-    Attributes are computed when first read. Rows are in the order of the data frame, those with missing values
-    left out.
+    Attributes are computed when first read. Rows are in the order of the data frame, incomplete ones left out.
 
     Examples
     --------
@@ -45,20 +43,54 @@ class FittedGLMM(Estimates):
         """Sentences on what is not as it should be; empty for a clean fit."""
         return verdict.sentences(self)
 
-    def conf_int(self, alpha: float = 0.05, method: str = "wald") -> pd.DataFrame:
-        """Confidence intervals of the conditional fixed effects.
+    def conf_int(
+        self,
+        alpha: float = 0.05,
+        method: str = "wald",
+        *,
+        parameters: str = "cond",
+        n_sims: int = 500,
+        rng: Any = None,
+    ) -> pd.DataFrame:
+        """Confidence intervals of fixed effects, standard deviations, correlations and dispersion.
 
         Parameters
         ----------
         alpha : float
             One minus the level.
-        method : {"wald"}
-            Normal approximation.
+        method : {"wald", "profile", "bootstrap"}
+            Normal approximation (of the logarithm of standard deviations and of the dispersion, of atanh of
+            correlations); values at which twice the fall of the log-likelihood, maximised over all
+            other parameters, reaches the chi-square quantile (of the model refitted by maximum likelihood when
+            it was fitted with ``reml=True``, as R's ``confint`` does); percentiles of refits to simulated
+            responses.
+        parameters : {"cond", "zi", "disp", "random", "all"}
+            A part's coefficients; standard deviations and correlations of random effects with a constant
+            dispersion; all of them, in a two-level index.
+        n_sims : int
+            Responses to simulate for the bootstrap, with new random effects.
+        rng : numpy.random.Generator or int, optional
+            For the bootstrap.
+
+        Returns
+        -------
+        DataFrame
+            Columns lower and upper. A limit is infinite, or the end of the range, where the likelihood does
+            not fall far enough, and NaN for what has no interval by this method (Wald on the boundary).
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from glmmcore import glmm
+        >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
+        >>> glmm("y ~ x + (1|g)", d, family="poisson").conf_int(method="profile").round(2)
+                   lower  upper
+        Intercept   0.32   1.67
+        x           0.07   1.46
         """
-        if method != "wald":
-            raise ModelError(f"conf_int: unknown method {method!r}; choose 'wald'")
-        half = special.ndtri(1.0 - alpha / 2.0) * self.bse
-        return pd.DataFrame({"lower": self.params - half, "upper": self.params + half})
+        from glmmcore.intervals import conf_int
+
+        return conf_int(self, alpha, method, parameters=parameters, n_sims=n_sims, rng=rng)
 
     # ---- means and residuals ---------------------------------------------------------------------------
     @cached_property
@@ -125,8 +157,8 @@ class FittedGLMM(Estimates):
             The rows of the fit by default. Rows with a missing value keep their place, as NaN.
         kind : {"response", "link", "conditional", "zprob", "disp"}
             Mean of the response; its linear predictor; mean of the conditional part (without zero inflation);
-            probability of a structural zero; dispersion as `sigma`. Means of k-of-n responses are per trial, a
-            probability, with and without `newdata`: ``fit.predict() * fit.trials`` are the `fittedvalues`.
+            probability of a structural zero; dispersion as `sigma`. Means of k-of-n responses are per trial,
+            probabilities, with and without `newdata`: ``fit.predict() * fit.trials`` are the `fittedvalues`.
         random_effects : {"conditional", "none", "average"}
             At the conditional modes; at zero (a typical level); averaged over the population of levels.
         se : bool
@@ -195,6 +227,25 @@ class FittedGLMM(Estimates):
         from glmmcore.refit import refit
 
         return refit(self, np.asarray(y, dtype=float))
+
+    def refit_many(self, y: ArrayLike, *, n_jobs: int | None = None) -> ManyFits:
+        """Fit the same model to many responses at once; far cheaper than many calls of `refit`.
+
+        Parameters
+        ----------
+        y : array_like, shape (B, nobs)
+            One response a row, as `simulate` gives them.
+        n_jobs : int, optional
+            Workers as in joblib.
+
+        Returns
+        -------
+        ManyFits
+            Tables with a row for each response; one that cannot be fitted says why in ``error``.
+        """
+        from glmmcore.batch import refit_many
+
+        return refit_many(self, y, n_jobs)
 
     # ---- printing --------------------------------------------------------------------------------------
     def summary(self) -> str:
