@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from glmmcore.design import Design
+from glmmcore.errors import ModelError
 from glmmcore.families.base import Family
 from glmmcore.laplace import LaplaceObjective
 from glmmcore.lmm import LinearObjective
@@ -97,14 +98,30 @@ class Estimator:
             candidates = start_candidates(problem)
         limit = step_limits(problem)
         best: tuple[LaplaceObjective, Optimum] | None = None
-        for x in candidates:
+        for candidate in candidates:
             objective = self.objective()
-            objective(x)
+            x = _finite_start(objective, candidate)
             optimum = minimise(objective, x, start_curvature(problem, x, objective), limit)
             if best is None or optimum.value < best[1].value:
                 best = objective, optimum
         assert best is not None
         return from_laplace(*best)
+
+
+def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:
+    """The start, or one with smaller random effects when the likelihood does not exist there."""
+    problem = objective.problem
+    for shrink in (1.0, 0.3, 0.1):
+        trial = x.copy()
+        for term in problem.terms:
+            sd = shrink * np.sqrt(np.square(term.structure.factor(x[term.where])).sum(axis=1))
+            trial[term.where] = x[term.where] if shrink == 1.0 else term.structure.start(sd)
+        if np.isfinite(objective(trial)[0]):
+            return trial
+    raise ModelError(
+        f"no starting point with a finite log-likelihood for {problem.family!r}; check offsets and the scale of the "
+        "response, or try another link"
+    )
 
 
 def _off_the_edge(problem: Problem, x: np.ndarray, unit: float) -> np.ndarray:

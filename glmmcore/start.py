@@ -171,7 +171,8 @@ def start_curvature(problem: Problem, x: np.ndarray, objective: LaplaceObjective
     theta_curvature(problem, x, objective.mode, objective.score, curvature, response_scale(problem))
     cond = problem.part("cond")
     if cond.where.stop > cond.where.start:
-        values, vectors = np.linalg.eigh(objective.fixed_information(x)[0])
+        information = np.nan_to_num(objective.fixed_information(x)[0], posinf=0.0, neginf=0.0)
+        values, vectors = np.linalg.eigh(information)
         floor = 1e-6 * max(float(values[-1]), 1e-300) if len(values) else 0.0
         curvature[cond.where, cond.where] = (vectors * np.maximum(values, floor)) @ vectors.T
     return curvature
@@ -214,7 +215,8 @@ def theta_curvature(
         [t.structure.curvature(layout.factors[t.factor].n_levels) / unit**2 for t in terms]
     )
     scale = np.sqrt(floor)
-    values, vectors = np.linalg.eigh(0.5 * (information + information.T) / np.outer(scale, scale))
+    information = np.nan_to_num(0.5 * (information + information.T) / np.outer(scale, scale), posinf=0.0, neginf=0.0)
+    values, vectors = np.linalg.eigh(information)
     block = (vectors * np.clip(values, 0.05, 20.0)) @ vectors.T * np.outer(scale, scale)
     curvature[first:, first:] = block
 

@@ -30,10 +30,10 @@ def make_response(
     if parsed.is_counts:
         if trials is not None:
             raise ModelError("give either cbind(successes, failures) or trials=, not both")
-        successes, failures = values
+        won, lost = values
         for code, counts in zip(parsed.response, values, strict=True):
             _require(counts >= 0, data, f"'{code.code}' in cbind is negative", counts)
-        return Response(parsed.response_name, successes, successes + failures)
+        return Response(parsed.response_name, won, won + lost)
     name = parsed.response_column
     if name is not None and data.kind(name) == "categorical":
         return _two_levels(name, data, trials)
@@ -41,7 +41,7 @@ def make_response(
     levels = (False, True) if name is not None and data.is_boolean(name) else None
     if trials is not None:
         _require(trials >= 0, data, "trials is negative", trials)
-        y = _successes(y, trials)
+        y = successes(y, trials)
         _require(y <= trials, data, f"'{parsed.response_name}' exceeds its number of trials", y)
     return Response(parsed.response_name, y, trials, levels)
 
@@ -56,7 +56,7 @@ def _two_levels(name: str, data: Columns, trials: np.ndarray | None) -> Response
     return Response(name, codes.astype(np.float64), None, tuple(levels.tolist()))
 
 
-def _successes(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+def successes(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
     """Numbers of successes, from proportions when that is what `y` holds.
 
     They are taken for proportions when all lie in [0, 1], not all are whole, and each times its trials is
