@@ -60,6 +60,7 @@ _RC: Any = {
     "axes.spines.right": False,
     "axes.grid": False,
     "text.color": INK,
+    "text.parse_math": False,  # names of columns may hold dollar signs
     "xtick.color": MUTED,
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,

@@ -135,7 +135,10 @@ def plot_rootogram(
         _frequency_axis(ax, float(root["expected"].max()))
         ax.set(xlabel="Count", ylabel="Frequency (square-root scale)")
         n_bad = int(outside.sum())
-        finding = f"{n_bad} of {x.size} bars outside their simulations" if n_bad else "Counts as simulated"
+        by_chance = 0.05 * x.size
+        finding = (
+            f"{n_bad} of {x.size} bars outside, {by_chance:.1f} expected" if n_bad else "Counts as simulated"
+        )
         set_title(ax, title if title is not None else finding)
         ax.legend(loc="upper right", fontsize="small", frameon=True, framealpha=0.85, edgecolor="none")
     return ax

@@ -115,6 +115,15 @@ def test_long_row_labels_and_long_formula(overdispersed, text_problems) -> None:
     assert not text_problems(plots.plot_overview(res, title=formula, figsize=(3, 9)))
 
 
+def test_dollar_signs_in_names_are_not_formulas(text_problems) -> None:
+    from simresid import from_simulations
+
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({r"price $\unknown$": rng.random(60)})
+    res = from_simulations(rng.normal(size=(99, 60)), rng.normal(size=60), data=data)
+    assert not text_problems(plots.plot_overview(res, against=data.columns[0], title=r"y ~ $\nothing$"))
+
+
 def test_overlap_is_noticed(text_problems) -> None:
     figure = plt.figure(figsize=(3, 3))
     figure.text(0.1, 0.5, "one text")
