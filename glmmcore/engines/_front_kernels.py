@@ -41,7 +41,9 @@ __all__ = [
 
 # ---- factorisation --------------------------------------------------------------------------------------------------
 @kernel
-def assemble_front(s, first, row_first, rows, parent, panel_first, panel, local, stack, pending, state, update):
+def assemble_front(
+    s, first, row_first, rows, parent, panel_first, panel, local, stack, pending, state, update
+):
     """Zero the update matrix of front s and add the updates its children left on the stack."""
     lo, w = first[s], first[s + 1] - first[s]
     top, r = row_first[s], row_first[s + 1] - row_first[s]
@@ -131,7 +133,9 @@ def factor_fronts(
     for s in range(begin, end):
         w = first[s + 1] - first[s]
         r = row_first[s + 1] - row_first[s]
-        assemble_front(s, first, row_first, rows, parent, panel_first, panel, local, stack, pending, state, update)
+        assemble_front(
+            s, first, row_first, rows, parent, panel_first, panel, local, stack, pending, state, update
+        )
         failed = _factor_panel(w, r, panel_first[s], panel_first[s] + w * w, panel, update)
         if failed >= 0:
             return first[s] + failed
@@ -356,7 +360,10 @@ def keep_front(s, first, row_first, parent, has_child, closes, stack, pending, s
     base = 0
     if state[1] > 0:
         last = pending[state[1] - 1]
-        base = stack_first[state[1] - 1] + (first[last + 1] - first[last] + row_first[last + 1] - row_first[last]) ** 2
+        base = (
+            stack_first[state[1] - 1]
+            + (first[last + 1] - first[last] + row_first[last + 1] - row_first[last]) ** 2
+        )
     stack[base : base + d * d] = front[: d * d]
     pending[state[1]] = s
     stack_first[state[1]] = base
@@ -378,10 +385,34 @@ def invert_fronts(
             _inverse_leaf(s, first, row_first, rows, panel_first, panel, core, gain, front, column)
         else:
             gather_inverse(
-                s, first, row_first, rows, parent, core, core_inverse, stack, pending, state, stack_first, local, front
+                s,
+                first,
+                row_first,
+                rows,
+                parent,
+                core,
+                core_inverse,
+                stack,
+                pending,
+                state,
+                stack_first,
+                local,
+                front,
             )
             _inverse_panel(w, r, panel_first[s], panel_first[s] + w * w, panel, gain, front)
         selected(
-            s, first, row_first, block_first, block_row, block_column, block_f, block_g, flipped, sizes, at, front, v
+            s,
+            first,
+            row_first,
+            block_first,
+            block_row,
+            block_column,
+            block_f,
+            block_g,
+            flipped,
+            sizes,
+            at,
+            front,
+            v,
         )
         keep_front(s, first, row_first, parent, has_child, closes, stack, pending, state, stack_first, front)

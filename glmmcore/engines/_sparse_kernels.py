@@ -16,7 +16,16 @@ import numpy as np
 from glmmcore._jit import kernel
 from glmmcore.engines._front_kernels import core_entry
 
-__all__ = ["accumulate", "correct", "multiply", "products", "row_covariances", "scale", "scatter", "selected_core"]
+__all__ = [
+    "accumulate",
+    "correct",
+    "multiply",
+    "products",
+    "row_covariances",
+    "scale",
+    "scatter",
+    "selected_core",
+]
 
 
 @kernel

@@ -1,16 +1,19 @@
-"""H = Lambda'Z'WZ Lambda + I as a sparse matrix: multifrontal Cholesky with a dense core, and its selected inverse.
+"""H = Lambda'Z'WZ Lambda + I as a sparse matrix: multifrontal Cholesky with a dense core, and selected inverse.
 
-For several large factors the trailing block of the arrow is too large to be dense, or needlessly dense (nested factors
-fill nothing in). Here all levels are ordered by minimum degree; sets of columns with equal rows are eliminated in dense
-fronts (loops for small ones, LAPACK for large ones), and what fills in anyway is one dense core for LAPACK. The inverse
-runs back through the same fronts (the recursion of Takahashi, Fagan and Chen, 1973, in blocks), so that the log
-determinant and its gradient are exact.
+For several large factors the trailing block of the arrow is too large to be dense, or needlessly dense (nested
+factors fill nothing in). Here all levels are ordered by minimum degree; sets of columns with equal rows are
+eliminated in dense fronts (loops for small ones, LAPACK for large ones), and what fills in anyway is one dense
+core for LAPACK. The inverse runs back through the same fronts (the recursion of Takahashi, Fagan and Chen, 1973,
+in blocks), so that the log determinant and its gradient are exact.
 
-The fixed effects meet every level. They stay outside as a border of p dense columns: with H_r the random part and
-W = H_r^-1 B the solved border, S = F - B'W is their Schur complement.
+The fixed effects meet every level. They stay outside as a border of p dense columns: with H_r the random part
+and W = H_r^-1 B the solved border, S = F - B'W is their Schur complement.
 """
 
 from __future__ import annotations
+
+import copy
+from itertools import pairwise
 
 import numpy as np
 from scipy.linalg import blas, lapack
@@ -22,10 +25,7 @@ from glmmcore.engines.layout import Factor, RowLayout
 from glmmcore.engines.pattern import SparsePattern
 from glmmcore.engines.symbolic import Plan
 
-__all__ = ["LARGE_FRONT", "SparseSystem"]
-
-# Multiplications of one front from which BLAS is worth its call.
-LARGE_FRONT = 300_000
+__all__ = ["SparseSystem"]
 
 
 class SparseSystem:
@@ -42,7 +42,11 @@ class SparseSystem:
     """
 
     def __init__(
-        self, layout: RowLayout, n_profiled: int = 0, pattern: SparsePattern | None = None, plan: Plan | None = None
+        self,
+        layout: RowLayout,
+        n_profiled: int = 0,
+        pattern: SparsePattern | None = None,
+        plan: Plan | None = None,
     ) -> None:
         self.layout = layout
         pattern = SparsePattern(layout) if pattern is None else pattern
@@ -58,8 +62,14 @@ class SparseSystem:
         self._prior = np.array([f.prior for f in self._factors])
         self._place_blocks(pattern)
         self._tree = (plan.first, plan.row_first, plan.rows, plan.parent)
-        self._large = np.flatnonzero(plan.widths * (plan.widths + plan.heights) ** 2 > LARGE_FRONT)
-        self._allocate(pattern)
+        self._large = np.flatnonzero(plan.large)
+        self._size = pattern.size
+        k = pattern.node_size
+        self._lower_size = pattern.size - int((k * (k - 1) // 2).sum())
+        self._factor_stack, self._inverse_stack, self._closes = stack_sizes(
+            plan.parent, plan.widths, plan.heights
+        )
+        self._allocate()
 
     def _place_blocks(self, pattern: SparsePattern) -> None:
         """Sort the blocks by the front that owns them and note where in it they sit."""
@@ -83,16 +93,18 @@ class SparseSystem:
         self._row, self._column, self._flipped = row, column, flipped[order]
         self._block_first = np.searchsorted(owner, np.arange(plan.n_super + 2))
         start = np.repeat(self.layout.offsets[: pattern.n_random], [f.n_levels for f in self._factors])
-        start = start + (np.arange(len(sizes)) - np.repeat(pattern.node_first[:-1], np.diff(pattern.node_first))) * sizes
+        start = (
+            start
+            + (np.arange(len(sizes)) - np.repeat(pattern.node_first[:-1], np.diff(pattern.node_first)))
+            * sizes
+        )
         self._start_f, self._start_g = start[pattern.node_f[order]], start[pattern.node_g[order]]
         within = np.arange(self._q) - np.repeat(start, sizes)
         self._position = np.repeat(plan.node_position, sizes) + within
 
-    def _allocate(self, pattern: SparsePattern) -> None:
+    def _allocate(self) -> None:
         plan, sizes = self._plan, self.layout.sizes
-        self._value = np.zeros(pattern.size)
-        k = pattern.node_size
-        self._lower_size = pattern.size - int((k * (k - 1) // 2).sum())
+        self._value = np.zeros(self._size)
         self._border = np.zeros((self._q, self._p))
         self._fixed = np.zeros((self._p, self._p))
         self._panel = np.zeros(int(plan.panel_first[-1]))
@@ -101,13 +113,15 @@ class SparseSystem:
         self._local = np.zeros(plan.order + 1, dtype=np.int64)
         self._pending = np.zeros(plan.n_super, dtype=np.int64)
         self._state = np.zeros(2, dtype=np.int64)
-        widest = int(plan.widths.max(initial=0))
         tallest = int(plan.heights.max(initial=0))
-        self._factor_stack, self._inverse_stack, self._closes = stack_sizes(plan.parent, plan.widths, plan.heights)
         self._update = np.empty(tallest * tallest)
-        self._gain_size = widest * (tallest + 1)
-        self._front_size = int(((plan.widths + plan.heights) ** 2).max(initial=0))
         self._solved = np.zeros((self._q, self._p))
+
+    def fresh(self) -> SparseSystem:
+        """A system of the same structure with memory of its own, so that two fits never write to one place."""
+        other = copy.copy(self)
+        other._allocate()
+        return other
 
     # ---- build ------------------------------------------------------------------------------------------------
     def reset(self) -> None:
@@ -147,6 +161,7 @@ class SparseSystem:
         self._panel[...] = 0.0
         self._core[...] = 0.0
         self._core_state = "cholesky"
+        self._inverted = False
         kernels.scatter(
             plan.first, plan.row_first, plan.panel_first, self._block_first, self._at, self._f, self._g, self._row,
             self._column, self._flipped, self.layout.sizes, self._t, self._prior, self._value, self._panel, self._core,
@@ -163,7 +178,7 @@ class SparseSystem:
     def _runs(self) -> list[tuple[int, int, int]]:
         """Stretches of small fronts, each with the large front that follows it (-1 for none)."""
         edges = np.concatenate(([-1], self._large))
-        runs = [(int(a) + 1, int(b), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        runs = [(int(a) + 1, int(b), int(b)) for a, b in pairwise(edges)]
         return [*runs, (int(edges[-1]) + 1, self._plan.n_super, -1)]
 
     def _factor_supernodes(self) -> bool:
@@ -258,9 +273,12 @@ class SparseSystem:
 
     # ---- selected inverse -------------------------------------------------------------------------------------
     def invert(self) -> None:
-        """H^-1 on the pattern of Z'Z, for the calls below."""
+        """H^-1 on the pattern of Z'Z, for the calls below; nothing is done twice."""
         plan = self._plan
-        if plan.n_core:
+        if self._inverted:
+            return
+        self._inverted = True
+        if plan.n_core and self._core_state == "cholesky":
             # the core is inverted in place, and serves `solve` in its new form from here on
             if plan.core_inverse:
                 self._core, _ = lapack.dpotri(self._core, lower=1, overwrite_c=1)
@@ -287,7 +305,9 @@ class SparseSystem:
 
     def _invert_supernodes(self) -> None:
         plan, pending, state = self._plan, self._pending, self._state
-        gain, front = np.empty(self._gain_size), np.empty(self._front_size)
+        widths, heights = plan.widths, plan.heights
+        gain = np.empty(int(widths.max(initial=0)) * (int(heights.max(initial=0)) + 1))
+        front = np.empty(int(((widths + heights) ** 2).max(initial=0)))
         column, stack = np.empty(plan.n_core), np.empty(self._inverse_stack)
         stack_first = np.zeros(plan.n_super, dtype=np.int64)
         blocks = (
@@ -297,10 +317,13 @@ class SparseSystem:
         state[:] = 0
         for begin, end, large in reversed(self._runs()):
             if large >= 0:
-                fronts.gather_inverse(
-                    large, *self._tree, self._core, plan.core_inverse, stack, pending, state, stack_first,
-                    self._local, front,
-                )  # fmt: skip
+                if plan.core_inverse or plan.parent[large] != plan.n_super:
+                    fronts.gather_inverse(
+                        large, *self._tree, self._core, plan.core_inverse, stack, pending, state, stack_first,
+                        self._local, front,
+                    )  # fmt: skip
+                else:
+                    self._multiply_core(large, front)
                 self._invert_large(large, front)
                 fronts.selected(large, plan.first, plan.row_first, *blocks, front, self._v)
                 fronts.keep_front(large, plan.first, plan.row_first, plan.parent, *kept, front)
@@ -309,8 +332,16 @@ class SparseSystem:
                 *kept, gain, front, column, *blocks, self._v,
             )  # fmt: skip
 
+    def _multiply_core(self, s: int, front: np.ndarray) -> None:
+        """Form the core's inverse over the rows of front s, K'K of columns of its inverse triangular factor K."""
+        plan = self._plan
+        w, d = int(plan.widths[s]), int(plan.widths[s] + plan.heights[s])
+        rows = plan.rows[plan.row_first[s] : plan.row_first[s + 1]] - int(plan.first[-1])
+        columns = self._core[int(rows[0]) :, rows]  # zero above the diagonal
+        front[: d * d].reshape((d, d), order="F")[w:, w:] = columns.T @ columns
+
     def _invert_large(self, s: int, front: np.ndarray) -> None:
-        """The columns of front s, as `fronts.invert_fronts` has them, through BLAS."""
+        """Invert the columns of front s, as `fronts.invert_fronts` has them, through BLAS."""
         square, below = self._blocks(s)
         w, d = len(square), len(square) + len(below)
         v = front[: d * d].reshape((d, d), order="F")
@@ -352,6 +383,7 @@ class SparseSystem:
 
     def scale_inverse(self) -> None:
         """Turn H^-1 into Lambda H^-1 Lambda', the conditional covariance of b, for the calls below."""
+        self._inverted = False
         kernels.scale(self._at, self._f, self._g, self.layout.sizes, self._t, self._v)
         if len(self._v_fixed):
             self._v_border = self._scale_border()

@@ -9,24 +9,30 @@ import numpy as np
 from glmmcore.engines import _tree_kernels as tree
 from glmmcore.engines._ordering import minimum_degree
 
-__all__ = ["Plan", "make_plan"]
+__all__ = ["LARGE_FRONT", "Plan", "make_plan"]
 
-# The elimination of single levels stops when the next one meets this share of what is left: from there a dense core is
-# cheaper, each of its columns costing about 3 n^2 flops in LAPACK against some 5 d^2 memory accesses.
+# The elimination of single levels stops when the next one meets this share of what is left: from there a
+# dense core is cheaper, each of its columns costing about 3 n^2 flops in LAPACK against some 5 d^2 memory accesses.
 _CORE_SHARE = 0.25
-# Above this order the inverse of the core is never formed; see `Plan.core_inverse`.
+# Above this order of the core its inverse may stay unformed, see `Plan.core_inverse`. Then a level that meets d
+# columns of the core costs d n when it is a leaf of the elimination tree and d^2 n when not, so that the elimination
+# stops earlier: at d above this many square roots of n.
 _LARGE_CORE = 1000
-# With an unformed inverse a level that meets d core columns costs d n for itself, but d^2 n / 2 when others hang below it.
-_LARGE_CORE_DEGREE = 0.6
+_LARGE_CORE_DEGREE = 1.6
+# Multiplications of one front from which BLAS is worth its call.
+LARGE_FRONT = 300_000
+# Rows of a front from which its part of the core's inverse is a matrix product.
+_TALL_FRONT = 32
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
     """Symbolic factorisation of a symmetric matrix of small dense blocks.
 
-    Positions are coefficients in elimination order. Supernode s owns the positions ``first[s]:first[s + 1]`` (w of them)
-    and has the r rows ``rows[row_first[s]:row_first[s + 1]]`` below, ascending; its panel is a (w, w) block followed by an
-    (r, w) block, both column-major, at ``panel_first[s]``. The core takes the positions from ``first[-1]`` on.
+    Positions are coefficients in elimination order. Supernode s owns the positions ``first[s]:first[s + 1]`` (w of
+    them) and has the r rows ``rows[row_first[s]:row_first[s + 1]]`` below, ascending; its panel is a (w, w) block
+    followed by an (r, w) block, both column-major, at ``panel_first[s]``. The core takes the positions from
+    ``first[-1]`` on.
 
     Attributes
     ----------
@@ -40,8 +46,8 @@ class Plan:
     order : int
         Positions in all.
     core_inverse : bool
-        Whether the core's inverse is formed; otherwise its entries come from the inverse of its triangular factor, which
-        halves the work when few are needed.
+        Whether the core's inverse is formed; otherwise its entries come from the inverse of its triangular
+        factor, which halves the work when few are needed.
     """
 
     node_position: np.ndarray
@@ -81,10 +87,19 @@ class Plan:
         return int((w * (w + 1) // 2 + w * r).sum()) + n * (n + 1) // 2
 
     @property
-    def sparse_work(self) -> float:
-        """Multiplications to eliminate the supernodes."""
+    def work(self) -> np.ndarray:
+        """Multiplications to eliminate every supernode."""
         w, r = self.widths.astype(float), self.heights.astype(float)
-        return float((w**3 / 6 + w * w * r / 2 + w * r * r / 2).sum())
+        return w**3 / 6.0 + w * w * r / 2.0 + w * r * r / 2.0
+
+    @property
+    def large(self) -> np.ndarray:
+        """Fronts for BLAS: many multiplications, or many entries of a core's inverse that is not formed."""
+        large = self.widths * (self.widths + self.heights) ** 2 > LARGE_FRONT
+        if self.core_inverse:
+            return large
+        leaf = (self.widths == 1) & ~self.has_child
+        return large | ((self.parent == self.n_super) & ~leaf & (self.heights > _TALL_FRONT))
 
 
 def make_plan(
@@ -137,7 +152,15 @@ def make_plan(
     node_position[order] = position[:-1]
     panel_first = np.concatenate(([0], np.cumsum(w * (w + r)))).astype(np.int64)
     return Plan(
-        node_position, super_first, row_first, panel_first, rows, above, has_child, int(position[-1]), core_inverse
+        node_position,
+        super_first,
+        row_first,
+        panel_first,
+        rows,
+        above,
+        has_child,
+        int(position[-1]),
+        core_inverse,
     )
 
 
@@ -154,7 +177,7 @@ def _relabel(first: np.ndarray, neighbour: np.ndarray, order: np.ndarray) -> tup
 def _expand(
     nodes: np.ndarray, start: np.ndarray, size: np.ndarray, position: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lists of nodes as lists of positions: (positions, start of each list)."""
+    """Expand lists of nodes to lists of positions: (positions, start of each list)."""
     n = size[nodes]
     end = np.concatenate(([0], np.cumsum(n)))
     rows = np.repeat(position[nodes] - end[:-1], n) + np.arange(end[-1])

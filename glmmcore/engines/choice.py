@@ -1,0 +1,71 @@
+"""Which engine a layout gets: what an evaluation costs in each."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glmmcore.engines.blocked import BlockedSystem
+from glmmcore.engines.layout import RowLayout
+from glmmcore.engines.pattern import SparsePattern
+from glmmcore.engines.sparse import SparseSystem
+from glmmcore.engines.symbolic import Plan
+
+__all__ = ["choose_system"]
+
+# Trailing orders that are dense in any case: nothing is gained there, and the analysis would take longer than a fit.
+_SMALL = 400
+# Share of the trailing block that fills in at once, from which a sparse order has nothing left to save.
+_FULL = 0.5
+# Nanoseconds of one multiplication in LAPACK and in loops, and of handling one small front.
+_LAPACK = 0.03
+_LOOP = 0.5
+_FRONT = 300.0
+
+
+def choose_system(layout: RowLayout, n_profiled: int = 0) -> BlockedSystem | SparseSystem:
+    """Return the engine that is expected to be faster.
+
+    The layout is analysed only when its trailing block is large and the leading levels do not fill it in at once.
+    """
+    trailing = int(sum(f.order for f in layout.factors[1:] if f.prior > 0.0))
+    if trailing <= _SMALL:
+        return BlockedSystem(layout, n_profiled)
+    pattern = SparsePattern(layout)
+    fill = _leading_fill(layout, pattern)
+    if fill > _FULL * trailing**2:
+        return BlockedSystem(layout, n_profiled)
+    plan = pattern.plan()
+    if _blocked_time(trailing, fill * layout.factors[0].k) < _sparse_time(plan):
+        return BlockedSystem(layout, n_profiled)
+    return SparseSystem(layout, n_profiled, pattern, plan)
+
+
+def _leading_fill(layout: RowLayout, pattern: SparsePattern) -> float:
+    """Entries of the trailing block that the elimination of the leading levels touches, repetitions counted."""
+    lead = pattern.factor_g == 0
+    other = lead & (pattern.factor_f != 0)
+    partners = np.bincount(
+        pattern.node_g[other],
+        weights=layout.sizes[pattern.factor_f[other]],
+        minlength=layout.factors[0].n_levels,
+    )
+    return float(partners @ partners)
+
+
+def _blocked_time(trailing: int, fill: float) -> float:
+    """Nanoseconds of one evaluation: n^3 for factor and inverse, some ten passes over the trailing block."""
+    n = float(trailing)
+    return _LAPACK * n**3 + _LOOP * (3.0 * fill + 10.0 * n * n)
+
+
+def _sparse_time(plan: Plan) -> float:
+    n = float(plan.n_core)
+    core = n**3 * (1.0 if plan.core_inverse else 2.0 / 3.0)
+    if not plan.core_inverse:
+        below = plan.parent == plan.n_super
+        core += n * float(np.sum(plan.heights[below & plan.has_child].astype(float) ** 2))
+    leaves = 0.0 if plan.core_inverse else n * float(plan.heights[~plan.has_child].sum())
+    large = plan.large
+    loops = 3.0 * float(plan.work[~large].sum()) + leaves + 4.0 * n * n
+    blas = 3.0 * float(plan.work[large].sum())
+    return _LAPACK * (core + blas) + _LOOP * loops + _FRONT * plan.n_super
