@@ -89,13 +89,15 @@ def main() -> None:
     table = pd.DataFrame(rows)
     if a.write:
         table.to_csv(a.write / "ours.csv", index=False)
-    bad = table[(table["error"] != "") | ~table["converged"].astype(bool) | table["llf"].isna() | (table["nan_se"] == True)]  # noqa: E712
+    nan_se = table["nan_se"].fillna(False).astype(bool)
+    bad = table[(table["error"] != "") | ~table["converged"].astype(bool) | table["llf"].isna() | nan_se]
     with pd.option_context("display.width", 220, "display.max_rows", 100, "display.max_colwidth", 80):
         print(bad.to_string() if len(bad) else "nothing to report")
     print(
         f"{len(table)} sets in {time.perf_counter() - began:.1f} s: {sum(table['error'] != '')} exceptions, "
         f"{int(table['llf'].isna().sum())} NaN, {100 * table['converged'].mean():.1f} % converged, "
-        f"{100 * table['singular'].mean():.0f} % singular, median {table['evaluations'].median():.0f} evaluations, max {table['evaluations'].max():.0f}"
+        f"{100 * table['singular'].mean():.0f} % singular, "
+        f"evaluations: median {table['evaluations'].median():.0f}, most {table['evaluations'].max():.0f}"
     )
 
 

@@ -6,18 +6,21 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from glmmcore.batch import ManyFits, fit_many
     from glmmcore.errors import DataWarning, ModelError
     from glmmcore.families import get_family
     from glmmcore.fit import glmm
     from glmmcore.result import FittedGLMM
 
-__all__ = ["DataWarning", "FittedGLMM", "ModelError", "get_family", "glmm"]
+__all__ = ["DataWarning", "FittedGLMM", "ManyFits", "ModelError", "fit_many", "get_family", "glmm"]
 
 # Loaded on first use: importing the package must not cost what fitting does.
 _HOME = {
     "DataWarning": "glmmcore.errors",
     "FittedGLMM": "glmmcore.result",
+    "ManyFits": "glmmcore.batch",
     "ModelError": "glmmcore.errors",
+    "fit_many": "glmmcore.batch",
     "get_family": "glmmcore.families",
     "glmm": "glmmcore.fit",
 }

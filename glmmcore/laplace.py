@@ -16,9 +16,12 @@ stays valid for a singular T.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 
+from glmmcore.engines.contract import System
+from glmmcore.engines.layout import RowLayout
 from glmmcore.problem import Problem
 
 __all__ = ["LaplaceObjective"]
@@ -77,15 +80,16 @@ class LaplaceObjective:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.layout = problem.layout
-        self.system = problem.system
-        order = self.layout.order if self.layout is not None else 0
+        # both are None without random effects, and then only `_without_random_effects` runs
+        self.layout = cast(RowLayout, problem.layout)
+        self.system = cast(System, problem.system)
+        order = 0 if problem.layout is None else self.layout.order
         self.mode = np.zeros(order)
         self.mode_found = True
         self.n_evaluations = 0
         self._last: _Evaluated | None = None
         self._inner = [problem.likelihood.predictors.index(name) for name in problem.inner]
-        self._prior = self.layout.prior if self.layout is not None else np.zeros(0)
+        self._prior = np.zeros(0) if problem.layout is None else self.layout.prior
         self._constant = 0.0
         if problem.reml:
             # flat prior on the user's coefficients: back maps the standardised ones to them
@@ -99,7 +103,7 @@ class LaplaceObjective:
             return self._last.value, self._last.gradient.copy()
         self.n_evaluations += 1
         values = self.fixed_values(x)
-        if self.layout is None:
+        if self.problem.layout is None:
             return self._without_random_effects(x, values)
         factors = self.problem.factors(x)
         move = self._predict_mode(values, factors)
@@ -133,7 +137,7 @@ class LaplaceObjective:
     def linear_predictors(self, x: np.ndarray) -> list[np.ndarray]:
         """Values of every predictor at the last mode."""
         values = self.fixed_values(x)
-        if self.layout is not None:
+        if self.problem.layout is not None:
             random = np.zeros((len(self._inner), self.problem.n))
             b = self.layout.apply_factors(self.problem.factors(x), self.mode)
             self.layout.add_random_part(0, self.problem.n, b, random)
@@ -153,8 +157,9 @@ class LaplaceObjective:
         """
         part, n = self.problem.part("cond"), self.problem.n
         weights = self.problem.likelihood.conditional_information(0, n, self.linear_predictors(x))
-        weighted = part.X * weights[:, None]
-        information = part.X.T @ weighted
+        columns = cast(np.ndarray, part.X)
+        weighted = columns * weights[:, None]
+        information = columns.T @ weighted
         overlap = np.zeros_like(information)
         if self.problem.inner == ("cond",) and part.size:
             factors = self.problem.factors(x)
@@ -172,7 +177,7 @@ class LaplaceObjective:
     def effective_parameters(self, x: np.ndarray) -> float:
         """Trace of the hat matrix of the working linear model at the last evaluation, which was at x."""
         p = self.problem.part("cond").size
-        if self.layout is None:
+        if self.problem.layout is None:
             return float(p)
         if self.problem.reml:
             return self._random_trace
@@ -284,9 +289,7 @@ class LaplaceObjective:
         return step, float(downhill @ step)
 
     # ---- value and gradient -----------------------------------------------------------------------------------
-    def _at_mode(
-        self, values: list[np.ndarray], factors: list[np.ndarray]
-    ) -> _Mode | None:
+    def _at_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> _Mode | None:
         """Derivatives of all rows at the mode, with the system factorised there; polishes the mode when needed."""
         layout, system, likelihood = self.layout, self.system, self.problem.likelihood
         n, n_all, m = self.problem.n, len(likelihood.predictors), len(self._inner)
@@ -353,9 +356,7 @@ class LaplaceObjective:
         gradient = self._assemble(g)
         # Z'g for the predictors with random effects, without another pass over the rows
         inner_score = trace_score - score - system.multiply(bv)
-        for total_factor, one, two in zip(
-            d_factors, layout.outer(inner_score, u), layout.outer(score, v), strict=True
-        ):
+        for total_factor, one, two in zip(d_factors, layout.outer(inner_score, u), layout.outer(score, v), strict=True):
             total_factor += one + two
         self.problem.chain_to_theta(d_factors, x, gradient)
         self._last = _Evaluated(x.copy(), value, gradient.copy(), values, factors, d2, score)

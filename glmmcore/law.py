@@ -33,9 +33,9 @@ class Law:
         delta = values.get("disp", np.zeros(1))
         psi = np.array([values[name][0] for name in family.extra])
         self.parameters = Parameters(self.eta, delta, psi)
-        self.zeta = np.broadcast_to(values["zi"], n) if "zi" in values else None
+        self.zeta = np.array(np.broadcast_to(values.get("zi", np.zeros(1)), n))
         self._mixture: ZeroInflated | None = None
-        if self.zeta is not None:
+        if "zi" in values:
             from glmmcore.families.zero_inflation import ZeroInflated
 
             self._mixture = ZeroInflated(family)

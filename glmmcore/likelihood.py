@@ -91,10 +91,10 @@ class Likelihood:
         zeta = values[-1]
         return zeta if len(zeta) == hi - lo else np.full(hi - lo, zeta[0])
 
-    def newton_terms(
+    def row_newton_terms(
         self, lo: int, hi: int, values: list[np.ndarray]
-    ) -> tuple[float, np.ndarray, np.ndarray]:
-        """Sum of log densities (up to constants), first derivatives (m, b) and packed second ones (pairs, b)."""
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Log densities (b,) up to constants, first derivatives (m, b) and packed second ones (pairs, b)."""
         y, trials = self._data(lo, hi)
         p = self.parameters(lo, hi, values)
         if self.mixture is None:
@@ -105,7 +105,14 @@ class Likelihood:
             first, second = first[self._rows], second[self._pairs]
         if self.freq_weights is not None:
             w = self.freq_weights[lo:hi]
-            return float(w @ l), first * w, second * w
+            return l * w, first * w, second * w
+        return l, first, second
+
+    def newton_terms(
+        self, lo: int, hi: int, values: list[np.ndarray]
+    ) -> tuple[float, np.ndarray, np.ndarray]:
+        """As `row_newton_terms`, with the sum of the log densities."""
+        l, first, second = self.row_newton_terms(lo, hi, values)
         return float(l.sum()), first, second
 
     def conditional_information(self, lo: int, hi: int, values: list[np.ndarray]) -> np.ndarray:

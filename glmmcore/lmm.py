@@ -1,6 +1,7 @@
 """Linear mixed model through cross-products, fixed effects and residual variance profiled out.
 
-With Sigma = sigma^2 T T', H = Lambda'Z'WZ Lambda + I and r^2 = min over (beta, u) of |y - X beta - Z Lambda u|_W^2 + |u|^2,
+With Sigma = sigma^2 T T', H = Lambda'Z'WZ Lambda + I and r^2 the minimum over (beta, u) of
+|y - X beta - Z Lambda u|_W^2 + |u|^2,
 
     -2 l(theta) = log|H| + n (1 + log(2 pi r^2 / n)),
 
@@ -10,9 +11,12 @@ depend on n. By the envelope theorem d l / d Lambda needs no derivative of beta,
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 
 from glmmcore.engines._row_kernels import add_score
+from glmmcore.engines.contract import System
 from glmmcore.errors import ModelError
 from glmmcore.problem import Problem
 from glmmcore.start import theta_curvature
@@ -46,7 +50,7 @@ class LinearObjective:
     def __init__(self, problem: Problem, var_weights: np.ndarray | None) -> None:
         assert problem.layout is not None
         self.problem = problem
-        self.layout, self.system = problem.layout, problem.system
+        self.layout, self.system = problem.layout, cast(System, problem.system)
         likelihood, part = problem.likelihood, problem.part("cond")
         n, p = problem.n, part.size
         frequency = likelihood.freq_weights

@@ -178,9 +178,7 @@ def _line_search(objective: _Counted, point: _Point, step: np.ndarray, slope: fl
     return best
 
 
-def _difference_hessian(
-    objective: _Counted, point: _Point, inverse: np.ndarray, limit: np.ndarray
-) -> np.ndarray:
+def _difference_hessian(objective: _Counted, point: _Point, inverse: np.ndarray, limit: np.ndarray) -> np.ndarray:
     p = len(point.x)
     hessian = np.empty((p, p))
     steps = _DIFFERENCE * np.minimum(np.sqrt(np.maximum(np.diag(inverse), 0.0)), limit)
@@ -212,9 +210,7 @@ def _positive_inverse(hessian: np.ndarray) -> np.ndarray:
     return (vectors / values) @ vectors.T / np.outer(scale, scale)
 
 
-def _newton(
-    objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.ndarray
-) -> tuple[_Point, bool, bool]:
+def _newton(objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.ndarray) -> tuple[_Point, bool, bool]:
     """Newton steps with one Hessian.
 
     Returns the point, whether it is an optimum (if not, the quadratic model is wrong: search on), and whether the
@@ -297,9 +293,7 @@ def _report(point: _Point, hessian: np.ndarray, unbounded: bool, calls: int) -> 
     finite = bool(np.isfinite(point.value))
     if p == 0:
         nothing = np.zeros(0, dtype=bool)
-        return Optimum(
-            point.x, point.value, point.gradient, hessian, 0.0, np.ones(0), nothing, False, finite, calls
-        )
+        return Optimum(point.x, point.value, point.gradient, hessian, 0.0, np.ones(0), nothing, False, finite, calls)
     scale, values, vectors = _scaled_eigen(hessian)
     usable = values > _FLAT
     along = vectors.T @ (point.gradient / scale)
@@ -309,6 +303,4 @@ def _report(point: _Point, hessian: np.ndarray, unbounded: bool, calls: int) -> 
         converged = finite and edm < _SUPREMUM_EDM
     else:
         converged = finite and edm < _CONVERGED_EDM and bool(values[0] > -1e-3)
-    return Optimum(
-        point.x, point.value, point.gradient, hessian, edm, values, flat, unbounded, converged, calls
-    )
+    return Optimum(point.x, point.value, point.gradient, hessian, edm, values, flat, unbounded, converged, calls)

@@ -13,6 +13,7 @@ import numpy as np
 from glmmcore.covariance import STRUCTURES, Structure
 from glmmcore.design import Design, PredictorDesign, RandomTerm
 from glmmcore.engines import choose_system
+from glmmcore.engines.contract import System
 from glmmcore.engines.layout import Factor, RowLayout
 from glmmcore.families.base import Family
 from glmmcore.likelihood import Likelihood
@@ -90,7 +91,7 @@ class Problem:
     parts: list[LinearPart]
     terms: list[TermPart]
     layout: RowLayout | None
-    system: object
+    system: System | None
     rows: np.ndarray
     reml: bool
     n_params: int
@@ -125,9 +126,7 @@ class Problem:
             gradient[term.where] = term.structure.gradient(x[term.where], block)
 
 
-def build_problem(
-    design: Design, family: Family, *, reml: bool = False, profiled: bool = False
-) -> Problem:
+def build_problem(design: Design, family: Family, *, reml: bool = False, profiled: bool = False) -> Problem:
     """Standardise a design and lay it out for the engines.
 
     Parameters
@@ -223,9 +222,7 @@ def _linear_parts(
     return parts
 
 
-def _linear_part(
-    name: str, source: PredictorDesign, rows: np.ndarray, extra_offset: np.ndarray | None
-) -> LinearPart:
+def _linear_part(name: str, source: PredictorDesign, rows: np.ndarray, extra_offset: np.ndarray | None) -> LinearPart:
     x, back = orthonormal(source.X)
     offset = source.offset if extra_offset is None else source.offset + extra_offset
     return LinearPart(name, source.columns, x[rows], _offset(offset, rows), back)

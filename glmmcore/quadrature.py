@@ -13,9 +13,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
+from typing import cast
 
 import numpy as np
 
+from glmmcore.engines.blocked import BlockedSystem
 from glmmcore.errors import ModelError
 from glmmcore.laplace import LaplaceObjective, _Evaluated
 from glmmcore.problem import Problem
@@ -50,10 +52,10 @@ class QuadratureObjective(LaplaceObjective):
     def __init__(self, problem: Problem, n_agq: int) -> None:
         check_quadrature(problem)
         super().__init__(problem)
-        self.nodes, self.weights = _product_rule(n_agq, problem.layout.factors[0].k)
-        k = problem.layout.factors[0].k
-        self._level = problem.layout.start[:, 0] // k
-        self._first = np.searchsorted(self._level, np.arange(problem.layout.factors[0].n_levels))
+        lead = self.layout.factors[0]
+        self.nodes, self.weights = _product_rule(n_agq, lead.k)
+        self._level = self.layout.start[:, 0] // lead.k
+        self._first = np.searchsorted(self._level, np.arange(lead.n_levels))
 
     def _derivatives(
         self, x: np.ndarray, values: list[np.ndarray], factors: list[np.ndarray]
@@ -61,7 +63,8 @@ class QuadratureObjective(LaplaceObjective):
         at = self._at_mode(values, factors)
         if at is None:
             return np.inf, np.zeros(len(x))
-        layout, system, n = self.layout, self.system, self.problem.n
+        layout = self.layout
+        system = cast(BlockedSystem, self.system)  # one factor is never sparse
         t, k = factors[0], layout.factors[0].k
         information, triangle = system.lead_blocks()
         scale = np.linalg.inv(triangle).transpose(0, 2, 1)  # C = L^-T
@@ -102,9 +105,7 @@ class QuadratureObjective(LaplaceObjective):
         self._last = _Evaluated(x.copy(), value, gradient.copy(), values, factors, at.d2, at.score)
         return value, gradient
 
-    def _visit_nodes(
-        self, values: list[np.ndarray], t: np.ndarray, u: np.ndarray, scale: np.ndarray
-    ) -> _NodeSums:
+    def _visit_nodes(self, values: list[np.ndarray], t: np.ndarray, u: np.ndarray, scale: np.ndarray) -> _NodeSums:
         """Averages over the nodes of every level, in one pass over nodes and rows."""
         layout, n = self.layout, self.problem.n
         n_levels, k = u.shape

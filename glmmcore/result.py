@@ -17,6 +17,8 @@ from glmmcore.law import Law
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from glmmcore.batch import ManyFits
+
 __all__ = ["FittedGLMM"]
 
 

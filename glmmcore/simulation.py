@@ -21,9 +21,7 @@ __all__ = ["population_mean", "simulate"]
 _NODES = 63
 
 
-def simulate(
-    fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effects: str | Iterable[str]
-) -> np.ndarray:
+def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effects: str | Iterable[str]) -> np.ndarray:
     """See `FittedGLMM.simulate`."""
     if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 1):
         raise ModelError(f"n_sims must be a whole number of at least 1, not {n_sims!r}")
@@ -96,7 +94,7 @@ def population_mean(fit: FittedGLMM) -> np.ndarray:
         nodes,
         weights,
     )
-    if law.zeta is not None:
+    if "zi" in values:
         mean = mean * _average(
             lambda zeta: 1.0 / (1.0 + np.exp(np.minimum(zeta, 700.0))), law.zeta, spread.get("zi"), nodes, weights
         )

@@ -128,13 +128,10 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
     values = objective.linear_predictors(x)
     if problem.reml:
         part = problem.part("cond")
-        integrated = problem.system.level_covariances(len(problem.layout.factors) - 1)[0]
+        integrated = objective.system.level_covariances(len(objective.layout.factors) - 1)[0]
         coefficients["cond"] = part.back @ objective.mode[-part.size :]
         covariance["cond", "cond"] = part.back @ (integrated + drift) @ part.back.T
-    named = {
-        name: _original_order(problem, v)
-        for name, v in zip(problem.likelihood.predictors, values, strict=True)
-    }
+    named = {name: _original_order(problem, v) for name, v in zip(problem.likelihood.predictors, values, strict=True)}
     terms = _terms(problem, x, objective.mode, 1.0)
     return Solution(
         -value, x, optimum, coefficients, covariance, terms, named, edf, objective.mode_found
@@ -181,10 +178,10 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
     factors = problem.factors(theta)
     objective.system.invert()
     edf = objective.effective_parameters(theta)
-    b = problem.layout.apply_factors(factors, objective.spherical)
+    b = objective.layout.apply_factors(factors, objective.spherical)
     random = np.zeros((1, problem.n))
     b[len(b) - part.size :] = objective.coefficients
-    problem.layout.add_random_part(0, problem.n, b, random)
+    objective.layout.add_random_part(0, problem.n, b, random)
     eta = random[0] if part.offset is None else random[0] + part.offset
     objective.system.scale_inverse()
     log_scale = np.array([np.log(sigma)])
@@ -213,8 +210,8 @@ def _original_order(problem: Problem, values: np.ndarray) -> np.ndarray:
 
 def _terms(problem: Problem, x: np.ndarray, u: np.ndarray, sigma: float) -> tuple[TermSolution, ...]:
     """Map modes and covariances of every term back; sigma is the unit of T (linear models)."""
-    out = []
-    if problem.layout is None:
+    out: list[TermSolution] = []
+    if problem.layout is None or problem.system is None:
         return ()
     offsets, sizes = problem.layout.offsets, problem.layout.sizes
     factors = problem.factors(x)

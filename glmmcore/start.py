@@ -1,20 +1,22 @@
-"""Where the optimiser starts: IRLS for the fixed effects, one moment step for the variances, a guess of the curvature."""
+"""Where the optimiser starts: IRLS for fixed effects, a moment step for variances, a guess of the curvature."""
 
 from __future__ import annotations
+
+from typing import cast
 
 import numpy as np
 
 from glmmcore.engines._row_kernels import add_score
 from glmmcore.errors import ModelError
 from glmmcore.laplace import LaplaceObjective
-from glmmcore.problem import Problem
+from glmmcore.problem import LinearPart, Problem
 
 __all__ = ["response_scale", "start_candidates", "start_curvature", "step_limits", "theta_curvature"]
 
 _IRLS_STEPS = 4
 # Largest relative change of linear predictors that still counts as moving.
 _IRLS_TOLERANCE = 1e-3
-# Mean squared residual of a continuous response, relative to its mean square, that is only rounding and the ridge of IRLS.
+# Mean squared residual of a continuous response over its mean square: below, only rounding and the ridge of IRLS.
 _PERFECT = 1e-16
 
 
@@ -77,7 +79,7 @@ def _constant_start(problem: Problem, offset: np.ndarray) -> np.ndarray:
     trials = np.ones(problem.n) if likelihood.trials is None else likelihood.trials
     mu = problem.family.start_mean(likelihood.y, trials)
     level = problem.family.link.link(np.array([mu.mean()]))[0]
-    return np.linalg.lstsq(part.X, level - offset, rcond=None)[0]
+    return np.linalg.lstsq(cast(np.ndarray, part.X), level - offset, rcond=None)[0]
 
 
 def start_candidates(problem: Problem) -> list[np.ndarray]:
@@ -85,9 +87,7 @@ def start_candidates(problem: Problem) -> list[np.ndarray]:
     family = problem.family
     coefficients, pearson = irls(problem)
     if not (family.discrete or pearson > _PERFECT * float(np.mean(np.square(problem.likelihood.y)))):
-        raise ModelError(
-            "the response is fitted perfectly by the fixed effects: there is no variation left to model"
-        )
+        raise ModelError("the response is fitted perfectly by the fixed effects: there is no variation left to model")
     out = []
     for psi in family.start_psi():
         x = np.zeros(problem.n_params)
@@ -109,7 +109,7 @@ def start_candidates(problem: Problem) -> list[np.ndarray]:
     return out
 
 
-def _constant(part, value: float) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _constant(part: LinearPart, value: float) -> np.ndarray:
     """Coefficients whose linear predictor is nearest to a constant."""
     if part.X is None:
         return np.array([value])
@@ -187,8 +187,8 @@ def theta_curvature(
     c_k = dLambda_k u + Lambda dLambda_k' Z'l_1 for each parameter, and P = W - WA H^-1 A'W: no trace is needed. Where
     it falls far below the information of as many independent levels, that is taken instead.
     """
-    terms, layout = problem.terms, problem.layout
-    if not terms or layout is None:
+    terms, layout, system = problem.terms, problem.layout, problem.system
+    if not terms or layout is None or system is None:
         return
     factors = problem.factors(x)
     first = terms[0].where.start
@@ -200,20 +200,16 @@ def theta_curvature(
             ahead[j] += step
             behind[j] -= step
             change = [
-                (a - b) / (2.0 * step)
-                for a, b in zip(problem.factors(ahead), problem.factors(behind), strict=True)
+                (a - b) / (2.0 * step) for a, b in zip(problem.factors(ahead), problem.factors(behind), strict=True)
             ]
             columns.append(
-                layout.apply_factors(change, u)
-                + layout.apply_factors(factors, layout.apply_transposed(change, score))
+                layout.apply_factors(change, u) + layout.apply_factors(factors, layout.apply_transposed(change, score))
             )
-    products = [problem.system.multiply(c) for c in columns]
+    products = [system.multiply(c) for c in columns]
     pulled = [layout.apply_transposed(factors, m) for m in products]
-    solved = [problem.system.solve(t) for t in pulled]
+    solved = [system.solve(t) for t in pulled]
     information = 0.5 * (np.array(columns) @ np.array(products).T - np.array(pulled) @ np.array(solved).T)
-    floor = np.concatenate(
-        [t.structure.curvature(layout.factors[t.factor].n_levels) / unit**2 for t in terms]
-    )
+    floor = np.concatenate([t.structure.curvature(layout.factors[t.factor].n_levels) / unit**2 for t in terms])
     scale = np.sqrt(floor)
     information = np.nan_to_num(0.5 * (information + information.T) / np.outer(scale, scale), posinf=0.0, neginf=0.0)
     values, vectors = np.linalg.eigh(information)

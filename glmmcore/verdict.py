@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 __all__ = ["is_singular", "sentences"]
 
 # Relative size of the smallest standard deviation of a term's coefficients that counts as zero.
-_EDGE = 1e-3
+EDGE = 1e-3
 # Standard error of a coefficient, times the size of its column, that only a likelihood without a maximum gives.
 _UNBOUNDED = 30.0
 
 
 def is_singular(t: TermSolution) -> bool:
     """Whether a term's covariance is on the edge of what is possible."""
-    return t.relative_minimum < _EDGE
+    return t.relative_minimum < EDGE
 
 
 def sentences(fit: FittedGLMM) -> list[str]:
@@ -58,9 +58,7 @@ def _singular_sentence(t: TermSolution) -> str:
     columns = np.array(t.term.columns)
     # a standard deviation is zero beside the others, or beside the size it could have in a standardised column
     zero = columns[sd <= max(1e-3 * sd.max(), 1e-8)] if len(sd) > 1 else columns
-    what = (
-        f"the variance of {', '.join(zero)}" if len(zero) else "a combination of the coefficients' variances"
-    )
+    what = f"the variance of {', '.join(zero)}" if len(zero) else "a combination of the coefficients' variances"
     return (
         f"Singular fit: {what} by {t.term.group} is estimated as zero"
         f"{' (a correlation of one)' if not len(zero) else ''}. That is the maximum of the likelihood; fixed effects "
@@ -70,7 +68,7 @@ def _singular_sentence(t: TermSolution) -> str:
 
 def _unbounded(fit: FittedGLMM) -> list[str]:
     """Columns whose coefficient has no finite estimate."""
-    out = []
+    out: list[str] = []
     if fit.family.link.name == "identity":
         return out
     for name in ("cond", "zi"):

@@ -181,8 +181,8 @@ def scale_trailing(m_trail, q_start, q_within, q_factor, t, sizes, prior, s):
 def eliminate_leading(m_lead, prior, cell_first, cell_column, cell_factor, m_cell, t, sizes, l_lead, y, s):
     """Factor every leading block and take its Schur complement out of `s`.
 
-    l_lead[j] = chol(T' M_j T + prior I); y[j] = (T_f' M_cell T) l_lead[j]^-T; s -= y y'. Returns (log det of the leading
-    part, first level whose block is not positive definite or -1).
+    l_lead[j] = chol(T' M_j T + prior I); y[j] = (T_f' M_cell T) l_lead[j]^-T; s -= y y'. Returns (log det of the
+    leading part, first level whose block is not positive definite or -1).
     """
     n_levels, k = m_lead.shape[0], m_lead.shape[1]
     work = np.empty((k, k))

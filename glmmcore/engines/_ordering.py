@@ -1,11 +1,12 @@
 """Fill-reducing order of a weighted graph: approximate minimum degree on the quotient graph.
 
-The method of Amestoy, Davis and Duff (SIAM J. Matrix Anal. Appl. 17, 1996, 886-905), written for graphs whose nodes are
-levels of grouping factors: a node weighs as many columns as the level has coefficients, and the elimination stops as
-soon as what is left would fill in anyway, because a dense core costs less in LAPACK than its last sparse columns in loops.
+The method of Amestoy, Davis and Duff (SIAM J. Matrix Anal. Appl. 17, 1996, 886-905), written for graphs whose
+nodes are levels of grouping factors: a node weighs as many columns as the level has coefficients, and the
+elimination stops as soon as what is left would fill in anyway, because a dense core costs less in LAPACK than its
+last sparse columns in loops.
 
-Every node i keeps one list in `lists`: first the elements (eliminated cliques) it belongs to, then the neighbours it
-still has outside all of them. An element's list holds the uneliminated nodes of its clique.
+Every node i keeps one list in `lists`: first the elements (eliminated cliques) it belongs to, then the neighbours
+it still has outside all of them. An element's list holds the uneliminated nodes of its clique.
 """
 
 from __future__ import annotations
@@ -261,7 +262,7 @@ def minimum_degree(first, neighbour, weight, dense_degree, core_share, core_degr
 
 @kernel
 def _collect(pivots, n_pivots, into):
-    """Every pivot followed by the nodes merged into it; then the core: (order, number of nodes before the core)."""
+    """List every pivot with the nodes merged into it, then the core: (order, nodes before the core)."""
     n = into.size
     place = np.full(n, -1, dtype=np.int64)
     for p in range(n_pivots):

@@ -1,20 +1,19 @@
-"""Loops of the sparse system over the blocks of Z'WZ, one small dense block a pair of levels that share a row.
+"""Loops over the blocks of Z'WZ, one small dense block for each pair of levels that share a row.
 
 `value` holds the blocks one after another, row-major: first a (k, k) block of every level of every factor, then a
-(k_f, k_g) block of every pair of levels met in one row, f > g. The same offsets serve the inverse. The fixed effects, which
-meet every level, stay outside: `border` (q, p) is Z'WX and `fixed` (p, p) X'WX.
+(k_f, k_g) block of every pair of levels met in one row, f > g. The same offsets serve the inverse. The fixed
+effects, which meet every level, stay outside: `border` (q, p) is Z'WX and `fixed` (p, p) X'WX.
 
 Arrays over blocks: `at` offset in `value`, `factor_f` and `factor_g`, `start_f` and `start_g` first coefficients.
-Where a block sits in the factor: `row` and `column` of its first entry inside the front that owns it, `flipped` when the
-block of f comes before that of g there. `block_first` (S + 2,) delimits the blocks of every supernode and of the core.
+Where a block sits in the factor: `row` and `column` of its first entry inside the front that owns it, `flipped`
+when the level of f comes before that of g there. `block_first` (S + 2,) delimits the blocks of every supernode
+and of the core.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from glmmcore._jit import kernel
-from glmmcore.engines._front_kernels import core_entry
+from glmmcore.engines._inverse_kernels import core_entry
 
 __all__ = [
     "accumulate",
@@ -30,13 +29,13 @@ __all__ = [
 
 @kernel
 def accumulate(
-    lo, hi, n_random, z, predictor, factor, within, start, offsets, sizes, level_at, pair_at, weights, values, value,
-    border, fixed, score,
+    lo, hi, n_random, z, predictor, factor, within, start, offsets, sizes, level_at, pair_at, weights, values,
+    value, border, fixed, score,
 ):  # fmt: skip
     """Add the rows lo..hi to Z'WZ and to Z' values.
 
-    `level_at` (F,) is the offset of each factor's first block, `pair_at` (n, pairs) that of each row's pair blocks; the
-    first `n_random` columns of z are random effects, the others fixed.
+    `level_at` (F,) is the offset of each factor's first block, `pair_at` (n, pairs) that of each row's pair
+    blocks; the first `n_random` columns of z are random effects, the others fixed.
     """
     n_columns = z.shape[1]
     for i in range(lo, hi):
@@ -84,10 +83,10 @@ def multiply(at, factor_f, factor_g, start_f, start_g, sizes, value, x, out):
 
 @kernel
 def scatter(
-    first, row_first, panel_first, block_first, at, factor_f, factor_g, row, column, flipped, sizes, t, prior, value,
-    panel, core,
+    first, row_first, panel_first, block_first, row, column, factor_f, factor_g, flipped, sizes, at, t, prior,
+    value, panel, core,
 ):  # fmt: skip
-    """Write Lambda' Z'WZ Lambda + diag(prior) into the panels and the core, lower triangles, zeroed before."""
+    """Write Lambda' Z'WZ Lambda + diag(prior) into the zeroed panels and core, lower triangles."""
     n_super = first.size - 1
     for s in range(n_super + 1):
         w = 0
@@ -121,7 +120,7 @@ def scatter(
 
 
 @kernel
-def selected_core(lo, hi, core, core_inverse, factor_f, factor_g, row, column, flipped, sizes, at, v):
+def selected_core(lo, hi, core, core_inverse, row, column, factor_f, factor_g, flipped, sizes, at, v):
     """Copy the core's inverse on the pattern of Z'Z, the blocks lo..hi, into `v`."""
     for b in range(lo, hi):
         kg = sizes[factor_g[b]]
@@ -147,7 +146,7 @@ def correct(at, factor_f, factor_g, start_f, start_g, sizes, left, right, v):
 
 @kernel
 def products(at, factor_f, factor_g, start_f, start_g, sizes, t, value, v, g):
-    """Sum over levels of the diagonal blocks of Z'WZ Lambda V, without the fixed effects: g (F, kmax, kmax), zeroed."""
+    """Add to g (F, kmax, kmax) the diagonal blocks of Z'WZ Lambda V of all levels, without the fixed effects."""
     for b in range(at.size):
         f, h = factor_f[b], factor_g[b]
         kf, kh = sizes[f], sizes[h]
@@ -189,8 +188,8 @@ def scale(at, factor_f, factor_g, sizes, t, v):
 
 @kernel
 def row_covariances(
-    lo, hi, n_random, n_columns, z, predictor, factor, within, start, offsets, sizes, level_at, pair_at, v, v_border,
-    v_fixed, out,
+    lo, hi, n_random, n_columns, z, predictor, factor, within, start, offsets, sizes, level_at, pair_at, v,
+    v_border, v_fixed, out,
 ):  # fmt: skip
     """Z V Z' of each row, packed lower triangle over predictors: out (pairs, hi - lo)."""
     for i in range(lo, hi):

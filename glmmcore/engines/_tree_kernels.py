@@ -1,7 +1,7 @@
 """Symbolic elimination: tree, postorder, column counts and the rows of every supernode.
 
-All graphs come as adjacency lists in elimination order: `first` (n + 1,), `neighbour` (edges,), both directions. The
-nodes from `n_sparse` on are the core, which counts as one tree node of that number, the last root.
+All graphs come as adjacency lists in elimination order: `first` (n + 1,), `neighbour` (edges,), both directions.
+The nodes from `n_sparse` on are the core, which counts as one tree node of that number, the last root.
 """
 
 from __future__ import annotations
@@ -83,8 +83,8 @@ def column_counts(first, neighbour, size, parent):
 def supernodes(size, parent, count):
     """First node of every supernode, and n_sparse.
 
-    Neighbouring columns with equal rows share one; a supernode also joins the parent next to it when that stores few
-    zeros: always up to 4 columns, with less than 60 % of zeros up to 16, 15 % up to 48, 5 % beyond.
+    Neighbouring columns with equal rows share one; a supernode also joins the parent next to it when that stores
+    few zeros: always up to 4 columns, with less than 60 % of zeros up to 16, 15 % up to 48, 5 % beyond.
     """
     n = parent.size
     begin = np.zeros(n + 1, dtype=np.int64)
@@ -127,8 +127,8 @@ def supernodes(size, parent, count):
 def supernode_rows(first, neighbour, begin, parent, n_rows):
     """Nodes below every supernode, unsorted: (start of each list, nodes, parent supernode).
 
-    `n_rows` bounds the number of nodes in all lists. The parent of a supernode is the number of supernodes when it is
-    the core, and -1 when nothing is below.
+    `n_rows` bounds the number of nodes in all lists. The parent of a supernode is the number of supernodes when
+    it is the core, and -1 when nothing is below.
     """
     n_super = begin.size - 1
     n_sparse = parent.size
@@ -175,7 +175,10 @@ def supernode_rows(first, neighbour, begin, parent, n_rows):
 
 @kernel
 def stack_sizes(parent, width, height):
-    """Room the stacks need at most: (updates when factoring, fronts when inverting, last child to be inverted or not)."""
+    """Room the stacks need at most: (updates when factoring, fronts when inverting, `closes`).
+
+    `closes` marks the child of every supernode that the inverse visits last.
+    """
     n = parent.size
     closes = np.zeros(n, dtype=np.bool_)
     last = np.full(n + 1, -1, dtype=np.int64)

@@ -12,7 +12,7 @@ from glmmcore.engines.symbolic import Plan
 
 __all__ = ["choose_system"]
 
-# Trailing orders that are dense in any case: nothing is gained there, and the analysis would take longer than a fit.
+# Trailing orders that are dense in any case: there is nothing to gain, and the analysis would outlast the fit.
 _SMALL = 400
 # Share of the trailing block that fills in at once, from which a sparse order has nothing left to save.
 _FULL = 0.5
@@ -25,7 +25,7 @@ _FRONT = 300.0
 def choose_system(layout: RowLayout, n_profiled: int = 0) -> BlockedSystem | SparseSystem:
     """Return the engine that is expected to be faster.
 
-    The layout is analysed only when its trailing block is large and the leading levels do not fill it in at once.
+    The layout is analysed only when its trailing block is large and not filled in by the leading levels at once.
     """
     trailing = int(sum(f.order for f in layout.factors[1:] if f.prior > 0.0))
     if trailing <= _SMALL:
@@ -41,7 +41,7 @@ def choose_system(layout: RowLayout, n_profiled: int = 0) -> BlockedSystem | Spa
 
 
 def _leading_fill(layout: RowLayout, pattern: SparsePattern) -> float:
-    """Entries of the trailing block that the elimination of the leading levels touches, repetitions counted."""
+    """Entries of the trailing block that eliminating the leading levels touches, repetitions counted."""
     lead = pattern.factor_g == 0
     other = lead & (pattern.factor_f != 0)
     partners = np.bincount(

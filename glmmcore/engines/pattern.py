@@ -2,13 +2,39 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from glmmcore.engines._row_kernels import sort_rows
 from glmmcore.engines.layout import RowLayout
 from glmmcore.engines.symbolic import Plan, make_plan
 
-__all__ = ["SparsePattern"]
+__all__ = ["Placement", "SparsePattern"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placement:
+    """The blocks of a pattern in the order of the fronts that own them; names as in `_sparse_kernels`.
+
+    Attributes
+    ----------
+    at, factor_f, factor_g, start_f, start_g, row, column, flipped : ndarray, shape (blocks,)
+    block_first : ndarray of int64, shape (S + 2,)
+    position : ndarray of int64, shape (q,)
+        Place of every coefficient in the elimination order.
+    """
+
+    at: np.ndarray
+    factor_f: np.ndarray
+    factor_g: np.ndarray
+    start_f: np.ndarray
+    start_g: np.ndarray
+    row: np.ndarray
+    column: np.ndarray
+    flipped: np.ndarray
+    block_first: np.ndarray
+    position: np.ndarray
 
 
 class SparsePattern:
@@ -75,9 +101,38 @@ class SparsePattern:
         order, first = sort_rows(tail.astype(np.int32), len(self.node_size))
         return make_plan(first, head[order], self.node_size, core_inverse)
 
+    def place(self, plan: Plan, layout: RowLayout) -> Placement:
+        """Sort the blocks by the front that owns them and note where in it they sit."""
+        position_f, position_g = plan.node_position[self.node_f], plan.node_position[self.node_g]
+        low, high = np.minimum(position_f, position_g), np.maximum(position_f, position_g)
+        owner = np.searchsorted(plan.first, low, side="right") - 1
+        order = np.argsort(owner, kind="stable")
+        owner, low, high = owner[order], low[order], high[order]
+        # rows of the front: the supernode's own, then its list; all lists ascend when keyed by supernode
+        outside = high >= np.append(plan.first[1:], plan.order)[owner]
+        row = high - plan.first[owner]
+        key = np.repeat(np.arange(plan.n_super), plan.heights) * plan.order + plan.rows
+        found = np.searchsorted(key, owner[outside] * plan.order + high[outside])
+        row[outside] = found - plan.row_first[owner[outside]] + plan.widths[owner[outside]]
+        sizes = self.node_size
+        start = np.cumsum(sizes) - sizes
+        within = np.arange(int(sizes.sum())) - np.repeat(start, sizes)
+        return Placement(
+            at=self.at[order],
+            factor_f=self.factor_f[order].astype(np.int32),
+            factor_g=self.factor_g[order].astype(np.int32),
+            start_f=start[self.node_f[order]],
+            start_g=start[self.node_g[order]],
+            row=row,
+            column=low - plan.first[owner],
+            flipped=(position_f < position_g)[order],
+            block_first=np.searchsorted(owner, np.arange(plan.n_super + 2)),
+            position=np.repeat(plan.node_position, sizes) + within,
+        )
+
 
 def _pairs(layout: RowLayout, f: int, g: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Number the pairs of levels of f and g that share a row: (number of each row, level of f, level of g)."""
+    """Number the pairs of levels of f and g that share a row: (each row's number, level of f, level of g)."""
     level = [_levels(layout, i) for i in (f, g)]
     order, _ = sort_rows(level[1], layout.factors[g].n_levels)
     order = order[sort_rows(level[0][order], layout.factors[f].n_levels)[0]]

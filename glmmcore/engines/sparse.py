@@ -1,13 +1,13 @@
-"""H = Lambda'Z'WZ Lambda + I as a sparse matrix: multifrontal Cholesky with a dense core, and selected inverse.
+"""H = Lambda'Z'WZ Lambda + I as a sparse matrix: multifrontal Cholesky, dense core, selected inverse.
 
 For several large factors the trailing block of the arrow is too large to be dense, or needlessly dense (nested
 factors fill nothing in). Here all levels are ordered by minimum degree; sets of columns with equal rows are
-eliminated in dense fronts (loops for small ones, LAPACK for large ones), and what fills in anyway is one dense
-core for LAPACK. The inverse runs back through the same fronts (the recursion of Takahashi, Fagan and Chen, 1973,
-in blocks), so that the log determinant and its gradient are exact.
+eliminated in dense fronts (loops for small ones, LAPACK for large ones), and what fills in anyway is one dense core
+for LAPACK. The inverse runs back through the same fronts (the recursion of Takahashi, Fagan and Chen, 1973, in
+blocks), so that the log determinant and its gradient are exact.
 
-The fixed effects meet every level. They stay outside as a border of p dense columns: with H_r the random part
-and W = H_r^-1 B the solved border, S = F - B'W is their Schur complement.
+The fixed effects meet every level. They stay outside as a border of p dense columns: with H_r the random part and
+W = H_r^-1 B the solved border, S = F - B'W is their Schur complement.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 from scipy.linalg import blas, lapack
 
 from glmmcore.engines import _front_kernels as fronts
+from glmmcore.engines import _inverse_kernels as inverses
 from glmmcore.engines import _sparse_kernels as kernels
 from glmmcore.engines._tree_kernels import stack_sizes
 from glmmcore.engines.layout import Factor, RowLayout
@@ -52,7 +53,11 @@ class SparseSystem:
         pattern = SparsePattern(layout) if pattern is None else pattern
         plan = pattern.plan() if plan is None else plan
         self._plan = plan
-        self._level_at, self._pair_at = pattern.level_at, pattern.pair_at
+        self._level_at = pattern.level_at
+        self._row_arrays = (
+            layout.z, layout.predictor, layout.factor, layout.within, layout.start, layout.offsets, layout.sizes,
+            pattern.level_at, pattern.pair_at,
+        )  # fmt: skip
         n_factors = pattern.n_random
         self._factors: list[Factor] = layout.factors[:n_factors]
         self._q = int(layout.offsets[n_factors])
@@ -60,47 +65,18 @@ class SparseSystem:
         self._profiled = n_profiled > 0
         self._n_random_columns = int(layout.sizes[:n_factors].sum())
         self._prior = np.array([f.prior for f in self._factors])
-        self._place_blocks(pattern)
+        at = pattern.place(plan, layout)
+        self._position, self._block_first = at.position, at.block_first
+        self._blocks = (at.at, at.factor_f, at.factor_g, at.start_f, at.start_g, layout.sizes)
+        self._scaled_blocks = (at.at, at.factor_f, at.factor_g, layout.sizes)
+        self._places = (at.row, at.column, at.factor_f, at.factor_g, at.flipped, layout.sizes, at.at)
         self._tree = (plan.first, plan.row_first, plan.rows, plan.parent)
         self._large = np.flatnonzero(plan.large)
         self._size = pattern.size
         k = pattern.node_size
         self._lower_size = pattern.size - int((k * (k - 1) // 2).sum())
-        self._factor_stack, self._inverse_stack, self._closes = stack_sizes(
-            plan.parent, plan.widths, plan.heights
-        )
+        self._factor_stack, self._inverse_stack, self._closes = stack_sizes(plan.parent, plan.widths, plan.heights)
         self._allocate()
-
-    def _place_blocks(self, pattern: SparsePattern) -> None:
-        """Sort the blocks by the front that owns them and note where in it they sit."""
-        plan, sizes = self._plan, pattern.node_size
-        position_f, position_g = plan.node_position[pattern.node_f], plan.node_position[pattern.node_g]
-        flipped = position_f < position_g
-        low, high = np.minimum(position_f, position_g), np.maximum(position_f, position_g)
-        owner = np.searchsorted(plan.first, low, side="right") - 1
-        order = np.argsort(owner, kind="stable")
-        owner, low, high = owner[order], low[order], high[order]
-        column = low - plan.first[owner]
-        # rows of the front: the supernode's own, then its list; all lists together ascend when keyed by supernode
-        end = np.append(plan.first[1:], plan.order)[owner]
-        row = high - plan.first[owner]
-        outside = high >= end
-        key = np.repeat(np.arange(plan.n_super), plan.heights) * plan.order + plan.rows
-        found = np.searchsorted(key, owner[outside] * plan.order + high[outside])
-        row[outside] = found - plan.row_first[owner[outside]] + plan.widths[owner[outside]]
-        self._at = pattern.at[order]
-        self._f, self._g = pattern.factor_f[order].astype(np.int32), pattern.factor_g[order].astype(np.int32)
-        self._row, self._column, self._flipped = row, column, flipped[order]
-        self._block_first = np.searchsorted(owner, np.arange(plan.n_super + 2))
-        start = np.repeat(self.layout.offsets[: pattern.n_random], [f.n_levels for f in self._factors])
-        start = (
-            start
-            + (np.arange(len(sizes)) - np.repeat(pattern.node_first[:-1], np.diff(pattern.node_first)))
-            * sizes
-        )
-        self._start_f, self._start_g = start[pattern.node_f[order]], start[pattern.node_g[order]]
-        within = np.arange(self._q) - np.repeat(start, sizes)
-        self._position = np.repeat(plan.node_position, sizes) + within
 
     def _allocate(self) -> None:
         plan, sizes = self._plan, self.layout.sizes
@@ -118,12 +94,12 @@ class SparseSystem:
         self._solved = np.zeros((self._q, self._p))
 
     def fresh(self) -> SparseSystem:
-        """A system of the same structure with memory of its own, so that two fits never write to one place."""
+        """A system of the same structure with memory of its own, for another fit at the same time."""
         other = copy.copy(self)
         other._allocate()
         return other
 
-    # ---- build ------------------------------------------------------------------------------------------------
+    # ---- build ----------------------------------------------------------------------------------------
     def reset(self) -> None:
         """Forget the rows added so far."""
         self._value[...] = 0.0
@@ -135,24 +111,21 @@ class SparseSystem:
 
         `weights` (pairs, hi - lo) packs the lower triangle of each row's W, `values` is (m, hi - lo).
         """
-        rows = self.layout
         kernels.accumulate(
-            lo, hi, self._n_random_columns, rows.z, rows.predictor, rows.factor, rows.within, rows.start, rows.offsets,
-            rows.sizes, self._level_at, self._pair_at, weights, values, self._value, self._border, self._fixed, score,
+            lo, hi, self._n_random_columns, *self._row_arrays, weights, values, self._value, self._border,
+            self._fixed, score,
         )  # fmt: skip
 
     def multiply(self, x: np.ndarray) -> np.ndarray:
         """Z'WZ x, (q,)."""
         q = self._q
         out = np.zeros_like(x)
-        kernels.multiply(
-            self._at, self._f, self._g, self._start_f, self._start_g, self.layout.sizes, self._value, x, out
-        )
+        kernels.multiply(*self._blocks, self._value, x, out)
         out[:q] += self._border @ x[q:]
         out[q:] += self._border.T @ x[:q] + self._fixed @ x[q:]
         return out
 
-    # ---- factor and solve -------------------------------------------------------------------------------------
+    # ---- factor and solve -----------------------------------------------------------------------------
     def factorise(self, factors: list[np.ndarray]) -> bool:
         """Factor H for the relative factors T of every factor; False when it is not positive definite."""
         for i, t in enumerate(factors):
@@ -163,8 +136,8 @@ class SparseSystem:
         self._core_state = "cholesky"
         self._inverted = False
         kernels.scatter(
-            plan.first, plan.row_first, plan.panel_first, self._block_first, self._at, self._f, self._g, self._row,
-            self._column, self._flipped, self.layout.sizes, self._t, self._prior, self._value, self._panel, self._core,
+            plan.first, plan.row_first, plan.panel_first, self._block_first, *self._places, self._t, self._prior,
+            self._value, self._panel, self._core,
         )  # fmt: skip
         if not self._factor_supernodes():
             return False
@@ -187,8 +160,8 @@ class SparseSystem:
         state[:] = 0
         for begin, end, large in self._runs():
             failed = fronts.factor_fronts(
-                begin, end, *self._tree, plan.panel_first, self._panel, self._core, self._local, stack, pending,
-                state, self._update,
+                begin, end, *self._tree, plan.panel_first, self._panel, self._core, self._local, stack,
+                pending, state, self._update,
             )  # fmt: skip
             if failed >= 0:
                 return False
@@ -197,7 +170,7 @@ class SparseSystem:
                     large, *self._tree, plan.panel_first, self._panel, self._local, stack, pending, state,
                     self._update,
                 )  # fmt: skip
-                square, below = self._blocks(large)
+                square, below = self._views(large)
                 info = lapack.dpotrf(square, lower=1, clean=0, overwrite_a=1)[1]
                 if info != 0:
                     return False
@@ -209,7 +182,7 @@ class SparseSystem:
                 fronts.pass_on(large, *self._tree, self._core, stack, pending, state, self._update)
         return True
 
-    def _blocks(self, s: int) -> tuple[np.ndarray, np.ndarray]:
+    def _views(self, s: int) -> tuple[np.ndarray, np.ndarray]:
         """Both blocks of a panel, (w, w) and (r, w), as views."""
         lo, w, r = int(self._plan.panel_first[s]), int(self._plan.widths[s]), int(self._plan.heights[s])
         square = self._panel[lo : lo + w * w].reshape((w, w), order="F")
@@ -271,7 +244,7 @@ class SparseSystem:
         fronts.backward(plan.first, plan.row_first, plan.rows, plan.panel_first, self._panel, x)
         return x[self._position]
 
-    # ---- selected inverse -------------------------------------------------------------------------------------
+    # ---- selected inverse -----------------------------------------------------------------------------
     def invert(self) -> None:
         """H^-1 on the pattern of Z'Z, for the calls below; nothing is done twice."""
         plan = self._plan
@@ -289,19 +262,13 @@ class SparseSystem:
         self._v = np.empty_like(self._value)
         self._invert_supernodes()
         first = self._block_first
-        kernels.selected_core(
-            first[-2], first[-1], self._core, plan.core_inverse, self._f, self._g, self._row, self._column,
-            self._flipped, self.layout.sizes, self._at, self._v,
-        )  # fmt: skip
+        kernels.selected_core(first[-2], first[-1], self._core, plan.core_inverse, *self._places, self._v)
         self._v_border, self._v_fixed = np.zeros((0, 0)), np.zeros((0, 0))
         if self._p and not self._profiled:
             inverse, _ = lapack.dpotri(self._schur, lower=1)
             self._v_fixed = np.ascontiguousarray(np.tril(inverse) + np.tril(inverse, -1).T)
             self._v_border = -self._solved @ self._v_fixed
-            kernels.correct(
-                self._at, self._f, self._g, self._start_f, self._start_g, self.layout.sizes, -self._v_border,
-                self._solved, self._v,
-            )  # fmt: skip
+            kernels.correct(*self._blocks, -self._v_border, self._solved, self._v)
 
     def _invert_supernodes(self) -> None:
         plan, pending, state = self._plan, self._pending, self._state
@@ -310,30 +277,28 @@ class SparseSystem:
         front = np.empty(int(((widths + heights) ** 2).max(initial=0)))
         column, stack = np.empty(plan.n_core), np.empty(self._inverse_stack)
         stack_first = np.zeros(plan.n_super, dtype=np.int64)
-        blocks = (
-            self._block_first, self._row, self._column, self._f, self._g, self._flipped, self.layout.sizes, self._at,
-        )  # fmt: skip
+        blocks = (self._block_first, *self._places)
         kept = (plan.has_child, self._closes, stack, pending, state, stack_first)
         state[:] = 0
         for begin, end, large in reversed(self._runs()):
             if large >= 0:
                 if plan.core_inverse or plan.parent[large] != plan.n_super:
-                    fronts.gather_inverse(
+                    inverses.gather_inverse(
                         large, *self._tree, self._core, plan.core_inverse, stack, pending, state, stack_first,
                         self._local, front,
                     )  # fmt: skip
                 else:
                     self._multiply_core(large, front)
                 self._invert_large(large, front)
-                fronts.selected(large, plan.first, plan.row_first, *blocks, front, self._v)
-                fronts.keep_front(large, plan.first, plan.row_first, plan.parent, *kept, front)
-            fronts.invert_fronts(
-                begin, end, *self._tree, plan.panel_first, self._panel, self._core, plan.core_inverse, self._local,
-                *kept, gain, front, column, *blocks, self._v,
+                inverses.selected(large, plan.first, plan.row_first, *blocks, front, self._v)
+                inverses.keep_front(large, plan.first, plan.row_first, plan.parent, *kept, front)
+            inverses.invert_fronts(
+                begin, end, *self._tree, plan.panel_first, self._panel, self._core, plan.core_inverse,
+                self._local, *kept, gain, front, column, *blocks, self._v,
             )  # fmt: skip
 
     def _multiply_core(self, s: int, front: np.ndarray) -> None:
-        """Form the core's inverse over the rows of front s, K'K of columns of its inverse triangular factor K."""
+        """Form the core's inverse over the rows of front s, K'K with K its inverse triangular factor."""
         plan = self._plan
         w, d = int(plan.widths[s]), int(plan.widths[s] + plan.heights[s])
         rows = plan.rows[plan.row_first[s] : plan.row_first[s + 1]] - int(plan.first[-1])
@@ -341,8 +306,8 @@ class SparseSystem:
         front[: d * d].reshape((d, d), order="F")[w:, w:] = columns.T @ columns
 
     def _invert_large(self, s: int, front: np.ndarray) -> None:
-        """Invert the columns of front s, as `fronts.invert_fronts` has them, through BLAS."""
-        square, below = self._blocks(s)
+        """Complete front s, as `inverses.invert_fronts` does, through BLAS."""
+        square, below = self._views(s)
         w, d = len(square), len(square) + len(below)
         v = front[: d * d].reshape((d, d), order="F")
         inverse, _ = lapack.dtrtri(square, lower=1)
@@ -355,12 +320,10 @@ class SparseSystem:
             v[:w, :w] -= gain.T @ v[w:, :w]
 
     def factor_products(self) -> list[np.ndarray]:
-        """Sum over levels of the diagonal blocks of Z'WZ Lambda H^-1, one (k, k) array a factor; after `invert`."""
+        """Diagonal blocks of Z'WZ Lambda H^-1 summed over levels, (k, k) for each factor; after `invert`."""
         g = np.zeros_like(self._t)
         sizes = self.layout.sizes
-        kernels.products(
-            self._at, self._f, self._g, self._start_f, self._start_g, sizes, self._t, self._value, self._v, g
-        )
+        kernels.products(*self._blocks, self._t, self._value, self._v, g)
         out = [g[i, :k, :k] for i, k in enumerate(sizes)]
         if len(self._v_fixed):
             for i, f in enumerate(self._factors):
@@ -384,17 +347,16 @@ class SparseSystem:
     def scale_inverse(self) -> None:
         """Turn H^-1 into Lambda H^-1 Lambda', the conditional covariance of b, for the calls below."""
         self._inverted = False
-        kernels.scale(self._at, self._f, self._g, self.layout.sizes, self._t, self._v)
+        kernels.scale(*self._scaled_blocks, self._t, self._v)
         if len(self._v_fixed):
             self._v_border = self._scale_border()
 
     def row_covariances(self, lo: int, hi: int, out: np.ndarray) -> None:
-        """Z cov(b) Z' of the rows lo..hi, packed lower triangle over predictors, into `out`; after `scale_inverse`."""
-        rows = self.layout
+        """Z cov(b) Z' of the rows lo..hi, packed over predictors, into `out`; after `scale_inverse`."""
         n_columns = self._n_random_columns + len(self._v_fixed)
         kernels.row_covariances(
-            lo, hi, self._n_random_columns, n_columns, rows.z, rows.predictor, rows.factor, rows.within, rows.start,
-            rows.offsets, rows.sizes, self._level_at, self._pair_at, self._v, self._v_border, self._v_fixed, out,
+            lo, hi, self._n_random_columns, n_columns, *self._row_arrays, self._v, self._v_border, self._v_fixed,
+            out,
         )  # fmt: skip
 
     def level_covariances(self, factor: int) -> np.ndarray:
@@ -413,7 +375,7 @@ class SparseSystem:
             lines.append(f"fixed effects: border of {self._p} dense columns")
         filled = plan.factor_size - self._lower_size
         lines.append(
-            f"factor: {plan.factor_size} numbers, {filled} of them fill, {plan.n_super} sparse fronts up to order "
-            f"{int((plan.widths + plan.heights).max(initial=0))}, dense core of order {plan.n_core}"
+            f"factor: {plan.factor_size} numbers, {filled} of them fill, {plan.n_super} sparse fronts up to "
+            f"order {int((plan.widths + plan.heights).max(initial=0))}, dense core of order {plan.n_core}"
         )
         return lines

@@ -11,12 +11,12 @@ from glmmcore.engines._ordering import minimum_degree
 
 __all__ = ["LARGE_FRONT", "Plan", "make_plan"]
 
-# The elimination of single levels stops when the next one meets this share of what is left: from there a
-# dense core is cheaper, each of its columns costing about 3 n^2 flops in LAPACK against some 5 d^2 memory accesses.
+# The elimination of single levels stops when the next one meets this share of what is left: from there a dense
+# core is cheaper, each of its columns costing about 3 n^2 flops in LAPACK against some 5 d^2 memory accesses.
 _CORE_SHARE = 0.25
 # Above this order of the core its inverse may stay unformed, see `Plan.core_inverse`. Then a level that meets d
-# columns of the core costs d n when it is a leaf of the elimination tree and d^2 n when not, so that the elimination
-# stops earlier: at d above this many square roots of n.
+# columns of the core costs d n when it is a leaf of the elimination tree and d^2 n when not, so that the
+# elimination stops earlier: at d above this many square roots of n.
 _LARGE_CORE = 1000
 _LARGE_CORE_DEGREE = 1.6
 # Multiplications of one front from which BLAS is worth its call.
@@ -29,9 +29,9 @@ _TALL_FRONT = 32
 class Plan:
     """Symbolic factorisation of a symmetric matrix of small dense blocks.
 
-    Positions are coefficients in elimination order. Supernode s owns the positions ``first[s]:first[s + 1]`` (w of
-    them) and has the r rows ``rows[row_first[s]:row_first[s + 1]]`` below, ascending; its panel is a (w, w) block
-    followed by an (r, w) block, both column-major, at ``panel_first[s]``. The core takes the positions from
+    Positions are coefficients in elimination order. Supernode s owns the positions ``first[s]:first[s + 1]`` (w
+    of them) and has the r rows ``rows[row_first[s]:row_first[s + 1]]`` below, ascending; its panel is a (w, w)
+    block followed by an (r, w) block, both column-major, at ``panel_first[s]``. The core takes the positions from
     ``first[-1]`` on.
 
     Attributes
@@ -102,9 +102,7 @@ class Plan:
         return large | ((self.parent == self.n_super) & ~leaf & (self.heights > _TALL_FRONT))
 
 
-def make_plan(
-    first: np.ndarray, neighbour: np.ndarray, size: np.ndarray, core_inverse: bool | None = None
-) -> Plan:
+def make_plan(first: np.ndarray, neighbour: np.ndarray, size: np.ndarray, core_inverse: bool | None = None) -> Plan:
     """Order and analyse.
 
     Parameters

@@ -76,13 +76,9 @@ def build(design, p, m=1):
         )
     if p:
         factors.append(
-            Factor(
-                "fixed", np.zeros(n, np.int32), 1, rng.normal(size=(n, p)), np.zeros(p, np.int32), prior=0.0
-            )
+            Factor("fixed", np.zeros(n, np.int32), 1, rng.normal(size=(n, p)), np.zeros(p, np.int32), prior=0.0)
         )
-    t = [
-        np.eye(f.k) if f.prior == 0.0 else np.tril(rng.normal(size=(f.k, f.k))) + np.eye(f.k) for f in factors
-    ]
+    t = [np.eye(f.k) if f.prior == 0.0 else np.tril(rng.normal(size=(f.k, f.k))) + np.eye(f.k) for f in factors]
     root = rng.normal(size=(n, m, m))
     w = root @ root.transpose(0, 2, 1) + 0.1 * np.eye(m)
     rows, columns = np.tril_indices(m)
@@ -166,9 +162,7 @@ def test_plan_is_an_elimination(design, core_inverse):
     layout, *_ = build(design, p=0)
     pattern = SparsePattern(layout)
     plan = pattern.plan(core_inverse)
-    covered = np.concatenate(
-        [np.arange(a, a + k) for a, k in zip(plan.node_position, pattern.node_size, strict=True)]
-    )
+    covered = np.concatenate([np.arange(a, a + k) for a, k in zip(plan.node_position, pattern.node_size, strict=True)])
     assert np.array_equal(np.sort(covered), np.arange(plan.order))
     for s in range(plan.n_super):
         rows = plan.rows[plan.row_first[s] : plan.row_first[s + 1]]

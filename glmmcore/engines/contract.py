@@ -1,0 +1,57 @@
+"""What an engine offers to the objective functions; see `BlockedSystem` for the meaning of each call."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+
+from glmmcore.engines.layout import RowLayout
+
+__all__ = ["System"]
+
+
+class System(Protocol):
+    """Hessian of the spherical random effects, ``Lambda'Z'WZ Lambda`` plus the prior precision."""
+
+    layout: RowLayout
+
+    def fresh(self) -> System:
+        """Same structure, memory of its own."""
+
+    def reset(self) -> None:
+        """Forget the rows added so far."""
+
+    def add(self, lo: int, hi: int, weights: np.ndarray, values: np.ndarray, score: np.ndarray) -> None:
+        """Add rows to Z'WZ, and Z' values to `score`."""
+
+    def multiply(self, x: np.ndarray) -> np.ndarray:
+        """Z'WZ x."""
+
+    def factorise(self, factors: list[np.ndarray]) -> bool:
+        """Factor for the relative factors T; False when not positive definite."""
+
+    @property
+    def logdet(self) -> float:
+        """Log determinant without the profiled coefficients."""
+
+    def solve(self, rhs: np.ndarray) -> np.ndarray:
+        """H^-1 rhs."""
+
+    def invert(self) -> None:
+        """Selected inverse, for the calls below."""
+
+    def factor_products(self) -> list[np.ndarray]:
+        """Sum over levels of the diagonal blocks of Z'WZ Lambda H^-1, by factor."""
+
+    def scale_inverse(self) -> None:
+        """H^-1 into Lambda H^-1 Lambda', for the calls below."""
+
+    def row_covariances(self, lo: int, hi: int, out: np.ndarray) -> None:
+        """Covariance of each row's predictors, packed."""
+
+    def level_covariances(self, factor: int) -> np.ndarray:
+        """Covariance of each level's coefficients, (L, k, k)."""
+
+    def describe(self) -> list[str]:
+        """One line a block."""
