@@ -7,22 +7,48 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from glmmcore.batch import ManyFits, fit_many
+    from glmmcore.comparison import compare, drop_terms, wald_tests
+    from glmmcore.degrees_of_freedom import satterthwaite
     from glmmcore.errors import DataWarning, ModelError
     from glmmcore.families import get_family
     from glmmcore.fit import glmm
+    from glmmcore.inverse import InversePrediction, inverse_prediction
+    from glmmcore.margins import marginal_means
     from glmmcore.result import FittedGLMM
 
-__all__ = ["DataWarning", "FittedGLMM", "ManyFits", "ModelError", "fit_many", "get_family", "glmm"]
+__all__ = [
+    "DataWarning",
+    "FittedGLMM",
+    "InversePrediction",
+    "ManyFits",
+    "ModelError",
+    "compare",
+    "drop_terms",
+    "fit_many",
+    "get_family",
+    "glmm",
+    "inverse_prediction",
+    "marginal_means",
+    "satterthwaite",
+    "wald_tests",
+]
 
 # Loaded on first use: importing the package must not cost what fitting does.
 _HOME = {
     "DataWarning": "glmmcore.errors",
     "FittedGLMM": "glmmcore.result",
+    "InversePrediction": "glmmcore.inverse",
     "ManyFits": "glmmcore.batch",
     "ModelError": "glmmcore.errors",
+    "compare": "glmmcore.comparison",
+    "drop_terms": "glmmcore.comparison",
     "fit_many": "glmmcore.batch",
     "get_family": "glmmcore.families",
     "glmm": "glmmcore.fit",
+    "inverse_prediction": "glmmcore.inverse",
+    "marginal_means": "glmmcore.margins",
+    "satterthwaite": "glmmcore.degrees_of_freedom",
+    "wald_tests": "glmmcore.comparison",
 }
 
 

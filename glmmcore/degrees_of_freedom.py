@@ -110,8 +110,8 @@ def satterthwaite(fit: FittedGLMM, contrasts: ArrayLike | None = None) -> pd.Dat
     >>> d = pd.DataFrame({"y": [1.2, 3.1, 2.2, 3.3, 4.7, 5.2, 6.0, 8.1], "g": list("aabbccdd"), "x": [0, 1] * 4})
     >>> satterthwaite(glmm("y ~ x + (1|g)", d, reml=True)).round(3)
                estimate     se     df      t      p
-    Intercept     3.525  1.133  3.165  3.112  0.049
-    x             1.400  0.370  3.001  3.787  0.032
+    Intercept     3.525  1.133  3.164  3.112  0.049
+    x             1.400  0.370  3.000  3.787  0.032
     """
     from scipy import stats
 
