@@ -11,6 +11,11 @@ sys.path.insert(0, str(HERE / "_ext"))
 os.environ.setdefault("MPLBACKEND", "Agg")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+# Data that may not be redistributed: taken from this folder where it exists, else replaced by simulated ones.
+REFERENCE = HERE.parents[1] / "shared" / "reference" / "data"
+if REFERENCE.is_dir():
+    os.environ.setdefault("SIMRESID_DATA", str(REFERENCE))
+
 import simresid  # noqa: E402
 
 project = "simresid"

@@ -1,0 +1,37 @@
+"""
+A trial in several centres: Beitler and Landis
+==============================================
+
+*Patients were treated in eight clinics. Does the treatment effect differ between them?*
+
+The outcome is the number of patients who got better, out of those treated with the cream or the control.
+Clinics differ; the question is whether the treatment effect does.
+"""
+
+from glmmcore import glmm
+from simresid import datasets, plot_random_effects, simulate_residuals, simulated_lrt
+
+trial = datasets.load("beitler_landis")
+same = glmm("cbind(fav, n - fav) ~ trt + (1|clinic)", trial, family="binomial")
+differs = glmm("cbind(fav, n - fav) ~ trt + (1|clinic) + (1|clinic:trt)", trial, family="binomial")
+print(differs.var_corr.round(3))
+
+# %%
+# A variance of zero lies on the edge of what is possible, where a likelihood ratio does not follow its usual
+# chi-square. Simulating the ratio needs no such theory:
+
+test = simulated_lrt(same, differs, n_sims=99)
+print(f"twice the log-likelihood ratio {test.statistic:.4f}, p = {test.pvalue:.2f}")
+
+# %%
+# No sign of it: the odds of getting better rise alike in all clinics, by a factor of
+
+effect = same.conf_int().iloc[1]
+print(f"exp({same.params.iloc[1]:.2f}), 95 % interval of the exponent {effect['lower']:.2f} to {effect['upper']:.2f}")
+print(simulate_residuals(same).diagnose().verdict)
+
+# %%
+# The clinics themselves differ a lot. Their effects in order of size, with 95 % intervals, and how normal
+# they are:
+
+plot_random_effects(same)
