@@ -24,19 +24,38 @@ class Estimates:
     """Estimates of a fit; see `glmmcore.result.FittedGLMM`, which adds what can be asked of them."""
 
     def __init__(self, estimator: Estimator, solution: Solution) -> None:
-        self._estimator = estimator
+        self._built: Estimator | None = estimator
+        self._recipe = (estimator.design, estimator.family, estimator.reml, estimator.n_agq)
         self._solution = solution
+
+    @property
+    def _estimator(self) -> Estimator:
+        """Numerical form of the model, made anew after unpickling."""
+        if self._built is None:
+            from glmmcore.estimate import Estimator
+
+            design, family, reml, n_agq = self._recipe
+            self._built = Estimator.build(design, family, reml=reml, n_agq=n_agq)
+        return self._built
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle data and estimates, not the linear algebra's memory."""
+        return {"_recipe": self._recipe, "_solution": self._solution}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._built = None
 
     # ---- what was fitted -------------------------------------------------------------------------------
     @property
     def design(self) -> Design:
         """The design the model was fitted on."""
-        return self._estimator.design
+        return self._recipe[0]
 
     @property
     def family(self) -> Family:
         """Response distribution with its link."""
-        return self._estimator.family
+        return self._recipe[1]
 
     @property
     def formula(self) -> str:
@@ -53,12 +72,17 @@ class Estimates:
     @property
     def reml(self) -> bool:
         """Whether fixed effects were integrated out."""
-        return self._estimator.reml
+        return self._recipe[2]
 
     @property
     def data(self) -> pd.DataFrame:
         """Rows and columns used, with the user's index."""
         return self.design.frame
+
+    @property
+    def model_frame(self) -> pd.DataFrame:
+        """`data` under the name that R has for it."""
+        return self.data
 
     @property
     def nobs(self) -> int:
@@ -269,9 +293,7 @@ class Estimates:
             # a correlation with a constant is reported as zero
             row[name] = value if np.isfinite(value) else 0.0
             uncertainty.setdefault((id(term), i), {})[f"se_{name}"] = error
-        table = pd.DataFrame(
-            list(rows.values()), columns=None if rows else ["component", "group", "term", "sd"]
-        )
+        table = pd.DataFrame(list(rows.values()), columns=None if rows else ["component", "group", "term", "sd"])
         return pd.concat([table, pd.DataFrame(list(uncertainty.values()), dtype=float)], axis=1)
 
     def _by_group(self, values: Any) -> dict[str, pd.DataFrame]:
@@ -291,6 +313,4 @@ class Estimates:
     @property
     def random_effects_sd(self) -> dict[str, pd.DataFrame]:
         """Conditional standard deviations of `random_effects` given the parameters."""
-        return self._by_group(
-            lambda t: np.sqrt(np.maximum(np.diagonal(t.mode_covariance, axis1=1, axis2=2), 0.0))
-        )
+        return self._by_group(lambda t: np.sqrt(np.maximum(np.diagonal(t.mode_covariance, axis1=1, axis2=2), 0.0)))

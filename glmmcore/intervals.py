@@ -21,6 +21,8 @@ __all__ = ["conf_int"]
 
 _PARTS = ("cond", "zi", "disp")
 _RANDOM = "random"
+# Simulated responses at a time: the draws depend on this number and the seed alone.
+_BLOCK = 50
 
 
 def conf_int(
@@ -39,9 +41,7 @@ def conf_int(
     if not 0.0 < alpha < 1.0:
         raise ModelError(f"conf_int: alpha must lie between 0 and 1, not {alpha!r}")
     if parameters not in (*_PARTS, _RANDOM, "all"):
-        raise ModelError(
-            f"conf_int: parameters must be 'cond', 'zi', 'disp', 'random' or 'all', not {parameters!r}"
-        )
+        raise ModelError(f"conf_int: parameters must be 'cond', 'zi', 'disp', 'random' or 'all', not {parameters!r}")
     wanted = [parameters] if parameters != "all" else [*(p for p in _PARTS if _has(fit, p)), _RANDOM]
     if method == "bootstrap":
         tables = _bootstrap(fit, alpha, wanted, n_sims, np.random.default_rng(rng))
@@ -80,9 +80,7 @@ def _wald(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
     return _table(limits)
 
 
-def _symmetric(
-    fit: FittedGLMM, parameter: VarianceParameter, value: float, half: float
-) -> tuple[float, float]:
+def _symmetric(fit: FittedGLMM, parameter: VarianceParameter, value: float, half: float) -> tuple[float, float]:
     """Limits symmetric in the logarithm of a standard deviation, in atanh of a correlation."""
     if not np.isfinite(half):
         return float("nan"), float("nan")
@@ -119,9 +117,7 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
             direction[linear.where] = linear.back[j]
             error = float(np.sqrt(covariance[j, j]))
             if not np.isfinite(error):
-                error = 1.0 / max(
-                    float(np.sqrt(np.mean(np.square(fit.design.predictors[part].X[:, j])))), 1e-300
-                )
+                error = 1.0 / max(float(np.sqrt(np.mean(np.square(fit.design.predictors[part].X[:, j])))), 1e-300)
             limits[name] = profile_limits(objective, x, hessian, _linear(direction), error, quantile)
         return _table(limits)
     errors = parameter_errors(estimator, solution)
@@ -192,23 +188,40 @@ def _bootstrap(
     """Percentiles of the estimates from responses simulated with new random effects."""
     if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 2):
         raise ModelError(f"conf_int: n_sims must be a whole number of at least 2, not {n_sims!r}")
-    draws: dict[str, list[np.ndarray]] = {part: [] for part in wanted}
-    labels: dict[str, list[str]] = {part: list(_estimates(fit, part)) for part in wanted}
-    for child in rng.spawn(n_sims):
-        simulated = fit.simulate(1, rng=child, random_effects="unconditional")[0]
-        try:
-            again = fit.refit(simulated)
-        except ModelError:  # such as a response without variation: not a sample the model can be fitted to
-            continue
-        for part in wanted:
-            draws[part].append(np.array(list(_estimates(again, part).values())))
-    if not draws[wanted[0]]:
-        raise ModelError("conf_int: none of the simulated responses could be fitted")
+    blocks = [_BLOCK] * (n_sims // _BLOCK) + ([n_sims % _BLOCK] if n_sims % _BLOCK else [])
+    draws = []
+    for child, size in zip(rng.spawn(len(blocks)), blocks, strict=True):
+        simulated = fit.simulate(size, rng=child, random_effects="unconditional")
+        draws.append(_one_by_one(fit, simulated, wanted) if _RANDOM in wanted else _all_at_once(fit, simulated, wanted))
     levels = [100.0 * alpha / 2.0, 100.0 * (1.0 - alpha / 2.0)]
     out = {}
     for part in wanted:
-        low, high = np.nanpercentile(np.array(draws[part]), levels, axis=0)
-        out[part] = pd.DataFrame({"lower": low, "upper": high}, index=labels[part])
+        values = np.concatenate([draw[part] for draw in draws])
+        values = values[~np.isnan(values).all(axis=1)]
+        if len(values) < 2:
+            raise ModelError("conf_int: the simulated responses could not be fitted")
+        low, high = np.nanpercentile(values, levels, axis=0)
+        out[part] = pd.DataFrame({"lower": low, "upper": high}, index=list(_estimates(fit, part)))
+    return out
+
+
+def _all_at_once(fit: FittedGLMM, simulated: np.ndarray, wanted: list[str]) -> dict[str, np.ndarray]:
+    """Fixed effects of every simulated response, (b, p) a part; NaN where it could not be fitted."""
+    many = fit.refit_many(simulated, n_jobs=1)
+    tables = {"cond": many.params, "zi": many.zi_params, "disp": many.disp_params}
+    return {part: tables[part].to_numpy(dtype=float) for part in wanted}
+
+
+def _one_by_one(fit: FittedGLMM, simulated: np.ndarray, wanted: list[str]) -> dict[str, np.ndarray]:
+    """The same with standard deviations and correlations."""
+    out = {part: np.full((len(simulated), len(_estimates(fit, part))), np.nan) for part in wanted}
+    for row, y in enumerate(simulated):
+        try:
+            again = fit.refit(y)
+        except ModelError:  # such as a response without variation: not one the model can be fitted to
+            continue
+        for part in wanted:
+            out[part][row] = list(_estimates(again, part).values())
     return out
 
 

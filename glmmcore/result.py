@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from glmmcore.batch import ManyFits
+    from glmmcore.summary import Summary
 
 __all__ = ["FittedGLMM"]
 
@@ -128,6 +129,20 @@ class FittedGLMM(Estimates):
         """`resid_response` over the conditional standard deviation, (nobs,)."""
         return self.resid_response / np.sqrt(self.variance())
 
+    def residuals(self, kind: str = "response") -> pd.Series:
+        """Residuals with the index of the data.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "deviance", "working"}
+            Observed minus fitted; over the standard deviation; signed root of the unit deviance (gaussian, poisson,
+            binomial, gamma, nbinom2); on the scale of the link. For residuals that are uniform under the model, of
+            every family, see `simresid.simulate_residuals`.
+        """
+        from glmmcore.residuals import residuals
+
+        return residuals(self, kind)
+
     def cdf(self, y: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Conditional distribution function at the observed response or at `y`.
 
@@ -218,17 +233,20 @@ class FittedGLMM(Estimates):
         """
         return simulation.simulate(self, n_sims, np.random.default_rng(rng), random_effects)
 
-    def refit(self, y: ArrayLike) -> FittedGLMM:
-        """Fit the same model to another response of the same rows, starting from this fit.
+    def refit(self, y: ArrayLike | None = None, *, rows: ArrayLike | None = None) -> FittedGLMM:
+        """Fit the same model to another response of the same rows, starting from this fit, or to some rows only.
 
         Parameters
         ----------
-        y : array_like, shape (nobs,)
+        y : array_like, shape (nobs,), optional
             Values, or numbers of successes for k-of-n responses.
+        rows : array_like, optional
+            Mask (nobs,) or positions of the rows to fit to. Transforms of columns stay those of all rows; columns
+            and levels that no longer occur are dropped.
         """
         from glmmcore.refit import refit
 
-        return refit(self, np.asarray(y, dtype=float))
+        return refit(self, None if y is None else np.asarray(y, dtype=float), rows)
 
     def refit_many(self, y: ArrayLike, *, n_jobs: int | None = None) -> ManyFits:
         """Fit the same model to many responses at once; far cheaper than many calls of `refit`.
@@ -250,8 +268,40 @@ class FittedGLMM(Estimates):
         return refit_many(self, y, n_jobs)
 
     # ---- printing --------------------------------------------------------------------------------------
-    def summary(self) -> str:
-        """Estimates, variances and verdict as text."""
-        from glmmcore.summary import text
+    def summary(self) -> Summary:
+        """Estimates, variances and verdict as text, which shows as tables in a notebook.
 
-        return text(self)
+        The data frames behind the tables are in ``summary().tables``.
+        """
+        from glmmcore.summary import summarise
+
+        return summarise(self)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an observation: observed, trials (k of n), fitted, its linear predictor, sd, and residuals."""
+        columns = {"observed": self.observed, "fitted": self.fitted, "link": self._law.eta}
+        columns |= {} if self.trials is None else {"trials": self.trials}
+        columns["sd"] = np.sqrt(self.variance())
+        columns |= {"resid_response": self.resid_response, "resid_pearson": self.resid_pearson}
+        return pd.DataFrame(columns, index=self.data.index)
+
+    # ---- variance explained ----------------------------------------------------------------------------
+    def r2(self) -> pd.Series:
+        """Nakagawa's R2 of the conditional model: marginal (fixed effects) and conditional (random ones too).
+
+        The variance of the response is taken on the scale of the link: pi^2 / 3 for a logit, 1 for a probit,
+        pi^2 / 6 for a cloglog, log(1 + variance / mean^2) at the average response for a log link (Nakagawa,
+        Johnson and Schielzeth 2017). Random slopes count with their average over the rows (Johnson 2014).
+        """
+        from glmmcore.explained import r2
+
+        return r2(self)
+
+    def icc(self) -> pd.Series:
+        """Intraclass correlation: share of each group's variance, and of all, in random and residual variance."""
+        from glmmcore.explained import icc
+
+        return icc(self)

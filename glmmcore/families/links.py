@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import special
@@ -34,6 +35,12 @@ class Link:
     link: Callable[[Array], Array]
     inverse: Callable[[Array], Array]
     derivatives: Callable[[Array], tuple[Array, Array, Array, Array]]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle a link of the table by its name: its functions need not have one."""
+        if LINKS.get(self.name) is self:
+            return Link.get, (self.name,)
+        return Link, (self.name, self.link, self.inverse, self.derivatives)
 
     @staticmethod
     def get(link: str | Link) -> Link:
