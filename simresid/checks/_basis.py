@@ -106,17 +106,13 @@ def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> Bas
             codes = series.astype("category").cat.remove_unused_categories().cat.codes.to_numpy()
             block = (codes[:, None] == np.arange(1, codes.max() + 1)).astype(float)
             if 2 * block.shape[1] > codes.size:
-                raise ValueError(
-                    f"{name} has {block.shape[1] + 1} levels in {codes.size} rows, too many to test"
-                )
+                raise ValueError(f"{name} has {block.shape[1] + 1} levels in {codes.size} rows, too many to test")
             degrees += [1] * block.shape[1]
             shares += [min(1.0, 2.0 / max(block.shape[1], 1))] * block.shape[1]
         else:
             numeric = series.to_numpy(dtype=float)
             if not np.all(np.isfinite(numeric)):
-                raise ValueError(
-                    f"{name} is not finite at position {np.flatnonzero(~np.isfinite(numeric))[0]}"
-                )
+                raise ValueError(f"{name} is not finite at position {np.flatnonzero(~np.isfinite(numeric))[0]}")
             values = numeric if len(columns) == 1 else None
             top = min(degree, np.unique(numeric).size - 1)
             block = np.polynomial.legendre.legvander(2 * ranks(numeric) - 1, top)[:, 1:]

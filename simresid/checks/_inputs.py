@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,11 +18,10 @@ __all__ = [
     "Residuals",
     "aligned",
     "aligned_numeric",
-    "analytic_null_holds",
     "generator",
     "is_simulated",
-    "null_residuals",
     "residual_array",
+    "shares_random_effects",
     "simulated_only",
 ]
 
@@ -124,50 +122,9 @@ def aligned_numeric(values: Any, res: Any, name: str) -> FloatArray:
     return array
 
 
-def analytic_null_holds(res: Any, null: str) -> bool:
-    """Whether to treat residuals as independent; ``"auto"`` does unless random effects were drawn anew.
-
-    New random effects are shared by the rows of a group, which makes the residuals of a right model
-    dependent. Their joint law is then taken from the simulations, if these are in memory.
-    """
-    if null not in ("auto", "analytic", "simulated"):
-        raise ValueError(f"null={null!r}; choose 'auto', 'analytic' or 'simulated'")
-    if null != "auto":
-        if null == "simulated" and (not is_simulated(res) or res.simulated is None):
-            raise ValueError(
-                "null='simulated' needs the simulations; create residuals with keep_simulations=True"
-            )
-        return null == "analytic"
-    return not shares_random_effects(res) or res.simulated is None
-
-
 def shares_random_effects(res: Any) -> bool:
     """Whether simulated rows depend on each other through newly drawn random effects."""
     if not is_simulated(res) or res.model is None:
         return False
     conditional = isinstance(res.random_effects, str) and res.random_effects == "conditional"
     return not conditional and bool(getattr(res.model, "has_random_effects", True))
-
-
-_null_residuals: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()
-
-
-def null_residuals(res: Any) -> FloatArray:
-    """Residuals that each simulated data set would have had, ``(n_sims, n)``; not to be written to.
-
-    Every replicate is ranked among the others and the observed data, exactly as the observed data are ranked
-    among the replicates. Under the model all ``n_sims + 1`` residual vectors are exchangeable, whatever the
-    dependence between rows, so any statistic of them has an exact rank p-value. All tests of one object
-    share them.
-    """
-    if res not in _null_residuals:
-        assert res.simulated is not None
-        rng = generator(res, "null residuals")
-        pool = np.vstack([res.observed[None, :], res.simulated])
-        order = np.lexsort((rng.random(pool.shape), pool), axis=0)  # ties in random order
-        place = np.empty(pool.shape)
-        np.put_along_axis(place, order, np.arange(pool.shape[0], dtype=float)[:, None], axis=0)
-        u = (place[1:] + rng.random((pool.shape[0] - 1, pool.shape[1]))) / pool.shape[0]
-        u.flags.writeable = False
-        _null_residuals[res] = u
-    return _null_residuals[res]

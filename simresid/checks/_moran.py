@@ -23,10 +23,9 @@ from simresid.checks._inputs import (
     FloatArray,
     Null,
     Residuals,
-    analytic_null_holds,
     generator,
-    null_residuals,
 )
+from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.pvalues import monte_carlo_error, normal_pvalue, simulation_pvalue
 from simresid.results import Effect, MoranResult
 
@@ -172,7 +171,8 @@ def moran_test(
     n = int(place.max()) + 1
     if n < u.size:
         notes.append(f"{u.size - n} rows share their place with another and were combined.")
-    z = combine(u, place)
+    pool = None if null == "permutation" or analytic_null_holds(res, null) else null_residuals(res)
+    z = combine(u if pool is None else pool.comparable(u), place)
     z = z - z.mean()
     if not np.any(z):
         raise ValueError("the residuals do not vary between places")
@@ -182,11 +182,11 @@ def moran_test(
     if null == "permutation":
         rng = generator(res, f"{method} permutation")
         simulated = _in_blocks(lambda size: rng.permuted(np.tile(z, (size, 1)), axis=1).T, n, weights)
-    elif not analytic_null_holds(res, null):
-        replicates = np.array([combine(v, place) for v in null_residuals(res)])
+    elif pool is not None:
+        replicates = np.array([combine(v, place) for v in pool.replicates])
         replicates -= replicates.mean(axis=1, keepdims=True)
         simulated = moran(replicates.T, weights)
-        notes.append("Null distribution from the simulations, since these redraw random effects.")
+        notes.append(pool.note)
     if simulated is not None:
         pvalue = simulation_pvalue(statistic, simulated, alternative)
         error = monte_carlo_error(pvalue, simulated.size, alternative)

@@ -24,8 +24,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks._basis import default_predictor, predictor_basis
-from simresid.checks._inputs import FloatArray, analytic_null_holds, simulated_only
+from simresid.checks._inputs import FloatArray, simulated_only
 from simresid.checks._monte_carlo import residual_replicates
+from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.pvalues import extrapolated_pvalue, holm
 from simresid.results import CheckResult, DispersionResult, StatisticResult
 
@@ -156,6 +157,13 @@ def diagnose(
         if takes_array and errors[name] == 0.0:
             errors[name] = _error_over(test, replicates) if analytic_null_holds(res, "auto") else np.nan
     adjusted = holm([sharp_pvalue(result) for result in results.values()])
+    if not analytic_null_holds(res, "auto"):
+        n_null = len(null_residuals(res).replicates)
+        if len(tests) / (n_null + 1) > alpha:
+            notes.append(
+                f"The null distribution of the residuals has {n_null} replicates, too few for their tests to fail "
+                f"after adjustment for {len(tests)} tests: read their unadjusted p-values, or draw more simulations."
+            )
     rows = []
     for (name, result), p in zip(results.items(), adjusted, strict=True):
         frame = result.to_frame().iloc[0].to_dict()

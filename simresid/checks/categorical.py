@@ -17,10 +17,9 @@ from simresid.checks._inputs import (
     Null,
     Residuals,
     aligned,
-    analytic_null_holds,
-    null_residuals,
     residual_array,
 )
+from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks.uniformity import kolmogorov_smirnov, ks_statistic
 from simresid.pvalues import floor_pvalue, holm, monte_carlo_error, simulation_pvalue
 from simresid.results import CategoricalResult, Effect
@@ -61,6 +60,9 @@ def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") ->
     (['a', 'b'], True)
     """
     u = residual_array(res)
+    pool = None if analytic_null_holds(res, null) else null_residuals(res)
+    if pool is not None:
+        u = pool.comparable(u)
     series = aligned(categories, res, "categories").astype("category").cat.remove_unused_categories()
     codes, names = series.cat.codes.to_numpy(), series.cat.categories
     members = [np.flatnonzero(codes == k) for k in range(names.size)]
@@ -70,15 +72,15 @@ def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") ->
     homogeneity = levene(u, codes)
     notes: list[str] = []
     error = 0.0
-    if not analytic_null_holds(res, null):
-        replicates = null_residuals(res)
+    if pool is not None:
+        replicates = pool.replicates
         simulated = np.array([[ks_statistic(v[rows], "two-sided") for rows in members] for v in replicates])
         pvalue = np.array([simulation_pvalue(d, simulated[:, k], "greater") for k, d in enumerate(statistic)])
         if homogeneity is not None:
             null_f = np.array([f[0] for v in replicates if (f := levene(v, codes)) is not None])
             homogeneity = homogeneity[0], simulation_pvalue(homogeneity[0], null_f, "greater")
         error = monte_carlo_error(float(pvalue.min()), replicates.shape[0], "greater")
-        notes.append("Null distribution from the simulations, since these redraw random effects.")
+        notes.append(pool.note)
     if homogeneity is None:
         notes.append("Spread cannot be compared: that needs two levels and more rows than levels.")
     adjusted = holm(pvalue)

@@ -192,9 +192,7 @@ def _row_variance(res: SimulatedResiduals, mean: FloatArray, squared: FloatArray
     return np.full(res.n_obs, float(squared.mean()) / res.n_obs)
 
 
-def _fresh_simulations(
-    res: SimulatedResiduals, mean: FloatArray, want_rows: bool
-) -> tuple[FloatArray, FloatArray]:
+def _fresh_simulations(res: SimulatedResiduals, mean: FloatArray, want_rows: bool) -> tuple[FloatArray, FloatArray]:
     """Simulate given the fitted random effects; sums of squared deviations, and the variance per row."""
     assert res.model is not None
     n = mean.size

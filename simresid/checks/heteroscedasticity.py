@@ -24,11 +24,10 @@ from simresid.checks._inputs import (
     FloatArray,
     Null,
     Residuals,
-    analytic_null_holds,
     generator,
-    null_residuals,
 )
 from simresid.checks._leverage import widened_residuals
+from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks.quantiles import N_NULL, OTHER_WEIGHTS, SMALL_SAMPLE
 from simresid.pvalues import monte_carlo_error, quadratic_form_sf, simulation_pvalue
 from simresid.results import Effect, HeteroscedasticityResult
@@ -36,9 +35,7 @@ from simresid.results import Effect, HeteroscedasticityResult
 __all__ = ["heteroscedasticity_test"]
 
 
-def heteroscedasticity_test(
-    res: Residuals, predictor: Any = None, *, null: Null = "auto"
-) -> HeteroscedasticityResult:
+def heteroscedasticity_test(res: Residuals, predictor: Any = None, *, null: Null = "auto") -> HeteroscedasticityResult:
     """Test whether the spread of the residuals depends on predictors.
 
     Parameters
@@ -75,8 +72,9 @@ def heteroscedasticity_test(
     replicates: FloatArray | None = None
     notes: tuple[str, ...] = ()
     if not analytic_null_holds(res, null):
-        replicates = null_residuals(res)
-        notes = ("Null distribution from the simulations, since these redraw random effects.",)
+        pool = null_residuals(res)
+        replicates, notes = pool.replicates, (pool.note,)
+        statistic = float(spread_statistic(pool.comparable(u)[None, :], functions, weights)[0])
     elif u.size < SMALL_SAMPLE:
         replicates = generator(res, "heteroscedasticity").permuted(np.tile(u, (N_NULL, 1)), axis=1)
     if replicates is None:

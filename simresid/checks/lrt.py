@@ -74,9 +74,7 @@ def simulated_lrt(
     if n_failed:
         notes.append(f"{n_failed} of {n_sims} refits failed and were left out.")
     if statistic < -1e-4:
-        notes.append(
-            "The null model has the higher likelihood: the models are not nested, or a fit has not converged."
-        )
+        notes.append("The null model has the higher likelihood: the models are not nested, or a fit has not converged.")
     return LikelihoodRatioResult(
         statistic=statistic,
         pvalue=pvalue,

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray, Null, analytic_null_holds, null_residuals, simulated_only
+from simresid.checks._inputs import FloatArray, Null, simulated_only
+from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.pvalues import check_alternative, floor_pvalue, monte_carlo_error, simulation_pvalue
 from simresid.results import Effect, OutlierResult
 
@@ -80,21 +81,21 @@ def outlier_test(
     if method != "binomial":
         raise ValueError(f"method={method!r}; choose 'binomial' or 'bootstrap'")
     n, edge = res.n_obs, 1 / (res.n_ranked + 1)
-    side = _sides(res.residuals, edge, margin)
+    pool = None if analytic_null_holds(res, null) else null_residuals(res)
+    u = res.residuals if pool is None else pool.comparable(res.residuals)
+    side = _sides(u, edge, margin)
     count = int(np.count_nonzero(side))
     rate = edge * (2 if margin == "both" else 1)
     pvalue, interval = binomial_test(count, n, rate, alternative)
     extra: dict[str, Any] = {"method": "exact binomial"}
-    if not analytic_null_holds(res, null):
-        counts = np.array(
-            [np.count_nonzero(_sides(u, edge, margin)) for u in null_residuals(res)], dtype=float
-        )
+    if pool is not None:
+        counts = np.array([np.count_nonzero(_sides(v, edge, margin)) for v in pool.replicates], dtype=float)
         pvalue = simulation_pvalue(count, counts, alternative)
         extra = {
             "method": "simulated counts",
             "null_distribution": counts,
             "monte_carlo_error": monte_carlo_error(pvalue, counts.size, alternative),
-            "notes": ("Null distribution from the simulations, since these redraw random effects.",),
+            "notes": (pool.note,),
         }
     return OutlierResult(
         statistic=float(count),
@@ -155,9 +156,7 @@ def _table(res: SimulatedResiduals, side: FloatArray) -> pd.DataFrame:
 
 def _bootstrap(res: SimulatedResiduals, alternative: str, margin: Margin, n_boot: int) -> OutlierResult:
     if res.simulated is None:
-        raise ValueError(
-            "method='bootstrap' needs the simulations; create residuals with keep_simulations=True"
-        )
+        raise ValueError("method='bootstrap' needs the simulations; create residuals with keep_simulations=True")
     simulated = res.simulated
     n_sims, n = simulated.shape
     n_boot = min(n_boot, n_sims)

@@ -101,6 +101,4 @@ def phylogenetic_autocorrelation_test(
     # the nearest species, and any that is as near, is the neighbour for the effect size
     near = neighbour_weights(np.argmin(d + np.diag(np.full(n, np.inf)), axis=1)[:, None])
     method = "Moran, inverse patristic distance"
-    return moran_test(
-        res, u, place, inverse_weights(d), near, alternative, null, method, [], PhylogeneticResult
-    )
+    return moran_test(res, u, place, inverse_weights(d), near, alternative, null, method, [], PhylogeneticResult)

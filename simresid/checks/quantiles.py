@@ -36,11 +36,10 @@ from simresid.checks._inputs import (
     FloatArray,
     Null,
     Residuals,
-    analytic_null_holds,
     generator,
-    null_residuals,
 )
 from simresid.checks._leverage import widened_residuals
+from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.pvalues import holm, monte_carlo_error, quadratic_form_sf, simulation_pvalue
 from simresid.results import Effect, QuantileResult
 
@@ -110,11 +109,11 @@ def quantile_test(
     own = score.scores(u[None, :])
     directions, per_quantile = score.statistics(own)
     statistic, p_direction, p_quantile = score.pvalues(directions, per_quantile)
-    simulated = None
+    simulated, observed = None, u
     notes: tuple[str, ...] = ()
     if not analytic_null_holds(res, null):
-        simulated = null_residuals(res)
-        notes = ("Null distribution from the simulations, since these redraw random effects.",)
+        pool = null_residuals(res)
+        simulated, observed, notes = pool.replicates, pool.comparable(u), (pool.note,)
     elif u.size < SMALL_SAMPLE:
         simulated = generator(res, "quantiles").random((N_NULL, u.size))
     pvalue, error = float(statistic[0]), 0.0
@@ -122,8 +121,8 @@ def quantile_test(
     if simulated is not None:
         # The observed residuals go the same way as the simulated ones, through a table of tails, so that
         # ties, frequent in small samples, stay ties.
-        pool = score.scores(np.vstack([u[None, :], simulated]))
-        combined, by_direction, by_quantile = score.pvalues(*score.statistics(pool))
+        scores = score.scores(np.vstack([observed[None, :], simulated]))
+        combined, by_direction, by_quantile = score.pvalues(*score.statistics(scores))
         pvalue = simulation_pvalue(float(combined[0]), combined[1:], "less")
         error = monte_carlo_error(pvalue, simulated.shape[0], "less")
         p_dir = _ranks_below(by_direction[0], by_direction[1:])
@@ -184,9 +183,7 @@ class _Scores:
         standardised = scores**2 / (self.q * (1 - self.q))[:, None]
         return directions, standardised @ self.location_weights
 
-    def pvalues(
-        self, directions: FloatArray, per_quantile: FloatArray
-    ) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def pvalues(self, directions: FloatArray, per_quantile: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Turn the weighted chi-squares into combined, per-direction and per-quantile p-values."""
         p_direction = _tail(directions, self.other_weights)
         p_direction[:, 0] = _tail(directions[:, 0], self.location_weights)

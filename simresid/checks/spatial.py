@@ -157,9 +157,7 @@ def _from_coordinates(
             notes.append(f"{lonely} places have no neighbour within {radius:g}.")
         return matrix, near, f"neighbours within {radius:g}"
     if n > INVERSE_LIMIT:
-        raise ValueError(
-            f"inverse-distance weights of {n} places need a {n} x {n} matrix; use weights='knn' or 'band'"
-        )
+        raise ValueError(f"inverse-distance weights of {n} places need a {n} x {n} matrix; use weights='knn' or 'band'")
     if great_circle:
         d = great_circle_distances(places[:, 0], places[:, 1])
     else:

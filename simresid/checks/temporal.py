@@ -29,11 +29,10 @@ from simresid.checks._inputs import (
     Residuals,
     aligned,
     aligned_numeric,
-    analytic_null_holds,
     generator,
-    null_residuals,
     residual_array,
 )
+from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.pvalues import (
     check_alternative,
     floor_pvalue,
@@ -99,6 +98,9 @@ def temporal_autocorrelation_test(
     if method == "ljung-box" and alternative != "two-sided":
         raise ValueError("method='ljung-box' has no direction; use alternative='two-sided'")
     u = residual_array(res)
+    pool = None if analytic_null_holds(res, null) else null_residuals(res)
+    if pool is not None:
+        u = pool.comparable(u)
     layout = _Layout(aligned_numeric(time, res, "time"), None if by is None else aligned(by, res, "by"))
     series = layout.split(u)
     longest = max(e.size for e in series)
@@ -127,17 +129,15 @@ def temporal_autocorrelation_test(
             label += ", permutation"
     notes = list(layout.notes)
     if len(used) < len(series):
-        notes.append(
-            f"{len(series) - len(used)} of {len(series)} series are too short or constant: left out."
-        )
-    if not analytic_null_holds(res, null):
-        simulated = np.array([_statistic(layout.split(v), method, n_lags) for v in null_residuals(res)])
+        notes.append(f"{len(series) - len(used)} of {len(series)} series are too short or constant: left out.")
+    if pool is not None:
+        simulated = np.array([_statistic(layout.split(v), method, n_lags) for v in pool.replicates])
         # positive autocorrelation makes d small
         flipped = {"two-sided": "two-sided", "greater": "less", "less": "greater"}[alternative]
         tail = flipped if method == "durbin-watson" else "greater"
         pvalue = simulation_pvalue(statistic, simulated, tail)
         error = monte_carlo_error(pvalue, simulated.size, tail)
-        notes.append("Null distribution from the simulations, since these redraw random effects.")
+        notes.append(pool.note)
     acf = autocorrelations(used, n_lags)
     total = sum(e.size for e in used)
     slack = 1.96 / np.sqrt(total)
@@ -233,9 +233,7 @@ def _ljung_box(e: FloatArray, lags: int) -> FloatArray:
 
 def _permuted_ljung_box(series: list[FloatArray], lags: int, rng: np.random.Generator) -> FloatArray:
     """Ljung-Box statistics with the residuals of every series in random order."""
-    return np.sum(
-        [_ljung_box(rng.permuted(np.tile(e, (N_PERMUTATIONS, 1)), axis=1), lags) for e in series], axis=0
-    )
+    return np.sum([_ljung_box(rng.permuted(np.tile(e, (N_PERMUTATIONS, 1)), axis=1), lags) for e in series], axis=0)
 
 
 def autocorrelations(series: list[FloatArray], lags: int) -> FloatArray:

@@ -30,14 +30,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from simresid.checks._inputs import (
-    FloatArray,
-    Null,
-    Residuals,
-    analytic_null_holds,
-    null_residuals,
-)
+from simresid.checks._inputs import FloatArray, Null, Residuals
 from simresid.checks._leverage import widened_residuals
+from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.pvalues import (
     cauchy_combination,
     check_alternative,
@@ -100,9 +95,7 @@ def uniformity_test(
         raise ValueError(f"method={method!r} has no direction; use alternative='two-sided' or method='ks'")
     numbers = _METHODS[method](u, alternative)
     distance, location = _distance(u)
-    slack = 1.3581 / np.sqrt(
-        u.size
-    )  # 95 % point of sqrt(n) D: a band around the empirical distribution function
+    slack = 1.3581 / np.sqrt(u.size)  # 95 % point of sqrt(n) D: a band around the empirical distribution function
     effect = Effect(
         "distance between distributions",
         distance,
@@ -116,13 +109,14 @@ def uniformity_test(
         "location": location,
     }
     if not analytic_null_holds(res, null):
-        simulated = np.array([_STATISTICS[method](v, alternative) for v in null_residuals(res)])
-        numbers["statistic"] = _STATISTICS[method](u, alternative)
+        pool = null_residuals(res)
+        simulated = np.array([_STATISTICS[method](v, alternative) for v in pool.replicates])
+        numbers["statistic"] = _STATISTICS[method](pool.comparable(u), alternative)
         tail = "less" if method in ("band", "dependent") else "greater"  # those statistics are p-values
         numbers["pvalue"] = simulation_pvalue(numbers["statistic"], simulated, tail)
         numbers["monte_carlo_error"] = monte_carlo_error(numbers["pvalue"], simulated.size, tail)
         numbers["exact"] = True
-        common["notes"] = ("Null distribution from the simulations, since these redraw random effects.",)
+        common["notes"] = (pool.note,)
     return UniformityResult(**numbers, method=_NAMES[method], **common)
 
 
