@@ -118,7 +118,7 @@ def test_against_dense(system_class, name, m, fixed, seed):
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("system_class", SYSTEMS)
 def test_profiled_fixed_effects_stay_out_of_determinant_and_inverse(system_class, name):
-    layout, w, t, z, lam, dense_m, h = build(name, 1, True)
+    layout, w, t, _z, lam, dense_m, h = build(name, 1, True)
     system = system_class(layout, n_profiled=2)
     assemble(system, w)
     assert system.factorise(t)
