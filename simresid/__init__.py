@@ -32,7 +32,7 @@ _HOME = {
     "phylogenetic_autocorrelation_test": "checks.phylogenetic",
     "simulated_lrt": "checks.lrt",
     "diagnose": "checks.battery",
-    "screen": "checks.battery",
+    "screen": "screening",
     "quantile_curves": "checks.curves",
     "benchmark_tests": "benchmarking",
     "create_data": "teaching_data",

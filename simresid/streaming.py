@@ -11,7 +11,8 @@ were spread over tasks.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -69,33 +70,46 @@ class Execution:
 
     def map(
         self,
-        function: Callable[[range], T],
-        tasks: list[range],
+        function: Callable[[Any], T],
+        tasks: Iterable[Any],
         doing: str = "simulating",
         prefer: str | None = "threads",
+        total: int | None = None,
     ) -> Iterator[T]:
-        """Results of `function` over `tasks`, in order.
+        """Results of `function` over `tasks`, in order; the one place where work is handed to workers.
 
         Drawing and counting release the interpreter lock, so threads are the soft preference; fitting mostly
-        does not.
+        does not. Tasks that are not a list are taken as workers become free; each counts for its length on the
+        progress bar, whose end is `total` then.
         """
+        if isinstance(tasks, list):
+            total = sum(map(len, tasks))
+        sizes: deque[int] = deque()
         # A parallel_config can only be active if joblib was imported; otherwise spare the 0.1 s.
-        if len(tasks) == 1 or (self.n_jobs is None and "joblib" not in sys.modules) or self.n_jobs == 1:
-            results: Iterator[T] = map(function, tasks)
+        serial = self.n_jobs == 1 or (self.n_jobs is None and "joblib" not in sys.modules)
+        if serial or (isinstance(tasks, list) and len(tasks) == 1):
+            results: Iterator[T] = map(function, _measured(tasks, sizes))
         else:
             from joblib import Parallel, delayed
 
             parallel = Parallel(n_jobs=self.n_jobs, prefer=prefer, return_as="generator")
-            results = parallel(delayed(function)(task) for task in tasks)
+            results = parallel(delayed(function)(task) for task in _measured(tasks, sizes))
         if not self.progress:
             yield from results
             return
         from tqdm import tqdm
 
-        with tqdm(total=sum(map(len, tasks)), desc=doing, delay=1.0, disable=None, leave=False) as bar:
-            for task, result in zip(tasks, results, strict=True):
-                bar.update(len(task))
+        with tqdm(total=total, desc=doing, delay=1.0, disable=None, leave=False) as bar:
+            for result in results:
+                bar.update(sizes.popleft())
                 yield result
+
+
+def _measured(tasks: Iterable[Any], sizes: deque[int]) -> Iterator[Any]:
+    """Pass tasks on and note their lengths."""
+    for task in tasks:
+        sizes.append(len(task))
+        yield task
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,8 +261,7 @@ class _StatisticsTask:
                 value = np.asarray(function(block), dtype=np.float64)
                 if value.shape != row.shape:
                     raise ValueError(
-                        f"a statistic of a block of shape {block.shape} must have shape {row.shape}, got "
-                        f"{value.shape}"
+                        f"a statistic of a block of shape {block.shape} must have shape {row.shape}, got {value.shape}"
                     )
                 row[:] = value
             parts.append(part)

@@ -34,10 +34,7 @@ def test_import_loads_nothing_heavy():
 
 
 def test_import_time():
-    code = (
-        "import time; start = time.process_time(); import simresid, glmmcore; "
-        "print(time.process_time() - start)"
-    )
+    code = "import time; start = time.process_time(); import simresid, glmmcore; print(time.process_time() - start)"
     assert min(float(in_new_process(code)) for _ in range(3)) < IMPORT_BUDGET
 
 
@@ -69,7 +66,7 @@ def imported_modules(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("package", "other", "exceptions"),
-    [("simresid", "glmmcore", {"simresid/__main__.py"}), ("glmmcore", "simresid", set())],
+    [("simresid", "glmmcore", {"simresid/__main__.py", "simresid/fitting.py"}), ("glmmcore", "simresid", set())],
 )
 def test_packages_meet_in_the_protocol_only(package, other, exceptions):
     files = sorted((ROOT / package).rglob("*.py"))
@@ -82,9 +79,11 @@ def test_packages_meet_in_the_protocol_only(package, other, exceptions):
     assert crossing == exceptions
 
 
-def test_the_demonstration_uses_public_names_only():
-    assert "glmmcore" in imported_modules(ROOT / "simresid" / "__main__.py")
-    assert not [m for m in imported_modules(ROOT / "simresid" / "__main__.py") if m.startswith("glmmcore.")]
+@pytest.mark.parametrize("name", ["__main__.py", "fitting.py"])
+def test_doors_use_public_names_only(name):
+    found = imported_modules(ROOT / "simresid" / name)
+    assert "glmmcore" in found
+    assert not [m for m in found if m.startswith("glmmcore.")]
 
 
 def test_version_is_the_same_everywhere():

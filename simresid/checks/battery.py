@@ -17,7 +17,7 @@ neither proven nor small. The limits, negligible below the first and severe from
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from simresid.residuals import SimulatedResiduals
 
-__all__ = ["Diagnosis", "applicable_tests", "diagnose", "screen", "sharp_pvalue"]
+__all__ = ["Diagnosis", "applicable_tests", "diagnose", "sharp_pvalue"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,10 +172,7 @@ def diagnose(
             {
                 "test": name,
                 "statistic": result.statistic,
-                **{
-                    key: frame.get(key)
-                    for key in ("effect", "effect_size", "effect_low", "effect_high", "severity")
-                },
+                **{key: frame.get(key) for key in ("effect", "effect_size", "effect_low", "effect_high", "severity")},
                 "pvalue": result.pvalue,
                 "monte_carlo_error": errors[name],
                 "pvalue_adjusted": float(p),
@@ -200,9 +197,19 @@ Test = Callable[[Any], CheckResult]
 
 
 def applicable_tests(
-    res: SimulatedResiduals, predictors: Any, categories: Any, time: Any, by: Any, x: Any, y: Any
+    res: SimulatedResiduals,
+    predictors: Any,
+    categories: Any,
+    time: Any,
+    by: Any,
+    x: Any,
+    y: Any,
+    along_prediction: bool = True,
 ) -> tuple[dict[str, tuple[Test, bool]], list[str]]:
-    """List tests by name, each with whether it takes a plain residual array; and notes on those left out."""
+    """List tests by name, each with whether it takes a plain residual array; and notes on those left out.
+
+    Quantiles and spread along the prediction, which need a basis of splines, can be left out.
+    """
     from simresid.checks.categorical import categorical_test
     from simresid.checks.dispersion import dispersion_test
     from simresid.checks.heteroscedasticity import heteroscedasticity_test
@@ -217,19 +224,19 @@ def applicable_tests(
     tests: dict[str, tuple[Test, bool]] = {"uniformity": (uniformity_test, True)}
     if _binary(res):
         notes.append(
-            "Single 0/1 responses cannot show dispersion or zero inflation; group rows with "
-            "recalculate(group=...)."
+            "Single 0/1 responses cannot show dispersion or zero inflation; group rows with recalculate(group=...)."
         )
     else:
         tests["dispersion"] = (dispersion_test, False)
         if res.discrete and _has_zeros(res):
             tests["zero inflation"] = (zero_inflation_test, False)
     tests["outliers"] = (outlier_test, False)
-    predictor = default_predictor(res)
-    basis = predictor_basis(predictor, res)
-    tests["quantiles"] = (lambda r: quantile_test(r, basis), True)
-    if np.ptp(predictor) > 0:
-        tests["heteroscedasticity"] = (lambda r: heteroscedasticity_test(r, basis), True)
+    if along_prediction:
+        predictor = default_predictor(res)
+        basis = predictor_basis(predictor, res)
+        tests["quantiles"] = (lambda r: quantile_test(r, basis), True)
+        if np.ptp(predictor) > 0:
+            tests["heteroscedasticity"] = (lambda r: heteroscedasticity_test(r, basis), True)
     for name, values in _named(predictors, "predictor").items():
         column = _fixed(res, values, name)
         tests[f"quantiles along {name}"] = (lambda r, c=column: quantile_test(r, c), True)  # type: ignore[misc]
@@ -285,78 +292,3 @@ def _error_over(test: Test, replicates: FloatArray | None) -> float:
     if replicates is None:
         return float("nan")
     return float(np.std([test(u).pvalue for u in replicates], ddof=1))
-
-
-# ---- many models
-# -------------------------------------------------------------------------------------------------
-
-
-def screen(
-    models: Mapping[str, Any] | Iterable[Any],
-    n_sims: int = 250,
-    *,
-    random_effects: str = "conditional",
-    rng: Any = 123,
-    n_jobs: int | None = None,
-    **battery: Any,
-) -> pd.DataFrame:
-    """Diagnose many models.
-
-    Parameters
-    ----------
-    models : mapping of str to model, or iterable of models
-        Anything `simulate_residuals` accepts. Names default to positions.
-    n_sims, random_effects, rng
-        As in `simulate_residuals`; all models use the same seed.
-    n_jobs : int, optional
-        Workers, as in joblib.
-    **battery
-        Passed on to `diagnose`.
-
-    Returns
-    -------
-    DataFrame
-        One row per model: ``nobs``, ``llf`` where known, the p-value of every test, ``n_failed``,
-        ``verdict``. A model that cannot be diagnosed gets its error as the verdict.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> import statsmodels.api as sm
-    >>> generator = np.random.default_rng(1)
-    >>> x = generator.normal(size=200)
-    >>> design = sm.add_constant(x)
-    >>> y = generator.poisson(np.exp(0.5 + 0.8 * x))
-    >>> fits = {"without x": sm.GLM(y, design[:, :1], family=sm.families.Poisson()).fit(),
-    ...         "with x": sm.GLM(y, design, family=sm.families.Poisson()).fit()}
-    >>> screen(fits)["n_failed"]["with x"]
-    np.int64(0)
-    """
-    import pandas as pd
-    from joblib import Parallel, delayed
-
-    named = dict(models) if isinstance(models, Mapping) else dict(enumerate(models))
-    rows = Parallel(n_jobs=n_jobs)(
-        delayed(_screen_one)(model, n_sims, random_effects, rng, battery) for model in named.values()
-    )
-    return pd.DataFrame(rows, index=pd.Index(named, name="model"))
-
-
-def _screen_one(
-    model: Any, n_sims: int, random_effects: str, rng: Any, battery: Mapping[str, Any]
-) -> dict[str, Any]:
-    from simresid import simulate_residuals
-
-    try:
-        res = simulate_residuals(model, n_sims, random_effects=random_effects, rng=rng)
-        diagnosis = diagnose(res, **battery)
-    except (ValueError, TypeError, ArithmeticError, KeyError) as error:
-        return {"n_failed": None, "verdict": f"{type(error).__name__}: {error}"}
-    llf = getattr(res.model, "llf", None)
-    return {
-        "nobs": res.n_obs,
-        "llf": None if llf is None else float(llf),
-        **{str(test): p for test, p in diagnosis.table["pvalue"].items()},
-        "n_failed": len(diagnosis.failed),
-        "verdict": diagnosis.verdict,
-    }

@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import statsmodels.api as sm
 
 import simresid as sr
 from simresid.checks._monte_carlo import residual_replicates
@@ -126,19 +125,3 @@ def test_results_print_and_unpack(overdispersed):
     assert "<table" in result._repr_html_()
     with pytest.raises(AttributeError):
         result.pvalue = 1.0
-
-
-def test_screen_reports_failures_as_rows():
-    rng = np.random.default_rng(7)
-    x = rng.normal(size=150)
-    y = rng.poisson(np.exp(1 + 0.7 * x))
-    fits = {
-        "right": sm.GLM(y, sm.add_constant(x), family=sm.families.Poisson()).fit(),
-        "no x": sm.GLM(y, np.ones((150, 1)), family=sm.families.Poisson()).fit(),
-        "no model": "text",
-    }
-    table = sr.screen(fits, n_sims=99, n_monte_carlo=0)
-    assert list(table.index) == list(fits)
-    assert table.loc["right", "n_failed"] == 0
-    assert table.loc["no x", "n_failed"] > 0
-    assert "Error" in table.loc["no model", "verdict"]
