@@ -26,7 +26,8 @@ from simresid.checks._inputs import FloatArray, is_simulated, residual_array, sh
 
 __all__ = ["effective_parameters", "leverage_of", "widened_residuals"]
 
-N_POOL, N_PROBES = 64, 8
+#: Simulations that ties are looked for in; half as many above so many rows, whose average settles sooner.
+N_POOL, N_PROBES, MANY_ROWS = 64, 8, 50_000
 _widened: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()  # shared by the tests of one object
 
 
@@ -82,14 +83,15 @@ def tie_variance(res: Any) -> FloatArray:
     """Mean variance within the cells of tied responses ``(n,)``, normal scale; 0 for continuous ones."""
     if not res.discrete:
         return np.zeros(res.n_obs)
-    pool = _some_simulations(res)
+    halving = 2 if res.n_obs > MANY_ROWS else 1
+    pool = _some_simulations(res, N_POOL // halving)
+    n_probes = min(N_PROBES // halving, len(pool))
     total = np.zeros(res.n_obs)
-    n_probes = N_PROBES if res.simulated is not None else N_PROBES // 2
     for probe in pool[:n_probes]:
         below = np.count_nonzero(pool < probe, axis=0)
         equal = np.count_nonzero(pool == probe, axis=0)
         total += truncated_normal_variance(below / (len(pool) + 1), (below + equal) / (len(pool) + 1))
-    return total / min(n_probes, len(pool))
+    return total / n_probes
 
 
 def truncated_normal_variance(low: FloatArray, high: FloatArray) -> FloatArray:
@@ -110,13 +112,13 @@ def truncated_normal_variance(low: FloatArray, high: FloatArray) -> FloatArray:
     return np.asarray(np.clip(1 + (a * pa - b * pb) / width - mean**2, 0.0, 1.0))
 
 
-def _some_simulations(res: Any) -> FloatArray:
-    if res.simulated is not None:
-        return np.asarray(res.simulated[:N_POOL])
-    blocks, count = [], 0
+def _some_simulations(res: Any, count: int) -> FloatArray:
+    """First replicates, the same ones whether or not they are in memory."""
+    blocks: list[FloatArray] = []
     for _, block in res.iter_simulations():
         blocks.append(block)
-        count += len(block)
-        if count >= N_POOL // 2:
+        count -= len(block)
+        if count <= 0:
             break
-    return np.concatenate(blocks)[:N_POOL]
+    pool = np.concatenate(blocks)
+    return pool[: len(pool) + min(count, 0)]

@@ -159,7 +159,7 @@ def _conditional(res: SimulatedResiduals, alternative: str) -> DispersionResult:
         squared = _squared_sums(res, mean)
         variance = res.pearson_variance
         if variance is None:
-            variance = _row_variance(res, mean, squared)
+            variance = _row_variance(res, mean)
     if float(squared.max()) == 0.0:
         raise ValueError("the simulations do not vary around their mean, so dispersion cannot be tested")
     leverage, correction = leverage_of(res)
@@ -185,11 +185,12 @@ def _squared_sums(res: SimulatedResiduals, mean: FloatArray) -> FloatArray:
     return res.simulated_statistics([lambda block: np.sum((block - mean) ** 2, axis=1)])[0]
 
 
-def _row_variance(res: SimulatedResiduals, mean: FloatArray, squared: FloatArray) -> FloatArray:
-    """Variance per row from the simulations in memory; the same for all rows if there are none."""
-    if res.simulated is not None:
-        return np.mean((res.simulated - mean) ** 2, axis=0)
-    return np.full(res.n_obs, float(squared.mean()) / res.n_obs)
+def _row_variance(res: SimulatedResiduals, mean: FloatArray) -> FloatArray:
+    """Variance per row from the simulations."""
+    total = np.zeros(res.n_obs)
+    for _, block in res.iter_simulations():
+        total += np.sum((block - mean) ** 2, axis=0)
+    return total / res.n_sims
 
 
 def _fresh_simulations(res: SimulatedResiduals, mean: FloatArray, want_rows: bool) -> tuple[FloatArray, FloatArray]:

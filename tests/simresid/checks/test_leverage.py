@@ -44,3 +44,15 @@ def test_residuals_of_a_right_glmm_get_unit_variance(family):
     if family == "poisson":  # gaussian sigma is estimated with the same shrinkage
         assert np.mean(raw) * 12 < 0.95
         assert np.mean(wide) * 12 == pytest.approx(1, abs=0.06)
+
+
+@pytest.mark.parametrize("random_effects", ["conditional", "unconditional"])
+def test_whether_simulations_are_kept_changes_nothing(random_effects):
+    data = sr.create_data(150, n_groups=30, intercept=1.0, rng=4)
+    fit = glmmcore.glmm("observed ~ x1 + (1|group)", data, "poisson")
+    kept, streamed = (
+        sr.diagnose(sr.simulate_residuals(fit, 60, random_effects=random_effects, keep_simulations=keep)).table
+        for keep in (True, False)
+    )
+    columns = ["statistic", "effect_size", "effect_low", "effect_high", "pvalue"]
+    np.testing.assert_allclose(kept[columns], streamed[columns], rtol=1e-12)
