@@ -10,6 +10,7 @@ import numpy as np
 from scipy import special
 
 from glmmcore.errors import ModelError
+from glmmcore.joint import contrast_variance
 from glmmcore.reference_grid import ReferenceGrid
 
 if TYPE_CHECKING:
@@ -146,7 +147,6 @@ class _Curve:
     def __init__(self, fit: FittedGLMM, variable: str, at: dict[str, Any], goal: float) -> None:
         self.fit, self.variable, self.at, self.goal = fit, variable, at, goal
         self.beta = fit.params.to_numpy()
-        self.covariance = fit.cov_params().to_numpy()
 
     def row(self, x: float) -> tuple[np.ndarray, float]:
         """Weights of the coefficients at x, (p,), and the offset."""
@@ -163,7 +163,7 @@ class _Curve:
     def variance(self, x: float) -> float:
         """Variance of the predictor."""
         row, _ = self.row(x)
-        return float(row @ self.covariance @ row)
+        return float(contrast_variance(self.fit, row[None])[0])
 
     def excess(self, x: float, quantile: float) -> float:
         """Positive where a test rejects that the predictor is the target."""

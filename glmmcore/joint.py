@@ -24,9 +24,10 @@ from glmmcore.solution import invert_hessian
 if TYPE_CHECKING:
     from glmmcore.estimate import Estimator
     from glmmcore.problem import TermPart
+    from glmmcore.result import FittedGLMM
     from glmmcore.solution import Solution
 
-__all__ = ["Combination", "JointCovariance", "RandomRows"]
+__all__ = ["Combination", "JointCovariance", "RandomRows", "contrast_variance"]
 
 # Step of the differences of the modes, in standard errors of the parameter.
 _STEP = 1e-3
@@ -185,6 +186,15 @@ class JointCovariance:
                         other = solved[offsets[g] : offsets[g + 1]].reshape(-1, zg.shape[1])[codes_g]
                         total[members] += 2.0 * z[members, j] * np.einsum("ij,ij->i", zg, other)
         return total
+
+
+def contrast_variance(fit: FittedGLMM, rows: np.ndarray) -> np.ndarray:
+    """Variance of ``rows @ fit.params``, rows (m, p), shape (m,); inf where the data do not bound it."""
+    covariance = fit._solution.covariance["cond", "cond"]
+    if np.isfinite(covariance).all():
+        return np.maximum(np.einsum("ij,jk,ik->i", rows, covariance, rows), 0.0)
+    # coefficients without a bound may cancel: the directions are known only to the joint covariance
+    return JointCovariance(fit._estimator, fit._solution).variance(Combination({"cond": rows}))
 
 
 class _Modes:

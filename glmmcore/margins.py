@@ -10,6 +10,7 @@ import pandas as pd
 from scipy import special
 
 from glmmcore.errors import ModelError
+from glmmcore.joint import contrast_variance
 from glmmcore.reference_grid import ReferenceGrid
 
 if TYPE_CHECKING:
@@ -222,14 +223,8 @@ class _Freedom:
 
 
 def _estimates(fit: FittedGLMM, rows: np.ndarray, offset: np.ndarray, rule: _Freedom) -> pd.DataFrame:
-    covariance = fit.cov_params().to_numpy()
-    used = np.any(rows != 0.0, axis=0)  # an unbounded coefficient spoils only what it enters
-    part = covariance[np.ix_(used, used)]
-    variance = np.einsum("ij,jk,ik->i", rows[:, used], np.where(np.isinf(part), 0.0, part), rows[:, used])
-    variance[np.any(rows[:, used][:, np.isinf(np.diag(part))] != 0.0, axis=1)] = np.inf
-    return pd.DataFrame(
-        {"estimate": rows @ fit.params.to_numpy() + offset, "se": np.sqrt(variance), "df": rule.of(rows)}
-    )
+    error = np.sqrt(contrast_variance(fit, rows))
+    return pd.DataFrame({"estimate": rows @ fit.params.to_numpy() + offset, "se": error, "df": rule.of(rows)})
 
 
 def _back_transform(fit: FittedGLMM, out: pd.DataFrame, half: np.ndarray, transform: bool, *, ratio: bool) -> None:

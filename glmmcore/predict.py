@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from glmmcore.averages import average_over_normal
 from glmmcore.errors import ModelError
 from glmmcore.families.base import Parameters
 from glmmcore.families.links import LINKS, Link
@@ -24,8 +25,6 @@ __all__ = ["predict"]
 _KINDS = ("response", "link", "conditional", "zprob", "disp")
 _EFFECTS = ("conditional", "none", "average")
 _POLICIES = ("error", "zero")
-# Nodes of the Gauss-Hermite rule for means over random effects, as in `glmmcore.simulation`.
-_NODES = 63
 # Relative step of central differences of means: truncation and rounding are both about 1e-10.
 _STEP = 1e-5
 
@@ -216,21 +215,21 @@ def _sigma(family: Any, delta: np.ndarray) -> np.ndarray:
     return np.array([family.sigma(float(d)) for d in distinct])[where]
 
 
-def _evaluate(
-    quantity: _Quantity, values: dict[str, np.ndarray], spread: dict[str, np.ndarray]
-) -> np.ndarray:
+def _only(
+    function: Callable[[dict[str, np.ndarray]], np.ndarray], values: dict[str, np.ndarray], name: str
+) -> Callable[[np.ndarray], np.ndarray]:
+    """View a function of all predictors as one of the predictor `name`."""
+    return lambda moved: function({**values, name: moved})
+
+
+def _evaluate(quantity: _Quantity, values: dict[str, np.ndarray], spread: dict[str, np.ndarray]) -> np.ndarray:
     """Product of the factors, averaged over the random effects of predictors that have a spread."""
     out: Any = 1.0
     for name, function in quantity.factors.items():
         if name not in spread:
             out = out * function(values)
             continue
-        nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
-        sd = np.sqrt(spread[name])
-        total: Any = 0.0
-        for node, weight in zip(nodes, weights / weights.sum(), strict=True):
-            total = total + weight * function({**values, name: values[name] + node * sd})
-        out = out * total
+        out = out * average_over_normal(_only(function, values, name), values[name], spread[name])
     return np.asarray(out)
 
 
@@ -252,9 +251,14 @@ def _variance(fit: FittedGLMM, quantity: _Quantity, rows: _Rows) -> np.ndarray:
         if name in slopes
         for r in terms
     ]
-    if not random and (fit._estimator.linear or not fit.reml):
+    if not random and (fit._estimator.linear or not fit.reml) and _bounded(fit):
         return _fixed_variance(fit, fixed)
     return JointCovariance(fit._estimator, fit._solution).variance(Combination(fixed, random))
+
+
+def _bounded(fit: FittedGLMM) -> bool:
+    """Whether the data bound every coefficient; else only the joint covariance knows which combinations."""
+    return all(np.isfinite(np.diag(v)).all() for (a, b), v in fit._solution.covariance.items() if a == b)
 
 
 def _fixed_variance(fit: FittedGLMM, fixed: dict[str, np.ndarray]) -> np.ndarray:
@@ -262,11 +266,7 @@ def _fixed_variance(fit: FittedGLMM, fixed: dict[str, np.ndarray]) -> np.ndarray
     total: Any = 0.0
     for a, wa in fixed.items():
         for b, wb in fixed.items():
-            covariance = fit._solution.covariance[a, b]
-            unbounded = np.isinf(covariance)
-            total = total + np.einsum("ij,jk,ik->i", wa, np.where(unbounded, 0.0, covariance), wb)
-            if a == b and unbounded.any():
-                total[np.any(wa[:, np.diag(unbounded)] != 0.0, axis=1)] = np.inf
+            total = total + np.einsum("ij,jk,ik->i", wa, fit._solution.covariance[a, b], wb)
     return np.maximum(total, 0.0)
 
 
@@ -305,9 +305,7 @@ def _scale(fit: FittedGLMM, kind: str) -> Link:
     return LINKS[{"link": "identity", "zprob": "logit", "disp": "log"}.get(kind, fit.family.link.name)]
 
 
-def _interval(
-    estimate: np.ndarray, error: np.ndarray, scale: Link, level: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _interval(estimate: np.ndarray, error: np.ndarray, scale: Link, level: float) -> tuple[np.ndarray, np.ndarray]:
     """Symmetric on the link's scale and mapped back."""
     half = special.ndtri(0.5 + 0.5 * level)
     with np.errstate(all="ignore"):

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import special
 
+from glmmcore.averages import average_over_normal
 from glmmcore.errors import ModelError
 from glmmcore.families.base import Parameters
 from glmmcore.law import Law
@@ -16,9 +18,6 @@ if TYPE_CHECKING:
     from glmmcore.solution import TermSolution
 
 __all__ = ["population_mean", "simulate"]
-
-# Nodes of the Gauss-Hermite rule for means over random effects: exact to 1e-10 for logit with an SD up to 3.
-_NODES = 63
 
 
 def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effects: str | Iterable[str]) -> np.ndarray:
@@ -73,7 +72,7 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 
 
 def population_mean(fit: FittedGLMM) -> np.ndarray:
-    """Mean of the response over new random effects, by Gauss-Hermite in each predictor.
+    """Mean of the response over new random effects, by quadrature in each predictor.
 
     Terms are independent, so the random part of a row's predictor is normal with variance sum z' Sigma z; the mean of a
     zero-inflated response is the product of two such means, since the parts share no random effect.
@@ -85,27 +84,12 @@ def population_mean(fit: FittedGLMM) -> np.ndarray:
         variance = np.einsum("ij,jk,ik->i", t.term.Z, t.covariance, t.term.Z)
         spread[t.predictor] = spread.get(t.predictor, 0.0) + variance
     law = Law(fit.family, values, fit.trials)
-    nodes, weights = np.polynomial.hermite_e.hermegauss(_NODES)
-    weights = weights / weights.sum()
-    mean = _average(
+    none = np.zeros(fit.nobs)
+    mean = average_over_normal(
         lambda eta: fit.family.mean(law.trials, Parameters(eta, law.parameters.delta, law.parameters.psi)),
         law.eta,
-        spread.get("cond"),
-        nodes,
-        weights,
+        spread.get("cond", none),
     )
     if "zi" in values:
-        mean = mean * _average(
-            lambda zeta: 1.0 / (1.0 + np.exp(np.minimum(zeta, 700.0))), law.zeta, spread.get("zi"), nodes, weights
-        )
+        mean = mean * average_over_normal(lambda zeta: special.expit(-zeta), law.zeta, spread.get("zi", none))
     return mean
-
-
-def _average(function, centre, variance, nodes, weights):  # type: ignore[no-untyped-def]
-    if variance is None:
-        return function(np.ascontiguousarray(centre))
-    sd = np.sqrt(np.maximum(variance, 0.0))
-    total = np.zeros(len(centre))
-    for node, weight in zip(nodes, weights, strict=True):
-        total += weight * function(centre + node * sd)
-    return total
