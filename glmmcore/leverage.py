@@ -20,26 +20,102 @@ if TYPE_CHECKING:
     from glmmcore.estimate import Estimator
     from glmmcore.solution import Solution
 
-__all__ = ["leverages"]
+__all__ = ["group_leverages", "leverages"]
 
 
 def leverages(estimator: Estimator, solution: Solution) -> np.ndarray:
     """Diagonal of the hat matrix ``(n,)``, in the original row order; evaluates the objective once more."""
     problem: Any = estimator.problem
     h = _linear(estimator, solution.x) if estimator.linear else _laplace(estimator, solution.x)
-    if not problem.reml:
-        # expected and observed information differ for mixtures; their trace is what is reported
-        h *= solution.edf / max(float(h.sum()), 1e-300)
+    h *= _trace_correction(problem, solution, h)
     out = np.empty(problem.n)
     out[problem.rows] = np.clip(h, 0.0, 1.0)
     return out
 
 
+def group_leverages(estimator: Estimator, solution: Solution, codes: np.ndarray, variance: np.ndarray) -> np.ndarray:
+    """How much the sum of the fitted values of a group follows the sum of its responses.
+
+    With `v` the standard deviations of the rows of a group and zero elsewhere, ``h = v'Hv / v'v``, `H` the
+    hat matrix of the standardised working responses: the sum of ``y - mu`` over the group has a variance of
+    about ``v'v (1 - h)``. Where a group has a random intercept of its own, `h` is the sum of its leverages.
+
+    Parameters
+    ----------
+    estimator, solution
+        A fit.
+    codes : ndarray of int (n,)
+        Group of each row, 0 to number of groups minus 1; rows with -1 belong to none.
+    variance : ndarray (n,)
+        Variance of each response.
+
+    Returns
+    -------
+    ndarray (n_groups,)
+    """
+    problem: Any = estimator.problem
+    own = np.zeros((problem.n, 0))
+    if estimator.linear:
+        weights = _row_weights(estimator)
+        objective: Any = LinearObjective(problem, weights)
+        objective(solution.x)
+        information = np.zeros((0, 0))
+        h = _linear(estimator, solution.x)
+        weights = np.ones(problem.n) if weights is None else weights
+    else:
+        h = _laplace(estimator, solution.x)
+        objective = estimator.objective()
+        objective(solution.x)
+        weights = problem.likelihood.conditional_information(0, problem.n, objective.linear_predictors(solution.x))
+        information, _ = objective.fixed_information(solution.x)
+        if not problem.reml:
+            own = problem.part("cond").X
+            if problem.inner == ("cond",):
+                own = own - _explained(objective, solution.x, weights)
+    codes, variance = codes[problem.rows], variance[problem.rows]
+    inside, n_groups = codes >= 0, int(codes.max()) + 1
+    slope = np.sqrt(variance * weights)  # of the mean in the linear predictor
+    share = np.zeros(n_groups)
+    if estimator.linear or problem.inner == ("cond",):
+        share = _random_share(objective, problem.factors(solution.x), codes, slope)
+    if own.shape[1]:
+        sums = np.zeros((n_groups, own.shape[1]))
+        np.add.at(sums, codes[inside], own[inside] * slope[inside, None])
+        share = share + np.einsum("ij,ji->i", sums, np.linalg.lstsq(information, sums.T, rcond=None)[0])
+    share *= _trace_correction(problem, solution, h)
+    total = np.bincount(codes[inside], weights=variance[inside], minlength=n_groups)
+    return np.asarray(np.clip(share / total, 0.0, 1.0))
+
+
+def _random_share(objective: Any, factors: list[np.ndarray], codes: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """``a'Z cov(b) Z'a`` for every group, `a` being `slope` within the group and zero elsewhere."""
+    layout, system = objective.layout, objective.system
+    order = np.argsort(codes, kind="stable")
+    edges = np.searchsorted(codes[order], np.arange(codes.max() + 2))
+    place = layout.start[:, layout.factor].astype(np.intp) + layout.within
+    out = np.empty(len(edges) - 1)
+    for g in range(len(out)):
+        rows = order[edges[g] : edges[g + 1]]
+        score = np.bincount(place[rows].ravel(), (layout.z[rows] * slope[rows, None]).ravel(), minlength=layout.order)
+        target = layout.apply_transposed(factors, score)
+        out[g] = target @ system.solve(target)
+    return out
+
+
+def _trace_correction(problem: Any, solution: Solution, h: np.ndarray) -> float:
+    """Expected and observed information differ for mixtures; the trace of the latter is what is reported."""
+    return 1.0 if problem.reml else solution.edf / max(float(h.sum()), 1e-300)
+
+
+def _row_weights(estimator: Estimator) -> np.ndarray | None:
+    weights = estimator.design.var_weights
+    return None if weights is None else weights[estimator.problem.rows]
+
+
 def _linear(estimator: Estimator, theta: np.ndarray) -> np.ndarray:
     """Leverages of a linear model, whose fixed effects are part of the system."""
     problem: Any = estimator.problem
-    weights = estimator.design.var_weights
-    weights = None if weights is None else weights[problem.rows]
+    weights = _row_weights(estimator)
     objective: Any = LinearObjective(problem, weights)
     objective(theta)
     objective.system.invert()

@@ -115,6 +115,18 @@ class FittedGLMM(Estimates):
         """Conditional variance of the response, (nobs,)."""
         return self._law.variance()
 
+    def group_leverage(self, codes: np.ndarray) -> np.ndarray:
+        """How much the fitted sum of each group of rows follows its observed sum ``(n_groups,)``.
+
+        Parameters
+        ----------
+        codes : ndarray of int, shape (nobs,)
+            Group of each row, 0 to number of groups minus 1; rows with -1 belong to none.
+        """
+        from glmmcore.leverage import group_leverages
+
+        return group_leverages(self._estimator, self._solution, np.asarray(codes), self.variance())
+
     def population_mean(self) -> np.ndarray:
         """Mean over new random effects, (nobs,): the mean of unconditional simulations."""
         return simulation.population_mean(self)

@@ -32,3 +32,25 @@ def test_sums_to_the_effective_parameters():
         fit = glmm(formula, data, "nbinom2")
         assert fit.leverage.sum() == pytest.approx(fit.edf, rel=1e-8)
         assert fit.leverage.min() > 0
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+@pytest.mark.parametrize("grouping", ["own", "crossing", "rows"])
+def test_leverage_of_groups_equals_the_dense_hat_matrix(family, grouping):
+    data = create_data(120, n_groups=12, family=family, rng=1).sample(frac=1, random_state=2)
+    fit = glmm("observed ~ x1 + (1|group)", data, family)
+    own = data["group"].cat.codes.to_numpy()
+    codes = {"own": own, "crossing": np.arange(120) % 7, "rows": np.arange(120)}[grouping].copy()
+    codes[codes == 3] = -1  # rows of no group
+    codes[codes > 3] -= 1
+    variance = fit.variance()
+    weights, sigma = (np.ones(120), fit.sigma) if family == "gaussian" else (fit.fitted, 1.0)
+    a = np.c_[np.ones(120), data["x1"], np.eye(12)[own]]
+    penalty = np.diag(np.r_[0, 0, np.full(12, sigma**2 / fit.var_corr["sd"].iloc[0] ** 2)])
+    root = np.sqrt(weights)[:, None] * a
+    hat = root @ np.linalg.solve(root.T @ root + penalty, root.T)
+    v = np.sqrt(variance)[:, None] * (codes[:, None] == np.arange(codes.max() + 1))
+    expected = np.einsum("ig,ij,jg->g", v, hat, v) / np.sum(v**2, axis=0)
+    np.testing.assert_allclose(fit.group_leverage(codes), expected, atol=1e-6)
+    if grouping == "rows":
+        np.testing.assert_allclose(fit.group_leverage(np.arange(120)), fit.leverage, rtol=1e-6)
