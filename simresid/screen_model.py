@@ -90,9 +90,9 @@ class ModelTask:
     def _results(self, res: SimulatedResiduals) -> dict[str, CheckResult]:
         if isinstance(self.tests, Mapping):
             return {name: test(res) for name, test in self.tests.items()}
-        needed = {**dict.fromkeys(("predictors", "categories", "time", "by", "x", "y")), **self.columns}
+        given = {name: self.columns.get(name) for name in ("predictors", "categories", "time", "by", "x", "y")}
         along = self.tests is None or not {"quantiles", "heteroscedasticity"}.isdisjoint(self.tests)
-        tests, notes = applicable_tests(res, *needed.values(), along_prediction=along)
+        tests, notes = applicable_tests(res, **given, along_prediction=along)
         # tests along columns were asked for by naming the columns
         wanted = [name for name in tests if self.tests is None or name in self.tests or name not in TESTS]
         if not wanted:

@@ -83,7 +83,8 @@ def screen(
         Index ``model``; columns ``description``, ``nobs``, ``converged``, ``singular``, ``llf``, ``dispersion
         ratio`` with ``ratio low`` and ``ratio high``; the p-value of every test under its name and, adjusted over
         the models of the screen by Benjamini and Hochberg, under ``<test> adjusted``; ``n_failed``, the number of
-        tests that are significant after adjustment and not negligible in size; ``flagged``, whether any did, or the
+        tests that are significant after adjustment and not negligible in size, and ``failed``, their names;
+        ``flagged``, whether any did, or the
         fit failed or did not converge; ``verdict``; ``advice`` on every test significant before adjustment;
         ``notes`` of the fit; ``seconds``; ``error``.
 
@@ -262,9 +263,9 @@ def _table(names: list[Hashable], records: list[Record], task: ModelTask) -> pd.
     broken = np.array([bool(r["error"]) for r in records], dtype=bool)
     table["n_failed"] = failed.sum(axis=1).where(~broken) if broken.any() else failed.sum(axis=1)
     table["flagged"] = failed.any(axis=1) | broken | np.array([r.get("converged") is False for r in records], bool)
-    table["verdict"] = [
-        _verdict(r, list(failed.columns[f]), task) for r, f in zip(records, failed.to_numpy(), strict=True)
-    ]
+    names_failed = [list(failed.columns[row]) for row in failed.to_numpy()]
+    table["failed"] = [", ".join(found) for found in names_failed]
+    table["verdict"] = [_verdict(r, found, task) for r, found in zip(records, names_failed, strict=True)]
     table["advice"] = ["; ".join(f"{test}: {text}" for test, text in r["advice"].items()) for r in records]
     for name in ("notes", "seconds", "error"):
         table[name] = [r[name] for r in records]
