@@ -89,6 +89,9 @@ def _values(fit: FittedGLMM, name: str, kind: str, chosen: bool, given: Any) -> 
 
 def _like(column: pd.Series, values: pd.Series) -> pd.Series:
     """Values with the categories of the data's column."""
+    unseen = [v for v in values if v not in set(column)]
+    if unseen:
+        raise ModelError(f"at: column '{column.name}' has no level {unseen[0]!r}")
     if isinstance(column.dtype, pd.CategoricalDtype):
         return pd.Series(pd.Categorical(values, categories=column.cat.categories))
     return values.astype(column.dtype)
