@@ -74,9 +74,7 @@ def recalculate(
     """
     if group is None and select is None:
         if rotation is not None:
-            raise ValueError(
-                "rotation goes with group=; pass it to simulate_residuals for ungrouped residuals"
-            )
+            raise ValueError("rotation goes with group=; pass it to simulate_residuals for ungrouped residuals")
         return residuals
     labels = None if group is None else residuals.align(group, "group")
     if select is not None:
@@ -163,9 +161,7 @@ def _positions(residuals: SimulatedResiduals, select: Any) -> NDArray[np.intp]:
     if isinstance(select, str | pd.Series):
         values = np.asarray(residuals.align(select, "select"))
         if values.dtype != bool:
-            raise ValueError(
-                f"select must be boolean when it is a column or Series, got dtype {values.dtype}"
-            )
+            raise ValueError(f"select must be boolean when it is a column or Series, got dtype {values.dtype}")
     else:
         values = np.asarray(select)
     if values.ndim != 1 or values.size == 0:
@@ -185,6 +181,21 @@ def _positions(residuals: SimulatedResiduals, select: Any) -> NDArray[np.intp]:
     return values.astype(np.intp)
 
 
+def _places(positions: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    """Place of each of `n` entries among the selected ones, -1 for the others."""
+    places = np.full(n, -1, dtype=np.intp)
+    places[positions] = np.arange(positions.size)
+    return places
+
+
+def _followed(residuals: SimulatedResiduals, new: NDArray[np.intp]) -> NDArray[np.intp] | None:
+    """Membership of the model's rows once entries have moved to `new`, -1 for those left out."""
+    membership = residuals.rows.membership
+    if membership is None:
+        return None if residuals.is_grouped else new
+    return np.where(membership >= 0, new[membership], -1)
+
+
 def _subset(residuals: SimulatedResiduals, positions: NDArray[np.intp]) -> SimulatedResiduals:
     if positions.size < 2:
         raise ValueError(f"select leaves {positions.size} observation(s); at least 2 are needed")
@@ -202,6 +213,7 @@ def _subset(residuals: SimulatedResiduals, positions: NDArray[np.intp]) -> Simul
             variance=take(rows.variance),
             trials=take(rows.trials),
             data=None if rows.data is None else rows.data.iloc[positions],
+            membership=_followed(residuals, _places(positions, residuals.n_obs)),
         ),
         mapped(residuals.simulations, _Take(positions), positions.size),
         residuals=residuals.residuals[positions],
@@ -220,9 +232,7 @@ def _grouped(
     if isinstance(aggregate, str) and aggregate not in ("sum", "mean"):
         raise ValueError(f"aggregate={aggregate!r}; use 'sum', 'mean' or a function")
     if residuals.method == "traditional" and residuals.jitter and aggregate != "sum":
-        raise ValueError(
-            "method='traditional' breaks ties between counts: aggregate='sum', or use method='rank'"
-        )
+        raise ValueError("method='traditional' breaks ties between counts: aggregate='sum', or use method='rank'")
     codes, uniques = _factorize(labels)
     index = pd.Index(uniques, name=labels.name)
     if len(index) < 2:
@@ -238,9 +248,7 @@ def _grouped(
         whiten = whitening(rotation, len(index))
     elif residuals.whiten is not None:
         if not linear:
-            raise ValueError(
-                "the rotation of these residuals does not carry over to this aggregate; pass rotation="
-            )
+            raise ValueError("the rotation of these residuals does not carry over to this aggregate; pass rotation=")
         whiten = _covariance_of(residuals.whiten, groups(0, np.eye(residuals.n_obs)).T)
     return residuals.derive(
         Rows(
@@ -251,15 +259,14 @@ def _grouped(
             variance=groups.variance(rows.variance) if rows.variance is not None and linear else None,
             trials=groups.vector(rows.trials) if rows.trials is not None and aggregate == "sum" else None,
             data=data,
+            membership=_followed(residuals, codes.astype(np.intp)) if linear else None,
         ),
         mapped(residuals.simulations, groups, len(index)),
         residuals=None,
         whiten=whiten,
         refits=None if residuals.refits is None else residuals.refits.mapped(groups),
         # Noise of the size of a count would drown means of raw residuals.
-        discrete=residuals.declared_discrete
-        if aggregate == "sum"
-        else (None if residuals.refits is None else False),
+        discrete=residuals.declared_discrete if aggregate == "sum" else (None if residuals.refits is None else False),
         is_grouped=True,
     )
 
@@ -269,9 +276,7 @@ def _factorize(labels: pd.Series) -> tuple[NDArray[np.int32], Any]:
 
     missing = np.flatnonzero(labels.isna())
     if missing.size:
-        raise ValueError(
-            f"group is missing at row position(s) {missing[:10].tolist()}; drop these with select="
-        )
+        raise ValueError(f"group is missing at row position(s) {missing[:10].tolist()}; drop these with select=")
     try:
         codes, uniques = pd.factorize(labels, sort=True)
     except TypeError:  # labels of mixed types have no order

@@ -34,6 +34,9 @@ class Rows:
     trials : ndarray (n,) or None
         Trials of a k-of-n response.
     data : DataFrame (n rows) or None
+    membership : ndarray of int (n_model,) or None
+        Position here of every row of the model, -1 for rows left out; None when there is one entry per row of the
+        model, or when entries are not sums or means of rows.
     """
 
     observed: FloatArray
@@ -43,3 +46,4 @@ class Rows:
     variance: FloatArray | None = None
     trials: FloatArray | None = None
     data: pd.DataFrame | None = None
+    membership: NDArray[np.intp] | None = None

@@ -68,15 +68,28 @@ def default_predictor(res: Any) -> FloatArray:
         raise ValueError("a plain residual array has no fitted values; pass predictor=")
     model = res.model
     predicted = res.fitted
-    if model is not None and not res.is_grouped and model.nobs == res.n_obs:
-        redrawn = shares_random_effects(res) or getattr(model, "has_random_effects", False)
-        if redrawn and hasattr(model, "population_mean"):
-            predicted = np.asarray(model.population_mean(), dtype=float)
+    random = shares_random_effects(res) or getattr(model, "has_random_effects", False)
+    if random and hasattr(model, "population_mean"):
+        predicted = _population_mean(res, predicted)
     trials = res.trials
     proportion = predicted if trials is None else predicted / trials
     # Equal predictions must tie: 9 digits, so that the last bits, which differ by machine, order nothing.
     scale = float(np.max(np.abs(proportion), initial=0.0)) or 1.0
     return np.asarray(np.round(proportion / scale, 9) * scale)
+
+
+def _population_mean(res: Any, fitted: FloatArray) -> FloatArray:
+    """Prediction without random effects of the rows, or added up or averaged over groups like `fitted`."""
+    mean, own = (np.asarray(v, dtype=float) for v in (res.model.population_mean(), res.model.fitted))
+    membership = res.rows.membership
+    if membership is None:
+        return mean if mean.size == res.n_obs and not res.is_grouped else fitted
+    inside = membership >= 0
+    sums, own_sums, sizes = (
+        np.bincount(membership[inside], weights=w[inside], minlength=res.n_obs) for w in (mean, own, np.ones(mean.size))
+    )
+    averaged = np.allclose(fitted, own_sums / sizes) and not np.allclose(sizes, 1)
+    return np.asarray(sums / sizes if averaged else sums)
 
 
 def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> Basis:

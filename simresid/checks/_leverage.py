@@ -10,9 +10,10 @@ normal scale,
 
 `v` being the part of the variance that comes from breaking ties at random, which the fit cannot shrink: the
 variance of a standard normal variable within the cell of its tied response, averaged over simulated
-responses of the row. Without leverages ``h = edf / n``. For a Poisson GLMM with 100 groups of 10 this takes
-the size of the quantile test at 5 % from .12 to .03, of heteroscedasticity from .11 to .04; for 0/1
-responses from .10 to .05.
+responses of the row. Without leverages ``h = edf / n``. Sums and means over groups have a leverage of their
+own, which the model must know (`group_leverage`), as it depends on how the groups lie to the random effects.
+For a Poisson GLMM with 100 groups of 10 this takes the size of the quantile test at 5 % from .12 to .03, of
+heteroscedasticity from .11 to .04; for 0/1 responses from .10 to .05.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ __all__ = ["effective_parameters", "leverage_of", "widened_residuals"]
 
 #: Simulations that ties are looked for in; half as many above so many rows, whose average settles sooner.
 N_POOL, N_PROBES, MANY_ROWS = 64, 8, 50_000
+_of_groups: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()
 _widened: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()  # shared by the tests of one object
 
 
@@ -41,10 +43,17 @@ def effective_parameters(model: Any) -> float | None:
 
 
 def leverage_of(res: Any) -> tuple[FloatArray, str]:
-    """Leverage per row, from the model or spread evenly, and a word on where it comes from."""
+    """Leverage per row or group, from the model or spread evenly, and a word on where it comes from."""
     zero = np.zeros(res.n_obs)
     model = res.model
-    if model is None or res.is_grouped or model.nobs != res.n_obs:
+    if model is None or (res.is_grouped and shares_random_effects(res)):
+        return zero, "none"
+    membership = res.rows.membership
+    if membership is not None and hasattr(model, "group_leverage"):
+        if res not in _of_groups:
+            _of_groups[res] = np.clip(np.asarray(model.group_leverage(membership), dtype=float), 0.0, 0.999)
+        return _of_groups[res], "leverage"
+    if res.is_grouped or model.nobs != res.n_obs:
         return zero, "none"
     leverage = getattr(model, "leverage", None)
     if leverage is not None:

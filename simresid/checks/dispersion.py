@@ -141,6 +141,14 @@ def variance_ratio(deviation_sum: Any, squared_sum: Any, n: int) -> Any:
     return (squared_sum - deviation_sum**2 / n) / (n - 1)
 
 
+_GROUP_NOTES = {
+    "none": "Sums over groups are shrunk by the fit and this is not corrected: 'less' may be too liberal, "
+    "'greater' too cautious.",
+    "leverage": "Sums over groups are shrunk by the fit; the correction is approximate where groups share a "
+    "random effect.",
+}
+
+
 # ---- methods
 # -----------------------------------------------------------------------------------------------------
 
@@ -148,26 +156,18 @@ def variance_ratio(deviation_sum: Any, squared_sum: Any, n: int) -> Any:
 def _conditional(res: SimulatedResiduals, alternative: str) -> DispersionResult:
     notes: list[str] = []
     if shares_random_effects(res) and not res.is_grouped:
-        assert res.model is not None
-        mean = np.asarray(res.model.fitted, dtype=float)
-        variance = res.model.variance() if hasattr(res.model, "variance") else None
-        squared, row_variance = _fresh_simulations(res, mean, variance is None)
-        variance = row_variance if variance is None else np.asarray(variance, dtype=float)
+        mean, variance, squared = _given_random_effects(res)
         notes.append("Simulated once more given the fitted random effects.")
     else:
         mean = res.expected
         squared = _squared_sums(res, mean)
-        variance = res.pearson_variance
-        if variance is None:
-            variance = _row_variance(res, mean)
+        known = res.pearson_variance
+        variance = _row_variance(res, mean) if known is None else known
     if float(squared.max()) == 0.0:
         raise ValueError("the simulations do not vary around their mean, so dispersion cannot be tested")
     leverage, correction = leverage_of(res)
-    if res.is_grouped and correction == "none" and res.model is not None:
-        notes.append(
-            "Sums over groups are shrunk by the fit and this is not corrected: 'less' may be too liberal, "
-            "'greater' too cautious."
-        )
+    if res.is_grouped and res.model is not None and not shares_random_effects(res):
+        notes.append(_GROUP_NOTES[correction])
     if not np.any(variance > 0):
         raise ValueError("the variance of the response is zero in every row")
     _, error = squared_deviation_ratio(res.observed, mean, variance, leverage)
@@ -193,21 +193,26 @@ def _row_variance(res: SimulatedResiduals, mean: FloatArray) -> FloatArray:
     return total / res.n_sims
 
 
-def _fresh_simulations(res: SimulatedResiduals, mean: FloatArray, want_rows: bool) -> tuple[FloatArray, FloatArray]:
-    """Simulate given the fitted random effects; sums of squared deviations, and the variance per row."""
-    assert res.model is not None
-    n = mean.size
-    step = max(1, int(4e6) // n)
+def _given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Mean and variance per row given the fitted random effects, and sums of squares of new simulations."""
+    model: Any = res.model
+    at = np.arange(model.nobs)
+    if (membership := res.rows.membership) is not None:  # a selection
+        at = np.flatnonzero(membership >= 0)
+        at = at[np.argsort(membership[at])]
+    mean = np.asarray(model.fitted, dtype=float)[at]
+    step = max(1, int(4e6) // model.nobs)
     rng = res.child_rng("dispersion, conditional")
-    squared, rows = np.empty(res.n_sims), np.zeros(n)
+    squared, rows = np.empty(res.n_sims), np.zeros(at.size)
     for first in range(0, res.n_sims, step):
         size = min(step, res.n_sims - first)
-        block = np.asarray(res.model.simulate(size, rng=rng, random_effects="conditional"), dtype=float)
-        deviation = (block - mean) ** 2
+        block = np.asarray(model.simulate(size, rng=rng, random_effects="conditional"), dtype=float)
+        deviation = (block[:, at] - mean) ** 2
         squared[first : first + size] = deviation.sum(axis=1)
-        if want_rows:
-            rows += deviation.sum(axis=0)
-    return squared, rows / res.n_sims
+        rows += deviation.sum(axis=0)
+    if hasattr(model, "variance"):
+        return mean, np.asarray(model.variance(), dtype=float)[at], squared
+    return mean, rows / res.n_sims, squared
 
 
 def _dharma(res: SimulatedResiduals, alternative: str) -> DispersionResult:

@@ -56,3 +56,56 @@ def test_whether_simulations_are_kept_changes_nothing(random_effects):
     )
     columns = ["statistic", "effect_size", "effect_low", "effect_high", "pvalue"]
     np.testing.assert_allclose(kept[columns], streamed[columns], rtol=1e-12)
+
+
+def test_groups_have_the_leverage_of_their_sums():
+    data = sr.create_data(120, n_groups=12, intercept=1.0, rng=5)
+    fit = glmmcore.glmm("observed ~ x1 + (1|group)", data, "poisson")
+    res = sr.simulate_residuals(fit, 50)
+    own = data["group"].cat.codes.to_numpy()
+    expected = fit.group_leverage(own)
+    for aggregate in ("sum", "mean"):
+        np.testing.assert_allclose(leverage_of(res.recalculate(group="group", aggregate=aggregate))[0], expected)
+    # a selection, grouped, and grouped again
+    kept = np.flatnonzero(own > 1)[::-1]
+    pairs = res.recalculate(select=kept).recalculate(group=own[kept])
+    codes = np.where(own > 1, own - 2, -1)
+    np.testing.assert_allclose(leverage_of(pairs)[0], fit.group_leverage(codes))
+    halves = pairs.recalculate(group=np.arange(10) // 5)
+    np.testing.assert_allclose(leverage_of(halves)[0], fit.group_leverage(np.where(codes >= 0, codes // 5, -1)))
+    # no leverage is known for medians, and none is needed with new random effects
+    assert leverage_of(res.recalculate(group="group", aggregate=np.median))[1] == "none"
+    redrawn = sr.simulate_residuals(fit, 50, random_effects="unconditional")
+    assert leverage_of(redrawn.recalculate(group="group"))[1] == "none"
+
+
+@pytest.mark.parametrize("grouping", ["own", "crossing"])
+def test_right_models_pass_after_grouping(grouping):
+    # 30 fits. Uncorrected, the mean ratio of groups with an effect of their own is .03 and all tests reject;
+    # of crossing groups it is .85. The standard error of the mean ratio is about .08.
+    ratio, p = [], []
+    for seed in range(30):
+        data = sr.create_data(200, n_groups=20, intercept=1.0, rng=seed)
+        fit = glmmcore.glmm("observed ~ x1 + (1|group)", data, "poisson")
+        res = sr.simulate_residuals(fit, 99, rng=seed)
+        grouped = res.recalculate(group="group" if grouping == "own" else np.arange(200) % 10)
+        result = sr.dispersion_test(grouped)
+        assert "approximate" in result.summary()
+        ratio.append(result.statistic)
+        p.append([result.pvalue, sr.uniformity_test(grouped).pvalue, sr.quantile_test(grouped).pvalue])
+    assert np.mean(ratio) == pytest.approx(1, abs=0.2)
+    assert np.max(np.mean(np.array(p) <= 0.05, axis=0)) <= 5 / 30
+
+
+def test_selected_rows_with_new_random_effects_are_compared_given_the_fitted_ones():
+    data = sr.create_data(120, n_groups=12, intercept=1.0, rng=6)
+    fit = glmmcore.glmm("observed ~ x1 + (1|group)", data, "poisson")
+    res = sr.simulate_residuals(fit, 99, random_effects="unconditional")
+    order = np.random.default_rng(1).permutation(120)
+    whole, shuffled = sr.dispersion_test(res), sr.dispersion_test(res.recalculate(select=order))
+    assert shuffled.statistic == pytest.approx(whole.statistic, rel=1e-6)
+    few = np.arange(0, 120, 3)[::-1]
+    squares = np.sum((fit.observed - fit.fitted)[few] ** 2)
+    expected = squares / np.sum((fit.variance() * (1 - fit.leverage))[few])
+    # the mean of 99 simulated sums of squares stands in for the sum of variances
+    assert sr.dispersion_test(res.recalculate(select=few)).statistic == pytest.approx(expected, rel=0.1)
