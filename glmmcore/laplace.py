@@ -36,7 +36,7 @@ _THERE = 1e-16
 _HOPELESS = 1e-6
 # A predicted move of the mode this small (squared, in the metric of H) needs no Newton step of its own.
 _SMALL_MOVE = 1e-7
-_MAX_SWEEPS = 100
+_MAX_SWEEPS = 150
 _MAX_HALVINGS = 30
 
 
@@ -85,6 +85,7 @@ class LaplaceObjective:
         self.system = cast(System, problem.system)
         order = 0 if problem.layout is None else self.layout.order
         self.mode = np.zeros(order)
+        self._best_value, self._best_mode = np.inf, self.mode
         self.mode_found = True
         self.n_evaluations = 0
         self._last: _Evaluated | None = None
@@ -103,20 +104,24 @@ class LaplaceObjective:
             return self._last.value, self._last.gradient.copy()
         self.n_evaluations += 1
         values = self.fixed_values(x)
+        if not all(np.all(np.isfinite(v)) for v in values):
+            return np.inf, np.zeros(len(x))
         if self.problem.layout is None:
             return self._without_random_effects(x, values)
         factors = self.problem.factors(x)
-        move = self._predict_mode(values, factors)
+        near = self._predict_mode(values, factors) <= _SMALL_MOVE
         self._last = None
-        if move <= _SMALL_MOVE or self._find_mode(values, factors):
-            value, gradient = self._derivatives(x, values, factors)
-            if np.isfinite(value):
-                return value, gradient
-        # the last mode may be a bad guide: once more from the prior mean
-        self.mode = np.zeros_like(self.mode)
-        if not self._find_mode(values, factors):
-            return np.inf, np.zeros(len(x))
-        return self._derivatives(x, values, factors)
+        # the last mode may be a bad guide: then that of the best point so far, then the prior mean
+        for guess in (self.mode, self._best_mode, np.zeros_like(self.mode)):
+            self.mode = guess
+            if near or self._find_mode(values, factors):
+                value, gradient = self._derivatives(x, values, factors)
+                if np.isfinite(value):
+                    if value < self._best_value:
+                        self._best_value, self._best_mode = value, self.mode
+                    return value, gradient
+            near = False
+        return np.inf, np.zeros(len(x))
 
     @property
     def score(self) -> np.ndarray:
@@ -207,6 +212,8 @@ class LaplaceObjective:
         likelihood = self.problem.likelihood
         b = self.layout.apply_factors(factors, u)
         score = np.zeros(self.layout.order)
+        if not np.all(np.isfinite(b)):
+            return np.inf, score
         total = 0.0
         self.system.reset()
         for lo, hi in self._chunks():
@@ -258,7 +265,8 @@ class LaplaceObjective:
             h, score = self._sweep(values, factors, u)
             if not np.isfinite(h):
                 return False
-        for _ in range(_MAX_SWEEPS):
+        sweeps = 0
+        while sweeps < _MAX_SWEEPS:
             step, decrement = self._newton_step(values, factors, u, score)
             if decrement <= _NEARLY_THERE:
                 self.mode = u + step
@@ -267,6 +275,7 @@ class LaplaceObjective:
             for _ in range(_MAX_HALVINGS):
                 trial = u + length * step
                 h_new, score_new = self._sweep(values, factors, trial)
+                sweeps += 1
                 if h_new <= h - 1e-4 * length * decrement + 1e-13 * abs(h):
                     break
                 length *= 0.5
@@ -299,6 +308,8 @@ class LaplaceObjective:
         for attempt in range(4):
             u = self.mode
             b = layout.apply_factors(factors, u)
+            if not np.all(np.isfinite(b)):
+                return None
             score = np.zeros(layout.order)
             total = 0.0
             system.reset()

@@ -22,6 +22,7 @@ _FINAL_EDM = 1e-9
 _CONVERGED_EDM = 1e-6
 _MAX_ITERATIONS = 300
 _MAX_HESSIANS = 6
+_MAX_EVALUATIONS = 1000
 # Close to the supremum of a likelihood without a maximum (separation): little to gain, yet a Newton step this long, in
 # units of the step limits. A parameter with a finite estimate would have a standard error of hundreds of those units.
 _SUPREMUM_EDM = 1e-4
@@ -100,7 +101,7 @@ def minimise(
         hessian = _difference_hessian(counter, point, inverse, limit)
         point, satisfied, pushed = _newton(counter, point, hessian, limit)
         unbounded |= pushed
-        if satisfied:
+        if satisfied or counter.exhausted:
             break
         inverse = _positive_inverse(hessian)
     return _report(point, hessian, unbounded, counter.calls)
@@ -118,6 +119,11 @@ class _Counted:
         self.objective = objective
         self.calls = 0
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether to give up: a likelihood that needs this many evaluations has no maximum."""
+        return self.calls > _MAX_EVALUATIONS
+
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         self.calls += 1
         value, gradient = self.objective(x)
@@ -130,6 +136,8 @@ def _bfgs(
     objective: _Counted, point: _Point, inverse: np.ndarray, limit: np.ndarray, edm_target: float
 ) -> tuple[_Point, np.ndarray]:
     for _ in range(_MAX_ITERATIONS):
+        if objective.exhausted:
+            break
         step = -inverse @ point.gradient
         slope = float(step @ point.gradient)
         if not -0.5 * slope > edm_target:

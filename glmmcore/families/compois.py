@@ -138,7 +138,7 @@ class COMPoisson(CountFamily):
 
     def sigma(self, delta: float) -> float:
         """Return phi, inside its bounds."""
-        return float(np.clip(np.exp(delta), _SMALLEST_PHI, _LARGEST_PHI))
+        return float(np.clip(np.exp(np.clip(delta, -700.0, 700.0)), _SMALLEST_PHI, _LARGEST_PHI))
 
 
 def _rate_power(delta: Array) -> Array:

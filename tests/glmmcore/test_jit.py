@@ -1,0 +1,35 @@
+"""Compiled kernels must not outlive the code they call."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+
+def test_a_changed_callee_in_another_file_is_compiled_anew(tmp_path):
+    """A copy of `_jit` in a two-file package: the caller's file stays, the callee's changes."""
+    from glmmcore import _jit
+
+    package = tmp_path / "pack"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "_jit.py").write_text(Path(_jit.__file__).read_text())
+    (package / "caller.py").write_text(
+        "from pack._jit import kernel\nfrom pack.callee import value\n\n\n@kernel\ndef call():\n    return value()\n"
+    )
+    callee = package / "callee.py"
+
+    def result(number):
+        callee.write_text(f"from pack._jit import kernel\n\n\n@kernel\ndef value():\n    return {number}\n")
+        run = subprocess.run(
+            [sys.executable, "-c", "from pack.caller import call; print(call())"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path / "cache")},
+            check=True,
+        )
+        return int(run.stdout)
+
+    assert result(1) == 1
+    assert result(22) == 22
