@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -231,3 +233,44 @@ def test_killed_run_resumes(tmp_path):
     assert len(lines) == 60
     assert table[NUMBERS].equals(sr.screen(specifications(60), n_sims=999)[NUMBERS])
     assert {path.name for path in tmp_path.iterdir()} == {"s.csv", "s.csv.journal"}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # the cluster's own libraries warn as they please
+def test_a_killed_worker_of_a_cluster_changes_nothing(tmp_path):
+    distributed = pytest.importorskip("distributed", reason="dask's cluster is optional")
+    models = specifications(96)
+    reference = sr.screen(models)
+    journal = tmp_path / "s.csv.journal"
+    killed: list[int] = []
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+        joblib.parallel_config(backend="dask"),
+    ):
+        client.run(_load)
+        victim = next(iter(client.run(os.getpid).values()))
+
+        def kill_half_way() -> None:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                if journal.exists() and journal.read_bytes().count(b"\n") >= 16:
+                    os.kill(victim, signal.SIGKILL)
+                    killed.append(victim)
+                    return
+                time.sleep(0.01)
+
+        killer = threading.Thread(target=kill_half_way)
+        killer.start()
+        table = sr.screen(models, out=tmp_path / "s.csv")
+        done = journal.read_bytes().count(b"\n")
+        killer.join()
+    assert killed
+    assert done == len(models)
+    assert table[NUMBERS].equals(reference[NUMBERS])
+
+
+def _load() -> None:
+    """Import on the workers beforehand, so that the kill comes in the middle of the work."""
+    importlib.import_module("glmmcore.fit")
+    importlib.import_module("simresid.screening")
