@@ -25,11 +25,12 @@ import numpy as np
 
 from simresid.checks._inputs import FloatArray, is_simulated, residual_array, shares_random_effects
 
-__all__ = ["effective_parameters", "leverage_of", "widened_residuals"]
+__all__ = ["effective_parameters", "leverage_of", "shrinkage", "widened_residuals"]
 
 #: Simulations that ties are looked for in; half as many above so many rows, whose average settles sooner.
 N_POOL, N_PROBES, MANY_ROWS = 64, 8, 50_000
 _of_groups: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()
+_shrinkage: WeakKeyDictionary[Any, FloatArray | None] = WeakKeyDictionary()
 _widened: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()  # shared by the tests of one object
 
 
@@ -64,8 +65,23 @@ def leverage_of(res: Any) -> tuple[FloatArray, str]:
     return np.full(res.n_obs, edf / res.n_obs), "effective degrees of freedom"
 
 
+def shrinkage(res: Any) -> FloatArray | None:
+    """``sqrt(1 - (1 - v) h)`` per residual, None where residuals are not shrunk or not known to be.
+
+    The latter are plain arrays, residuals with new random effects, after refits or after a rotation.
+    """
+    if not is_simulated(res) or shares_random_effects(res) or res.method not in ("rank", "pit", "exact"):
+        return None
+    if res.refits is not None or res.whiten is not None:
+        return None
+    if res not in _shrinkage:
+        h, _ = leverage_of(res)
+        _shrinkage[res] = np.sqrt(1.0 - (1.0 - tie_variance(res)) * h) if h.any() else None
+    return _shrinkage[res]
+
+
 def widened_residuals(res: Any) -> FloatArray:
-    """Residuals with the shrinkage by the fit undone; unchanged for plain arrays and new random effects.
+    """Residuals with the shrinkage by the fit undone.
 
     Parameters
     ----------
@@ -77,14 +93,11 @@ def widened_residuals(res: Any) -> FloatArray:
     """
     from scipy.special import ndtr, ndtri
 
-    u = residual_array(res)
-    if not is_simulated(res) or shares_random_effects(res) or res.method not in ("rank", "pit", "exact"):
-        return u
-    if res.refits is not None or res.whiten is not None:
+    u, factor = residual_array(res), shrinkage(res)
+    if factor is None:
         return u
     if res not in _widened:
-        h, _ = leverage_of(res)
-        _widened[res] = ndtr(ndtri(u) / np.sqrt(1.0 - (1.0 - tie_variance(res)) * h)) if h.any() else u
+        _widened[res] = ndtr(ndtri(u) / factor)
     return _widened[res]
 
 

@@ -6,6 +6,11 @@ among `n` independent ones is binomial with :math:`p_0 = 2/(M+1)` (one margin: :
 tested exactly; the two-sided p-value adds the probabilities of all counts that are no more likely than the
 observed one, the interval is Clopper and Pearson's. No bootstrap is needed for discrete data.
 
+A fit that follows its data leaves fewer outliers: with the standard deviation of the residuals shrunk by the factor
+`s` of `simresid.checks._leverage`, a row lies outside with probability :math:`\Phi(z/s)` per margin, :math:`z =
+\Phi^{-1}(1/(M+1))`, and :math:`p_0` is the average over rows. For a nbinom2 GLMM with 100 groups of 10 and 250
+simulations this is .0057, where :math:`2/(M+1)` is .0080 and .0057 are found.
+
 DHARMa's bootstrap (`method="bootstrap"`) counts residuals of exactly 0 or 1 instead, and treats simulated
 data sets as observed ones, with their simulations resampled from the other data sets.
 """
@@ -17,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from simresid.checks._inputs import FloatArray, Null, simulated_only
+from simresid.checks._leverage import shrinkage
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.pvalues import check_alternative, floor_pvalue, monte_carlo_error, simulation_pvalue
 from simresid.results import Effect, OutlierResult
@@ -85,7 +91,7 @@ def outlier_test(
     u = res.residuals if pool is None else pool.comparable(res.residuals)
     side = _sides(u, edge, margin)
     count = int(np.count_nonzero(side))
-    rate = edge * (2 if margin == "both" else 1)
+    rate = _one_sided_rate(res, edge) * (2 if margin == "both" else 1)
     pvalue, interval = binomial_test(count, n, rate, alternative)
     extra: dict[str, Any] = {"method": "exact binomial"}
     if pool is not None:
@@ -109,6 +115,14 @@ def outlier_test(
         table=_table(res, side),
         **extra,
     )
+
+
+def _one_sided_rate(res: SimulatedResiduals, edge: float) -> float:
+    """Mean probability of a row to lie below all of its simulations."""
+    from scipy.special import ndtr, ndtri
+
+    factor = shrinkage(res)
+    return edge if factor is None else float(np.mean(ndtr(ndtri(edge) / factor)))
 
 
 def binomial_test(count: int, n: int, rate: float, alternative: str) -> tuple[float, tuple[float, float]]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
+import glmmcore
 import simresid as sr
 from simresid.checks.outliers import binomial_test
 
@@ -76,3 +77,17 @@ def test_plain_arrays_are_refused():
         sr.outlier_test(np.array([0.1, 0.5]))
     with pytest.raises(ValueError, match="margin='left'"):
         sr.outlier_test(sr.from_simulations(np.zeros((30, 5)) + np.arange(5), np.arange(5.0)), margin="left")
+
+
+def test_fewer_outliers_are_expected_where_the_fit_follows_the_data():
+    # 12 fits with leverages of .1 to .2; the standard error of the mean count is about .5
+    observed, expected, plain = [], [], []
+    for seed in range(12):
+        data = sr.create_data(500, n_groups=100, intercept=1.5, rng=seed)
+        fit = glmmcore.glmm("observed ~ x1 + (1|group)", data, "poisson")
+        result = sr.outlier_test(sr.simulate_residuals(fit, 99, rng=seed))
+        observed.append(result.observed)
+        expected.append(result.expected)
+        plain.append(500 * 2 / 100)
+    assert np.mean(expected) < 0.8 * np.mean(plain)
+    assert np.mean(observed) == pytest.approx(np.mean(expected), abs=2.0)
