@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from glmmcore.families import get_family
     from glmmcore.fit import glmm
     from glmmcore.inverse import InversePrediction, inverse_prediction
+    from glmmcore.marginal_effects import for_marginaleffects
     from glmmcore.margins import marginal_means
     from glmmcore.result import FittedGLMM
 
@@ -25,6 +26,7 @@ __all__ = [
     "compare",
     "drop_terms",
     "fit_many",
+    "for_marginaleffects",
     "get_family",
     "glmm",
     "inverse_prediction",
@@ -43,6 +45,7 @@ _HOME = {
     "compare": "glmmcore.comparison",
     "drop_terms": "glmmcore.comparison",
     "fit_many": "glmmcore.batch",
+    "for_marginaleffects": "glmmcore.marginal_effects",
     "get_family": "glmmcore.families",
     "glmm": "glmmcore.fit",
     "inverse_prediction": "glmmcore.inverse",

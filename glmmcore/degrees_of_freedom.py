@@ -52,7 +52,7 @@ class Satterthwaite:
             objective(at)
             return np.asarray(back @ objective.coefficient_covariance() @ back.T / objective.sigma**2)
 
-        self._variance = linear_covariance(estimator, fit._solution)
+        self._variance = linear_covariance(estimator, fit._solution, refine=True)
         self._covariance = fit.cov_params().to_numpy()
         square = fit.sigma**2
         slopes = []

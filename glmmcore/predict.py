@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from glmmcore.design import PredictorDesign
     from glmmcore.result import FittedGLMM
 
-__all__ = ["predict"]
+__all__ = ["predict", "quantity"]
 
 _KINDS = ("response", "link", "conditional", "zprob", "disp")
 _EFFECTS = ("conditional", "none", "average")
@@ -72,7 +72,7 @@ def predict(
         random_effects = "none"
     predictors, keep, index = _designs(fit, newdata, random_effects)
     rows = _rows(fit, predictors, random_effects, new_levels, index[keep])
-    function = _function(fit, kind)
+    function = quantity(fit, kind)
     estimate = _evaluate(function, rows.values, rows.spread) if rows.n else np.zeros(0)
     if not se and interval is None:
         return _in_place(pd.Series(estimate, index=index[keep], name=kind), keep, index)
@@ -185,7 +185,8 @@ class _Quantity:
     factors: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]]
 
 
-def _function(fit: FittedGLMM, kind: str) -> _Quantity:
+def quantity(fit: FittedGLMM, kind: str) -> _Quantity:
+    """What `kind` is, as a function of the values of all predictors."""
     family = fit.family
 
     def mean(values: dict[str, np.ndarray]) -> np.ndarray:
@@ -222,28 +223,28 @@ def _only(
     return lambda moved: function({**values, name: moved})
 
 
-def _evaluate(quantity: _Quantity, values: dict[str, np.ndarray], spread: dict[str, np.ndarray]) -> np.ndarray:
+def _evaluate(function: _Quantity, values: dict[str, np.ndarray], spread: dict[str, np.ndarray]) -> np.ndarray:
     """Product of the factors, averaged over the random effects of predictors that have a spread."""
     out: Any = 1.0
-    for name, function in quantity.factors.items():
+    for name, factor in function.factors.items():
         if name not in spread:
-            out = out * function(values)
+            out = out * factor(values)
             continue
-        out = out * average_over_normal(_only(function, values, name), values[name], spread[name])
+        out = out * average_over_normal(_only(factor, values, name), values[name], spread[name])
     return np.asarray(out)
 
 
 # ---- uncertainty ---------------------------------------------------------------------------------------
-def _variance(fit: FittedGLMM, quantity: _Quantity, rows: _Rows) -> np.ndarray:
+def _variance(fit: FittedGLMM, function: _Quantity, rows: _Rows) -> np.ndarray:
     """Delta method from the joint covariance of parameters and random effects, (n,)."""
-    slopes = {name: _slope(quantity, rows, name) for name in rows.values}
+    slopes = {name: _slope(function, rows, name) for name in rows.values}
     slopes = {name: s for name, s in slopes.items() if np.any(s)}
     if not slopes:
         return np.zeros(rows.n)
     fixed = {name: rows.fixed[name] * s[:, None] for name, s in slopes.items()}
     if rows.spread:
         return JointCovariance(fit._estimator, fit._solution).variance(
-            Combination(fixed, direct=_spread_slopes(fit, quantity, rows))
+            Combination(fixed, direct=_spread_slopes(fit, function, rows))
         )
     random = [
         RandomRows(r.term, r.Z * slopes[name][:, None], r.codes)
@@ -270,22 +271,22 @@ def _fixed_variance(fit: FittedGLMM, fixed: dict[str, np.ndarray]) -> np.ndarray
     return np.maximum(total, 0.0)
 
 
-def _slope(quantity: _Quantity, rows: _Rows, name: str) -> np.ndarray:
+def _slope(function: _Quantity, rows: _Rows, name: str) -> np.ndarray:
     """Differentiate by the values of one predictor, by central differences."""
     step = _STEP * np.maximum(1.0, np.abs(rows.values[name]))
-    high = _evaluate(quantity, {**rows.values, name: rows.values[name] + step}, rows.spread)
-    low = _evaluate(quantity, {**rows.values, name: rows.values[name] - step}, rows.spread)
+    high = _evaluate(function, {**rows.values, name: rows.values[name] + step}, rows.spread)
+    low = _evaluate(function, {**rows.values, name: rows.values[name] - step}, rows.spread)
     return (high - low) / (2.0 * step)
 
 
-def _spread_slopes(fit: FittedGLMM, quantity: _Quantity, rows: _Rows) -> np.ndarray:
+def _spread_slopes(fit: FittedGLMM, function: _Quantity, rows: _Rows) -> np.ndarray:
     """Differentiate an average by the optimiser's parameters, as far as they change the variances."""
     x = fit._solution.x
     out = np.zeros((rows.n, len(x)))
     for name, spread in rows.spread.items():
         step = 1e-4 * np.maximum(spread, 1e-4)
-        high = _evaluate(quantity, rows.values, {**rows.spread, name: spread + step})
-        low = _evaluate(quantity, rows.values, {**rows.spread, name: spread - step})
+        high = _evaluate(function, rows.values, {**rows.spread, name: spread + step})
+        low = _evaluate(function, rows.values, {**rows.spread, name: spread - step})
         slope = (high - low) / (2.0 * step)
         for r in rows.random[name]:
             part = r.term

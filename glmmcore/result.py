@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from scipy import special
 
 from glmmcore import simulation, verdict
 from glmmcore.errors import ModelError
@@ -299,6 +300,32 @@ class FittedGLMM(Estimates):
         columns["sd"] = np.sqrt(self.variance())
         columns |= {"resid_response": self.resid_response, "resid_pearson": self.resid_pearson}
         return pd.DataFrame(columns, index=self.data.index)
+
+    def random_effects_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """Conditional modes with limits in one long table, the data of a caterpillar plot.
+
+        Parameters
+        ----------
+        level : float
+            Of the limits, which take the parameters as known.
+
+        Returns
+        -------
+        DataFrame
+            Columns group, level, term, mode, sd, lower, upper; sorted by mode within each group and term.
+        """
+        half = special.ndtri(0.5 + 0.5 * level)
+        tables = []
+        for group, modes in self.random_effects.items():
+            sd = self.random_effects_sd[group]
+            for j, term in enumerate(modes.columns):
+                mode, error = modes.iloc[:, j].to_numpy(), sd.iloc[:, j].to_numpy()
+                columns = {"group": group, "level": modes.index, "term": term, "mode": mode, "sd": error}
+                limits = {"lower": mode - half * error, "upper": mode + half * error}
+                tables.append(pd.DataFrame(columns | limits).sort_values("mode", kind="stable"))
+        if not tables:
+            raise ModelError("random_effects_frame: the model has no random effects")
+        return pd.concat(tables, ignore_index=True)
 
     # ---- variance explained ----------------------------------------------------------------------------
     def r2(self) -> pd.Series:

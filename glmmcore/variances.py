@@ -139,27 +139,29 @@ def parameter_errors(estimator: Estimator, solution: Solution) -> dict[str, tupl
     return out
 
 
-def linear_covariance(estimator: Estimator, solution: Solution) -> np.ndarray:
+def linear_covariance(estimator: Estimator, solution: Solution, *, refine: bool = False) -> np.ndarray:
     """Joint covariance of (theta, log sigma) of a linear mixed model, (p + 1, p + 1).
 
     Sigma is profiled out: log sigma^(theta) = log(r^2 / n) / 2, and given theta its variance is 1 / (2 n).
+    With `refine` the Hessian is made anew by central differences: degrees of freedom show errors that standard
+    errors do not.
     """
     problem: Any = estimator.problem
     weights = estimator.design.var_weights
     objective = LinearObjective(problem, None if weights is None else weights[problem.rows])
-    theta = solution.x
-    hessian = np.empty((len(theta), len(theta)))
-    errors = np.sqrt(np.maximum(np.diag(invert_hessian(solution.optimum.hessian)[0]), 1e-6))
-    # central differences: degrees of freedom show errors that standard errors do not
-    for j, step in enumerate(1e-3 * errors):
-        ends = []
-        for sign in (1.0, -1.0):
-            moved = theta.copy()
-            moved[j] += sign * step
-            ends.append(objective(moved)[1])
-        hessian[j] = (ends[0] - ends[1]) / (2.0 * step)
+    theta, hessian = solution.x, solution.optimum.hessian
+    inverse, _ = invert_hessian(hessian)
+    if refine:
+        hessian = np.empty_like(hessian)
+        for j, step in enumerate(1e-3 * np.sqrt(np.maximum(np.diag(inverse), 1e-6))):
+            ends = []
+            for sign in (1.0, -1.0):
+                moved = theta.copy()
+                moved[j] += sign * step
+                ends.append(objective(moved)[1])
+            hessian[j] = (ends[0] - ends[1]) / (2.0 * step)
+        inverse, _ = invert_hessian(0.5 * (hessian + hessian.T))
     objective(theta)
-    inverse, _ = invert_hessian(0.5 * (hessian + hessian.T))
     slope = 0.5 * objective.square_gradient(theta) / objective.residual_square
     mixed = inverse @ slope
     corner = slope @ mixed + 1.0 / (2.0 * objective.n_effective)

@@ -175,6 +175,18 @@ def test_to_frame_has_a_row_for_each_observation(data):
     assert fit.model_frame is fit.data
 
 
+def test_caterpillar_table(counts):
+    table = counts.random_effects_frame(0.9)
+    part = table[(table["group"] == "g") & (table["term"] == "x")]
+    assert part["mode"].is_monotonic_increasing
+    first = part.iloc[0]
+    assert first["mode"] == counts.random_effects["g"].loc[first["level"], "x"]
+    assert first["upper"] - first["mode"] == pytest.approx(
+        1.6448536 * counts.random_effects_sd["g"].loc[first["level"], "x"]
+    )
+    assert len(table) == 2 * 20 + 4
+
+
 # ---- variance explained ------------------------------------------------------------------------------
 def test_r2_and_icc_of_a_linear_model_by_hand(data):
     fit = glmm("value ~ x + (1|g)", data)
