@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import resource
 import time
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ def make_codes(design: str, levels: list[int], rows: int, rng: np.random.Generat
     if design == "crossed":
         return [spread(rows, n) for n in levels]
     codes = [spread(rows, levels[0])]
-    for inner, outer in zip(levels[:-1], levels[1:], strict=True):
+    for inner, outer in pairwise(levels):
         codes.append(spread(inner, outer)[codes[-1]])
     return codes
 

@@ -283,7 +283,11 @@ def _collect(pivots, n_pivots, into):
         count[p + 1] += count[p]
     n_sparse = count[n_pivots]
     order = np.empty(n, dtype=np.int64)
+    for p in range(n_pivots):  # the pivot itself first: a node of twins is no clique before it is eliminated
+        order[count[p]] = pivots[p]
+        count[p] += 1
     for i in range(n):
-        order[count[place[i]]] = i
-        count[place[i]] += 1
+        if place[i] == n_pivots or pivots[place[i]] != i:
+            order[count[place[i]]] = i
+            count[place[i]] += 1
     return order, n_sparse

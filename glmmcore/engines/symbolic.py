@@ -8,6 +8,7 @@ import numpy as np
 
 from glmmcore.engines import _tree_kernels as tree
 from glmmcore.engines._ordering import minimum_degree
+from glmmcore.engines._row_kernels import sort_rows
 
 __all__ = ["LARGE_FRONT", "Plan", "make_plan"]
 
@@ -114,22 +115,7 @@ def make_plan(first: np.ndarray, neighbour: np.ndarray, size: np.ndarray, core_i
     core_inverse : bool, optional
         Whether to form the inverse of the core; by default what is estimated to be faster.
     """
-    dense_degree = max(16, int(10.0 * np.sqrt(len(size))))
-    order, n_sparse = minimum_degree(first, neighbour, size, dense_degree, _CORE_SHARE, len(size))
-    n_core = int(size[order[n_sparse:]].sum())
-    if core_inverse is None:
-        core_inverse = n_core <= _LARGE_CORE
-        judge = not core_inverse
-    else:
-        judge = False
-    if not core_inverse:
-        limit = int(_LARGE_CORE_DEGREE * np.sqrt(n_core))
-        other, n_other = minimum_degree(first, neighbour, size, dense_degree, _CORE_SHARE, limit)
-        # forming the inverse costs half as much again
-        if judge and int(size[other[n_other:]].sum()) ** 3 > 1.5 * n_core**3:
-            core_inverse = True
-        else:
-            order, n_sparse = other, n_other
+    order, n_sparse, core_inverse = _order(first, neighbour, size, core_inverse)
     parent = tree.elimination_tree(*_relabel(first, neighbour, order), n_sparse)
     order[:n_sparse] = order[:n_sparse][tree.postorder(parent)]
     graph = _relabel(first, neighbour, order)
@@ -160,6 +146,52 @@ def make_plan(first: np.ndarray, neighbour: np.ndarray, size: np.ndarray, core_i
         int(position[-1]),
         core_inverse,
     )
+
+
+def _order(
+    first: np.ndarray, neighbour: np.ndarray, size: np.ndarray, core_inverse: bool | None
+) -> tuple[np.ndarray, int, bool]:
+    """Elimination order, number of nodes before the core, and whether the core's inverse is to be formed."""
+    group, *graph, weight = _merge_twins(first, neighbour, size)
+    dense_degree = max(16, int(10.0 * np.sqrt(len(weight))))
+    order, n_sparse = minimum_degree(*graph, weight, dense_degree, _CORE_SHARE, len(size))
+    n_core = int(weight[order[n_sparse:]].sum())
+    judge = core_inverse is None and n_core > _LARGE_CORE
+    if judge or core_inverse is False:
+        limit = int(_LARGE_CORE_DEGREE * np.sqrt(n_core))
+        other, n_other = minimum_degree(*graph, weight, dense_degree, _CORE_SHARE, limit)
+        # forming the inverse costs half as much again
+        if not judge or int(weight[other[n_other:]].sum()) ** 3 <= 1.5 * n_core**3:
+            order, n_sparse, core_inverse = other, n_other, False
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    node_place = place[group]
+    return np.argsort(node_place, kind="stable"), int(np.sum(node_place < n_sparse)), core_inverse is not False
+
+
+def _merge_twins(
+    first: np.ndarray, neighbour: np.ndarray, size: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Make one node of all that have the same neighbours, as the inner levels of one outer level have.
+
+    Returns the number of each node's group and the graph of the groups: lists and weights. Lists are compared by a
+    64-bit sum; a collision would make a worse order, not a wrong one.
+    """
+    n, degree = len(size), np.diff(first)
+    label = np.random.default_rng(0).integers(0, 2**63, n, dtype=np.uint64)
+    key = label.copy()  # of its own for a node without neighbours
+    some = degree > 0
+    key[some] = np.add.reduceat(label[neighbour], first[:-1][some]) if len(neighbour) else label[:0]
+    _, leader, group = np.unique(key, return_index=True, return_inverse=True)
+    if len(leader) == n:
+        return np.arange(n), first, neighbour, size
+    leads = np.zeros(n, dtype=bool)
+    leads[leader] = True
+    tail = np.repeat(np.arange(n), degree)
+    kept = leads[tail] & leads[neighbour]
+    order, group_first = sort_rows(group[tail[kept]].astype(np.int32), len(leader))
+    weight = np.bincount(group, weights=size, minlength=len(leader)).astype(np.int64)
+    return group, group_first, group[neighbour[kept]][order], weight
 
 
 def _relabel(first: np.ndarray, neighbour: np.ndarray, order: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -149,10 +149,9 @@ def test_designs_reach_large_fronts():
 
 def test_nested_factors_fill_nothing_in():
     layout, *_ = build(nested, p=0)
-    plan = SparsePattern(layout).plan()
-    # three levels of sizes 1, 2, 1 a row: at most 3 numbers below the diagonal of each inner coefficient
-    assert plan.factor_size < 6 * layout.order
-    assert plan.n_core < 60
+    pattern = SparsePattern(layout)
+    k = pattern.node_size
+    assert pattern.plan().factor_size == pattern.size - np.sum(k * (k - 1) // 2)
 
 
 @pytest.mark.parametrize("design", DESIGNS)
@@ -190,3 +189,15 @@ def test_plan_is_an_elimination(design, core_inverse):
     for s, row in zip(owner[:2000], high[:2000], strict=True):
         if s < plan.n_super and row >= plan.first[s + 1]:
             assert row in plan.rows[plan.row_first[s] : plan.row_first[s + 1]]
+
+
+def test_fresh_system_shares_no_memory():
+    layout, weights, t, rng = build(hub, p=2)
+    first = SparseSystem(layout)
+    values, x = rng.normal(size=(1, layout.n)), rng.normal(size=layout.order)
+    first.add(0, layout.n, weights, values, np.zeros(layout.order))
+    assert first.factorise(t)
+    want = first.solve(x)
+    second = first.fresh()
+    assert_same(second, BlockedSystem(layout), layout, 2.0 * weights, t, rng)
+    np.testing.assert_array_equal(first.solve(x), want)
