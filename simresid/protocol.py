@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CanRefit",
+    "CanRefitMany",
+    "FitTable",
     "FittedModel",
     "HasCdf",
     "HasData",
@@ -64,9 +66,7 @@ class FittedModel(Protocol):
     @property
     def nobs(self) -> int: ...  # noqa: D102
 
-    def simulate(
-        self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional"
-    ) -> NDArray[Any]:
+    def simulate(self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional") -> NDArray[Any]:
         """Draw `n_sims` new responses, shape ``(n_sims, n)``, with `rng` as the only source of randomness."""
         ...
 
@@ -77,6 +77,32 @@ class CanRefit(Protocol):
 
     def refit(self, y: ArrayLike) -> FittedModel:
         """Fit the same model to `y` and return the new fit; the model itself is left alone."""
+        ...
+
+
+class FitTable(Protocol):
+    """Fits to many responses, a row or entry for each; NaN where `error` is not empty.
+
+    Attributes
+    ----------
+    fitted : ndarray (B, n)
+    pearson, llf : array-like (B,)
+        Sum of squared Pearson residuals; log-likelihood.
+    error : iterable of str (B,)
+    """
+
+    fitted: Any
+    pearson: Any
+    llf: Any
+    error: Any
+
+
+@runtime_checkable
+class CanRefitMany(Protocol):
+    """The model can be fitted to many responses at once, faster than one by one."""
+
+    def refit_many(self, y: ArrayLike, *, n_jobs: int | None = None) -> FitTable:
+        """Fit the same model to every row of `y` ``(B, n)``."""
         ...
 
 

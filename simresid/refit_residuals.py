@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simresid import scaled
-from simresid.protocol import CanRefit, HasLikelihood, HasPearson
+from simresid.protocol import CanRefit, CanRefitMany, HasLikelihood, HasPearson
 from simresid.sources import Jitter, MappedSource, MatrixSource, SimulationSource
 from simresid.streaming import neighbours, tally
 
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FailedRefit", "Refits", "bootstrap"]
 
-REFITS_PER_TASK = 5
-"""Refits handed to a worker at a time."""
+REFITS_PER_TASK, BATCHED_REFITS_PER_TASK = 5, 32
+"""Refits handed to a worker at a time, one by one or in batches."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,19 @@ class _RefitTask:
     simulated: FloatArray
 
     def __call__(self, task: range) -> list[_Fit | FailedRefit]:
+        if isinstance(self.model, CanRefitMany):
+            return self._fit_together(self.model, task)
         return [self._fit(j, self.simulated[j]) for j in task]
+
+    def _fit_together(self, model: CanRefitMany, task: range) -> list[_Fit | FailedRefit]:
+        y = self.simulated[task.start : task.stop]
+        many = model.refit_many(y, n_jobs=1)
+        outcomes: list[_Fit | FailedRefit] = []
+        for j, row, fitted, pearson, llf, error in zip(
+            task, y, many.fitted, many.pearson, many.llf, many.error, strict=True
+        ):
+            outcomes.append(FailedRefit(j, error) if error else _Fit(j, row - fitted, float(pearson), float(llf)))
+        return outcomes
 
     def _fit(self, replicate: int, y: FloatArray) -> _Fit | FailedRefit:
         try:
@@ -133,9 +145,7 @@ class _RefitTask:
                 if not np.isfinite(residuals).all():
                     return FailedRefit(replicate, "the fitted mean is not finite")
                 return _Fit(replicate, residuals, _pearson_sum(fit), _llf(fit))
-        except (
-            Exception
-        ) as error:  # any library's fitting error is a counted outcome, not the end of the bootstrap
+        except Exception as error:  # any library's fitting error is a counted outcome, not the end of the bootstrap
             return FailedRefit(replicate, f"{type(error).__name__}: {error}")
 
 
@@ -151,6 +161,8 @@ def bootstrap(model: FittedModel, simulated: FloatArray, execution: Execution) -
         raise ValueError(f"refit=True needs a model with refit(y); {type(model).__name__} has none")
     n_sims = simulated.shape[0]
     size = execution.block_size or REFITS_PER_TASK
+    if isinstance(model, CanRefitMany):
+        size = BATCHED_REFITS_PER_TASK  # always the same, since the last bits of a batch depend on its size
     tasks = [range(j, min(j + size, n_sims)) for j in range(0, n_sims, size)]
     outcomes: list[_Fit | FailedRefit] = []
     for part in execution.map(_RefitTask(model, simulated), tasks, "refitting", prefer=None):

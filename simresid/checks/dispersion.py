@@ -263,6 +263,7 @@ def _refit(res: SimulatedResiduals, alternative: str, n_refits: int, n_jobs: int
     observed = _pearson_sum(res.model)
     null, n_failed = refit_statistics(
         res.model,
+        "pearson",
         _pearson_sum,
         n_refits,
         res.child_rng("dispersion, refit"),

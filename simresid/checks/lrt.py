@@ -15,7 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from simresid.checks._refits import run_refits
+from simresid.checks._inputs import FloatArray
+from simresid.checks._refits import refit_values, run_refits, unconditional_responses
+from simresid.protocol import CanRefitMany
 from simresid.pvalues import floor_pvalue, monte_carlo_error, simulation_pvalue
 from simresid.results import LikelihoodRatioResult
 
@@ -68,7 +70,8 @@ def simulated_lrt(
         raise ValueError("n_sims must be at least 19; p-values have steps of 1/(n_sims + 1)")
     generator = np.random.default_rng(rng)
     statistic = 2 * (float(large.llf) - float(small.llf))
-    simulated, n_failed = run_refits(_Replicate(small, large), n_sims, generator, n_jobs)
+    in_batches = isinstance(small, CanRefitMany) and isinstance(large, CanRefitMany)
+    simulated, n_failed = run_refits(_Replicates(small, large), n_sims, generator, n_jobs, in_batches=in_batches)
     pvalue = simulation_pvalue(statistic, simulated, "greater")
     notes = []
     if n_failed:
@@ -89,20 +92,21 @@ def simulated_lrt(
     )
 
 
-@dataclass(frozen=True)
-class _Replicate:
-    """One task: simulate from the null model, refit both, return the statistic."""
+@dataclass(frozen=True, eq=False)
+class _Replicates:
+    """Simulate from the null model, refit both, return the statistics."""
 
     null: Any
     alternative: Any
 
-    def __call__(self, seed: np.random.SeedSequence) -> float:
-        rng = np.random.default_rng(seed)
-        y = np.asarray(self.null.simulate(1, rng=rng, random_effects="unconditional"))[0]
-        try:
-            return 2 * (float(self.alternative.refit(y).llf) - float(self.null.refit(y).llf))
-        except (ValueError, ArithmeticError, np.linalg.LinAlgError, RuntimeError):
-            return np.nan  # counted by the caller
+    def __call__(self, seeds: list[np.random.SeedSequence]) -> FloatArray:
+        y = unconditional_responses(self.null, seeds)
+        large, small = (refit_values(model, y, "llf", _llf) for model in (self.alternative, self.null))
+        return 2 * (large - small)
+
+
+def _llf(model: Any) -> float:
+    return float(model.llf)
 
 
 def _capable(model: Any, role: str) -> Any:

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import simresid as sr
+from glmmcore import FittedGLMM, glmm
+from simresid.protocol import CanRefitMany
 
 
 def test_ranks_among_the_refits(poisson_fit):
@@ -108,9 +110,7 @@ def test_groups_of_refit_residuals_add_up(poisson_fit):
     grouped = res.recalculate("site")
     codes = np.arange(60) % 10
     np.testing.assert_allclose(grouped.refits.observed, np.bincount(codes, res.refits.observed), atol=1e-12)
-    np.testing.assert_allclose(
-        grouped.refits.residuals[3], np.bincount(codes, res.refits.residuals[3]), atol=1e-12
-    )
+    np.testing.assert_allclose(grouped.refits.residuals[3], np.bincount(codes, res.refits.residuals[3]), atol=1e-12)
     assert np.isnan(grouped.refits.observed_pearson)  # no longer the same rows
 
 
@@ -127,3 +127,31 @@ def test_refitting_sees_the_loss_of_freedom(poisson_fit):
     # Standard error of the variance of 720 uniforms is .0028.
     assert np.var(plain) < 1 / 12 - 0.03
     assert abs(np.var(refitted) - 1 / 12) < 0.01
+
+
+def test_batched_refits_are_the_single_ones():
+    """Residuals, likelihood ratios and dispersion: a model that refits in batches gives the same numbers."""
+    rng = np.random.default_rng(8)
+    g, x = np.repeat(np.arange(10), 6), rng.normal(size=60)
+    data = {"g": g, "x": x, "y": rng.poisson(np.exp(1 + rng.normal(0, 0.5, 10)[g]))}
+    small, large = (glmm(f"y ~ {right} + (1|g)", data, family="poisson") for right in ("1", "x"))
+    assert isinstance(small, CanRefitMany)
+
+    class OneByOne(FittedGLMM):
+        refit_many = None
+
+    singly = OneByOne(small._estimator, small._solution)
+    assert not isinstance(singly, CanRefitMany)
+    one, many = (sr.simulate_residuals(m, 70, refit=True) for m in (singly, small))
+    # both end within sqrt(2e-9) standard errors of the maximum
+    np.testing.assert_allclose(many.refits.residuals, one.refits.residuals, atol=1e-3)
+    np.testing.assert_allclose(many.refits.pearson, one.refits.pearson, rtol=1e-4)
+    np.testing.assert_allclose(many.refits.llf, one.refits.llf, atol=1e-6)
+    many_lrt = sr.simulated_lrt(small, large, n_sims=39).null_distribution
+    one_lrt = sr.simulated_lrt(singly, OneByOne(large._estimator, large._solution), n_sims=39).null_distribution
+    np.testing.assert_allclose(many_lrt, one_lrt, atol=1e-6)
+    assert sr.dispersion_test(many, method="refit").statistic == pytest.approx(
+        sr.dispersion_test(one, method="refit").statistic, rel=1e-4
+    )
+    two = sr.simulated_lrt(small, large, n_sims=39, n_jobs=2).null_distribution
+    np.testing.assert_array_equal(two, many_lrt)
