@@ -4,8 +4,8 @@ The scores :math:`a_i = (u_i - 1/2)^2 - \overline{(u - 1/2)^2}` (Mood's, efficie
 for normal data and bounded, so that outliers do not decide) are regressed on polynomials of the predictor's
 ranks,
 
-.. math:: T = \sum_{j \ge 1} w_j \frac{(\sum_i B_j(x_i) a_i)^2}{s_a^2}, \quad s_a^2 = \frac{1}{n-1} \sum_i
-a_i^2,
+.. math::
+    T = \sum_{j \ge 1} w_j \frac{(\sum_i B_j(x_i) a_i)^2}{s_a^2}, \quad s_a^2 = \frac{1}{n-1} \sum_i a_i^2,
 
 a weighted sum of chi-squares with :math:`w = (1, 1, .3, .2, .1)`. Dividing by the observed variance makes
 this a permutation statistic: a spread that is wrong, but wrong everywhere alike, is left to the dispersion
