@@ -24,7 +24,7 @@ from glmmcore.engines.contract import System
 from glmmcore.engines.layout import RowLayout
 from glmmcore.problem import Problem
 
-__all__ = ["LaplaceObjective"]
+__all__ = ["LaplaceObjective", "row_blocks"]
 
 # Rows per block: small enough that a block's arrays stay in the second-level cache.
 CHUNK = 8192
@@ -38,6 +38,11 @@ _HOPELESS = 1e-6
 _SMALL_MOVE = 1e-7
 _MAX_SWEEPS = 150
 _MAX_HALVINGS = 30
+
+
+def row_blocks(n: int) -> list[tuple[int, int]]:
+    """Bounds of the blocks in which rows are visited."""
+    return [(lo, min(lo + CHUNK, n)) for lo in range(0, n, CHUNK)]
 
 
 @dataclass(slots=True, eq=False)
@@ -161,21 +166,26 @@ class LaplaceObjective:
             V'V, zero when the conditional predictor has no random effects.
         """
         part, n = self.problem.part("cond"), self.problem.n
-        weights = self.problem.likelihood.conditional_information(0, n, self.linear_predictors(x))
-        columns = cast(np.ndarray, part.X)
-        weighted = columns * weights[:, None]
-        information = columns.T @ weighted
+        columns, values = cast(np.ndarray, part.X), self.linear_predictors(x)
+        weights, information = np.empty(n), np.zeros((part.size, part.size))
+        for lo, hi in row_blocks(n):
+            rows = [v if len(v) == 1 else v[lo:hi] for v in values]
+            weights[lo:hi] = self.problem.likelihood.conditional_information(lo, hi, rows)
+            information += columns[lo:hi].T @ (columns[lo:hi] * weights[lo:hi, None])
         overlap = np.zeros_like(information)
         if self.problem.inner == ("cond",) and part.size:
             factors = self.problem.factors(x)
             solved = np.empty((part.size, self.layout.order))
             for j in range(part.size):
                 score = np.zeros(self.layout.order)
-                self.layout.add_score(0, n, np.ascontiguousarray(weighted[:, j])[None], score)
+                for lo, hi in row_blocks(n):
+                    self.layout.add_score(lo, hi, (weights[lo:hi] * columns[lo:hi, j])[None], score)
                 solved[j] = self.system.solve(self.layout.apply_transposed(factors, score))
-                fitted = np.zeros((1, n))
-                self.layout.add_random_part(0, n, self.layout.apply_factors(factors, solved[j]), fitted)
-                information[:, j] -= weighted.T @ fitted[0]
+                b = self.layout.apply_factors(factors, solved[j])
+                for lo, hi in row_blocks(n):
+                    fitted = np.zeros((1, hi - lo))
+                    self.layout.add_random_part(lo, hi, b, fitted)
+                    information[:, j] -= columns[lo:hi].T @ (weights[lo:hi] * fitted[0])
             overlap = solved @ solved.T
         return 0.5 * (information + information.T), overlap
 
@@ -190,10 +200,6 @@ class LaplaceObjective:
         return p + self._random_trace - float(np.trace(np.linalg.lstsq(information, overlap, rcond=None)[0]))
 
     # ---- mode -------------------------------------------------------------------------------------------------
-    def _chunks(self) -> list[tuple[int, int]]:
-        n = self.problem.n
-        return [(lo, min(lo + CHUNK, n)) for lo in range(0, n, CHUNK)]
-
     def _with_random(self, lo: int, hi: int, values: list[np.ndarray], b: np.ndarray) -> list[np.ndarray]:
         """Values of all predictors in the rows lo..hi, as arrays of that length or of length 1."""
         inner = np.empty((len(self._inner), hi - lo))
@@ -216,7 +222,7 @@ class LaplaceObjective:
             return np.inf, score
         total = 0.0
         self.system.reset()
-        for lo, hi in self._chunks():
+        for lo, hi in row_blocks(self.problem.n):
             rows = self._with_random(lo, hi, values, b)
             l, first, second = likelihood.newton_terms(lo, hi, rows)
             total += l
@@ -239,7 +245,7 @@ class LaplaceObjective:
             return np.inf
         layout = self.layout
         change = np.zeros(layout.order)
-        for lo, hi in self._chunks():
+        for lo, hi in row_blocks(self.problem.n):
             shift = np.zeros((len(self._inner), hi - lo))
             for c, (new, old) in enumerate(zip(values, last.values, strict=True)):
                 delta = new - old if len(new) == 1 else new[lo:hi] - old[lo:hi]
@@ -313,7 +319,7 @@ class LaplaceObjective:
             score = np.zeros(layout.order)
             total = 0.0
             system.reset()
-            for lo, hi in self._chunks():
+            for lo, hi in row_blocks(self.problem.n):
                 rows = self._with_random(lo, hi, values, b)
                 l, d1[:, lo:hi], d2[:, :, lo:hi], d3[:, :, lo:hi] = likelihood.derivatives(lo, hi, rows)
                 total += float(l.sum())
@@ -349,7 +355,7 @@ class LaplaceObjective:
         covariance = np.empty((m * (m + 1) // 2, min(CHUNK, n)))
         trace_score = np.zeros(layout.order)
         g = np.negative(at.d1, out=at.d1)
-        for lo, hi in self._chunks():
+        for lo, hi in row_blocks(self.problem.n):
             s = covariance[:, : hi - lo] if hi - lo == covariance.shape[1] else np.empty((len(d3), hi - lo))
             system.row_covariances(lo, hi, s)
             t = self._half_trace(s, d3[:, :, lo:hi])
@@ -357,7 +363,7 @@ class LaplaceObjective:
             layout.add_score(lo, hi, t[self._inner], trace_score)
         v = system.solve(layout.apply_transposed(factors, trace_score))
         bv = layout.apply_factors(factors, v)
-        for lo, hi in self._chunks():
+        for lo, hi in row_blocks(self.problem.n):
             av = np.zeros((m, hi - lo))
             layout.add_random_part(lo, hi, bv, av)
             for a in range(m):
@@ -400,7 +406,7 @@ class LaplaceObjective:
         n_all, n = len(values), self.problem.n
         g = np.empty((n_all, n))
         total = 0.0
-        for lo, hi in self._chunks():
+        for lo, hi in row_blocks(self.problem.n):
             rows = [v if len(v) == 1 else v[lo:hi] for v in values]
             l, d1, _, _ = self.problem.likelihood.derivatives(lo, hi, rows)
             total += float(l.sum())

@@ -15,7 +15,6 @@ from typing import cast
 
 import numpy as np
 
-from glmmcore.engines._row_kernels import add_score
 from glmmcore.engines.contract import System
 from glmmcore.errors import ModelError
 from glmmcore.problem import Problem
@@ -116,10 +115,7 @@ class LinearObjective:
         """Theta from moments of the residuals of the fixed effects: sum(s^2 - sigma^2 w) / sum w^2 over levels."""
         layout = self.layout
         information = np.zeros(layout.order)
-        add_score(
-            0, self.problem.n, np.square(layout.z), layout.predictor, layout.factor, layout.within, layout.start,
-            self._weights[None], information,
-        )  # fmt: skip
+        layout.add_information(0, self.problem.n, self._weights[None], information)
         total = self.total_square / self.n_rows
         found, explained = [], 0.0
         for term in self.problem.terms:

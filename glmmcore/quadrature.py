@@ -19,7 +19,7 @@ import numpy as np
 
 from glmmcore.engines.blocked import BlockedSystem
 from glmmcore.errors import ModelError
-from glmmcore.laplace import LaplaceObjective, _Evaluated
+from glmmcore.laplace import LaplaceObjective, _Evaluated, row_blocks
 from glmmcore.problem import Problem
 
 __all__ = ["QuadratureObjective", "check_quadrature", "laplace_error"]
@@ -77,7 +77,7 @@ class QuadratureObjective(LaplaceObjective):
         blocks = np.ascontiguousarray(t @ half @ t.T)
         tau = np.empty_like(at.d1)
         tau_score = np.zeros(layout.order)
-        for lo, hi in self._chunks():
+        for lo, hi in row_blocks(self.problem.n):
             leverage = np.empty((1, hi - lo))
             system.row_quadratics(lo, hi, blocks, leverage)
             tau[:, lo:hi] = -leverage * at.d3[0, :, lo:hi]
@@ -85,7 +85,7 @@ class QuadratureObjective(LaplaceObjective):
         v = system.solve(nodes.gradient.ravel() + layout.apply_transposed(factors, tau_score))
         bv = layout.apply_factors(factors, v)
         g = tau - nodes.d1
-        for lo, hi in self._chunks():
+        for lo, hi in row_blocks(self.problem.n):
             av = np.zeros((1, hi - lo))
             layout.add_random_part(lo, hi, bv, av)
             g[:, lo:hi] += at.d2[0, :, lo:hi] * av
@@ -118,7 +118,7 @@ class QuadratureObjective(LaplaceObjective):
             u_node = u + scale @ node
             b = (u_node @ t.T).ravel()
             score = np.zeros(layout.order)
-            for lo, hi in self._chunks():
+            for lo, hi in row_blocks(self.problem.n):
                 rows = self._with_random(lo, hi, values, b)
                 loglik[lo:hi], d1[:, lo:hi], _, _ = self.problem.likelihood.derivatives(lo, hi, rows)
                 layout.add_score(lo, hi, np.ascontiguousarray(d1[self._inner, lo:hi]), score)

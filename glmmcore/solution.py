@@ -176,7 +176,9 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
         ("disp", "cond"): np.zeros((1, part.size)),
     }
     factors = problem.factors(theta)
-    objective.system.invert()
+    if not len(theta):
+        # with parameters, the gradient has left the inverse behind
+        objective.system.invert()
     edf = objective.effective_parameters(theta)
     b = objective.layout.apply_factors(factors, objective.spherical)
     random = np.zeros((1, problem.n))

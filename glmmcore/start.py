@@ -6,9 +6,8 @@ from typing import cast
 
 import numpy as np
 
-from glmmcore.engines._row_kernels import add_score
 from glmmcore.errors import ModelError
-from glmmcore.laplace import LaplaceObjective
+from glmmcore.laplace import LaplaceObjective, row_blocks
 from glmmcore.problem import LinearPart, Problem
 
 __all__ = ["response_scale", "start_candidates", "start_curvature", "step_limits", "theta_curvature"]
@@ -23,28 +22,14 @@ _PERFECT = 1e-16
 def irls(problem: Problem) -> tuple[np.ndarray, float]:
     """Coefficients of the standardised conditional part, and the mean squared Pearson residual."""
     family, part = problem.family, problem.part("cond")
-    y = problem.likelihood.y
-    trials = problem.likelihood.trials
-    n_trials = np.ones(len(y)) if trials is None else trials
-    weights = n_trials if problem.likelihood.freq_weights is None else n_trials * problem.likelihood.freq_weights
-    offset = np.zeros(len(y)) if part.offset is None else part.offset
-    mu = family.start_mean(y, n_trials)
-    eta = family.link.link(mu)
+    x = cast(np.ndarray, part.X)
+    offset = np.zeros(1) if part.offset is None else part.offset
+    eta = family.link.link(family.start_mean(problem.likelihood.y, _trials(problem, 0, problem.n)))
     coefficients = np.zeros(part.size)
-    x = part.X
-    assert x is not None
-    rate = y / n_trials
-    for _ in range(_IRLS_STEPS):
-        mu, slope = family.link.derivatives(eta)[:2]
-        variance = np.maximum(family.working_variance(mu, n_trials), 1e-10)
-        w = weights * np.square(slope) / variance
-        w = np.where(np.isfinite(w), np.clip(w, 1e-10, 1e10), 1e-10)
-        safe = np.where(np.abs(slope) > 1e-10, slope, 1e-10)
-        target = eta - offset + np.clip((rate - mu) / safe, -20.0, 20.0)
-        weighted = x * w[:, None]
-        gram = weighted.T @ x
-        gram[np.diag_indices_from(gram)] += 1e-9 * (np.trace(gram) / max(len(gram), 1) + 1e-300)
-        new = np.linalg.solve(gram, weighted.T @ target) if part.size else coefficients
+    for _ in range(_IRLS_STEPS if part.size else 0):
+        gram, target = _normal_equations(problem, eta, offset)
+        gram[np.diag_indices_from(gram)] += 1e-9 * (np.trace(gram) / len(gram) + 1e-300)
+        new = np.linalg.solve(gram, target)
         new_eta = offset + x @ new
         if not (np.all(np.isfinite(new_eta)) and _inside(problem, new_eta)):
             break
@@ -55,29 +40,62 @@ def irls(problem: Problem) -> tuple[np.ndarray, float]:
     if not np.any(coefficients) and part.size:
         coefficients = _constant_start(problem, offset)
         eta = offset + x @ coefficients
-    mu = family.link.inverse(eta)
-    variance = np.maximum(family.working_variance(mu, n_trials), 1e-10)
-    return coefficients, float(np.mean(np.square(rate - mu) / variance))
+    total = 0.0
+    for lo, hi in row_blocks(problem.n):
+        trials = _trials(problem, lo, hi)
+        mu = family.link.inverse(eta[lo:hi])
+        variance = np.maximum(family.working_variance(mu, trials), 1e-10)
+        total += float(np.sum(np.square(problem.likelihood.y[lo:hi] / trials - mu) / variance))
+    return coefficients, total / problem.n
+
+
+def _trials(problem: Problem, lo: int, hi: int) -> np.ndarray:
+    trials = problem.likelihood.trials
+    return np.ones(hi - lo) if trials is None else trials[lo:hi]
+
+
+def _normal_equations(problem: Problem, eta: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """X'WX and X'Wz of iteratively reweighted least squares at eta, block by block to save memory."""
+    family, part = problem.family, problem.part("cond")
+    gram, target = np.zeros((part.size, part.size)), np.zeros(part.size)
+    # far from the fit a step on a curved link may be absurd; on the identity it is exact
+    longest = np.inf if family.link.name == "identity" else 20.0
+    for lo, hi in row_blocks(problem.n):
+        trials = _trials(problem, lo, hi)
+        mu, slope = family.link.derivatives(eta[lo:hi])[:2]
+        variance = np.maximum(family.working_variance(mu, trials), 1e-10)
+        w = trials * np.square(slope) / variance
+        if problem.likelihood.freq_weights is not None:
+            w = w * problem.likelihood.freq_weights[lo:hi]
+        w = np.where(np.isfinite(w), np.clip(w, 1e-10, 1e10), 1e-10)
+        safe = np.where(np.abs(slope) > 1e-10, slope, 1e-10)
+        step = np.clip((problem.likelihood.y[lo:hi] / trials - mu) / safe, -longest, longest)
+        x = cast(np.ndarray, part.X)[lo:hi]
+        weighted = x * w[:, None]
+        gram += weighted.T @ x
+        target += weighted.T @ (eta[lo:hi] - (offset if len(offset) == 1 else offset[lo:hi]) + step)
+    return gram, target
 
 
 def _inside(problem: Problem, eta: np.ndarray) -> bool:
     """Whether the log density exists there."""
     likelihood = problem.likelihood
-    values = [np.zeros(1) for _ in likelihood.predictors]
-    values[0] = eta
-    for i, part in enumerate(problem.parts):
-        if i and part.X is not None:
-            values[i] = np.zeros(problem.n)
-    with np.errstate(all="ignore"):
-        l = likelihood.derivatives(0, problem.n, values)[0]
-    return bool(np.all(np.isfinite(l)))
+    for lo, hi in row_blocks(problem.n):
+        values = [np.zeros(1) for _ in likelihood.predictors]
+        values[0] = eta[lo:hi]
+        for i, part in enumerate(problem.parts):
+            if i and part.X is not None:
+                values[i] = np.zeros(hi - lo)
+        with np.errstate(all="ignore"):
+            if not np.all(np.isfinite(likelihood.derivatives(lo, hi, values)[0])):
+                return False
+    return True
 
 
 def _constant_start(problem: Problem, offset: np.ndarray) -> np.ndarray:
     """Least-squares fit of the link of the overall mean: always inside the range of the mean without offsets."""
     likelihood, part = problem.likelihood, problem.part("cond")
-    trials = np.ones(problem.n) if likelihood.trials is None else likelihood.trials
-    mu = problem.family.start_mean(likelihood.y, trials)
+    mu = problem.family.start_mean(likelihood.y, _trials(problem, 0, problem.n))
     level = problem.family.link.link(np.array([mu.mean()]))[0]
     return np.linalg.lstsq(cast(np.ndarray, part.X), level - offset, rcond=None)[0]
 
@@ -139,13 +157,11 @@ def _moment_sds(problem: Problem, x: np.ndarray, coefficients: np.ndarray) -> li
     m = len(problem.inner)
     score, information = np.zeros(layout.order), np.zeros(layout.order)
     diagonal = [a * (a + 1) // 2 + a for a in range(m)]
-    full = [np.broadcast_to(v, problem.n) if len(v) == 1 else v for v in values]
-    _, first, second = problem.likelihood.newton_terms(0, problem.n, [np.array(v) for v in full])
-    layout.add_score(0, problem.n, np.ascontiguousarray(first), score)
-    add_score(
-        0, problem.n, np.square(layout.z), layout.predictor, layout.factor, layout.within, layout.start,
-        np.maximum(-second[diagonal], 0.0), information,
-    )  # fmt: skip
+    for lo, hi in row_blocks(problem.n):
+        rows = [v if len(v) == 1 else v[lo:hi] for v in values]
+        _, first, second = problem.likelihood.newton_terms(lo, hi, rows)
+        layout.add_score(lo, hi, np.ascontiguousarray(first), score)
+        layout.add_information(lo, hi, np.maximum(-second[diagonal], 0.0), information)
     unit = response_scale(problem) ** 2
     out = []
     for term in problem.terms:

@@ -101,6 +101,11 @@ class RowLayout:
         """Add Z' values of the rows lo..hi, values (m, hi - lo), to `out` (q,)."""
         add_score(lo, hi, self.z, self.predictor, self.factor, self.within, self.start, values, out)
 
+    def add_information(self, lo: int, hi: int, values: np.ndarray, out: np.ndarray) -> None:
+        """Add (Z squared)' values of the rows lo..hi, values (m, hi - lo), to `out` (q,)."""
+        squared = np.square(self.z[lo:hi])
+        add_score(0, hi - lo, squared, self.predictor, self.factor, self.within, self.start[lo:hi], values, out)
+
     def apply_factors(self, factors: list[np.ndarray], u: np.ndarray) -> np.ndarray:
         """b = Lambda u, (q,)."""
         b = np.empty_like(u)
