@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from glmmcore.design import PredictorDesign
     from glmmcore.result import FittedGLMM
 
-__all__ = ["predict", "quantity"]
+__all__ = ["fixed_values", "predict", "quantity"]
 
 _KINDS = ("response", "link", "conditional", "zprob", "disp")
 _EFFECTS = ("conditional", "none", "average")
@@ -129,17 +129,11 @@ def _designs(
     return predictors, keep, frame.index
 
 
-def _rows(
-    fit: FittedGLMM,
-    predictors: dict[str, PredictorDesign],
-    random_effects: str,
-    new_levels: str,
-    labels: pd.Index,
-) -> _Rows:
-    n = len(labels)
+def fixed_values(
+    fit: FittedGLMM, predictors: dict[str, PredictorDesign], n: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Design (n, p) and value (n,) of the fixed part of every predictor, constants included."""
     fixed, values = {}, {}
-    random: dict[str, list[RandomRows]] = {}
-    spread: dict[str, Any] = {}
     for part in fit._estimator.problem.parts:
         coefficients = fit._solution.coefficients[part.name]
         if part.name in predictors:
@@ -149,6 +143,19 @@ def _rows(
         else:
             fixed[part.name] = np.ones((n, 1))
             values[part.name] = np.full(n, coefficients[0])
+    return fixed, values
+
+
+def _rows(
+    fit: FittedGLMM,
+    predictors: dict[str, PredictorDesign],
+    random_effects: str,
+    new_levels: str,
+    labels: pd.Index,
+) -> _Rows:
+    fixed, values = fixed_values(fit, predictors, len(labels))
+    random: dict[str, list[RandomRows]] = {}
+    spread: dict[str, Any] = {}
     for name, design in predictors.items() if random_effects != "none" else ():
         for position, term in enumerate(design.terms):
             fitted = fit.design.predictors[name].terms[position]

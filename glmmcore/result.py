@@ -229,7 +229,13 @@ class FittedGLMM(Estimates):
 
     # ---- new responses ---------------------------------------------------------------------------------
     def simulate(
-        self, n_sims: int, *, rng: Any = None, random_effects: str | Iterable[str] = "conditional"
+        self,
+        n_sims: int,
+        *,
+        rng: Any = None,
+        random_effects: str | Iterable[str] = "conditional",
+        newdata: Any = None,
+        trials: str | ArrayLike | None = None,
     ) -> np.ndarray:
         """Draw new responses.
 
@@ -239,12 +245,23 @@ class FittedGLMM(Estimates):
         rng : numpy.random.Generator or int, optional
         random_effects : {"conditional", "unconditional"} or iterable of str
             Keep the conditional modes, draw all random effects anew, or draw those of the named groups anew.
+        newdata : DataFrame or mapping of columns, optional
+            Rows to draw for, those of the fit by default. Levels that the fit has not seen need a group that is
+            drawn anew.
+        trials : str or array_like, optional
+            Numbers of trials of the rows of `newdata`, for k-of-n responses.
 
         Returns
         -------
         ndarray of float64, shape (n_sims, nobs)
+            Or (n_sims, rows of `newdata`), NaN for incomplete rows.
         """
-        return simulation.simulate(self, n_sims, np.random.default_rng(rng), random_effects)
+        generator = np.random.default_rng(rng)
+        if newdata is None:
+            return simulation.simulate(self, n_sims, generator, random_effects)
+        from glmmcore.simulate_new import simulate_new
+
+        return simulate_new(self, newdata, n_sims, generator, random_effects, trials)
 
     def refit(self, y: ArrayLike | None = None, *, rows: ArrayLike | None = None) -> FittedGLMM:
         """Fit the same model to another response of the same rows, starting from this fit, or to some rows only.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from glmmcore.result import FittedGLMM
     from glmmcore.solution import TermSolution
 
-__all__ = ["population_mean", "simulate"]
+__all__ = ["groups_to_redraw", "population_mean", "simulate", "square_root"]
 
 
 def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effects: str | Iterable[str]) -> np.ndarray:
@@ -25,13 +25,13 @@ def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effe
     if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 1):
         raise ModelError(f"n_sims must be a whole number of at least 1, not {n_sims!r}")
     terms = fit._solution.terms
-    redrawn = [t for t in terms if t.term.group in _groups(fit, random_effects)]
+    redrawn = [t for t in terms if t.term.group in groups_to_redraw(fit, random_effects)]
     if not redrawn:
         return fit._law.simulate(n_sims, rng)
     base = {name: np.array(v) for name, v in fit._solution.values.items()}
     for t in redrawn:
         base[t.predictor] = base[t.predictor] - _random_part(t, t.modes)
-    roots = [_root(t.covariance) for t in redrawn]
+    roots = [square_root(t.covariance) for t in redrawn]
     out = np.empty((n_sims, fit.nobs))
     for s in range(n_sims):
         values = dict(base)
@@ -42,7 +42,7 @@ def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effe
     return out
 
 
-def _groups(fit: FittedGLMM, random_effects: str | Iterable[str]) -> set[str]:
+def groups_to_redraw(fit: FittedGLMM, random_effects: str | Iterable[str]) -> set[str]:
     """Names of the groups to draw anew."""
     known = {t.term.group for t in fit._solution.terms}
     if isinstance(random_effects, str):
@@ -65,7 +65,7 @@ def _random_part(t: TermSolution, coefficients: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", t.term.Z, coefficients[t.term.codes])
 
 
-def _root(covariance: np.ndarray) -> np.ndarray:
+def square_root(covariance: np.ndarray) -> np.ndarray:
     """A square root that exists for singular matrices too."""
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.sqrt(np.maximum(values, 0.0))
