@@ -21,11 +21,11 @@ fit = glmm("observed ~ x1 + (1|group)", data, family="binomial")
 print(fit.params.round(2).to_string(), f"\nstandard deviation of the intercepts {fit.var_corr['sd'][0]:.2f}")
 
 # %%
-# ``population_mean`` integrates the random effects out: it is the mean over new groups, and matches
+# ``predict`` gives both: at random effects of zero, or averaged over the population of groups. The average matches
 # simulations with ``random_effects="unconditional"``.
 
-data["average"] = fit.population_mean()
-data["typical"] = expit(fit.params["Intercept"] + fit.params["x1"] * data["x1"])
+data["typical"] = fit.predict(random_effects="none")
+data["average"] = fit.predict(random_effects="average")
 ends = data.sort_values("x1").iloc[[0, -1]]
 print(ends[["x1", "typical", "average"]].round(3).to_string(index=False))
 

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 from glmmcore import glmm
 from simresid import create_data, plot_spatial, simulate_residuals
 
-data = create_data(200, intercept=1.2, spatial_sd=0.6, spatial_range=0.3, random_effect_sd=0.0, rng=8)
+data = create_data(200, intercept=1.2, spatial_sd=0.8, spatial_range=0.5, random_effect_sd=0.0, rng=1)
 plain = glmm("observed ~ x1", data, family="poisson")
 residuals = simulate_residuals(plain)
 print(residuals.spatial_autocorrelation_test(data["x"], data["y"]).summary())

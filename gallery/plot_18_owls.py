@@ -9,9 +9,10 @@ repeated measures of 27 nests, an offset for the size of the brood, overdispersi
 """
 
 import matplotlib.pyplot as plt
+import pandas as pd
 
 from glmmcore import glmm
-from simresid import datasets, plot_rootogram, screen, simulate_residuals
+from simresid import datasets, plot_rootogram, simulate_residuals
 
 owls = datasets.load("owls")
 formula = "SiblingNegotiation ~ FoodTreatment * SexParent + offset(np.log(BroodSize)) + (1|Nest)"
@@ -25,19 +26,21 @@ models = {
 fits = {name: glmm(formula, owls, **how) for name, how in models.items()}
 
 # %%
-# ``screen`` takes any number of models and returns one row for each.
+# The p-values of all tests, model by model, and the verdicts (after adjustment for the number of tests):
 
-table = screen(fits)
-table.insert(0, "AIC", [fit.aic for fit in fits.values()])
-print(table.drop(columns=["nobs", "llf", "verdict"]).round(3).T.to_string())
-for name, verdict in table["verdict"].items():
-    print(f"{name}: {verdict}")
+residuals = {name: simulate_residuals(fit) for name, fit in fits.items()}
+diagnoses = {name: res.diagnose() for name, res in residuals.items()}
+table = pd.DataFrame({name: diagnosis.table["pvalue"] for name, diagnosis in diagnoses.items()})
+table.loc["AIC"] = [fit.aic for fit in fits.values()]
+print(table.round(3).to_string())
+for name, diagnosis in diagnoses.items():
+    print(f"{name}: {diagnosis.verdict}")
 
 # %%
 # Overdispersion is the larger flaw: a negative binomial law repairs most. A constant share of extra zeros
 # lowers AIC and leaves a spread that depends on the prediction; fed nestlings are silent more often, and so
 # are some nests. With both in the zero-inflation part nothing is left to object to, and AIC agrees.
 
-fig, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(13, 3.8), layout="constrained")
 for ax, name in zip(axes, ("poisson", "nbinom1", "nbinom1, zi by food"), strict=True):
-    plot_rootogram(simulate_residuals(fits[name]), ax, title=f"{name}, AIC {fits[name].aic:.0f}")
+    plot_rootogram(residuals[name], ax, title=f"{name}, AIC {fits[name].aic:.0f}")

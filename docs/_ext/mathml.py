@@ -8,13 +8,17 @@ from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
 
+def _tex(node: nodes.math | nodes.math_block) -> str:
+    return node.astext().replace(r"\dots", r"\ldots")  # the one common command that docutils does not know
+
+
 def _inline(writer: Any, node: nodes.math) -> None:
-    writer.body.append(tex2mathml(node.astext()))
+    writer.body.append(tex2mathml(_tex(node)))
     raise nodes.SkipNode
 
 
 def _display(writer: Any, node: nodes.math_block) -> None:
-    tex = node.astext()
+    tex = _tex(node)
     if r"\\" in tex and r"\begin" not in tex:
         tex = rf"\begin{{aligned}}{tex}\end{{aligned}}"
     writer.body.append(f'<div class="math">{tex2mathml(tex, as_block=True)}</div>')

@@ -1,0 +1,58 @@
+"""The pages say what is true: their Python runs, their links lead somewhere, the reference lacks no public name."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+import glmmcore
+import simresid
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+BLOCK = re.compile(r"^```(?:python|\{run\})\n(.*?)^```$", flags=re.M | re.S)
+
+
+def blocks(page: Path) -> list[str]:
+    """Python of a page, without the options of the directive."""
+    found = BLOCK.findall(page.read_text(encoding="utf-8"))
+    return ["\n".join(line for line in block.splitlines() if not re.match(r":[a-z-]+:", line)) for block in found]
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
+def test_python_blocks_run_one_after_the_other(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    namespace: dict[str, object] = {"__name__": "__main__"}
+    try:
+        for number, block in enumerate(blocks(page), start=1):
+            exec(compile(block, f"{page.name}, block {number}", "exec"), namespace)
+    finally:
+        plt.close("all")
+
+
+def test_every_page_stands_in_a_table_of_contents():
+    listed = re.findall(r"^([a-z_/]+)$", (DOCS / "index.md").read_text(encoding="utf-8"), flags=re.M)
+    assert sorted({page.stem for page in PAGES} - {"index"} - set(listed)) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_links_between_pages_lead_somewhere(page):
+    built = ("gallery/", "api/")  # made by the build, which checks them
+    targets = re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8"))
+    local = [target for target in targets if "://" not in target and not target.startswith(built)]
+    assert [target for target in local if not (page.parent / target).exists()] == []
+
+
+def test_links_into_the_gallery_have_a_script():
+    linked = {name for page in PAGES for name in re.findall(r"gallery/(plot_\w+)", page.read_text(encoding="utf-8"))}
+    scripts = {path.stem for path in (DOCS.parent / "gallery").glob("plot_*.py")}
+    assert sorted(linked - scripts) == []
+
+
+@pytest.mark.parametrize("package", [simresid, glmmcore], ids=lambda package: package.__name__)
+def test_the_reference_lists_every_public_name(package):
+    listed = set(re.findall(r"^   ([\w.]+)$", (DOCS / "reference.rst").read_text(encoding="utf-8"), flags=re.M))
+    assert [name for name in package.__all__ if not name.startswith("__") and name not in listed] == []

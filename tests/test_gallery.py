@@ -1,0 +1,53 @@
+"""Every gallery script runs as it stands, prints a number and ends in a figure."""
+
+from __future__ import annotations
+
+import re
+import runpy
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPTS = sorted((ROOT / "gallery").glob("plot_*.py"))
+
+
+def test_the_gallery_is_there():
+    assert len(SCRIPTS) >= 20
+    assert [script.name for script in (ROOT / "gallery").glob("*.py") if script not in SCRIPTS] == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_script_prints_a_number_and_draws(script, tmp_path, monkeypatch, capsys):
+    # Without the offline folder and the network the scripts must do with what is embedded or simulated.
+    monkeypatch.setenv("SIMRESID_DATA", str(tmp_path))
+    monkeypatch.setenv("STATSMODELS_DATA", str(tmp_path))
+    monkeypatch.setattr("socket.getaddrinfo", _no_network)
+    monkeypatch.chdir(tmp_path)
+    plt.close("all")
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+        assert re.search(r"\d", capsys.readouterr().out), "prints no number"
+        assert plt.get_fignums(), "draws no figure"
+        assert all(plt.figure(number).axes for number in plt.get_fignums())
+    finally:
+        plt.close("all")
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
+def test_script_begins_with_a_title_and_a_question(script):
+    title, rule, _, question = script.read_text(encoding="utf-8").splitlines()[1:5]
+    assert title
+    assert rule == "=" * len(title)
+    assert question.startswith("*")
+
+
+def test_scripts_use_public_names_only():
+    private = re.compile(r"^\s*(?:from|import) (?:glmmcore|simresid)(?:\.\w+)*\._|^\s*from glmmcore\.", re.M)
+    assert [script.name for script in SCRIPTS if private.search(script.read_text(encoding="utf-8"))] == []
+
+
+def _no_network(*args, **kwargs):
+    raise OSError("no network in this test")
