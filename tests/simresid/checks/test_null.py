@@ -50,17 +50,17 @@ def test_keeping_simulations_changes_no_pvalue(known_poisson, name):
 @pytest.mark.parametrize("name", TESTS)
 def test_size_with_simulations_that_do_not_fit_into_memory(known_poisson, name, monkeypatch):
     # room for 39 of the 99 replicates, which are ranked among all 99: p-values remain exact ranks.
-    # 80 replicates at .05: three standard errors are .073
+    # 120 replicates at .05: three and a half standard errors are .07
     monkeypatch.setattr(_null, "MAX_VALUES", 39 * N)
     simulated, analytic = [], []
-    for seed in range(80):
+    for seed in range(120):
         res = shared_effects(known_poisson, seed, keep_simulations=False)
         result = TESTS[name](res)
         simulated.append(result.pvalue)
         analytic.append(TESTS[name](res, null="analytic").pvalue)
     assert any("39 of 99 simulations" in note for note in result.notes)
     assert min(simulated) >= 1 / 40
-    assert np.mean(np.array(simulated) <= 0.05) < 0.125
+    assert np.mean(np.array(simulated) <= 0.05) < 0.12
     if name != "outliers":
         assert np.mean(np.array(analytic) <= 0.05) > 0.2  # what the fallback used to do
 
