@@ -11,6 +11,7 @@ import copy
 import numpy as np
 from scipy.linalg import lapack
 
+from glmmcore.engines import _blocked_inverse_kernels as inverse_kernels
 from glmmcore.engines import _blocked_kernels as kernels
 from glmmcore.engines.layout import RowLayout
 
@@ -132,19 +133,19 @@ class BlockedSystem:
         n = self._n_used
         if n:
             self._v_trail, _ = lapack.dpotri(self._s[:n, :n], lower=1)
-            kernels.mirror(self._v_trail)
+            inverse_kernels.mirror(self._v_trail)
         else:
             self._v_trail = np.zeros((0, 0), order="F")
         self._v_lead = np.empty_like(self._m_lead)
         self._v_cell = np.empty_like(self._m_cell)
-        kernels.selected_inverse(
+        inverse_kernels.selected_inverse(
             self._l_lead, self._cell_first, self._cell_column, self._y, self._v_trail, self._v_lead, self._v_cell
         )
 
     def factor_products(self) -> list[np.ndarray]:
         """Sum over levels of the diagonal blocks of Z'WZ Lambda H^-1, one (k, k) array a factor; after `invert`."""
         g = np.zeros_like(self._t)
-        kernels.factor_products(
+        inverse_kernels.factor_products(
             self._m_lead, self._m_cell, self._m_trail, self._t, self.layout.sizes, self._v_lead, self._v_cell,
             self._v_trail, self._cell_first, self._cell_factor, self._q_start, self._q_within, self._q_factor, g,
         )  # fmt: skip
@@ -152,7 +153,7 @@ class BlockedSystem:
 
     def scale_inverse(self) -> None:
         """Turn H^-1 into Lambda H^-1 Lambda', the conditional covariance of b, for the calls below."""
-        kernels.scale_inverse(
+        inverse_kernels.scale_inverse(
             self._t, self.layout.sizes, self._cell_first, self._cell_factor, self._q_factor, self._v_lead,
             self._v_cell, self._v_trail,
         )  # fmt: skip
@@ -160,7 +161,7 @@ class BlockedSystem:
     def row_covariances(self, lo: int, hi: int, out: np.ndarray) -> None:
         """Z cov(b) Z' of the rows lo..hi, packed lower triangle over predictors, into `out`; after `scale_inverse`."""
         rows = self.layout
-        kernels.row_covariances(
+        inverse_kernels.row_covariances(
             lo, hi, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell, self._v_lead,
             self._v_cell, self._v_trail, out,
         )  # fmt: skip
@@ -174,7 +175,7 @@ class BlockedSystem:
     def row_quadratics(self, lo: int, hi: int, blocks: np.ndarray, out: np.ndarray) -> None:
         """z_i' B_j z_i of the rows lo..hi for symmetric leading blocks B (L, k, k), into `out` (pairs, hi - lo)."""
         rows, none = self.layout, np.zeros((0, 0), order="F")
-        kernels.row_covariances(
+        inverse_kernels.row_covariances(
             lo, hi, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell, blocks,
             np.zeros((0, self._k)), none, out,
         )  # fmt: skip
