@@ -192,6 +192,44 @@ def test_glmmtmb_zero_inflated(reference_data):
     assert np.allclose(found, [[0.212656, 0.057606], [0.478314, 0.126975]], rtol=1e-3)
 
 
+def test_glmmtmb_random_effects_in_the_zero_part(reference_data):
+    # glmmTMB(count ~ mined + (1|site), ziformula = ~1 + (1|site), family = poisson), rows 1 and 101
+    s = reference_data("salamanders")
+    fit = glmm("count ~ mined + (1|site)", s, family="poisson", zi="~ 1 + (1|site)")
+    for kind, expected in {
+        "response": [[0.3115192, 0.1185126], [3.0736224, 0.3894187]],
+        "zprob": [[0.6987781, 0.11686294], [0.1717975, 0.07106809]],
+        "link": [[0.03361394, 0.28601886], [1.31135441, 0.09953601]],
+    }.items():
+        assert np.allclose(fit.predict(s.iloc[[0, 100]], kind=kind, se=True), expected, rtol=3e-4), kind
+
+
+def test_glmmtmb_hurdle(reference_data):
+    # glmmTMB(count ~ mined + (1|site), ziformula = ~mined, family = truncated_nbinom2), rows 1 and 101
+    s = reference_data("salamanders")
+    fit = glmm("count ~ mined + (1|site)", s, family="truncated_nbinom2", zi="~ mined")
+    for kind, expected in {
+        "response": [[0.2925556, 0.05026883], [2.2726259, 0.22283471]],
+        "conditional": [[1.838919, 0.2044674], [3.671166, 0.3238672]],
+    }.items():
+        assert np.allclose(fit.predict(s.iloc[[0, 100]], kind=kind, se=True), expected, rtol=3e-4), kind
+
+
+def test_glmmtmb_restricted_likelihood_and_crossed_terms(reference_data):
+    # glmmTMB(cbind(germ, n - germ) ~ gen * extract + (1|plate), binomial, REML = TRUE), rows 1 and 12
+    d = reference_data("crowder_seeds")
+    fit = glmm("cbind(germ, n - germ) ~ gen * extract + (1|plate)", d, family="binomial", reml=True)
+    found = fit.predict(d.iloc[[0, 11]], se=True)
+    assert np.allclose(found, [[0.3154760, 0.05904451], [0.7057941, 0.04470629]], rtol=1e-4)
+    typical = fit.predict({"gen": ["O73"], "extract": ["bean"]}, kind="link", random_effects="none", se=True)
+    assert typical["se"].iloc[0] == pytest.approx(fit.bse["Intercept"], rel=1e-6)
+    # glmmTMB(diameter ~ 1 + (1|plate) + (1|sample), Penicillin), rows 1, 50 and 144
+    p = reference_data("penicillin")
+    found = glmm("diameter ~ 1 + (1|plate) + (1|sample)", p).predict(p.iloc[[0, 49, 143]], se=True)
+    expected = [[25.96229, 0.2409595], [21.20989, 0.2408073], [18.75082, 0.2419486]]
+    assert np.allclose(found, expected, rtol=1e-4)
+
+
 def bootstrap_errors(fit: FittedGLMM, new: pd.DataFrame, n_sims: int) -> tuple[np.ndarray, np.ndarray]:
     """Root mean square of the formula's error, and of the true one, over data simulated with new random effects."""
     truth = {t.term.group: t for t in fit._solution.terms}
