@@ -67,7 +67,8 @@ def uniformity_test(
     null : {"auto", "analytic", "simulated"}
         Null distribution: of independent uniforms, or of the residuals of the simulated data sets. ``"auto"``
         chooses the latter when simulations redraw random effects, because rows of a group then depend on
-        each other.
+        each other. With `from_simulations` nothing is known about that: choose ``"simulated"`` if rows share
+        random draws.
 
     Returns
     -------
