@@ -37,6 +37,11 @@ def sentences(fit: FittedGLMM) -> list[str]:
     for t in fit._solution.terms:
         if is_singular(t):
             out.append(_singular_sentence(t))
+        if fit.family.name == "gaussian" and t.modes.size >= fit.nobs and fit.design.var_weights is None:
+            out.append(
+                f"{t.term.group} has as many coefficients as there are rows: its variance and the residual variance "
+                "cannot be told apart, only their sum means something."
+            )
     unbounded = _unbounded(fit)
     if unbounded:
         out.append(

@@ -182,6 +182,13 @@ def test_zero_variance_is_a_result_with_a_sentence():
     assert np.all(np.isfinite(fit.bse))
 
 
+def test_as_many_groups_as_rows_is_a_result_with_a_sentence():
+    d = counts()
+    fit = glmm("real ~ x + (1|unit)", d.assign(unit=range(len(d))))
+    np.testing.assert_allclose(fit.llf, glmm("real ~ x", d).llf, atol=1e-6)
+    assert any("cannot be told apart" in s for s in fit.verdict)
+
+
 def test_separation_is_a_result_with_a_sentence():
     rng = np.random.default_rng(5)
     d = pd.DataFrame({"g": np.repeat(np.arange(10), 6), "x": rng.normal(size=60), "w": rng.normal(size=60)})
