@@ -8,7 +8,7 @@ are those of `glmm` either way.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,6 +90,15 @@ class ManyFits:
         if found < 0:
             raise KeyError(f"no response {name!r}")
         return self._fit_one(int(found))
+
+    def __iter__(self) -> Iterator[Hashable]:
+        return iter(self.llf.index)
+
+    def items(self) -> Iterator[tuple[Hashable, FittedGLMM]]:
+        """Label and complete fit of every response that was fitted, one at a time."""
+        for i, (name, error) in enumerate(self.error.items()):
+            if not error:
+                yield name, self._fit_one(i)
 
     def to_frame(self) -> pd.DataFrame:
         """One row a response: estimates, ``se(...)``, ``sd(...)`` and what is one number a fit."""

@@ -132,6 +132,8 @@ def test_hard_responses_get_the_ordinary_fit(frame: pd.DataFrame) -> None:
     many = fit_many("~ x + (1|g)", frame, "poisson", responses=y)
     assert "negative" in many.error[3] or "-1" in many.error[3]
     assert "finite" in many.error[4]
+    assert [name for name, _ in many.items()] == [0, 1, 2, 5]
+    assert list(many) == list(range(6))
     assert many.params.loc[[3, 4]].isna().all(axis=None)
     assert not many.converged[[3, 4]].any()
     for i in (0, 1, 2, 5):
