@@ -91,9 +91,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=2)
     a = parser.parse_args()
-    print(
-        f"n = {N}, {GROUPS} groups, {a.sets} sets, seed {a.seed}; bias of sd about {-SD * 1.5 / (2 * GROUPS):.3f}"
-    )
+    print(f"n = {N}, {GROUPS} groups, {a.sets} sets, seed {a.seed}; bias of sd about {-SD * 1.5 / (2 * GROUPS):.3f}")
     print(
         f"{'family':18s} {'parameter':10s} {'truth':>8s} {'mean':>8s} {'median':>8s} {'MC SE':>8s} {'z':>6s} coverage"
     )

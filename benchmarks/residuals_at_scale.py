@@ -71,9 +71,7 @@ def report(n: int) -> None:
     _, numpy_took, _ = measure(lambda: [rng.poisson(model.fitted) for _ in range(N_SIMS)])
     print(f"n = {n:,}: numpy draws {N_SIMS} Poisson vectors in {numpy_took:.2f} s")
     res, took, memory = measure(lambda: sr.simulate_residuals(model, N_SIMS, keep_simulations=False))
-    print(
-        f"  rank residuals        {took:8.2f} s ({took / numpy_took:.2f} x numpy), {memory:.0f} MB above data"
-    )
+    print(f"  rank residuals        {took:8.2f} s ({took / numpy_took:.2f} x numpy), {memory:.0f} MB above data")
     _, took, _ = measure(lambda: sr.simulate_residuals(model, method="exact"))
     print(f"  exact residuals       {took:8.2f} s")
     if n <= 200_000:

@@ -91,9 +91,7 @@ class Likelihood:
         zeta = values[-1]
         return zeta if len(zeta) == hi - lo else np.full(hi - lo, zeta[0])
 
-    def row_newton_terms(
-        self, lo: int, hi: int, values: list[np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def row_newton_terms(self, lo: int, hi: int, values: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Log densities (b,) up to constants, first derivatives (m, b) and packed second ones (pairs, b)."""
         y, trials = self._data(lo, hi)
         p = self.parameters(lo, hi, values)
@@ -108,9 +106,7 @@ class Likelihood:
             return l * w, first * w, second * w
         return l, first, second
 
-    def newton_terms(
-        self, lo: int, hi: int, values: list[np.ndarray]
-    ) -> tuple[float, np.ndarray, np.ndarray]:
+    def newton_terms(self, lo: int, hi: int, values: list[np.ndarray]) -> tuple[float, np.ndarray, np.ndarray]:
         """As `row_newton_terms`, with the sum of the log densities."""
         l, first, second = self.row_newton_terms(lo, hi, values)
         return float(l.sum()), first, second

@@ -165,9 +165,7 @@ def _constrained(
             x_new = x + length * step
             value_new, gradient_new = objective(x_new)
             gap_new = target - function.value(x_new)
-            if value_new + weight * abs(gap_new) <= merit + 1e-4 * length * min(slope, 0.0) + 1e-11 * abs(
-                merit
-            ):
+            if value_new + weight * abs(gap_new) <= merit + 1e-4 * length * min(slope, 0.0) + 1e-11 * abs(merit):
                 break
             length *= 0.5
         else:

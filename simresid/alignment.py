@@ -43,13 +43,9 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
     n = len(index)
     if isinstance(values, str):
         if data is None:
-            raise KeyError(
-                f"{what}={values!r} names a column, but these residuals carry no data; pass the values"
-            )
+            raise KeyError(f"{what}={values!r} names a column, but these residuals carry no data; pass the values")
         if values not in data.columns:
-            raise KeyError(
-                f"{what}={values!r} is not a column of the data; columns: {list(data.columns)[:20]}"
-            )
+            raise KeyError(f"{what}={values!r} is not a column of the data; columns: {list(data.columns)[:20]}")
         return pd.Series(data[values].array, index=index, name=values)
     if isinstance(values, pd.Series):
         if len(values) == n and values.index.equals(index):

@@ -163,9 +163,7 @@ _BEITLER_LANDIS = _Dataset(
         "n": "number of patients",
     },
     categories=("clinic", "trt"),
-    source=(
-        "Beitler PJ, Landis JR (1985). A mixed-effects model for categorical data. Biometrics 41, 991-1000."
-    ),
+    source=("Beitler PJ, Landis JR (1985). A mixed-effects model for categorical data. Biometrics 41, 991-1000."),
 )
 
 _CLINICS = _Dataset(

@@ -100,9 +100,7 @@ def report(
     with detached():
         wide = _image(draw_overview(res, predictor, verdicts, heading=False, figsize=(8.4, 4.9)))
         tall = _image(draw_overview(res, predictor, verdicts, heading=False, figsize=(3.6, 8.6)))
-        figures = [
-            _figure_tag(caption, figure) for caption, figure in _figures(res, verdicts, time, by, x, y)
-        ]
+        figures = [_figure_tag(caption, figure) for caption, figure in _figures(res, verdicts, time, by, x, y)]
     body = [
         f"<header><h1>{_mark(state, 34)}<span>{escape(sentence)}</span></h1>",
         f"<p class=model>{escape(name)}</p><p class=how>{escape(setting(res))}</p>",
@@ -152,9 +150,7 @@ def verdict_table(verdicts: list[Verdict]) -> str:
             f"<td>{escape(v.word)}</td><td>{escape(size)}</td>"
             f"<td class=number>{pvalue}</td><td class=number>{adjusted}</td></tr>"
         )
-    head = (
-        "<tr><th>Check</th><th>Finding</th><th>Size [95 % interval]</th><th>p</th><th>p, adjusted</th></tr>"
-    )
+    head = "<tr><th>Check</th><th>Finding</th><th>Size [95 % interval]</th><th>p</th><th>p, adjusted</th></tr>"
     return f"<div class=scroll><table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table></div>"
 
 
@@ -166,9 +162,7 @@ def _advice(verdicts: list[Verdict]) -> str:
     found = [v for v in verdicts if v.state in ("weak", "moderate", "severe") and v.result is not None]
     if not found:
         return ""
-    items = "".join(
-        f"<li><b>{escape(v.title)}</b>: {escape(v.result.advice())}.</li>" for v in found if v.result
-    )
+    items = "".join(f"<li><b>{escape(v.title)}</b>: {escape(v.result.advice())}.</li>" for v in found if v.result)
     return f"<section class=advice><h2>What to look at</h2><ul>{items}</ul></section>"
 
 
@@ -177,9 +171,7 @@ def _test_notes(verdicts: list[Verdict]) -> list[str]:
     return list(dict.fromkeys(notes))
 
 
-def _figures(
-    res: Any, verdicts: list[Verdict], time: Any, by: Any, x: Any, y: Any
-) -> Iterator[tuple[str, Figure]]:
+def _figures(res: Any, verdicts: list[Verdict], time: Any, by: Any, x: Any, y: Any) -> Iterator[tuple[str, Figure]]:
     """Make the further figures that suit the data, each with its caption."""
     from simresid import plots
 

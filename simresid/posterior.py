@@ -61,9 +61,7 @@ def observed_values(simulated: Any, observed: Any) -> Any:
         return observed
     group = _group(simulated, "observed_data")
     if group is None:
-        raise ValueError(
-            f"observed={observed!r} is a name, but {type(simulated).__name__} has no observed_data"
-        )
+        raise ValueError(f"observed={observed!r} is a name, but {type(simulated).__name__} has no observed_data")
     variables = _variables(group)
     if observed not in variables:
         raise ValueError(f"observed_data has no variable {observed!r}; it has {sorted(map(str, variables))}")
@@ -79,9 +77,7 @@ def _one_variable(container: Any, group_name: str, what: str) -> Any:
         group = container
     if group is None:
         if hasattr(container, "posterior") or hasattr(container, "groups"):
-            raise ValueError(
-                f"{what} has no group {group_name}; add it with pm.sample_posterior_predictive or alike"
-            )
+            raise ValueError(f"{what} has no group {group_name}; add it with pm.sample_posterior_predictive or alike")
         return container
     variables = _variables(group)
     if len(variables) != 1:

@@ -28,9 +28,7 @@ class DataUnavailable(OSError):
     """Neither folder nor cache nor network has the data set; the message says where it was looked for."""
 
 
-def load(
-    name: str, package: str | None = None, *, folder: str | os.PathLike[str] | None = None
-) -> pd.DataFrame:
+def load(name: str, package: str | None = None, *, folder: str | os.PathLike[str] | None = None) -> pd.DataFrame:
     r"""Read data set `name` of an R package.
 
     Parameters
@@ -69,9 +67,7 @@ def load(
         for file in _candidates(Path(source), name, package):
             if file.is_file():
                 return pd.read_csv(file)
-    looked = (
-        f"folder {os.fspath(source)!r}" if source is not None else f"no folder ({FOLDER_VARIABLE} is unset)"
-    )
+    looked = f"folder {os.fspath(source)!r}" if source is not None else f"no folder ({FOLDER_VARIABLE} is unset)"
     if package is None:
         raise DataUnavailable(f"data set {name!r} not found: {looked}")
     try:

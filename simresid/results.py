@@ -369,9 +369,7 @@ class HeteroscedasticityResult(CheckResult):
 
     df: int
     title = "heteroscedasticity"
-    remedy = (
-        "model the dispersion along this predictor, or choose a family with another mean-variance relation"
-    )
+    remedy = "model the dispersion along this predictor, or choose a family with another mean-variance relation"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -60,8 +60,7 @@ def whitening(covariance: Any, n: int) -> Whiten:
         return Whiten(np.asarray(np.linalg.cholesky(matrix), dtype=np.float64))
     except np.linalg.LinAlgError:
         raise ValueError(
-            "rotation is not positive definite; pass the full covariance of the response, residual "
-            "variance included"
+            "rotation is not positive definite; pass the full covariance of the response, residual variance included"
         ) from None
 
 

@@ -140,9 +140,7 @@ def simulate_residuals(
     refits = None
     if refit:
         if method == "exact":
-            raise ValueError(
-                "refit residuals are ranks among the refits: method must be rank, pit or traditional"
-            )
+            raise ValueError("refit residuals are ranks among the refits: method must be rank, pit or traditional")
         from simresid.refit_residuals import bootstrap
 
         refits = bootstrap(fitted_model, materialise(source, execution).matrix, execution)
@@ -153,9 +151,7 @@ def simulate_residuals(
         # Replicates of their own: were the ranked ones used, each would be pulled towards white noise by its
         # own contribution to the covariance, the observation would not, and right models would be rejected.
         k = simulations_for_covariance(n)
-        whiten = whitening(
-            shrunk_covariance(ModelSource(fitted_model, k, n, seed, random_effects, WHITENING)), n
-        )
+        whiten = whitening(shrunk_covariance(ModelSource(fitted_model, k, n, seed, random_effects, WHITENING)), n)
     elif rotation is not None:
         whiten = whitening(rotation, n)
 
@@ -235,9 +231,7 @@ def from_simulations(
 
     _check_method(method)
     if method == "exact":
-        raise ValueError(
-            "method='exact' needs a model with a cdf(); simulations alone allow rank, pit, traditional"
-        )
+        raise ValueError("method='exact' needs a model with a cdf(); simulations alone allow rank, pit, traditional")
     seed = resolve_seed(rng)
     index_of = getattr(observed, "index", None)
     y = finite_vector(observed_values(simulated, observed), "observed")
@@ -323,22 +317,16 @@ def model_rows(model: FittedModel, random_effects: RandomEffects) -> Rows:
 def model_cdf(model: FittedModel, random_effects: RandomEffects, n: int) -> tuple[FloatArray, FloatArray]:
     """Distribution function at the observed response and its left limit, checked."""
     if not isinstance(model, HasCdf):
-        raise ValueError(
-            f"method='exact' needs a model with cdf(); {type(model).__name__} has none, use 'rank'"
-        )
+        raise ValueError(f"method='exact' needs a model with cdf(); {type(model).__name__} has none, use 'rank'")
     has_random_effects = not isinstance(model, HasRandomEffects) or model.has_random_effects
     if random_effects != "conditional" and has_random_effects:
-        raise ValueError(
-            "method='exact' is conditional on the random effects; use method='rank' for new ones"
-        )
+        raise ValueError("method='exact' is conditional on the random effects; use method='rank' for new ones")
     lower, upper = (np.asarray(side, dtype=np.float64) for side in model.cdf())
     if lower.shape != (n,) or upper.shape != (n,):
         raise ValueError(f"cdf() returned shapes {lower.shape} and {upper.shape}, expected {(n,)} twice")
     bad = np.flatnonzero(~((lower >= 0) & (lower <= upper) & (upper <= 1)))
     if bad.size:
-        raise ValueError(
-            f"cdf() is not within 0 <= P(Y<y) <= P(Y<=y) <= 1 at row position(s) {bad[:10].tolist()}"
-        )
+        raise ValueError(f"cdf() is not within 0 <= P(Y<y) <= P(Y<=y) <= 1 at row position(s) {bad[:10].tolist()}")
     return lower, upper
 
 
@@ -365,8 +353,7 @@ def _row_index(data: pd.DataFrame | None, observed: Any, n: int) -> pd.Index:
             raise ValueError(f"data has {len(data)} rows but the observed response has {n} values")
         if isinstance(observed, pd.Series) and not observed.index.equals(data.index):
             raise ValueError(
-                "observed and data have different row labels; pass observed.to_numpy() if they are in the "
-                "same order"
+                "observed and data have different row labels; pass observed.to_numpy() if they are in the same order"
             )
         return data.index
     return observed.index if isinstance(observed, pd.Series) else pd.RangeIndex(n)
@@ -379,9 +366,7 @@ def _check_method(method: str) -> None:
 
 def _check_n_sims(n_sims: int) -> int:
     if n_sims < 2 or n_sims != int(n_sims):
-        raise ValueError(
-            f"n_sims={n_sims}: at least 2 simulations are needed to rank an observation among them"
-        )
+        raise ValueError(f"n_sims={n_sims}: at least 2 simulations are needed to rank an observation among them")
     return int(n_sims)
 
 
@@ -394,8 +379,7 @@ def _check_random_effects(random_effects: RandomEffects) -> RandomEffects:
     if isinstance(random_effects, str):
         if random_effects not in ("conditional", "unconditional"):
             raise ValueError(
-                f"random_effects={random_effects!r}; use 'conditional', 'unconditional' or a list of "
-                f"groups to redraw"
+                f"random_effects={random_effects!r}; use 'conditional', 'unconditional' or a list of groups to redraw"
             )
         return random_effects
     return tuple(random_effects)

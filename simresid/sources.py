@@ -116,9 +116,7 @@ class ModelSource(SimulationSource):
         return np.require(drawn, np.float64, ["C", "W"])
 
 
-def mapped(
-    base: SimulationSource, function: Callable[[int, FloatArray], Any], n_rows: int
-) -> SimulationSource:
+def mapped(base: SimulationSource, function: Callable[[int, FloatArray], Any], n_rows: int) -> SimulationSource:
     """Apply a map that treats all replicates alike: at once if the simulations are there, else lazily."""
     if isinstance(base, MatrixSource):
         return MatrixSource(np.require(function(0, base.matrix), np.float64, ["C", "W"]), base.chunks)
@@ -131,9 +129,7 @@ class MappedSource(SimulationSource):
     The function receives the chunk's number and the block.
     """
 
-    def __init__(
-        self, base: SimulationSource, function: Callable[[int, FloatArray], Any], n_rows: int
-    ) -> None:
+    def __init__(self, base: SimulationSource, function: Callable[[int, FloatArray], Any], n_rows: int) -> None:
         self.base, self.function, self.n_rows = base, function, n_rows
         self.n_sims, self.chunks = base.n_sims, base.chunks
 

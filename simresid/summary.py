@@ -14,9 +14,7 @@ __all__ = ["describe", "summarise"]
 def describe(residuals: SimulatedResiduals) -> str:
     """How `residuals` were made and how many observations lie outside their simulations."""
     what = "groups" if residuals.is_grouped else "observations"
-    lines = [
-        f"{residuals.n_obs} scaled residuals ({residuals.method}) of {what}, {residuals.n_sims} simulations"
-    ]
+    lines = [f"{residuals.n_obs} scaled residuals ({residuals.method}) of {what}, {residuals.n_sims} simulations"]
     if residuals.description:
         lines.append(residuals.description)
     if residuals.random_effects is not None and getattr(residuals.model, "has_random_effects", True):

@@ -51,9 +51,7 @@ class ConformanceReport:
         return text + (f"; not offered: {', '.join(self.absent)}" if self.absent else "")
 
 
-def check_fitted_model(
-    model: Any, *, n_sims: int = 500, rng: int = 1, refit_rtol: float = 1e-4
-) -> ConformanceReport:
+def check_fitted_model(model: Any, *, n_sims: int = 500, rng: int = 1, refit_rtol: float = 1e-4) -> ConformanceReport:
     """Check that `model` fulfils `simresid.FittedModel` and whatever optional protocol it offers.
 
     Statements about laws are checked by simulation: means, variances and distribution functions of the model
@@ -115,23 +113,16 @@ def check_fitted_model(
     return report
 
 
-def _check_simulate(
-    model: FittedModel, n: int, n_sims: int, rng: int, report: ConformanceReport
-) -> FloatArray:
+def _check_simulate(model: FittedModel, n: int, n_sims: int, rng: int, report: ConformanceReport) -> FloatArray:
     def draw(seed: int, size: int, random_effects: Any = "conditional") -> NDArray[Any]:
-        drawn = np.asarray(
-            model.simulate(size, rng=np.random.default_rng(seed), random_effects=random_effects)
-        )
+        drawn = np.asarray(model.simulate(size, rng=np.random.default_rng(seed), random_effects=random_effects))
         _require(
             drawn.shape == (size, n),
-            f"simulate({size}, random_effects={random_effects!r}) has shape {drawn.shape}, expected "
-            f"{(size, n)}",
+            f"simulate({size}, random_effects={random_effects!r}) has shape {drawn.shape}, expected {(size, n)}",
         )
         _require(drawn.dtype.kind in "biuf", f"simulate() has dtype {drawn.dtype}, expected numbers")
         bad = np.unique(np.nonzero(~np.isfinite(drawn))[1])
-        _require(
-            bad.size == 0, f"simulate() has NaN or infinite values at row position(s) {bad[:10].tolist()}"
-        )
+        _require(bad.size == 0, f"simulate() has NaN or infinite values at row position(s) {bad[:10].tolist()}")
         return drawn
 
     draw(rng, 1)
@@ -143,9 +134,7 @@ def _check_simulate(
     _require(not np.array_equal(first, draw(rng + 1, 3)), "simulate() gives the same draws for different rng")
     shared = np.random.default_rng(rng)
     a, b = (np.asarray(model.simulate(3, rng=shared)) for _ in range(2))
-    _require(
-        not np.array_equal(a, b), "simulate() copies the Generator it is given instead of drawing from it"
-    )
+    _require(not np.array_equal(a, b), "simulate() copies the Generator it is given instead of drawing from it")
     _require(
         not np.array_equal(first[0], first[1]) or not np.array_equal(first[1], first[2]),
         "simulate() repeats one replicate",
@@ -161,9 +150,7 @@ def _check_mean(simulated: FloatArray, mean: FloatArray, what: str) -> None:
     n_sims, n = simulated.shape
     error = np.abs(simulated.mean(axis=0) - mean)
     bound = _bernstein(simulated, mean, n)
-    _require_rows(
-        error <= bound, error / np.maximum(bound, 1e-300), f"the mean of the simulations is not {what}"
-    )
+    _require_rows(error <= bound, error / np.maximum(bound, 1e-300), f"the mean of the simulations is not {what}")
     # A small error common to all rows, or proportional to the mean, is invisible row by row.
     for name, weights in (("total", np.ones(n)), ("slope", mean - mean.mean())):
         values = simulated @ weights
@@ -187,11 +174,7 @@ def _bernstein(simulated: FloatArray, mean: FloatArray, n: int) -> FloatArray:
 
 
 def _unit(simulated: FloatArray) -> float:
-    return (
-        1.0
-        if np.array_equal(simulated, np.rint(simulated))
-        else 1e-8 * (1.0 + float(np.abs(simulated).max()))
-    )
+    return 1.0 if np.array_equal(simulated, np.rint(simulated)) else 1e-8 * (1.0 + float(np.abs(simulated).max()))
 
 
 def _check_variance(model: HasVariance, simulated: FloatArray, rng: int) -> None:
@@ -204,8 +187,7 @@ def _check_variance(model: HasVariance, simulated: FloatArray, rng: int) -> None
     z = (per_replicate.mean() - 1.0) / (per_replicate.std(ddof=1) / np.sqrt(n_sims))
     _require(
         abs(z) < 5.0,
-        f"the simulations vary {per_replicate.mean():.4g} times as much as variance() says ({z:+.1f} "
-        f"standard errors)",
+        f"the simulations vary {per_replicate.mean():.4g} times as much as variance() says ({z:+.1f} standard errors)",
     )
 
 
@@ -254,9 +236,7 @@ def _check_population_mean(model: HasPopulationMean, simulated: FloatArray, rng:
     n = simulated.shape[1]
     mean = _vector(model.population_mean(), "population_mean()", n)
     drawn = np.asarray(
-        model.simulate(
-            simulated.shape[0], rng=np.random.default_rng(rng + 4), random_effects="unconditional"
-        ),
+        model.simulate(simulated.shape[0], rng=np.random.default_rng(rng + 4), random_effects="unconditional"),
         dtype=np.float64,
     )
     _check_mean(drawn, mean, "population_mean()")
@@ -282,9 +262,7 @@ def _check_trials(model: HasTrials, simulated: FloatArray, rng: int) -> None:
 
 def _check_discrete(model: HasDiscreteness, simulated: FloatArray, rng: int) -> None:
     if model.discrete:
-        _require(
-            np.array_equal(simulated, np.rint(simulated)), "discrete is True but simulations are not whole"
-        )
+        _require(np.array_equal(simulated, np.rint(simulated)), "discrete is True but simulations are not whole")
 
 
 def _check_edf(model: HasEffectiveDf, simulated: FloatArray, rng: int) -> None:
@@ -327,9 +305,7 @@ def _require_rows(fine: NDArray[np.bool_], badness: FloatArray, message: str) ->
     bad = np.flatnonzero(~fine)
     if bad.size:
         worst = bad[np.argsort(-badness[bad])][:5]
-        raise AssertionError(
-            f"{message}, at {bad.size} of {fine.size} rows; worst at row position(s) {worst.tolist()}"
-        )
+        raise AssertionError(f"{message}, at {bad.size} of {fine.size} rows; worst at row position(s) {worst.tolist()}")
 
 
 def _vector(values: Any, what: str, n: int | None = None) -> FloatArray:

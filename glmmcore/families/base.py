@@ -131,9 +131,7 @@ class Family(ABC):
         """Return the variance of y given all predictors."""
 
     @abstractmethod
-    def simulate(
-        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
-    ) -> np.ndarray:
+    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """Draw an (n_sims, n) float64 array."""
 
     @abstractmethod

@@ -116,9 +116,7 @@ def _derivatives(y, t, delta, l, d1, d2, d3):
             d2[:, i] = 0.0
             d3[:, i] = 0.0
             continue
-        l[i], d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i] = beta_terms(
-            y[i], t[i], d, log_gamma_phi, p0
-        )
+        l[i], d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i] = beta_terms(y[i], t[i], d, log_gamma_phi, p0)
 
 
 class Beta(NaturalFamily):

@@ -59,9 +59,7 @@ def _newton(y, trials, eta, delta, loglik, l1, l2):
 def _derivatives(y, trials, eta, delta, loglik, d1, d2, d3):
     for i in range(y.size):
         d = delta[0] if delta.size == 1 else delta[i]
-        loglik[i], d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i] = _row(
-            y[i], trials[i], eta[i], d
-        )
+        loglik[i], d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i] = _row(y[i], trials[i], eta[i], d)
 
 
 @kernel
@@ -159,9 +157,7 @@ class BetaBinomial(Family):
         inflation = 1 + (trials - 1) / (1 + np.exp(np.minimum(p.delta, 700.0)))
         return trials * success * failure * inflation
 
-    def simulate(
-        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
-    ) -> np.ndarray:
+    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """See `Family.simulate`."""
         a, b = self._beta_shapes(p)
         chance = rng.beta(a, b, size=(n_sims, p.eta.size))

@@ -116,9 +116,7 @@ class Binomial(Family):
         success, failure = proportion_pair(self.link.name, p.eta)
         return trials * success * failure
 
-    def simulate(
-        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
-    ) -> np.ndarray:
+    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """See `Family.simulate`."""
         success, _ = proportion_pair(self.link.name, p.eta)
         shape = (n_sims, p.eta.size)

@@ -122,9 +122,7 @@ def _fill_log_weights(k, x, q):
         q[i] = log_weight(k[i], x[i])
 
 
-def distribution_function(
-    floor: Array, ceiling: Array, moments: Array, mu: Array, nu: Array
-) -> tuple[Array, Array]:
+def distribution_function(floor: Array, ceiling: Array, moments: Array, mu: Array, nu: Array) -> tuple[Array, Array]:
     """Return (P(Y < ceiling), P(Y <= floor)) of each row."""
     nu = np.broadcast_to(nu, mu.shape).copy()
     below, at = np.empty_like(mu), np.empty_like(mu)

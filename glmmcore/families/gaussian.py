@@ -72,9 +72,7 @@ class Gaussian(NaturalFamily):
         _newton(y, t, delta, *out)
         return out
 
-    def _natural_derivatives(
-        self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
-    ) -> Derivatives:
+    def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
         out = Derivatives.empty(2, y.size)
         _newton(y, t, delta, out.loglik, out.d1[0], out.d2[0])
         _dispersion_part(y, t, delta, out.d1, out.d2, out.d3)
@@ -84,9 +82,7 @@ class Gaussian(NaturalFamily):
         """phi^2."""
         return np.broadcast_to(np.exp(2 * p.delta), p.eta.shape).copy()
 
-    def simulate(
-        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
-    ) -> np.ndarray:
+    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """See `Family.simulate`."""
         draws = rng.standard_normal((n_sims, p.eta.size))
         draws *= np.exp(p.delta)

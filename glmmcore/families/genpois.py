@@ -182,9 +182,7 @@ class GeneralizedPoisson(CountFamily):
         _newton(y, t, delta, *out)
         return out
 
-    def _natural_derivatives(
-        self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
-    ) -> Derivatives:
+    def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
         out = Derivatives.empty(2, y.size)
         _derivatives(y, t, delta, *out)
         return out
@@ -193,9 +191,7 @@ class GeneralizedPoisson(CountFamily):
         """Return mu phi."""
         return self._mu(p) * np.exp(p.delta)
 
-    def simulate(
-        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
-    ) -> np.ndarray:
+    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """Draw the total progeny of a branching process (phi >= 1), or by inversion (phi < 1)."""
         mu, delta = self._mu(p), np.clip(p.delta, -600.0, 600.0)
         shape = (n_sims, p.eta.size)

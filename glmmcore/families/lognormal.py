@@ -83,9 +83,7 @@ def _derivatives(y, t, delta, l, d1, d2, d3):
         # delta: v_delta = -v_t and so on down the chain; r_delta = v1, that is -r_t - 1.
         rd = v1
         d1[1, i] = 0.5 * a1 - rho * rd + 0.5 * q * b1
-        d2[1, i] = (
-            0.5 * (a2 - a1 * a1) - r1 * rd / v + rho * r2 + rho * r1 * b1 - rho * rd * b1 + 0.5 * q * b2
-        )
+        d2[1, i] = 0.5 * (a2 - a1 * a1) - r1 * rd / v + rho * r2 + rho * r1 * b1 - rho * rd * b1 + 0.5 * q * b2
         d3[1, i] = (
             0.5 * (a3 - 3.0 * a1 * a2 + 2.0 * a1**3)
             - (r2 * rd - 2.0 * r1 * r2) / v

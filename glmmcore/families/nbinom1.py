@@ -85,9 +85,7 @@ class NegativeBinomial1(CountFamily):
         _newton(y, t, delta, *out)
         return out
 
-    def _natural_derivatives(
-        self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
-    ) -> Derivatives:
+    def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
         out = Derivatives.empty(2, y.size)
         _derivatives(y, t, delta, *out)
         return out
@@ -100,9 +98,7 @@ class NegativeBinomial1(CountFamily):
         """Return mu (1 + phi)."""
         return self._mu(p) * (1 + np.exp(p.delta))
 
-    def simulate(
-        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
-    ) -> np.ndarray:
+    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """See `Family.simulate`."""
         return draw_negative_binomial(self._mu(p), self.size(p), (n_sims, p.eta.size), rng)
 

@@ -103,9 +103,7 @@ class NegativeBinomial12(CountFamily):
         _newton(y, t, delta, as_kernel_input(psi), *out)
         return out
 
-    def _natural_derivatives(
-        self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
-    ) -> Derivatives:
+    def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
         out = Derivatives.empty(3, y.size)
         _derivatives(y, t, delta, as_kernel_input(psi), *out)
         return out
@@ -122,9 +120,7 @@ class NegativeBinomial12(CountFamily):
         """Return mu (1 + phi + mu / kappa)."""
         return self._mu(p) * (1 + np.exp(self._excess(p)))
 
-    def simulate(
-        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
-    ) -> np.ndarray:
+    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """See `Family.simulate`."""
         return draw_negative_binomial(self._mu(p), self.size(p), (n_sims, p.eta.size), rng)
 

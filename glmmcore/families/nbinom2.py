@@ -40,9 +40,7 @@ def _derivatives(y, eta, delta, table, loglik, d1, d2, d3):
         p, q, log_ratio, mu = nb_shares(clip_exponent(eta[i]) - d, k)
         rise, s1, t1, _, _ = nb_lookup(y[i], k, table)
         loglik[i] = nb_core(y[i], eta[i], mu, k, p, log_ratio) + nb_constant(y[i], rise, k, d)
-        d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i] = nb2_row(
-            y[i], k, p, q, log_ratio, mu, s1, t1
-        )
+        d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i] = nb2_row(y[i], k, p, q, log_ratio, mu, s1, t1)
 
 
 class NegativeBinomial2(CountFamily):
@@ -65,9 +63,7 @@ class NegativeBinomial2(CountFamily):
         _newton(y, t, delta, *out)
         return out
 
-    def _natural_derivatives(
-        self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
-    ) -> Derivatives:
+    def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
         size = table_size(y) if delta.size == 1 else 0
         table = rising_table(size, float(np.exp(clip_exponent(delta[0]))))
         out = Derivatives.empty(2, y.size)
@@ -83,9 +79,7 @@ class NegativeBinomial2(CountFamily):
         mu = self._mu(p)
         return mu * (1 + mu / self.size(p))
 
-    def simulate(
-        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
-    ) -> np.ndarray:
+    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """See `Family.simulate`."""
         return draw_negative_binomial(self._mu(p), self.size(p), (n_sims, p.eta.size), rng)
 

@@ -72,7 +72,5 @@ def nb2_row(y, k, p, q, log_ratio, mu, s1, t1):
     # mu p = k q; each form is the stable one on its side
     first = y * p - (mu * p if p > q else k * q)
     w = (y + k) * q * p
-    d1 = (
-        t1 - k * nb_log1pmx(mu / k, log_ratio) - (mu - y) * q if p > q else s1 - k * log_ratio + k * q - y * p
-    )
+    d1 = t1 - k * nb_log1pmx(mu / k, log_ratio) - (mu - y) * q if p > q else s1 - k * log_ratio + k * q - y * p
     return first, -w, -w * (p - q), d1, q * first, q * p * (y * (p - q) - 2.0 * k * q)

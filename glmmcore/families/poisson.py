@@ -52,9 +52,7 @@ class Poisson(CountFamily):
         _newton(y, t, *out)
         return out
 
-    def _natural_derivatives(
-        self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
-    ) -> Derivatives:
+    def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
         out = Derivatives.empty(1, y.size)
         _derivatives(y, t, *out)
         return out
@@ -63,9 +61,7 @@ class Poisson(CountFamily):
         """Mu."""
         return self._mu(p)
 
-    def simulate(
-        self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator
-    ) -> np.ndarray:
+    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """See `Family.simulate`."""
         return draw_poisson(self._mu(p), (n_sims, p.eta.size), rng)
 

@@ -103,8 +103,7 @@ def _stirling_tail(x):
     v = 1.0 / x
     s = v * v
     return v * (
-        1 / 12
-        - s * (1 / 360 - s * (1 / 1260 - s * (1 / 1680 - s * (1 / 1188 - s * (691 / 360360 - s / 156)))))
+        1 / 12 - s * (1 / 360 - s * (1 / 1260 - s * (1 / 1680 - s * (1 / 1188 - s * (691 / 360360 - s / 156)))))
     )
 
 
@@ -113,9 +112,7 @@ def _digamma_rest(x):
     """-x (digamma(x) - log x) - 1/2."""
     v = 1.0 / x
     s = v * v
-    return v * (
-        1 / 12 - s * (1 / 120 - s * (1 / 252 - s * (1 / 240 - s * (1 / 132 - s * (691 / 32760 - s / 12)))))
-    )
+    return v * (1 / 12 - s * (1 / 120 - s * (1 / 252 - s * (1 / 240 - s * (1 / 132 - s * (691 / 32760 - s / 12))))))
 
 
 @kernel
@@ -123,9 +120,7 @@ def _trigamma_rest(x):
     """x^2 (trigamma(x) - 1/x) - 1/2."""
     v = 1.0 / x
     s = v * v
-    return v * (
-        1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * (5 / 66 - s * (691 / 2730 - s * (7 / 6))))))
-    )
+    return v * (1 / 6 - s * (1 / 30 - s * (1 / 42 - s * (1 / 30 - s * (5 / 66 - s * (691 / 2730 - s * (7 / 6)))))))
 
 
 @kernel
@@ -133,9 +128,7 @@ def _tetragamma_rest(x):
     """-x^3 (tetragamma(x) + 1/x^2) - 1."""
     v = 1.0 / x
     s = v * v
-    return v * (
-        1 / 2 - s * (1 / 6 - s * (1 / 6 - s * (3 / 10 - s * (5 / 6 - s * (691 / 210 - s * (35 / 2))))))
-    )
+    return v * (1 / 2 - s * (1 / 6 - s * (1 / 6 - s * (3 / 10 - s * (5 / 6 - s * (691 / 210 - s * (35 / 2)))))))
 
 
 @kernel
@@ -244,12 +237,7 @@ def _rising_shifted(y, n):
     log_ratio = math.log1p(y / lower)
     d0 = n * (log_ratio + _digamma_tail(upper) - _digamma_tail(lower))
     d1 = n * n * (1 / upper - 1 / lower + _trigamma_tail(upper) - _trigamma_tail(lower))
-    d2 = (
-        n
-        * n
-        * n
-        * (1 / (lower * lower) - 1 / (upper * upper) + _tetragamma_tail(upper) - _tetragamma_tail(lower))
-    )
+    d2 = n * n * n * (1 / (lower * lower) - 1 / (upper * upper) + _tetragamma_tail(upper) - _tetragamma_tail(lower))
     rise = (
         math.log(product)
         - math.log(b)

@@ -55,8 +55,7 @@ def reject_rows(bad: np.ndarray, what: str, name: str, needs: str, advice: str =
     if not bad.any():
         return
     raise ModelError(
-        f"{_counted(bad, what)} in {describe_rows(bad)}; {name} needs {needs}"
-        + (f"; {advice}" if advice else "")
+        f"{_counted(bad, what)} in {describe_rows(bad)}; {name} needs {needs}" + (f"; {advice}" if advice else "")
     )
 
 

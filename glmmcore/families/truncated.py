@@ -164,9 +164,7 @@ def _first_cluster(m: Array, shape: tuple[int, ...], rng: np.random.Generator) -
     return np.clip(1 - first / m, 0.0, 1.0)
 
 
-def _draw_negative_binomial(
-    mu: Array, size: Array, shape: tuple[int, ...], rng: np.random.Generator
-) -> Array:
+def _draw_negative_binomial(mu: Array, size: Array, shape: tuple[int, ...], rng: np.random.Generator) -> Array:
     """Zero-truncated draws: a Poisson number >= 1 of clusters, each of logarithmic size (Quenouille 1949)."""
     log_ratio = np.broadcast_to(np.log1p(mu / size), shape)
     left = _first_cluster(np.broadcast_to(size, shape) * log_ratio, shape, rng)

@@ -109,9 +109,7 @@ def _derivatives(y, zeta, hurdle, l, b1, b2, b3, d1, d2, d3):
             d1[a, i] = q * b1[a, i]
             d2[0, a, i] = q * b2[a, i] + w * c1 * b1[a, i]
             d2[1, a, i] = -w * b1[a, i]
-            d3[0, a, i] = (
-                q * b3[a, i] + w * c2 * b1[a, i] + 2.0 * (w * c1 * b2[a, i]) + v * c1 * c1 * b1[a, i]
-            )
+            d3[0, a, i] = q * b3[a, i] + w * c2 * b1[a, i] + 2.0 * (w * c1 * b2[a, i]) + v * c1 * c1 * b1[a, i]
             d3[1, a, i] = -w * b2[a, i] - v * c1 * b1[a, i]
             d3[2, a, i] = v * b1[a, i]
 
@@ -222,9 +220,7 @@ class ZeroInflated:
         rest = special.expit(-zeta)
         return rest * (self.base.variance(trials, p) + special.expit(zeta) * self.base.mean(trials, p) ** 2)
 
-    def simulate(
-        self, trials: Array, p: Parameters, zeta: Array, n_sims: int, rng: np.random.Generator
-    ) -> Array:
+    def simulate(self, trials: Array, p: Parameters, zeta: Array, n_sims: int, rng: np.random.Generator) -> Array:
         """Draw an (n_sims, n) float64 array."""
         draws = self.base.simulate(trials, p, n_sims, rng)
         draws[rng.random(draws.shape) < special.expit(zeta)] = 0.0

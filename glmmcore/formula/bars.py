@@ -79,9 +79,7 @@ class _Splitter:
         name = self.text[:place].strip()
         if len(left) == 1 and left[0].kind == "name":
             name = left[0].text
-        return ParsedFormula(
-            self.text, response, name, self._part(self.fixed), tuple(self.bars), tuple(self.offsets)
-        )
+        return ParsedFormula(self.text, response, name, self._part(self.fixed), tuple(self.bars), tuple(self.offsets))
 
     def _response(self, tokens: list[Token], source: str) -> tuple[Expression, ...]:
         for token in tokens:
@@ -89,9 +87,7 @@ class _Splitter:
                 fail_at(self.text, token.start, "a bar in the response")
             if token.kind == "python" and self._barred_call(token):
                 fail_at(self.text, token.start, "random effects in the response")
-        code = translate(
-            f"`{tokens[0].text}`" if len(tokens) == 1 and tokens[0].kind == "name" else source.strip()
-        )
+        code = translate(f"`{tokens[0].text}`" if len(tokens) == 1 and tokens[0].kind == "name" else source.strip())
         place = tokens[0].start
         expression = self._expression(code, place)
         if "cbind" not in expression.functions:
@@ -229,14 +225,8 @@ class _Splitter:
                 if last or tokens[i + 1].text == "/":
                     groups.append(tuple(names))
             elif token.kind != "operator" or token.text not in (":", "/"):
-                advice = (
-                    "write one bar for each: (1 | a) + (1 | b)"
-                    if token.text == "+"
-                    else "use names, ':' and '/'"
-                )
-                fail_at(
-                    self.text, token.start, f"'{token.text}' is not allowed in a grouping factor, {advice}"
-                )
+                advice = "write one bar for each: (1 | a) + (1 | b)" if token.text == "+" else "use names, ':' and '/'"
+                fail_at(self.text, token.start, f"'{token.text}' is not allowed in a grouping factor, {advice}")
         if len(tokens) % 2 == 0:
             end = tokens[-1].start if tokens else 0
             fail_at(self.text, end, "the grouping factor is not complete")
@@ -253,9 +243,7 @@ class _Splitter:
                 names = self._expression(arguments[0], token.start).names
                 if names and arguments[0].strip("`") == names[0]:
                     return names[0]
-        fail_at(
-            self.text, token.start, f"the grouping factor must be a column (or a:b, a/b), not '{token.text}'"
-        )
+        fail_at(self.text, token.start, f"the grouping factor must be a column (or a:b, a/b), not '{token.text}'")
 
     def _part(self, summands: list[tuple[str, tuple[Token, ...]]]) -> Part:
         expressions = {}

@@ -107,9 +107,7 @@ def build_design(
         if name.endswith("weights") and not (values > 0).all():
             at = int(np.argmin(values > 0))
             label = row_name(columns.index, at)
-            raise ModelError(
-                f"{name} must be positive, it is {values[at]:g} in {label}; leave the row out instead"
-            )
+            raise ModelError(f"{name} must be positive, it is {values[at]:g} in {label}; leave the row out instead")
 
     builder = _Builder(columns, parsed, arguments)
     design = builder.build(frame, n_missing)
@@ -168,9 +166,7 @@ def _argument(name: str, value: Argument, columns: Columns) -> np.ndarray:
         columns.read([value])
         return columns.numeric(value).copy()
     if isinstance(value, pd.Series) and not value.index.equals(columns.index):
-        raise ModelError(
-            f"{name} is a Series with another index than the data, pass a column or {name}.to_numpy()"
-        )
+        raise ModelError(f"{name} is a Series with another index than the data, pass a column or {name}.to_numpy()")
     try:
         if isinstance(value, (pd.Series, pd.api.extensions.ExtensionArray)):
             array = value.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
@@ -200,9 +196,7 @@ def _emptiest(columns: Columns, arguments: dict[str, np.ndarray]) -> str:
 class _Builder:
     """Makes recipes first, then one formulaic call for those that need it, then the matrices."""
 
-    def __init__(
-        self, columns: Columns, parsed: dict[str, ParsedFormula], arguments: dict[str, np.ndarray]
-    ) -> None:
+    def __init__(self, columns: Columns, parsed: dict[str, ParsedFormula], arguments: dict[str, np.ndarray]) -> None:
         self.columns = columns
         self.parsed = parsed
         self.arguments = arguments
@@ -279,18 +273,14 @@ class _Builder:
         n, p = X.shape
         if n < p:
             where = "" if name == "cond" else f" of {name}"
-            raise ModelError(
-                f"{n} complete rows are too few for {p} fixed-effect coefficients{where}, drop terms"
-            )
+            raise ModelError(f"{n} complete rows are too few for {p} fixed-effect coefficients{where}, drop terms")
         dependent = aliased_columns(X)
         aliased = tuple(recipe.columns[j] for j in np.flatnonzero(dependent))
         kept = tuple(int(j) for j in np.flatnonzero(~dependent))
         if aliased:
             where = "" if name == "cond" else f" of {name}"
             dropped = ", ".join(aliased)
-            self.notes.append(
-                f"fixed effects{where}: linear combinations of earlier columns, dropped: {dropped}"
-            )
+            self.notes.append(f"fixed effects{where}: linear combinations of earlier columns, dropped: {dropped}")
             X = np.ascontiguousarray(X[:, kept])
         offset = sum_offsets(offsets, self.columns, self.slow)
         if name == "cond" and "offset" in self.arguments:
@@ -312,9 +302,7 @@ class _Builder:
         recipe, matrix = self._matrix(bar.left)
         grouping, codes = make_grouping(bar.group, self.columns)
         if not recipe.columns:
-            raise ModelError(
-                f"the random effects of '{grouping.name}' have no column, write for example (1 | g)"
-            )
+            raise ModelError(f"the random effects of '{grouping.name}' have no column, write for example (1 | g)")
         if bar.structure == "ar1":
             self.notes += check_times(recipe, grouping.name)
         if not bar.independent or len(recipe.columns) == 1:

@@ -89,9 +89,7 @@ class Columns:
         taken = Columns(self.data, self.what)
         taken.index = self.index[keep]
         taken._columns = {name: column.take(keep) for name, column in self._columns.items()}
-        taken._factors = {
-            name: drop_unused(codes[keep], levels) for name, (codes, levels) in self._factors.items()
-        }
+        taken._factors = {name: drop_unused(codes[keep], levels) for name, (codes, levels) in self._factors.items()}
         return taken
 
     def check_finite(self) -> None:
@@ -100,9 +98,7 @@ class Columns:
             if column.values is not None:
                 self.require_finite(column.values, f"column '{name}'")
 
-    def require_finite(
-        self, values: np.ndarray, what: str, advice: str = "correct it or leave the row out"
-    ) -> None:
+    def require_finite(self, values: np.ndarray, what: str, advice: str = "correct it or leave the row out") -> None:
         """Refuse NaN and infinity in values of these rows."""
         finite = np.isfinite(values)
         if not finite.all():
@@ -121,9 +117,7 @@ class Columns:
         found = self.kind(name)
         if found != kind:
             shown = {"numeric": "numbers", "categorical": "text or categories", "datetime": "dates"}
-            raise ModelError(
-                f"column '{name}' of {self.what} holds {shown[found]}, the fit had {shown[kind]}"
-            )
+            raise ModelError(f"column '{name}' of {self.what} holds {shown[found]}, the fit had {shown[kind]}")
 
     def is_boolean(self, name: str) -> bool:
         """Whether the column holds True and False."""
@@ -138,13 +132,9 @@ class Columns:
         if column.values is None:
             is_date = column.kind == "datetime"
             advice = (
-                "turn it into a number first, such as days since the start"
-                if is_date
-                else "numbers are needed here"
+                "turn it into a number first, such as days since the start" if is_date else "numbers are needed here"
             )
-            raise ModelError(
-                f"column '{name}' holds {'dates' if is_date else 'text or categories'}, {advice}"
-            )
+            raise ModelError(f"column '{name}' holds {'dates' if is_date else 'text or categories'}, {advice}")
         return column.values
 
     def factor(self, name: str) -> tuple[np.ndarray, pd.Index]:

@@ -63,9 +63,7 @@ class Encoder:
             the fit has not seen.
         """
         if self.array_offset:
-            raise ModelError(
-                "the model was fitted with an array as offset=, fit with a column to use new data"
-            )
+            raise ModelError("the model was fitted with an array as offset=, fit with a column to use new data")
         columns = Columns(as_frame(newdata, "the new data"), "the new data")
         kinds = self.fixed_kinds | (self.left_kinds if groups else {})
         columns.read(kinds, self.group_columns if groups else ())
@@ -89,9 +87,7 @@ class Encoder:
             aliased = tuple(name for j, name in enumerate(names) if j not in plan.kept)
             if aliased:
                 X = np.ascontiguousarray(X[:, plan.kept])
-            predictors[predictor] = PredictorDesign(
-                X, tuple(names[j] for j in plan.kept), offset, terms, aliased
-            )
+            predictors[predictor] = PredictorDesign(X, tuple(names[j] for j in plan.kept), offset, terms, aliased)
         return predictors, keep
 
 

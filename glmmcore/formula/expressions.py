@@ -45,9 +45,7 @@ CONSTANTS = frozenset({"np", "pi", "contr", "Treatment", "Sum", "Helmert", "Diff
 """What may stand in value position without being a column."""
 
 # Functions of numpy that are no ufuncs but work row by row.
-_ELEMENTWISE = frozenset(
-    {"where", "clip", "round", "around", "isin", "digitize", "interp", "select", "nan_to_num"}
-)
+_ELEMENTWISE = frozenset({"where", "clip", "round", "around", "isin", "digitize", "interp", "select", "nan_to_num"})
 
 _OPERATORS: dict[type, Callable] = {
     ast.Add: np.add,
@@ -229,9 +227,7 @@ def evaluate(code: str, lookup: Callable[[str], Any]) -> Any:
                 except KeyError:
                     if isinstance(ENVIRONMENT.get(name), float):
                         return ENVIRONMENT[name]
-            case ast.Attribute(value=ast.Name(id="np"), attr=name) if isinstance(
-                getattr(np, name, None), float
-            ):
+            case ast.Attribute(value=ast.Name(id="np"), attr=name) if isinstance(getattr(np, name, None), float):
                 return getattr(np, name)
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
                 return _OPERATORS[type(op)](value(left), value(right))

@@ -144,9 +144,7 @@ def _expand(part: Part, data: Columns, factors: dict[str, Factor]) -> list[tuple
     return sorted(terms.values(), key=len)
 
 
-def _product(
-    tokens: tuple[Token, ...], data: Columns, factors: dict[str, Factor]
-) -> list[tuple[str, ...]] | None:
+def _product(tokens: tuple[Token, ...], data: Columns, factors: dict[str, Factor]) -> list[tuple[str, ...]] | None:
     """Terms of ``a:b * c``; None when there is anything else than factors, ``:`` and ``*``."""
     result: list[tuple[str, ...]] = []
     current: tuple[str, ...] = ()
@@ -186,9 +184,7 @@ def _factor(token: Token, data: Columns) -> Factor | None:
     return Factor(canonical(token.text), token.text, is_column=False)
 
 
-def _code(
-    terms: list[tuple[str, ...]], factors: dict[str, Factor]
-) -> tuple[tuple[tuple[str, bool], ...], ...] | None:
+def _code(terms: list[tuple[str, ...]], factors: dict[str, Factor]) -> tuple[tuple[tuple[str, bool], ...], ...] | None:
     """Decide which categorical factors lose their first level.
 
     A factor f of term T is reduced when T without f is spanned by earlier terms; the first categorical main
@@ -197,9 +193,7 @@ def _code(
     spanned: set[frozenset[str]] = set()
     coded = []
     for term in terms:
-        full = any(
-            factors[label].levels is not None and frozenset(term) - {label} not in spanned for label in term
-        )
+        full = any(factors[label].levels is not None and frozenset(term) - {label} not in spanned for label in term)
         if full and len(term) > 1:
             return None
         coded.append(tuple((label, full) for label in term))

@@ -178,9 +178,7 @@ def factorise(source: pd.Series, name: str) -> tuple[np.ndarray, pd.Index]:
     codes, levels = pd.factorize(source, sort=True)
     levels = pd.Index(levels, name=None)
     if levels.dtype == object and (found := pd.api.types.infer_dtype(levels)).startswith("mixed"):
-        raise ModelError(
-            f"column '{name}' holds a mixture of types ({found}), make it all numbers or all text"
-        )
+        raise ModelError(f"column '{name}' holds a mixture of types ({found}), make it all numbers or all text")
     return codes.astype(np.int32), levels
 
 
@@ -207,9 +205,7 @@ def recode(codes: np.ndarray, levels: pd.Index, known: pd.Index, name: str) -> n
     if (position < 0).any():
         unseen = levels.tolist()[int(np.argmin(position))]
         shown = ", ".join(repr(v) for v in known[:10].tolist()) + (", ..." if len(known) > 10 else "")
-        raise ModelError(
-            f"column '{name}' has the level {unseen!r} that the fit has not seen, it knows {shown}"
-        )
+        raise ModelError(f"column '{name}' has the level {unseen!r} that the fit has not seen, it knows {shown}")
     return position.astype(np.int32)[codes]
 
 

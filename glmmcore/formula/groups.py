@@ -82,9 +82,7 @@ def make_grouping(columns: tuple[str, ...], data: Columns) -> tuple[Grouping, np
     grouping = Grouping(columns, tuple(parts), cells, levels)
     if len(levels) < 2:
         only = f" ('{levels[0]}')" if len(levels) else ""
-        raise ModelError(
-            f"grouping factor '{grouping.name}' has only one level{only}, leave its random effects out"
-        )
+        raise ModelError(f"grouping factor '{grouping.name}' has only one level{only}, leave its random effects out")
     return grouping, codes
 
 

@@ -232,9 +232,7 @@ class ZeroMixture(CountLaw):
     zero: FloatArray
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "zero", np.broadcast_to(np.asarray(self.zero, float), self.main.mean().shape)
-        )
+        object.__setattr__(self, "zero", np.broadcast_to(np.asarray(self.zero, float), self.main.mean().shape))
 
     def rows(self, index: NDArray[Any]) -> Self:
         return type(self)(self.main.rows(index), self.zero[index])

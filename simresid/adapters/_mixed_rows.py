@@ -55,9 +55,7 @@ class MixedRows(IndependentRows):
         self._root = root
         super().__init__(law_at(self._fixed + np.asarray(predicted, float)), observed, **known)
 
-    def simulate(
-        self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional"
-    ) -> NDArray[Any]:
+    def simulate(self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional") -> NDArray[Any]:
         """Draw `n_sims` responses ``(n_sims, n)``, given the fitted random effects or with new ones."""
         generator = np.random.default_rng(rng)
         if not redraws_random_effects(random_effects, True):

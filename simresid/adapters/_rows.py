@@ -81,9 +81,7 @@ class IndependentRows:
         """Whether the response takes whole numbers only."""
         return self.law.discrete
 
-    def simulate(
-        self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional"
-    ) -> NDArray[Any]:
+    def simulate(self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional") -> NDArray[Any]:
         """Draw `n_sims` responses, shape ``(n_sims, n)``."""
         redraws_random_effects(random_effects, self.has_random_effects)
         return self.law.draw(n_sims, np.random.default_rng(rng))
@@ -119,9 +117,7 @@ def redraws_random_effects(random_effects: RandomEffects, has_random_effects: bo
     """
     if isinstance(random_effects, str):
         if random_effects not in ("conditional", "unconditional"):
-            raise ValueError(
-                f"random_effects must be 'conditional' or 'unconditional', not {random_effects!r}"
-            )
+            raise ValueError(f"random_effects must be 'conditional' or 'unconditional', not {random_effects!r}")
         return has_random_effects and random_effects == "unconditional"
     groups = ", ".join(map(repr, random_effects))
     if not has_random_effects:

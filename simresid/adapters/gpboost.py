@@ -91,14 +91,10 @@ class GroupedFit(GPModelFit):
 class GaussianProcessFit(GPModelFit):
     """A fit with a Gaussian process, whose draws at all locations would need its dense covariance."""
 
-    def simulate(
-        self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional"
-    ) -> NDArray[Any]:
+    def simulate(self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional") -> NDArray[Any]:
         """Draw `n_sims` responses ``(n_sims, n)`` given the predicted process."""
         if redraws_random_effects(random_effects, True):
-            raise NotImplementedError(
-                "a Gaussian process of GPBoost is simulated as predicted, not drawn anew"
-            )
+            raise NotImplementedError("a Gaussian process of GPBoost is simulated as predicted, not drawn anew")
         return self.law.draw(n_sims, np.random.default_rng(rng))
 
     def population_mean(self) -> FloatArray:
@@ -138,9 +134,7 @@ def _components(model: Any) -> list[_Component]:
 def _designs(model: Any, n_rows: int) -> FloatArray:
     """Return what each random effect is multiplied by, one column per effect ``(n, effects)``."""
     columns = [
-        np.ones(n_rows)
-        if part.covariate is None
-        else np.asarray(model.group_rand_coef_data)[:, part.covariate]
+        np.ones(n_rows) if part.covariate is None else np.asarray(model.group_rand_coef_data)[:, part.covariate]
         for part in _components(model)
     ]
     return np.column_stack(columns + [np.ones(n_rows)] * model.num_gp).astype(float)
@@ -151,9 +145,7 @@ def _root(model: Any, designs: FloatArray) -> sparse.csr_array:
     n_rows = designs.shape[0]
     variances = dict(zip(model.cov_par_names, np.ravel(model.get_cov_pars(format_pandas=False)), strict=True))
     clusters = (
-        np.zeros(n_rows, int)
-        if model.cluster_ids is None
-        else np.unique(model.cluster_ids, return_inverse=True)[1]
+        np.zeros(n_rows, int) if model.cluster_ids is None else np.unique(model.cluster_ids, return_inverse=True)[1]
     )
     blocks = []
     for position, part in enumerate(_components(model)):

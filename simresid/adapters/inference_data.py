@@ -43,16 +43,12 @@ class PosteriorPredictive:
 
     has_random_effects = True
 
-    def __init__(
-        self, observed: ArrayLike, draws: ArrayLike, *, unconditional: ArrayLike | None = None
-    ) -> None:
+    def __init__(self, observed: ArrayLike, draws: ArrayLike, *, unconditional: ArrayLike | None = None) -> None:
         from simresid.posterior import simulation_matrix
 
         self.observed = np.array(observed, dtype=np.float64).ravel()
         self._draws = simulation_matrix(draws, self.observed.size)
-        self._unconditional = (
-            None if unconditional is None else simulation_matrix(unconditional, self.observed.size)
-        )
+        self._unconditional = None if unconditional is None else simulation_matrix(unconditional, self.observed.size)
         self.fitted: FloatArray = self._draws.mean(axis=0)
         self.discrete = bool(np.array_equal(self._draws, np.rint(self._draws)))
         self.description = f"posterior predictive, {len(self._draws)} draws"
@@ -62,9 +58,7 @@ class PosteriorPredictive:
         """Number of observed values."""
         return int(self.observed.size)
 
-    def simulate(
-        self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional"
-    ) -> FloatArray:
+    def simulate(self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional") -> FloatArray:
         """Pick `n_sims` stored draws, shape ``(n_sims, n)``."""
         pool = self._pool(random_effects)
         if n_sims > len(pool):

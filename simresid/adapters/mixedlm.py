@@ -110,8 +110,7 @@ def _response(result: Any) -> _Response:
         raise unsupported(f"The mixedlm family {type(family).__name__} states no law that is known here.")
     if np.any(weights != 1):
         raise TypeError(
-            f"prior weights of a mixedlm {type(family).__name__} model are powers of its likelihood, not a "
-            f"law"
+            f"prior weights of a mixedlm {type(family).__name__} model are powers of its likelihood, not a law"
         )
     if type(family).__name__ == "Poisson":
         return _Response(name, y, lambda eta: Poisson(inverse(eta)), None)
@@ -126,9 +125,7 @@ def _trials(y: FloatArray, weights: FloatArray, trials: ArrayLike | None) -> Flo
     if np.any(weights != found):
         raise TypeError("prior weights beside the trials are powers of the binomial likelihood, not a law")
     if np.any(np.abs(y * found - np.rint(y * found)) > 1e-6) or np.any(found != np.rint(found)):
-        raise TypeError(
-            "proportions times weights are not whole numbers, so the response has no binomial law"
-        )
+        raise TypeError("proportions times weights are not whole numbers, so the response has no binomial law")
     return found
 
 

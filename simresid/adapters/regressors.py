@@ -115,9 +115,7 @@ class RegressorFit(IndependentRows):
             df_resid=None if known is None else n - known,
         )
 
-    def _law_and_counts(
-        self, y: FloatArray, mean: FloatArray, n_params: int | None
-    ) -> tuple[Law, FloatArray]:
+    def _law_and_counts(self, y: FloatArray, mean: FloatArray, n_params: int | None) -> tuple[Law, FloatArray]:
         family, weights, trials = self._options["family"], self._weights, self._trials_given
         if family == "binomial":
             if np.any(weights != 1):

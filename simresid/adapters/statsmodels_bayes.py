@@ -33,8 +33,7 @@ class BayesMixedFit(MixedRows):
         n = model.exog.shape[0]
         if model.exog_vc.shape[0] != n:
             raise TypeError(
-                f"exog_vc has {model.exog_vc.shape[0]} rows for {n} used rows: remove missing values before "
-                "fitting"
+                f"exog_vc has {model.exog_vc.shape[0]} rows for {n} used rows: remove missing values before fitting"
             )
         logit = type(model).__name__.startswith("Binomial")
         if logit and not np.all(np.isin(model.endog, (0, 1))):

@@ -103,9 +103,7 @@ def base_law(model: Any, mean: FloatArray, params: FloatArray) -> CountLaw:
     if name == "NegativeBinomialP":
         power, alpha = model.parameterization, params[-1]
     elif name == "NegativeBinomial":
-        power, alpha = {"nb2": (2, params[-1]), "nb1": (1, params[-1]), "geometric": (2, 1.0)}[
-            model.loglike_method
-        ]
+        power, alpha = {"nb2": (2, params[-1]), "nb1": (1, params[-1]), "geometric": (2, 1.0)}[model.loglike_method]
     else:
         raise TypeError(f"statsmodels count model {name} is not supported")
     return _negative_binomial(mean, power, float(alpha))

@@ -30,9 +30,7 @@ class GEEFit(IndependentRows):
         model = results.model
         weights = getattr(model, "weights", None)
         if weights is not None and np.any(np.asarray(weights) != 1):
-            raise TypeError(
-                "GEE case weights belong to the estimating equations and state no law of the response"
-            )
+            raise TypeError("GEE case weights belong to the estimating equations and state no law of the response")
         response = glm_response(
             model.family, model.endog, np.asarray(results.fittedvalues, float), float(results.scale)
         )

@@ -146,8 +146,7 @@ def glm_response(
     """
     endog = np.asarray(endog, float)
     weights, frequency, trials = (
-        np.broadcast_to(np.asarray(values, float), endog.shape)
-        for values in (var_weights, freq_weights, n_trials)
+        np.broadcast_to(np.asarray(values, float), endog.shape) for values in (var_weights, freq_weights, n_trials)
     )
     name = family_name(family)
     if name == "Binomial":

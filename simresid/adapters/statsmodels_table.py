@@ -73,9 +73,7 @@ def adapt(results: Any) -> FittedModel:
             f"statsmodels {name}.fit_regularized() returns coefficients only, without a dispersion or a law."
         )
     if getattr(model, "exog", None) is None or getattr(model, "endog", None) is None:
-        raise TypeError(
-            "remove_data() has been called on these results: fit the model again to keep its data"
-        )
+        raise TypeError("remove_data() has been called on these results: fit the model again to keep its data")
     module, attribute = ADAPTERS[name]
     adapter = getattr(importlib.import_module(f"simresid.adapters.{module}"), attribute)
     fitted_model: FittedModel = adapter(results)

@@ -23,9 +23,7 @@ UPRIGHT_UP_TO = 8
 """More levels than this lie one below the other."""
 
 
-def draw_categories(
-    ax: Axes, predictor: Predictor, result: CategoricalResult | QuantileResult | None
-) -> None:
+def draw_categories(ax: Axes, predictor: Predictor, result: CategoricalResult | QuantileResult | None) -> None:
     """Draw a box per level, hatched where the level departs."""
     from simresid.plots.residuals import outlier_sides, unit_axis
 
@@ -33,8 +31,7 @@ def draw_categories(
     codes, names = predictor.codes, predictor.levels
     if len(names) > MOST_LEVELS:
         raise ValueError(
-            f"{predictor.name} has {len(names)} levels, too many to draw; "
-            "look at recalculate(group=...) instead"
+            f"{predictor.name} has {len(names)} levels, too many to draw; look at recalculate(group=...) instead"
         )
     departs = np.zeros(len(names), dtype=bool)
     if isinstance(result, CategoricalResult) and result.pvalue < 0.05:
@@ -90,9 +87,7 @@ def name_levels(ax: Axes, names: list[str], departs: Any) -> bool:
     names read from left to right, and names are left out where even the smallest would overlap.
     """
     figure: Any = ax.figure
-    width, height = (
-        72 * figure.get_size_inches()[k] * (ax.get_position().bounds[2 + k]) * 0.85 for k in (0, 1)
-    )
+    width, height = (72 * figure.get_size_inches()[k] * (ax.get_position().bounds[2 + k]) * 0.85 for k in (0, 1))
     n, longest = len(names), max(map(len, names))
     fitting = [size for size in (8.0, 7.0, 6.0) if (longest + 1.5) * 0.62 * size <= width / n]
     upright = n <= UPRIGHT_UP_TO and bool(fitting)

@@ -169,9 +169,7 @@ def shorten_all(names: list[str], width: int) -> list[str]:
 def _common_length(names: list[str]) -> int:
     """How many characters at the start all names share."""
     first, last = min(names), max(names)
-    return next(
-        (k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last))
-    )
+    return next((k for k, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), min(len(first), len(last)))
 
 
 def shorten(text: str, width: int) -> str:

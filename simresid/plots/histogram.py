@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_histogram"]
 
 
-def plot_histogram(
-    res: Any, ax: Axes | None = None, *, n_bins: int | None = None, title: str | None = None
-) -> Axes:
+def plot_histogram(res: Any, ax: Axes | None = None, *, n_bins: int | None = None, title: str | None = None) -> Axes:
     """Histogram of residuals over the even height that a right model gives.
 
     The shaded band holds a single bar in 95 % of right models. Observations outside all simulations are the
@@ -59,12 +57,8 @@ def plot_histogram(
     low, high = binom.interval(0.95, u.size, share)
     with drawing_on(ax, (5.2, 3.6)) as ax:
         ax.fill_between([0, 1], low, high, color=BAND, linewidth=0, label="95 % range of a bar")
-        ax.bar(
-            edges[:-1], counts, share, align="edge", color=POINT, alpha=0.75, edgecolor="white", linewidth=0.8
-        )
-        ax.plot(
-            [0, 1], [u.size * share] * 2, color=INK, linewidth=1.1, linestyle=(0, (4, 3)), label="expected"
-        )
+        ax.bar(edges[:-1], counts, share, align="edge", color=POINT, alpha=0.75, edgecolor="white", linewidth=0.8)
+        ax.plot([0, 1], [u.size * share] * 2, color=INK, linewidth=1.1, linestyle=(0, (4, 3)), label="expected")
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "0.25", "0.5", "0.75", "1"])
         top = max(counts.max(), high)
         if is_simulated(res):
@@ -79,9 +73,7 @@ def plot_histogram(
 
 def _outlier_bars(ax: Axes, counts: list[int], top: float) -> None:
     for left, count, text in ((-0.075, counts[0], "below\nall"), (1.025, counts[1], "above\nall")):
-        ax.bar(
-            left, count, 0.05, align="edge", facecolor="white", edgecolor=ALERT, hatch="////", linewidth=1.0
-        )
+        ax.bar(left, count, 0.05, align="edge", facecolor="white", edgecolor=ALERT, hatch="////", linewidth=1.0)
         ax.annotate(f"{count}", (left + 0.025, min(count, top)), xytext=(0, 2), textcoords="offset points",
                     ha="center", va="bottom", fontsize="small", color=ALERT if count else MUTED)  # fmt: skip
         ax.annotate(text, (left + 0.025, 0), xycoords=("data", "axes fraction"), xytext=(0, -4),

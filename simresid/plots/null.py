@@ -159,9 +159,7 @@ def draw_null(result: Any, ax: Axes | None, name: str, title: str | None) -> Axe
     low, high = np.quantile(null, [0.025, 0.975])
     with drawing_on(ax, (5.2, 3.4)) as ax:
         ax.axvspan(low, high, color=BAND, linewidth=0, zorder=0)
-        heights, _, _ = ax.hist(
-            null, bins=_bins(null), color=POINT, alpha=0.75, edgecolor="white", linewidth=0.6
-        )
+        heights, _, _ = ax.hist(null, bins=_bins(null), color=POINT, alpha=0.75, edgecolor="white", linewidth=0.6)
         top = float(np.max(heights))
         ax.set_ylim(0, top * 1.5)
         colour, marker, width = (ALERT, "X", 2.4) if departs else (INK, "o", 1.6)

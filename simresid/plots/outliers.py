@@ -60,9 +60,7 @@ def plot_outliers(res: Any, ax: Axes | None = None, *, most: int = 20, title: st
     with drawing_on(ax, (5.4, 1.5 + 0.22 * max(rows.size, 3))) as ax:
         place = np.arange(rows.size)
         ax.barh(place, high - low, 0.5, left=low, color=BAND, label="all simulations")
-        ax.plot(
-            res.expected[rows], place, linestyle="none", marker="|", color=INK, markersize=8, label="expected"
-        )
+        ax.plot(res.expected[rows], place, linestyle="none", marker="|", color=INK, markersize=8, label="expected")
         ax.plot(y, place, linestyle="none", marker="X", color=ALERT, markersize=6.5, label="observed",
                 clip_on=False)  # fmt: skip
         _name_rows(ax, [str(label) for label in res.index[rows]])

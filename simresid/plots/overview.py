@@ -105,9 +105,7 @@ def draw_overview(
 def _tests(res: Any, predictor: Predictor, against: Any) -> dict[str, Callable[[], CheckResult]]:
     """Name the tests of `simresid.diagnose`, the one shown in the right panel last."""
     battery, _ = applicable_tests(res, None, None, None, None, None, None)
-    tests: dict[str, Callable[[], CheckResult]] = {
-        name: partial(test, res) for name, (test, _) in battery.items()
-    }
+    tests: dict[str, Callable[[], CheckResult]] = {name: partial(test, res) for name, (test, _) in battery.items()}
     if against is not None:
         tests[f"along {predictor.name}"] = lambda: panel_test(predictor)
     elif predictor.kind == "numeric":
@@ -204,10 +202,7 @@ class _Page:
         if self.narrow:
             each = height / 2
             rows = [self.bottom + each, self.bottom]
-            a, b = (
-                self._axes(label, y + below, self.width - label - self.margin, each - below - title)
-                for y in rows
-            )
+            a, b = (self._axes(label, y + below, self.width - label - self.margin, each - below - title) for y in rows)
             return a, b
         inner = height - below - title
         square = min(inner, 0.42 * self.width - label)
@@ -233,9 +228,7 @@ class _Page:
         return self.figure.add_axes((left / w, low / h, max(width, 0.3) / w, max(height, 0.3) / h))
 
     def _text(self, left: float, top: float, text: str, **kwargs: Any) -> None:
-        self.figure.text(
-            left / self.width, top / self.height, text, va="top", ha="left", linespacing=1.2, **kwargs
-        )
+        self.figure.text(left / self.width, top / self.height, text, va="top", ha="left", linespacing=1.2, **kwargs)
 
     def _wrap(self, text: str, points: float, left: float) -> list[str]:
         room = (self.width - left - self.margin) * 72

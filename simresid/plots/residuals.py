@@ -95,9 +95,7 @@ def plot_residuals(
     return ax
 
 
-def panel_test(
-    predictor: Predictor, quantiles: Any = (0.25, 0.5, 0.75)
-) -> CategoricalResult | QuantileResult:
+def panel_test(predictor: Predictor, quantiles: Any = (0.25, 0.5, 0.75)) -> CategoricalResult | QuantileResult:
     """Test that belongs to a panel: of levels, or of quantile curves (with the curves from 20 rows on)."""
     if predictor.kind == "category":
         return categorical_test(predictor.residuals, predictor.codes)
@@ -140,9 +138,7 @@ def _finding(result: CategoricalResult | QuantileResult | None) -> str:
     return f"{text}, {pvalue_text(result.pvalue)}"
 
 
-def _draw_numeric(
-    ax: Axes, predictor: Predictor, result: QuantileResult | None, quantiles: Any, rank: bool
-) -> None:
+def _draw_numeric(ax: Axes, predictor: Predictor, result: QuantileResult | None, quantiles: Any, rank: bool) -> None:
     by_rank = rank and predictor.kind == "numeric"
     x = spread_ties(predictor.numbers) if by_rank else predictor.numbers
     side, alarm = outlier_sides(predictor.residuals)

@@ -65,9 +65,7 @@ def count_frequencies(res: Any, max_count: int | None = None) -> pd.DataFrame:
     )
 
 
-def plot_rootogram(
-    res: Any, ax: Axes | None = None, *, max_count: int | None = None, title: str | None = None
-) -> Axes:
+def plot_rootogram(res: Any, ax: Axes | None = None, *, max_count: int | None = None, title: str | None = None) -> Axes:
     """Hanging rootogram of a count response.
 
     Bars of the observed frequencies hang from the expected ones, both as square roots (Kleiber and Zeileis
@@ -108,9 +106,7 @@ def plot_rootogram(
     root = {c: np.sqrt(table[c].to_numpy(dtype=float)) for c in ("observed", "expected", "lower", "upper")}
     end = root["expected"] - root["observed"]
     low, high = root["expected"] - root["upper"], root["expected"] - root["lower"]
-    outside = (table["observed"] < table["lower"]).to_numpy() | (
-        table["observed"] > table["upper"]
-    ).to_numpy()
+    outside = (table["observed"] < table["lower"]).to_numpy() | (table["observed"] > table["upper"]).to_numpy()
     with drawing_on(ax, (5.6, 3.8)) as ax:
         ax.bar(x, high - low, 1.0, bottom=low, color=BAND, linewidth=0, label="95 % of simulations", zorder=1)
         for at, style in ((~outside, {"color": POINT, "alpha": 0.75, "label": "observed"}),
@@ -136,9 +132,7 @@ def plot_rootogram(
         ax.set(xlabel="Count", ylabel="Frequency (square-root scale)")
         n_bad = int(outside.sum())
         by_chance = 0.05 * x.size
-        finding = (
-            f"{n_bad} of {x.size} bars outside, {by_chance:.1f} expected" if n_bad else "Counts as simulated"
-        )
+        finding = f"{n_bad} of {x.size} bars outside, {by_chance:.1f} expected" if n_bad else "Counts as simulated"
         set_title(ax, title if title is not None else finding)
         ax.legend(loc="upper right", fontsize="small", frameon=True, framealpha=0.85, edgecolor="none")
     return ax

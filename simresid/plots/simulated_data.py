@@ -21,9 +21,7 @@ N_CURVES = 50
 MOST_VALUES = 4_000_000
 
 
-def plot_simulated_data(
-    res: Any, group: Any = None, ax: Axes | None = None, *, title: str | None = None
-) -> Axes:
+def plot_simulated_data(res: Any, group: Any = None, ax: Axes | None = None, *, title: str | None = None) -> Axes:
     """Observed response over simulated responses, whole or by group.
 
     With groups: points are the observations, the wide bar holds 95 % and the narrow, dark one half of the
@@ -79,9 +77,7 @@ def _curves(ax: Axes, res: Any) -> str:
     for k, values in enumerate(simulated):
         ax.plot(np.quantile(values, p), p, color=POINT, linewidth=0.6, alpha=0.35, drawstyle="steps-post",
                 rasterized=raster, label=f"{len(simulated)} simulations" if k == 0 else None)  # fmt: skip
-    ax.plot(
-        np.quantile(res.observed, p), p, color=INK, linewidth=2.2, drawstyle="steps-post", label="observed"
-    )
+    ax.plot(np.quantile(res.observed, p), p, color=INK, linewidth=2.2, drawstyle="steps-post", label="observed")
     ax.set(xlabel="Response", ylabel="Proportion below")
     ax.legend(loc="lower right", fontsize="small", frameon=False)
     return "Distribution of observed and simulated data"
@@ -90,9 +86,7 @@ def _curves(ax: Axes, res: Any) -> str:
 def _groups(ax: Axes, res: Any, group: Any) -> str:
     levels = resolve(res, group, None)
     if levels.n_missing:
-        raise ValueError(
-            f"group is missing in {levels.n_missing} rows; leave them out with recalculate(select=)"
-        )
+        raise ValueError(f"group is missing in {levels.n_missing} rows; leave them out with recalculate(select=)")
     codes, names = levels.codes, levels.levels
     if len(names) > MOST_LEVELS:
         raise ValueError(f"{levels.name} has {len(names)} levels, too many to draw")

@@ -114,9 +114,7 @@ def _finding(result: MoranResult) -> str:
     size = f"Moran's I {result.statistic:.3f}, {pvalue_text(result.pvalue)}"
     if result.pvalue >= 0.05:
         return f"No spatial pattern found\n{size}"
-    return (
-        "Neighbours are alike" if result.statistic > result.expected else "Neighbours differ"
-    ) + f"\n{size}"
+    return ("Neighbours are alike" if result.statistic > result.expected else "Neighbours differ") + f"\n{size}"
 
 
 def _name(values: Any, default: str) -> str:

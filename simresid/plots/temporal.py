@@ -63,9 +63,7 @@ def plot_temporal(
 
     when = resolve(res, time, "Time" if not isinstance(time, str) else None)
     if when.n_missing:
-        raise ValueError(
-            f"time is missing in {when.n_missing} rows; leave them out with recalculate(select=)"
-        )
+        raise ValueError(f"time is missing in {when.n_missing} rows; leave them out with recalculate(select=)")
     if when.kind == "category" and not _is_numeric(when):
         raise ValueError("time must be numbers or dates")
     result = temporal_autocorrelation_test(res, time, by)
@@ -131,9 +129,7 @@ def _finding(result: AutocorrelationResult) -> str:
     first = float(result.autocorrelation[0])
     if result.pvalue >= 0.05:
         return f"No autocorrelation found, {pvalue_text(result.pvalue)}"
-    return (
-        f"{'Positive' if first > 0 else 'Negative'} autocorrelation {first:.2f}, {pvalue_text(result.pvalue)}"
-    )
+    return f"{'Positive' if first > 0 else 'Negative'} autocorrelation {first:.2f}, {pvalue_text(result.pvalue)}"
 
 
 def _draw_correlations(ax: Axes, correlations: Any, n: int) -> None:

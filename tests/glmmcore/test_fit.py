@@ -49,9 +49,7 @@ def test_gaussian_without_bars_is_least_squares():
     np.testing.assert_allclose(fit.params[names], beta, rtol=1e-7)
     np.testing.assert_allclose(fit.sigma, np.sqrt(sigma2), rtol=1e-7)
     np.testing.assert_allclose(fit.llf, -0.5 * len(d) * (np.log(2 * np.pi * sigma2) + 1), rtol=1e-10)
-    np.testing.assert_allclose(
-        fit.bse[names], np.sqrt(sigma2 * np.diag(np.linalg.inv(x.T @ x))), rtol=1e-4
-    )
+    np.testing.assert_allclose(fit.bse[names], np.sqrt(sigma2 * np.diag(np.linalg.inv(x.T @ x))), rtol=1e-4)
 
 
 def test_linear_mixed_model_equals_laplace_which_is_exact_there():
@@ -92,11 +90,7 @@ def test_variance_weights_of_profiled_and_general_route_agree():
 
 def test_bernoulli_rows_and_their_sums_differ_by_the_binomial_coefficient():
     d = counts()
-    rows = [
-        {"x": r.x, "g": r.g, "success": s}
-        for r in d.itertuples()
-        for s in [1] * r.k + [0] * (r.trials - r.k)
-    ]
+    rows = [{"x": r.x, "g": r.g, "success": s} for r in d.itertuples() for s in [1] * r.k + [0] * (r.trials - r.k)]
     single = glmm("success ~ x + (1|g)", pd.DataFrame(rows), family="binomial")
     grouped = glmm("cbind(k, trials - k) ~ x + (1|g)", d, family="binomial")
     from scipy.special import gammaln

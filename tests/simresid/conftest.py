@@ -99,8 +99,6 @@ def poisson_fit() -> Callable[..., PoissonRegression]:
         eta = 0.5 + 0.5 * x + (0 if effects is None else effects)
         site = np.array([f"site{k}" for k in groups])
         data = pd.DataFrame({"x": x, "site": site}, index=index)
-        return PoissonRegression(
-            rng.poisson(np.exp(eta)), np.column_stack([np.ones(n), x]), data, effects, sd, groups
-        )
+        return PoissonRegression(rng.poisson(np.exp(eta)), np.column_stack([np.ones(n), x]), data, effects, sd, groups)
 
     return make

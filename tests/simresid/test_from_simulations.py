@@ -30,9 +30,7 @@ def test_shapes_agree(draws):
     simulated, y = draws
     u = sr.from_simulations(simulated, y).residuals
     chains = simulated.reshape(3, M // 3, N)
-    idata = SimpleNamespace(
-        posterior_predictive=Dataset(y=chains), observed_data=Dataset(y=y), posterior=Dataset()
-    )
+    idata = SimpleNamespace(posterior_predictive=Dataset(y=chains), observed_data=Dataset(y=y), posterior=Dataset())
     for form in (
         simulated.astype(np.int8),
         simulated.tolist(),

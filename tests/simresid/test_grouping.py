@@ -16,9 +16,7 @@ def data():
     rng = np.random.default_rng(8)
     return pd.DataFrame(
         {
-            "site": pd.Categorical(
-                rng.choice(["north", "mid", "south"], N), ["south", "mid", "north", "unused"]
-            ),
+            "site": pd.Categorical(rng.choice(["north", "mid", "south"], N), ["south", "mid", "north", "unused"]),
             "plot": rng.integers(0, 40, N),
             "x": rng.normal(size=N),
             "keep": rng.random(N) < 0.7,
@@ -57,9 +55,7 @@ def test_groups_know_their_own_means(res, data):
     for aggregate, size in (("sum", data["plot"].value_counts().sort_index()), ("mean", 1)):
         grouped = res.recalculate("plot", aggregate=aggregate)
         np.testing.assert_allclose(grouped.fitted, 2.0 * np.asarray(size) * np.ones(grouped.n_obs))
-    np.testing.assert_allclose(
-        res.recalculate("plot").data["x"], data.groupby("plot")["x"].mean(), rtol=1e-12
-    )
+    np.testing.assert_allclose(res.recalculate("plot").data["x"], data.groupby("plot")["x"].mean(), rtol=1e-12)
 
 
 def test_variance_of_sums_and_means(poisson_fit):
@@ -111,18 +107,14 @@ def test_selection_keeps_residuals(res, data):
 
 def test_selection_then_grouping(res, data):
     grouped = res.recalculate("plot", select="keep")
-    expected = pd.Series(res.observed)[data["keep"].to_numpy()].groupby(
-        data.loc[data["keep"], "plot"].to_numpy()
-    )
+    expected = pd.Series(res.observed)[data["keep"].to_numpy()].groupby(data.loc[data["keep"], "plot"].to_numpy())
     np.testing.assert_array_equal(grouped.observed, expected.sum())
 
 
 def test_groups_of_groups(res, data):
     plots = res.recalculate("plot")
     parity = plots.recalculate(group=np.asarray(plots.index) % 2)
-    np.testing.assert_array_equal(
-        parity.observed, pd.Series(res.observed).groupby(data["plot"].to_numpy() % 2).sum()
-    )
+    np.testing.assert_array_equal(parity.observed, pd.Series(res.observed).groupby(data["plot"].to_numpy() % 2).sum())
 
 
 def test_nothing_asked_nothing_changed(res):

@@ -94,9 +94,7 @@ def test_names_are_escaped(residuals, tmp_path) -> None:
 
 def test_leaves_no_figures_and_adds_time_and_space(residuals, tmp_path) -> None:
     n = residuals.n_obs
-    path = report(
-        residuals, tmp_path / "r.html", time=np.arange(n), x=np.arange(n) % 20, y=np.arange(n) // 20
-    )
+    path = report(residuals, tmp_path / "r.html", time=np.arange(n), x=np.arange(n) % 20, y=np.arange(n) // 20)
     text = path.read_text(encoding="utf-8")
     assert "Residuals in time" in text
     assert "Residuals in space" in text

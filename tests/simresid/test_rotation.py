@@ -46,9 +46,7 @@ def test_given_covariance_whitens_before_ranking():
 def test_identity_changes_nothing():
     model = Autoregression(40, 0.7)
     plain = sr.simulate_residuals(model)
-    np.testing.assert_array_equal(
-        sr.simulate_residuals(model, rotation=np.eye(40)).residuals, plain.residuals
-    )
+    np.testing.assert_array_equal(sr.simulate_residuals(model, rotation=np.eye(40)).residuals, plain.residuals)
 
 
 @pytest.mark.parametrize("n", [100, 300])

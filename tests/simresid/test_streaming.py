@@ -113,9 +113,7 @@ def test_non_finite_draws_are_named(poisson_fit):
 
     model.__class__ = Broken
     for keep in (True, False):
-        with pytest.raises(
-            ValueError, match=r"2 simulated value.*position\(s\) 3, 40; first in replicate 29"
-        ):
+        with pytest.raises(ValueError, match=r"2 simulated value.*position\(s\) 3, 40; first in replicate 29"):
             sr.simulate_residuals(model, 30, keep_simulations=keep)
 
 

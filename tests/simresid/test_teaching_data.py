@@ -78,9 +78,7 @@ def test_other_arguments():
     assert data["group"].nunique() == 7
     assert data["group"].value_counts().between(7, 8).all()
     assert np.isnan(data.loc[0, "x1"])
-    under = sr.create_data(
-        400, fixed_effects=0, intercept=2, random_effect_sd=0, rounded_poisson_sd=0.01, rng=6
-    )
+    under = sr.create_data(400, fixed_effects=0, intercept=2, random_effect_sd=0, rounded_poisson_sd=0.01, rng=6)
     assert under["observed"].var() < 0.1
     wide = sr.create_data(4000, fixed_effects=(1, 1), correlation=0.8, rng=7)
     assert np.corrcoef(wide["x1"], wide["x2"])[0, 1] == pytest.approx(0.8, abs=0.03)

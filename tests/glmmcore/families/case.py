@@ -85,9 +85,7 @@ class Case:
         psi = predictors[1 + family.has_dispersion :]
         return self.log_density(mp.mpf(y), mp.mpf(self.trials), mu, phi, psi)
 
-    def random_points(
-        self, rng: np.random.Generator, n: int
-    ) -> tuple[np.ndarray, np.ndarray, list[Parameters]]:
+    def random_points(self, rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, list[Parameters]]:
         """Responses, their trials, and one `Parameters` (of one row) for each."""
         points = [
             Parameters(

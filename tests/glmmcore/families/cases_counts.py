@@ -130,9 +130,7 @@ COUNT_CASES: list[Case] = [
             positive_counts,
             link=link,
             eta=eta,
-            at=((0.7, 0.3, ()), (-4.0, 1.0, ()), (2.0, 0.0, ()), (1.0, -12.0, ()), (1.0, 12.0, ()))
-            if not link
-            else (),
+            at=((0.7, 0.3, ()), (-4.0, 1.0, ()), (2.0, 0.0, ()), (1.0, -12.0, ()), (1.0, 12.0, ())) if not link else (),
             far_y=(1.0, 2.0, 37.0, 1e9),
         )
         for name, density in (("poisson", poisson), ("nbinom1", nbinom1), ("nbinom2", nbinom2))

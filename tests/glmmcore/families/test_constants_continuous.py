@@ -59,9 +59,7 @@ REFERENCE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "y", "llf", "intercept", "sigma", "extra"), REFERENCE, ids=[r[0] for r in REFERENCE]
-)
+@pytest.mark.parametrize(("name", "y", "llf", "intercept", "sigma", "extra"), REFERENCE, ids=[r[0] for r in REFERENCE])
 def test_reference_fit(
     name: str, y: np.ndarray, llf: float, intercept: float, sigma: float, extra: dict[str, float]
 ) -> None:

@@ -26,9 +26,7 @@ REFERENCE = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("name", "y", "trials", "llf", "intercept", "sigma"), REFERENCE, ids=[r[0] for r in REFERENCE]
-)
+@pytest.mark.parametrize(("name", "y", "trials", "llf", "intercept", "sigma"), REFERENCE, ids=[r[0] for r in REFERENCE])
 def test_reference_fit(
     name: str, y: np.ndarray, trials: float, llf: float, intercept: float, sigma: float | None
 ) -> None:

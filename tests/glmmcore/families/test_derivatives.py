@@ -39,9 +39,7 @@ def test_bulk_against_mpmath(case: Case) -> None:
                     orders[0] += order
                     orders[a] += 1
                     want.append(
-                        mp.diff(density, at, tuple(orders))
-                        if len(at) > 1
-                        else mp.diff(density, at[0], orders[0])
+                        mp.diff(density, at, tuple(orders)) if len(at) > 1 else mp.diff(density, at[0], orders[0])
                     )
                     have.append(block[a, 0])
             scale = ABSOLUTE * (1 + abs(y[i]))

@@ -52,10 +52,7 @@ def test_draws_have_the_stated_mean_and_variance(case: Case, at: tuple) -> None:
     if case.finite_variance:
         squares = (draws - mean) ** 2
         variance = family.variance(trials, p)[0]
-        assert (
-            abs(squares.mean() - variance)
-            < STANDARD_ERRORS * squares.std() / np.sqrt(N_DRAWS) + 1e-9 * variance
-        )
+        assert abs(squares.mean() - variance) < STANDARD_ERRORS * squares.std() / np.sqrt(N_DRAWS) + 1e-9 * variance
 
 
 @pytest.mark.parametrize(("case", "at"), POINTS)

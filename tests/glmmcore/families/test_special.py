@@ -30,13 +30,8 @@ def rising_reference(y: float, n: float) -> list[mp.mpf]:
 
 def rising_points() -> list[tuple[float, float]]:
     rng = np.random.default_rng(2)
-    whole = [
-        (float(np.floor(np.exp(rng.uniform(0.7, 12)))), float(np.exp(rng.uniform(-20, 25))))
-        for _ in range(150)
-    ]
-    small = [
-        (float(y), float(n)) for y in (2, 3, 5, 12, 13, 40) for n in (1e-299, 1e-200, 1e-60, 0.3, 5.0, 1e12)
-    ]
+    whole = [(float(np.floor(np.exp(rng.uniform(0.7, 12)))), float(np.exp(rng.uniform(-20, 25)))) for _ in range(150)]
+    small = [(float(y), float(n)) for y in (2, 3, 5, 12, 13, 40) for n in (1e-299, 1e-200, 1e-60, 0.3, 5.0, 1e12)]
     broken = [(float(np.exp(rng.uniform(-1, 6))), float(np.exp(rng.uniform(-5, 5)))) for _ in range(50)]
     return whole + small + broken + [(1e9, 1e-8), (1e9, 3.0), (1e9, 1e9), (1e9, 1e20)]
 
@@ -49,9 +44,7 @@ def test_differences_of_log_gamma() -> None:
         with mp.workdps(350 if n < 1e-30 else 90):
             want = [float(w) for w in rising_reference(y, n)]
         # a count of i terms of both signs loses about i eps; T1 is S1 - y where n is small
-        np.testing.assert_allclose(
-            row, want, rtol=2e-11, atol=2e-15 * (1 + (y if n < 12 else 0)), err_msg=f"{y}, {n}"
-        )
+        np.testing.assert_allclose(row, want, rtol=2e-11, atol=2e-15 * (1 + (y if n < 12 else 0)), err_msg=f"{y}, {n}")
 
 
 def test_first_count_is_exact() -> None:
@@ -104,9 +97,7 @@ def test_log1pmx_and_stirling_error() -> None:
     with mp.workdps(60):
         want = [mp.log1p(mp.mpf(v)) - mp.mpf(v) for v in x]
         assert worst_relative_error(np.array([special.log1pmx(v) for v in x]), want) < 1e-14
-        want = [
-            mp.loggamma(mp.mpf(v) + 1) - (mp.mpf(v) + 0.5) * mp.log(v) + v - mp.log(2 * mp.pi) / 2 for v in y
-        ]
+        want = [mp.loggamma(mp.mpf(v) + 1) - (mp.mpf(v) + 0.5) * mp.log(v) + v - mp.log(2 * mp.pi) / 2 for v in y]
         assert worst_relative_error(np.array([special.stirling_error(v) for v in y]), want) < 1e-11
 
 
@@ -123,7 +114,5 @@ def test_large_counts_keep_their_digits() -> None:
         log_p, log_q = np.log(p), np.log1p(-p)
         choose = mp.loggamma(n + 1) - mp.loggamma(k + 1) - mp.loggamma(n - k + 1)
         want = choose + k * mp.log(p) + (n - k) * mp.log1p(-mp.mpf(p))
-        got = count_density.binomial_core(k, n, log_p, log_q, p, 1 - p) + count_density.binomial_constant(
-            k, n
-        )
+        got = count_density.binomial_core(k, n, log_p, log_q, p, 1 - p) + count_density.binomial_constant(k, n)
         assert got == pytest.approx(float(want), rel=1e-9)

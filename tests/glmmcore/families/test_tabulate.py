@@ -69,11 +69,7 @@ def pieces(name: str, y: np.ndarray, p: Parameters) -> Derivatives:
 def test_tabulated_families(name: str, delta: float, psi: list[float]) -> None:
     rng = np.random.default_rng(3)
     eta = rng.normal(0.8, 1, 3000)
-    y = (
-        np.floor(np.exp(eta) + 0.5)
-        if name == "compois"
-        else rng.exponential(np.exp(eta)) * (rng.random(3000) < 0.8)
-    )
+    y = np.floor(np.exp(eta) + 0.5) if name == "compois" else rng.exponential(np.exp(eta)) * (rng.random(3000) < 0.8)
     p = Parameters(eta, np.array([delta]), np.array(psi))
     got = get_family(name).derivatives(y, np.ones(3000), p)
     want = pieces(name, y, p)

@@ -25,9 +25,7 @@ def test_cost_of_small_and_large_designs(capsys):
         {"y": rng.normal(size=180), "x": rng.normal(size=180), "g": rng.integers(0, 18, 180).astype(str)}
     )
     n = 200_000
-    large = pd.DataFrame(
-        {"y": rng.normal(size=n), "x": rng.normal(size=n), "g": rng.integers(0, 1000, n).astype(str)}
-    )
+    large = pd.DataFrame({"y": rng.normal(size=n), "x": rng.normal(size=n), "g": rng.integers(0, 1000, n).astype(str)})
     with capsys.disabled():
         print(f"\n  design of 180 rows {1e3 * seconds('y ~ x + (x|g)', small, 20):.2f} ms", end="")
         print(f", of {n} rows {1e3 * seconds('y ~ x + (x|g)', large, 3):.0f} ms")

@@ -147,9 +147,7 @@ def test_enums_of_polars_keep_their_order():
 def test_other_tables(wrap, data):
     plain = data.reset_index(drop=True)
     found = build_design(COMPLETE, wrap(plain))
-    np.testing.assert_array_equal(
-        found.predictors["cond"].X, build_design(COMPLETE, plain).predictors["cond"].X
-    )
+    np.testing.assert_array_equal(found.predictors["cond"].X, build_design(COMPLETE, plain).predictors["cond"].X)
 
 
 @pytest.mark.parametrize(

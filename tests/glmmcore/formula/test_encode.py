@@ -77,9 +77,7 @@ def test_unseen_groups_have_code_minus_one(data):
     g, both, k = predictors["cond"].terms
     assert g.codes.tolist() == [0, -1, 1, 0]
     assert k.codes.tolist() == [0, 1, -1, 2]
-    expected = [
-        both.levels.get_loc(f"{a}:{b}") if (a, b) in seen else -1 for a, b in zip(new.g, new.k, strict=True)
-    ]
+    expected = [both.levels.get_loc(f"{a}:{b}") if (a, b) in seen else -1 for a, b in zip(new.g, new.k, strict=True)]
     assert both.codes.tolist() == expected
 
 

@@ -41,9 +41,7 @@ def dense(term: RandomTerm) -> np.ndarray:
 
 
 def brute_force(left: np.ndarray, keys: list, order: list) -> np.ndarray:
-    return np.hstack(
-        [np.where(np.array([key == level for key in keys])[:, None], left, 0.0) for level in order]
-    )
+    return np.hstack([np.where(np.array([key == level for key in keys])[:, None], left, 0.0) for level in order])
 
 
 def terms_of(formula: str, data: pd.DataFrame) -> tuple[RandomTerm, ...]:
@@ -168,9 +166,7 @@ def test_ar1_takes_the_levels_of_one_factor(data):
     (term,) = terms_of("y ~ x + ar1(0 + factor(t) | g)", data)
     assert term.structure == "ar1" and term.columns == tuple(f"C(t)[{k}]" for k in range(1, 5))
     for wrong in ("factor(t)", "t", "0 + t", "0 + f:h", "1"):
-        with pytest.raises(
-            ModelError, match=r"ar1 needs one column per time, write ar1\(0 \+ factor\(time\) \| g\)"
-        ):
+        with pytest.raises(ModelError, match=r"ar1 needs one column per time, write ar1\(0 \+ factor\(time\) \| g\)"):
             build_design(f"y ~ x + ar1({wrong} | g)", data)
 
 

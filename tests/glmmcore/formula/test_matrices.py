@@ -29,9 +29,7 @@ def data() -> pd.DataFrame:
             "b": rng.random(n) < 0.5,
             "f": rng.choice(["low", "high", "mid"], size=n),
             "h": rng.choice(["u", "v"], size=n),
-            "c": pd.Categorical(
-                rng.choice(["lo", "mid", "hi"], size=n), categories=["lo", "mid", "hi", "never"]
-            ),
+            "c": pd.Categorical(rng.choice(["lo", "mid", "hi"], size=n), categories=["lo", "mid", "hi", "never"]),
             "g": rng.choice(list("pqrst"), size=n),
             "my x": rng.normal(size=n),
             "größe": rng.normal(size=n),
@@ -157,9 +155,7 @@ def test_by_hand():
     np.testing.assert_array_equal(design.X, [[1, 1, 0, 1.5], [1, 0, 0, 2.5], [1, 0, 1, 3.5], [1, 0, 0, 4.5]])
     design = build_design("y ~ x*h", data).predictors["cond"]
     assert design.columns == ("Intercept", "x", "h[T.q]", "x:h[T.q]")
-    np.testing.assert_array_equal(
-        design.X, [[1, 1.5, 1, 1.5], [1, 2.5, 0, 0], [1, 3.5, 1, 3.5], [1, 4.5, 0, 0]]
-    )
+    np.testing.assert_array_equal(design.X, [[1, 1.5, 1, 1.5], [1, 2.5, 0, 0], [1, 3.5, 1, 3.5], [1, 4.5, 0, 0]])
 
 
 def test_r_spellings_mean_the_same(data):
@@ -180,9 +176,7 @@ def test_levels_follow_r(data):
     """Text and numbers sorted, categories in their own order; levels that do not occur have no column."""
     assert build_design("y ~ 0 + f", data).predictors["cond"].columns == ("f[high]", "f[low]", "f[mid]")
     assert build_design("y ~ 0 + c", data).predictors["cond"].columns == ("c[lo]", "c[mid]", "c[hi]")
-    assert build_design("y ~ 0 + factor(i)", data).predictors["cond"].columns == tuple(
-        f"C(i)[{k}]" for k in range(4)
-    )
+    assert build_design("y ~ 0 + factor(i)", data).predictors["cond"].columns == tuple(f"C(i)[{k}]" for k in range(4))
     some = data[data["f"] != "low"]
     assert build_design("y ~ f", some).predictors["cond"].columns == ("Intercept", "f[T.mid]")
     some = data[data["c"] != "mid"]

@@ -59,9 +59,7 @@ def _assert_cdf_agrees(model, simulated, correlated):
     assert np.all((lower >= 0) & (lower <= upper) & (upper <= 1))
     for probability, below in ((lower, simulated < model.observed), (upper, simulated <= model.observed)):
         hits = below.sum(axis=0)
-        p = np.minimum(
-            stats.binom.cdf(hits, N_SIMS, probability), stats.binom.sf(hits - 1, N_SIMS, probability)
-        )
+        p = np.minimum(stats.binom.cdf(hits, N_SIMS, probability), stats.binom.sf(hits - 1, N_SIMS, probability))
         assert np.min(p) > FALSE_ALARM / (2 * model.nobs)
     if correlated:  # then the residuals of one replicate are no sample of independent uniforms
         return

@@ -94,9 +94,7 @@ def test_likelihood_has_all_constants(data):
     """A grouping with almost no variance leaves the plain likelihood."""
     _, x, _, design = data
     y = np.random.default_rng(83).poisson(np.exp(0.5 + 0.3 * x)).astype(float)
-    model = as_fitted_model(
-        gpboost.GPModel(likelihood="poisson", group_data=np.arange(N) % 2).fit(y=y, X=design)
-    )
+    model = as_fitted_model(gpboost.GPModel(likelihood="poisson", group_data=np.arange(N) % 2).fit(y=y, X=design))
     assert model.llf == pytest.approx(stats.poisson.logpmf(y, model.fitted).sum(), abs=0.05)
 
 

@@ -142,9 +142,7 @@ def test_mean_over_normal(sd):
     log = mean_over_normal(np.exp, eta, np.full(3, sd))
     np.testing.assert_allclose(log, np.exp(eta + sd**2 / 2), rtol=1e-9)
     logistic = [
-        quad(
-            lambda z, e=e: stats.norm.pdf(z) / (1 + np.exp(-e - sd * z)), -12, 12, points=[0, -e / max(sd, 1)]
-        )[0]
+        quad(lambda z, e=e: stats.norm.pdf(z) / (1 + np.exp(-e - sd * z)), -12, 12, points=[0, -e / max(sd, 1)])[0]
         for e in eta
     ]
     np.testing.assert_allclose(

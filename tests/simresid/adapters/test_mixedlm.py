@@ -139,9 +139,7 @@ def test_glmer_nb_keeps_its_theta(frame, assert_law_agrees):
 
 
 def test_likelihood_weights_are_refused(frame):
-    result = mixedlm.glmer(
-        "count ~ x + (1 | g)", frame, family=families.Poisson(), weights=frame["weight"].to_numpy()
-    )
+    result = mixedlm.glmer("count ~ x + (1 | g)", frame, family=families.Poisson(), weights=frame["weight"].to_numpy())
     with pytest.raises(TypeError, match="powers of its likelihood"):
         as_fitted_model(result)
 

@@ -186,9 +186,7 @@ def test_glum(data, assert_law_agrees):
     model = RegressorFit(regressor, X, y, family="gamma", var_weights=weights, offset=offset)
     link = sm.families.links.Log()
     reference = as_fitted_model(
-        sm.GLM(
-            y, sm.add_constant(X), family=sm.families.Gamma(link), var_weights=weights, offset=offset
-        ).fit()
+        sm.GLM(y, sm.add_constant(X), family=sm.families.Gamma(link), var_weights=weights, offset=offset).fit()
     )
     np.testing.assert_allclose(model.fitted, reference.fitted, rtol=1e-4)
     np.testing.assert_allclose(model.variance(), reference.variance(), rtol=1e-3)

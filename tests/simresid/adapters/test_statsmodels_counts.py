@@ -158,9 +158,7 @@ def test_zero_inflated(data, cls, options, assert_law_agrees):
     [("poisson", "poisson"), ("negbin", "poisson"), ("poisson", "negbin"), ("negbin", "negbin")],
 )
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # far steps of the library's line search
-@pytest.mark.filterwarnings(
-    "ignore:Inverting hessian failed", "ignore:Maximum Likelihood optimization failed"
-)
+@pytest.mark.filterwarnings("ignore:Inverting hessian failed", "ignore:Maximum Likelihood optimization failed")
 def test_hurdle(data, dist, zerodist, assert_law_agrees):
     """statsmodels' own rebuild of a hurdle forgets both laws and returns to Poisson."""
     design, y, _ = data
@@ -232,9 +230,7 @@ def test_rare_counts_are_drawn_by_inversion(assert_law_agrees):
     model = as_fitted_model(fit(TruncatedLFPoisson(y, np.ones((60, 1)))))
     assert model.law.main.mu[0] < 0.3
     mu = model.law.main.mu
-    np.testing.assert_allclose(
-        model.cdf()[1], stats.poisson.cdf(y, mu) / -np.expm1(-mu) - np.exp(-mu) / -np.expm1(-mu)
-    )
+    np.testing.assert_allclose(model.cdf()[1], stats.poisson.cdf(y, mu) / -np.expm1(-mu) - np.exp(-mu) / -np.expm1(-mu))
     assert_law_agrees(model)
 
 

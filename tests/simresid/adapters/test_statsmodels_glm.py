@@ -47,9 +47,7 @@ def test_positive_families_divide_dispersion_by_var_weights(frame, family, asser
     rng = np.random.default_rng(2)
     mu = np.exp(linear_predictor(frame))
     y = rng.gamma(4 * frame["weight"], mu / (4 * frame["weight"]))
-    results = sm.GLM(
-        y, design(frame), family=family, var_weights=frame["weight"], offset=frame["shift"]
-    ).fit()
+    results = sm.GLM(y, design(frame), family=family, var_weights=frame["weight"], offset=frame["shift"]).fit()
     model = as_fitted_model(results)
     reference = results.get_distribution(var_weights=frame["weight"].to_numpy())
     np.testing.assert_allclose(model.fitted, reference.mean())
@@ -152,9 +150,7 @@ def binomial_fits(frame):
     trials, successes = binomial_data(frame)
     family = families.Binomial
     return {
-        "two columns": sm.GLM(
-            np.column_stack([successes, trials - successes]), design(frame), family=family()
-        ),
+        "two columns": sm.GLM(np.column_stack([successes, trials - successes]), design(frame), family=family()),
         "var_weights": sm.GLM(successes / trials, design(frame), family=family(), var_weights=trials),
         "freq_weights": sm.GLM(successes / trials, design(frame), family=family(), freq_weights=trials),
     }
@@ -266,9 +262,7 @@ def test_missing_rows_keep_their_labels(assert_law_agrees):
     np.testing.assert_array_equal(model.data["other"], left["other"])
     np.testing.assert_array_equal(model.observed, left["y"])
     assert model.description == "GLM Poisson(log): y ~ x"
-    arrays = sm.GLM(
-        frame["y"], design(frame), family=families.Poisson(), exposure=frame["time"], missing="drop"
-    ).fit()
+    arrays = sm.GLM(frame["y"], design(frame), family=families.Poisson(), exposure=frame["time"], missing="drop").fit()
     other = as_fitted_model(arrays)
     assert list(other.data.index) == list(left.index)
     np.testing.assert_allclose(other.fitted, model.fitted, rtol=1e-6)

@@ -57,9 +57,7 @@ def test_gls_simulates_correlated_rows(data, assert_law_agrees):
 def test_gls_with_a_vector_of_variances(data, assert_law_agrees):
     design, y, weights = data
     model = as_fitted_model(sm.GLS(y, design, sigma=1 / weights).fit())
-    np.testing.assert_allclose(
-        model.variance(), as_fitted_model(sm.WLS(y, design, weights=weights).fit()).variance()
-    )
+    np.testing.assert_allclose(model.variance(), as_fitted_model(sm.WLS(y, design, weights=weights).fit()).variance())
     assert_law_agrees(model)
 
 
@@ -89,9 +87,7 @@ def test_models_without_a_law_are_refused(data):
 def test_requests_for_random_effects(data):
     design, y, _ = data
     model = as_fitted_model(sm.OLS(y, design).fit())
-    np.testing.assert_array_equal(
-        model.simulate(3, rng=1), model.simulate(3, rng=1, random_effects="unconditional")
-    )
+    np.testing.assert_array_equal(model.simulate(3, rng=1), model.simulate(3, rng=1, random_effects="unconditional"))
     with pytest.raises(ValueError, match="no random effects"):
         model.simulate(3, random_effects=["site"])
     with pytest.raises(ValueError, match="'marginal'"):

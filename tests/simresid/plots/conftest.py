@@ -70,9 +70,7 @@ def find_text_problems(figure: Any) -> list[str]:
     figure.canvas.draw()
     renderer = figure.canvas.get_renderer()
     drawn = _tick_labels_out_of_view(figure)
-    texts = [
-        t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and id(t) not in drawn
-    ]
+    texts = [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and id(t) not in drawn]
     boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in texts]
     problems = []
     for (a, p), (b, q) in combinations(boxes, 2):

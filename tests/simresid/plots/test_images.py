@@ -43,9 +43,7 @@ def _spatial() -> Any:
 FIGURES: dict[str, Callable[[], Any]] = {
     "overview": lambda: plots.plot_overview(_residuals()),
     "overview_narrow": lambda: plots.plot_overview(_residuals(), figsize=(3, 9)),
-    "categories": lambda: (
-        plots.plot_residuals(_residuals(), np.array(["a", "b", "c"])[np.arange(200) % 3]).figure
-    ),
+    "categories": lambda: plots.plot_residuals(_residuals(), np.array(["a", "b", "c"])[np.arange(200) % 3]).figure,
     "rootogram": lambda: plots.plot_rootogram(_residuals()).figure,
     "temporal": lambda: _temporal().figure,
     "spatial": lambda: _spatial().figure,

@@ -34,9 +34,7 @@ def test_right_models_are_rarely_called_wrong() -> None:
     for _ in range(40):
         mean = rng.uniform(2, 6, 100)
         res = from_simulations(rng.poisson(mean, (99, 100)), rng.poisson(mean), mean)
-        tests = {
-            name: partial(test, res) for name, (test, _) in applicable_tests(res, *[None] * 6)[0].items()
-        }
+        tests = {name: partial(test, res) for name, (test, _) in applicable_tests(res, *[None] * 6)[0].items()}
         called += headline(judge_all(tests), 100)[1].startswith("Misfit")
     assert called <= 6  # 0.3 % of the time more, if the rate is 5 %
 

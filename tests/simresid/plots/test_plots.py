@@ -60,9 +60,7 @@ def test_departing_curves_carry_crosses(overdispersed, right) -> None:
         return sum(line.get_marker() == "X" for line in ax.lines)
 
     result = overdispersed.quantile_test()
-    assert (
-        crosses(plots.plot_residuals(overdispersed)) == (result.quantiles["pvalue_adjusted"] < 0.05).sum() > 0
-    )
+    assert crosses(plots.plot_residuals(overdispersed)) == (result.quantiles["pvalue_adjusted"] < 0.05).sum() > 0
     assert crosses(plots.plot_residuals(right)) == 0
 
 
@@ -193,9 +191,7 @@ def test_autocorrelations_are_those_of_the_test() -> None:
     u = (np.argsort(np.argsort(e)) + 0.5) / e.size
     axes = plots.plot_temporal(u, np.arange(u.size), lags=6)
     expected = simresid.temporal_autocorrelation_test(u, np.arange(u.size), lags=6).autocorrelation
-    drawn = np.sort(
-        np.concatenate([line.get_ydata() for line in axes[1].lines if line.get_linestyle() == "None"])
-    )
+    drawn = np.sort(np.concatenate([line.get_ydata() for line in axes[1].lines if line.get_linestyle() == "None"]))
     assert drawn == pytest.approx(np.sort(expected))
     assert title(axes[0]).startswith("Positive autocorrelation")
     with pytest.raises(ValueError, match="time is missing in 1 rows"):

@@ -25,9 +25,7 @@ PLOTS: dict[str, Callable[[Any, Any], Any]] = {
     "zeros": lambda res, ax: plots.plot_zero_inflation(res, ax),
     "rootogram": lambda res, ax: plots.plot_rootogram(res, ax),
     "temporal": lambda res, ax: plots.plot_temporal(res, np.arange(res.n_obs), None, ax),
-    "spatial": lambda res, ax: plots.plot_spatial(
-        res, np.arange(res.n_obs) % 7, np.arange(res.n_obs) // 7, ax
-    ),
+    "spatial": lambda res, ax: plots.plot_spatial(res, np.arange(res.n_obs) % 7, np.arange(res.n_obs) // 7, ax),
     "outliers": lambda res, ax: plots.plot_outliers(res, ax),
     "simulated data": lambda res, ax: plots.plot_simulated_data(res, None, ax),
     "simulated groups": lambda res, ax: plots.plot_simulated_data(res, _levels(res), ax),
