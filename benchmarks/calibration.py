@@ -414,7 +414,7 @@ def _above(size: list[Cell], found: Totals) -> list[str]:
                 rows.append((chance, f"| {test} | {name} | {k / n:.3f} | {n} | {chance:.2g} |"))
     text = (
         f"{len(rows)} of {n_rates} rates. If the true rate were .05 everywhere, {expected:.1f} would be above "
-        ".07 by chance alone. Rows for comparison are not counted."
+        ".07 by chance alone.\nRows for comparison are not counted."
     )
     if not rows:
         return [text, ""]
@@ -455,8 +455,12 @@ Rates well below .05 are expected where the fit itself takes away what the test 
 fitted model are more regular than uniform (uniformity, categories along a fitted grouping, quantiles along a
 fitted predictor), a fitted dispersion parameter (gaussian, nbinom2, gamma) leaves little to a dispersion
 test, a fitted zero-inflation parameter reproduces the number of zeros, and new random effects are matched to
-the observed ones by their fitted variance. Outlier tests are discrete: at n = 50 even the exact test rarely
-reaches 5 %.
+the observed ones by their fitted variance.
+
+One-sided dispersion tests of mixed models with many small groups are off in a known direction: the variance is taken
+at the fitted random effects, and not averaged over what is uncertain about them. In 100 data sets with 100 groups of
+10 the mean dispersion ratio is 0.992 for 10 trials and 1.16 for nbinom2; with the true variances it is 1.001 and
+0.97 (standard errors .005 and .03).
 """
 POWER_NOTE = "Rejection rates at 5 % under a defect."
 
