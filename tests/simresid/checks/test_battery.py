@@ -88,9 +88,7 @@ def test_optional_tests_run(overdispersed):
         y=rng.random(n),
         n_monte_carlo=0,
     )
-    assert {"categories of site", "temporal autocorrelation", "spatial autocorrelation"} <= set(
-        diagnosis.results
-    )
+    assert {"categories of site", "temporal autocorrelation", "spatial autocorrelation"} <= set(diagnosis.results)
     with pytest.raises(ValueError, match="both x and y"):
         sr.diagnose(overdispersed, x=rng.random(n))
 

@@ -35,9 +35,7 @@ def test_streaming_gives_the_same_numbers(known_poisson):
 
 
 def test_leverage_is_divided_out():
-    ratio, _ = squared_deviation_ratio(
-        np.array([3.0, 0.0]), np.array([1.0, 1.0]), np.ones(2), np.full(2, 0.5)
-    )
+    ratio, _ = squared_deviation_ratio(np.array([3.0, 0.0]), np.array([1.0, 1.0]), np.ones(2), np.full(2, 0.5))
     assert ratio == 5.0
 
 
@@ -120,9 +118,7 @@ def test_size_for_a_fitted_glm(alternative):
     for seed in range(300):
         x = rng.normal(size=(60, 2))
         y = rng.poisson(np.exp(1 + x @ [0.3, -0.3]))
-        p.append(
-            sr.dispersion_test(sr.simulate_residuals(poisson_glm(y, x), 99, rng=seed), alternative).pvalue
-        )
+        p.append(sr.dispersion_test(sr.simulate_residuals(poisson_glm(y, x), 99, rng=seed), alternative).pvalue)
     assert 0.01 < np.mean(np.array(p) <= 0.05) < 0.10
 
 

@@ -17,9 +17,7 @@ def test_equal_r(shared):
         u, want = np.array(case["scaled_residuals"]), case["spatial"]
         result = sr.spatial_autocorrelation_test(u, np.array(case["x"]), np.array(case["y"]))
         got = (result.statistic, result.expected, result.sd, result.pvalue)
-        assert got == pytest.approx(
-            tuple(want[k] for k in ("observed", "expected", "sd", "pvalue")), rel=1e-8
-        )
+        assert got == pytest.approx(tuple(want[k] for k in ("observed", "expected", "sd", "pvalue")), rel=1e-8)
 
 
 def test_moran_by_loops():

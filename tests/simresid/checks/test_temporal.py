@@ -37,9 +37,7 @@ def test_statistics_equal_statsmodels():
     e = u[np.argsort(time)] - u.mean()
     assert sr.temporal_autocorrelation_test(u, time).statistic == pytest.approx(statsmodels_dw(e), rel=1e-12)
     expected = acorr_ljungbox(e, lags=[7])
-    assert ljung_box([e], 7) == pytest.approx(
-        (expected["lb_stat"].iloc[0], expected["lb_pvalue"].iloc[0]), rel=1e-10
-    )
+    assert ljung_box([e], 7) == pytest.approx((expected["lb_stat"].iloc[0], expected["lb_pvalue"].iloc[0]), rel=1e-10)
 
 
 @pytest.mark.parametrize("kwargs", [{}, {"alternative": "greater"}, {"method": "ljung-box"}])
@@ -86,10 +84,7 @@ def test_series_are_kept_apart():
 def test_size_of_pooled_series(method):
     rng = np.random.default_rng(5)
     series, time = np.repeat(np.arange(12), 8), np.tile(np.arange(8), 12)
-    p = [
-        sr.temporal_autocorrelation_test(rng.random(96), time, by=series, method=method).pvalue
-        for _ in range(150)
-    ]
+    p = [sr.temporal_autocorrelation_test(rng.random(96), time, by=series, method=method).pvalue for _ in range(150)]
     assert 0.005 < np.mean(np.array(p) <= 0.05) < 0.13
 
 
@@ -106,10 +101,7 @@ def test_repeated_times_are_combined():
 def test_dates():
     u = np.random.default_rng(7).random(50)
     days = pd.date_range("2020-01-31", periods=50, freq="ME")
-    assert (
-        sr.temporal_autocorrelation_test(u, days).pvalue
-        == sr.temporal_autocorrelation_test(u, np.arange(50)).pvalue
-    )
+    assert sr.temporal_autocorrelation_test(u, days).pvalue == sr.temporal_autocorrelation_test(u, np.arange(50)).pvalue
 
 
 def test_clear_errors():
