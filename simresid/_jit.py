@@ -18,8 +18,9 @@ __all__ = ["kernel"]
 
 @cache
 def _package_stamp() -> tuple[int, int]:
-    """Newest change and total size of the package's sources."""
-    found = [path.stat() for path in Path(__file__).parent.rglob("*.py")]
+    """Newest change and total size of the package's files with kernels."""
+    sources = Path(__file__).parent.rglob("*.py")
+    found = [path.stat() for path in sources if b"import kernel" in path.read_bytes()]
     return max(s.st_mtime_ns for s in found), sum(s.st_size for s in found)
 
 
