@@ -57,6 +57,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "download_all_examples": False,
     "parallel": 2,
+    "thumbnail_size": (480, 336),
 }
 
 html_theme = "pydata_sphinx_theme"

@@ -27,12 +27,17 @@ except rdatasets.DataUnavailable as reason:
     trt, block = np.tile(["T1", "T2", "T3", "T4"], 325), np.repeat(np.arange(13), 100)
     effect = pd.Series(trt).map({"T1": 0.27, "T2": -0.71, "T3": -0.21, "T4": -0.93})
     mean = np.exp(effect.to_numpy() + rng.normal(0, 0.32, 13)[block])
-    worms = pd.DataFrame({"trt": trt, "block": block, "y": rng.negative_binomial(mean / 0.31, 1 / 1.31)})
+    worms = pd.DataFrame(
+        {"trt": trt, "block": block, "y": rng.negative_binomial(mean / 0.31, 1 / 1.31)}
+    )
 
 # %%
 # Three families, one formula. The likelihoods keep all their constants, so AIC compares them.
 
-fits = {family: glmm("y ~ trt + (1|block)", worms, family=family) for family in ("poisson", "nbinom1", "nbinom2")}
+fits = {
+    family: glmm("y ~ trt + (1|block)", worms, family=family)
+    for family in ("poisson", "nbinom1", "nbinom2")
+}
 residuals = {family: simulate_residuals(fit) for family, fit in fits.items()}
 rows = {}
 for family, fit in fits.items():

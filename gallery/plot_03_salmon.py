@@ -25,7 +25,9 @@ except rdatasets.DataUnavailable:
     print("Using simulated weights.")
     rng = np.random.default_rng(1)
     mean = {0: 70.0, 82: 90.0, 246: 750.0, 505: 1600.0, 901: 5200.0}
-    fish = pd.DataFrame({"day": np.tile(list(mean), 300), "vaccine": np.repeat([1, 2, 3, 4], 375)})
+    fish = pd.DataFrame(
+        {"day": np.tile(list(mean), 300), "vaccine": np.repeat([1, 2, 3, 4], 375)}
+    )
     fish["wt"] = rng.gamma(1 / 0.046, 0.046 * fish["day"].map(mean))
 fish = fish.astype({"day": "category", "vaccine": "category"})
 

@@ -21,7 +21,11 @@ print(clinics.pivot(index="treatment", columns="clinic", values="count"))
 fits = {
     "gaussian": glmm("count ~ treatment + (1|clinic)", clinics, reml=True),
     "poisson": glmm("count ~ treatment + (1|clinic)", clinics, family="poisson"),
-    "poisson + unit": glmm("count ~ treatment + (1|clinic) + (1|clinic:treatment)", clinics, family="poisson"),
+    "poisson + unit": glmm(
+        "count ~ treatment + (1|clinic) + (1|clinic:treatment)",
+        clinics,
+        family="poisson",
+    ),
     "nbinom2": glmm("count ~ treatment + (1|clinic)", clinics, family="nbinom2"),
 }
 
@@ -31,7 +35,9 @@ fits = {
 
 for name, fit in fits.items():
     means = marginal_means(fit, "treatment", kind="response")
-    contrast = marginal_means(fit, "treatment", kind="response", contrasts="pairwise").iloc[0]
+    contrast = marginal_means(
+        fit, "treatment", kind="response", contrasts="pairwise"
+    ).iloc[0]
     print(f"{name:15s} p of the treatment effect {contrast['pvalue']:.3f}")
     print(means[["estimate", "lower", "upper"]].round(1).to_string(), "\n")
 

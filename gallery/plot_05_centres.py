@@ -15,7 +15,9 @@ from simresid import datasets, plot_random_effects, simulate_residuals, simulate
 
 trial = datasets.load("beitler_landis")
 same = glmm("cbind(fav, n - fav) ~ trt + (1|clinic)", trial, family="binomial")
-differs = glmm("cbind(fav, n - fav) ~ trt + (1|clinic) + (1|clinic:trt)", trial, family="binomial")
+differs = glmm(
+    "cbind(fav, n - fav) ~ trt + (1|clinic) + (1|clinic:trt)", trial, family="binomial"
+)
 print(differs.var_corr.round(3))
 
 # %%
@@ -31,7 +33,9 @@ print(f"twice the log-likelihood ratio {test.statistic:.4f}, p = {test.pvalue:.2
 # No sign of it: the odds of getting better rise alike in all clinics, by a factor of
 
 effect = np.exp(same.conf_int(method="profile").iloc[1])
-print(f"{np.exp(same.params.iloc[1]):.2f}, 95 % interval {effect['lower']:.2f} to {effect['upper']:.2f}")
+print(
+    f"{np.exp(same.params.iloc[1]):.2f}, 95 % interval {effect['lower']:.2f} to {effect['upper']:.2f}"
+)
 print(simulate_residuals(same).diagnose().verdict)
 
 # %%

@@ -24,7 +24,9 @@ print(fit.var_corr.round(3))
 
 print(*fit.verdict, sep="\n")
 independent = glmm("y ~ x + (x||lot)", lots, family="poisson")
-print(f"log-likelihood {fit.llf:.2f} with the correlation, {independent.llf:.2f} without")
+print(
+    f"log-likelihood {fit.llf:.2f} with the correlation, {independent.llf:.2f} without"
+)
 print(simulate_residuals(independent).diagnose().verdict)
 
 # %%
@@ -33,18 +35,31 @@ print(simulate_residuals(independent).diagnose().verdict)
 
 for method in ("delta", "fieller"):
     amount = inverse_prediction(independent, "x", target=4, method=method)
-    print(f"{method:8s} x = {amount.estimate:.2f}, 95 % limits {amount.lower:.1f} to {amount.upper:.1f}")
+    print(
+        f"{method:8s} x = {amount.estimate:.2f}, 95 % limits {amount.lower:.1f} to {amount.upper:.1f}"
+    )
 
 fig, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
 b0, b1 = independent.params
 modes = independent.random_effects["lot"]
 x = np.linspace(0, 14, 60)
 for lot, part in lots.groupby("lot", observed=True):
-    line = ax.plot(x, np.exp(b0 + modes.loc[lot].iloc[0] + (b1 + modes.loc[lot].iloc[1]) * x), lw=0.9, alpha=0.8)
+    line = ax.plot(
+        x,
+        np.exp(b0 + modes.loc[lot].iloc[0] + (b1 + modes.loc[lot].iloc[1]) * x),
+        lw=0.9,
+        alpha=0.8,
+    )
     ax.plot(part["x"], part["y"], "o", ms=3.5, color=line[0].get_color(), alpha=0.8)
 ax.plot(x, np.exp(b0 + b1 * x), color="black", lw=2.5, label="typical lot")
 limits = np.clip([amount.lower, amount.upper], 0, 14)
-ax.hlines(4, *limits, color="#b33c00", lw=4, label=f"where it reaches 4: {amount.estimate:.1f}")
+ax.hlines(
+    4,
+    *limits,
+    color="#b33c00",
+    lw=4,
+    label=f"where it reaches 4: {amount.estimate:.1f}",
+)
 ax.plot(amount.estimate, 4, "D", color="#b33c00", ms=8)
 ax.set(xlabel="Amount of treatment", ylabel="Defects")
 ax.legend(frameon=False)

@@ -23,8 +23,17 @@ except rdatasets.DataUnavailable:
     rng = np.random.default_rng(3)
     beach = np.repeat(np.arange(9), 5)
     nap = rng.uniform(-1.4, 2.2, 45)
-    mean = np.exp(1.66 - 0.5 * nap + rng.normal(0, 0.47, 9)[beach] + rng.normal(0, 0.2, 45))
-    beaches = pd.DataFrame({"Sample": np.arange(45), "Beach": beach, "NAP": nap, "Richness": rng.poisson(mean)})
+    mean = np.exp(
+        1.66 - 0.5 * nap + rng.normal(0, 0.47, 9)[beach] + rng.normal(0, 0.2, 45)
+    )
+    beaches = pd.DataFrame(
+        {
+            "Sample": np.arange(45),
+            "Beach": beach,
+            "NAP": nap,
+            "Richness": rng.poisson(mean),
+        }
+    )
     beaches = beaches.astype({"Beach": "category", "Sample": "category"})
 
 intercept = glmm("Richness ~ NAP + (1|Beach)", beaches, family="poisson")
@@ -36,7 +45,9 @@ noise = glmm("Richness ~ NAP + (1|Beach) + (1|Sample)", beaches, family="poisson
 
 for name, fit in {"intercept": intercept, "+ (1|Sample)": noise}.items():
     res = simulate_residuals(fit)
-    print(f"{name:13s} AIC {fit.aic:.1f}, factor per metre {np.exp(fit.params['NAP']):.2f}, {res.dispersion_test()}")
+    print(
+        f"{name:13s} AIC {fit.aic:.1f}, factor per metre {np.exp(fit.params['NAP']):.2f}, {res.dispersion_test()}"
+    )
 
 # %%
 # Laplace's approximation against adaptive quadrature with more and more points. The log-likelihoods are
@@ -44,7 +55,9 @@ for name, fit in {"intercept": intercept, "+ (1|Sample)": noise}.items():
 
 for points in (1, 3, 9, 25):
     fit = glmm("Richness ~ NAP + (1|Beach)", beaches, family="poisson", n_agq=points)
-    print(f"{points:2d} points: logLik {fit.llf:.5f}, slope {fit.params['NAP']:.5f}, sd {fit.var_corr['sd'][0]:.5f}")
+    print(
+        f"{points:2d} points: logLik {fit.llf:.5f}, slope {fit.params['NAP']:.5f}, sd {fit.var_corr['sd'][0]:.5f}"
+    )
 
 # %%
 # With five counts per beach Laplace is off in the third digit of the standard deviation, which does not

@@ -14,7 +14,15 @@ import pandas as pd
 from glmmcore import glmm
 from simresid import create_data, simulate_residuals
 
-data = create_data(200, intercept=1.5, fixed_effects=0.0, overdispersion=0.7, n_groups=10, random_effect_sd=0.5, rng=21)
+data = create_data(
+    200,
+    intercept=1.5,
+    fixed_effects=0.0,
+    overdispersion=0.7,
+    n_groups=10,
+    random_effect_sd=0.5,
+    rng=21,
+)
 poisson = glmm("observed ~ x1 + (1|group)", data, family="poisson")
 residuals = simulate_residuals(poisson)
 print(residuals.dispersion_test().summary())
@@ -28,10 +36,17 @@ fits = {
     "poisson": poisson,
     "nbinom1": glmm("observed ~ x1 + (1|group)", data, family="nbinom1"),
     "nbinom2": glmm("observed ~ x1 + (1|group)", data, family="nbinom2"),
-    "poisson + (1|id)": glmm("observed ~ x1 + (1|group) + (1|id)", data, family="poisson"),
+    "poisson + (1|id)": glmm(
+        "observed ~ x1 + (1|group) + (1|id)", data, family="poisson"
+    ),
 }
 table = {
-    name: {"AIC": fit.aic, "slope": fit.params["x1"], "se": fit.bse["x1"], "p": fit.pvalues["x1"]}
+    name: {
+        "AIC": fit.aic,
+        "slope": fit.params["x1"],
+        "se": fit.bse["x1"],
+        "p": fit.pvalues["x1"],
+    }
     for name, fit in fits.items()
 }
 print(pd.DataFrame(table).T.round(3).to_string())

@@ -14,8 +14,18 @@ import pandas as pd
 from glmmcore import glmm
 from simresid import create_data, plot_dispersion, simulate_residuals
 
-data = create_data(200, intercept=2.0, fixed_effects=0.09, random_effect_sd=0.0, rounded_poisson_sd=1.6, rng=5)
-fits = {family: glmm("observed ~ x1", data, family=family) for family in ("poisson", "compois", "genpois")}
+data = create_data(
+    200,
+    intercept=2.0,
+    fixed_effects=0.09,
+    random_effect_sd=0.0,
+    rounded_poisson_sd=1.6,
+    rng=5,
+)
+fits = {
+    family: glmm("observed ~ x1", data, family=family)
+    for family in ("poisson", "compois", "genpois")
+}
 residuals = {family: simulate_residuals(fit) for family, fit in fits.items()}
 rows = {}
 for family, fit in fits.items():

@@ -16,11 +16,19 @@ from simresid import plot_residuals, simulate_residuals
 
 rng = np.random.default_rng(4)
 data = pd.DataFrame({"x": rng.uniform(0, 1, 300), "g": np.repeat(np.arange(15), 20)})
-data["y"] = 1 + data["x"] + rng.normal(0, 0.5, 15)[data["g"]] + rng.normal(0, np.exp(-0.7 + 1.1 * data["x"]))
+data["y"] = (
+    1
+    + data["x"]
+    + rng.normal(0, 0.5, 15)[data["g"]]
+    + rng.normal(0, np.exp(-0.7 + 1.1 * data["x"]))
+)
 
 constant = glmm("y ~ x + (1|g)", data)
 modelled = glmm("y ~ x + (1|g)", data, disp="~ x")
-residuals = {"constant": simulate_residuals(constant), "disp ~ x": simulate_residuals(modelled)}
+residuals = {
+    "constant": simulate_residuals(constant),
+    "disp ~ x": simulate_residuals(modelled),
+}
 for name, res in residuals.items():
     print(f"{name}: {res.heteroscedasticity_test('x').summary()}")
 
@@ -28,8 +36,12 @@ for name, res in residuals.items():
 # ``disp=`` is a formula for the logarithm of the dispersion parameter, for normal responses the standard
 # deviation. What was simulated: a slope of 1.1.
 
-print(f"slope of log sd: {modelled.disp_params['x']:.2f}, standard error {modelled.disp_bse['x']:.2f}")
-print(f"standard error of the slope of the mean: {constant.bse['x']:.3f} before, {modelled.bse['x']:.3f} after")
+print(
+    f"slope of log sd: {modelled.disp_params['x']:.2f}, standard error {modelled.disp_bse['x']:.2f}"
+)
+print(
+    f"standard error of the slope of the mean: {constant.bse['x']:.3f} before, {modelled.bse['x']:.3f} after"
+)
 
 # %%
 # The outer quantile curves run apart where the spread is larger than the model says.

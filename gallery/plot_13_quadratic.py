@@ -34,7 +34,9 @@ print("advice:", residuals.quantile_test("x2").advice())
 # A normal model takes a missing term for noise: its residual standard deviation is too large, and so are the
 # standard errors of everything else.
 
-print(f"sigma {linear.sigma:.2f} without the square, {curved.sigma:.2f} with it; simulated with 0.7")
+print(
+    f"sigma {linear.sigma:.2f} without the square, {curved.sigma:.2f} with it; simulated with 0.7"
+)
 repaired = simulate_residuals(curved)
 print("along x2:", repaired.quantile_test("x2").summary())
 

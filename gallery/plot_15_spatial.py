@@ -12,7 +12,9 @@ import matplotlib.pyplot as plt
 from glmmcore import glmm
 from simresid import create_data, plot_spatial, simulate_residuals
 
-data = create_data(200, intercept=1.2, spatial_sd=0.8, spatial_range=0.5, random_effect_sd=0.0, rng=1)
+data = create_data(
+    200, intercept=1.2, spatial_sd=0.8, spatial_range=0.5, random_effect_sd=0.0, rng=1
+)
 plain = glmm("observed ~ x1", data, family="poisson")
 residuals = simulate_residuals(plain)
 print(residuals.spatial_autocorrelation_test(data["x"], data["y"]).summary())
@@ -20,16 +22,24 @@ print(residuals.spatial_autocorrelation_test(data["x"], data["y"]).summary())
 # %%
 # Low-order polynomials of the coordinates are the simplest repair; a random effect of grid cells is another.
 
-data["cell"] = (data["x"] * 5).astype(int).astype(str) + "-" + (data["y"] * 5).astype(int).astype(str)
+data["cell"] = (
+    (data["x"] * 5).astype(int).astype(str)
+    + "-"
+    + (data["y"] * 5).astype(int).astype(str)
+)
 repairs = {
-    "polynomial": glmm("observed ~ x1 + x + y + I(x**2) + I(y**2) + x:y", data, family="poisson"),
+    "polynomial": glmm(
+        "observed ~ x1 + x + y + I(x**2) + I(y**2) + x:y", data, family="poisson"
+    ),
     "cells": glmm("observed ~ x1 + (1|cell)", data, family="poisson"),
 }
 kept = {"no space": residuals}
 for name, fit in repairs.items():
     kept[name] = simulate_residuals(fit)
     test = kept[name].spatial_autocorrelation_test(data["x"], data["y"])
-    print(f"{name}: I = {test.statistic:.3f} (expected {test.expected:.3f}), p = {test.pvalue:.3f}, AIC {fit.aic:.1f}")
+    print(
+        f"{name}: I = {test.statistic:.3f} (expected {test.expected:.3f}), p = {test.pvalue:.3f}, AIC {fit.aic:.1f}"
+    )
 
 # %%
 # Triangles that point up are counts above the prediction, those that point down below.

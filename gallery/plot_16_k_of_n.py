@@ -18,8 +18,15 @@ from simresid import plot_simulated_data, simulate_residuals
 
 rng = np.random.default_rng(12)
 dose = np.tile([1, 2, 4, 8, 16, 32], 10)
-moths = pd.DataFrame({"log_dose": np.log2(dose), "sex": np.repeat(["female", "male"], 30), "n": 20})
-eta = -3 + 1.0 * moths["log_dose"] + 0.9 * (moths["sex"] == "male") + rng.normal(0, 0.8, 60)
+moths = pd.DataFrame(
+    {"log_dose": np.log2(dose), "sex": np.repeat(["female", "male"], 30), "n": 20}
+)
+eta = (
+    -3
+    + 1.0 * moths["log_dose"]
+    + 0.9 * (moths["sex"] == "male")
+    + rng.normal(0, 0.8, 60)
+)
 moths["dead"] = rng.binomial(moths["n"], expit(eta))
 moths["batch"] = np.arange(60)
 
@@ -27,13 +34,19 @@ moths["batch"] = np.arange(60)
 # ``cbind(successes, failures)`` keeps n. Residuals compare counts with counts:
 
 fits = {
-    "binomial": glmm("cbind(dead, n - dead) ~ log_dose + sex", moths, family="binomial"),
-    "betabinomial": glmm("cbind(dead, n - dead) ~ log_dose + sex", moths, family="betabinomial"),
+    "binomial": glmm(
+        "cbind(dead, n - dead) ~ log_dose + sex", moths, family="binomial"
+    ),
+    "betabinomial": glmm(
+        "cbind(dead, n - dead) ~ log_dose + sex", moths, family="betabinomial"
+    ),
 }
 residuals = {name: simulate_residuals(fit) for name, fit in fits.items()}
 for name, fit in fits.items():
     print(f"{name}: {residuals[name].dispersion_test().summary()}")
-    print(f"    effect of sex {fit.params['sex[T.male]']:.2f}, standard error {fit.bse['sex[T.male]']:.2f}")
+    print(
+        f"    effect of sex {fit.params['sex[T.male]']:.2f}, standard error {fit.bse['sex[T.male]']:.2f}"
+    )
 
 # %%
 # The dose that kills half of the females, from the beta-binomial fit:

@@ -28,7 +28,9 @@ print("by group:", grouped.dispersion_test().summary())
 # The repair, and the check of the repair, for groups with new random effects:
 
 mixed = glmm("observed ~ x1 + (1|group)", data, family="binomial")
-repaired = simulate_residuals(mixed, random_effects="unconditional").recalculate(group=data["group"])
+repaired = simulate_residuals(mixed, random_effects="unconditional").recalculate(
+    group=data["group"]
+)
 print("with (1|group):", repaired.dispersion_test().summary())
 
 fig, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")

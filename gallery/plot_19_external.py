@@ -40,6 +40,8 @@ print(better.diagnose().summary())
 # Any statistic can serve as a check. Does the model produce streams with counts as large as the largest?
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
-for ax, (name, res) in zip(axes, {"Poisson": residuals, "negative binomial": better}.items(), strict=True):
+for ax, (name, res) in zip(
+    axes, {"Poisson": residuals, "negative binomial": better}.items(), strict=True
+):
     print(name, res.statistic_test(np.max, name="largest count").summary())
     plot_statistic(res, np.max, ax, title=f"{name}: largest count")

@@ -15,11 +15,17 @@ import pandas as pd
 from simresid import screen
 
 rng = np.random.default_rng(6)
-sites = pd.DataFrame({"gradient": rng.uniform(-1, 1, 100), "region": np.repeat(np.arange(10), 10)})
+sites = pd.DataFrame(
+    {"gradient": rng.uniform(-1, 1, 100), "region": np.repeat(np.arange(10), 10)}
+)
 truth = np.array(["poisson"] * 75 + ["overdispersed"] * 15 + ["optimum"] * 10)
 counts = np.empty((100, 100))
 for k, kind in enumerate(truth):
-    eta = 1.2 + rng.normal(0, 0.5) * sites["gradient"] + rng.normal(0, 0.3, 10)[sites["region"]]
+    eta = (
+        1.2
+        + rng.normal(0, 0.5) * sites["gradient"]
+        + rng.normal(0, 0.3, 10)[sites["region"]]
+    )
     if kind == "optimum":
         eta = eta + 0.8 - 2 * sites["gradient"] ** 2
     noise = rng.normal(0, 0.7, 100) if kind == "overdispersed" else 0.0
@@ -29,7 +35,10 @@ for k, kind in enumerate(truth):
 # ``screen`` fits and tests one model after the other; ``out=`` would write the table as it grows, ``n_jobs=`` use more
 # processors. P-values are adjusted over all models, test by test.
 
-models = {f"species {k:02d}": ("y ~ gradient + (1|region)", sites.assign(y=y), "poisson") for k, y in enumerate(counts)}
+models = {
+    f"species {k:02d}": ("y ~ gradient + (1|region)", sites.assign(y=y), "poisson")
+    for k, y in enumerate(counts)
+}
 table = screen(models, ["dispersion", "quantiles"], progress=False)
 
 # %%
@@ -47,6 +56,12 @@ fig, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained", sharey=T
 colours = {"poisson": "0.6", "overdispersed": "#0b5394", "optimum": "#b33c00"}
 for ax, test in zip(axes, ("dispersion", "quantiles"), strict=True):
     parts = [table.loc[truth == kind, test] for kind in colours]
-    ax.hist(parts, bins=np.linspace(0, 1, 21), stacked=True, color=list(colours.values()), label=list(colours))
+    ax.hist(
+        parts,
+        bins=np.linspace(0, 1, 21),
+        stacked=True,
+        color=list(colours.values()),
+        label=list(colours),
+    )
     ax.set(title=f"{test} test", xlabel="p-value", ylabel="species")
 axes[0].legend(frameon=False, title="truth")

@@ -14,15 +14,26 @@ import statsmodels.formula.api as smf
 from simresid import datasets, plot_qq, screen, simulate_residuals
 
 ticks = datasets.load("grouseticks")
-ticks["height"] = (ticks["HEIGHT"] - 460) / 40  # statsmodels' optimiser likes predictors of size one
+ticks["height"] = (
+    ticks["HEIGHT"] - 460
+) / 40  # statsmodels' optimiser likes predictors of size one
 formula = "TICKS ~ YEAR + height"
 fits = {
     "Poisson": smf.poisson(formula, ticks).fit(disp=0),
     "NegativeBinomial": smf.negativebinomial(formula, ticks).fit(disp=0, maxiter=200),
-    "GLM, Tweedie": smf.glm(formula, ticks, family=sm.families.Tweedie(var_power=1.5)).fit(),
+    "GLM, Tweedie": smf.glm(
+        formula, ticks, family=sm.families.Tweedie(var_power=1.5)
+    ).fit(),
 }
 table = screen(fits, tests="all", progress=False)
-columns = ["llf", "dispersion ratio", "dispersion", "uniformity", "quantiles", "n_failed"]
+columns = [
+    "llf",
+    "dispersion ratio",
+    "dispersion",
+    "uniformity",
+    "quantiles",
+    "n_failed",
+]
 print(table[columns].astype(float).round(3).T.to_string())
 
 # %%
@@ -31,7 +42,9 @@ print(table[columns].astype(float).round(3).T.to_string())
 
 trap = smf.glm(formula, ticks, family=sm.families.NegativeBinomial(alpha=0.3)).fit()
 print("GLM with alpha = 0.3:", simulate_residuals(trap).dispersion_test().summary())
-print(f"NegativeBinomial estimates alpha = {fits['NegativeBinomial'].params['alpha']:.2f}")
+print(
+    f"NegativeBinomial estimates alpha = {fits['NegativeBinomial'].params['alpha']:.2f}"
+)
 
 # %%
 # The chicks of a brood share their ticks. Residuals of the sums over broods see what those of single chicks

@@ -19,9 +19,13 @@ from simresid import plot_qq, plot_residuals, simulate_residuals
 
 ROWS = 100_000
 rng = np.random.default_rng(1)
-data = pd.DataFrame({"x": rng.normal(size=ROWS), "g": rng.integers(0, ROWS // 100, ROWS)})
+data = pd.DataFrame(
+    {"x": rng.normal(size=ROWS), "g": rng.integers(0, ROWS // 100, ROWS)}
+)
 mean = np.exp(0.5 + 0.3 * data["x"] + rng.normal(0, 0.5, ROWS // 100)[data["g"]])
-data["y"] = rng.poisson(mean * rng.gamma(50, 1 / 50, ROWS))  # 2 % extra variance, relative to the squared mean
+data["y"] = rng.poisson(
+    mean * rng.gamma(50, 1 / 50, ROWS)
+)  # 2 % extra variance, relative to the squared mean
 
 # %%
 # Simulations are counted as they are drawn: memory grows with the rows, not with rows times simulations.
@@ -31,13 +35,19 @@ fit = glmm("y ~ x + (1|g)", data, family="poisson")
 fitted = time.perf_counter()
 residuals = simulate_residuals(fit, n_sims=100)
 done = time.perf_counter()
-print(f"{ROWS:,} rows: fit {fitted - start:.1f} s, 100 simulations and ranks {done - fitted:.1f} s")
+print(
+    f"{ROWS:,} rows: fit {fitted - start:.1f} s, 100 simulations and ranks {done - fitted:.1f} s"
+)
 
 # %%
 # With so many rows the smallest flaw is significant. Look at the size of it: the verdict does.
 
 diagnosis = residuals.diagnose()
-print(diagnosis.table[["effect", "effect_size", "severity", "pvalue"]].round(4).to_string())
+print(
+    diagnosis.table[["effect", "effect_size", "severity", "pvalue"]]
+    .round(4)
+    .to_string()
+)
 print(diagnosis.verdict)
 
 # %%

@@ -16,18 +16,32 @@ from simresid import benchmark_tests, create_data, simulate_residuals
 from simresid.results import CheckResult
 
 
-def one_study(overdispersion: float, rng: np.random.Generator) -> dict[str, CheckResult]:
+def one_study(
+    overdispersion: float, rng: np.random.Generator
+) -> dict[str, CheckResult]:
     """Two tests in one simulated study of 100 rows in ten groups."""
-    data = create_data(100, intercept=1.0, overdispersion=overdispersion, random_effect_sd=0.5, n_groups=10, rng=rng)
+    data = create_data(
+        100,
+        intercept=1.0,
+        overdispersion=overdispersion,
+        random_effect_sd=0.5,
+        n_groups=10,
+        rng=rng,
+    )
     fit = glmm("observed ~ x1 + (1|group)", data, family="poisson")
     res = simulate_residuals(fit, n_sims=100, rng=rng)
-    return {"dispersion": res.dispersion_test("greater"), "uniformity": res.uniformity_test()}
+    return {
+        "dispersion": res.dispersion_test("greater"),
+        "uniformity": res.uniformity_test(),
+    }
 
 
 # %%
 # A control value of zero is the size of the tests: how often a right model is rejected at 5 %.
 
-benchmark = benchmark_tests(one_study, control_values=[0.0, 0.2, 0.4, 0.6], n_replicates=50, rng=1)
+benchmark = benchmark_tests(
+    one_study, control_values=[0.0, 0.2, 0.4, 0.6], n_replicates=50, rng=1
+)
 summary = benchmark.summary()
 print(summary.pivot(index="control", columns="test", values="rate").round(2))
 print("failures:", benchmark.failures or "none")

@@ -37,7 +37,11 @@ print((variance / variance.sum()).round(2).to_string())
 # Casks of one delivery differ much more than deliveries. Residuals with new random effects test the whole
 # model; given the fitted ones they would test the law of the single tests only.
 
-print(simulate_residuals(fit, random_effects="unconditional").diagnose(categories="batch").summary())
+print(
+    simulate_residuals(fit, random_effects="unconditional")
+    .diagnose(categories="batch")
+    .summary()
+)
 
 # %%
 # Thirty casks, each with its interval, and whether their effects look normal:

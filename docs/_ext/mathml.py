@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from docutils import nodes
 from docutils.utils.math.latex2mathml import tex2mathml
 
+_ACCENT = re.compile(
+    r"\\(?:hat|bar|tilde)\s*(?:\{[^{}]*\}|\\[a-zA-Z]+|[a-zA-Z])(?=[_^])"
+)
+_SHORT_FRACTION = re.compile(r"\\(t?frac)\s*(\d)\s*(\d)")
 
-def _tex(node: nodes.math | nodes.math_block) -> str:
-    return node.astext().replace(r"\dots", r"\ldots")  # the one common command that docutils does not know
+
+def _mathml(node: nodes.math | nodes.math_block, *, as_block: bool = False) -> str:
+    r"""Convert, around what docutils reads otherwise than TeX: ``\dots``, ``\tfrac12``, ``\hat u_j``, wide bars."""
+    tex = node.astext().replace(r"\dots", r"\ldots")
+    tex = _ACCENT.sub(r"\g<0>{}", _SHORT_FRACTION.sub(r"\\\1{\2}{\3}", tex))
+    if as_block and r"\\" in tex and r"\begin" not in tex:
+        tex = rf"\begin{{aligned}}{tex}\end{{aligned}}"
+    return tex2mathml(tex, as_block=as_block).replace(
+        '<mo accent="true">_</mo>', "<mo>&#x203E;</mo>"
+    )
 
 
 def _inline(writer: Any, node: nodes.math) -> None:
-    writer.body.append(tex2mathml(_tex(node)))
+    writer.body.append(_mathml(node))
     raise nodes.SkipNode
 
 
 def _display(writer: Any, node: nodes.math_block) -> None:
-    tex = _tex(node)
-    if r"\\" in tex and r"\begin" not in tex:
-        tex = rf"\begin{{aligned}}{tex}\end{{aligned}}"
-    writer.body.append(f'<div class="math">{tex2mathml(tex, as_block=True)}</div>')
+    writer.body.append(f'<div class="formula">{_mathml(node, as_block=True)}</div>')
     raise nodes.SkipNode
 
 

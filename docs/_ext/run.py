@@ -42,13 +42,19 @@ class Run(SphinxDirective):
         text = io.StringIO()
         try:
             with redirect_stdout(text):
-                exec(compile(code, f"{page}, block {number}", "exec"), _namespaces[page])
+                exec(
+                    compile(code, f"{page}, block {number}", "exec"), _namespaces[page]
+                )
         except Exception:
-            raise self.error(f"the block fails:\n{traceback.format_exc(limit=-3)}") from None
+            raise self.error(
+                f"the block fails:\n{traceback.format_exc(limit=-3)}"
+            ) from None
         if text.getvalue():
             printed = text.getvalue()
             classes = ["output", "wrap"] if "wrap" in self.options else ["output"]
-            out.append(nodes.literal_block(printed, printed, language="none", classes=classes))
+            out.append(
+                nodes.literal_block(printed, printed, language="none", classes=classes)
+            )
         return out + self._figures(f"{page.replace('/', '-')}-{number}")
 
     def _figures(self, stem: str) -> list[nodes.Node]:
@@ -60,7 +66,11 @@ class Run(SphinxDirective):
         for number in plt.get_fignums():
             name = f"{stem}-{number}.png"
             plt.figure(number).savefig(folder / name, dpi=110)
-            images.append(nodes.image(uri=f"/{FIGURES}/{name}", alt=self.options.get("alt", "figure")))
+            images.append(
+                nodes.image(
+                    uri=f"/{FIGURES}/{name}", alt=self.options.get("alt", "figure")
+                )
+            )
         plt.close("all")
         return images
 
