@@ -13,9 +13,13 @@ from scipy.linalg import lapack
 
 from glmmcore.engines import _blocked_inverse_kernels as inverse_kernels
 from glmmcore.engines import _blocked_kernels as kernels
+from glmmcore.engines import _dense_kernels as dense_kernels
 from glmmcore.engines.layout import RowLayout
 
 __all__ = ["BlockedSystem"]
+
+# Order of the trailing block up to which plain loops beat LAPACK.
+_SMALL = 64
 
 
 class BlockedSystem:
@@ -108,6 +112,8 @@ class BlockedSystem:
         if failed >= 0:
             return False
         if len(self._s):
+            if len(self._s) <= _SMALL:
+                return dense_kernels.cholesky(self._s)
             self._s, info = lapack.dpotrf(self._s, lower=1, clean=0, overwrite_a=1)
             return info == 0
         return True
@@ -123,7 +129,10 @@ class BlockedSystem:
         x = rhs.copy()
         kernels.forward_substitute(self._l_lead, self._cell_first, self._cell_column, self._y, x)
         if len(self._s):
-            x[self._n_lead :], _ = lapack.dpotrs(self._s, x[self._n_lead :], lower=1)
+            if len(self._s) <= _SMALL:
+                dense_kernels.cholesky_solve(self._s, x[self._n_lead :])
+            else:
+                x[self._n_lead :], _ = lapack.dpotrs(self._s, x[self._n_lead :], lower=1)
         kernels.back_substitute(self._l_lead, self._cell_first, self._cell_column, self._y, x)
         return x
 
@@ -131,11 +140,13 @@ class BlockedSystem:
     def invert(self) -> None:
         """H^-1 on the pattern of Z'Z, for the calls below."""
         n = self._n_used
-        if n:
-            self._v_trail, _ = lapack.dpotri(self._s[:n, :n], lower=1)
-            inverse_kernels.mirror(self._v_trail)
+        if n <= _SMALL:
+            self._v_trail = np.empty((n, n), order="F")
+            # a leading part of the factor is the factor of the leading part
+            dense_kernels.cholesky_inverse(np.asfortranarray(self._s[:n, :n]), self._v_trail)
         else:
-            self._v_trail = np.zeros((0, 0), order="F")
+            self._v_trail, _ = lapack.dpotri(self._s[:n, :n], lower=1)
+        inverse_kernels.mirror(self._v_trail)
         self._v_lead = np.empty_like(self._m_lead)
         self._v_cell = np.empty_like(self._m_cell)
         inverse_kernels.selected_inverse(

@@ -19,10 +19,11 @@ DESIGNS = {
     "crossed with slopes": [(7, 2), (4, 3)],
     "three factors": [(7, 2), (4, 1), (3, 2)],
     "many coefficients": [(5, 4), (9, 1)],
+    "trailing block for LAPACK": [(20, 1), (35, 2)],
 }
 
 
-def build(name, m, fixed, seed=0, n=60):
+def build(name, m, fixed, seed=0, n=80):
     rng = np.random.default_rng(seed)
     factors = []
     for i, (levels, k) in enumerate(DESIGNS[name]):
