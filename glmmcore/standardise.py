@@ -57,6 +57,8 @@ def rescale(z: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
     kind : {"linear", "columns", "common"}
         `Structure.rescaling` of the term.
     """
+    if z.shape[1] == 1 and np.all(z == 1.0):
+        return z, np.eye(1)
     norm = _root_mean_square(z)
     if kind == "linear":
         gram = (z / norm).T @ (z / norm) / len(z)

@@ -56,8 +56,8 @@ def test_main_job_prints_verdicts_and_writes_the_picture(tmp_path, capsys):
     plt.close("all")
     poisson, nbinom2 = capsys.readouterr().out.split("---- nbinom2")
     # glmmTMB 1.1.5 on the same data: -1104.84931 and -869.166148.
-    assert "logLik -1104.85" in poisson
-    assert "logLik -869.17" in nbinom2
+    assert "-1104.8 " in poisson
+    assert "-869.2 " in nbinom2
     assert "The model fails: " in poisson
     assert "- dispersion: overdispersed 4.4x" in poisson
     assert "No evidence against the model" in nbinom2

@@ -58,17 +58,36 @@ def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, v_lead, v_cell
                 for c in range(a, k):
                     value += y[p, c] * inverse[c, a]
                 gain[p - lo, a] = value
-        for p in range(lo, hi):
-            for a in range(k):
-                v_cell[p, a] = 0.0
-            cp = cell_column[p]
-            if cp < n_used:
-                for r in range(lo, hi):
-                    cr = cell_column[r]
-                    if cr < n_used:
-                        v = v_trail[cr, cp]
-                        for a in range(k):
-                            v_cell[p, a] -= v * gain[r - lo, a]
+        if k == 1:
+            # cells ascend and the trailing inverse is symmetric: each entry of its lower triangle serves both members
+            for p in range(lo, hi):
+                v_cell[p, 0] = 0.0
+            for r in range(lo, hi):
+                cr = cell_column[r]
+                if cr >= n_used:
+                    break
+                gr = gain[r - lo, 0]
+                total = v_trail[cr, cr] * gr
+                for p in range(r + 1, hi):
+                    cp = cell_column[p]
+                    if cp >= n_used:
+                        break
+                    v = v_trail[cp, cr]
+                    total += v * gain[p - lo, 0]
+                    v_cell[p, 0] -= v * gr
+                v_cell[r, 0] -= total
+        else:
+            for p in range(lo, hi):
+                for a in range(k):
+                    v_cell[p, a] = 0.0
+                cp = cell_column[p]
+                if cp < n_used:
+                    for r in range(lo, hi):
+                        cr = cell_column[r]
+                        if cr < n_used:
+                            v = v_trail[cr, cp]
+                            for a in range(k):
+                                v_cell[p, a] -= v * gain[r - lo, a]
         for p in range(lo, hi):
             if cell_column[p] < n_used:
                 for a in range(k):

@@ -94,11 +94,12 @@ def test_names_are_escaped(residuals, tmp_path) -> None:
 
 def test_leaves_no_figures_and_adds_time_and_space(residuals, tmp_path) -> None:
     n = residuals.n_obs
+    open_before = plt.get_fignums()
     path = report(residuals, tmp_path / "r.html", time=np.arange(n), x=np.arange(n) % 20, y=np.arange(n) // 20)
     text = path.read_text(encoding="utf-8")
     assert "Residuals in time" in text
     assert "Residuals in space" in text
-    assert not plt.get_fignums()
+    assert plt.get_fignums() == open_before
 
 
 def test_notebooks_show_verdict_and_table(residuals) -> None:
