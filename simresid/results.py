@@ -237,8 +237,8 @@ class DispersionResult(CheckResult):
         size = f"{self.statistic:.2g}x [{self.conf_int[0]:.2g}, {self.conf_int[1]:.2g}]"
         if self.statistic > 1:
             return (
-                f"overdispersed {size}: look for missing predictors or zero inflation, then try nbinom2 or "
-                "betabinomial, or an observation-level random effect"
+                f"overdispersed {size}: look for missing predictors or zero inflation, then try nbinom2 "
+                "(counts) or betabinomial (k of n), or an observation-level random effect"
             )
         return (
             f"underdispersed {size}: the model has too much noise; try compois or genpois, or drop an "
