@@ -38,7 +38,9 @@ def irls(problem: Problem) -> tuple[np.ndarray, float]:
         if change < _IRLS_TOLERANCE:
             break
     if not np.any(coefficients) and part.size:
-        coefficients = _constant_start(problem, offset)
+        # the link of the overall mean is inside the range of the mean wherever there are no offsets
+        mu = family.start_mean(problem.likelihood.y, _trials(problem, 0, problem.n))
+        coefficients = _constant(part, float(family.link.link(np.array([mu.mean()]))[0]))
         eta = offset + x @ coefficients
     total = 0.0
     for lo, hi in row_blocks(problem.n):
@@ -90,14 +92,6 @@ def _inside(problem: Problem, eta: np.ndarray) -> bool:
             if not np.all(np.isfinite(likelihood.derivatives(lo, hi, values)[0])):
                 return False
     return True
-
-
-def _constant_start(problem: Problem, offset: np.ndarray) -> np.ndarray:
-    """Least-squares fit of the link of the overall mean: always inside the range of the mean without offsets."""
-    likelihood, part = problem.likelihood, problem.part("cond")
-    mu = problem.family.start_mean(likelihood.y, _trials(problem, 0, problem.n))
-    level = problem.family.link.link(np.array([mu.mean()]))[0]
-    return np.linalg.lstsq(cast(np.ndarray, part.X), level - offset, rcond=None)[0]
 
 
 def start_candidates(problem: Problem) -> list[np.ndarray]:

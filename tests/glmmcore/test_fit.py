@@ -156,6 +156,20 @@ def test_refit_of_the_observed_is_the_fit(formula, family, options):
     np.testing.assert_allclose(fit.llf, fresh.llf, atol=SAME_LLF)
 
 
+@pytest.mark.parametrize(("family", "link"), [("poisson", "identity"), ("gamma", "identity"), ("gamma", "inverse")])
+def test_links_whose_first_steps_leave_the_range_start_from_the_overall_mean(family, link):
+    rng = np.random.default_rng(0)
+    d = pd.DataFrame({"x": rng.normal(size=80), "g": rng.integers(0, 8, 80)})
+    mu = np.maximum(1.0 + d["x"], 0.02)
+    d["y"] = rng.poisson(mu).astype(float) if family == "poisson" else rng.gamma(2.0, mu / 2.0) + 1e-3
+    fit = glmm("y ~ x + (1|g)", d, family=family, link=link)
+    # rows of zero counts push the Poisson mean onto the edge of its range: no stationary point, and it says so
+    assert fit.converged == (family == "gamma")
+    assert any("Not converged" in s for s in fit.verdict) == (family == "poisson")
+    assert np.all(fit.fitted > 0.0)
+    assert fit.llf > glmm("y ~ 1", d, family=family, link=link).llf
+
+
 def test_order_of_terms_does_not_matter():
     d = counts()
     terms = ["(1|g)", "(0 + x|g)", "(1|h)"]
