@@ -80,7 +80,6 @@ class LaplaceObjective:
         u^ at the last evaluation.
     mode_found : bool
         Whether the inner iterations met their tolerance there.
-    n_evaluations : int
     """
 
     def __init__(self, problem: Problem) -> None:
@@ -92,7 +91,6 @@ class LaplaceObjective:
         self.mode = np.zeros(order)
         self._best_value, self._best_mode = np.inf, self.mode
         self.mode_found = True
-        self.n_evaluations = 0
         self._last: _Evaluated | None = None
         self._inner = [problem.likelihood.predictors.index(name) for name in problem.inner]
         self._prior = np.zeros(0) if problem.layout is None else self.layout.prior
@@ -107,7 +105,6 @@ class LaplaceObjective:
         """F and dF/dx; F is inf where the log-likelihood does not exist."""
         if self._last is not None and np.array_equal(self._last.x, x):
             return self._last.value, self._last.gradient.copy()
-        self.n_evaluations += 1
         values = self.fixed_values(x)
         if not all(np.all(np.isfinite(v)) for v in values):
             return np.inf, np.zeros(len(x))

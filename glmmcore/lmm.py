@@ -82,7 +82,6 @@ class LinearObjective:
         self._rhs = np.zeros(self.layout.order)
         self.system.add(0, n, weights[None], (weights * residual)[None], self._rhs)
         self._weights = weights
-        self.n_evaluations = 0
         self._last: tuple[np.ndarray, float, np.ndarray] | None = None
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -90,7 +89,6 @@ class LinearObjective:
         if self._last is not None and np.array_equal(self._last[0], theta):
             return self._last[1], self._last[2].copy()
         self._last = None
-        self.n_evaluations += 1
         factors = self.problem.factors(theta)
         if not self.system.factorise(factors):
             return np.inf, np.zeros(len(theta))
@@ -104,12 +102,16 @@ class LinearObjective:
         if len(theta):
             self.system.invert()
             d_factors = self.system.factor_products()
-            left = self._rhs - self.system.multiply(self.layout.apply_factors(factors, self.spherical))
+            left = self._residual_score(factors)
             for total, outer in zip(d_factors, self.layout.outer(left, self.spherical), strict=True):
                 total -= (n / square) * outer
             self.problem.chain_to_theta(d_factors, theta, gradient)
         self._last = theta.copy(), value, gradient.copy()
         return value, gradient
+
+    def _residual_score(self, factors: list[np.ndarray]) -> np.ndarray:
+        """Z'W e with e the residual at the last evaluation, from cross-products only."""
+        return self._rhs - self.system.multiply(self.layout.apply_factors(factors, self.spherical))
 
     def start(self) -> np.ndarray:
         """Theta from moments of the residuals of the fixed effects: sum(s^2 - sigma^2 w) / sum w^2 over levels."""
@@ -119,9 +121,8 @@ class LinearObjective:
         total = self.total_square / self.n_rows
         found, explained = [], 0.0
         for term in self.problem.terms:
-            part = slice(layout.offsets[term.factor], layout.offsets[term.factor + 1])
-            s = self._rhs[part].reshape(-1, layout.sizes[term.factor])[:, term.columns]
-            w = information[part].reshape(-1, layout.sizes[term.factor])[:, term.columns]
+            s = layout.by_level(self._rhs, term.factor)[:, term.columns]
+            w = layout.by_level(information, term.factor)[:, term.columns]
             variance = (s * s - total * w).sum(axis=0) / np.maximum(np.square(w).sum(axis=0), 1e-300)
             found.append(np.maximum(variance, 0.01 * total))
             explained += float(found[-1] @ w.sum(axis=0)) / self.n_rows
@@ -135,7 +136,7 @@ class LinearObjective:
         """Average information of theta at the last evaluation, which was at theta, with sigma profiled out."""
         out = np.zeros((len(theta), len(theta)))
         factors = self.problem.factors(theta)
-        left = self._rhs - self.system.multiply(self.layout.apply_factors(factors, self.spherical))
+        left = self._residual_score(factors)
         theta_curvature(self.problem, theta, self.spherical / self.sigma, left / self.sigma, out, 1.0)
         slope = self.square_gradient(theta) / self.residual_square
         profiled = out - 0.5 * self.n_effective * np.outer(slope, slope)
@@ -166,7 +167,7 @@ class LinearObjective:
     def square_gradient(self, theta: np.ndarray) -> np.ndarray:
         """d r^2 / d theta at the last evaluation."""
         factors = self.problem.factors(theta)
-        left = self._rhs - self.system.multiply(self.layout.apply_factors(factors, self.spherical))
+        left = self._residual_score(factors)
         d_factors = [-2.0 * outer for outer in self.layout.outer(left, self.spherical)]
         gradient = np.zeros(len(theta))
         self.problem.chain_to_theta(d_factors, theta, gradient)

@@ -49,10 +49,6 @@ class Optimum:
         Expected further decrease by the Hessian, flat directions left out.
     eigenvalues : ndarray
         Of the Hessian scaled to a unit diagonal, ascending.
-    flat : ndarray of bool
-        Parameters that take part in a direction the data say nothing about.
-    unbounded : bool
-        The likelihood keeps rising, by next to nothing, towards infinite parameters.
     converged : bool
     n_evaluations : int
     """
@@ -63,15 +59,11 @@ class Optimum:
     hessian: np.ndarray
     edm: float
     eigenvalues: np.ndarray
-    flat: np.ndarray
-    unbounded: bool
     converged: bool
     n_evaluations: int
 
 
-def minimise(
-    objective: Objective, x: np.ndarray, curvature: np.ndarray, limit: np.ndarray, *, want_hessian: bool = True
-) -> Optimum:
+def minimise(objective: Objective, x: np.ndarray, curvature: np.ndarray, limit: np.ndarray) -> Optimum:
     """Minimise a smooth function with gradient.
 
     Parameters
@@ -84,20 +76,14 @@ def minimise(
         Guess of the Hessian, positive definite.
     limit : ndarray, shape (p,)
         Largest change of each parameter in one step.
-    want_hessian : bool
-        Without it the search ends with BFGS at the final tolerance; `hessian` is then its quadratic model.
     """
     counter = _Counted(objective)
     value, gradient = counter(x)
     inverse = np.linalg.inv(curvature) if len(x) else np.zeros((0, 0))
-    edm_target = _BFGS_EDM if want_hessian else _FINAL_EDM
     point = _Point(x, value, gradient)
     unbounded = False
     for _attempt in range(_MAX_HESSIANS):
-        point, inverse = _bfgs(counter, point, inverse, limit, edm_target)
-        if not want_hessian:
-            hessian = np.linalg.pinv(inverse) if len(x) else inverse
-            return _report(point, hessian, False, counter.calls)
+        point, inverse = _bfgs(counter, point, inverse, limit)
         hessian = _difference_hessian(counter, point, inverse, limit)
         point, satisfied, pushed = _newton(counter, point, hessian, limit)
         unbounded |= pushed
@@ -132,15 +118,13 @@ class _Counted:
         return value, gradient
 
 
-def _bfgs(
-    objective: _Counted, point: _Point, inverse: np.ndarray, limit: np.ndarray, edm_target: float
-) -> tuple[_Point, np.ndarray]:
+def _bfgs(objective: _Counted, point: _Point, inverse: np.ndarray, limit: np.ndarray) -> tuple[_Point, np.ndarray]:
     for _ in range(_MAX_ITERATIONS):
         if objective.exhausted:
             break
         step = -inverse @ point.gradient
         slope = float(step @ point.gradient)
-        if not -0.5 * slope > edm_target:
+        if not -0.5 * slope > _BFGS_EDM:
             break
         excess = float(np.max(np.abs(step) / limit))
         if -0.5 * slope < 0.2 * _SUPREMUM_EDM and excess > _RUNAWAY_STEP:
@@ -300,15 +284,13 @@ def _report(point: _Point, hessian: np.ndarray, unbounded: bool, calls: int) -> 
     p = len(point.x)
     finite = bool(np.isfinite(point.value))
     if p == 0:
-        nothing = np.zeros(0, dtype=bool)
-        return Optimum(point.x, point.value, point.gradient, hessian, 0.0, np.ones(0), nothing, False, finite, calls)
+        return Optimum(point.x, point.value, point.gradient, hessian, 0.0, np.ones(0), finite, calls)
     scale, values, vectors = _scaled_eigen(hessian)
     usable = values > _FLAT
     along = vectors.T @ (point.gradient / scale)
     edm = 0.5 * float(np.sum(along[usable] ** 2 / values[usable]))
-    flat = np.any(np.abs(vectors[:, ~usable]) > 0.1, axis=1)
     if unbounded:
         converged = finite and edm < _SUPREMUM_EDM
     else:
         converged = finite and edm < _CONVERGED_EDM and bool(values[0] > -1e-3)
-    return Optimum(point.x, point.value, point.gradient, hessian, edm, values, flat, unbounded, converged, calls)
+    return Optimum(point.x, point.value, point.gradient, hessian, edm, values, converged, calls)

@@ -215,7 +215,6 @@ def _terms(problem: Problem, x: np.ndarray, u: np.ndarray, sigma: float) -> tupl
     out: list[TermSolution] = []
     if problem.layout is None or problem.system is None:
         return ()
-    offsets, sizes = problem.layout.offsets, problem.layout.sizes
     factors = problem.factors(x)
     b = problem.layout.apply_factors(factors, u)
     blocks: dict[int, np.ndarray] = {}
@@ -224,7 +223,7 @@ def _terms(problem: Problem, x: np.ndarray, u: np.ndarray, sigma: float) -> tupl
         if i not in blocks:
             blocks[i] = problem.system.level_covariances(i)
         t = term.structure.factor(x[term.where])
-        coefficients = b[offsets[i] : offsets[i + 1]].reshape(-1, sizes[i])[:, term.columns] @ term.back.T
+        coefficients = problem.layout.by_level(b, i)[:, term.columns] @ term.back.T
         conditional = term.back @ blocks[i][:, term.columns, term.columns] @ term.back.T
         covariance = sigma**2 * (term.back @ t) @ (term.back @ t).T
         singular = np.linalg.svd(t, compute_uv=False)

@@ -159,10 +159,8 @@ def _moment_sds(problem: Problem, x: np.ndarray, coefficients: np.ndarray) -> li
     unit = response_scale(problem) ** 2
     out = []
     for term in problem.terms:
-        k = layout.sizes[term.factor]
-        part = slice(layout.offsets[term.factor], layout.offsets[term.factor + 1])
-        s = score[part].reshape(-1, k)[:, term.columns]
-        w = information[part].reshape(-1, k)[:, term.columns]
+        s = layout.by_level(score, term.factor)[:, term.columns]
+        w = layout.by_level(information, term.factor)[:, term.columns]
         with np.errstate(all="ignore"):
             variance = (s * s - w).sum(axis=0) / np.square(w).sum(axis=0)
         variance = np.where(np.isfinite(variance), variance, 0.1 * unit)

@@ -106,29 +106,27 @@ class RowLayout:
         squared = np.square(self.z[lo:hi])
         add_score(0, hi - lo, squared, self.predictor, self.factor, self.within, self.start[lo:hi], values, out)
 
+    def by_level(self, x: np.ndarray, factor: int) -> np.ndarray:
+        """View of one factor's coefficients in x (q,), (L, k)."""
+        return x[self.offsets[factor] : self.offsets[factor + 1]].reshape(-1, self.sizes[factor])
+
     def apply_factors(self, factors: list[np.ndarray], u: np.ndarray) -> np.ndarray:
         """b = Lambda u, (q,)."""
         b = np.empty_like(u)
         for i, t in enumerate(factors):
-            part = slice(self.offsets[i], self.offsets[i + 1])
-            b[part] = (u[part].reshape(-1, len(t)) @ t.T).ravel()
+            self.by_level(b, i)[...] = self.by_level(u, i) @ t.T
         return b
 
     def apply_transposed(self, factors: list[np.ndarray], x: np.ndarray) -> np.ndarray:
         """Lambda' x, (q,)."""
         out = np.empty_like(x)
         for i, t in enumerate(factors):
-            part = slice(self.offsets[i], self.offsets[i + 1])
-            out[part] = (x[part].reshape(-1, len(t)) @ t).ravel()
+            self.by_level(out, i)[...] = self.by_level(x, i) @ t
         return out
 
     def outer(self, left: np.ndarray, right: np.ndarray) -> list[np.ndarray]:
         """Sum over levels of left_j right_j', one (k, k) array a factor."""
-        out = []
-        for i, f in enumerate(self.factors):
-            part = slice(self.offsets[i], self.offsets[i + 1])
-            out.append(left[part].reshape(-1, f.k).T @ right[part].reshape(-1, f.k))
-        return out
+        return [self.by_level(left, i).T @ self.by_level(right, i) for i in range(len(self.factors))]
 
     @staticmethod
     def trace(factors: list[np.ndarray], products: list[np.ndarray]) -> float:

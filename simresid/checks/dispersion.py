@@ -136,11 +136,6 @@ def squared_deviation_ratio(
     return ratio, spread / ratio
 
 
-def variance_ratio(deviation_sum: Any, squared_sum: Any, n: int) -> Any:
-    """Sample variance from the sums of deviations and of their squares."""
-    return (squared_sum - deviation_sum**2 / n) / (n - 1)
-
-
 _GROUP_NOTES = {
     "none": "Sums over groups are shrunk by the fit and this is not corrected: 'less' may be too liberal, "
     "'greater' too cautious.",
