@@ -20,7 +20,7 @@ from simresid.checks._inputs import (
     residual_array,
 )
 from simresid.checks._null import analytic_null_holds, null_residuals
-from simresid.checks.uniformity import kolmogorov_smirnov, ks_statistic
+from simresid.checks.uniformity import ks_distances, ks_pvalues, ks_statistic
 from simresid.pvalues import floor_pvalue, holm, monte_carlo_error, simulation_pvalue
 from simresid.results import CategoricalResult, Effect
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["categorical_test", "levene"]
+
+#: Values of the replicates that are worked on at a time.
+BLOCK_VALUES = 1_000_000
 
 
 def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") -> CategoricalResult:
@@ -66,21 +69,23 @@ def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") ->
     series = aligned(categories, res, "categories").astype("category").cat.remove_unused_categories()
     codes, names = series.cat.codes.to_numpy(), series.cat.categories
     members = [np.flatnonzero(codes == k) for k in range(names.size)]
-    tests = [kolmogorov_smirnov(u[rows]) for rows in members]
-    statistic = np.array([t[0] for t in tests])
-    pvalue = np.array([t[1] for t in tests])
+    statistic = np.array([ks_statistic(u[rows], "two-sided") for rows in members])
     homogeneity = levene(u, codes)
     notes: list[str] = []
     error = 0.0
     if pool is not None:
         replicates = pool.replicates
-        simulated = np.array([[ks_statistic(v[rows], "two-sided") for rows in members] for v in replicates])
-        pvalue = np.array([simulation_pvalue(d, simulated[:, k], "greater") for k, d in enumerate(statistic)])
+        simulated = [ks_distances(replicates[:, rows]) for rows in members]
+        pvalue = np.array([simulation_pvalue(d, s, "greater") for d, s in zip(statistic, simulated, strict=True)])
         if homogeneity is not None:
-            null_f = np.array([f[0] for v in replicates if (f := levene(v, codes)) is not None])
-            homogeneity = homogeneity[0], simulation_pvalue(homogeneity[0], null_f, "greater")
+            null_f = levene_statistics(replicates, codes)
+            homogeneity = homogeneity[0], simulation_pvalue(homogeneity[0], null_f[np.isfinite(null_f)], "greater")
         error = monte_carlo_error(float(pvalue.min()), replicates.shape[0], "greater")
         notes.append(pool.note)
+    else:
+        size = np.array([rows.size for rows in members])
+        exact = np.array([np.unique(u[rows]).size == rows.size for rows in members])
+        pvalue = ks_pvalues(statistic, size, exact)
     if homogeneity is None:
         notes.append("Spread cannot be compared: that needs two levels and more rows than levels.")
     adjusted = holm(pvalue)
@@ -123,21 +128,31 @@ def levene(u: FloatArray, codes: Any) -> tuple[float, float] | None:
     from scipy.special import fdtrc
 
     n_levels = int(codes.max()) + 1
-    if n_levels < 2 or u.size <= n_levels:
+    f = float(levene_statistics(u[None, :], codes)[0])
+    if not np.isfinite(f):
         return None
-    size = np.bincount(codes, minlength=n_levels)
-    order = np.lexsort((u, codes))
-    start = np.concatenate([[0], np.cumsum(size)[:-1]])
-    s = u[order]
-    median = 0.5 * (s[start + (size - 1) // 2] + s[start + size // 2])
-    z = np.abs(u - median[codes])
-    mean = np.bincount(codes, weights=z, minlength=n_levels) / size
-    between = float(np.sum(size * (mean - z.mean()) ** 2)) / (n_levels - 1)
-    within = float(np.sum((z - mean[codes]) ** 2)) / (u.size - n_levels)
-    if within == 0.0:
-        return None
-    f = between / within
     return f, floor_pvalue(fdtrc(n_levels - 1, u.size - n_levels, f))
+
+
+def levene_statistics(u: FloatArray, codes: Any) -> FloatArray:
+    """Levene's statistics of the rows of `u` ``(m, n)``, NaN where `levene` gives None."""
+    n_levels = int(codes.max()) + 1
+    out = np.full(len(u), np.nan)
+    if n_levels < 2 or codes.size <= n_levels:
+        return out
+    size = np.bincount(codes, minlength=n_levels)
+    members = np.split(np.argsort(codes, kind="stable"), np.cumsum(size)[:-1])
+    medians = np.stack([np.median(u[:, rows], axis=1) for rows in members], axis=1)
+    step = max(1, BLOCK_VALUES // codes.size)
+    for first in range(0, len(u), step):
+        block = u[first : first + step]
+        cell = (np.arange(len(block))[:, None] * n_levels + codes).ravel()
+        z = np.abs(block - medians[first : first + step][:, codes])
+        mean = np.bincount(cell, weights=z.ravel(), minlength=len(block) * n_levels).reshape(-1, n_levels) / size
+        between = np.sum(size * (mean - z.mean(axis=1, keepdims=True)) ** 2, axis=1) / (n_levels - 1)
+        within = np.sum((z - mean[:, codes]) ** 2, axis=1) / (codes.size - n_levels)
+        np.divide(between, within, out=out[first : first + step], where=within > 0)
+    return out
 
 
 def _effect(members: list[Any], statistic: FloatArray, pvalue: FloatArray) -> Effect:

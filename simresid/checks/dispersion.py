@@ -28,6 +28,7 @@ rows and the standard deviation of :math:`\log r_j`.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = ["dispersion_test"]
 
 Method = Literal["conditional", "dharma", "pearson", "refit"]
+_conditional_simulations: WeakKeyDictionary[Any, tuple[FloatArray, FloatArray, FloatArray]] = WeakKeyDictionary()
 
 
 def dispersion_test(
@@ -190,6 +192,12 @@ def _row_variance(res: SimulatedResiduals, mean: FloatArray) -> FloatArray:
 
 def _given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Mean and variance per row given the fitted random effects, and sums of squares of new simulations."""
+    if res not in _conditional_simulations:
+        _conditional_simulations[res] = _simulate_given_random_effects(res)
+    return _conditional_simulations[res]
+
+
+def _simulate_given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray]:
     model: Any = res.model
     at = np.arange(model.nobs)
     if (membership := res.rows.membership) is not None:  # a selection

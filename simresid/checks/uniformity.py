@@ -29,6 +29,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simresid.checks._inputs import FloatArray, Null, Residuals
 from simresid.checks._leverage import widened_residuals
@@ -132,10 +133,22 @@ def _distance(u: FloatArray) -> tuple[float, float]:
 
 def ks_statistic(u: FloatArray, alternative: str) -> float:
     """Kolmogorov-Smirnov distance from the uniform distribution."""
-    s = np.sort(u)
-    i = np.arange(1, s.size + 1)
-    above, below = float(np.max(i / s.size - s)), float(np.max(s - (i - 1) / s.size))
-    return {"two-sided": max(above, below), "greater": above, "less": below}[alternative]
+    return float(ks_distances(u[None, :], alternative)[0])
+
+
+def ks_distances(u: FloatArray, alternative: str = "two-sided") -> FloatArray:
+    """Kolmogorov-Smirnov distances from the uniform distribution of the rows of `u` ``(m, n)``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ks_distances(np.array([[0.1, 0.4, 0.7], [0.5, 0.5, 0.5]])).round(6)
+    array([0.3, 0.5])
+    """
+    s = np.sort(u, axis=1)
+    n, i = u.shape[1], np.arange(1, u.shape[1] + 1)
+    above, below = np.max(i / n - s, axis=1), np.max(s - (i - 1) / n, axis=1)
+    return {"two-sided": np.maximum(above, below), "greater": above, "less": below}[alternative]
 
 
 def kolmogorov_smirnov(u: FloatArray, alternative: str = "two-sided") -> tuple[float, float, bool]:
@@ -154,16 +167,30 @@ def kolmogorov_smirnov(u: FloatArray, alternative: str = "two-sided") -> tuple[f
     >>> round(statistic, 6), round(pvalue, 6), exact
     (0.3, 0.886222, True)
     """
+    d, exact = ks_statistic(u, alternative), np.unique(u).size == u.size
+    return d, float(ks_pvalues(np.array([d]), np.array([u.size]), np.array([exact]), alternative)[0]), exact
+
+
+def ks_pvalues(
+    d: FloatArray, n: NDArray[np.integer], exact: NDArray[np.bool_], alternative: str = "two-sided"
+) -> FloatArray:
+    """P-values of distances `d` of samples of sizes `n`: exact, or asymptotic as with ties.
+
+    Parameters
+    ----------
+    d, n, exact : ndarray (k,)
+    alternative : {"two-sided", "greater", "less"}
+    """
     from scipy.special import kolmogorov
     from scipy.stats import ksone, kstwo
 
-    n, d = u.size, ks_statistic(u, alternative)
-    exact = np.unique(u).size == n
-    if exact:
-        p = kstwo.sf(d, n) if alternative == "two-sided" else ksone.sf(d, n)
-    else:
-        p = kolmogorov(np.sqrt(n) * d) if alternative == "two-sided" else np.exp(-2 * n * d * d)
-    return d, floor_pvalue(p), exact
+    law = kstwo if alternative == "two-sided" else ksone
+    p = np.empty(d.size)
+    if exact.any():
+        p[exact] = law.sf(d[exact], n[exact])
+    d, n = d[~exact], n[~exact]
+    p[~exact] = kolmogorov(np.sqrt(n) * d) if alternative == "two-sided" else np.exp(-2 * n * d * d)
+    return np.array([floor_pvalue(value) for value in p])
 
 
 def anderson_darling(u: FloatArray) -> tuple[float, float]:
