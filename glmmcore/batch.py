@@ -148,6 +148,7 @@ def fit_many(
     Returns
     -------
     ManyFits
+        Tables with a row for each response or group.
 
     Raises
     ------

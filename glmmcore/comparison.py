@@ -174,6 +174,7 @@ def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.D
     Parameters
     ----------
     fit : FittedGLMM
+        The fitted model.
     part : {"cond", "zi", "disp"}
     df : {"chi2", "satterthwaite"}
         Chi-square tests, or F tests with Satterthwaite's degrees of freedom for linear mixed models.

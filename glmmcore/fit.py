@@ -70,6 +70,7 @@ def glmm(
     Returns
     -------
     FittedGLMM
+        Estimates, predictions, simulations and all else that can be asked of a fit.
 
     Raises
     ------

@@ -62,6 +62,7 @@ def inverse_prediction(
     Parameters
     ----------
     fit : FittedGLMM
+        The fitted model.
     variable : str
         Numeric column of the fixed effects.
     target : float
@@ -76,10 +77,12 @@ def inverse_prediction(
     limits : (float, float), optional
         Where to search, for curves; the range in the data, widened by as much on either side, by default.
     level : float
+        Confidence level, such as 0.95.
 
     Returns
     -------
     InversePrediction
+        Estimate with limits.
 
     Raises
     ------

@@ -37,6 +37,7 @@ def for_marginaleffects(fit: FittedGLMM, kind: str = "response") -> Any:
     Returns
     -------
     marginaleffects.classes.ModelAbstract
+        What the functions of marginaleffects take as a model.
 
     Examples
     --------

@@ -43,6 +43,7 @@ def marginal_means(
     Parameters
     ----------
     fit : FittedGLMM
+        The fitted model.
     variables : str or sequence of str
         Columns of the fixed effects. Numeric ones take all their values in the data unless `at` says which.
     kind : {"link", "response"}

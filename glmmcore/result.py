@@ -242,7 +242,9 @@ class FittedGLMM(Estimates):
         Parameters
         ----------
         n_sims : int
+            Number of responses to draw.
         rng : numpy.random.Generator or int, optional
+            Source of randomness or seed; None gives fresh entropy.
         random_effects : {"conditional", "unconditional"} or iterable of str
             Keep the conditional modes, draw all random effects anew, or draw those of the named groups anew.
         newdata : DataFrame or mapping of columns, optional

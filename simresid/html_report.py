@@ -52,6 +52,7 @@ def report(
     Parameters
     ----------
     res : SimulatedResiduals
+        Residuals to report on.
     path : path-like
         File to write; replaced if it exists.
     title : str, optional
@@ -64,6 +65,7 @@ def report(
     Returns
     -------
     Path
+        Where the report was written.
 
     Raises
     ------

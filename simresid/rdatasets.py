@@ -44,6 +44,7 @@ def load(name: str, package: str | None = None, *, folder: str | os.PathLike[str
     Returns
     -------
     DataFrame
+        The data set, one row per observation.
 
     Raises
     ------

@@ -87,6 +87,7 @@ def simulate_residuals(
     Returns
     -------
     SimulatedResiduals
+        The residuals, with tests and figures as methods.
 
     Raises
     ------
@@ -204,6 +205,7 @@ def from_simulations(
         ``method="traditional"`` depend on it, the others do not.
     method : {"rank", "pit", "traditional"}
     rng : int, Generator or None
+        Seed of everything random, as in `simulate_residuals`.
     rotation : ndarray (n, n) or "estimated", optional
         As in `simulate_residuals`. ``"estimated"`` spends the first half of the simulations on the
         covariance; the second half are then the simulations of the result.
@@ -213,6 +215,7 @@ def from_simulations(
     Returns
     -------
     SimulatedResiduals
+        The residuals, with tests and figures as methods.
 
     Raises
     ------

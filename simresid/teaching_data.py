@@ -106,6 +106,7 @@ def create_data(
     missing : bool
         Set the first predictor of the first row to NaN.
     rng : int, SeedSequence or Generator, optional
+        Seed or source of randomness.
 
     Returns
     -------

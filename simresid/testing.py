@@ -62,6 +62,7 @@ def check_fitted_model(model: Any, *, n_sims: int = 500, rng: int = 1, refit_rto
     Parameters
     ----------
     model : object
+        The model to check, adapted or your own.
     n_sims : int
         Simulations to compare with.
     rng : int
@@ -73,6 +74,7 @@ def check_fitted_model(model: Any, *, n_sims: int = 500, rng: int = 1, refit_rto
     Returns
     -------
     ConformanceReport
+        What was checked; prints as a list.
 
     Raises
     ------

@@ -54,6 +54,7 @@ def get_family(family: str | Family, link: str | Link | None = None) -> Family:
     Returns
     -------
     Family
+        The response distribution with its link.
 
     Raises
     ------

@@ -50,6 +50,7 @@ def as_fitted_model(obj: Any) -> FittedModel:
     Returns
     -------
     FittedModel
+        An object with `observed`, `fitted`, `nobs` and `simulate`.
 
     Raises
     ------

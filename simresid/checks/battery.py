@@ -117,6 +117,7 @@ def diagnose(
     Parameters
     ----------
     res : SimulatedResiduals
+        Residuals to test.
     predictors : str, list of str, mapping or DataFrame, optional
         Quantiles are also tested along each of these.
     categories : str, array_like, mapping or list of str, optional
@@ -134,6 +135,7 @@ def diagnose(
     Returns
     -------
     Diagnosis
+        All results, a table of them and a verdict.
 
     Examples
     --------

@@ -39,6 +39,7 @@ def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") ->
     Parameters
     ----------
     res : SimulatedResiduals or array_like (n,)
+        Residuals to test; plain ones must lie in [0, 1].
     categories : array_like (n,) or str
         Level of each row, or a column of the model's data. Unused levels are ignored.
     null : {"auto", "analytic", "simulated"}

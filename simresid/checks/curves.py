@@ -32,7 +32,9 @@ def quantile_curves(u: FloatArray, predictor: FloatArray, quantiles: FloatArray)
     u : ndarray (n,)
         Residuals in [0, 1].
     predictor : ndarray (n,)
+        Values to follow the residuals along.
     quantiles : ndarray (k,)
+        Which quantiles to follow, each in (0, 1).
 
     Returns
     -------

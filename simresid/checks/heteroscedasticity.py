@@ -41,6 +41,7 @@ def heteroscedasticity_test(res: Residuals, predictor: Any = None, *, null: Null
     Parameters
     ----------
     res : SimulatedResiduals or array_like (n,)
+        Residuals to test; plain ones must lie in [0, 1].
     predictor : array_like (n,), str, DataFrame, list of str, optional
         As in `quantile_test`.
     null : {"auto", "analytic", "simulated"}
@@ -49,6 +50,7 @@ def heteroscedasticity_test(res: Residuals, predictor: Any = None, *, null: Null
     Returns
     -------
     HeteroscedasticityResult
+        `statistic` and `pvalue` of the test; `effect` is the ratio of the largest to the smallest fitted spread.
 
     Examples
     --------

@@ -47,6 +47,7 @@ def simulated_lrt(
     Returns
     -------
     LikelihoodRatioResult
+        `statistic` is twice the difference of the log-likelihoods.
 
     Raises
     ------

@@ -51,6 +51,7 @@ def outlier_test(
     Parameters
     ----------
     res : SimulatedResiduals
+        Residuals to test.
     alternative : {"two-sided", "greater", "less"}
         ``"greater"``: more outliers than expected.
     margin : {"both", "lower", "upper"}

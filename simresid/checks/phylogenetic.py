@@ -37,6 +37,7 @@ def phylogenetic_autocorrelation_test(
     Parameters
     ----------
     res : SimulatedResiduals or array_like (n,)
+        Residuals to test; plain ones must lie in [0, 1].
     distances : DataFrame or array_like (m, m)
         Patristic distances between species. A data frame has the species as row and column labels, in any
         order; it may hold species without data.
@@ -51,6 +52,7 @@ def phylogenetic_autocorrelation_test(
     Returns
     -------
     MoranResult
+        `statistic` is Moran's I, `expected` and `sd` its moments without autocorrelation.
 
     Raises
     ------

@@ -68,6 +68,7 @@ def quantile_test(
     Parameters
     ----------
     res : SimulatedResiduals or array_like (n,)
+        Residuals to test; plain ones must lie in [0, 1].
     predictor : array_like (n,), str, DataFrame, list of str, optional
         One predictor or several, numeric or categorical. By default the prediction without random effects.
     quantiles : sequence of float
@@ -81,6 +82,7 @@ def quantile_test(
     Returns
     -------
     QuantileResult
+        `quantiles` has one row per quantile, `components` one per direction of departure.
 
     Raises
     ------

@@ -54,6 +54,7 @@ def spatial_autocorrelation_test(
     Parameters
     ----------
     res : SimulatedResiduals or array_like (n,)
+        Residuals to test; plain ones must lie in [0, 1].
     x, y : array_like (n,) or str
         Coordinates; longitude and latitude in degrees with ``great_circle=True``. Rows at the same place are
         combined.
@@ -77,6 +78,7 @@ def spatial_autocorrelation_test(
     Returns
     -------
     MoranResult
+        `statistic` is Moran's I, `expected` and `sd` its moments without autocorrelation.
 
     Raises
     ------

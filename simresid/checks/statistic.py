@@ -59,6 +59,7 @@ def statistic_test(
     Parameters
     ----------
     res : SimulatedResiduals
+        Residuals to test.
     statistic : callable or mapping of str to callable
         Takes a response vector ``(n,)`` and returns a number. Several statistics share one pass over the
         simulations.
@@ -111,6 +112,7 @@ def zero_inflation_test(res: SimulatedResiduals, alternative: str = "two-sided")
     Parameters
     ----------
     res : SimulatedResiduals
+        Residuals to test.
     alternative : {"two-sided", "greater", "less"}
         ``"greater"`` is zero inflation.
 

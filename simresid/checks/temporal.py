@@ -65,6 +65,7 @@ def temporal_autocorrelation_test(
     Parameters
     ----------
     res : SimulatedResiduals or array_like (n,)
+        Residuals to test; plain ones must lie in [0, 1].
     time : array_like (n,) or str
         Numbers or dates. Rows with the same time (within a series) are combined.
     by : array_like (n,) or str, optional

@@ -74,6 +74,7 @@ def uniformity_test(
     Returns
     -------
     UniformityResult
+        `statistic` is the distance from the uniform distribution; `location` where it is largest.
 
     Raises
     ------

@@ -33,11 +33,14 @@ def plot_calibration(benchmark: Any, ax: Axes | None = None, *, title: str | Non
         From `benchmark_tests`. Without control values, each test is a line of a dot plot, marked with a cross
         if its interval leaves out the nominal level. With control values, rates are drawn against them.
     ax : Axes, optional
+        Where to draw; a new figure by default.
     title : str, optional
+        Heading; the finding by default.
 
     Returns
     -------
     Axes
+        The axes drawn on.
 
     Examples
     --------

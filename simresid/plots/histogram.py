@@ -24,7 +24,9 @@ def plot_histogram(res: Any, ax: Axes | None = None, *, n_bins: int | None = Non
     Parameters
     ----------
     res : SimulatedResiduals or array_like (n,)
+        Residuals to draw; plain ones must lie in [0, 1].
     ax : Axes, optional
+        Where to draw; a new figure by default.
     n_bins : int, optional
         Bars between 0 and 1; by default 5 to 20, as `n` allows.
     title : str, optional
@@ -33,6 +35,7 @@ def plot_histogram(res: Any, ax: Axes | None = None, *, n_bins: int | None = Non
     Returns
     -------
     Axes
+        The axes drawn on.
 
     Examples
     --------

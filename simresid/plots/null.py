@@ -34,13 +34,16 @@ def plot_statistic(
     statistic : callable, optional
         As in `statistic_test`; only with residuals.
     ax : Axes, optional
+        Where to draw; a new figure by default.
     title : str, optional
+        Heading; the finding by default.
     **test
         Passed on to `statistic_test`.
 
     Returns
     -------
     Axes
+        The axes drawn on.
 
     Raises
     ------
@@ -76,7 +79,9 @@ def plot_dispersion(res: Any, ax: Axes | None = None, *, title: str | None = Non
     Parameters
     ----------
     res : SimulatedResiduals
+        Residuals to draw.
     ax : Axes, optional
+        Where to draw; a new figure by default.
     title : str, optional
         The finding by default.
     **test
@@ -85,6 +90,7 @@ def plot_dispersion(res: Any, ax: Axes | None = None, *, title: str | None = Non
     Returns
     -------
     Axes
+        The axes drawn on.
 
     Examples
     --------
@@ -116,7 +122,9 @@ def plot_zero_inflation(res: Any, ax: Axes | None = None, *, title: str | None =
     Parameters
     ----------
     res : SimulatedResiduals
+        Residuals to draw.
     ax : Axes, optional
+        Where to draw; a new figure by default.
     title : str, optional
         The finding by default.
     **test
@@ -125,6 +133,7 @@ def plot_zero_inflation(res: Any, ax: Axes | None = None, *, title: str | None =
     Returns
     -------
     Axes
+        The axes drawn on.
 
     Examples
     --------

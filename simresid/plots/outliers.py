@@ -26,7 +26,9 @@ def plot_outliers(res: Any, ax: Axes | None = None, *, most: int = 20, title: st
     Parameters
     ----------
     res : SimulatedResiduals
+        Residuals to draw.
     ax : Axes, optional
+        Where to draw; a new figure by default.
     most : int
         Draw at most so many, those farthest outside (relative to the width of their range).
     title : str, optional
@@ -35,6 +37,7 @@ def plot_outliers(res: Any, ax: Axes | None = None, *, most: int = 20, title: st
     Returns
     -------
     Axes
+        The axes drawn on.
 
     Examples
     --------

@@ -45,6 +45,7 @@ def plot_overview(
     Parameters
     ----------
     res : SimulatedResiduals
+        Residuals to draw.
     against : array_like or str, optional
         Predictor of the second panel, which is then checked too; the model's prediction by default.
     title : str, optional
@@ -57,6 +58,7 @@ def plot_overview(
     Returns
     -------
     Figure
+        The figure drawn on.
 
     Examples
     --------

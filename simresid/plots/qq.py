@@ -32,10 +32,12 @@ def plot_qq(res: Any, ax: Axes | None = None, *, title: str | None = "QQ plot") 
     ax : Axes, optional
         Where to draw; a new figure by default.
     title : str, optional
+        Heading of the panel; None or empty for none.
 
     Returns
     -------
     Axes
+        The axes drawn on.
 
     Examples
     --------

@@ -50,6 +50,7 @@ def plot_random_effects(
     Returns
     -------
     Axes, or ndarray of Axes (n_coefficients, 2)
+        The axes drawn on.
 
     Raises
     ------

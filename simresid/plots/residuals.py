@@ -59,12 +59,14 @@ def plot_residuals(
     Parameters
     ----------
     res : SimulatedResiduals or array_like (n,)
+        Residuals to draw; plain ones must lie in [0, 1].
     against : array_like, str, list of str, DataFrame or "all", optional
         Predictor, or several for a grid of panels; ``"all"`` takes every column of the model's data except
         the response. By default the model's prediction, without random effects.
     ax : Axes, optional
         Where to draw, for a single predictor.
     quantiles : sequence of float
+        Which quantiles to follow, each in (0, 1).
     rank : bool
         Spread numeric predictors evenly by rank.
     title : str, optional
@@ -73,6 +75,7 @@ def plot_residuals(
     Returns
     -------
     Axes, or ndarray of Axes for several predictors
+        The axes drawn on.
 
     Examples
     --------

@@ -75,14 +75,18 @@ def plot_rootogram(res: Any, ax: Axes | None = None, *, max_count: int | None = 
     Parameters
     ----------
     res : SimulatedResiduals
+        Residuals to draw.
     ax : Axes, optional
+        Where to draw; a new figure by default.
     max_count : int, optional
         Counts from here on share the last bar.
     title : str, optional
+        Heading; the finding by default.
 
     Returns
     -------
     Axes
+        The axes drawn on.
 
     References
     ----------

@@ -31,13 +31,18 @@ def plot_simulated_data(res: Any, group: Any = None, ax: Axes | None = None, *, 
     Parameters
     ----------
     res : SimulatedResiduals
+        Residuals to draw.
     group : array_like (n,) or str, optional
+        Group of each row, or a column of the model's data; none by default.
     ax : Axes, optional
+        Where to draw; a new figure by default.
     title : str, optional
+        Heading; the finding by default.
 
     Returns
     -------
     Axes
+        The axes drawn on.
 
     Examples
     --------

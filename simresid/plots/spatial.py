@@ -38,9 +38,11 @@ def plot_spatial(
     Parameters
     ----------
     res : SimulatedResiduals or array_like (n,)
+        Residuals to draw; plain ones must lie in [0, 1].
     x, y : array_like (n,) or str
         Coordinates.
     ax : Axes, optional
+        Where to draw; a new figure by default.
     title : str, optional
         The finding of the test by default.
     colorbar : bool
@@ -51,6 +53,7 @@ def plot_spatial(
     Returns
     -------
     Axes
+        The axes drawn on.
 
     Examples
     --------

@@ -37,6 +37,7 @@ def plot_temporal(
     Parameters
     ----------
     res : SimulatedResiduals or array_like (n,)
+        Residuals to draw; plain ones must lie in [0, 1].
     time, by : as in `temporal_autocorrelation_test`
         Points of a series are joined by a line up to 500 rows.
     ax : Axes or two Axes, optional
@@ -49,6 +50,7 @@ def plot_temporal(
     Returns
     -------
     Axes, or ndarray of two Axes
+        The axes drawn on.
 
     Examples
     --------
