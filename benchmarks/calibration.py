@@ -1,13 +1,15 @@
 """Measure size and power of every test on fitted models and write docs/calibration.md.
 
-    python benchmarks/calibration.py                       # full run: 2000 replicates per cell, hours on two
-    cores python benchmarks/calibration.py --replicates 200      # quick look
+    python benchmarks/calibration.py                       # 2000 replicates per cell, two hours of CPU time
+    python benchmarks/calibration.py --replicates 200      # quick look
     python benchmarks/calibration.py --only glmm-poisson   # cells whose name contains this
+    python benchmarks/calibration.py --tests dispersion    # only rows that begin so, in place of the old ones
     python benchmarks/calibration.py --report              # only write the report from what has been run
 
 Replicate `r` of a cell draws everything from ``SeedSequence([seed, cell, r])``, so results do not depend on
 the number of workers or on the order of cells. Chunks are appended to the store as they finish; a later call
-with more replicates continues where the earlier one stopped.
+with more replicates continues where the earlier one stopped. Rows run with ``--tests``, after a test has
+changed, replace all older ones of the same cell.
 """
 
 from __future__ import annotations
@@ -178,8 +180,8 @@ def cells() -> list[Cell]:
 # -----------------------------------------------------------------------------------------------
 
 
-def replicate(cell: Cell, r: int) -> dict[str, float]:
-    """P-values of one simulated, fitted and diagnosed data set."""
+def replicate(cell: Cell, r: int, prefix: str = "") -> dict[str, float]:
+    """P-values of one simulated, fitted and diagnosed data set, by the tests whose names begin with `prefix`."""
     import glmmcore
 
     rng = np.random.default_rng(cell.seed(r))
@@ -194,7 +196,7 @@ def replicate(cell: Cell, r: int) -> dict[str, float]:
     names = cell.tests or tuple(wanted)
     if cell.random_effects == "unconditional":  # each variant costs another pass over the simulated residuals
         names = tuple(name for name in names if name not in VARIANTS)
-    return {name: float(wanted[name]()) for name in names if name in wanted}
+    return {name: float(wanted[name]()) for name in names if name in wanted and name.startswith(prefix)}
 
 
 def tests(res: Any, data: Any, cell: Cell) -> dict[str, Callable[[], float]]:
@@ -271,7 +273,7 @@ def fixed_degree(u: np.ndarray, x: np.ndarray) -> float:
 # -----------------------------------------------------------------------------------------------------
 
 
-def run_chunk(cell: Cell, first: int, size: int) -> dict[str, Any]:
+def run_chunk(cell: Cell, first: int, size: int, prefix: str = "") -> dict[str, Any]:
     """Count replicates and rejections per test; replicates whose fit fails are counted apart."""
     import warnings
 
@@ -282,7 +284,7 @@ def run_chunk(cell: Cell, first: int, size: int) -> dict[str, Any]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                values = replicate(cell, r)
+                values = replicate(cell, r, prefix)
         except (ValueError, ArithmeticError, np.linalg.LinAlgError, RuntimeError) as error:
             failed += 1
             message = f"{type(error).__name__}: {error}"
@@ -300,6 +302,7 @@ def run_chunk(cell: Cell, first: int, size: int) -> dict[str, Any]:
         "failed": failed,
         "seconds": seconds,
         "counts": counts,
+        "tests": prefix,
     }
 
 
@@ -308,17 +311,21 @@ def load(store: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in store.read_text().splitlines()] if store.exists() else []
 
 
-def run(selected: list[Cell], n_replicates: int, store: Path, n_jobs: int) -> None:
-    """Run what is missing from the store."""
+def run(selected: list[Cell], n_replicates: int, store: Path, n_jobs: int, prefix: str = "") -> None:
+    """Run what is missing from the store: size before power, conditional before unconditional simulations."""
     from joblib import Parallel, delayed
 
-    done = {(c["cell"], c["first"]) for c in load(store)}
+    done = {(c["cell"], c["first"], c.get("tests", "")) for c in load(store)}
     tasks = [
-        (cell, first) for first in range(0, n_replicates, CHUNK) for cell in selected if (cell.key, first) not in done
+        (cell, first)
+        for first in range(0, n_replicates, CHUNK)
+        for cell in selected
+        if (cell.key, first, prefix) not in done
     ]
+    tasks.sort(key=lambda task: (task[0].kind == "power", task[0].random_effects == "unconditional"))
     store.parent.mkdir(parents=True, exist_ok=True)
     results: Iterable[dict[str, Any]] = Parallel(n_jobs=n_jobs, return_as="generator_unordered", batch_size=1)(
-        delayed(run_chunk)(cell, first, min(CHUNK, n_replicates - first)) for cell, first in tasks
+        delayed(run_chunk)(cell, first, min(CHUNK, n_replicates - first), prefix) for cell, first in tasks
     )
     for k, result in enumerate(results):
         with store.open("a") as file:
@@ -344,11 +351,15 @@ COMPARED = (
 
 
 def totals(chunks: list[dict[str, Any]]) -> Totals:
-    """``cell -> test -> (replicates, rejections)``."""
+    """``cell -> test -> (replicates, rejections)``, without rows that have been run anew since."""
+    redone = {(chunk["cell"], prefix) for chunk in chunks if (prefix := chunk.get("tests", ""))}
     out: Totals = {}
     for chunk in chunks:
         cell = out.setdefault(chunk["cell"], {})
+        newer = tuple(prefix for name, prefix in redone if name == chunk["cell"] and prefix != chunk.get("tests"))
         for test, (n, k) in chunk["counts"].items():
+            if newer and test.startswith(newer):
+                continue
             before = cell.get(test, (0, 0))
             cell[test] = (before[0] + n, before[1] + k)
     return out
@@ -470,6 +481,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--replicates", type=int, default=2000)
     parser.add_argument("--only", default="", help="run cells whose name contains this")
+    parser.add_argument("--tests", default="", help="run tests whose name begins with this, in place of older rows")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--store", type=Path, default=ROOT / "build" / "calibration.jsonl")
     parser.add_argument("--output", type=Path, default=ROOT / "docs" / "calibration.md")
@@ -482,7 +494,7 @@ def main() -> None:
         print("\n".join(cell.key for cell in selected))
         return
     if not arguments.report:
-        run(selected, arguments.replicates, arguments.store, arguments.jobs)
+        run(selected, arguments.replicates, arguments.store, arguments.jobs, arguments.tests)
     report(arguments.store, arguments.output, arguments.machine)
 
 
