@@ -58,6 +58,20 @@ class ManyFits:
     fitted : numpy.ndarray (responses, n) or None
         Conditional means, NaN where the response is missing; None for groups of a data frame, whose rows
         differ.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from glmmcore import fit_many
+    >>> rng = np.random.default_rng(1)
+    >>> d = pd.DataFrame({"x": rng.normal(size=60), "g": np.repeat(np.arange(12), 5)})
+    >>> fits = fit_many("~ x + (1|g)", d, family="poisson", responses=rng.poisson(3, size=(60, 4)))
+    >>> fits
+    <ManyFits: 4 responses, 4 converged, 0 failed>
+    >>> list(fits.to_frame().columns[:3])
+    ['Intercept', 'x', 'se(Intercept)']
+    >>> fits[2].nobs
+    60
     """
 
     def __init__(
@@ -95,13 +109,27 @@ class ManyFits:
         return iter(self.llf.index)
 
     def items(self) -> Iterator[tuple[Hashable, FittedGLMM]]:
-        """Label and complete fit of every response that was fitted, one at a time."""
+        """Fit the responses again one at a time, completely; those with an `error` are left out.
+
+        Yields
+        ------
+        name : hashable
+            Label of the response.
+        fit : FittedGLMM
+            Its fit.
+        """
         for i, (name, error) in enumerate(self.error.items()):
             if not error:
                 yield name, self._fit_one(i)
 
     def to_frame(self) -> pd.DataFrame:
-        """One row a response: estimates, ``se(...)``, ``sd(...)`` and what is one number a fit."""
+        """One row a response: estimates, ``se(...)``, ``sd(...)`` and what is one number a fit.
+
+        Returns
+        -------
+        DataFrame
+            Columns of `params`, `bse`, `sd` and sigma, llf, pearson, converged, singular, error.
+        """
         errors = self.bse.rename(columns=lambda name: f"se({name})")
         spread = self.sd.rename(columns=lambda name: f"sd({name})")
         single = [self.sigma, self.llf, self.pearson, self.converged, self.singular, self.error]
@@ -134,13 +162,21 @@ def fit_many(
         As in `glmm`. With `responses` the left side is empty, or a name that stands for each in turn.
     data : pandas.DataFrame or mapping of str to array
         Predictors and groups, n rows.
-    family, link, zi, disp, reml, n_agq, trials, offset, freq_weights, var_weights
-        As in `glmm`.
+    family : str or Family
+        Response distribution, as in `glmm`.
     responses : pandas.DataFrame (n, B), list of str, or array_like (n, B)
         One column a response: a table, names of columns of `data`, or a matrix. Missing values are left out
         response by response.
     by : str
         Column of `data` whose values make the groups of rows, instead of `responses`.
+    link, zi, disp : str, optional
+        As in `glmm`.
+    reml : bool
+        As in `glmm`.
+    n_agq : int
+        As in `glmm`.
+    trials, offset, freq_weights, var_weights : str or array_like of shape (n,), optional
+        As in `glmm`.
     n_jobs : int, optional
         Workers as in joblib; None follows ``joblib.parallel_config`` and is serial without one. It cannot
         change the result.

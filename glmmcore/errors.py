@@ -6,8 +6,32 @@ __all__ = ["DataWarning", "ModelError"]
 
 
 class ModelError(ValueError):
-    """The model or its data cannot be fitted as asked; the message names the culprit and what to do."""
+    """The model or its data cannot be fitted as asked; the message names the culprit and what to do.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from glmmcore import ModelError, glmm
+    >>> try:
+    ...     glmm("y ~ x", pd.DataFrame({"y": [1, 2, -3], "x": [0, 1, 2]}), family="poisson")
+    ... except ModelError as error:
+    ...     print(error)
+    1 negative value in row 2 (counted from 0); poisson needs counts y >= 0; use family='gaussian' or ...
+    """
 
 
 class DataWarning(UserWarning):
-    """Something in the data was set right or looks wrong; the fit goes on."""
+    """Something in the data was set right or looks wrong; the fit goes on.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> import pandas as pd
+    >>> from glmmcore import DataWarning, glmm
+    >>> d = pd.DataFrame({"y": [1, 3, 2, 6], "x": [0, 1, 2, 3], "twice": [0, 2, 4, 6]})
+    >>> with warnings.catch_warnings(record=True) as caught:
+    ...     warnings.simplefilter("always", DataWarning)
+    ...     fit = glmm("y ~ x + twice", d, family="poisson")
+    >>> print(caught[0].message)
+    fixed effects: linear combinations of earlier columns, dropped: twice
+    """

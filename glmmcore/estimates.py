@@ -176,7 +176,13 @@ class Estimates:
         return self.family.describe_extra(np.array(psi))
 
     def cov_params(self) -> pd.DataFrame:
-        """Covariance of the conditional fixed effects, (p, p)."""
+        """Covariance of the conditional fixed effects, (p, p).
+
+        Returns
+        -------
+        DataFrame
+            Columns of the fixed effects on both sides.
+        """
         names = self.params.index
         return pd.DataFrame(self._solution.covariance["cond", "cond"], index=names, columns=names)
 
@@ -241,7 +247,13 @@ class Estimates:
         return any(verdict.is_singular(t) for t in self._solution.terms)
 
     def block_structure(self) -> str:
-        """Say which structure of the random effects the linear algebra exploits."""
+        """Say which structure of the random effects the linear algebra exploits.
+
+        Returns
+        -------
+        str
+            A line for each part of the structure.
+        """
         system = self._estimator.problem.system
         return "no random effects" if system is None else "\n".join(system.describe())
 

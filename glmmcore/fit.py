@@ -45,7 +45,7 @@ def glmm(
     Parameters
     ----------
     formula : str
-        lme4's grammar: ``"y ~ x + (1|g)"``, ``(x|g)``, ``(x||g)``, ``(1|a/b)``, ``offset(z)``,
+        In lme4's grammar: ``"y ~ x + (1|g)"``, ``(x|g)``, ``(x||g)``, ``(1|a/b)``, ``offset(z)``,
         ``cbind(successes, failures) ~ ...``; without a bar, a generalised linear model.
     data : pandas.DataFrame or mapping of str to array
         Rows with a missing value in a column in use are left out; the index of the others is kept.

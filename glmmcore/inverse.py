@@ -34,6 +34,15 @@ class InversePrediction:
     method : str
     note : str
         What is to be said about the interval, if anything.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from glmmcore import glmm, inverse_prediction
+    >>> d = pd.DataFrame({"y": [30, 22, 14, 11, 8, 28, 25, 17, 9, 6], "x": [0, 1, 2, 3, 4] * 2})
+    >>> found = inverse_prediction(glmm("y ~ x", d, family="poisson"), "x", target=10, method="delta")
+    >>> round(found.estimate, 2), round(found.se, 2), found.method
+    (3.14, 0.37, 'delta')
     """
 
     variable: str

@@ -113,7 +113,13 @@ class FittedGLMM(Estimates):
         return pd.Series(self.fitted, index=self.data.index)
 
     def variance(self) -> np.ndarray:
-        """Conditional variance of the response, (nobs,)."""
+        """Conditional variance of the response, (nobs,).
+
+        Returns
+        -------
+        ndarray, shape (nobs,)
+            Given the conditional modes, in squared units of `observed`.
+        """
         return self._law.variance()
 
     def group_leverage(self, codes: np.ndarray) -> np.ndarray:
@@ -123,13 +129,24 @@ class FittedGLMM(Estimates):
         ----------
         codes : ndarray of int, shape (nobs,)
             Group of each row, 0 to number of groups minus 1; rows with -1 belong to none.
+
+        Returns
+        -------
+        ndarray, shape (n_groups,)
+            Derivative of the fitted sum with respect to the observed one; 1 for a group that is followed wholly.
         """
         from glmmcore.leverage import group_leverages
 
         return group_leverages(self._estimator, self._solution, np.asarray(codes), self.variance())
 
     def population_mean(self) -> np.ndarray:
-        """Mean over new random effects, (nobs,): the mean of unconditional simulations."""
+        """Mean over new random effects, (nobs,): the mean of unconditional simulations.
+
+        Returns
+        -------
+        ndarray, shape (nobs,)
+            On the scale of `observed`.
+        """
         return simulation.population_mean(self)
 
     @property
@@ -151,6 +168,11 @@ class FittedGLMM(Estimates):
             Observed minus fitted; over the standard deviation; signed root of the unit deviance (gaussian, poisson,
             binomial, gamma, nbinom2); on the scale of the link. For residuals that are uniform under the model, of
             every family, see `simresid.simulate_residuals`.
+
+        Returns
+        -------
+        Series
+            One value a row.
         """
         from glmmcore.residuals import residuals
 
@@ -159,10 +181,17 @@ class FittedGLMM(Estimates):
     def cdf(self, y: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Conditional distribution function at the observed response or at `y`.
 
+        Parameters
+        ----------
+        y : array_like, shape (nobs,), optional
+            Values, or counts for k-of-n responses; those observed by default.
+
         Returns
         -------
-        lower, upper : ndarray, shape (nobs,)
-            P(Y < y) and P(Y <= y).
+        lower : ndarray, shape (nobs,)
+            P(Y < y).
+        upper : ndarray, shape (nobs,)
+            P(Y <= y).
         """
         at = self.observed if y is None else np.asarray(y, dtype=float)
         if at.shape != (self.nobs,):
@@ -275,6 +304,11 @@ class FittedGLMM(Estimates):
         rows : array_like, optional
             Mask (nobs,) or positions of the rows to fit to. Transforms of columns stay those of all rows; columns
             and levels that no longer occur are dropped.
+
+        Returns
+        -------
+        FittedGLMM
+            A new fit; this one is left alone.
         """
         from glmmcore.refit import refit
 
@@ -304,6 +338,11 @@ class FittedGLMM(Estimates):
         """Estimates, variances and verdict as text, which shows as tables in a notebook.
 
         The data frames behind the tables are in ``summary().tables``.
+
+        Returns
+        -------
+        Summary
+            A string with `tables`.
         """
         from glmmcore.summary import summarise
 
@@ -313,7 +352,13 @@ class FittedGLMM(Estimates):
         return self.summary()._repr_html_()
 
     def to_frame(self) -> pd.DataFrame:
-        """One row an observation: observed, trials (k of n), fitted, its linear predictor, sd, and residuals."""
+        """One row an observation: observed, trials (k of n), fitted, its linear predictor, sd, and residuals.
+
+        Returns
+        -------
+        DataFrame
+            Columns observed, fitted, link, trials (k of n), sd, resid_response, resid_pearson; index of the data.
+        """
         columns = {"observed": self.observed, "fitted": self.fitted, "link": self._law.eta}
         columns |= {} if self.trials is None else {"trials": self.trials}
         columns["sd"] = np.sqrt(self.variance())
@@ -353,13 +398,24 @@ class FittedGLMM(Estimates):
         The variance of the response is taken on the scale of the link: pi^2 / 3 for a logit, 1 for a probit,
         pi^2 / 6 for a cloglog, log(1 + variance / mean^2) at the average response for a log link (Nakagawa,
         Johnson and Schielzeth 2017). Random slopes count with their average over the rows (Johnson 2014).
+
+        Returns
+        -------
+        Series
+            Entries marginal and conditional.
         """
         from glmmcore.explained import r2
 
         return r2(self)
 
     def icc(self) -> pd.Series:
-        """Intraclass correlation: share of each group's variance, and of all, in random and residual variance."""
+        """Intraclass correlation: share of each group's variance, and of all, in random and residual variance.
+
+        Returns
+        -------
+        Series
+            One entry per random term, and total.
+        """
         from glmmcore.explained import icc
 
         return icc(self)

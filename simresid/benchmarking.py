@@ -27,6 +27,13 @@ class BenchmarkResult:
         Level at which rejections are counted.
     failures : dict of str to int
         Error messages and how often they came.
+
+    Examples
+    --------
+    >>> from simresid import benchmark_tests
+    >>> result = benchmark_tests(lambda rng: {"fair": rng.random()}, n_replicates=100)
+    >>> list(result.summary().columns[:5]), result.failures
+    (['control', 'test', 'n', 'rate', 'low'], {})
     """
 
     pvalues: pd.DataFrame
@@ -70,7 +77,18 @@ class BenchmarkResult:
         return pd.DataFrame(rows)
 
     def plot(self, ax: Any = None) -> Any:
-        """Draw the rejection rates; see `simresid.plot_calibration`."""
+        """Draw the rejection rates; see `simresid.plot_calibration`.
+
+        Parameters
+        ----------
+        ax : Axes, optional
+            Where to draw; a new figure by default.
+
+        Returns
+        -------
+        Axes
+            The axes drawn on.
+        """
         from simresid.plots import plot_calibration
 
         return plot_calibration(self, ax)

@@ -207,6 +207,11 @@ _DATASETS = {
 def names() -> list[str]:
     """Names that `load` and `describe` take.
 
+    Returns
+    -------
+    list of str
+        In alphabetical order.
+
     Examples
     --------
     >>> from simresid import datasets

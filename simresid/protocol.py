@@ -55,19 +55,56 @@ class FittedModel(Protocol):
         responses, zero inflation included, fitted random effects included.
     nobs : int
         The number of rows used.
+
+    Examples
+    --------
+    Any class with these three attributes and one method is one:
+
+    >>> import numpy as np
+    >>> from simresid import FittedModel, simulate_residuals
+    >>> class Dice:
+    ...     observed, fitted, nobs = np.array([1.0, 6.0]), np.array([3.5, 3.5]), 2
+    ...     def simulate(self, n_sims, *, rng=None, random_effects="conditional"):
+    ...         return np.random.default_rng(rng).integers(1, 7, size=(n_sims, 2))
+    >>> isinstance(Dice(), FittedModel)
+    True
+    >>> simulate_residuals(Dice()).n_obs
+    2
     """
 
     @property
-    def observed(self) -> FloatArray: ...  # noqa: D102
+    def observed(self) -> FloatArray:
+        """Response as the model saw it ``(n,)``."""
+        ...
 
     @property
-    def fitted(self) -> FloatArray: ...  # noqa: D102
+    def fitted(self) -> FloatArray:
+        """Mean of conditional simulations ``(n,)``."""
+        ...
 
     @property
-    def nobs(self) -> int: ...  # noqa: D102
+    def nobs(self) -> int:
+        """Number of rows used."""
+        ...
 
     def simulate(self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional") -> NDArray[Any]:
-        """Draw `n_sims` new responses, shape ``(n_sims, n)``, with `rng` as the only source of randomness."""
+        """Draw new responses.
+
+        Parameters
+        ----------
+        n_sims : int
+            How many.
+        rng : numpy.random.Generator, int or None
+            The only source of randomness.
+        random_effects : {"conditional", "unconditional"} or iterable of str
+            Keep the fitted random effects, draw all anew, or draw those of the named groups anew. A model without
+            random effects ignores it.
+
+        Returns
+        -------
+        ndarray (n_sims, n)
+            One response a row, on the scale of `observed`.
+        """
         ...
 
 

@@ -54,10 +54,17 @@ class SimulatedResiduals(TestMethods):
     source : SimulationSource
         Simulations of the same response.
     method : {"rank", "pit", "traditional", "exact"}
+        Definition of a residual.
     seed : int
         Everything random derives from it.
     discrete : bool or None
         Whether the response takes whole numbers only; None to find out from the values.
+    model : FittedModel, optional
+        The model that was simulated from, if any.
+    random_effects : {"conditional", "unconditional"} or iterable of str, optional
+        What the simulations kept.
+    description : str
+        The model in one line.
     cdf : tuple of ndarray (n,), optional
         ``P(Y < observed)`` and ``P(Y <= observed)``, for ``method="exact"``.
     whiten : Whiten, optional
@@ -70,6 +77,23 @@ class SimulatedResiduals(TestMethods):
         Whether to hold the simulations in memory; "auto" does up to 100 MB.
     stream : str
         Name of the random stream that breaks ties.
+    is_grouped : bool
+        Whether a row stands for a group of observations.
+    execution : Execution, optional
+        Workers, block size and progress bar.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(3, size=(250, 100)), rng.negative_binomial(1, 0.25, size=100))
+    >>> res.residuals.shape, bool(res.residuals.min() > 0), bool(res.residuals.max() < 1)
+    ((100,), True, True)
+    >>> res.dispersion_test().pvalue < 0.05
+    True
+    >>> list(res.to_frame().columns)
+    ['observed', 'fitted', 'residual', 'outlier']
     """
 
     def __init__(
@@ -202,7 +226,13 @@ class SimulatedResiduals(TestMethods):
         return source.matrix if isinstance(source, MatrixSource) else None
 
     def iter_simulations(self) -> Iterator[tuple[int, FloatArray]]:
-        """Yield ``(first replicate, block (b, n))`` in order, the same numbers every time."""
+        """Go through the simulations block by block in order, the same numbers every time.
+
+        Returns
+        -------
+        iterator of (int, ndarray (b, n))
+            Number of the first replicate of a block, and the block.
+        """
         return self.simulations.blocks()
 
     def simulated_statistics(self, functions: Sequence[Callable[[FloatArray], Any]]) -> FloatArray:
@@ -216,6 +246,7 @@ class SimulatedResiduals(TestMethods):
         Returns
         -------
         ndarray (len(functions), n_sims)
+            A row for each function.
         """
         return statistics(self.simulations, functions, self._execution)
 
@@ -241,7 +272,18 @@ class SimulatedResiduals(TestMethods):
         )
 
     def child_rng(self, name: str) -> np.random.Generator:
-        """Return a generator that depends on the seed and on `name` only, not on earlier draws."""
+        """Return a generator that depends on the seed and on `name` only, not on earlier draws.
+
+        Parameters
+        ----------
+        name : str
+            Of the stream.
+
+        Returns
+        -------
+        numpy.random.Generator
+            The same stream at every call.
+        """
         return child_generator(self.seed, name)
 
     @cached_property
@@ -282,6 +324,11 @@ class SimulatedResiduals(TestMethods):
         clip : float, optional
             Largest absolute value. Without it, scaled residuals of exactly 0 and 1 (possible for ``"pit"``,
             ``"traditional"`` and, in the far tails, ``"exact"``) become infinite.
+
+        Returns
+        -------
+        ndarray (n,)
+            Standard normal under the model.
         """
         from scipy.special import ndtri
 
@@ -325,7 +372,20 @@ class SimulatedResiduals(TestMethods):
         )
 
     def align(self, values: Any, what: str = "values") -> pd.Series:
-        """Bring a column name, Series or array into the order of the residuals (see `simresid.alignment`)."""
+        """Bring a column name, Series or array into the order of the residuals (see `simresid.alignment`).
+
+        Parameters
+        ----------
+        values : str, Series or array_like (n,)
+            Column of `data`; values with labels, which decide; or values in the order of the residuals.
+        what : str
+            What to call the values in an error.
+
+        Returns
+        -------
+        Series (n,)
+            The values under the row labels of the residuals.
+        """
         return align_rows(values, what, self.index, self.data)
 
     def derive(
@@ -339,7 +399,32 @@ class SimulatedResiduals(TestMethods):
         discrete: bool | None,
         is_grouped: bool,
     ) -> SimulatedResiduals:
-        """Make residuals of other rows under the same seed, ranked anew unless `residuals` is given."""
+        """Make residuals of other rows under the same seed, ranked anew unless `residuals` is given.
+
+        For code that aggregates or selects rows in a way of its own; `recalculate` is what users want.
+
+        Parameters
+        ----------
+        rows : Rows
+            The other rows.
+        source : SimulationSource
+            Simulations of them.
+        residuals : ndarray (n,) or None
+            Residuals that are kept.
+        whiten : Whiten or None
+            Linear map applied before ranking.
+        refits : Refits or None
+            Parametric bootstrap.
+        discrete : bool or None
+            Whether the values are whole numbers.
+        is_grouped : bool
+            Whether a row stands for a group.
+
+        Returns
+        -------
+        SimulatedResiduals
+            Of the other rows.
+        """
         return SimulatedResiduals(
             rows,
             source,
@@ -365,19 +450,67 @@ class SimulatedResiduals(TestMethods):
         aggregate: str | Callable[..., Any] = "sum",
         rotation: Any = None,
     ) -> SimulatedResiduals:
-        """Residuals of grouped or selected observations; see `simresid.grouping.recalculate`."""
+        """Residuals of grouped or selected observations.
+
+        Observation and simulations are aggregated alike and ranked anew, so that a misfit that is invisible row by
+        row (0/1 data) or shared within a group shows up. A selection without grouping keeps the residuals as they
+        are.
+
+        Parameters
+        ----------
+        group : str or array_like (n,), optional
+            Group of each row: column of the data, Series or array, before `select` is applied.
+        select : str or array_like, optional
+            Rows to use: boolean ``(n,)`` (column, Series or array) or distinct positions.
+        aggregate : {"sum", "mean"} or callable
+            A callable reduces the last axis of an array like ``numpy.median`` (``axis=-1``), or a vector to a number.
+        rotation : ndarray (n_groups, n_groups), optional
+            Covariance of the aggregates to take out before ranking. By default that of the rows is carried over, if
+            they have one and the aggregate is linear.
+
+        Returns
+        -------
+        SimulatedResiduals
+            One residual per group; `index` holds the labels.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from simresid import from_simulations
+        >>> rng = np.random.default_rng(1)
+        >>> res = from_simulations(rng.poisson(3, size=(250, 6)), rng.poisson(3, size=6))
+        >>> list(res.recalculate(group=["b", "b", "a", "a", "c", "c"]).index)
+        ['a', 'b', 'c']
+        """
         from simresid.grouping import recalculate
 
         return recalculate(self, group=group, select=select, aggregate=aggregate, rotation=rotation)
 
     def plot(self, **kwargs: Any) -> Any:
-        """Draw the overview figure and return it; arguments as `simresid.plot_overview`."""
+        """Draw the overview figure.
+
+        Parameters
+        ----------
+        **kwargs
+            As in `simresid.plot_overview`.
+
+        Returns
+        -------
+        Figure
+            The figure drawn on.
+        """
         from simresid.plots import plot_overview
 
         return plot_overview(self, **kwargs)
 
     def to_frame(self) -> pd.DataFrame:
-        """`observed`, `fitted`, `residual` and `outlier` ("", "low", "high") under the row labels."""
+        """`observed`, `fitted`, `residual` and `outlier` ("", "low", "high") under the row labels.
+
+        Returns
+        -------
+        DataFrame
+            One row per residual.
+        """
         import pandas as pd
 
         return pd.DataFrame(
@@ -391,7 +524,13 @@ class SimulatedResiduals(TestMethods):
         )
 
     def summary(self) -> str:
-        """Say what these residuals are and what the tests that apply find, as text."""
+        """Say what these residuals are and what the tests that apply find, as text.
+
+        Returns
+        -------
+        str
+            Several lines.
+        """
         from simresid.summary import summarise
 
         return summarise(self)

@@ -64,6 +64,11 @@ class Effect:
         Estimate and its value under a right model.
     interval : tuple of float or None
         95 % interval of the estimate.
+
+    Examples
+    --------
+    >>> Effect("dispersion ratio", value=1.3, null=1.0, interval=(1.1, 1.5)).severity
+    'moderate'
     """
 
     name: str
@@ -112,6 +117,17 @@ class CheckResult:
         analytic.
     notes : tuple of str
         Anything the reader must know, as sentences.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import uniformity_test
+    >>> result = uniformity_test((np.arange(20) + 0.5) / 20)
+    >>> statistic, pvalue = result
+    >>> print(result.summary())
+    uniformity (Kolmogorov-Smirnov): statistic 0.025, p = 1; distance between distributions 0.025 [0, 0.329].
+    >>> list(result.to_frame().columns[:4])
+    ['test', 'statistic', 'pvalue', 'alternative']
     """
 
     statistic: float
@@ -134,7 +150,13 @@ class CheckResult:
         return f"<{type(self).__name__}: {self.summary()}>"
 
     def summary(self) -> str:
-        """One line: test, statistic, p-value, size of the departure, notes."""
+        """Say everything in one line: test, statistic, p-value, size of the departure, notes.
+
+        Returns
+        -------
+        str
+            What ``print(result)`` shows.
+        """
         text = f"{self.title} ({self.method}): statistic {self.statistic:.4g}, p = {self.pvalue:.3g}"
         if self.alternative != "two-sided":
             text += f" ({self.alternative})"
@@ -144,12 +166,24 @@ class CheckResult:
         return " ".join([text + ".", *self.notes])
 
     def advice(self) -> str:
-        """Say what the departure looks like and what to try."""
+        """Say what the departure looks like and what to try.
+
+        Returns
+        -------
+        str
+            One sentence.
+        """
         size = f"{self.effect}" if self.effect is not None else f"statistic {self.statistic:.3g}"
         return f"{size}: {self.remedy}"
 
     def to_frame(self) -> pd.DataFrame:
-        """One row with every scalar of the result."""
+        """Return every scalar of the result.
+
+        Returns
+        -------
+        DataFrame
+            One row.
+        """
         import pandas as pd
 
         row: dict[str, Any] = {"test": self.title}
@@ -184,6 +218,16 @@ class StatisticResult(CheckResult):
         The simulated statistics.
     conf_int : tuple of float
         Central 95 % range of the simulated statistics, on the scale of `observed`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(3, size=(250, 100)), rng.negative_binomial(1, 0.25, size=100))
+    >>> largest = res.statistic_test(np.max)
+    >>> largest.observed > largest.expected, largest.null_distribution.shape
+    (True, (250,))
     """
 
     observed: float
@@ -196,12 +240,28 @@ class StatisticResult(CheckResult):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ZeroInflationResult(StatisticResult):
-    """Number of zeros among the numbers of zeros in simulated data."""
+    """Number of zeros among the numbers of zeros in simulated data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(3, size=(250, 100)), rng.negative_binomial(1, 0.25, size=100))
+    >>> print(res.zero_inflation_test().advice())
+    15 zeros where 5.1 are expected: look at dispersion first (nbinom2), then try a zero-inflation formula
+    """
 
     title = "zero inflation"
 
     def advice(self) -> str:
-        """Say in which direction the zeros depart."""
+        """Say in which direction the zeros depart.
+
+        Returns
+        -------
+        str
+            One sentence.
+        """
         if self.statistic > 1:
             return (
                 f"{self.observed:.0f} zeros where {self.expected:.1f} are expected: look at dispersion first "
@@ -225,6 +285,16 @@ class DispersionResult(CheckResult):
         95 % interval of the ratio.
     correction : str
         How the shrinkage of residuals towards zero by the fit was corrected.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(3, size=(250, 100)), rng.negative_binomial(1, 0.25, size=100))
+    >>> result = res.dispersion_test()
+    >>> print(result.advice())
+    overdispersed 4.5x [3, 6.9]: look for missing predictors or zero inflation, then try nbinom2 ...
     """
 
     null_distribution: NDArray[np.float64] | None
@@ -233,7 +303,13 @@ class DispersionResult(CheckResult):
     title = "dispersion"
 
     def advice(self) -> str:
-        """Say in which direction the spread departs."""
+        """Say in which direction the spread departs.
+
+        Returns
+        -------
+        str
+            One sentence.
+        """
         size = f"{self.statistic:.2g}x [{self.conf_int[0]:.2g}, {self.conf_int[1]:.2g}]"
         if self.statistic > 1:
             return (
@@ -260,6 +336,14 @@ class UniformityResult(CheckResult):
         Simultaneous band (``probability``, ``lower``, ``upper``, ``observed``) for method ``"band"``.
     contributions : ndarray or None
         Share of each residual in the evidence, for method ``"dependent"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import uniformity_test
+    >>> result = uniformity_test(np.linspace(0.01, 0.99, 40) ** 2)
+    >>> result.pvalue < 0.05, round(result.location, 2)
+    (True, 0.24)
     """
 
     exact: bool
@@ -285,6 +369,16 @@ class OutlierResult(CheckResult):
         label.
     null_distribution : ndarray or None
         Simulated counts where the null was simulated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(3, size=(250, 100)), rng.negative_binomial(1, 0.25, size=100))
+    >>> result = res.outlier_test()
+    >>> result.observed > result.expected, set(result.table["direction"])
+    (True, {'high'})
     """
 
     observed: int
@@ -295,7 +389,13 @@ class OutlierResult(CheckResult):
     title = "outliers"
 
     def advice(self) -> str:
-        """Say how many and on which side."""
+        """Say how many and on which side.
+
+        Returns
+        -------
+        str
+            One sentence.
+        """
         side = self.table["direction"].value_counts().to_dict()
         if self.observed < self.expected:
             return f"{self.observed} outliers, {self.expected:.1f} expected: the model may be underdispersed"
@@ -318,6 +418,16 @@ class QuantileResult(CheckResult):
         Evidence by direction (``location``, ``scale``, ``shape``) of the joint test.
     curves : DataFrame or None
         On request: ``predictor``, ``rank``, ``quantile``, ``value``, ``lower``, ``upper``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import quantile_test
+    >>> rng = np.random.default_rng(1)
+    >>> x = rng.random(200)
+    >>> result = quantile_test(rng.random(200) ** (0.3 + 2 * abs(x - 0.5)), x)
+    >>> result.components["pvalue"].idxmin(), list(result.quantiles["quantile"])
+    ('location', [0.25, 0.5, 0.75])
     """
 
     quantiles: pd.DataFrame
@@ -326,7 +436,13 @@ class QuantileResult(CheckResult):
     title = "quantiles"
 
     def advice(self) -> str:
-        """Point at the direction with the strongest evidence."""
+        """Point at the direction with the strongest evidence.
+
+        Returns
+        -------
+        str
+            One sentence.
+        """
         direction = str(self.components["pvalue"].idxmin())
         what = {
             "location": "the mean is off along the predictor: try a quadratic term, a spline or another link",
@@ -347,6 +463,15 @@ class CategoricalResult(CheckResult):
         Smallest adjusted p-value.
     homogeneity_statistic, homogeneity_pvalue : float or None
         Levene's test around medians; None when there is nothing to compare.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import categorical_test
+    >>> u = np.r_[np.linspace(0.02, 0.98, 30), np.linspace(0.4, 0.6, 30)]
+    >>> result = categorical_test(u, np.repeat(["wide", "narrow"], 30))
+    >>> result.homogeneity_pvalue < 0.001, list(result.levels.index)
+    (True, ['narrow', 'wide'])
     """
 
     levels: pd.DataFrame
@@ -356,7 +481,13 @@ class CategoricalResult(CheckResult):
     title = "categories"
 
     def advice(self) -> str:
-        """Name the worst level, or the unequal spread."""
+        """Name the worst level, or the unequal spread.
+
+        Returns
+        -------
+        str
+            One sentence.
+        """
         if self.homogeneity_pvalue is not None and self.homogeneity_pvalue < self.uniformity_pvalue:
             return "the spread differs between the levels: model the dispersion by this category"
         worst = self.levels["pvalue"].idxmin()
@@ -365,7 +496,23 @@ class CategoricalResult(CheckResult):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class HeteroscedasticityResult(CheckResult):
-    """Whether the spread of the residuals changes with the predictors."""
+    """Whether the spread of the residuals changes with the predictors.
+
+    Attributes
+    ----------
+    df : int
+        Number of functions of the predictors that the squared deviations are compared with.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import heteroscedasticity_test
+    >>> x = np.linspace(0, 1, 100)
+    >>> u = 0.5 + 0.5 * x * np.sin(np.arange(100.0))
+    >>> result = heteroscedasticity_test(u, x)
+    >>> result.pvalue < 0.001, result.effect.value > 1
+    (True, True)
+    """
 
     df: int
     title = "heteroscedasticity"
@@ -382,6 +529,15 @@ class AutocorrelationResult(CheckResult):
         Autocorrelations at lag 1, 2, ...
     series : DataFrame
         One row per series: ``n``, ``statistic``, ``autocorrelation``, ``pvalue``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import temporal_autocorrelation_test
+    >>> u = 0.5 + 0.4 * np.sin(np.arange(60) / 5)
+    >>> result = temporal_autocorrelation_test(u, np.arange(60))
+    >>> result.pvalue < 0.001, bool(result.autocorrelation[0] > 0.9)
+    (True, True)
     """
 
     autocorrelation: NDArray[np.float64]
@@ -400,6 +556,15 @@ class MoranResult(CheckResult):
         Mean and standard deviation of I for exchangeable residuals.
     null_distribution : ndarray or None
         Permuted or simulated values of I.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import spatial_autocorrelation_test
+    >>> x, y = np.random.default_rng(1).random((2, 100))
+    >>> result = spatial_autocorrelation_test(0.1 + 0.8 * x, x, y)
+    >>> round(result.expected, 4), result.statistic > 5 * result.sd
+    (-0.0101, True)
     """
 
     expected: float
@@ -411,7 +576,16 @@ class MoranResult(CheckResult):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PhylogeneticResult(MoranResult):
-    """Moran's I along a phylogeny."""
+    """Moran's I along a phylogeny.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import phylogenetic_autocorrelation_test
+    >>> distances = np.abs(np.subtract.outer(np.arange(8.0), np.arange(8.0)))
+    >>> phylogenetic_autocorrelation_test(np.linspace(0.1, 0.9, 8), distances).pvalue < 0.05
+    True
+    """
 
     title = "phylogenetic autocorrelation"
     remedy = "related species resemble each other: add a phylogenetic covariance, or taxa as random effects"
@@ -429,6 +603,17 @@ class LikelihoodRatioResult(CheckResult):
         Simulations whose refit failed; they are left out.
     asymptotic_pvalue : float or None
         The usual chi-square p-value, for comparison, where the degrees of freedom are known.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from glmmcore import glmm
+    >>> from simresid import simulated_lrt
+    >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "x": [0, 1] * 4})
+    >>> small, large = (glmm(f, d, family="poisson") for f in ("y ~ 1", "y ~ x"))
+    >>> result = simulated_lrt(small, large, n_sims=49)
+    >>> result.null_distribution.size, result.n_failed, result.pvalue < 0.2
+    (49, 0, True)
     """
 
     null_distribution: NDArray[np.float64]

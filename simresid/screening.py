@@ -58,7 +58,9 @@ def screen(
         Names among uniformity, dispersion, zero inflation, outliers, quantiles, heteroscedasticity; those that do
         not apply to a model are left out there. Or own functions of `SimulatedResiduals` by name. ``"all"`` runs
         whatever `diagnose` runs.
-    n_sims, random_effects
+    n_sims : int
+        As in `simulate_residuals`.
+    random_effects : {"conditional", "unconditional"} or iterable of str
         As in `simulate_residuals`.
     rng : int, Generator or None
         Seed. Each model has a stream of its own, from its name.

@@ -85,7 +85,7 @@ def create_data(
     link : {"identity", "log", "logit", "inverse", "cloglog"}, optional
         The family's usual link by default (log for gamma).
     dispersion : float
-        gaussian: standard deviation; nbinom2: size `theta` in ``mu + mu**2/theta``; gamma: squared
+        For gaussian the standard deviation; nbinom2: size `theta` in ``mu + mu**2/theta``; gamma: squared
         coefficient of variation; beta: precision `phi`.
     correlation : float
         Correlation between predictors, in [0, 1).

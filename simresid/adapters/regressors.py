@@ -160,7 +160,18 @@ class RegressorFit(IndependentRows):
         return float(np.sum(self._weights * (y - mean) ** 2 / mean**power) / (y.size - n_params))
 
     def refit(self, y: ArrayLike) -> RegressorFit:
-        """Fit a copy of the regressor to `y`, which is on the scale of `observed`."""
+        """Fit a copy of the regressor to another response.
+
+        Parameters
+        ----------
+        y : array_like (n,)
+            On the scale of `observed`.
+
+        Returns
+        -------
+        RegressorFit
+            Of the copy.
+        """
         response: Any = response_for_refit(y, self.nobs)
         weights = self._weights * self._trials_given
         if self._options["family"] in ("binomial", "poisson", "nbinom2"):

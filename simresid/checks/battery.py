@@ -54,6 +54,18 @@ class Diagnosis:
         Level of the verdicts.
     notes : tuple of str
         Which tests were left out, and why.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import diagnose, from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(3, size=(250, 100)), rng.negative_binomial(1, 0.25, size=100))
+    >>> found = diagnose(res)
+    >>> "dispersion" in found.failed, found.verdict[:15]
+    (True, 'The model fails')
+    >>> found.results["dispersion"].pvalue < 0.05
+    True
     """
 
     results: dict[str, CheckResult]
@@ -78,13 +90,25 @@ class Diagnosis:
         return "The model fails: " + ", ".join(self.failed) + "."
 
     def summary(self) -> str:
-        """Verdict, then one sentence of advice per failed test, then notes."""
+        """Verdict, then one sentence of advice per failed test, then notes.
+
+        Returns
+        -------
+        str
+            Several lines.
+        """
         lines = [self.verdict]
         lines += [f"- {name}: {self.table['advice'][name]}." for name in self.failed]
         return "\n".join([*lines, *self.notes])
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the table."""
+        """Return the table.
+
+        Returns
+        -------
+        DataFrame
+            One row per test, `table`.
+        """
         return self.table
 
     def __repr__(self) -> str:

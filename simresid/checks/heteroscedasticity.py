@@ -50,7 +50,8 @@ def heteroscedasticity_test(res: Residuals, predictor: Any = None, *, null: Null
     Returns
     -------
     HeteroscedasticityResult
-        `statistic` and `pvalue` of the test; `effect` is the ratio of the largest to the smallest fitted spread.
+        `statistic` and `pvalue` of the test; `effect` is the fitted spread at the high end of the first
+        predictor over that at its low end.
 
     Examples
     --------
