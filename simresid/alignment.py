@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-__all__ = ["align_rows", "finite_vector"]
+__all__ = ["align_rows", "finite_vector", "real_array"]
 
 
 def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | None) -> pd.Series:
@@ -48,6 +48,7 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
             raise KeyError(f"{what}={values!r} is not a column of the data; columns: {list(data.columns)[:20]}")
         return pd.Series(data[values].array, index=index, name=values)
     if isinstance(values, pd.Series):
+        values = _native(values)
         if len(values) == n and values.index.equals(index):
             return values
         if values.index.is_unique and index.is_unique and index.isin(values.index).all():
@@ -63,7 +64,9 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
             f"{what}.to_numpy() to "
             "go by position"
         )
-    array = values if isinstance(values, pd.api.extensions.ExtensionArray | pd.Index) else np.asarray(values)
+    if isinstance(values, np.ma.MaskedArray):
+        values = real_array(values, what)
+    array = values if isinstance(values, pd.api.extensions.ExtensionArray | pd.Index) else _native(np.asarray(values))
     if array.ndim != 1 or len(array) != n:
         shape = f"shape {array.shape}" if array.ndim != 1 else f"{len(array)} values"
         hint = (
@@ -77,11 +80,42 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
     return pd.Series(array, index=index)
 
 
+def _native(values: Any) -> Any:
+    """Series or array in the byte order of this machine, since pandas refuses to reorder others."""
+    dtype = values.dtype
+    return values.astype(dtype.newbyteorder("=")) if isinstance(dtype, np.dtype) and not dtype.isnative else values
+
+
+def real_array(values: Any, what: str) -> NDArray[np.float64]:
+    """`values` as an array of float64, a view where it is one; masked and missing values are NaN.
+
+    Raises
+    ------
+    ValueError
+        For complex numbers, dates, text and ragged lists, which numpy would convert with a part lost or refuse with
+        a message that names nothing.
+    """
+    try:
+        with np.errstate(all="ignore"):  # values beyond float64 become infinite, which the callers refuse by row
+            array = np.asanyarray(values) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
+            if array.dtype.kind == "O":
+                return np.array(values, dtype=np.float64)
+            if array.dtype.kind in "biuf":
+                masked = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
+                array = np.asarray(array, dtype=np.float64)
+                return array if masked is None else np.where(masked, np.nan, array)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(f"{what} must hold numbers: {error}") from None
+    raise ValueError(f"{what} must hold numbers that are real, got dtype {array.dtype}")
+
+
 def finite_vector(values: Any, what: str, n: int | None = None) -> NDArray[np.float64]:
-    """`values` as a fresh C-contiguous float64 vector, of length `n` if given, all finite."""
-    vector = np.array(values, dtype=np.float64)
+    """`values` as a fresh C-contiguous float64 vector, of length `n` if given, not empty, all finite."""
+    vector = np.array(real_array(values, what))
     if vector.ndim != 1:
         raise ValueError(f"{what} must be a vector, got shape {vector.shape}")
+    if vector.size == 0:
+        raise ValueError(f"{what} is empty; at least one row is needed")
     if n is not None and vector.size != n:
         raise ValueError(f"{what} has {vector.size} values, expected {n}")
     bad = np.flatnonzero(~np.isfinite(vector))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.alignment import real_array
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -34,9 +36,7 @@ def simulation_matrix(simulated: Any, n: int, index: Any = None) -> FloatArray:
     """
     simulated = _one_variable(simulated, "posterior_predictive", "simulated")
     labels = getattr(simulated, "index", None)
-    array = np.asarray(simulated)
-    if array.dtype == object or array.dtype.kind not in "biuf":
-        raise ValueError(f"simulated must hold numbers, got dtype {array.dtype}")
+    array = real_array(simulated, "simulated")
     if array.ndim == 3:  # (chains, draws, n)
         array = array.reshape(-1, array.shape[2])
     if array.ndim != 2:

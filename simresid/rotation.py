@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.alignment import real_array
+from simresid.memory import require_memory
+from simresid.streaming import refuse_non_finite
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -51,9 +55,11 @@ def whitening(covariance: Any, n: int) -> Whiten:
     ValueError
         If `covariance` is not a symmetric positive definite ``(n, n)`` matrix.
     """
-    matrix = np.asarray(covariance, dtype=np.float64)
+    matrix = real_array(covariance, "rotation")
     if matrix.shape != (n, n):
         raise ValueError(f"rotation has shape {matrix.shape}, expected a covariance of shape {(n, n)}")
+    if not np.isfinite(matrix).all():
+        raise ValueError("rotation holds NaN or infinite values; pass the covariance of the response")
     if not np.allclose(matrix, matrix.T, rtol=1e-8, atol=1e-8 * np.abs(matrix).max()):
         raise ValueError("rotation is not symmetric; pass the covariance of the response")
     try:
@@ -85,11 +91,22 @@ def shrunk_covariance(source: SimulationSource) -> FloatArray:
     ndarray (n, n)
     """
     k, n = source.n_sims, source.n_rows
+    require_memory(7 * 8 * n * n, f"the covariance of {n} rows", "group the rows first, or leave rotation out")
+    with np.errstate(all="ignore"):  # what overflows is refused below
+        covariance = _shrunk(source, k, n)
+    if not np.isfinite(covariance).all():
+        raise ValueError("rotation cannot be estimated: the squares of simulated values overflow; divide the response")
+    return covariance
+
+
+def _shrunk(source: SimulationSource, k: int, n: int) -> FloatArray:
     first = source.draw(0)
     centre, scale = first.mean(axis=0), first.std(axis=0)  # rough, against cancellation only
     scale[scale == 0] = 1.0
     total, products, squares = np.zeros(n), np.zeros((n, n)), np.zeros((n, n))
-    for _, block in source.blocks():
+    for start, block in source.blocks():
+        if not np.isfinite(block.sum()):
+            refuse_non_finite(block, start)
         z = (block - centre) / scale
         total += z.sum(axis=0)
         products += z.T @ z

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.alignment import real_array
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -106,12 +108,16 @@ class ModelSource(SimulationSource):
         """Let the model simulate from the chunk's own generator."""
         first, stop = self.chunks[chunk]
         rng = chunk_generator(self.seed, self.kind, chunk)
-        drawn = np.asarray(self.model.simulate(stop - first, rng=rng, random_effects=self.random_effects))
+        call = f"{type(self.model).__name__}.simulate({stop - first})"
+        try:
+            drawn = self.model.simulate(stop - first, rng=rng, random_effects=self.random_effects)
+        except Exception as error:
+            error.add_note(f"raised by {call}, replicates {first} to {stop - 1}")
+            raise
+        drawn = real_array(drawn, f"the result of {call}")
         if drawn.shape != (stop - first, self.n_rows):
             raise ValueError(
-                f"{type(self.model).__name__}.simulate({stop - first}) returned shape {drawn.shape}, "
-                f"expected "
-                f"(n_sims, n) = {(stop - first, self.n_rows)}"
+                f"{call} returned shape {drawn.shape}, expected (n_sims, n) = {(stop - first, self.n_rows)}"
             )
         return np.require(drawn, np.float64, ["C", "W"])
 
