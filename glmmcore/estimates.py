@@ -268,6 +268,11 @@ class Estimates:
         n_agq : int
             Quadrature points per dimension.
 
+        Returns
+        -------
+        float
+            Difference of two log-likelihoods.
+
         Raises
         ------
         ModelError

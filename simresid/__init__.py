@@ -6,7 +6,47 @@ Names are loaded on first use, so that ``import simresid`` costs next to nothing
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simresid.adapters import RegressorFit, as_fitted_model, register_adapter
+    from simresid.benchmarking import benchmark_tests
+    from simresid.checks.battery import diagnose
+    from simresid.checks.categorical import categorical_test
+    from simresid.checks.curves import quantile_curves
+    from simresid.checks.dispersion import dispersion_test
+    from simresid.checks.heteroscedasticity import heteroscedasticity_test
+    from simresid.checks.lrt import simulated_lrt
+    from simresid.checks.outliers import outlier_test
+    from simresid.checks.phylogenetic import phylogenetic_autocorrelation_test
+    from simresid.checks.quantiles import quantile_test
+    from simresid.checks.spatial import spatial_autocorrelation_test
+    from simresid.checks.statistic import statistic_test, zero_inflation_test
+    from simresid.checks.temporal import temporal_autocorrelation_test
+    from simresid.checks.uniformity import uniformity_test
+    from simresid.html_report import report
+    from simresid.plots import (
+        plot_calibration,
+        plot_dispersion,
+        plot_histogram,
+        plot_outliers,
+        plot_overview,
+        plot_qq,
+        plot_random_effects,
+        plot_residuals,
+        plot_rootogram,
+        plot_simulated_data,
+        plot_spatial,
+        plot_statistic,
+        plot_temporal,
+        plot_zero_inflation,
+    )
+    from simresid.protocol import FittedModel
+    from simresid.residuals import SimulatedResiduals
+    from simresid.screening import screen
+    from simresid.simulate import from_simulations, simulate_residuals
+    from simresid.teaching_data import create_data
+    from simresid.testing import check_fitted_model
 
 __version__ = "0.1.0"
 
@@ -54,7 +94,49 @@ _HOME = {
 }
 """Public name -> module that defines it."""
 
-__all__ = ["__version__", *sorted(_HOME)]  # noqa: PLE0604
+__all__ = [
+    "FittedModel",
+    "RegressorFit",
+    "SimulatedResiduals",
+    "__version__",
+    "as_fitted_model",
+    "benchmark_tests",
+    "categorical_test",
+    "check_fitted_model",
+    "create_data",
+    "diagnose",
+    "dispersion_test",
+    "from_simulations",
+    "heteroscedasticity_test",
+    "outlier_test",
+    "phylogenetic_autocorrelation_test",
+    "plot_calibration",
+    "plot_dispersion",
+    "plot_histogram",
+    "plot_outliers",
+    "plot_overview",
+    "plot_qq",
+    "plot_random_effects",
+    "plot_residuals",
+    "plot_rootogram",
+    "plot_simulated_data",
+    "plot_spatial",
+    "plot_statistic",
+    "plot_temporal",
+    "plot_zero_inflation",
+    "quantile_curves",
+    "quantile_test",
+    "register_adapter",
+    "report",
+    "screen",
+    "simulate_residuals",
+    "simulated_lrt",
+    "spatial_autocorrelation_test",
+    "statistic_test",
+    "temporal_autocorrelation_test",
+    "uniformity_test",
+    "zero_inflation_test",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,7 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
+
+import simresid
+
+if TYPE_CHECKING:
+    from simresid.checks.battery import Diagnosis
+    from simresid.residuals import SimulatedResiduals
+    from simresid.results import (
+        AutocorrelationResult,
+        CategoricalResult,
+        DispersionResult,
+        HeteroscedasticityResult,
+        MoranResult,
+        OutlierResult,
+        QuantileResult,
+        StatisticResult,
+        UniformityResult,
+        ZeroInflationResult,
+    )
 
 __all__ = ["TestMethods"]
 
@@ -12,60 +30,203 @@ class TestMethods:
 
     __test__ = False  # not a test class for pytest
 
-    def diagnose(self, *args: Any, **kwargs: Any) -> Any:
-        """Do `simresid.diagnose`, every test that applies, on these residuals."""
-        return _run("diagnose", self, args, kwargs)
+    def diagnose(self, *args: Any, **kwargs: Any) -> Diagnosis:
+        """Do `simresid.diagnose`, every test that applies, on these residuals.
 
-    def dispersion_test(self, *args: Any, **kwargs: Any) -> Any:
-        """Do `simresid.dispersion_test` on these residuals."""
-        return _run("dispersion_test", self, args, kwargs)
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.diagnose` after the residuals.
 
-    def zero_inflation_test(self, *args: Any, **kwargs: Any) -> Any:
-        """Do `simresid.zero_inflation_test` on these residuals."""
-        return _run("zero_inflation_test", self, args, kwargs)
+        Returns
+        -------
+        Diagnosis
+            All results, a table of them and a verdict.
+        """
+        return simresid.diagnose(_whole(self), *args, **kwargs)
 
-    def statistic_test(self, *args: Any, **kwargs: Any) -> Any:
-        """Do `simresid.statistic_test` on these residuals."""
-        return _run("statistic_test", self, args, kwargs)
+    def dispersion_test(self, *args: Any, **kwargs: Any) -> DispersionResult:
+        """Do `simresid.dispersion_test` on these residuals.
 
-    def uniformity_test(self, *args: Any, **kwargs: Any) -> Any:
-        """Do `simresid.uniformity_test` on these residuals."""
-        return _run("uniformity_test", self, args, kwargs)
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.dispersion_test` after the residuals.
 
-    def outlier_test(self, *args: Any, **kwargs: Any) -> Any:
-        """Do `simresid.outlier_test` on these residuals."""
-        return _run("outlier_test", self, args, kwargs)
+        Returns
+        -------
+        DispersionResult
+            Statistic, p-value, size of the departure and advice.
+        """
+        return simresid.dispersion_test(_whole(self), *args, **kwargs)
 
-    def quantile_test(self, *args: Any, **kwargs: Any) -> Any:
-        """Do `simresid.quantile_test` on these residuals."""
-        return _run("quantile_test", self, args, kwargs)
+    def zero_inflation_test(self, *args: Any, **kwargs: Any) -> ZeroInflationResult:
+        """Do `simresid.zero_inflation_test` on these residuals.
 
-    def categorical_test(self, *args: Any, **kwargs: Any) -> Any:
-        """Do `simresid.categorical_test` on these residuals."""
-        return _run("categorical_test", self, args, kwargs)
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.zero_inflation_test` after the residuals.
 
-    def heteroscedasticity_test(self, *args: Any, **kwargs: Any) -> Any:
-        """Do `simresid.heteroscedasticity_test` on these residuals."""
-        return _run("heteroscedasticity_test", self, args, kwargs)
+        Returns
+        -------
+        ZeroInflationResult
+            Statistic, p-value, size of the departure and advice.
+        """
+        return simresid.zero_inflation_test(_whole(self), *args, **kwargs)
 
-    def temporal_autocorrelation_test(self, *args: Any, **kwargs: Any) -> Any:
-        """Do `simresid.temporal_autocorrelation_test` on these residuals."""
-        return _run("temporal_autocorrelation_test", self, args, kwargs)
+    def statistic_test(self, *args: Any, **kwargs: Any) -> StatisticResult | dict[str, StatisticResult]:
+        """Do `simresid.statistic_test` on these residuals.
 
-    def spatial_autocorrelation_test(self, *args: Any, **kwargs: Any) -> Any:
-        """Do `simresid.spatial_autocorrelation_test` on these residuals."""
-        return _run("spatial_autocorrelation_test", self, args, kwargs)
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.statistic_test` after the residuals.
 
-    def phylogenetic_autocorrelation_test(self, *args: Any, **kwargs: Any) -> Any:
-        """Do `simresid.phylogenetic_autocorrelation_test` on these residuals."""
-        return _run("phylogenetic_autocorrelation_test", self, args, kwargs)
+        Returns
+        -------
+        StatisticResult or dict of str to StatisticResult
+            One result, or one per entry of a mapping of statistics.
+        """
+        found: StatisticResult | dict[str, StatisticResult] = simresid.statistic_test(_whole(self), *args, **kwargs)
+        return found
 
-    def test_all(self, *args: Any, **kwargs: Any) -> Any:
-        """Do all applicable tests, as `simresid.diagnose`."""
-        return _run("diagnose", self, args, kwargs)
+    def uniformity_test(self, *args: Any, **kwargs: Any) -> UniformityResult:
+        """Do `simresid.uniformity_test` on these residuals.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.uniformity_test` after the residuals.
+
+        Returns
+        -------
+        UniformityResult
+            Statistic, p-value, size of the departure and advice.
+        """
+        return simresid.uniformity_test(_whole(self), *args, **kwargs)
+
+    def outlier_test(self, *args: Any, **kwargs: Any) -> OutlierResult:
+        """Do `simresid.outlier_test` on these residuals.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.outlier_test` after the residuals.
+
+        Returns
+        -------
+        OutlierResult
+            Statistic, p-value, size of the departure and advice.
+        """
+        return simresid.outlier_test(_whole(self), *args, **kwargs)
+
+    def quantile_test(self, *args: Any, **kwargs: Any) -> QuantileResult:
+        """Do `simresid.quantile_test` on these residuals.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.quantile_test` after the residuals.
+
+        Returns
+        -------
+        QuantileResult
+            Statistic, p-value, size of the departure and advice.
+        """
+        return simresid.quantile_test(_whole(self), *args, **kwargs)
+
+    def categorical_test(self, *args: Any, **kwargs: Any) -> CategoricalResult:
+        """Do `simresid.categorical_test` on these residuals.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.categorical_test` after the residuals.
+
+        Returns
+        -------
+        CategoricalResult
+            Statistic, p-value, size of the departure and advice.
+        """
+        return simresid.categorical_test(_whole(self), *args, **kwargs)
+
+    def heteroscedasticity_test(self, *args: Any, **kwargs: Any) -> HeteroscedasticityResult:
+        """Do `simresid.heteroscedasticity_test` on these residuals.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.heteroscedasticity_test` after the residuals.
+
+        Returns
+        -------
+        HeteroscedasticityResult
+            Statistic, p-value, size of the departure and advice.
+        """
+        return simresid.heteroscedasticity_test(_whole(self), *args, **kwargs)
+
+    def temporal_autocorrelation_test(self, *args: Any, **kwargs: Any) -> AutocorrelationResult:
+        """Do `simresid.temporal_autocorrelation_test` on these residuals.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.temporal_autocorrelation_test` after the residuals.
+
+        Returns
+        -------
+        AutocorrelationResult
+            Statistic, p-value, size of the departure and advice.
+        """
+        return simresid.temporal_autocorrelation_test(_whole(self), *args, **kwargs)
+
+    def spatial_autocorrelation_test(self, *args: Any, **kwargs: Any) -> MoranResult:
+        """Do `simresid.spatial_autocorrelation_test` on these residuals.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.spatial_autocorrelation_test` after the residuals.
+
+        Returns
+        -------
+        MoranResult
+            Statistic, p-value, size of the departure and advice.
+        """
+        return simresid.spatial_autocorrelation_test(_whole(self), *args, **kwargs)
+
+    def phylogenetic_autocorrelation_test(self, *args: Any, **kwargs: Any) -> MoranResult:
+        """Do `simresid.phylogenetic_autocorrelation_test` on these residuals.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.phylogenetic_autocorrelation_test` after the residuals.
+
+        Returns
+        -------
+        MoranResult
+            Statistic, p-value, size of the departure and advice.
+        """
+        return simresid.phylogenetic_autocorrelation_test(_whole(self), *args, **kwargs)
+
+    def test_all(self, *args: Any, **kwargs: Any) -> Diagnosis:
+        """Do all applicable tests, as `simresid.diagnose`.
+
+        Parameters
+        ----------
+        *args, **kwargs
+            Arguments of `simresid.diagnose` after the residuals.
+
+        Returns
+        -------
+        Diagnosis
+            All results, a table of them and a verdict.
+        """
+        return simresid.diagnose(_whole(self), *args, **kwargs)
 
 
-def _run(name: str, residuals: TestMethods, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    import simresid
-
-    return getattr(simresid, name)(residuals, *args, **kwargs)
+def _whole(methods: TestMethods) -> SimulatedResiduals:
+    """Name the class that these methods are part of; there is no other."""
+    return cast("SimulatedResiduals", methods)

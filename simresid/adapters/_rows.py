@@ -82,20 +82,60 @@ class IndependentRows:
         return self.law.discrete
 
     def simulate(self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional") -> NDArray[Any]:
-        """Draw `n_sims` responses, shape ``(n_sims, n)``."""
+        """Draw new responses.
+
+        Parameters
+        ----------
+        n_sims : int
+            How many.
+        rng : numpy.random.Generator or int, optional
+            The only source of randomness.
+        random_effects : {"conditional", "unconditional"} or iterable of str
+            As in `simresid.simulate_residuals`.
+
+        Returns
+        -------
+        ndarray (n_sims, n)
+            One response a row.
+        """
         redraws_random_effects(random_effects, self.has_random_effects)
         return self.law.draw(n_sims, np.random.default_rng(rng))
 
     def cdf(self, y: ArrayLike | None = None) -> tuple[FloatArray, FloatArray]:
-        """``(P(Y < y), P(Y <= y))`` per row, each ``(n,)``; at the observed response when `y` is None."""
+        """Distribution function of every row.
+
+        Parameters
+        ----------
+        y : array_like (n,), optional
+            Where; at the observed response by default.
+
+        Returns
+        -------
+        lower : ndarray (n,)
+            P(Y < y).
+        upper : ndarray (n,)
+            P(Y <= y).
+        """
         return self.law.cdf(self.observed if y is None else y)
 
     def variance(self) -> FloatArray:
-        """Variance of the response per row ``(n,)``."""
+        """Variance of the response.
+
+        Returns
+        -------
+        ndarray (n,)
+            One value a row.
+        """
         return np.array(self.law.variance(), dtype=np.float64)
 
     def population_mean(self) -> FloatArray:
-        """Mean of unconditional simulations ``(n,)``."""
+        """Mean of unconditional simulations.
+
+        Returns
+        -------
+        ndarray (n,)
+            One value a row.
+        """
         return self.fitted
 
     @property
