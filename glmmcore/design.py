@@ -83,7 +83,7 @@ class Response:
     name: str
     y: np.ndarray
     trials: np.ndarray | None = None
-    levels: tuple | None = None
+    levels: tuple[object, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

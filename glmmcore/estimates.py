@@ -234,7 +234,7 @@ class Estimates:
     @property
     def bic(self) -> float:
         """Schwarz's information criterion, log of the number of rows."""
-        return -2.0 * self.llf + np.log(self.df_resid + self.df_model) * self.df_model
+        return -2.0 * self.llf + float(np.log(self.df_resid + self.df_model)) * self.df_model
 
     @property
     def converged(self) -> bool:

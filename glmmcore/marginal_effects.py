@@ -61,7 +61,7 @@ def for_marginaleffects(fit: FittedGLMM, kind: str = "response") -> Any:
     mean = quantity(fit, kind).factors["cond"]
     frame = fit.data.reset_index(drop=True)
 
-    class GlmmcoreModel(ModelAbstract):
+    class GlmmcoreModel(ModelAbstract):  # type: ignore[misc]  # no types where marginaleffects is not installed
         """A fit as marginaleffects wants to see it."""
 
         def get_exog(self, newdata: Any) -> Any:
@@ -114,7 +114,7 @@ def _polars(frame: pd.DataFrame) -> Any:
     columns = {}
     for name, column in frame.items():
         if isinstance(column.dtype, pd.CategoricalDtype):
-            columns[name] = pl.Series(name, column.astype(str).tolist(), dtype=pl.Enum(list(column.cat.categories)))
+            columns[name] = pl.Series(str(name), column.astype(str).tolist(), dtype=pl.Enum(list(column.cat.categories)))
         else:
-            columns[name] = pl.Series(name, column.to_numpy())
+            columns[name] = pl.Series(str(name), column.to_numpy())
     return pl.DataFrame(columns)

@@ -214,13 +214,14 @@ class _Freedom:
     def quantile(df: np.ndarray, probability: float) -> np.ndarray:
         """Quantile of t."""
         normal = np.isinf(df)
-        return np.where(normal, special.ndtri(probability), special.stdtrit(np.where(normal, 1.0, df), probability))
+        t = special.stdtrit(np.where(normal, 1.0, df), probability)
+        return np.asarray(np.where(normal, special.ndtri(probability), t))
 
     @staticmethod
     def two_sided(statistic: np.ndarray, df: np.ndarray) -> np.ndarray:
         """P-value of |t|."""
         normal, at = np.isinf(df), -np.abs(statistic)
-        return 2.0 * np.where(normal, special.ndtr(at), special.stdtr(np.where(normal, 1.0, df), at))
+        return np.asarray(2.0 * np.where(normal, special.ndtr(at), special.stdtr(np.where(normal, 1.0, df), at)))
 
 
 def _estimates(fit: FittedGLMM, rows: np.ndarray, offset: np.ndarray, rule: _Freedom) -> pd.DataFrame:

@@ -152,12 +152,12 @@ class FittedGLMM(Estimates):
     @property
     def resid_response(self) -> np.ndarray:
         """Observed minus conditional mean, (nobs,)."""
-        return self.observed - self.fitted
+        return np.asarray(self.observed - self.fitted)
 
     @property
     def resid_pearson(self) -> np.ndarray:
         """`resid_response` over the conditional standard deviation, (nobs,)."""
-        return self.resid_response / np.sqrt(self.variance())
+        return np.asarray(self.resid_response / np.sqrt(self.variance()))
 
     def residuals(self, kind: str = "response") -> pd.Series:
         """Residuals with the index of the data.

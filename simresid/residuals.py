@@ -190,7 +190,7 @@ class SimulatedResiduals(TestMethods):
     @property
     def _whole(self) -> NDArray[np.bool_]:
         block = self.simulations.draw(0)
-        return block == np.rint(block)
+        return np.asarray(block == np.rint(block))
 
     @cached_property
     def fitted(self) -> FloatArray:
@@ -332,7 +332,7 @@ class SimulatedResiduals(TestMethods):
         """
         from scipy.special import ndtri
 
-        z = ndtri(self.residuals)
+        z: FloatArray = ndtri(self.residuals)
         return z if clip is None else np.clip(z, -clip, clip)
 
     @property

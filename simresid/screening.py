@@ -286,7 +286,7 @@ def _benjamini_hochberg(p: pd.Series) -> pd.Series:
 
 def _verdict(record: Record, failed: list[str], task: ModelTask) -> str:
     if record["error"]:
-        return record["error"]
+        return str(record["error"])
     start = "Not converged. " if record.get("converged") is False else ""
     if failed:
         return f"{start}The model fails: {', '.join(failed)}."

@@ -172,7 +172,7 @@ def _bernstein(simulated: FloatArray, mean: FloatArray, n: int) -> FloatArray:
     m = simulated.shape[0]
     log_term = np.log(3.0 * n / FALSE_ALARM)
     spread = np.maximum(np.abs(simulated - mean).max(axis=0), _unit(simulated))
-    return np.sqrt(2.0 * simulated.var(axis=0) * log_term / m) + 3.0 * spread * log_term / m
+    return np.asarray(np.sqrt(2.0 * simulated.var(axis=0) * log_term / m) + 3.0 * spread * log_term / m)
 
 
 def _unit(simulated: FloatArray) -> float:

@@ -52,6 +52,27 @@ def test_unknown_name_is_an_attribute_error(package):
         _ = package.nonsense
 
 
+@pytest.mark.parametrize("package", [simresid, glmmcore])
+def test_names_for_type_checkers_are_the_names_at_run_time(package):
+    tree = ast.parse(Path(package.__file__).read_text(encoding="utf-8"))
+    (block,) = [node for node in tree.body if isinstance(node, ast.If)]  # if TYPE_CHECKING
+    typed = {alias.name: node.module for node in block.body for alias in node.names}
+    home = {name: f"{package.__name__}.{home.removeprefix('glmmcore.')}" for name, home in package._HOME.items()}
+    assert typed == home
+    assert sorted({*home, "__version__"} & {*package.__all__}) == sorted(package.__all__)
+
+
+def test_modules_with_public_names_are_checked_in_strict_mode():
+    mypy = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["mypy"]
+    assert mypy["strict"] is True
+    (strict,) = [part["module"] for part in mypy["overrides"] if part.get("warn_return_any")]
+    public = {getattr(package, name).__module__ for package in (simresid, glmmcore) for name in package._HOME}
+    homes = {f"simresid.{home}" for home in simresid._HOME.values()}
+    assert {name for name in public | homes if not name.startswith(("simresid.plots.", "simresid.adapters."))} <= set(
+        strict
+    )
+
+
 def imported_modules(path: Path) -> set[str]:
     """Absolute names of the modules that a file imports, anywhere in it."""
     names: set[str] = set()

@@ -76,4 +76,5 @@ def get_family(family: str | Family, link: str | Link | None = None) -> Family:
         hint = f" (did you mean {' or '.join(repr(n) for n in near)}?)" if near else ""
         raise ModelError(f"unknown family '{family}'{hint}; choose one of {', '.join(FAMILIES)}")
     module, cls = FAMILIES[name]
-    return getattr(import_module(f"glmmcore.families.{module}"), cls)(link)
+    found: Family = getattr(import_module(f"glmmcore.families.{module}"), cls)(link)
+    return found

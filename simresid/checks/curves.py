@@ -109,7 +109,8 @@ def _smoother(x: FloatArray, weights: FloatArray, targets: FloatArray) -> FloatA
     difference = np.diff(np.eye(n_functions), 2, axis=0)
     penalty = difference.T @ difference
     gram = basis.T @ (weights[:, None] * basis)
-    best, chosen = np.inf, None
+    best = np.inf
+    chosen: FloatArray | None = None
     for strength in weights.sum() * 10.0 ** np.linspace(-4, 4, 25):
         hat = basis @ np.linalg.solve(gram + strength * penalty, basis.T * weights)
         free = 1 - np.trace(hat) / x.size

@@ -179,7 +179,7 @@ def _squared_sums(res: SimulatedResiduals, mean: FloatArray) -> FloatArray:
     sums = res.replicate_sums
     if sums is not None:
         return sums.squared
-    return res.simulated_statistics([lambda block: np.sum((block - mean) ** 2, axis=1)])[0]
+    return np.asarray(res.simulated_statistics([lambda block: np.sum((block - mean) ** 2, axis=1)])[0])
 
 
 def _row_variance(res: SimulatedResiduals, mean: FloatArray) -> FloatArray:

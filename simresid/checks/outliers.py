@@ -147,7 +147,7 @@ def _sides(u: FloatArray, edge: float, margin: Margin) -> FloatArray:
     """-1 for a low, 1 for a high outlier, 0 otherwise; sides that are not asked for count as 0."""
     low = (u < edge) if margin != "upper" else np.zeros(u.size, dtype=bool)
     high = (u > 1 - edge) if margin != "lower" else np.zeros(u.size, dtype=bool)
-    return np.asarray(high, dtype=float) - low
+    return np.asarray(high.astype(float) - low)
 
 
 def _effect(count: int, n: int, rate: float, interval: tuple[float, float]) -> Effect:
@@ -180,7 +180,7 @@ def _bootstrap(res: SimulatedResiduals, alternative: str, margin: Margin, n_boot
     def outside(y: FloatArray, pool: FloatArray) -> FloatArray:
         low = np.all(pool > y, axis=0) & (margin != "upper")
         high = np.all(pool < y, axis=0) & (margin != "lower")
-        return np.asarray(high, dtype=float) - low
+        return np.asarray(high.astype(float) - low)
 
     side = outside(res.observed, simulated)
     counts = np.empty(n_boot)

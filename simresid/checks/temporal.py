@@ -229,12 +229,13 @@ def _ljung_box(e: FloatArray, lags: int) -> FloatArray:
     q = np.zeros(e.shape[0])
     for k in range(1, min(lags, n - 1) + 1):
         q += (np.sum(e[:, k:] * e[:, :-k], axis=1) / square) ** 2 / (n - k)
-    return n * (n + 2) * q
+    return np.asarray(n * (n + 2) * q)
 
 
 def _permuted_ljung_box(series: list[FloatArray], lags: int, rng: np.random.Generator) -> FloatArray:
     """Ljung-Box statistics with the residuals of every series in random order."""
-    return np.sum([_ljung_box(rng.permuted(np.tile(e, (N_PERMUTATIONS, 1)), axis=1), lags) for e in series], axis=0)
+    draws = [_ljung_box(rng.permuted(np.tile(e, (N_PERMUTATIONS, 1)), axis=1), lags) for e in series]
+    return np.asarray(np.sum(draws, axis=0))
 
 
 def autocorrelations(series: list[FloatArray], lags: int) -> FloatArray:

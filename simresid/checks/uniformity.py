@@ -149,7 +149,7 @@ def ks_distances(u: FloatArray, alternative: str = "two-sided") -> FloatArray:
     s = np.sort(u, axis=1)
     n, i = u.shape[1], np.arange(1, u.shape[1] + 1)
     above, below = np.max(i / n - s, axis=1), np.max(s - (i - 1) / n, axis=1)
-    return {"two-sided": np.maximum(above, below), "greater": above, "less": below}[alternative]
+    return np.asarray({"two-sided": np.maximum(above, below), "greater": above, "less": below}[alternative])
 
 
 def kolmogorov_smirnov(u: FloatArray, alternative: str = "two-sided") -> tuple[float, float, bool]:
@@ -262,7 +262,8 @@ def _order_pvalues(s: FloatArray) -> FloatArray:
     from scipy.special import betainc, betaincc
 
     i = np.arange(1, s.size + 1)
-    return np.minimum(1.0, 2 * np.minimum(betainc(i, s.size + 1 - i, s), betaincc(i, s.size + 1 - i, s)))
+    tail = np.minimum(betainc(i, s.size + 1 - i, s), betaincc(i, s.size + 1 - i, s))
+    return np.asarray(np.minimum(1.0, 2 * tail))
 
 
 def _ks(u: FloatArray, alternative: str) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def new_figure(figsize: tuple[float, float], layout: str | None = "constrained")
     if _DETACHED.get():
         from matplotlib.figure import Figure as DetachedFigure
 
-        return DetachedFigure(figsize=figsize, layout=layout)  # type: ignore[arg-type]
+        return DetachedFigure(figsize=figsize, layout=layout)  # type: ignore[arg-type]  # None is allowed
     import matplotlib.pyplot as plt
 
     return plt.figure(figsize=figsize, layout=layout)  # type: ignore[arg-type]

@@ -73,8 +73,9 @@ def plot_temporal(
     lags = min(20, longest - 1) if lags is None else lags
     correlations = temporal_autocorrelation_test(res, time, by, lags=lags).autocorrelation
     if ax is not None and not isinstance(ax, (list, tuple, np.ndarray)):
-        _draw_series(ax, when, by, res, result, title)
-        return ax
+        own: Axes = ax
+        _draw_series(own, when, by, res, result, title)
+        return own
     if ax is None:
         with style():
             axes = np.array(new_figure((8.4, 3.6)).subplots(1, 2, width_ratios=(2.2, 1)))
