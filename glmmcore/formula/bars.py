@@ -101,7 +101,8 @@ class _Splitter:
         try:
             return parse_expression(code)
         except SyntaxError as error:
-            fail_at(self.text, place, f"'{code}' is not a valid expression ({error.msg})")
+            shown = code if len(code) <= 80 else f"{code[:77]}..."
+            fail_at(self.text, place, f"'{shown}' is not a valid expression ({error.msg})")
 
     def _collect(self, tokens: list[Token]) -> None:
         """Sort the summands into fixed terms, bars and offsets."""
@@ -237,9 +238,11 @@ class _Splitter:
     def _group_name(self, token: Token) -> str:
         if token.kind == "name":
             return token.text
-        if token.kind == "python":
-            arguments = call_arguments(translate(token.text)) if _CALL.match(translate(token.text)) else None
-            if translate(token.text).startswith("C(") and arguments is not None and len(arguments) == 1:
+        code = translate(token.text)
+        if token.kind == "python" and code.startswith("C("):
+            self._expression(code, token.start)
+            arguments = call_arguments(code)
+            if arguments is not None and len(arguments) == 1:
                 names = self._expression(arguments[0], token.start).names
                 if names and arguments[0].strip("`") == names[0]:
                     return names[0]

@@ -2,7 +2,7 @@
 
 Names are looked up in the data, then in `ENVIRONMENT`; the caller's variables are never seen. Arithmetic and
 numpy functions are evaluated here by walking the syntax tree; anything else (splines, contrasts, `scale`) is
-left to formulaic.
+left to formulaic, which calls `eval`: `glmmcore.formula.allowed` says what may get there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+
+from glmmcore.formula.allowed import DEEPEST, ELEMENTWISE, check_syntax, depth, is_elementwise
 
 __all__ = [
     "CONSTANTS",
@@ -44,10 +46,7 @@ ENVIRONMENT: dict[str, Any] = {
 CONSTANTS = frozenset({"np", "pi", "contr", "Treatment", "Sum", "Helmert", "Diff", "Poly"})
 """What may stand in value position without being a column."""
 
-# Functions of numpy that are no ufuncs but work row by row.
-_ELEMENTWISE = frozenset({"where", "clip", "round", "around", "isin", "digitize", "interp", "select", "nan_to_num"})
-
-_OPERATORS: dict[type, Callable] = {
+_OPERATORS: dict[type, Callable[..., Any]] = {
     ast.Add: np.add,
     ast.Sub: np.subtract,
     ast.Mult: np.multiply,
@@ -125,9 +124,19 @@ def _syntax_tree(code: str) -> tuple[ast.expr, dict[str, str]]:
     for i in range(1, len(pieces), 2):
         if pieces[i].startswith("`"):
             alias = f"_quoted_{len(aliases)}_"
+            while alias in code:  # a column of that very name
+                alias = f"{alias}_"
             aliases[alias] = pieces[i][1:-1]
             pieces[i] = alias
-    return ast.parse("".join(pieces).strip(), mode="eval").body, aliases
+    try:
+        tree = ast.parse("".join(pieces).strip(), mode="eval").body
+    except ValueError as error:
+        raise SyntaxError(str(error)) from None
+    except (MemoryError, RecursionError):
+        raise SyntaxError("nested too deep") from None
+    if depth(tree) > DEEPEST:
+        raise SyntaxError(f"nested more than {DEEPEST} levels deep, compute a column first")
+    return tree, aliases
 
 
 @lru_cache(maxsize=512)
@@ -137,9 +146,10 @@ def parse_expression(code: str) -> Expression:
     Raises
     ------
     SyntaxError
-        When the code is not an expression.
+        When the code is not an expression, or one that a formula may not hold (see `glmmcore.formula.allowed`).
     """
     tree, aliases = _syntax_tree(code)
+    check_syntax(tree, ENVIRONMENT)
     functions: dict[str, None] = {}
     names: dict[str, None] = {}
     row_bound = None
@@ -163,7 +173,7 @@ def _works_by_row(function: ast.expr) -> bool:
         case ast.Attribute(value=ast.Name(id="contr")):
             return True
         case ast.Attribute(value=ast.Name(id="np"), attr=name):
-            return name in _ELEMENTWISE or isinstance(getattr(np, name, None), np.ufunc)
+            return name in ELEMENTWISE or is_elementwise(getattr(np, name, None))
     return False
 
 
@@ -239,7 +249,7 @@ def evaluate(code: str, lookup: Callable[[str], Any]) -> Any:
                 return value(argument)
             case ast.Call(func=func, args=arguments, keywords=[]):
                 function = _ufunc(func)
-                if function is not None:
+                if function is not None and len(arguments) == function.nin:  # one more would be written to
                     return function(*map(value, arguments))
         raise UnsupportedExpression(code)
 
@@ -255,4 +265,4 @@ def _ufunc(node: ast.expr) -> np.ufunc | None:
             function = ENVIRONMENT.get(name)
         case ast.Attribute(value=ast.Name(id="np"), attr=name):
             function = getattr(np, name, None)
-    return function if isinstance(function, np.ufunc) else None
+    return function if isinstance(function, np.ufunc) and is_elementwise(function) else None
