@@ -7,6 +7,7 @@ import gzip
 import importlib.util
 import re
 import sys
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,7 +86,10 @@ def _read_csv(
 ) -> pd.DataFrame:
     import pandas as pd
 
-    encoding = encoding or _encoding(path)
+    try:
+        encoding = encoding or _encoding(path)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"'{path}' cannot be read: {error}") from None
     line = _first_line(path, encoding)
     delimiter = {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter) or _delimiter(line, formulas, columns)
     if len(delimiter) != 1:
@@ -108,7 +112,7 @@ def _read_csv(
             table = pd.read_csv(path, decimal=",", **arguments)
     except UnicodeDecodeError as error:
         raise InputError(f"'{path}' is not {encoding}: {error.reason} at byte {error.start}; set --encoding") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError, EOFError) as error:
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError, EOFError, zlib.error) as error:
         raise InputError(f"'{path}' cannot be read: {' '.join(str(error).split())}") from None
     groups = {name for formula in formulas for bar in re.findall(r"\|([^)]*)", formula) for name in _variables(bar)}
     for name in wanted:
@@ -147,7 +151,7 @@ def _first_line(path: Path, encoding: str) -> str:
     try:
         with gzip.open(path, "rt", encoding=encoding) if path.suffix == ".gz" else path.open(encoding=encoding) as s:
             line = s.readline(1 << 20).rstrip("\r\n")
-    except (LookupError, UnicodeError, OSError) as error:
+    except (LookupError, UnicodeError, OSError, EOFError, zlib.error) as error:
         raise InputError(f"'{path}' cannot be read as {encoding}: {error}") from None
     if not line.strip():
         raise InputError(f"'{path}' is empty, or its first line is; a header with the names of columns is needed")
@@ -169,7 +173,7 @@ def _refuse_ragged_rows(path: Path, encoding: str, delimiter: str, width: int) -
                         f"'{path}': line {reader.line_num} has {len(row)} fields, the header has {width}; look for "
                         "a missing value or a delimiter inside a text without quotes"
                     )
-        except (csv.Error, UnicodeError, OSError, EOFError) as error:
+        except (csv.Error, UnicodeError, OSError, EOFError, zlib.error) as error:
             raise InputError(f"'{path}' cannot be read: {error}") from None
 
 

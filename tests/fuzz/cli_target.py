@@ -12,9 +12,28 @@ from simresid.cli import main
 
 from .reader import Reader
 
+CELLS = (
+    "0", "1", "2", "3", "4.5", "-1", "1e3", "1e308", "a", "b", "", "NA", "nan", "inf", "1,5", '"a"', '"', "'", " ", "é",
+    "2020-01-01", "True", "1;2", "\x00", "0x10", "1_000", "10", "7", "0.25", "x",
+)  # fmt: skip
+
 FOLDER = Path(tempfile.mkdtemp(prefix="simresid-fuzz-"))
 FORMULAS = ("y ~ x", "y ~ x + (1|g)", "`y` ~ x", "y ~ 1", "k ~ x + (1|g)", "cbind(y, n) ~ x", "a ~ b", "y ~ g", "é ~ x")
 FAMILIES = ("gaussian", "poisson", "binomial", "gamma", "nbinom2", "nonsense")
+
+
+def _table(reader: Reader) -> bytes:
+    """Rectangular mostly, with plain numbers mostly."""
+    sign = reader.choice((",", ",", ";", "\t"))
+    lines = [sign.join(("y", "x", "g", "n", "k"))]
+    for byte in reader.rest()[:60]:
+        cells = [str(byte % 7), str(byte / 8), "abcd"[byte % 4], str(byte % 5 + 1), str(byte % 3)]
+        if byte % 16 == 0:
+            cells[byte // 16 % 5] = CELLS[byte // 16 % len(CELLS)]
+        if byte % 32 == 1:
+            cells[byte // 32 % 5] = CELLS[(byte // 8) % len(CELLS)]
+        lines.append(sign.join(cells))
+    return "\n".join(lines).encode()
 
 
 def check(data: bytes) -> str:
@@ -32,7 +51,7 @@ def check(data: bytes) -> str:
         (
             ["--delimiter", ";"],
             ["--decimal", ","],
-            ["--encoding", "utf-16"],
+            ["--encoding", reader.choice(("utf-16", "hex", "idna", "nonsense", "cp037"))],
             ["--na", "x"],
             ["--json"],
             ["--offset", "x"],
@@ -40,7 +59,7 @@ def check(data: bytes) -> str:
     ):
         if flags >> 5 == 0 and flags >> bit & 1:
             arguments += option
-    file.write_bytes(reader.rest()[:4000])
+    file.write_bytes(_table(reader) if reader.chance(0.5) else reader.rest()[:4000])
     out, err = io.StringIO(), io.StringIO()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
