@@ -9,7 +9,7 @@ from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
-from glmmcore.families.continuous_support import check_proportions
+from glmmcore.families.continuous_support import BELOW_ONE, SMALLEST, check_proportions
 from glmmcore.families.natural import NaturalFamily
 from glmmcore.families.series import gamma_functions
 from glmmcore.families.special import softplus
@@ -156,9 +156,9 @@ class Beta(NaturalFamily):
         return mu * (1 - mu) / (1 + np.exp(p.delta))
 
     def simulate(self, trials: Array, p: Parameters, n_sims: int, rng: np.random.Generator) -> Array:
-        """See `Family.simulate`."""
+        """See `Family.simulate`; what rounds to 0 or 1 is moved to the next number inside the support."""
         a, b = self._shapes(p)
-        return rng.beta(a, b, size=(n_sims, p.eta.size))
+        return np.clip(rng.beta(a, b, size=(n_sims, p.eta.size)), SMALLEST, BELOW_ONE)
 
     def cdf(self, y: Array, trials: Array, p: Parameters) -> tuple[Array, Array]:
         """Regularised incomplete beta function."""

@@ -130,12 +130,19 @@ def _sum(x, nu, mu, sums):
 
 @kernel
 def _start(t, nu):
-    """First guess of log lambda: two-point law where nu is large, expansion in 1/mu else."""
+    """First guess of log lambda: the counts next to the mean where nu is large, expansion in 1/mu else.
+
+    With a the odds of k + 1 against k, k - 1 has the odds r/a: near a whole mean k these two balance, and
+    a - r/a = f, the fractional part of the mean; likewise near k + 1 from below.
+    """
     mu = math.exp(t)
     if nu > 1.5 and mu < 2.0 * nu:
         k = math.floor(mu)
-        f = min(max(mu - k, 1e-300), 1.0 - 1e-10)
-        return nu * math.log(k + 1.0) + math.log(f) - math.log1p(-f)
+        f = mu - k
+        below = math.exp(-nu * math.log1p(1.0 / k)) if k > 0.0 else 0.0
+        above = math.exp(-nu * math.log1p(1.0 / (k + 1.0)))
+        odds = math.log(f + math.sqrt(f * f + 4.0 * below))
+        return nu * math.log(k + 1.0) + odds - math.log(1.0 - f + math.sqrt((1.0 - f) ** 2 + 4.0 * above))
     shifted = mu + 0.5 * (nu - 1.0) / nu
     if shifted > 0.3 * mu and mu > 1.0:
         return nu * math.log(shifted)
@@ -155,7 +162,10 @@ def _solve(t, nu, guess, sums):
             high = log_rate
         else:
             low = log_rate
-        step = -math.log1p(gap / mu) * (mu + gap) / v if v > 0.0 else (-1.0 if gap > 0.0 else 1.0)
+        if v > 0.0 and gap > -mu:
+            step = -math.log1p(gap / mu) * (mu + gap) / v
+        else:
+            step = -np.inf if gap > 0.0 else np.inf
         if abs(step) * math.sqrt(v) < 1e-9 * min(1.0, math.sqrt(v)):
             log_rate += step
             break

@@ -6,7 +6,12 @@ import numpy as np
 
 from glmmcore.families.support import reject_rows
 
-__all__ = ["check_finite", "check_nonnegative", "check_positive", "check_proportions"]
+__all__ = ["BELOW_ONE", "SMALLEST", "check_finite", "check_nonnegative", "check_positive", "check_proportions"]
+
+SMALLEST = float(np.finfo(np.float64).tiny)
+"""Draws of positive laws that underflow to 0, outside their support, become this."""
+BELOW_ONE = float(np.nextafter(1.0, 0.0))
+"""Draws from the open unit interval that round to 1 become this."""
 
 
 def check_finite(name: str, y: np.ndarray) -> None:

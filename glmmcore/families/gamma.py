@@ -7,7 +7,7 @@ from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
-from glmmcore.families.continuous_support import check_positive
+from glmmcore.families.continuous_support import SMALLEST, check_positive
 from glmmcore.families.natural import NaturalFamily
 from glmmcore.families.series import digamma_gap
 from glmmcore.families.special import HALF_LOG_2PI, stirling_error
@@ -95,9 +95,10 @@ class Gamma(NaturalFamily):
         return self.link.inverse(p.eta) ** 2 / np.exp(p.delta)
 
     def simulate(self, trials: Array, p: Parameters, n_sims: int, rng: np.random.Generator) -> Array:
-        """See `Family.simulate`."""
+        """See `Family.simulate`; what underflows to 0 is moved inside the support."""
         phi, mu = np.exp(p.delta), self.link.inverse(p.eta)
-        return rng.standard_gamma(np.broadcast_to(phi, mu.shape), size=(n_sims, mu.size)) * (mu / phi)
+        draws = rng.standard_gamma(np.broadcast_to(phi, mu.shape), size=(n_sims, mu.size)) * (mu / phi)
+        return np.maximum(draws, SMALLEST)
 
     def cdf(self, y: Array, trials: Array, p: Parameters) -> tuple[Array, Array]:
         """Regularised incomplete gamma function."""

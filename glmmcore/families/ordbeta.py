@@ -10,7 +10,7 @@ from scipy import special
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.beta import beta_terms, clip_delta, precision_terms
-from glmmcore.families.continuous_support import check_proportions
+from glmmcore.families.continuous_support import BELOW_ONE, SMALLEST, check_proportions
 from glmmcore.families.natural import NaturalFamily
 from glmmcore.families.special import expit, softplus
 
@@ -111,7 +111,7 @@ class OrdBeta(NaturalFamily):
         zero, one, _ = self._masses(p)
         shape = (n_sims, p.eta.size)
         u = rng.random(shape)
-        draws = rng.beta(*self._shapes(p), size=shape)
+        draws = np.clip(rng.beta(*self._shapes(p), size=shape), SMALLEST, BELOW_ONE)
         draws[u < zero] = 0.0
         draws[u >= 1 - one] = 1.0
         return draws
