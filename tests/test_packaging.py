@@ -87,7 +87,14 @@ def imported_modules(path: Path) -> set[str]:
 
 @pytest.mark.parametrize(
     ("package", "other", "exceptions"),
-    [("simresid", "glmmcore", {"simresid/__main__.py", "simresid/fitting.py"}), ("glmmcore", "simresid", set())],
+    [
+        (
+            "simresid",
+            "glmmcore",
+            {"simresid/__main__.py", "simresid/fitting.py", "simresid/selfcheck.py", "simresid/selfcheck_fits.py"},
+        ),
+        ("glmmcore", "simresid", set()),
+    ],
 )
 def test_packages_meet_in_the_protocol_only(package, other, exceptions):
     files = sorted((ROOT / package).rglob("*.py"))
@@ -100,7 +107,7 @@ def test_packages_meet_in_the_protocol_only(package, other, exceptions):
     assert crossing == exceptions
 
 
-@pytest.mark.parametrize("name", ["__main__.py", "fitting.py"])
+@pytest.mark.parametrize("name", ["__main__.py", "fitting.py", "selfcheck.py", "selfcheck_fits.py"])
 def test_doors_use_public_names_only(name):
     found = imported_modules(ROOT / "simresid" / name)
     assert "glmmcore" in found
