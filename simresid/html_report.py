@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks.battery import applicable_tests
+from simresid.files import replacing
 from simresid.plots._predictors import resolve
 from simresid.plots._style import MARKS, detached, new_figure, pvalue_text, style
 from simresid.plots._verdicts import Verdict, headline, judge_all
@@ -54,7 +55,7 @@ def report(
     res : SimulatedResiduals
         Residuals to report on.
     path : path-like
-        File to write; replaced if it exists.
+        File to write; replaced if it exists, once the report is complete.
     title : str, optional
         The model's family and formula by default.
     time, by : optional
@@ -119,7 +120,8 @@ def report(
         _colophon(),
     ]
     page = _PAGE.format(title=escape(f"{sentence}: {name}"), style=_CSS, body="\n".join(body))
-    target.write_text(page, encoding="utf-8")
+    with replacing(target) as scratch:
+        scratch.write_text(page, encoding="utf-8")
     return target
 
 

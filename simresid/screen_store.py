@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simresid.files import named_errors, replacing
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -71,9 +73,10 @@ class ScreenFile:
 
     def add(self, records: list[tuple[str, Record]]) -> None:
         """Keep new records by key, and renew the table when it is time."""
-        for key, record in records:
-            self._stream.write(json.dumps({"key": key, **record}).encode() + b"\n")
-        self._stream.flush()
+        with named_errors(self.journal):
+            for key, record in records:
+                self._stream.write(json.dumps({"key": key, **record}).encode() + b"\n")
+            self._stream.flush()
         if time.monotonic() >= self._next:
             self.write()
 
@@ -81,19 +84,23 @@ class ScreenFile:
         """Put the table of what there is in place."""
         start = time.monotonic()
         table = self._table()
-        scratch = self.path.with_name(f".{self.path.name}.new")
-        if self.path.suffix == ".csv":
-            table.to_csv(scratch)
-        else:
-            table.to_parquet(scratch)
-        os.replace(scratch, self.path)
+        with replacing(
+            self.path, "screen"
+        ) as scratch:  # always the same name: the next run tidies up after a killed one
+            if self.path.suffix == ".csv":
+                table.to_csv(scratch)
+            else:
+                table.to_parquet(scratch)
         now = time.monotonic()
         self._next = now + max(SECONDS_BETWEEN_TABLES, WRITING_SHARE * (now - start))
 
     def close(self) -> None:
         """Write the last table."""
-        self._stream.close()
-        self.write()
+        try:
+            with named_errors(self.journal):
+                self._stream.close()
+        finally:
+            self.write()
 
 
 def content_key(settings: str, name: Any, item: Any) -> str:

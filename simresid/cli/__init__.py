@@ -7,6 +7,7 @@ output and nothing else does; progress, notes and errors go to standard error.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from typing import TYPE_CHECKING
@@ -45,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        return int(options.run(options))
+        status = int(options.run(options))
+        sys.stdout.flush()  # a full disk is an error of ours, not of the interpreter at exit
+        return status
     except InputError as error:
         print(f"simresid {options.command}: {error}", file=sys.stderr)
         return 2
@@ -54,8 +57,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         # whoever reads our output has seen enough; keep the interpreter from complaining at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return 0
+    except (OSError, MemoryError) as error:
+        print(f"simresid {options.command}: {error or 'out of memory'}", file=sys.stderr)
+        if isinstance(error, OSError) and error.filename is None:
+            _discard_output()
+        return 2
+
+
+def _discard_output() -> None:
+    with contextlib.suppress(OSError, ValueError):  # a stream without a number, as in notebooks
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simresid.cli.options import (
+    add_force_argument,
     add_model_arguments,
     add_verdict_arguments,
     clean,
     fit_options,
     model_table,
     names_in,
+    writable,
 )
 from simresid.cli.tables import InputError
+from simresid.files import replacing
 
 if TYPE_CHECKING:
     from simresid.checks.battery import Diagnosis
@@ -39,6 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--y", metavar="COLUMN", help="second coordinate")
     parser.add_argument("--plot", type=Path, metavar="PNG", help="draw the overview")
     parser.add_argument("--report", type=Path, metavar="HTML", help="write a complete report")
+    add_force_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -46,9 +50,8 @@ def run(options: argparse.Namespace) -> int:
     from simresid import diagnose, report, simulate_residuals
     from simresid.fitting import fit_formula
 
-    for path in filter(None, (options.plot, options.report)):
-        if not path.parent.is_dir():
-            raise InputError(f"folder {path.parent} does not exist")
+    writable("--plot", options.plot, options.force)
+    writable("--report", options.report, options.force)
     columns = {name: getattr(options, name) for name in ("time", "by", "x", "y") if getattr(options, name)}
     data = model_table(options, *columns.values())
     with warnings.catch_warnings(record=True) as caught:
@@ -63,7 +66,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"simresid check: note: {' '.join(str(warning.message).split())}", file=sys.stderr)
     flagged = _flagged(fit, diagnosis, options.fail_on)
     if options.plot:
-        res.plot().savefig(options.plot, dpi=120)
+        with replacing(options.plot) as scratch:
+            res.plot().savefig(scratch, dpi=120)
     if options.report:
         report(res, options.report, **columns)
     print(

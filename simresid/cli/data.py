@@ -7,7 +7,9 @@ import sys
 import textwrap
 from pathlib import Path
 
+from simresid.cli.options import add_force_argument, writable
 from simresid.cli.tables import InputError
+from simresid.files import replacing
 
 __all__ = ["DESCRIPTION", "add_arguments", "run"]
 
@@ -19,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument("name", nargs="?", help="data set; without it, all are listed")
     parser.add_argument("--out", type=Path, help="file to write; standard output by default")
+    add_force_argument(parser)
     parser.add_argument("--names", action="store_true", help="list names only")
 
 
@@ -35,10 +38,11 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.name not in datasets.names():
         raise InputError(f"no data set '{options.name}'; there are {', '.join(datasets.names())}")
-    try:
-        datasets.load(options.name).to_csv(options.out or sys.stdout, index=False)
-    except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            raise
-        raise InputError(f"--out: {error}") from None
+    writable("--out", options.out, options.force)
+    table = datasets.load(options.name)
+    if options.out is None:
+        table.to_csv(sys.stdout, index=False)
+    else:
+        with replacing(options.out) as scratch:
+            table.to_csv(scratch, index=False)
     return 0

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simresid.cli.options import (
+    add_force_argument,
     add_model_arguments,
     add_verdict_arguments,
     clean,
     fit_options,
     model_table,
     names_in,
+    writable,
 )
 from simresid.cli.tables import InputError
 from simresid.screen_model import TESTS
@@ -38,8 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tests", default="uniformity,dispersion,zero inflation,outliers", help="names with commas")
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="workers (default: 1; -1 for all processors)")
     parser.add_argument("--out", metavar="FILE", help="CSV or Parquet file of the table; a stopped run resumes from it")
-    parser.add_argument("--no-resume", action="store_true", help="compute everything anew")
+    parser.add_argument("--no-resume", action="store_true", help="compute all anew; needs --force if --out exists")
     parser.add_argument("--report", type=Path, metavar="HTML", help="write the table as a page")
+    add_force_argument(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -49,8 +52,9 @@ def run(options: argparse.Namespace) -> int:
     tests = names_in(options.tests, TESTS, "--tests")
     if options.fail_on not in ("any", "never"):
         names_in(options.fail_on, ["error", "convergence", *tests], "--fail-on")
-    if options.report and not options.report.parent.is_dir():
-        raise InputError(f"--report: folder {options.report.parent} does not exist")
+    writable("--report", options.report, options.force)
+    if options.out and (options.no_resume or not Path(f"{options.out}.journal").is_file()):
+        writable("--out", Path(options.out), options.force)  # with its journal beside it, it is a run to go on with
     models = _models(options)
     try:
         table = screen(

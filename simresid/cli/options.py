@@ -1,15 +1,25 @@
-"""Options that `check` and `screen` share."""
+"""Options that the commands share."""
 
 from __future__ import annotations
 
 import argparse
 import math
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from simresid.cli.tables import InputError, read_table
 
-__all__ = ["add_model_arguments", "add_verdict_arguments", "clean", "fit_options", "model_table", "names_in"]
+__all__ = [
+    "add_force_argument",
+    "add_model_arguments",
+    "add_verdict_arguments",
+    "clean",
+    "fit_options",
+    "model_table",
+    "names_in",
+    "writable",
+]
 
 PARTS = ("link", "zi", "disp", "trials", "offset")
 
@@ -43,6 +53,23 @@ def add_verdict_arguments(parser: argparse.ArgumentParser) -> None:
         "and names of tests",
     )
     parser.add_argument("--json", action="store_true", help="print JSON and nothing else")
+
+
+def add_force_argument(parser: argparse.ArgumentParser) -> None:
+    """Leave to replace files."""
+    parser.add_argument("--force", action="store_true", help="replace files that exist; without it none is")
+
+
+def writable(option: str, path: Path | None, force: bool) -> None:
+    """Refuse a file that exists, or whose folder does not, before anything is computed."""
+    if path is None:
+        return
+    if not path.parent.is_dir():
+        raise InputError(f"{option}: folder {path.parent} does not exist")
+    if path.is_dir():
+        raise InputError(f"{option}: '{path}' is a folder; name a file")
+    if path.is_file() and not force:
+        raise InputError(f"{option}: '{path}' exists; use --force to replace it")
 
 
 def fit_options(options: argparse.Namespace) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from simresid.files import replacing
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -33,7 +35,9 @@ def write_page(table: pd.DataFrame, path: Path, title: str) -> None:
     ]
     head = f'<meta charset="utf-8"><title>{escape(title)}</title><style>{STYLE}</style>'
     body = "\n".join(parts)
-    path.write_text(f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>', encoding="utf-8")
+    page = f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>'
+    with replacing(path) as scratch:
+        scratch.write_text(page, encoding="utf-8")
 
 
 def _html(table: pd.DataFrame) -> str:
