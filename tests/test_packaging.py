@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
+import tarfile
 import tomllib
 from importlib import metadata
 from pathlib import Path
@@ -154,3 +156,29 @@ def test_no_tracked_file_is_large_or_generated():
     files = tracked_files()
     assert [path.name for path in files if path.stat().st_size > 500_000] == []
     assert [path.name for path in files if path.suffix in {".pyc", ".nbi", ".nbc"}] == []
+
+
+@pytest.mark.slow
+def test_the_sdist_holds_every_tracked_file(tmp_path):
+    pytest.importorskip("setuptools", minversion="77")
+    tracked = [path.relative_to(ROOT) for path in tracked_files()]
+    for path in tracked:
+        (tmp_path / "source" / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT / path, tmp_path / "source" / path)
+    code = "from setuptools import build_meta; build_meta.build_sdist('..')"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "source", check=True, capture_output=True)
+    with tarfile.open(tmp_path / f"simresid-{PROJECT['version']}.tar.gz") as archive:
+        packed = {Path(*Path(name).parts[1:]) for name in archive.getnames()}
+    assert sorted(map(str, set(tracked) - packed)) == []
+    made = {"PKG-INFO", "setup.cfg", "simresid.egg-info"}
+    strange = {path for path in packed - set(tracked) if path.suffix and path.parts[0] not in made}
+    assert sorted(map(str, strange)) == []
+
+
+@pytest.mark.parametrize("name", ["release.yml", "checks.yml"])
+def test_workflows_ask_for_no_secret_and_pin_their_actions(name):
+    text = (ROOT / ".github" / "workflows" / name).read_text(encoding="utf-8")
+    assert "secrets." not in text
+    assert "password" not in text
+    assert re.findall(r"uses: \S+$", text, flags=re.M) == re.findall(r"uses: \S+@\S+$", text, flags=re.M)
+    assert "\npermissions:" in text  # nothing beyond what is asked for
