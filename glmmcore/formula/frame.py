@@ -171,15 +171,24 @@ def factorise(source: pd.Series, name: str) -> tuple[np.ndarray, pd.Index]:
     Raises
     ------
     ModelError
-        When numbers and text are mixed.
+        When numbers and text are mixed, or the values are lists or the like.
     """
     if isinstance(source.dtype, pd.CategoricalDtype):
         return drop_unused(source.array.codes.astype(np.int32), source.dtype.categories)
-    codes, levels = pd.factorize(source, sort=True)
+    if isinstance(source.dtype, np.dtype) and not source.dtype.isnative:  # pandas refuses to sort these
+        source = source.astype(source.dtype.newbyteorder("="))
+    try:
+        codes, levels = pd.factorize(source, sort=True)
+    except (TypeError, NotImplementedError):  # lists and arrays, or their pyarrow counterparts
+        raise ModelError(f"column '{name}' holds {_kind_of(source)}, which cannot be levels; use text") from None
     levels = pd.Index(levels, name=None)
     if levels.dtype == object and (found := pd.api.types.infer_dtype(levels)).startswith("mixed"):
         raise ModelError(f"column '{name}' holds a mixture of types ({found}), make it all numbers or all text")
     return codes.astype(np.int32), levels
+
+
+def _kind_of(source: pd.Series) -> str:
+    return f"values such as {source.dropna().iloc[0]!r}" if source.dtype == object else f"values of type {source.dtype}"
 
 
 def drop_unused(codes: np.ndarray, levels: pd.Index) -> tuple[np.ndarray, pd.Index]:
