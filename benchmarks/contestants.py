@@ -51,7 +51,10 @@ class _Resident(Contestant):
         self.settles = self.tool not in R_TOOLS
         self.worker = RWorker() if self.tool in R_TOOLS else PythonWorker(self.env, self.cwd)
         # compiling and R's own fits of a first residual object may take long
-        self.worker.prepare(self.case.kind, self.tool, self.case.model, 3 * self.timeout)
+        places = self.worker.prepare(self.case.kind, self.tool, self.case.model, 3 * self.timeout)
+        wanted = (self.env or {}).get("PYTHONPATH", "")
+        if places and not all(place.startswith(wanted) for place in places.values()):
+            raise RuntimeError(f"{wanted} was to be imported, but these were: {places}")
 
     def run(self) -> Run:
         return self.worker.run(self.timeout)

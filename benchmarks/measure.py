@@ -70,10 +70,10 @@ def measure(contestants: Mapping[str, Callable[[], Contestant]], repeats: int, b
                 ready[name] = (one, 0)
                 one.start()
                 first = one.run()
+                if one.settles and first.seconds > budget / repeats:
+                    first = one.run()
                 left = min(repeats, int(budget / max(first.seconds, 1e-9)))
-                if left < 1 and one.settles:
-                    left = 1
-                elif left < 1:
+                if left < 1:
                     out[name].runs.append(first)
                 ready[name] = (one, left)
             except Absent as reason:

@@ -83,8 +83,8 @@ class PythonWorker(_Worker):
     def __init__(self, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
         super().__init__([sys.executable, "-W", "ignore", "-m", "benchmarks.worker"], env, cwd or HERE.parent)
 
-    def prepare(self, kind: str, tool: str, model: str, timeout: float | None = None) -> dict[str, Any]:
-        """Return the versions and places of the packages in use."""
+    def prepare(self, kind: str, tool: str, model: str, timeout: float | None = None) -> dict[str, str]:
+        """Return the places that our packages were imported from."""
         return self._ask({"do": "prepare", "kind": kind, "tool": tool, "model": model}, timeout)
 
     def run(self, timeout: float | None = None) -> Run:
@@ -111,12 +111,13 @@ class RWorker(_Worker):
         """`R 4.2.2`, `lme4 1.1.31`, ..."""
         return self._ask("versions", None)
 
-    def prepare(self, kind: str, tool: str, model: str, timeout: float | None = None) -> None:
+    def prepare(self, kind: str, tool: str, model: str, timeout: float | None = None) -> dict[str, str]:
         """Send data and formula."""
         given = MODELS[model]
         with tempfile.NamedTemporaryFile(suffix=".csv") as file:
             given.make().to_csv(file.name, index=False)
             self._ask("\t".join(["prepare", kind, tool, file.name, given.formula, given.family]), timeout)
+        return {}
 
     def run(self, timeout: float | None = None) -> Run:
         """Do what was prepared, once."""

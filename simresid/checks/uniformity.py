@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from simresid.checks._inputs import FloatArray, Null, Residuals
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks._smirnov import smirnov_tail
 from simresid.pvalues import (
     cauchy_combination,
     check_alternative,
@@ -48,6 +49,7 @@ __all__ = ["anderson_darling", "kolmogorov_smirnov", "uniformity_test"]
 
 Method = Literal["ks", "ad", "cvm", "band", "dependent"]
 N_BAND_POINTS, N_BAND_SIMS = 100, 1999
+MANY_ROWS = 1000
 
 
 def uniformity_test(
@@ -183,12 +185,20 @@ def ks_pvalues(
     alternative : {"two-sided", "greater", "less"}
     """
     from scipy.special import kolmogorov
-    from scipy.stats import ksone, kstwo
 
-    law = kstwo if alternative == "two-sided" else ksone
     p = np.empty(d.size)
-    if exact.any():
-        p[exact] = law.sf(d[exact], n[exact])
+    # where scipy sums Smirnov's formula term by term, in a tenth of its time
+    summed = exact & (n >= MANY_ROWS) & (d > 0) & (d < 0.5)
+    if alternative == "two-sided":
+        summed &= (n * d * d >= 2.2) & (n * d * d < 370)
+    factor = 2 if alternative == "two-sided" else 1
+    p[summed] = [
+        factor * smirnov_tail(int(size), float(distance)) for distance, size in zip(d[summed], n[summed], strict=True)
+    ]
+    if (rest := exact & ~summed).any():
+        from scipy.stats import ksone, kstwo
+
+        p[rest] = (kstwo if alternative == "two-sided" else ksone).sf(d[rest], n[rest])
     d, n = d[~exact], n[~exact]
     p[~exact] = kolmogorov(np.sqrt(n) * d) if alternative == "two-sided" else np.exp(-2 * n * d * d)
     return np.array([floor_pvalue(value) for value in p])

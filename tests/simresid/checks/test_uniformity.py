@@ -1,8 +1,10 @@
 import numpy as np
 import pytest
+from scipy.special import smirnov
 from scipy.stats import kstest
 
 import simresid as sr
+from simresid.checks._smirnov import smirnov_tail
 from simresid.checks.uniformity import anderson_darling, kolmogorov_smirnov
 
 METHODS = ["ks", "ad", "cvm", "band", "dependent"]
@@ -16,6 +18,14 @@ def test_kolmogorov_smirnov_equals_scipy(n, alternative):
     expected = kstest(u, "uniform", alternative=alternative, method="exact")
     assert exact
     assert (statistic, pvalue) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-12)
+
+
+@pytest.mark.parametrize("n", [1000, 20_000, 200_000])
+@pytest.mark.parametrize("scaled", [0.3, 2.2, 9.0, 300.0])  # n d^2
+def test_smirnov_tail(n, scaled):
+    # scipy sums in double-double arithmetic; ours loses n d digits of the exponent, 11 are left
+    d = np.sqrt(scaled / n)
+    assert smirnov_tail(n, d) == pytest.approx(smirnov(n, d), rel=1e-10, abs=0)
 
 
 def test_ties_make_it_asymptotic():
