@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from glmmcore.design import Design
     from glmmcore.estimate import Estimator
     from glmmcore.families.base import Family
+    from glmmcore.leverage import RowFit
     from glmmcore.solution import Solution
 
 __all__ = ["Estimates"]
@@ -220,11 +221,15 @@ class Estimates:
         return self._solution.edf
 
     @cached_property
+    def _row_fit(self) -> RowFit:
+        from glmmcore.leverage import row_fit
+
+        return row_fit(self._estimator, self._solution)
+
+    @property
     def leverage(self) -> np.ndarray:
         """How much the fitted value of each row follows its response ``(nobs,)``; the sum is `edf`."""
-        from glmmcore.leverage import leverages
-
-        return leverages(self._estimator, self._solution)
+        return self._row_fit.leverage
 
     @property
     def aic(self) -> float:

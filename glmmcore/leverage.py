@@ -9,10 +9,12 @@ effects. The sum over rows is the effective number of parameters, and ``E(y_i - 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.expected_variance import mode_shifts
 from glmmcore.laplace import CHUNK
 from glmmcore.lmm import LinearObjective
 
@@ -20,16 +22,47 @@ if TYPE_CHECKING:
     from glmmcore.estimate import Estimator
     from glmmcore.solution import Solution
 
-__all__ = ["group_leverages", "leverages"]
+__all__ = ["RowFit", "group_leverages", "row_fit"]
 
 
-def leverages(estimator: Estimator, solution: Solution) -> np.ndarray:
-    """Diagonal of the hat matrix ``(n,)``, in the original row order; evaluates the objective once more."""
+@dataclass(frozen=True, slots=True, eq=False)
+class RowFit:
+    """How each row's fitted value depends on the data, in the original row order.
+
+    Attributes
+    ----------
+    leverage : ndarray, shape (n,)
+        Diagonal of the hat matrix.
+    spread, shift : ndarray, shape (n,), or None
+        Variance of the conditional predictor given the data, from the random effects only, and its mean minus its
+        mode; None in a linear model, with REML, and unless the conditional predictor alone has random effects.
+    """
+
+    leverage: np.ndarray
+    spread: np.ndarray | None = None
+    shift: np.ndarray | None = None
+
+
+def row_fit(estimator: Estimator, solution: Solution) -> RowFit:
+    """Leverages and moments of the random effects, from one more evaluation of the objective."""
     problem: Any = estimator.problem
-    h = _linear(estimator, solution.x) if estimator.linear else _laplace(estimator, solution.x)
+    moments: list[np.ndarray] = []
+    if estimator.linear:
+        h = _linear(estimator, solution.x)
+    else:
+        objective = estimator.objective()
+        objective(solution.x)
+        spread = _spread(problem)
+        h = _laplace(objective, solution.x, spread)
+        if spread is not None and not problem.reml:
+            moments = [spread, mode_shifts(objective, solution.x, spread)]
     h *= _trace_correction(problem, solution, h)
+    return RowFit(*(_in_user_order(problem, v) for v in (np.clip(h, 0.0, 1.0), *moments)))
+
+
+def _in_user_order(problem: Any, values: np.ndarray) -> np.ndarray:
     out = np.empty(problem.n)
-    out[problem.rows] = np.clip(h, 0.0, 1.0)
+    out[problem.rows] = values
     return out
 
 
@@ -63,9 +96,9 @@ def group_leverages(estimator: Estimator, solution: Solution, codes: np.ndarray,
         h = _linear(estimator, solution.x)
         weights = np.ones(problem.n) if weights is None else weights
     else:
-        h = _laplace(estimator, solution.x)
         objective = estimator.objective()
         objective(solution.x)
+        h = _laplace(objective, solution.x, _spread(problem))
         weights = problem.likelihood.conditional_information(0, problem.n, objective.linear_predictors(solution.x))
         information, _ = objective.fixed_information(solution.x)
         if not problem.reml:
@@ -138,20 +171,23 @@ def _linear(estimator: Estimator, theta: np.ndarray) -> np.ndarray:
     return h if weights is None else h * weights
 
 
-def _laplace(estimator: Estimator, x: np.ndarray) -> np.ndarray:
-    problem: Any = estimator.problem
-    objective = estimator.objective()
-    objective(x)
+def _laplace(objective: Any, x: np.ndarray, spread: np.ndarray | None) -> np.ndarray:
+    """Leverages; `spread` are the variances of the predictors that the random effects make, None without any."""
+    problem = objective.problem
     part, n = problem.part("cond"), problem.n
     weights = problem.likelihood.conditional_information(0, n, objective.linear_predictors(x))
     information, _ = objective.fixed_information(x)
     own, h = part.X, np.zeros(n)
-    if problem.inner == ("cond",):
+    if spread is not None:
         own = part.X - _explained(objective, x, weights)
-        h = _row_variances(n, problem.system)
+        h = spread
     if not problem.reml and part.size:
         h = h + np.einsum("ij,ji->i", own, np.linalg.lstsq(information, own.T, rcond=None)[0])
     return np.asarray(h * weights)
+
+
+def _spread(problem: Any) -> np.ndarray | None:
+    return _row_variances(problem.n, problem.system) if problem.inner == ("cond",) else None
 
 
 def _explained(objective: Any, x: np.ndarray, weights: np.ndarray) -> np.ndarray:

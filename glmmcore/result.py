@@ -122,6 +122,26 @@ class FittedGLMM(Estimates):
         """
         return self._law.variance()
 
+    def expected_variance(self) -> np.ndarray:
+        """Variance of the response averaged over the random effects given the data, (nobs,).
+
+        What the squared deviations from `fitted` are to be compared with, but for the `leverage`: `variance` at the
+        conditional modes is too small for overdispersed counts in small groups, and too large for k of n. The formula
+        is in `glmmcore.expected_variance`; equal to `variance` in linear models, under REML and where predictors other
+        than the conditional one have random effects.
+
+        Returns
+        -------
+        ndarray, shape (nobs,)
+            In squared units of `observed`.
+        """
+        from glmmcore.expected_variance import averaged_variance
+
+        row = self._row_fit
+        if row.spread is None or row.shift is None:
+            return self.variance()
+        return averaged_variance(self.family, self._solution.values, self.trials, row.spread, row.shift)
+
     def group_leverage(self, codes: np.ndarray) -> np.ndarray:
         """How much the fitted sum of each group of rows follows its observed sum ``(n_groups,)``.
 
