@@ -6,6 +6,8 @@ every cache entry also carries a stamp of the whole package.
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -26,9 +28,46 @@ def _package_stamp() -> tuple[int, int]:
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function` lazily, cached on disk, without the GIL, with IEEE division."""
-    compiled = numba.njit(cache=True, nogil=True, error_model="numpy")(function)
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    try:
+        compiled = numba.njit(cache=True, **options)(function)
+    except RuntimeError:  # neither the package's folder nor the user's can be written to
+        _warn_once()
+        return numba.njit(**options)(function)
     # no public way to add to the stamp; without these attributes the cache works as numba made it
-    file = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    cache_on_disk: Any = getattr(compiled, "_cache", None)
+    file = getattr(cache_on_disk, "_cache_file", None)
     if file is not None and hasattr(file, "_source_stamp"):
         file._source_stamp = (file._source_stamp, _package_stamp())
+        cache_on_disk.load_overload = _forgiving(cache_on_disk.load_overload, cache_on_disk.flush)
+        cache_on_disk.save_overload = _forgiving(cache_on_disk.save_overload, None)
     return compiled
+
+
+def _forgiving(method: Callable[..., Any], repair: Callable[[], None] | None) -> Callable[..., Any]:
+    """`method` of a cache with a full disk or a broken file as a reason to compile, not to fail."""
+
+    def call(*arguments: Any) -> Any:
+        try:
+            return method(*arguments)
+        except Exception:  # unpickling a broken file raises whatever it likes
+            _warn_once()
+            if repair is not None:
+                with contextlib.suppress(Exception):
+                    repair()
+            return None
+
+    return call
+
+
+@cache
+def _warn_once() -> None:
+    """Say that nothing is kept, in the name of Numba, so that glmmcore and simresid together say it once."""
+    warnings.warn_explicit(
+        "Numba cannot keep compiled code on disk, so every process compiles it again, which takes seconds; set "
+        "NUMBA_CACHE_DIR to a folder that can be written to",
+        RuntimeWarning,
+        numba.__file__,
+        1,
+        registry=vars(numba).setdefault("__warningregistry__", {}),
+    )

@@ -66,8 +66,11 @@ def run(options: argparse.Namespace) -> int:
         print(f"simresid check: note: {' '.join(str(warning.message).split())}", file=sys.stderr)
     flagged = _flagged(fit, diagnosis, options.fail_on)
     if options.plot:
-        with replacing(options.plot) as scratch:
-            res.plot().savefig(scratch, dpi=120)
+        try:
+            with replacing(options.plot) as scratch:
+                res.plot().savefig(scratch, dpi=120)
+        except ValueError as error:  # a format that matplotlib does not know
+            raise InputError(f"--plot: {error}") from None
     if options.report:
         report(res, options.report, **columns)
     print(
