@@ -7,6 +7,7 @@ tests with closed forms. One line each and a verdict; exit status 1 if anything 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -215,6 +216,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     argparse.ArgumentParser(prog="python -m simresid.selfcheck", description=__doc__.split("\n\n")[1]).parse_args(
         arguments
     )
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy is not loaded yet; matrices are small
     begin = time.perf_counter()
     print(versions())
     failed, total = 0, 0
