@@ -83,8 +83,8 @@ class BatchObjective:
             )
             self.basis = np.zeros((0, 0, 0))
         else:
-            self.z = layout.z
-            self.level = layout.start[:, 0].astype(np.int64) // self.z.shape[1]
+            self.z = layout.of_rows(layout.z)
+            self.level = layout.of_rows(layout.start[:, 0].astype(np.int64)) // self.z.shape[1]
             self.first = np.flatnonzero(np.diff(self.level, prepend=-1))
             # levels without rows keep their prior and add nothing: number those that have rows
             self.level = np.repeat(np.arange(len(self.first)), np.diff(np.append(self.first, self.n)))

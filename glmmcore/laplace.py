@@ -27,7 +27,7 @@ from glmmcore.problem import Problem
 __all__ = ["LaplaceObjective", "row_blocks"]
 
 # Rows per block: small enough that a block's arrays stay in the second-level cache.
-CHUNK = 8192
+CHUNK = 16384
 # Newton decrement (twice the expected fall of h) below which one more step is taken without looking ...
 _NEARLY_THERE = 1e-8
 # ... and the decrement that must hold where the derivatives are taken.

@@ -125,11 +125,12 @@ def _random_share(objective: Any, factors: list[np.ndarray], codes: np.ndarray, 
     layout, system = objective.layout, objective.system
     order = np.argsort(codes, kind="stable")
     edges = np.searchsorted(codes[order], np.arange(codes.max() + 2))
-    place = layout.start[:, layout.factor].astype(np.intp) + layout.within
+    place = layout.of_rows(layout.start[:, layout.factor].astype(np.intp) + layout.within)
+    z = layout.of_rows(layout.z)
     out = np.empty(len(edges) - 1)
     for g in range(len(out)):
         rows = order[edges[g] : edges[g + 1]]
-        score = np.bincount(place[rows].ravel(), (layout.z[rows] * slope[rows, None]).ravel(), minlength=layout.order)
+        score = np.bincount(place[rows].ravel(), (z[rows] * slope[rows, None]).ravel(), minlength=layout.order)
         target = layout.apply_transposed(factors, score)
         out[g] = target @ system.solve(target)
     return out

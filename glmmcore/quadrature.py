@@ -54,7 +54,7 @@ class QuadratureObjective(LaplaceObjective):
         super().__init__(problem)
         lead = self.layout.factors[0]
         self.nodes, self.weights = _product_rule(n_agq, lead.k)
-        self._level = self.layout.start[:, 0] // lead.k
+        self._level = self.layout.of_rows(self.layout.start[:, 0] // lead.k)
         self._first = np.searchsorted(self._level, np.arange(lead.n_levels))
 
     def _derivatives(

@@ -22,8 +22,10 @@ def mirror(a):
 
 
 @kernel
-def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, v_lead, v_cell):
+def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, wide, v_lead, v_cell):
     """H^-1 on the pattern of Z'Z: v_cell = -V22 K, v_lead = D^-1 - K' v_cell with K = H21 D^-1.
+
+    `wide` (Q, L k) is V22 y for all levels where that was computed at once, else it has no columns.
 
     `v_trail` may cover only the first trailing coefficients; the others (fixed effects that are profiled, not
     integrated) are treated as absent.
@@ -58,7 +60,15 @@ def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, v_lead, v_cell
                 for c in range(a, k):
                     value += y[p, c] * inverse[c, a]
                 gain[p - lo, a] = value
-        if k == 1:
+        if wide.shape[1] > 0:
+            for p in range(lo, hi):
+                for a in range(k):
+                    value = 0.0
+                    if cell_column[p] < n_used:
+                        for c in range(a, k):
+                            value -= wide[cell_column[p], j * k + c] * inverse[c, a]
+                    v_cell[p, a] = value
+        elif k == 1:
             # cells ascend and the trailing inverse is symmetric: each entry of its lower triangle serves both members
             for p in range(lo, hi):
                 v_cell[p, 0] = 0.0
@@ -219,15 +229,16 @@ def scale_inverse(t, sizes, cell_first, cell_factor, q_factor, v_lead, v_cell, v
 
 @kernel
 def row_covariances(lo, hi, k, z, predictor, factor, within, start, cell, v_lead, v_cell, v_trail, out):
-    """Z V Z' of each row, packed lower triangle over predictors: out (pairs, hi - lo); V as `scale_inverse` left it."""
+    """Add Z V Z' of each run, packed lower triangle over predictors, to out (pairs, hi - lo).
+
+    V is as `scale_inverse` left it.
+    """
     n_columns = z.shape[1]
     n_lead = v_lead.shape[0] * k
     n_used = v_trail.shape[0]
     for i in range(lo, hi):
         r = i - lo
         j = start[i, 0] // k if k > 0 else 0
-        for pair in range(out.shape[0]):
-            out[pair, r] = 0.0
         for a in range(k):
             pa = predictor[a]
             for b in range(k):

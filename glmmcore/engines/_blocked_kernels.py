@@ -1,17 +1,18 @@
 """Loops of the blocked system: leading block-diagonal factor, sparse cells, dense trailing block.
 
-Shapes used throughout: L leading levels with k coefficients each, K columns of left-hand sides per row of which the
-first k are the leading ones, F factors (0 leads), Q trailing coefficients, C = total height of the cell blocks.
+Shapes used throughout: n runs of rows that are equal in Z, L leading levels with k coefficients each, K columns of
+left-hand sides per run of which the first k are the leading ones, F factors (0 leads), Q trailing coefficients, C =
+total height of the cell blocks.
 
 =============  ===========  ======================================================================================
 name           shape        meaning
 =============  ===========  ======================================================================================
-z              (n, K)       left-hand sides of all factors side by side, rows sorted by leading level
+z              (n, K)       left-hand sides of all factors side by side, runs of rows sorted by leading level
 predictor      (K,)         linear predictor each column belongs to
 factor         (K,)         factor of each column
 within         (K,)         position of the column inside its factor's block
-start          (n, F)       first coefficient of the row's level of each factor, counted over all coefficients
-cell           (n, F)       first cell row of the row's (leading level, trailing level) pair; column 0 is unused
+start          (n, F)       first coefficient of the run's level of each factor, counted over all coefficients
+cell           (n, F)       first cell row of the run's (leading level, trailing level) pair; column 0 is unused
 m_lead         (L, k, k)    Z'WZ of each leading level, lower triangle
 m_cell         (C, k)       Z'WZ between trailing (rows) and leading (columns), one small block a cell
 m_trail        (Q, Q)       Z'WZ of the trailing columns, lower triangle (diagonal blocks in full)
@@ -37,6 +38,8 @@ __all__ = [
     "forward_substitute",
     "multiply",
     "scale_trailing",
+    "spread_cells",
+    "subtract_products",
 ]
 
 
@@ -94,40 +97,58 @@ def cell_layout(start, k, n_levels, sizes, n_lead, n_trailing, cell):
 
 @kernel
 def accumulate(lo, hi, k, z, predictor, factor, within, start, cell, weights, values, m_lead, m_cell, m_trail, score):
-    """Add the rows lo..hi to Z'WZ and to Z' values.
+    """Add the runs lo..hi to Z'WZ and to Z' values.
 
-    `weights` (pairs, hi - lo) packs the lower triangle of each row's W; `values` is (m, hi - lo).
+    `weights` (pairs, hi - lo) packs the lower triangle of each run's W; `values` is (m, hi - lo).
     """
     n_columns = z.shape[1]
     n_lead = m_lead.shape[0] * k
+    if k == 1 and n_columns == start.shape[1] and weights.shape[0] == 1:
+        _accumulate_intercepts(lo, hi, z, start, cell, weights, values, m_lead, m_cell, m_trail, score)
+        return
+    pair = np.empty((n_columns, n_columns), dtype=np.int64)
+    for c in range(n_columns):
+        for d in range(n_columns):
+            high, low = max(predictor[c], predictor[d]), min(predictor[c], predictor[d])
+            pair[c, d] = high * (high + 1) // 2 + low
     for i in range(lo, hi):
         r = i - lo
         j = start[i, 0] // k if k > 0 else 0
         for a in range(k):
-            pa = predictor[a]
-            score[start[i, 0] + a] += values[pa, r] * z[i, a]
+            score[start[i, 0] + a] += values[predictor[a], r] * z[i, a]
             for b in range(a + 1):
-                pb = predictor[b]
-                pair = pa * (pa + 1) // 2 + pb if pa >= pb else pb * (pb + 1) // 2 + pa
-                m_lead[j, a, b] += weights[pair, r] * z[i, a] * z[i, b]
+                m_lead[j, a, b] += weights[pair[a, b], r] * z[i, a] * z[i, b]
         for c in range(k, n_columns):
-            pc = predictor[c]
             fc = factor[c]
             row = cell[i, fc] + within[c]
-            score[start[i, fc] + within[c]] += values[pc, r] * z[i, c]
+            score[start[i, fc] + within[c]] += values[predictor[c], r] * z[i, c]
             for a in range(k):
-                pa = predictor[a]
-                pair = pa * (pa + 1) // 2 + pc if pa >= pc else pc * (pc + 1) // 2 + pa
-                m_cell[row, a] += weights[pair, r] * z[i, c] * z[i, a]
+                m_cell[row, a] += weights[pair[c, a], r] * z[i, c] * z[i, a]
             p = start[i, fc] + within[c] - n_lead
             for d in range(k, c + 1):
-                pd = predictor[d]
-                pair = pc * (pc + 1) // 2 + pd if pc >= pd else pd * (pd + 1) // 2 + pc
                 q = start[i, factor[d]] + within[d] - n_lead
-                value = weights[pair, r] * z[i, c] * z[i, d]
+                value = weights[pair[c, d], r] * z[i, c] * z[i, d]
                 m_trail[p, q] += value
                 if d != c and factor[d] == fc:
                     m_trail[q, p] += value
+
+
+@kernel
+def _accumulate_intercepts(lo, hi, z, start, cell, weights, values, m_lead, m_cell, m_trail, score):
+    """The same where every factor has one coefficient, all in one predictor."""
+    n_lead = m_lead.shape[0]
+    for i in range(lo, hi):
+        w, v, z0 = weights[0, i - lo], values[0, i - lo], z[i, 0]
+        j = start[i, 0]
+        score[j] += v * z0
+        m_lead[j, 0, 0] += w * z0 * z0
+        for c in range(1, z.shape[1]):
+            p = start[i, c]
+            score[p] += v * z[i, c]
+            wz = w * z[i, c]
+            m_cell[cell[i, c], 0] += wz * z0
+            for d in range(1, c + 1):
+                m_trail[p - n_lead, start[i, d] - n_lead] += wz * z[i, d]
 
 
 @kernel
@@ -173,11 +194,11 @@ def scale_trailing(m_trail, q_start, q_within, q_factor, t, sizes, prior, s):
 
 
 @kernel
-def eliminate_leading(m_lead, prior, cell_first, cell_column, cell_factor, m_cell, t, sizes, l_lead, y, s):
-    """Factor every leading block and take its Schur complement out of `s`.
+def eliminate_leading(m_lead, prior, cell_first, cell_factor, m_cell, t, sizes, l_lead, y):
+    """Factor every leading block and divide the cells by it.
 
-    l_lead[j] = chol(T' M_j T + prior I); y[j] = (T_f' M_cell T) l_lead[j]^-T; s -= y y'. Returns (log det of the
-    leading part, first level whose block is not positive definite or -1).
+    l_lead[j] = chol(T' M_j T + prior I); y[j] = (T_f' M_cell T) l_lead[j]^-T. Returns (log det of the leading part,
+    first level whose block is not positive definite or -1).
     """
     n_levels, k = m_lead.shape[0], m_lead.shape[1]
     work = np.empty((k, k))
@@ -223,6 +244,16 @@ def eliminate_leading(m_lead, prior, cell_first, cell_column, cell_factor, m_cel
                         value -= y[row + w, c] * l_lead[j, b, c]
                     y[row + w, b] = value / l_lead[j, b, b]
             row += size
+    return logdet, -1
+
+
+@kernel
+def subtract_products(cell_first, cell_column, y, s):
+    """s -= y y', level by level: the Schur complement of the leading part."""
+    k = y.shape[1]
+    for j in range(cell_first.size - 1):
+        lo = cell_first[j]
+        hi = cell_first[j + 1]
         if k == 1:
             for r in range(lo, hi):
                 cr = cell_column[r]
@@ -237,7 +268,16 @@ def eliminate_leading(m_lead, prior, cell_first, cell_column, cell_factor, m_cel
                     for a in range(k):
                         value += y[p, a] * y[r, a]
                     s[cell_column[p], cr] -= value
-    return logdet, -1
+
+
+@kernel
+def spread_cells(cell_first, cell_column, y, wide):
+    """Write y, (C, k), into a dense (Q, L k) array whose other entries are zero."""
+    k = y.shape[1]
+    for j in range(cell_first.size - 1):
+        for a in range(k):
+            for p in range(cell_first[j], cell_first[j + 1]):
+                wide[cell_column[p], j * k + a] = y[p, a]
 
 
 @kernel

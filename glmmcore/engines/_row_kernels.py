@@ -1,7 +1,7 @@
-"""Loops over rows that every engine shares: sorting, Z b and Z' values.
+"""Loops over rows that every engine shares: sorting, sums over runs of rows, Z b and Z' values.
 
-`z` (n, K) holds the left-hand sides of all factors side by side, `start` (n, F) the first coefficient of each row's
-level of each factor; Z itself is never formed.
+A run is a stretch of rows that are equal in Z: `z` (R, K) holds the left-hand sides of all factors side by side,
+`start` (R, F) the first coefficient of the run's level of each factor; Z itself is never formed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 from glmmcore._jit import kernel
 
-__all__ = ["add_random_part", "add_score", "sort_rows"]
+__all__ = ["add_random_part", "add_score", "sort_rows", "spread_runs", "sum_runs"]
 
 
 @kernel
@@ -30,8 +30,47 @@ def sort_rows(codes, n_levels):
 
 
 @kernel
+def sum_runs(lo, first, run, values, out):
+    """Sum the rows of every run: values (m, b) from row `lo` on, out (m, runs) from `run` on, zeroed."""
+    for p in range(values.shape[0]):
+        t = run
+        stop = first[t + 1] - lo
+        total = 0.0
+        for r in range(values.shape[1]):
+            if r == stop:
+                out[p, t - run] = total
+                total = 0.0
+                t += 1
+                stop = first[t + 1] - lo
+            total += values[p, r]
+        out[p, t - run] = total
+
+
+@kernel
+def spread_runs(lo, first, run, values, out):
+    """Add the values of every run, (m, runs) from `run` on, to its rows: out (m, b) from row `lo` on."""
+    for p in range(out.shape[0]):
+        t = run
+        r = 0
+        while r < out.shape[1]:
+            stop = min(first[t + 1] - lo, out.shape[1])
+            value = values[p, t - run]
+            while r < stop:
+                out[p, r] += value
+                r += 1
+            t += 1
+
+
+@kernel
 def add_random_part(lo, hi, z, predictor, factor, within, start, b, out):
-    """Add Z b of the rows lo..hi to out (m, hi - lo)."""
+    """Add Z b of the runs lo..hi to out (m, hi - lo)."""
+    if out.shape[0] == 1:  # most models: one predictor has random effects
+        for i in range(lo, hi):
+            value = 0.0
+            for c in range(z.shape[1]):
+                value += z[i, c] * b[start[i, factor[c]] + within[c]]
+            out[0, i - lo] += value
+        return
     for i in range(lo, hi):
         for c in range(z.shape[1]):
             out[predictor[c], i - lo] += z[i, c] * b[start[i, factor[c]] + within[c]]
@@ -39,7 +78,7 @@ def add_random_part(lo, hi, z, predictor, factor, within, start, b, out):
 
 @kernel
 def add_score(lo, hi, z, predictor, factor, within, start, values, out):
-    """Add Z' values of the rows lo..hi to out (q,); `values` is (m, hi - lo)."""
+    """Add Z' values of the runs lo..hi to out (q,); `values` is (m, hi - lo)."""
     for i in range(lo, hi):
         for c in range(z.shape[1]):
             out[start[i, factor[c]] + within[c]] += z[i, c] * values[predictor[c], i - lo]

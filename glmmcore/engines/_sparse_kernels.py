@@ -32,9 +32,9 @@ def accumulate(
     lo, hi, n_random, z, predictor, factor, within, start, offsets, sizes, level_at, pair_at, weights, values,
     value, border, fixed, score,
 ):  # fmt: skip
-    """Add the rows lo..hi to Z'WZ and to Z' values.
+    """Add the runs lo..hi to Z'WZ and to Z' values.
 
-    `level_at` (F,) is the offset of each factor's first block, `pair_at` (n, pairs) that of each row's pair
+    `level_at` (F,) is the offset of each factor's first block, `pair_at` (R, pairs) that of each run's pair
     blocks; the first `n_random` columns of z are random effects, the others fixed.
     """
     n_columns = z.shape[1]
@@ -191,11 +191,9 @@ def row_covariances(
     lo, hi, n_random, n_columns, z, predictor, factor, within, start, offsets, sizes, level_at, pair_at, v,
     v_border, v_fixed, out,
 ):  # fmt: skip
-    """Z V Z' of each row, packed lower triangle over predictors: out (pairs, hi - lo)."""
+    """Add Z V Z' of each run, packed lower triangle over predictors, to out (pairs, hi - lo)."""
     for i in range(lo, hi):
         r = i - lo
-        for pair in range(out.shape[0]):
-            out[pair, r] = 0.0
         for c in range(n_columns):
             fc = factor[c]
             wc = within[c]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import blas, lapack
 
 from glmmcore.engines import _blocked_inverse_kernels as inverse_kernels
 from glmmcore.engines import _blocked_kernels as kernels
@@ -20,6 +20,8 @@ __all__ = ["BlockedSystem"]
 
 # Order of the trailing block up to which plain loops beat LAPACK.
 _SMALL = 64
+# Nanoseconds of one multiplication of two cells in loops, and in BLAS with the empty cells filled up, from this order.
+_LOOP, _BLAS, _WIDE = 0.6, 0.1, 16
 
 
 class BlockedSystem:
@@ -50,6 +52,9 @@ class BlockedSystem:
         ).astype(np.int32)
         self._q_start = np.arange(n_trail, dtype=np.int32) - self._q_within
         self._prior = layout.prior[self._n_lead :]
+        heights = np.diff(self._cell_first).astype(float)
+        loops = _LOOP * lead.k * float(heights @ heights)
+        self._is_full = n_trail >= _WIDE and loops > _BLAS * float(n_trail) ** 2 * lead.order
         self._allocate()
 
     def _allocate(self) -> None:
@@ -62,6 +67,7 @@ class BlockedSystem:
         self._y = np.zeros((height, k))
         self._s = np.zeros((n_trail, n_trail), order="F")
         self._t = np.zeros((len(self.layout.factors), largest, largest))
+        self._wide = np.zeros((n_trail, self._n_lead if self._is_full else 0), order="F")
 
     def fresh(self) -> BlockedSystem:
         """A system of the same structure with memory of its own, so that two fits never write to one place."""
@@ -82,9 +88,10 @@ class BlockedSystem:
         `weights` (pairs, hi - lo) packs the lower triangle of each row's W, `values` is (m, hi - lo).
         """
         rows = self.layout
+        begin, end = rows.runs(lo, hi)
         kernels.accumulate(
-            lo, hi, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell, weights,
-            values, self._m_lead, self._m_cell, self._m_trail, score,
+            begin, end, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell,
+            rows.sums(lo, hi, weights), rows.sums(lo, hi, values), self._m_lead, self._m_cell, self._m_trail, score,
         )  # fmt: skip
 
     def multiply(self, x: np.ndarray) -> np.ndarray:
@@ -106,12 +113,17 @@ class BlockedSystem:
                 self._m_trail, self._q_start, self._q_within, self._q_factor, self._t, sizes, self._prior, self._s
             )
         self._logdet_lead, failed = kernels.eliminate_leading(
-            self._m_lead, self.layout.factors[0].prior, self._cell_first, self._cell_column, self._cell_factor,
-            self._m_cell, self._t, sizes, self._l_lead, self._y, self._s,
+            self._m_lead, self.layout.factors[0].prior, self._cell_first, self._cell_factor, self._m_cell, self._t,
+            sizes, self._l_lead, self._y,
         )  # fmt: skip
         if failed >= 0:
             return False
         if len(self._s):
+            if self._is_full:
+                kernels.spread_cells(self._cell_first, self._cell_column, self._y, self._wide)
+                self._s = blas.dsyrk(-1.0, self._wide, 1.0, self._s, lower=1, overwrite_c=1)
+            else:
+                kernels.subtract_products(self._cell_first, self._cell_column, self._y, self._s)
             if len(self._s) <= _SMALL:
                 return dense_kernels.cholesky(self._s)
             self._s, info = lapack.dpotrf(self._s, lower=1, clean=0, overwrite_a=1)
@@ -147,10 +159,20 @@ class BlockedSystem:
         else:
             self._v_trail, _ = lapack.dpotri(self._s[:n, :n], lower=1)
         inverse_kernels.mirror(self._v_trail)
+        wide = np.zeros((n, 0), order="F")
+        if self._is_full and n:
+            wide = blas.dsymm(1.0, self._v_trail, self._wide[:n], lower=1)
         self._v_lead = np.empty_like(self._m_lead)
         self._v_cell = np.empty_like(self._m_cell)
         inverse_kernels.selected_inverse(
-            self._l_lead, self._cell_first, self._cell_column, self._y, self._v_trail, self._v_lead, self._v_cell
+            self._l_lead,
+            self._cell_first,
+            self._cell_column,
+            self._y,
+            self._v_trail,
+            wide,
+            self._v_lead,
+            self._v_cell,
         )
 
     def factor_products(self) -> list[np.ndarray]:
@@ -171,11 +193,20 @@ class BlockedSystem:
 
     def row_covariances(self, lo: int, hi: int, out: np.ndarray) -> None:
         """Z cov(b) Z' of the rows lo..hi, packed lower triangle over predictors, into `out`; after `scale_inverse`."""
+        self._quadratics(lo, hi, self._v_lead, self._v_cell, self._v_trail, out)
+
+    def _quadratics(
+        self, lo: int, hi: int, lead: np.ndarray, cell: np.ndarray, trail: np.ndarray, out: np.ndarray
+    ) -> None:
         rows = self.layout
+        begin, end = rows.runs(lo, hi)
+        out[...] = 0.0
+        each = rows.place(lo, hi, out)
         inverse_kernels.row_covariances(
-            lo, hi, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell, self._v_lead,
-            self._v_cell, self._v_trail, out,
+            begin, end, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell, lead, cell,
+            trail, each,
         )  # fmt: skip
+        rows.spread(lo, hi, each, out)
 
     # ---- one factor, level by level (quadrature) --------------------------------------------------------------
     def lead_blocks(self) -> tuple[np.ndarray, np.ndarray]:
@@ -185,11 +216,7 @@ class BlockedSystem:
 
     def row_quadratics(self, lo: int, hi: int, blocks: np.ndarray, out: np.ndarray) -> None:
         """z_i' B_j z_i of the rows lo..hi for symmetric leading blocks B (L, k, k), into `out` (pairs, hi - lo)."""
-        rows, none = self.layout, np.zeros((0, 0), order="F")
-        inverse_kernels.row_covariances(
-            lo, hi, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell, blocks,
-            np.zeros((0, self._k)), none, out,
-        )  # fmt: skip
+        self._quadratics(lo, hi, blocks, np.zeros((0, self._k)), np.zeros((0, 0), order="F"), out)
 
     def level_covariances(self, factor: int) -> np.ndarray:
         """Conditional covariance of each level's coefficients, (L, k, k); after `scale_inverse`."""

@@ -1,4 +1,8 @@
-"""Rows sorted by the leading factor, with the left-hand sides of all factors side by side."""
+"""Rows sorted by their levels, with the left-hand sides of all factors side by side.
+
+Rows that are equal in Z follow each other and are kept as one run: intercepts alone make a run of every combination of
+levels, however many rows it has.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from glmmcore.engines._row_kernels import add_random_part, add_score, sort_rows
+from glmmcore.engines._row_kernels import add_random_part, add_score, sort_rows, spread_runs, sum_runs
 
 __all__ = ["Factor", "RowLayout"]
+
+# Working with runs pays for summing and spreading up to this share of the rows, and from as many rows saved.
+_SHARE = 0.5
+_SAVED = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,28 +68,76 @@ class RowLayout:
     ----------
     rows : ndarray of int64, shape (n,)
         Position in the original data of each sorted row.
+    first : ndarray of int64, shape (R + 1,)
+        First row of each run, and n.
+    z : ndarray, shape (R, K)
+        Left-hand sides of each run.
+    start : ndarray of int32, shape (R, F)
+        First coefficient of each run's level of each factor.
+    n, n_runs : int
+        Number of rows, and of runs R.
     offsets : ndarray of int64, shape (F + 1,)
         First coefficient of each factor, and their total.
     """
 
     def __init__(self, factors: list[Factor]) -> None:
-        lead = factors[0]
-        self.n = len(lead.codes)
-        self.rows, _ = sort_rows(np.ascontiguousarray(lead.codes, dtype=np.int32), lead.n_levels)
+        self.n = len(factors[0].codes)
+        self.rows = _sorted_rows(factors)
         self.offsets = np.concatenate(([0], np.cumsum([f.order for f in factors]))).astype(np.int64)
         self.sizes = np.array([f.k for f in factors], dtype=np.int32)
-        self.z = np.empty((self.n, int(self.sizes.sum())))
-        self.start = np.empty((self.n, len(factors)), dtype=np.int32)
+        self._spans = [(lo, lo + f.order, f.k) for lo, f in zip(self.offsets.tolist(), factors, strict=False)]
+        z = np.empty((self.n, int(self.sizes.sum())))
+        start = np.empty((self.n, len(factors)), dtype=np.int32)
         column = 0
         for i, f in enumerate(factors):
-            self.z[:, column : column + f.k] = f.z[self.rows]
-            self.start[:, i] = self.offsets[i] + f.codes[self.rows].astype(np.int64) * f.k
+            z[:, column : column + f.k] = f.z[self.rows]
+            start[:, i] = self.offsets[i] + f.codes[self.rows].astype(np.int64) * f.k
             column += f.k
+        new = _changes(start) | _changes(z)
+        n_runs = np.count_nonzero(new)
+        if n_runs > _SHARE * self.n or self.n - n_runs < _SAVED:
+            new = np.ones(self.n, dtype=bool)
+        self.first = np.append(np.flatnonzero(new), self.n).astype(np.int64)
+        self.n_runs = len(self.first) - 1
+        self._has_runs = self.n_runs < self.n
+        self.z, self.start = (z[new], start[new]) if self._has_runs else (z, start)
         # the sorted arrays above are all that is needed from here on
         self.factors = [replace(f, codes=f.codes[:0], z=f.z[:0].copy()) for f in factors]
         self.predictor = np.concatenate([f.predictor for f in factors]).astype(np.int32)
         self.factor = np.repeat(np.arange(len(factors), dtype=np.int32), self.sizes)
         self.within = np.concatenate([np.arange(k) for k in self.sizes]).astype(np.int32)
+
+    def runs(self, lo: int, hi: int) -> tuple[int, int]:
+        """First run of the rows lo..hi, and the one after the last."""
+        if not self._has_runs:
+            return lo, hi
+        begin = int(np.searchsorted(self.first, lo, side="right")) - 1
+        return begin, int(np.searchsorted(self.first, hi, side="left"))
+
+    def sums(self, lo: int, hi: int, values: np.ndarray) -> np.ndarray:
+        """Sums over the runs of the rows lo..hi of values (m, hi - lo)."""
+        if not self._has_runs:
+            return values
+        begin, end = self.runs(lo, hi)
+        out = np.empty((len(values), end - begin))
+        sum_runs(lo, self.first, begin, values, out)
+        return out
+
+    def place(self, lo: int, hi: int, out: np.ndarray) -> np.ndarray:
+        """Where to add what belongs to the runs of the rows lo..hi, before `spread` takes it to `out` (m, hi - lo)."""
+        if not self._has_runs:
+            return out
+        begin, end = self.runs(lo, hi)
+        return np.zeros((len(out), end - begin))
+
+    def spread(self, lo: int, hi: int, values: np.ndarray, out: np.ndarray) -> None:
+        """Add the values (m, runs) of the runs of the rows lo..hi to `out` (m, hi - lo)."""
+        if values is not out:
+            spread_runs(lo, self.first, self.runs(lo, hi)[0], values, out)
+
+    def of_rows(self, values: np.ndarray) -> np.ndarray:
+        """What belongs to runs, (R, ...), for each row, (n, ...)."""
+        return np.repeat(values, np.diff(self.first), axis=0)
 
     @property
     def order(self) -> int:
@@ -95,16 +151,23 @@ class RowLayout:
 
     def add_random_part(self, lo: int, hi: int, b: np.ndarray, out: np.ndarray) -> None:
         """Add Z b of the rows lo..hi to `out` (m, hi - lo)."""
-        add_random_part(lo, hi, self.z, self.predictor, self.factor, self.within, self.start, b, out)
+        begin, end = self.runs(lo, hi)
+        each = self.place(lo, hi, out)
+        add_random_part(begin, end, self.z, self.predictor, self.factor, self.within, self.start, b, each)
+        self.spread(lo, hi, each, out)
 
     def add_score(self, lo: int, hi: int, values: np.ndarray, out: np.ndarray) -> None:
         """Add Z' values of the rows lo..hi, values (m, hi - lo), to `out` (q,)."""
-        add_score(lo, hi, self.z, self.predictor, self.factor, self.within, self.start, values, out)
+        self._add_score(lo, hi, self.z, values, out)
 
     def add_information(self, lo: int, hi: int, values: np.ndarray, out: np.ndarray) -> None:
         """Add (Z squared)' values of the rows lo..hi, values (m, hi - lo), to `out` (q,)."""
-        squared = np.square(self.z[lo:hi])
-        add_score(0, hi - lo, squared, self.predictor, self.factor, self.within, self.start[lo:hi], values, out)
+        self._add_score(lo, hi, np.square(self.z), values, out)
+
+    def _add_score(self, lo: int, hi: int, z: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
+        begin, end = self.runs(lo, hi)
+        total = self.sums(lo, hi, values)
+        add_score(begin, end, z, self.predictor, self.factor, self.within, self.start, total, out)
 
     def by_level(self, x: np.ndarray, factor: int) -> np.ndarray:
         """View of one factor's coefficients in x (q,), (L, k)."""
@@ -112,16 +175,19 @@ class RowLayout:
 
     def apply_factors(self, factors: list[np.ndarray], u: np.ndarray) -> np.ndarray:
         """b = Lambda u, (q,)."""
-        b = np.empty_like(u)
-        for i, t in enumerate(factors):
-            self.by_level(b, i)[...] = self.by_level(u, i) @ t.T
-        return b
+        return self._apply([t.T for t in factors], u)
 
     def apply_transposed(self, factors: list[np.ndarray], x: np.ndarray) -> np.ndarray:
         """Lambda' x, (q,)."""
+        return self._apply(factors, x)
+
+    def _apply(self, right: list[np.ndarray], x: np.ndarray) -> np.ndarray:
         out = np.empty_like(x)
-        for i, t in enumerate(factors):
-            self.by_level(out, i)[...] = self.by_level(x, i) @ t
+        for (lo, hi, k), t in zip(self._spans, right, strict=True):
+            if k == 1:
+                np.multiply(x[lo:hi], t[0, 0], out=out[lo:hi])
+            else:
+                np.matmul(x[lo:hi].reshape(-1, k), t, out=out[lo:hi].reshape(-1, k))
         return out
 
     def outer(self, left: np.ndarray, right: np.ndarray) -> list[np.ndarray]:
@@ -132,3 +198,24 @@ class RowLayout:
     def trace(factors: list[np.ndarray], products: list[np.ndarray]) -> float:
         """Trace of Lambda' Z'WZ Lambda H^-1, from the `factor_products` of a system."""
         return float(sum(np.sum(t * g) for t, g in zip(factors, products, strict=True)))
+
+
+def _sorted_rows(factors: list[Factor]) -> np.ndarray:
+    """Order of the rows by the level of the first factor, then of the second, ..."""
+    rows = None
+    for f in reversed(factors):
+        if f.n_levels > 1 or f is factors[0]:
+            codes = f.codes if rows is None else f.codes[rows]
+            order, _ = sort_rows(np.ascontiguousarray(codes, dtype=np.int32), f.n_levels)
+            rows = order if rows is None else rows[order]
+    assert rows is not None
+    return rows
+
+
+def _changes(a: np.ndarray) -> np.ndarray:
+    """Whether each row of an array differs from the one before."""
+    out = np.ones(len(a), dtype=bool)
+    out[1:] = a[1:, 0] != a[:-1, 0] if a.shape[1] else False
+    for column in range(1, a.shape[1]):
+        out[1:] |= a[1:, column] != a[:-1, column]
+    return out

@@ -50,8 +50,8 @@ class SparsePattern:
         Number of factors with a prior; what follows is the border.
     level_at : ndarray of int64, shape (F,)
         Offset of the first level's block of every factor.
-    pair_at : ndarray of int32, shape (n, F (F - 1) / 2)
-        Offset of each row's pair blocks.
+    pair_at : ndarray of int32, shape (R, F (F - 1) / 2)
+        Offset of the pair blocks of each run of rows.
     node_first : ndarray of int64, shape (F + 1,)
         Number of every factor's first level among all levels.
     at, factor_f, factor_g, node_f, node_g : ndarray, shape (blocks,)
@@ -72,7 +72,7 @@ class SparsePattern:
         node = np.arange(self.node_first[-1])
         at = [self.level_at[each] + (node - self.node_first[each]) * k[each] ** 2]
         f_of, g_of, node_f, node_g = [each], [each], [node], [node]
-        self.pair_at = np.empty((layout.n, len(factors) * (len(factors) - 1) // 2), dtype=np.int32)
+        self.pair_at = np.empty((layout.n_runs, len(factors) * (len(factors) - 1) // 2), dtype=np.int32)
         size = int(starts[-1])
         for f in range(len(factors)):
             for g in range(f):
@@ -132,7 +132,7 @@ class SparsePattern:
 
 
 def _pairs(layout: RowLayout, f: int, g: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Number the pairs of levels of f and g that share a row: (each row's number, level of f, level of g)."""
+    """Number the pairs of levels of f and g that share a row: (each run's number, level of f, level of g)."""
     level = [_levels(layout, i) for i in (f, g)]
     order, _ = sort_rows(level[1], layout.factors[g].n_levels)
     order = order[sort_rows(level[0][order], layout.factors[f].n_levels)[0]]
@@ -145,5 +145,5 @@ def _pairs(layout: RowLayout, f: int, g: int) -> tuple[np.ndarray, np.ndarray, n
 
 
 def _levels(layout: RowLayout, factor: int) -> np.ndarray:
-    """Level of each row."""
+    """Level of each run."""
     return (layout.start[:, factor] - layout.offsets[factor]).astype(np.int32) // layout.sizes[factor]

@@ -111,9 +111,11 @@ class SparseSystem:
 
         `weights` (pairs, hi - lo) packs the lower triangle of each row's W, `values` is (m, hi - lo).
         """
+        rows = self.layout
+        begin, end = rows.runs(lo, hi)
         kernels.accumulate(
-            lo, hi, self._n_random_columns, *self._row_arrays, weights, values, self._value, self._border,
-            self._fixed, score,
+            begin, end, self._n_random_columns, *self._row_arrays, rows.sums(lo, hi, weights),
+            rows.sums(lo, hi, values), self._value, self._border, self._fixed, score,
         )  # fmt: skip
 
     def multiply(self, x: np.ndarray) -> np.ndarray:
@@ -354,10 +356,13 @@ class SparseSystem:
     def row_covariances(self, lo: int, hi: int, out: np.ndarray) -> None:
         """Z cov(b) Z' of the rows lo..hi, packed over predictors, into `out`; after `scale_inverse`."""
         n_columns = self._n_random_columns + len(self._v_fixed)
+        out[...] = 0.0
+        each = self.layout.place(lo, hi, out)
         kernels.row_covariances(
-            lo, hi, self._n_random_columns, n_columns, *self._row_arrays, self._v, self._v_border, self._v_fixed,
-            out,
+            *self.layout.runs(lo, hi), self._n_random_columns, n_columns, *self._row_arrays, self._v, self._v_border,
+            self._v_fixed, each,
         )  # fmt: skip
+        self.layout.spread(lo, hi, each, out)
 
     def level_covariances(self, factor: int) -> np.ndarray:
         """Conditional covariance of each level's coefficients, (L, k, k); after `scale_inverse`."""

@@ -68,6 +68,9 @@ def _log_of(link: str, eta: Array) -> Predictor:
 
 def as_kernel_input(x: Array) -> Array:
     """Return `x` as the one array type kernels are compiled for (copies only if it is not already)."""
+    flags = x.flags
+    if x.dtype == np.float64 and flags.c_contiguous and flags.writeable and x.dtype.isnative:
+        return x
     return np.require(x, dtype=np.float64, requirements=["C", "W"])
 
 
