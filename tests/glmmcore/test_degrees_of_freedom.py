@@ -65,3 +65,23 @@ def test_other_models_are_refused():
     d = pd.DataFrame({"x": [0.0, 1.0, 2.0, 3.0, 4.0, 5.0], "y": [1, 0, 3, 2, 5, 8]})
     with pytest.raises(ModelError, match="family='gaussian'"):
         satterthwaite(glmm("y ~ x", d, family="poisson"))
+
+
+def test_joint_test_of_contrasts_with_different_degrees_of_freedom():
+    # Fai and Cornelius (1996): E = sum v / (v - 2), v = 2 E / (E - q). In a balanced design the two contrasts are
+    # orthogonal with 59 and 10 degrees of freedom exactly.
+    from glmmcore.degrees_of_freedom import Satterthwaite
+
+    rng = np.random.default_rng(4)
+    g = np.repeat(np.arange(12), 6)
+    d = pd.DataFrame({"g": g, "within": np.tile([-1, 1] * 3, 12), "between": 2 * (g % 2) - 1})
+    d["y"] = d["within"] + rng.normal(0.0, 1.5, 12)[g] + rng.normal(size=72)
+    fit = glmm("y ~ within + between + (1|g)", d, reml=True)
+    table = satterthwaite(fit)
+    f, q, df = Satterthwaite(fit).joint_test(np.eye(3)[1:], fit.params.to_numpy())
+    excess = 59 / 57 + 10 / 8
+    assert q == 2
+    assert df == pytest.approx(2 * excess / (excess - 2), rel=1e-3)
+    assert f == pytest.approx(np.mean(table["t"].iloc[1:] ** 2), rel=1e-6)
+    f, q, df = Satterthwaite(fit).joint_test(np.array([[0.0, 1.0, 0.0], [0.0, 2.0, 0.0]]), fit.params.to_numpy())
+    assert (f, q, df) == pytest.approx((table.loc["within", "t"] ** 2, 1, table.loc["within", "df"]), rel=1e-6)

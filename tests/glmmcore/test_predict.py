@@ -366,3 +366,20 @@ def test_missing_column_is_named(counts):
 def test_wrong_options(counts, options, message):
     with pytest.raises(ModelError, match=message):
         counts.predict(**options)
+
+
+def test_error_of_an_average_knows_the_error_of_the_spread():
+    # With huge counts the fit sees log means b of L groups: the mean of b has variance s^2 / L, s^2 itself 2 s^4 / L,
+    # independently, so that log E(y) = mean + s^2 / 2 has variance s^2 / L + s^4 / (2 L).
+    rng = np.random.default_rng(3)
+    levels = 40
+    g = np.repeat(np.arange(levels), 3)
+    d = pd.DataFrame({"g": g, "y": rng.poisson(np.exp(9.0 + rng.normal(0.0, 1.3, levels)[g]))})
+    fit = glmm("y ~ 1 + (1|g)", d, family="poisson")
+    variance = fit.var_corr["sd"].iloc[0] ** 2
+    row = fit.predict(d[:1], random_effects="average", se=True, interval=0.95).iloc[0]
+    expected = np.sqrt(variance / levels + variance**2 / (2 * levels))
+    assert row["se"] / row["estimate"] == pytest.approx(expected, rel=1e-3)
+    assert row["upper"] / row["estimate"] == pytest.approx(np.exp(1.959964 * expected), rel=1e-3)
+    typical = fit.predict(d[:1], random_effects="none", se=True).iloc[0]
+    assert typical["se"] / typical["estimate"] == pytest.approx(np.sqrt(variance / levels), rel=1e-3)
