@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
+from html import escape
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -203,7 +204,7 @@ class CheckResult:
         return pd.DataFrame([row])
 
     def _repr_html_(self) -> str:
-        return self.to_frame().T.to_html(header=False) + "".join(f"<p>{note}</p>" for note in self.notes)
+        return self.to_frame().T.to_html(header=False) + "".join(f"<p>{escape(note)}</p>" for note in self.notes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

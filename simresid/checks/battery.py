@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -116,7 +117,7 @@ class Diagnosis:
         return self.summary() + "\n\n" + self.table[columns].to_string(float_format=lambda v: f"{v:.3g}")
 
     def _repr_html_(self) -> str:
-        lines = "".join(f"<p>{line}</p>" for line in self.summary().splitlines())
+        lines = "".join(f"<p>{escape(line)}</p>" for line in self.summary().splitlines())
         return lines + self.table.drop(columns="advice").to_html(float_format=lambda v: f"{v:.3g}")
 
 

@@ -3,7 +3,7 @@ import pytest
 
 import simresid as sr
 from simresid.checks._monte_carlo import residual_replicates
-from simresid.results import Effect
+from simresid.results import CheckResult, Effect
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +123,9 @@ def test_results_print_and_unpack(overdispersed):
     assert "<table" in result._repr_html_()
     with pytest.raises(AttributeError):
         result.pvalue = 1.0
+
+
+def test_notes_cannot_inject_markup_into_notebooks():
+    result = CheckResult(statistic=1.0, pvalue=0.5, alternative="greater", method="m", n_obs=3, notes=("level <b>",))
+    assert "<b>" not in result._repr_html_()
+    assert "level &lt;b&gt;" in result._repr_html_()
