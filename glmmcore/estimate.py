@@ -84,10 +84,10 @@ class Estimator:
         problem = self.problem
         weights = self.design.var_weights
         objective = LinearObjective(problem, None if weights is None else weights[problem.rows])
-        theta = objective.start() if start is None else _off_the_edge(problem, start, 1.0)
+        theta = objective.start() if start is None else _off_the_edge(problem, start, objective.unit)
         objective(theta)
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
-        optimum = minimise(objective, theta, curvature, np.full(len(theta), 1.5))
+        optimum = minimise(objective, theta, curvature, np.full(len(theta), 1.5 * objective.unit))
         return from_linear(objective, optimum)
 
     def _fit_laplace(self, start: np.ndarray | None) -> Solution:

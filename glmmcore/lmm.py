@@ -44,6 +44,9 @@ class LinearObjective:
         Lambda u in units of y at the last evaluation is ``layout.apply_factors(factors, spherical)``.
     residual_square : float
         r^2 at the last evaluation.
+    unit : float
+        Size of theta when random effects vary as much as rows of average weight: sigma is the standard deviation of a
+        row of weight one, which with small or large `var_weights` is far from that of any row.
     """
 
     def __init__(self, problem: Problem, var_weights: np.ndarray | None) -> None:
@@ -55,10 +58,11 @@ class LinearObjective:
         frequency = likelihood.freq_weights
         weights = np.ones(n) if frequency is None else frequency
         self.n_rows = float(weights.sum())
-        self._constant = 0.0
+        self._constant, self.unit = 0.0, 1.0
         self.var_weights = var_weights
         if var_weights is not None:
             self._constant = -0.5 * float(weights @ np.log(var_weights))
+            self.unit = float(np.exp(self._constant / self.n_rows))
             weights = weights * var_weights
         if problem.reml:
             # the flat prior is on the user's coefficients, not on the standardised ones
@@ -129,7 +133,7 @@ class LinearObjective:
         residual = max(total - explained, 0.2 * total)
         theta = np.zeros(self.problem.n_params)
         for term, variance in zip(self.problem.terms, found, strict=True):
-            theta[term.where] = term.structure.start(np.sqrt(np.minimum(variance / residual, 25.0)))
+            theta[term.where] = term.structure.start(np.minimum(np.sqrt(variance / residual), 5.0 * self.unit))
         return theta
 
     def curvature(self, theta: np.ndarray) -> np.ndarray:
@@ -137,7 +141,7 @@ class LinearObjective:
         out = np.zeros((len(theta), len(theta)))
         factors = self.problem.factors(theta)
         left = self._residual_score(factors)
-        theta_curvature(self.problem, theta, self.spherical / self.sigma, left / self.sigma, out, 1.0)
+        theta_curvature(self.problem, theta, self.spherical / self.sigma, left / self.sigma, out, self.unit)
         slope = self.square_gradient(theta) / self.residual_square
         profiled = out - 0.5 * self.n_effective * np.outer(slope, slope)
         return profiled if np.linalg.eigvalsh(profiled)[0] > 0.05 * np.linalg.eigvalsh(out)[0] else out

@@ -11,6 +11,7 @@ from glmmcore.laplace import LaplaceObjective
 from glmmcore.lmm import LinearObjective
 from glmmcore.optimize import Optimum
 from glmmcore.problem import Problem
+from glmmcore.start import response_scale
 
 __all__ = ["Solution", "TermSolution", "from_laplace", "from_linear"]
 
@@ -132,7 +133,7 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
         coefficients["cond"] = part.back @ objective.mode[-part.size :]
         covariance["cond", "cond"] = part.back @ (integrated + drift) @ part.back.T
     named = {name: _original_order(problem, v) for name, v in zip(problem.likelihood.predictors, values, strict=True)}
-    terms = _terms(problem, x, objective.mode, 1.0)
+    terms = _terms(problem, x, objective.mode, 1.0, response_scale(problem))
     return Solution(
         -value, x, optimum, coefficients, covariance, terms, named, edf, objective.mode_found
     )  # fmt: skip
@@ -195,7 +196,7 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
         optimum,
         {"cond": beta, "disp": np.array([np.log(sigma)])},
         covariance,
-        _terms(problem, theta, objective.spherical, sigma),
+        _terms(problem, theta, objective.spherical, sigma, objective.unit),
         {"cond": _original_order(problem, eta), "disp": log_scale},
         edf,
         True,
@@ -210,8 +211,8 @@ def _original_order(problem: Problem, values: np.ndarray) -> np.ndarray:
     return out
 
 
-def _terms(problem: Problem, x: np.ndarray, u: np.ndarray, sigma: float) -> tuple[TermSolution, ...]:
-    """Map modes and covariances of every term back; sigma is the unit of T (linear models)."""
+def _terms(problem: Problem, x: np.ndarray, u: np.ndarray, sigma: float, unit: float) -> tuple[TermSolution, ...]:
+    """Map modes and covariances of every term back; sigma makes T absolute (linear models), unit is T's usual size."""
     out: list[TermSolution] = []
     if problem.layout is None or problem.system is None:
         return ()
@@ -229,7 +230,7 @@ def _terms(problem: Problem, x: np.ndarray, u: np.ndarray, sigma: float) -> tupl
         singular = np.linalg.svd(t, compute_uv=False)
         out.append(
             TermSolution(
-                term.predictor, term.term, covariance, coefficients, sigma**2 * conditional, float(singular[-1])
+                term.predictor, term.term, covariance, coefficients, sigma**2 * conditional, float(singular[-1]) / unit
             )
         )
     return tuple(out)
