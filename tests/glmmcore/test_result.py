@@ -156,6 +156,17 @@ def test_deviance_residuals_of_counts_in_the_limit(data):
     assert np.allclose(fit.residuals("deviance"), expected)
 
 
+def test_negative_binomial_deviance_residuals_equal_statsmodels(data):
+    import statsmodels.api as sm
+
+    rng = np.random.default_rng(2)
+    d = data.assign(count=rng.negative_binomial(2, 2 / (2 + np.exp(1.0 + 0.5 * data["x"]))))
+    fit = glmm("count ~ x", d, family="nbinom2")
+    law = sm.families.NegativeBinomial(alpha=1 / fit.sigma)
+    reference = sm.GLM(d["count"], sm.add_constant(d["x"]), family=law).fit(tol=1e-12)
+    assert np.allclose(fit.residuals("deviance"), reference.resid_deviance, rtol=1e-5, atol=1e-5)
+
+
 def test_residuals_that_do_not_exist(data):
     with pytest.raises(ModelError, match="not defined for family 'nbinom1'"):
         glmm("count ~ x", data, family="nbinom1").residuals("deviance")

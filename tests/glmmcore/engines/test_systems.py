@@ -168,6 +168,46 @@ def test_random_part_and_score_are_transposes():
     np.testing.assert_allclose(score, np.einsum("iaq,ai->q", z, values), atol=1e-12)
 
 
+def test_prior_precision_is_one_for_random_effects_and_none_for_fixed_ones():
+    layout = build("two crossed", 1, True)[0]
+    np.testing.assert_array_equal(layout.prior, [1.0] * 11 + [0.0] * 2)
+
+
+@pytest.mark.parametrize("name", ["one scalar factor", "one vector factor"])
+@pytest.mark.parametrize("m", [1, 2, 3])
+def test_level_by_level_algebra_of_one_factor(name, m):
+    layout, w, t, z, _lam, dense_m, h = build(name, m, False)
+    system = BlockedSystem(layout)
+    assemble(system, w)
+    assert system.factorise(t)
+    blocks, roots = system.lead_blocks()
+    k = layout.factors[0].k
+    some = np.random.default_rng(4).normal(size=blocks.shape)
+    some = some + some.transpose(0, 2, 1)
+    b = np.zeros_like(h)
+    for j in range(layout.factors[0].n_levels):
+        at = slice(j * k, (j + 1) * k)
+        np.testing.assert_allclose(blocks[j], dense_m[at, at], rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(np.tril(roots[j]), np.linalg.cholesky(h[at, at]), rtol=1e-9, atol=1e-12)
+        b[at, at] = some[j]
+    out, expected = np.empty((m * (m + 1) // 2, layout.n)), pack(z @ b @ z.transpose(0, 2, 1))
+    system.row_quadratics(0, layout.n, some, out)
+    np.testing.assert_allclose(out, expected, rtol=1e-9, atol=1e-10)
+    part = np.empty((m * (m + 1) // 2, 7))
+    system.row_quadratics(10, 17, some, part)
+    np.testing.assert_allclose(part, expected[:, 10:17], rtol=1e-9, atol=1e-10)
+
+
+def test_information_adds_squared_left_hand_sides():
+    layout, _w, _t, z, *_ = build("three factors", 2, True)
+    values = np.random.default_rng(3).normal(size=(2, layout.n))
+    out = np.zeros(layout.order)
+    for lo, hi in ((0, 33), (33, layout.n)):
+        layout.add_information(lo, hi, np.ascontiguousarray(values[:, lo:hi]), out)
+    # one column of z at most is not zero for a predictor and a coefficient, so that squares do not mix
+    np.testing.assert_allclose(out, np.einsum("iaq,ai->q", np.square(z), values), atol=1e-12)
+
+
 def test_a_system_says_how_it_is_built():
     layout = build("crossed with slopes", 1, False)[0]
     blocked = BlockedSystem(layout).describe()

@@ -98,10 +98,80 @@ def test_rotated_residuals_are_compared_with_rotated_simulations(known_poisson):
     assert abs(between[1]) < 0.4
 
 
+class NormalMean:
+    """A normal sample of unknown mean, refitted by its average; whole numbers on request."""
+
+    def __init__(self, y, discrete=False):
+        self.observed, self.nobs, self.discrete = np.asarray(y, float), len(y), discrete
+        self.fitted = np.full(len(y), self.observed.mean())
+
+    def simulate(self, n_sims, *, rng=None, random_effects="conditional"):
+        y = rng.normal(self.fitted, 2.0, (n_sims, self.nobs))
+        return np.round(y) if self.discrete else y
+
+    def refit(self, y):
+        return NormalMean(y, self.discrete)
+
+
+@pytest.mark.parametrize("discrete", [False, True])
+def test_residuals_of_refits_are_ranked_among_themselves(discrete):
+    y = np.random.default_rng(6).normal(5.0, 2.0, 25)
+    res = sr.simulate_residuals(NormalMean(np.round(y) if discrete else y, discrete), 60, refit=True)
+    pool = null_residuals(res)
+    raw = res.simulated - res.simulated.mean(axis=1, keepdims=True)
+    everything = np.vstack([res.observed - res.observed.mean(), raw])
+    below = (everything[:, None, :] > everything[None, :, :]).sum(axis=1)
+    # counts are jittered by half a unit: values that are closer can change places
+    near = (np.abs(everything[:, None, :] - everything[None, :, :]) < 1.0).sum(axis=1)
+    slack = near if discrete else np.ones_like(near)
+    own = pool.comparable(res.residuals)
+    assert np.all(np.abs(np.vstack([own, pool.replicates]) * 61 - below) <= slack)
+    # uniform over replicates, row by row
+    if not discrete:
+        np.testing.assert_array_equal(
+            np.sort(np.floor(np.vstack([own, pool.replicates]) * 61), axis=0), np.arange(61)[:, None] * np.ones(25)
+        )
+
+
+@pytest.mark.parametrize("method", ["ks", "ad", "cvm", "band", "dependent"])
+def test_statistic_does_not_depend_on_the_null(method):
+    rng = np.random.default_rng(8)
+    res = sr.from_simulations(rng.normal(size=(99, 60)), rng.normal(0.3, 1.0, 60))
+    simulated = sr.uniformity_test(res, method=method, null="simulated")
+    assert simulated.statistic == pytest.approx(sr.uniformity_test(res.residuals, method=method).statistic, rel=1e-12)
+    own = np.array([sr.uniformity_test(v, method=method).statistic for v in null_residuals(res).replicates])
+    extreme = own <= simulated.statistic if method in ("band", "dependent") else own >= simulated.statistic
+    assert simulated.pvalue == pytest.approx((1 + extreme.sum()) / 100, rel=1e-12)
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+def test_durbin_watson_has_its_small_values_where_correlation_is_positive(alternative):
+    rng = np.random.default_rng(9)
+    y = np.cumsum(rng.normal(size=60)) / 3.0
+    res = sr.from_simulations(rng.normal(size=(99, 60)), y)
+    result = sr.temporal_autocorrelation_test(res, np.arange(60), alternative=alternative, null="simulated")
+    assert result.pvalue == {"two-sided": 0.02, "greater": 0.01, "less": 1.0}[alternative]
+
+
+def test_ljung_box_of_the_pool():
+    rng = np.random.default_rng(10)
+    res = sr.from_simulations(rng.normal(size=(99, 40)), rng.normal(size=40))
+    result = sr.temporal_autocorrelation_test(res, np.arange(40), method="ljung-box", null="simulated")
+    own = [
+        sr.temporal_autocorrelation_test(v, np.arange(40), method="ljung-box").statistic
+        for v in null_residuals(res).replicates
+    ]
+    assert result.pvalue == (1 + np.sum(np.array(own) >= result.statistic)) / 100
+
+
 def test_explicit_choices(known_poisson):
     res = shared_effects(known_poisson, 2)
     assert not analytic_null_holds(res, "auto")
     assert analytic_null_holds(res, "analytic")
+    assert not analytic_null_holds(res, "simulated")
+    assert analytic_null_holds(res.residuals, "auto")
+    with pytest.raises(ValueError, match="null='exact'"):
+        sr.uniformity_test(res, null="exact")
     with pytest.raises(ValueError, match="takes a SimulatedResiduals"):
         sr.uniformity_test(np.linspace(0.1, 0.9, 9), null="simulated")
 

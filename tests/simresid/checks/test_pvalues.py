@@ -51,6 +51,12 @@ def test_simulation_pvalue_is_valid_for_exchangeable_statistics():
 def test_statistics_that_are_not_finite_are_refused(bad):
     with pytest.raises(ValueError, match="not finite"):
         simulation_pvalue(bad, [1.0, 2.0])
+    with pytest.raises(ValueError, match="not finite"):
+        simulation_pvalue(1.0, [bad, 2.0])
+    with pytest.raises(ValueError, match="a vector"):
+        simulation_pvalue(1.0, [])
+    with pytest.raises(ValueError, match="a vector"):
+        simulation_pvalue(1.0, [[1.0, 2.0]])
     with pytest.raises(ValueError, match="alternative='both'"):
         simulation_pvalue(1.0, [1.0], "both")
 
@@ -105,6 +111,14 @@ def test_quadratic_form_of_both_signs():
         assert quadratic_form_sf(0.0, [a, -b]) == pytest.approx(expected, abs=1e-9)
     with pytest.raises(ValueError, match="x = 0"):
         quadratic_form_sf(1.0, [1.0, -1.0])
+
+
+def test_quadratic_form_at_its_ends():
+    assert quadratic_form_sf(0.0, [1.0, 2.0]) == quadratic_form_sf(-1.0, [1.0, 2.0]) == 1.0
+    assert quadratic_form_sf(0.0, [-1.0, -2.0]) == 1e-300
+    assert quadratic_form_sf(3.0, [0.0, 0.0]) == 1.0
+    # weights of nothing beside the others change nothing
+    assert quadratic_form_sf(3.0, [1.0, 1e-14]) == pytest.approx(chi2.sf(3.0, 1), rel=1e-12)
 
 
 def test_cauchy_combination():

@@ -76,6 +76,10 @@ def test_great_circle():
     knn = sr.spatial_autocorrelation_test(u, lon, lat, great_circle=True, weights="knn")
     direct = sr.spatial_autocorrelation_test(u, distances=great_circle_distances(lon, lat), weights="knn")
     assert knn.statistic == pytest.approx(direct.statistic, rel=1e-12)
+    for kwargs in ({"weights": "inverse"}, {"weights": "band", "radius": 300.0}):
+        globe = sr.spatial_autocorrelation_test(u, lon, lat, great_circle=True, **kwargs)
+        matrix = sr.spatial_autocorrelation_test(u, distances=great_circle_distances(lon, lat), **kwargs)
+        assert (globe.statistic, globe.sd) == pytest.approx((matrix.statistic, matrix.sd), rel=1e-10)
     with pytest.raises(ValueError, match="latitude"):
         sr.spatial_autocorrelation_test(u, lat, lon, great_circle=True)
 
@@ -129,10 +133,52 @@ def test_phylogeny_goes_by_labels():
     assert some.expected == pytest.approx(-1 / 19)
     twice = sr.phylogenetic_autocorrelation_test(np.tile(u, 2), d, species * 2)
     assert twice.expected == pytest.approx(-1 / 29)
+    # a bare matrix is in the order of the residuals; residuals of a model know their rows
+    bare = sr.phylogenetic_autocorrelation_test(u.to_numpy(), d.to_numpy())
+    assert (bare.statistic, bare.pvalue) == pytest.approx((a.statistic, a.pvalue), rel=1e-12)
+    rows = pd.DataFrame({"mass": position[shuffled]}, index=u.index[shuffled])
+    res = sr.from_simulations(rng.normal(size=(99, 30)), rng.normal(size=30), data=rows)
+    own = sr.phylogenetic_autocorrelation_test(res, d)
+    assert own.statistic == sr.phylogenetic_autocorrelation_test(res, d, rows.index).statistic
+    assert own.statistic != sr.phylogenetic_autocorrelation_test(res, d, species).statistic
     with pytest.raises(ValueError, match="species without distances: zebra"):
         sr.phylogenetic_autocorrelation_test(u[:4], d, ["s1", "s2", "s3", "zebra"])
     with pytest.raises(ValueError, match="labels="):
         sr.phylogenetic_autocorrelation_test(u, d)
+    with pytest.raises(ValueError, match="distances as a DataFrame"):
+        sr.phylogenetic_autocorrelation_test(u, d.to_numpy(), species)
+    with pytest.raises(ValueError, match="30 x 30 for 20 residuals"):
+        sr.phylogenetic_autocorrelation_test(u[:20], d.to_numpy())
+    with pytest.raises(ValueError, match="same, unique species"):
+        sr.phylogenetic_autocorrelation_test(u, d.rename(columns={"s3": "s4"}), species)
+    with pytest.raises(ValueError, match="at least 4 distinct species, there are 3"):
+        sr.phylogenetic_autocorrelation_test(u[:3], d, species[:3])
+    with pytest.raises(ValueError, match="null='exact'"):
+        sr.phylogenetic_autocorrelation_test(u, d, species, null="exact")
+
+
+def test_four_places_are_enough():
+    u, x = np.array([0.1, 0.4, 0.6, 0.95]), np.arange(4.0)
+    w = inverse_weights(np.abs(np.subtract.outer(x, x)))
+    z = u - u.mean()
+    expected = 4 / w.sum() * (z @ w @ z) / (z @ z)
+    for result in (
+        sr.spatial_autocorrelation_test(u, x, x),
+        sr.spatial_autocorrelation_test(u, distances=np.abs(np.subtract.outer(x, x))),
+        sr.phylogenetic_autocorrelation_test(u, np.abs(np.subtract.outer(x, x))),
+    ):
+        assert result.statistic == pytest.approx(expected, rel=1e-12)
+
+
+def test_places_without_neighbours_are_counted():
+    u = np.random.default_rng(10).random(6)
+    x, y = np.array([0.0, 0.1, 0.2, 5.0, 9.0, 9.1]), np.zeros(6)
+    result = sr.spatial_autocorrelation_test(u, x, y, weights="band", radius=0.15)
+    assert result.notes == ("1 places have no neighbour within 0.15.",)
+    d = np.abs(np.subtract.outer(x, x))
+    for where in ({"x": x, "y": y}, {"distances": d}):
+        with pytest.raises(ValueError, match=r"no two places lie within radius=0.01"):
+            sr.spatial_autocorrelation_test(u, **where, weights="band", radius=0.01)
 
 
 def test_clear_errors():
@@ -147,5 +193,26 @@ def test_clear_errors():
         sr.spatial_autocorrelation_test(u, np.zeros(6), np.zeros(6))
     with pytest.raises(ValueError, match="radius > 0"):
         sr.spatial_autocorrelation_test(u, np.arange(6), u, weights="band")
+    with pytest.raises(ValueError, match="3 x 3 for 6 residuals"):
+        sr.spatial_autocorrelation_test(u, distances=np.zeros((3, 3)))
+    with pytest.raises(ValueError, match="square matrix"):
+        sr.spatial_autocorrelation_test(u, distances=np.zeros((6, 3)))
+    for bad in (-1.0, np.inf):
+        d = np.ones((6, 6)) - np.eye(6)
+        d[0, 1] = d[1, 0] = bad
+        with pytest.raises(ValueError, match="finite and not negative"):
+            sr.spatial_autocorrelation_test(u, distances=d)
+    with pytest.raises(ValueError, match="null='exact'"):
+        sr.spatial_autocorrelation_test(u, u, u, null="exact")
+    with pytest.raises(ValueError, match="weights='rook'"):
+        sr.spatial_autocorrelation_test(u, u, u, weights="rook")
+    with pytest.raises(ValueError, match="k must be"):
+        sr.spatial_autocorrelation_test(u, u, u, weights="knn", k=0)
+    with pytest.raises(ValueError, match="do not vary between places"):
+        sr.spatial_autocorrelation_test(np.full(6, 0.5), u, u)
+    with pytest.raises(ValueError, match="not finite at position 2"):
+        sr.spatial_autocorrelation_test(u, [0, 1, np.inf, 3, 4, 5], u)
+    with pytest.raises(ValueError, match="y must be numeric"):
+        sr.spatial_autocorrelation_test(u, u, list("abcdef"))
     with pytest.raises(ValueError, match="x is missing"):
         sr.spatial_autocorrelation_test(u, [np.nan, 1, 2, 3, 4, 5], u)
