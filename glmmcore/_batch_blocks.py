@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +11,7 @@ import numpy as np
 from glmmcore._batch_objective import BatchObjective, unsupported
 from glmmcore._batch_optimise import BatchOptimum, minimise_batch
 from glmmcore._batch_start import start_batch, start_curvature_batch
-from glmmcore.errors import DataWarning
+from glmmcore.errors import no_data_warnings
 from glmmcore.law import Law
 from glmmcore.problem import build_problem
 from glmmcore.result import FittedGLMM
@@ -175,8 +174,7 @@ class BlockTask:
         design = self.estimator.design
         sizes = {p.name: p.size for p in self.estimator.problem.parts}
         out = BlockFits.empty(design, self.parts, sizes, len(y))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)  # one for each response helps nobody
+        with no_data_warnings():  # one for each response helps nobody
             good = [i for i in range(len(y)) if self._valid(y[i], out, i)]
             left = np.array(good, dtype=np.int64)
             if self.problem is not None and len(left):

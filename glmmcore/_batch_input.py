@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import warnings
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.errors import DataWarning, ModelError
+from glmmcore.errors import ModelError, no_data_warnings
 from glmmcore.formula import build_design
 from glmmcore.formula.response import successes
 
@@ -92,8 +91,7 @@ def first_complete(matrix: np.ndarray) -> int:
 
 def own_design(formula: str, frame: pd.DataFrame, options: dict[str, Any]) -> Design:
     """Design without warnings on the data: they are the same for every response."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DataWarning)
+    with no_data_warnings():
         return build_design(formula, frame, **options)
 
 

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-__all__ = ["DataWarning", "ModelError"]
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+__all__ = ["DataWarning", "ModelError", "no_data_warnings", "warn_of_data"]
+
+_SILENT: ContextVar[bool] = ContextVar("no data warnings", default=False)
 
 
 class ModelError(ValueError):
@@ -35,3 +42,19 @@ class DataWarning(UserWarning):
     >>> print(caught[0].message)
     fixed effects: linear combinations of earlier columns, dropped: twice
     """
+
+
+@contextmanager
+def no_data_warnings() -> Iterator[None]:
+    """Keep `DataWarning` quiet within, in this thread only: filters of `warnings` belong to the whole process."""
+    token = _SILENT.set(True)
+    try:
+        yield
+    finally:
+        _SILENT.reset(token)
+
+
+def warn_of_data(message: str, stacklevel: int) -> None:
+    """Give a `DataWarning`; `stacklevel` is counted from the caller."""
+    if not _SILENT.get():
+        warnings.warn(message, DataWarning, stacklevel=stacklevel + 1)

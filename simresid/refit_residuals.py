@@ -6,7 +6,6 @@ checked on, at the price of one fit per simulation.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,6 +16,8 @@ from simresid import scaled
 from simresid.protocol import CanRefit, CanRefitMany, HasLikelihood, HasPearson
 from simresid.sources import Jitter, MappedSource, MatrixSource, SimulationSource
 from simresid.streaming import neighbours, tally
+from simresid.time_limit import results_within
+from simresid.warning_filters import silence
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -60,6 +61,8 @@ class Refits:
     llf : ndarray (n_succeeded,)
         Log-likelihoods of the refits, NaN if unknown.
     failures : tuple of FailedRefit
+    n_untried : int
+        Simulations left over when the time was up.
     """
 
     observed: FloatArray
@@ -69,6 +72,7 @@ class Refits:
     observed_pearson: float
     llf: FloatArray
     failures: tuple[FailedRefit, ...]
+    n_untried: int = 0
 
     @property
     def n_succeeded(self) -> int:
@@ -105,6 +109,8 @@ class Refits:
         text = f"ranked among {self.n_succeeded} refits to simulated responses"
         if self.failures:
             text += f"; {len(self.failures)} more refits failed, the first because {self.failures[0].reason}"
+        if self.n_untried:
+            text += f"; for {self.n_untried} more there was no time"
         return text
 
 
@@ -138,8 +144,7 @@ class _RefitTask:
 
     def _fit(self, replicate: int, y: FloatArray) -> _Fit | FailedRefit:
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # a warning per refit helps nobody; failures are counted
+            with silence():  # a warning per refit helps nobody; failures are counted
                 fit = self.model.refit(y.copy())
                 residuals = _raw(y, fit)
                 if not np.isfinite(residuals).all():
@@ -149,13 +154,15 @@ class _RefitTask:
             return FailedRefit(replicate, f"{type(error).__name__}: {error}")
 
 
-def bootstrap(model: FittedModel, simulated: FloatArray, execution: Execution) -> Refits:
-    """Fit `model` to every row of `simulated` ``(n_sims, n)``.
+def bootstrap(model: FittedModel, simulated: FloatArray, execution: Execution, timeout: float | None = None) -> Refits:
+    """Fit `model` to every row of `simulated` ``(n_sims, n)``, or to as many as `timeout` seconds allow.
 
     Raises
     ------
     ValueError
         If the model has no ``refit``, or fewer than two refits succeed; the message gives the first reason.
+    TimeoutError
+        If fewer than two refits are done in time.
     """
     if not isinstance(model, CanRefit):
         raise ValueError(f"refit=True needs a model with refit(y); {type(model).__name__} has none")
@@ -165,10 +172,13 @@ def bootstrap(model: FittedModel, simulated: FloatArray, execution: Execution) -
         size = BATCHED_REFITS_PER_TASK  # always the same, since the last bits of a batch depend on its size
     tasks = [range(j, min(j + size, n_sims)) for j in range(0, n_sims, size)]
     outcomes: list[_Fit | FailedRefit] = []
-    for part in execution.map(_RefitTask(model, simulated), tasks, "refitting", prefer=None):
+    results = execution.map(_RefitTask(model, simulated), tasks, "refitting", prefer=None)
+    for part in results if timeout is None else results_within(results, timeout):
         outcomes += part
     fits = [o for o in outcomes if isinstance(o, _Fit)]
     failures = tuple(o for o in outcomes if isinstance(o, FailedRefit))
+    if len(fits) < 2 and len(outcomes) < n_sims:
+        raise TimeoutError(f"{len(fits)} refits were done when the time was up; at least 2 are needed")
     if len(fits) < 2:
         raise ValueError(f"{len(failures)} of {len(outcomes)} refits failed, the first: {failures[0].reason}")
     return Refits(
@@ -179,11 +189,15 @@ def bootstrap(model: FittedModel, simulated: FloatArray, execution: Execution) -
         observed_pearson=_pearson_sum(model),
         llf=np.array([f.llf for f in fits]),
         failures=failures,
+        n_untried=n_sims - len(outcomes),
     )
 
 
 def _raw(y: FloatArray, model: FittedModel) -> FloatArray:
-    return np.asarray(y, dtype=np.float64) - np.asarray(model.fitted, dtype=np.float64)
+    observed, fitted = np.asarray(y, dtype=np.float64), np.asarray(model.fitted, dtype=np.float64)
+    if fitted.shape != observed.shape:  # numpy would repeat a single value for all rows
+        raise ValueError(f"the fitted mean has shape {fitted.shape}, expected {observed.shape}")
+    return observed - fitted
 
 
 def _pearson_sum(model: FittedModel) -> float:

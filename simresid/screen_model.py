@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simresid.checks.battery import applicable_tests, sharp_pvalue
 from simresid.results import DispersionResult
+from simresid.time_limit import call_within
 
 if TYPE_CHECKING:
     from simresid.residuals import SimulatedResiduals
@@ -40,6 +43,8 @@ class ModelTask:
         Level below which a record carries advice.
     columns : dict
         `predictors`, `categories`, `time`, `by`, `x`, `y` as in `diagnose`.
+    timeout : float or None
+        Seconds for one model.
     """
 
     tests: tuple[str, ...] | Mapping[str, Callable[[Any], CheckResult]] | None
@@ -48,6 +53,7 @@ class ModelTask:
     seed: int
     alpha: float
     columns: dict[str, Any] = field(default_factory=dict)
+    timeout: float | None = None
 
     def __call__(self, models: Sequence[tuple[Any, Any]]) -> list[Record]:
         """Records of some (name, model) pairs."""
@@ -59,7 +65,10 @@ class ModelTask:
         record: Record = {"error": "", "p": {}, "sharp": {}, "negligible": [], "advice": {}, "notes": ""}
         with _collected_warnings() as caught:
             try:
-                self._fill(record, name, item)
+                if self.timeout is None:
+                    record = self._filled(record, name, item)
+                else:
+                    record = call_within(partial(self._filled, record, name, item), self.timeout)
             except Exception as error:  # any library's error is the outcome for this model only
                 message = " ".join(str(error).split())
                 record["error"] = f"{type(error).__name__}: {message}"
@@ -68,10 +77,11 @@ class ModelTask:
         record["seconds"] = time.perf_counter() - start
         return record
 
-    def _fill(self, record: Record, name: Any, item: Any) -> None:
+    def _filled(self, empty: Record, name: Any, item: Any) -> Record:
         from simresid import simulate_residuals
         from simresid.sources import child_generator
 
+        record = copy.deepcopy(empty)  # its own: a call that ran out of time may go on writing
         model = _fitted(item)
         # a seed of its own, from its name: independent of the other models, of their order and of the workers
         seed = int(child_generator(self.seed, f"model {name}").integers(2**63))
@@ -86,6 +96,7 @@ class ModelTask:
                 record["advice"][test] = result.advice()
             if isinstance(result, DispersionResult):
                 record["ratio"] = [float(v) for v in (result.statistic, *result.conf_int)]
+        return record
 
     def _results(self, res: SimulatedResiduals) -> dict[str, CheckResult]:
         if isinstance(self.tests, Mapping):

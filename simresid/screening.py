@@ -12,6 +12,7 @@ from simresid.screen_model import TESTS, ModelTask, Record
 from simresid.screen_store import ScreenFile, content_key
 from simresid.simulate import resolve_seed
 from simresid.streaming import Execution
+from simresid.time_limit import check_timeout
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,6 +40,7 @@ def screen(
     progress: bool = True,
     out: str | PathLike[str] | None = None,
     resume: bool = True,
+    timeout: float | None = None,
     predictors: Any = None,
     categories: Any = None,
     time: Any = None,
@@ -76,6 +78,9 @@ def screen(
         beside it in ``<out>.journal``.
     resume : bool
         Take from the journal what a former run computed with the same settings, model and data.
+    timeout : float, optional
+        Seconds for one model; one that takes longer has that as its ``error``, and its call is left behind in its
+        thread.
     predictors, categories, time, by, x, y : optional
         As in `diagnose`; best as names of columns that every model's data has.
 
@@ -118,7 +123,7 @@ def screen(
     {'beetles': True, 'moths': False}
     """
     columns = {"predictors": predictors, "categories": categories, "time": time, "by": by, "x": x, "y": y}
-    task = ModelTask(_chosen(tests), n_sims, random_effects, resolve_seed(rng), alpha, columns)
+    task = ModelTask(_chosen(tests), n_sims, random_effects, resolve_seed(rng), alpha, columns, check_timeout(timeout))
     run = _Run(task, Execution(n_jobs, progress), out, resume)
     run(models)
     return run.table()

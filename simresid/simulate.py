@@ -23,6 +23,7 @@ from simresid.rotation import shrunk_covariance, simulations_for_covariance, whi
 from simresid.rows import Rows
 from simresid.sources import WHITENING, MatrixSource, ModelSource, SimulationSource
 from simresid.streaming import Execution, materialise
+from simresid.time_limit import check_timeout
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 __all__ = ["from_simulations", "simulate_residuals"]
+
+CALLS_WITHIN_TIME, FEWEST_IN_TIME = 25, 20
 
 
 def simulate_residuals(
@@ -49,6 +52,7 @@ def simulate_residuals(
     n_jobs: int | None = None,
     progress: bool = False,
     block_size: int | None = None,
+    timeout: float | None = None,
 ) -> SimulatedResiduals:
     """Scaled residuals of a fitted model by simulation from it.
 
@@ -83,6 +87,11 @@ def simulate_residuals(
         Show a progress bar on a terminal once the work takes longer than a second.
     block_size : int, optional
         Replicates handed to a worker at a time. Like `n_jobs` it cannot change the result.
+    timeout : float, optional
+        Seconds for the simulations, and as many again for the refits. What is done by then is used, with a warning, if
+        it is at least 20 simulations. Replicates are then drawn and kept in calls of about a twenty-fifth of them, so
+        that the numbers differ from those without a limit. A call of the model that does not return is left behind in
+        its thread.
 
     Returns
     -------
@@ -96,6 +105,10 @@ def simulate_residuals(
     ValueError
         If the response or the simulations hold NaN or infinite values, lengths differ, or the model lacks
         what `method` or `refit` needs.
+    TimeoutError
+        If fewer than 20 simulations are done in `timeout` seconds.
+    MemoryError
+        If simulations that have to be kept do not fit.
 
     References
     ----------
@@ -126,16 +139,22 @@ def simulate_residuals(
     _check_method(method)
     if rotation is not None and (refit or method == "exact"):
         raise ValueError("rotation needs simulated responses: use it with method rank, pit or traditional")
+    if timeout is not None and isinstance(rotation, str):
+        raise ValueError("rotation='estimated' takes its own simulations, which no timeout bounds; pass a covariance")
     seed = resolve_seed(rng)
     rows = model_rows(fitted_model, random_effects)
     n = rows.observed.size
-    source: SimulationSource = ModelSource(fitted_model, n_sims, n, seed, random_effects)
+    timeout = check_timeout(timeout)
+    size = None if timeout is None else max(1, n_sims // CALLS_WITHIN_TIME)
+    source: SimulationSource = ModelSource(fitted_model, n_sims, n, seed, random_effects, chunk_size=size)
     execution = Execution(n_jobs, progress, block_size)
     if keep_simulations not in ("auto", True, False):
         raise ValueError(f"keep_simulations={keep_simulations!r}; use 'auto', True or False")
     keep = n * n_sims * 8 <= SMALL_MATRIX_BYTES if keep_simulations == "auto" else bool(keep_simulations)
     cdf = model_cdf(fitted_model, random_effects, n) if method == "exact" else None
-    if keep and method != "exact":
+    if timeout is not None:
+        source = _drawn_in_time(source, execution, timeout)
+    elif keep and method != "exact":
         source = materialise(source, execution)
 
     refits = None
@@ -144,7 +163,7 @@ def simulate_residuals(
             raise ValueError("refit residuals are ranks among the refits: method must be rank, pit or traditional")
         from simresid.refit_residuals import bootstrap
 
-        refits = bootstrap(fitted_model, materialise(source, execution).matrix, execution)
+        refits = bootstrap(fitted_model, materialise(source, execution).matrix, execution, timeout)
 
     whiten = None
     if isinstance(rotation, str):
@@ -265,6 +284,24 @@ def from_simulations(
         whiten=whiten,
         keep=True,
     )
+
+
+def _drawn_in_time(source: SimulationSource, execution: Execution, timeout: float) -> SimulationSource:
+    """Simulations drawn until the time is up, if they are enough to rank among."""
+    drawn = materialise(source, execution, timeout)
+    if drawn.n_sims < min(FEWEST_IN_TIME, source.n_sims):
+        raise TimeoutError(
+            f"{drawn.n_sims} of {source.n_sims} simulations were done within {timeout:g} s, at least "
+            f"{min(FEWEST_IN_TIME, source.n_sims)} are needed; allow more time, or look into the model's simulate()"
+        )
+    if drawn.n_sims < source.n_sims:
+        warnings.warn(
+            f"{drawn.n_sims} of {source.n_sims} simulations were done within {timeout:g} s; the residuals are ranked "
+            "among these",
+            UserWarning,
+            stacklevel=3,
+        )
+    return drawn
 
 
 def resolve_seed(rng: int | np.random.Generator | None) -> int:

@@ -51,9 +51,9 @@ def chunk_generator(seed: int, kind: int, chunk: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(kind, chunk)))
 
 
-def chunk_bounds(n_rows: int, n_sims: int) -> list[tuple[int, int]]:
-    """First and one-past-last replicate of every chunk."""
-    size = max(1, min(n_sims, CHUNK_VALUES // max(n_rows, 1)))
+def chunk_bounds(n_rows: int, n_sims: int, at_most: int | None = None) -> list[tuple[int, int]]:
+    """First and one-past-last replicate of every chunk, of `at_most` so many replicates."""
+    size = max(1, min(at_most or n_sims, n_sims, CHUNK_VALUES // max(n_rows, 1)))
     return [(first, min(first + size, n_sims)) for first in range(0, n_sims, size)]
 
 
@@ -99,10 +99,11 @@ class ModelSource(SimulationSource):
         seed: int,
         random_effects: RandomEffects,
         kind: int = REPLICATES,
+        chunk_size: int | None = None,
     ) -> None:
         self.model, self.n_sims, self.n_rows, self.seed, self.kind = model, n_sims, n_rows, seed, kind
         self.random_effects = random_effects
-        self.chunks = chunk_bounds(n_rows, n_sims)
+        self.chunks = chunk_bounds(n_rows, n_sims, chunk_size)
 
     def draw(self, chunk: int) -> FloatArray:
         """Let the model simulate from the chunk's own generator."""

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from simresid.memory import require_memory
 from simresid.scaled import count_block, moment_block, neighbour_block
 from simresid.sources import MatrixSource, SimulationSource
+from simresid.time_limit import results_within
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -93,7 +95,7 @@ class Execution:
             from joblib import Parallel, delayed
 
             parallel = Parallel(n_jobs=self.n_jobs, prefer=prefer, return_as="generator")
-            results = parallel(delayed(function)(task) for task in _measured(tasks, sizes))
+            results = _from_workers(parallel(delayed(function)(task) for task in _measured(tasks, sizes)), doing)
         if not self.progress:
             yield from results
             return
@@ -103,6 +105,19 @@ class Execution:
             for result in results:
                 bar.update(sizes.popleft())
                 yield result
+
+
+def _from_workers(results: Iterator[T], doing: str) -> Iterator[T]:
+    """Pass results on, and say what the death of a process most likely means."""
+    from concurrent.futures.process import BrokenProcessPool
+
+    try:
+        yield from results
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            f"a worker process was killed while {doing}, most likely for want of memory; use fewer workers (n_jobs), "
+            "threads, or smaller data"
+        ) from error
 
 
 def _measured(tasks: Iterable[Any], sizes: deque[int]) -> Iterator[Any]:
@@ -233,18 +248,35 @@ class _DrawTask:
         return blocks
 
 
-def materialise(source: SimulationSource, execution: Execution | None = None) -> MatrixSource:
-    """Draw everything once and keep it."""
+def materialise(
+    source: SimulationSource, execution: Execution | None = None, timeout: float | None = None
+) -> MatrixSource:
+    """Draw everything once and keep it; with a `timeout` in seconds, as many whole chunks as are drawn by then.
+
+    Raises
+    ------
+    MemoryError
+        If the matrix does not fit.
+    """
     if isinstance(source, MatrixSource):
         return source
     execution = execution or Execution()
+    require_memory(
+        8.0 * source.n_sims * source.n_rows,
+        f"a matrix of {source.n_sims} x {source.n_rows} simulations",
+        "ask for fewer simulations, or leave keep_simulations at 'auto' and refit at False",
+    )
     matrix = np.empty((source.n_sims, source.n_rows))
-    tasks = execution.tasks(source)
-    for task, blocks in zip(tasks, execution.map(_DrawTask(source), tasks), strict=True):
+    tasks = execution.tasks(source) if timeout is None else [range(k, k + 1) for k in range(len(source.chunks))]
+    results = execution.map(_DrawTask(source), tasks)
+    drawn = 0
+    for task, blocks in zip(tasks, results if timeout is None else results_within(results, timeout), strict=False):
         for k, block in zip(task, blocks, strict=True):
             first, stop = source.chunks[k]
             matrix[first:stop] = block
-    return MatrixSource(matrix, source.chunks)
+            drawn = k + 1
+    n_drawn = source.chunks[drawn - 1][1] if drawn else 0
+    return MatrixSource(matrix[:n_drawn], source.chunks[:drawn])
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import warnings
 
 import numpy as np
 
-from glmmcore.errors import DataWarning, ModelError
+from glmmcore.errors import ModelError, warn_of_data
 
 __all__ = ["check_counts", "check_trials", "describe_rows", "reject_rows"]
 
@@ -69,10 +68,9 @@ def _counted(bad: np.ndarray, what: str) -> str:
 def _warn_of_fractions(name: str, y: np.ndarray) -> None:
     fractional = y != np.floor(y)
     if fractional.any():
-        warnings.warn(
+        warn_of_data(
             f"{_counted(fractional, 'non-integer count')} in {describe_rows(fractional)}; "
             f"{name} is a law of whole numbers, the likelihood is only formal there",
-            DataWarning,
             stacklevel=4,
         )
 
@@ -103,6 +101,8 @@ def check_trials(name: str, y: np.ndarray, trials: np.ndarray) -> None:
     """
     reject_rows(~(np.isfinite(y) & np.isfinite(trials)), "non-finite value", name, "successes out of trials")
     reject_rows(trials < 0, "negative number of trials", name, "trials >= 0")
+    if not trials.any():
+        raise ModelError(f"no row has a trial; {name} needs trials > 0")
     reject_rows(y < 0, "negative value", name, "0 <= successes <= trials")
     many = y > trials
     if many.any() and np.all(trials == 1):

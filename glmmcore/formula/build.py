@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.design import Design, PredictorDesign
-from glmmcore.errors import DataWarning, ModelError
+from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.formula.autoregressive import check_times
 from glmmcore.formula.bars import parse_formula
 from glmmcore.formula.columns import Columns
@@ -23,7 +22,7 @@ from glmmcore.formula.groups import make_grouping
 from glmmcore.formula.materialize import FormulaicParts
 from glmmcore.formula.parsed import Bar, ParsedFormula, Part
 from glmmcore.formula.plan import Matrix, OffsetPlan, PredictorPlan, TermPlan, build_matrix, sum_offsets
-from glmmcore.formula.rank import aliased_columns
+from glmmcore.formula.rank import aliased_columns, require_scale
 from glmmcore.formula.response import make_response
 
 __all__ = ["build_design"]
@@ -112,7 +111,7 @@ def build_design(
     builder = _Builder(columns, parsed, arguments)
     design = builder.build(frame, n_missing)
     for note in builder.notes:
-        warnings.warn(note, DataWarning, stacklevel=3)  # the line that called the fit
+        warn_of_data(note, stacklevel=3)  # the line that called the fit
     return design
 
 
@@ -170,8 +169,13 @@ def _argument(name: str, value: Argument, columns: Columns) -> np.ndarray:
     try:
         if isinstance(value, (pd.Series, pd.api.extensions.ExtensionArray)):
             array = value.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        elif isinstance(value, np.ma.MaskedArray):
+            array = value.astype(np.float64).filled(np.nan)
         else:
-            array = np.array(value, dtype=np.float64)
+            array = np.asarray(value)
+            if array.dtype.kind in "cMm":  # numpy would take the real part, or count days
+                raise TypeError
+            array = array.astype(np.float64)
     except (TypeError, ValueError):
         raise ModelError(f"{name} must be a column name or an array of numbers") from None
     if array.ndim == 0:
@@ -270,6 +274,7 @@ class _Builder:
     def _predictor(self, name: str, offsets: tuple[OffsetPlan, ...]) -> tuple[PredictorPlan, PredictorDesign]:
         parsed = self.parsed[name]
         recipe, X = self._matrix(parsed.fixed)
+        require_scale(X, recipe.columns)
         n, p = X.shape
         if n < p:
             where = "" if name == "cond" else f" of {name}"
@@ -300,6 +305,7 @@ class _Builder:
     def _terms(self, bar: Bar) -> Iterator[tuple[TermPlan, np.ndarray, np.ndarray]]:
         """One term per bar; ``||`` makes one per numeric column, or one with a diagonal structure."""
         recipe, matrix = self._matrix(bar.left)
+        require_scale(matrix, recipe.columns)
         grouping, codes = make_grouping(bar.group, self.columns)
         if not recipe.columns:
             raise ModelError(f"the random effects of '{grouping.name}' have no column, write for example (1 | g)")

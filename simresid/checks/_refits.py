@@ -8,25 +8,29 @@ from typing import Any
 
 import numpy as np
 
+from simresid.alignment import real_array
 from simresid.checks._inputs import FloatArray
 from simresid.protocol import CanRefitMany
 from simresid.streaming import Execution
 
-__all__ = ["refit_statistics", "refit_values", "run_refits", "unconditional_responses"]
+__all__ = ["failed_refits", "refit_statistics", "refit_values", "run_refits", "unconditional_responses"]
 
 SINGLE_REFITS_PER_TASK, MANY_REFITS_PER_TASK = 4, 32
-REFIT_ERRORS = (ValueError, ArithmeticError, np.linalg.LinAlgError, RuntimeError)
 
 Seeds = list[np.random.SeedSequence]
 
 
 def unconditional_responses(model: Any, seeds: Seeds) -> FloatArray:
     """Draw one response with new random effects for each seed ``(len(seeds), n)``."""
-    draws = [
-        np.asarray(model.simulate(1, rng=np.random.default_rng(seed), random_effects="unconditional"))[0]
-        for seed in seeds
-    ]
-    return np.array(draws, dtype=float)
+    n = np.asarray(model.observed).size
+    draws = np.empty((len(seeds), n))
+    for row, seed in zip(draws, seeds, strict=True):
+        drawn = model.simulate(1, rng=np.random.default_rng(seed), random_effects="unconditional")
+        drawn = real_array(drawn, f"the result of {type(model).__name__}.simulate(1)")
+        if drawn.shape != (1, n):
+            raise ValueError(f"{type(model).__name__}.simulate(1) returned shape {drawn.shape}, expected {(1, n)}")
+        row[:] = drawn[0]
+    return draws
 
 
 def refit_values(model: Any, y: FloatArray, name: str, statistic: Callable[[Any], float]) -> FloatArray:
@@ -40,8 +44,8 @@ def refit_values(model: Any, y: FloatArray, name: str, statistic: Callable[[Any]
     for i, row in enumerate(y):
         try:
             values[i] = statistic(model.refit(row))
-        except REFIT_ERRORS:
-            continue  # counted by the caller
+        except Exception:  # any library's fitting error; counted by the caller
+            continue
     return values
 
 
@@ -101,3 +105,20 @@ def run_refits(
     if 2 * np.count_nonzero(good) < n_refits:
         raise ValueError(f"{n_refits - good.sum()} of {n_refits} refits failed, so their law is unknown")
     return values[good], int(n_refits - good.sum())
+
+
+def failed_refits(n_failed: int, n_succeeded: int, pvalue: float, alternative: str) -> list[str]:
+    """Say that refits failed, and between which limits the p-value lies whatever these would have given.
+
+    The p-value in use ranks among the refits that succeeded, which is right if failing has nothing to do with the
+    statistic; the limits need no such assumption.
+    """
+    if not n_failed:
+        return []
+    n_refits = n_failed + n_succeeded
+    low = pvalue * (1 + n_succeeded) / (1 + n_refits)
+    high = min(1.0, low + (2 if alternative == "two-sided" else 1) * n_failed / (1 + n_refits))
+    return [
+        f"{n_failed} of {n_refits} refits failed and were left out; whatever they had given, p would lie between "
+        f"{low:.2g} and {high:.2g}."
+    ]

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from simresid.checks._inputs import FloatArray
-from simresid.checks._refits import refit_values, run_refits, unconditional_responses
+from simresid.checks._refits import failed_refits, refit_values, run_refits, unconditional_responses
 from simresid.protocol import CanRefitMany
 from simresid.pvalues import floor_pvalue, monte_carlo_error, simulation_pvalue
 from simresid.results import LikelihoodRatioResult
@@ -77,9 +77,7 @@ def simulated_lrt(
     in_batches = isinstance(small, CanRefitMany) and isinstance(large, CanRefitMany)
     simulated, n_failed = run_refits(_Replicates(small, large), n_sims, generator, n_jobs, in_batches=in_batches)
     pvalue = simulation_pvalue(statistic, simulated, "greater")
-    notes = []
-    if n_failed:
-        notes.append(f"{n_failed} of {n_sims} refits failed and were left out.")
+    notes = failed_refits(n_failed, simulated.size, pvalue, "greater")
     if statistic < -1e-4:
         notes.append("The null model has the higher likelihood: the models are not nested, or a fit has not converged.")
     return LikelihoodRatioResult(

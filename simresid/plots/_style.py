@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import RLock
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ MARKS: dict[str, Mark] = {
     "unknown": Mark("o", "?", "white", INK),
 }
 
+_DRAWING = RLock()
 _DETACHED: ContextVar[bool] = ContextVar("detached", default=False)
 
 _RC: Any = {
@@ -79,7 +81,8 @@ def style(font_size: float = 9.5) -> Iterator[None]:
     """Apply the style of our own figures to the artists made within, and to nothing else."""
     import matplotlib
 
-    with matplotlib.rc_context(_RC | {"font.size": font_size}):
+    # the settings belong to the process: two threads would restore what the other one had set
+    with _DRAWING, matplotlib.rc_context(_RC | {"font.size": font_size}):
         yield
 
 

@@ -59,6 +59,16 @@ class Campaign:
               f"processor time; {dict(self.outcomes)}; failures {dict(self.failures)}", flush=True)  # fmt: skip
 
 
+def _kernels() -> list[str]:
+    """Modules of both packages that hold compiled functions."""
+    found = []
+    for package in ("glmmcore", "simresid"):
+        for file in sorted((HERE.parents[1] / package).rglob("*.py")):
+            if "import kernel" in file.read_text(encoding="utf-8"):
+                found.append(".".join(file.relative_to(HERE.parents[1]).with_suffix("").parts))
+    return found
+
+
 def main() -> None:
     import importlib
 
@@ -66,8 +76,9 @@ def main() -> None:
 
     name, *options = sys.argv[1:]
     folder = Path(tempfile.gettempdir()) / "simresid-fuzz"
-    with atheris.instrument_imports(include=["glmmcore.formula", "simresid.cli", "simresid.posterior", "simresid.rows",
-                                             "simresid.simulate", "simresid.alignment"]):  # fmt: skip
+    for module in _kernels():
+        importlib.import_module(module)  # before the instruments: Numba does not compile what atheris adds
+    with atheris.instrument_imports(include=["glmmcore", "simresid"]):
         target = importlib.import_module(f"tests.fuzz.{name}_target")
     campaign = Campaign(target.check, name, folder / "failures")
     work = folder / f"corpus-{name}"
