@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 import simresid as sr
@@ -91,6 +92,36 @@ def test_optional_tests_run(overdispersed):
     assert {"categories of site", "temporal autocorrelation", "spatial autocorrelation"} <= set(diagnosis.results)
     with pytest.raises(ValueError, match="both x and y"):
         sr.diagnose(overdispersed, x=rng.random(n))
+
+
+def test_predictors_come_in_any_shape(overdispersed):
+    rng = np.random.default_rng(7)
+    mean = rng.uniform(2, 6, 60)
+    frame = pd.DataFrame({"a": rng.random(60), "b": rng.random(60)})
+    res = sr.from_simulations(rng.poisson(mean, (99, 60)), rng.poisson(mean), mean, data=frame)
+    wanted = {f"quantiles along {name}": res.quantile_test(frame[name]).pvalue for name in frame}
+    for predictors in (frame, {"a": frame["a"], "b": frame["b"].to_numpy()}, ["a", "b"], ("a", "b")):
+        table = sr.diagnose(res, predictors=predictors, n_monte_carlo=0).table
+        assert table.loc[list(wanted), "pvalue"].tolist() == list(wanted.values())
+    alone = sr.diagnose(res, predictors=frame["b"], n_monte_carlo=0)
+    assert alone.table.loc["quantiles along b", "pvalue"] == wanted["quantiles along b"]
+    assert alone.to_frame() is alone.table
+    unnamed = sr.diagnose(res, predictors=frame["b"].to_numpy(), n_monte_carlo=0)
+    assert unnamed.table.loc["quantiles along predictor", "pvalue"] == wanted["quantiles along b"]
+
+
+@pytest.mark.parametrize("method", ["rank", "pit"])
+def test_resampled_residuals_scatter_as_binomial_fractions(method):
+    # 2000 resamplings: the mean of a row is its residual, its variance u (1 - u) / M and that of the ties
+    rng = np.random.default_rng(9)
+    res = sr.from_simulations(rng.normal(size=(80, 12)), rng.normal(size=12), method=method)
+    replicates = residual_replicates(res, 2000)
+    below = np.mean(res.simulated < res.observed, axis=0)
+    m = 81 if method == "rank" else 80
+    shift = 0.5 if method == "rank" else 0.0
+    np.testing.assert_allclose(replicates.mean(axis=0), (80 * below + shift) / m, atol=5 * 0.5 / np.sqrt(80 * 2000))
+    variance = 80 * below * (1 - below) / m**2 + (1 / 12 / m**2 if method == "rank" else 0.0)
+    np.testing.assert_allclose(replicates.var(axis=0), variance, rtol=0.15, atol=1e-12)
 
 
 def test_monte_carlo_error_is_that_of_repeated_simulation():

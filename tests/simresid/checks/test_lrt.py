@@ -50,6 +50,58 @@ def test_group_level_predictor_is_seen():
     assert sr.simulated_lrt(null, large, n_sims=39).statistic == result.statistic
 
 
+class NormalMean:
+    """Normal values of unit variance about a constant, zero or estimated; refits may fail."""
+
+    discrete = False
+
+    def __init__(self, y, free, fails=lambda y: False):
+        self.observed, self.nobs, self.free, self.fails = np.asarray(y, float), len(y), free, fails
+        self.fitted = np.full(len(y), self.observed.mean() if free else 0.0)
+        self.llf = -0.5 * float(np.sum((self.observed - self.fitted) ** 2))
+
+    def simulate(self, n_sims, *, rng=None, random_effects="conditional"):
+        return rng.normal(self.fitted, 1.0, (n_sims, self.nobs))
+
+    def refit(self, y):
+        if self.fails(y):
+            raise ArithmeticError("no")
+        return NormalMean(y, self.free, self.fails)
+
+
+def test_failed_refits_are_counted_and_left_out():
+    y = np.random.default_rng(5).normal(0.4, 1.0, 20)
+    whole = sr.simulated_lrt(NormalMean(y, False), NormalMean(y, True), n_sims=199)
+    # twice the difference of the likelihoods of a normal mean
+    assert whole.statistic == pytest.approx(20 * y.mean() ** 2, rel=1e-12)
+    assert whole.notes == ()
+    some = sr.simulated_lrt(NormalMean(y, False), NormalMean(y, True, lambda y: y[0] > 1), n_sims=199)
+    assert 10 < some.n_failed < 60  # 16 % of 199 are expected
+    assert some.notes[0].startswith(f"{some.n_failed} of 199 refits failed and were left out")
+    assert set(some.null_distribution) < set(whole.null_distribution)
+    assert some.pvalue == (1 + np.sum(some.null_distribution >= some.statistic)) / (200 - some.n_failed)
+    with pytest.raises(ValueError, match="of 199 refits failed"):
+        sr.simulated_lrt(NormalMean(y, False), NormalMean(y, True, lambda y: y[0] > -0.5), n_sims=199)
+
+
+def test_models_in_the_wrong_order_are_noted():
+    y = np.random.default_rng(6).normal(0.5, 1.0, 20)
+    result = sr.simulated_lrt(NormalMean(y, True), NormalMean(y, False), n_sims=39)
+    assert result.statistic == pytest.approx(-20 * y.mean() ** 2, rel=1e-12)
+    assert "not nested" in result.notes[0]
+
+
+def test_models_without_likelihood_or_refits_are_named():
+    y = np.random.default_rng(7).normal(size=20)
+    plain = NormalMean(y, False)
+    for missing, what in (("llf", "does not know its log-likelihood"), ("refit", "cannot refit")):
+        members = {k: v for k, v in vars(NormalMean).items() if k not in ("__dict__", "__weakref__", missing)}
+        other = type("Other", (), members)(y, True)
+        vars(other).pop(missing, None)
+        with pytest.raises(ValueError, match=rf"the alternative model \(Other\) {what}"):
+            sr.simulated_lrt(plain, other)
+
+
 def test_clear_errors():
     rng = np.random.default_rng(4)
     x = rng.normal(size=30)

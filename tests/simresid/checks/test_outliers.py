@@ -72,7 +72,30 @@ def test_bootstrap_repeats_and_agrees_in_the_verdict():
     assert sr.outlier_test(res).pvalue < 0.01
 
 
+def test_bootstrap_leaves_the_replicate_out_of_its_own_pool():
+    # a replicate in its own pool could never be outside; compared with a brute-force count
+    rng = np.random.default_rng(5)
+    n, m = 40, 30
+    res = sr.from_simulations(rng.normal(size=(m, n)), rng.normal(size=n))
+    result = sr.outlier_test(res, method="bootstrap")
+    draws = np.random.default_rng(0)
+    simulated, counts = res.simulated, []
+    for _ in range(40):
+        for b in range(m):
+            pool = simulated[draws.choice(np.delete(np.arange(m), b), m)]
+            counts.append(np.sum((simulated[b] > pool.max(axis=0)) | (simulated[b] < pool.min(axis=0))))
+    # 30 counts with a variance of about 4 against 1200: three standard errors
+    assert result.expected == pytest.approx(np.mean(counts), abs=1.2)
+    high, low = res.observed > simulated.max(axis=0), res.observed < simulated.min(axis=0)
+    assert result.observed == result.statistic == high.sum() + low.sum()
+    assert sr.outlier_test(res, method="bootstrap", margin="upper").observed == high.sum()
+    assert sr.outlier_test(res, method="bootstrap", margin="lower").observed == low.sum()
+
+
 def test_plain_arrays_are_refused():
+    res = sr.from_simulations(np.random.default_rng(6).normal(size=(30, 5)), np.zeros(5))
+    with pytest.raises(ValueError, match="method='jackknife'"):
+        sr.outlier_test(res, method="jackknife")
     with pytest.raises(TypeError, match="needs simulations"):
         sr.outlier_test(np.array([0.1, 0.5]))
     with pytest.raises(ValueError, match="margin='left'"):

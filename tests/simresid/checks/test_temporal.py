@@ -98,6 +98,38 @@ def test_repeated_times_are_combined():
     assert result.series["n"].iloc[0] == 60
 
 
+def test_short_and_constant_series_are_left_out_and_listed():
+    rng = np.random.default_rng(9)
+    u = np.concatenate([rng.random(20), [0.4, 0.5], np.full(6, 0.3)])
+    series = np.repeat(["long", "short", "flat"], [20, 2, 6])
+    result = sr.temporal_autocorrelation_test(u, np.arange(28), by=series)
+    alone = sr.temporal_autocorrelation_test(u[:20], np.arange(20), lags=5)
+    assert result.statistic == alone.statistic
+    assert result.notes == ("2 of 3 series are too short or constant: left out.",)
+    table = result.series
+    assert table.loc["long", "n"] == 20
+    for label, n in (("short", 2), ("flat", 6)):
+        assert table.loc[label, "n"] == n
+        assert table.loc[label].drop("n").isna().all()
+
+
+def test_autocorrelations_by_hand():
+    e = np.array([0.3, -0.1, 0.2, -0.4])
+    result = sr.temporal_autocorrelation_test(0.5 + e, np.arange(4), lags=3)
+    expected = [np.sum(e[k:] * e[:-k]) / np.sum(e**2) for k in (1, 2, 3)]
+    np.testing.assert_allclose(result.autocorrelation, expected, rtol=1e-12)
+    assert result.effect.value == pytest.approx(expected[0])
+    assert result.effect.null == -0.25
+    half = 1.96 / 2
+    assert result.effect.interval == pytest.approx((expected[0] - half, expected[0] + half))
+    with pytest.raises(ValueError, match="lags=4 must lie between 1 and 3"):
+        sr.temporal_autocorrelation_test(0.5 + e, np.arange(4), lags=4)
+    # by default a fifth of the series, 10 at most
+    u = np.random.default_rng(0).random(80)
+    assert sr.temporal_autocorrelation_test(u[:37], np.arange(37)).autocorrelation.size == 7
+    assert sr.temporal_autocorrelation_test(u, np.arange(80)).autocorrelation.size == 10
+
+
 def test_dates():
     u = np.random.default_rng(7).random(50)
     days = pd.date_range("2020-01-31", periods=50, freq="ME")
@@ -106,6 +138,8 @@ def test_dates():
 
 def test_clear_errors():
     u = np.random.default_rng(8).random(10)
+    with pytest.raises(ValueError, match="method='runs'"):
+        sr.temporal_autocorrelation_test(u, np.arange(10), method="runs")
     with pytest.raises(ValueError, match="three distinct times"):
         sr.temporal_autocorrelation_test(u, np.zeros(10))
     with pytest.raises(ValueError, match="do not vary"):
