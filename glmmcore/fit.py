@@ -10,6 +10,7 @@ from glmmcore.errors import ModelError
 from glmmcore.estimate import Estimator
 from glmmcore.families import get_family
 from glmmcore.formula import build_design
+from glmmcore.formula.rank import require_scale
 from glmmcore.result import FittedGLMM
 
 if TYPE_CHECKING:
@@ -133,4 +134,6 @@ def check_design(design: Design, family: Family, n_agq: int) -> None:
     if not (isinstance(n_agq, (int, np.integer)) and n_agq >= 1):
         raise ModelError(f"n_agq must be a whole number of at least 1, not {n_agq!r}")
     trials = np.ones(design.nobs) if response.trials is None else response.trials
+    if not family.discrete:
+        require_scale(response.y[:, None], [response.name])
     family.check_support(response.y, trials, zero_model="zi" in design.predictors)

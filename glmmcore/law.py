@@ -41,16 +41,18 @@ class Law:
             self._mixture = ZeroInflated(family)
 
     def mean(self) -> np.ndarray:
-        """Mean, (n,)."""
-        if self._mixture is None:
-            return self.family.mean(self.trials, self.parameters)
-        return self._mixture.mean(self.trials, self.parameters, self.zeta)
+        """Mean, (n,); infinite beyond double precision."""
+        with np.errstate(over="ignore"):
+            if self._mixture is None:
+                return self.family.mean(self.trials, self.parameters)
+            return self._mixture.mean(self.trials, self.parameters, self.zeta)
 
     def variance(self) -> np.ndarray:
-        """Variance, (n,)."""
-        if self._mixture is None:
-            return self.family.variance(self.trials, self.parameters)
-        return self._mixture.variance(self.trials, self.parameters, self.zeta)
+        """Variance, (n,); infinite beyond double precision."""
+        with np.errstate(over="ignore"):
+            if self._mixture is None:
+                return self.family.variance(self.trials, self.parameters)
+            return self._mixture.variance(self.trials, self.parameters, self.zeta)
 
     def simulate(self, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """Draws, (n_sims, n)."""

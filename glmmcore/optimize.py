@@ -63,6 +63,7 @@ class Optimum:
     n_evaluations: int
 
 
+@np.errstate(over="ignore", invalid="ignore")  # points far outside are refused for their value
 def minimise(objective: Objective, x: np.ndarray, curvature: np.ndarray, limit: np.ndarray) -> Optimum:
     """Minimise a smooth function with gradient.
 

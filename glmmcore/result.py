@@ -177,7 +177,11 @@ class FittedGLMM(Estimates):
     @property
     def resid_pearson(self) -> np.ndarray:
         """`resid_response` over the conditional standard deviation, (nobs,)."""
-        return np.asarray(self.resid_response / np.sqrt(self.variance()))
+        sd = np.sqrt(self.variance())
+        difference = self.resid_response
+        # neither for a row without trials; no spread around a mean that rounding put on the edge of the range
+        without_spread = np.where(difference == 0.0, 0.0, np.copysign(np.inf, difference))
+        return np.divide(difference, sd, out=without_spread, where=sd > 0.0)
 
     def residuals(self, kind: str = "response") -> pd.Series:
         """Residuals with the index of the data.

@@ -15,12 +15,13 @@ __all__ = ["response_scale", "start_candidates", "start_curvature", "step_limits
 _IRLS_STEPS = 4
 # Largest relative change of linear predictors that still counts as moving.
 _IRLS_TOLERANCE = 1e-3
-# Mean squared residual of a continuous response over its mean square: below, only rounding and the ridge of IRLS.
+# Mean squared residual of a continuous response over its mean square, both in units of the variance function: below,
+# only rounding and the ridge of IRLS.
 _PERFECT = 1e-16
 
 
-def irls(problem: Problem) -> tuple[np.ndarray, float]:
-    """Coefficients of the standardised conditional part, and the mean squared Pearson residual."""
+def irls(problem: Problem) -> tuple[np.ndarray, float, float]:
+    """Coefficients of the standardised conditional part, mean squared Pearson residual, and that of a mean of zero."""
     family, part = problem.family, problem.part("cond")
     x = cast(np.ndarray, part.X)
     offset = np.zeros(1) if part.offset is None else part.offset
@@ -42,18 +43,25 @@ def irls(problem: Problem) -> tuple[np.ndarray, float]:
         mu = family.start_mean(problem.likelihood.y, _trials(problem, 0, problem.n))
         coefficients = _constant(part, float(family.link.link(np.array([mu.mean()]))[0]))
         eta = offset + x @ coefficients
-    total = 0.0
+    total = size = 0.0
     for lo, hi in row_blocks(problem.n):
         trials = _trials(problem, lo, hi)
         mu = family.link.inverse(eta[lo:hi])
         variance = np.maximum(family.working_variance(mu, trials), 1e-10)
-        total += float(np.sum(np.square(problem.likelihood.y[lo:hi] / trials - mu) / variance))
-    return coefficients, total / problem.n
+        y = problem.likelihood.y[lo:hi]
+        total += float(np.sum(np.square(_excess(y, trials, mu)) / variance))
+        size += float(np.sum(np.square(y) / variance))
+    return coefficients, total / problem.n, size / problem.n
 
 
 def _trials(problem: Problem, lo: int, hi: int) -> np.ndarray:
     trials = problem.likelihood.trials
     return np.ones(hi - lo) if trials is None else trials[lo:hi]
+
+
+def _excess(y: np.ndarray, trials: np.ndarray, mu: np.ndarray) -> np.ndarray:
+    """Observed minus expected mean, 0 for a row without trials."""
+    return np.where(trials > 0.0, y / np.where(trials > 0.0, trials, 1.0) - mu, 0.0)
 
 
 def _normal_equations(problem: Problem, eta: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +79,7 @@ def _normal_equations(problem: Problem, eta: np.ndarray, offset: np.ndarray) -> 
             w = w * problem.likelihood.freq_weights[lo:hi]
         w = np.where(np.isfinite(w), np.clip(w, 1e-10, 1e10), 1e-10)
         safe = np.where(np.abs(slope) > 1e-10, slope, 1e-10)
-        step = np.clip((problem.likelihood.y[lo:hi] / trials - mu) / safe, -longest, longest)
+        step = np.clip(_excess(problem.likelihood.y[lo:hi], trials, mu) / safe, -longest, longest)
         x = cast(np.ndarray, part.X)[lo:hi]
         weighted = x * w[:, None]
         gram += weighted.T @ x
@@ -97,8 +105,9 @@ def _inside(problem: Problem, eta: np.ndarray) -> bool:
 def start_candidates(problem: Problem) -> list[np.ndarray]:
     """Starting points, one for each start of the family's extra parameters."""
     family = problem.family
-    coefficients, pearson = irls(problem)
-    if not (family.discrete or pearson > _PERFECT * float(np.mean(np.square(problem.likelihood.y)))):
+    with np.errstate(all="ignore"):  # a step too far, which is not taken
+        coefficients, pearson, size = irls(problem)
+    if not (family.discrete or pearson > _PERFECT * size):
         raise ModelError("the response is fitted perfectly by the fixed effects: there is no variation left to model")
     out = []
     for psi in family.start_psi():

@@ -97,7 +97,8 @@ def dispersion_in_words(fit: FittedGLMM) -> str:
         return ""
     sigma = fit.sigma
     template = _WORDS.get(fit.family.name, "{0:.4g}")
-    return template.format(sigma, sigma**2, 1.0 + sigma)
+    with np.errstate(over="ignore"):
+        return template.format(sigma, np.square(sigma), 1.0 + sigma)
 
 
 def _dispersion_line(fit: FittedGLMM) -> str:

@@ -1,15 +1,39 @@
-"""Columns that are linear combinations of earlier ones."""
+"""Columns that are linear combinations of earlier ones, or out of all proportion."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
-__all__ = ["aliased_columns"]
+from glmmcore.errors import ModelError
+
+__all__ = ["aliased_columns", "require_scale"]
 
 # R's and lme4's tolerance: with less than this share of its norm left a column depends on earlier ones.
 _TOLERANCE = 1e-7
 # Squared share below which the cheap test by cross-products cannot decide.
 _SUSPICIOUS = 1e-8
+# Sizes whose squares, and so variances of coefficients, stay within double precision whatever the other columns.
+_SMALLEST, _LARGEST = 1e-140, 1e140
+
+
+def require_scale(X: np.ndarray, columns: Sequence[str]) -> None:
+    """Refuse columns of X (n, p) so large or small that the variance of a coefficient is beyond double precision.
+
+    Raises
+    ------
+    ModelError
+        Naming the column.
+    """
+    size = np.abs(X).max(axis=0, initial=0.0)
+    wrong = (size > _LARGEST) | ((size > 0.0) & (size < _SMALLEST))
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        raise ModelError(
+            f"column '{columns[at]}' has a largest absolute value of {size[at]:.3g}, whose square is beyond double "
+            "precision; measure it in other units"
+        )
 
 
 def aliased_columns(X: np.ndarray) -> np.ndarray:

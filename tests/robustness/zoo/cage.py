@@ -150,7 +150,7 @@ def numbers(result: Any) -> np.ndarray:
     match result:
         case glmmcore.FittedGLMM():
             parts = (result.params, result.zi_params, result.disp_params, result.var_corr["sd"], result.fitted)
-            return np.concatenate([[result.llf], *map(np.asarray, parts)])
+            return np.concatenate([[result.llf], *(np.asarray(part, dtype=float) for part in parts)])
         case glmmcore.ManyFits():
             fine = (result.error == "").to_numpy()
             return np.concatenate([result.llf[fine], result.params[fine].to_numpy().ravel()])
@@ -173,7 +173,7 @@ def require_finite(result: Any) -> None:
     values = numbers(result)
     assert np.isfinite(values).all(), f"not finite: {values}"
     if hasattr(result, "pvalue"):
-        assert 0 <= np.min(result.pvalue) and np.max(result.pvalue) <= 1
+        assert np.min(result.pvalue) >= 0 and np.max(result.pvalue) <= 1
     if isinstance(result, glmmcore.FittedGLMM):
         assert not np.isnan(result.bse).any()
         assert isinstance(result.summary(), str)

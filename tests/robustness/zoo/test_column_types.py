@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
 from glmmcore import glmm
 
 from .cage import Case, judge, refused, same, zoo
@@ -271,9 +272,16 @@ if POLARS:
 
 
 EVERY = [
-    *SAME_NUMBERS, *SAME_BOOLEANS, *SAME_GROUPS, *NOT_COVARIATES, *NOT_RESPONSES, *NOT_GROUPS, *FACTORS,
-    *SAME_TABLES, *NOT_TABLES,
-]  # fmt: skip
+    *SAME_NUMBERS,
+    *SAME_BOOLEANS,
+    *SAME_GROUPS,
+    *NOT_COVARIATES,
+    *NOT_RESPONSES,
+    *NOT_GROUPS,
+    *FACTORS,
+    *SAME_TABLES,
+    *NOT_TABLES,
+]
 
 
 @zoo(EVERY)
