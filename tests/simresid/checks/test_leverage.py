@@ -109,3 +109,36 @@ def test_selected_rows_with_new_random_effects_are_compared_given_the_fitted_one
     expected = squares / np.sum((fit.variance() * (1 - fit.leverage))[few])
     # the mean of 99 simulated sums of squares stands in for the sum of variances
     assert sr.dispersion_test(res.recalculate(select=few)).statistic == pytest.approx(expected, rel=0.1)
+
+
+def test_where_leverages_come_from(known_poisson):
+    rng = np.random.default_rng(7)
+    mean = rng.uniform(2, 6, 40)
+    model = known_poisson(mean, rng.poisson(mean))
+    for edf, expected in ((4.0, 0.1), (0.0, 0.0), (40.0, 0.0), (-1.0, 0.0)):
+        model.edf = edf
+        h, word = leverage_of(sr.simulate_residuals(model, 30))
+        assert word == ("effective degrees of freedom" if 0 <= edf < 40 else "none")
+        np.testing.assert_allclose(h, np.full(40, expected))
+    model.edf = 4.0
+    res = sr.simulate_residuals(model, 30)
+    # spread evenly it says nothing about some of the rows, nor about groups
+    for other in (res.recalculate(select=np.arange(20)), res.recalculate(group=np.arange(40) % 8)):
+        np.testing.assert_array_equal(leverage_of(other)[0], np.zeros(other.n_obs))
+        assert leverage_of(other)[1] == "none"
+    model.leverage = np.linspace(0, 1, 40)
+    np.testing.assert_array_equal(leverage_of(sr.simulate_residuals(model, 30))[0], np.minimum(model.leverage, 0.999))
+
+
+def test_widening_by_hand(known_poisson):
+    from scipy.special import ndtr, ndtri
+
+    rng = np.random.default_rng(8)
+    mean = np.full(30, 400.0)
+    model = known_poisson(mean, rng.poisson(mean))
+    model.edf = 6.0
+    res = sr.simulate_residuals(model, 200)
+    v = tie_variance(res)
+    np.testing.assert_allclose(widened_residuals(res), ndtr(ndtri(res.residuals) / np.sqrt(1 - (1 - v) * 0.2)))
+    # a large count has cells of 1/sd on the normal scale: variance 1/(12 * 400); 64 simulations see few of them
+    assert np.mean(v) < 0.01

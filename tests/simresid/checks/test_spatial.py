@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import simresid as sr
-from simresid.checks._moran import _moments, inverse_weights, moran, permutation_sd
+from simresid.checks._moran import _moments, combine, inverse_weights, moran, permutation_sd
 from simresid.checks.spatial import great_circle_distances
 
 
@@ -90,6 +90,7 @@ def test_rows_at_one_place_are_combined():
     x, y = rng.random((2, 40))
     p = [sr.spatial_autocorrelation_test(rng.random(160), x[place], y[place]).pvalue for _ in range(300)]
     assert 0.005 < np.mean(np.array(p) <= 0.05) < 0.10
+    np.testing.assert_allclose(combine(np.array([0.7, 0.2, 0.9]), np.array([1, 0, 1])), [-0.3, 0.6 / np.sqrt(2)])
     assert "were combined" in sr.spatial_autocorrelation_test(rng.random(160), x[place], y[place]).notes[0]
 
 
