@@ -11,6 +11,7 @@ import numpy as np
 from simresid import scaled
 from simresid._test_methods import TestMethods
 from simresid.alignment import align_rows
+from simresid.recombination import MANY_ROWS, recombined_sums
 from simresid.rotation import Whiten
 from simresid.sources import Jitter, MappedSource, MatrixSource, SimulationSource, child_generator
 from simresid.streaming import (
@@ -189,7 +190,7 @@ class SimulatedResiduals(TestMethods):
 
     @property
     def _whole(self) -> NDArray[np.bool_]:
-        block = self.simulations.draw(0)
+        block = self._source.draw(0)
         return np.asarray(block == np.rint(block))
 
     @cached_property
@@ -258,7 +259,9 @@ class SimulatedResiduals(TestMethods):
         """
         if self.rows.expected is None:
             return None
-        sums = self._tally.sums
+        sums = self._sums_of_independent_rows()
+        if sums is None:
+            sums = self._tally.sums
         own = np.empty((1, 4))
         precision = np.ones(self.n_obs) if self.rows.variance is None else 1.0 / self.rows.variance
         scaled.moment_block(self.observed[None, :], self.rows.expected, precision, own)
@@ -270,6 +273,21 @@ class SimulatedResiduals(TestMethods):
             pearson=sums[:, 3] if known else None,
             observed=(own[0, 0], own[0, 1], own[0, 2], own[0, 3] if known else np.nan),
         )
+
+    def _sums_of_independent_rows(self) -> FloatArray | None:
+        """Sums per replicate without simulating whole data sets, where there are very many rows of known law."""
+        model: Any = self.model
+        if self.method != "exact" or self.n_obs <= MANY_ROWS or self.rows.membership is not None:
+            return None
+
+        def zero_probability() -> FloatArray:
+            if not (self.discrete or np.any(self.observed == 0)):
+                return np.zeros(self.n_obs)
+            lower, upper = model.cdf(np.zeros(self.n_obs))
+            return np.asarray(upper - lower)
+
+        rng = self.child_rng("sums of independent rows")
+        return recombined_sums(self._source, self.rows, zero_probability, self.n_sims, rng)
 
     def child_rng(self, name: str) -> np.random.Generator:
         """Return a generator that depends on the seed and on `name` only, not on earlier draws.

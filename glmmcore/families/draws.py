@@ -47,7 +47,9 @@ def count_cdf(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return (P(Y < y), P(Y <= y)) from the distribution function at whole numbers >= 0."""
     below, at = np.ceil(y) - 1, np.floor(y)
-    lower = np.where(below < 0, 0.0, distribution_function(np.maximum(below, 0.0)))
+    lower = np.zeros(below.shape)
+    if (below >= 0).any():
+        lower = np.where(below < 0, 0.0, distribution_function(np.maximum(below, 0.0)))
     upper = np.where(at < 0, 0.0, distribution_function(np.maximum(at, 0.0)))
     return lower, np.maximum(lower, upper)
 

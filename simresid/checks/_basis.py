@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from simresid.checks._inputs import FloatArray, Residuals, aligned, is_simulated
 __all__ = ["Basis", "default_predictor", "predictor_basis", "ranks"]
 
 DEGREE = 5
+_default_predictors: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()  # shared by the tests of one object
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,12 @@ def default_predictor(res: Any) -> FloatArray:
     """
     if not is_simulated(res):
         raise ValueError("a plain residual array has no fitted values; pass predictor=")
+    if res not in _default_predictors:
+        _default_predictors[res] = _default_predictor(res)
+    return _default_predictors[res]
+
+
+def _default_predictor(res: Any) -> FloatArray:
     model = res.model
     predicted = res.fitted
     random = shares_random_effects(res) or getattr(model, "has_random_effects", False)
@@ -75,7 +83,9 @@ def default_predictor(res: Any) -> FloatArray:
     proportion = predicted if trials is None else predicted / trials
     # Equal predictions must tie: 9 digits, so that the last bits, which differ by machine, order nothing.
     scale = float(np.max(np.abs(proportion), initial=0.0)) or 1.0
-    return np.asarray(np.round(proportion / scale, 9) * scale)
+    rounded = np.asarray(np.round(proportion / scale, 9) * scale)
+    rounded.flags.writeable = False
+    return rounded
 
 
 def _population_mean(res: Any, fitted: FloatArray) -> FloatArray:

@@ -24,11 +24,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from simresid.checks._inputs import FloatArray, is_simulated, residual_array, shares_random_effects
+from simresid.recombination import MANY_ROWS
 
 __all__ = ["effective_parameters", "leverage_of", "shrinkage", "widened_residuals"]
 
 #: Simulations that ties are looked for in; half as many above so many rows, whose average settles sooner.
-N_POOL, N_PROBES, MANY_ROWS = 64, 8, 50_000
+N_POOL, N_PROBES, N_PROBES_OF_LAW = 64, 8, 2
 _of_groups: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()
 _shrinkage: WeakKeyDictionary[Any, FloatArray | None] = WeakKeyDictionary()
 _widened: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()  # shared by the tests of one object
@@ -105,6 +106,8 @@ def tie_variance(res: Any) -> FloatArray:
     """Mean variance within the cells of tied responses ``(n,)``, normal scale; 0 for continuous ones."""
     if not res.discrete:
         return np.zeros(res.n_obs)
+    if res.method == "exact" and res.n_obs > MANY_ROWS and res.rows.membership is None:
+        return _tie_variance_of_law(res)
     halving = 2 if res.n_obs > MANY_ROWS else 1
     pool = _some_simulations(res, N_POOL // halving)
     n_probes = min(N_PROBES // halving, len(pool))
@@ -114,6 +117,16 @@ def tie_variance(res: Any) -> FloatArray:
         equal = np.count_nonzero(pool == probe, axis=0)
         total += truncated_normal_variance(below / (len(pool) + 1), (below + equal) / (len(pool) + 1))
     return total / n_probes
+
+
+def _tie_variance_of_law(res: Any) -> FloatArray:
+    """The same where the distribution function gives the cells; two responses a row settle the average."""
+    total = np.zeros(res.n_obs)
+    probes = _some_simulations(res, N_PROBES_OF_LAW)
+    for probe in probes:
+        low, high = res.model.cdf(probe)
+        total += truncated_normal_variance(low, np.maximum(high, low + 1e-12))
+    return total / len(probes)
 
 
 def truncated_normal_variance(low: FloatArray, high: FloatArray) -> FloatArray:

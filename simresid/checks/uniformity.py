@@ -170,7 +170,8 @@ def kolmogorov_smirnov(u: FloatArray, alternative: str = "two-sided") -> tuple[f
     >>> round(statistic, 6), round(pvalue, 6), exact
     (0.3, 0.886222, True)
     """
-    d, exact = ks_statistic(u, alternative), np.unique(u).size == u.size
+    s = np.sort(u)
+    d, exact = ks_statistic(s, alternative), bool(np.all(s[1:] > s[:-1]))
     return d, float(ks_pvalues(np.array([d]), np.array([u.size]), np.array([exact]), alternative)[0]), exact
 
 
