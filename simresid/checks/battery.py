@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Diagnosis", "applicable_tests", "diagnose", "sharp_pvalue"]
 
+WITHOUT_COLUMNS = ("uniformity", "dispersion", "zero inflation", "outliers")
+"""Tests that need nothing but the residuals."""
+
 
 @dataclass(frozen=True, eq=False)
 class Diagnosis:
@@ -177,7 +180,17 @@ def diagnose(
 
     simulated_only(res, "diagnose")
     tests, notes = applicable_tests(res, predictors, categories, time, by, x, y)
-    results = {name: test(res) for name, (test, _) in tests.items()}
+    results = {}
+    for name, (test, _) in list(tests.items()):
+        try:
+            results[name] = test(res)
+        except ValueError as error:  # one test that cannot be done is no reason to keep the others back
+            if name not in WITHOUT_COLUMNS:  # what the user named should be right
+                raise
+            notes.append(f"{name} was left out: {error}.")
+            del tests[name]
+    if not results:
+        raise ValueError(f"no test can be done. {' '.join(notes)}")
     errors = {name: result.monte_carlo_error for name, result in results.items()}
     replicates = residual_replicates(res, n_monte_carlo) if n_monte_carlo > 1 else None
     for name, (test, takes_array) in tests.items():
