@@ -134,7 +134,7 @@ def test_against_dense(system_class, name, m, fixed, seed):
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("system_class", SYSTEMS)
 def test_profiled_fixed_effects_stay_out_of_determinant_and_inverse(system_class, name):
-    layout, w, t, _z, lam, dense_m, h = build(name, 1, True)
+    layout, w, t, z, lam, dense_m, h = build(name, 1, True)
     system = system_class(layout, n_profiled=2)
     assemble(system, w)
     assert system.factorise(t)
@@ -147,6 +147,12 @@ def test_profiled_fixed_effects_stay_out_of_determinant_and_inverse(system_class
     f = layout.factors[0]
     want = sum(product[j * f.k : (j + 1) * f.k, j * f.k : (j + 1) * f.k] for j in range(f.n_levels))
     np.testing.assert_allclose(system.factor_products()[0], want, rtol=1e-7, atol=1e-8)
+    system.scale_inverse()
+    out = np.empty((1, layout.n))
+    system.row_covariances(0, layout.n, out)
+    used = z[:, 0, :q] @ lam[:q, :q]
+    expected = np.einsum("iq,qr,ir->i", used, np.linalg.inv(h[:q, :q]), used)
+    np.testing.assert_allclose(out[0], expected, rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("system_class", SYSTEMS)
