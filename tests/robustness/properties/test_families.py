@@ -1,0 +1,193 @@
+"""Density, distribution function, moments, derivatives and draws of every family agree at random parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from scipy import stats
+
+from glmmcore.families import get_family
+from glmmcore.families.base import Parameters
+
+from .budget import examples
+from .laws import CONTINUOUS, DISCRETE, NAMES, Point, points
+
+# The longest support that is counted through.
+LONGEST = 6_000
+# Sum of up to LONGEST masses, each with the promised relative error of 1e-9.
+SUM = 1e-8
+# A Kolmogorov test of one example: among a million examples none should fail by chance.
+CHANCE = 1e-10
+
+
+def support(point: Point) -> np.ndarray:
+    """Counts from the smallest on, as far as a tail of 1e-13 or `LONGEST`."""
+    if point.family.takes_trials:
+        return np.arange(point.trials + 1.0)
+    first = 1.0 if point.family.hurdle else 0.0
+    last = point.mean + 10.0
+    while last < LONGEST and point.cdf(np.array([last]))[1][0] < 1 - 1e-13:
+        last *= 2
+    return np.arange(first, min(np.ceil(last), LONGEST) + 1)
+
+
+@pytest.mark.parametrize("name", DISCRETE)
+def test_masses_cumulate_to_the_distribution_function(name: str) -> None:
+    @examples(8)
+    @given(points(name))
+    def check(point: Point) -> None:
+        y = support(point)
+        mass = np.exp(point.log_density(y))
+        below, up_to = point.cdf(y)
+        np.testing.assert_allclose(up_to, np.cumsum(mass), rtol=SUM, atol=SUM)
+        np.testing.assert_allclose(below, np.cumsum(mass) - mass, rtol=SUM, atol=SUM)
+        assert np.all(np.diff(up_to) >= -1e-12)
+        if len(y) < LONGEST:
+            assert mass.sum() == pytest.approx(1.0, abs=SUM)
+            mean = float(mass @ y)
+            variance = float(mass @ (y - mean) ** 2)
+            # what lies beyond a tail of 1e-13 may hold a share of the moments when the law has a heavy tail
+            tail = 1e-6 if up_to[-1] < 1.0 else 1e-7
+            assert point.mean == pytest.approx(mean, rel=tail)
+            assert point.variance == pytest.approx(variance, rel=10 * tail, abs=1e-9 * mean)
+
+    check()
+
+
+@pytest.mark.parametrize("nu", [1.2, 2.0, 20.0, 100.0, 1000.0])
+@pytest.mark.parametrize("mean", [1.0, 2.0, 17.0, 40.0, 3 - 1e-12, 3 + 1e-9])
+def test_conway_maxwell_poisson_at_whole_means(mean: float, nu: float) -> None:
+    """Where one count has nearly all the mass, those on both sides of it must balance: log lambda is not -690."""
+    point = Point(get_family("compois", "identity"), mean, -np.log(nu), (), 1)
+    y = np.arange(400.0)
+    mass = np.exp(point.log_density(y))
+    assert mass.sum() == pytest.approx(1.0, abs=1e-10)
+    assert mass @ y == pytest.approx(mean, rel=1e-10)
+
+
+@pytest.mark.parametrize("name", CONTINUOUS)
+def test_density_integrates_to_the_distribution_function(name: str) -> None:
+    """Between draws next to one another, by 40-point Gauss-Legendre rules in the variable that opens the support."""
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+
+    @examples(8)
+    @given(points(name), st.integers(0, 2**32 - 1))
+    def check(point: Point, seed: int) -> None:
+        draws = np.unique(point.simulate(400, seed))
+        inside = draws[(draws != 0) & (draws != 1)] if name in ("tweedie", "ordbeta") else draws
+        unit = name in ("beta", "ordbeta")
+        if unit:
+            inside = inside[(inside > 1e-300) & (inside < 1 - 1e-12)]
+        assume(len(inside) > 20)
+        positive = not unit and np.all(draws >= 0) and name not in ("gaussian", "t", "skewnormal")
+        opened = np.log(inside) if positive else np.log(inside) - np.log1p(-inside) if unit else inside
+        if not positive and not unit:
+            opened = opened[np.r_[True, np.diff(opened) > 1e-9 * np.abs(opened[1:])]]
+        middle, half = 0.5 * (opened[1:] + opened[:-1]), 0.5 * np.diff(opened)
+        grid = (middle[:, None] + half[:, None] * nodes).ravel()
+        y = np.exp(grid) if positive else 1 / (1 + np.exp(-grid)) if unit else grid
+        slope = y if positive else y * (1 - y) if unit else 1.0
+        density = np.exp(point.log_density(y)) * slope
+        mass = (density.reshape(-1, 40) @ weights) * half
+        ends = np.exp(opened) if positive else 1 / (1 + np.exp(-opened)) if unit else opened
+        below, up_to = point.cdf(ends)
+        np.testing.assert_array_equal(below, up_to)
+        # the ends are rounded, and the distribution function has an absolute error of its own
+        rounding = 4e-16 * np.abs(ends) * np.exp(point.log_density(ends))
+        np.testing.assert_allclose(np.diff(up_to), mass, rtol=1e-6, atol=1e-8 + rounding.max())
+
+    check()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_draws_follow_the_distribution_function(name: str) -> None:
+    """Randomised probability integral transforms of draws are uniform."""
+
+    @examples(10)
+    @given(points(name), st.integers(0, 2**32 - 1))
+    def check(point: Point, seed: int) -> None:
+        draws = point.simulate(1500, seed)
+        point.family.check_support(draws, point.many_trials(1500))
+        below, up_to = point.cdf(draws)
+        assert np.all((below >= 0) & (below <= up_to) & (up_to <= 1))
+        if name in CONTINUOUS:  # a draw stands for all numbers that round to it
+            smaller = np.where(draws == np.finfo(float).tiny, 0.0, np.nextafter(draws, -np.inf))
+            below, up_to = point.cdf(smaller)[0], point.cdf(np.nextafter(draws, np.inf))[1]
+        u = below + np.random.default_rng(seed + 1).random(1500) * (up_to - below)
+        assert stats.kstest(u, "uniform").pvalue > CHANCE
+
+    check()
+
+
+def eta_unit(point: Point) -> float:
+    """Change of the predictor by which the law changes shape."""
+    name, link = point.family.name, point.family.link.name
+    if name in ("gaussian", "t", "skewnormal"):
+        width = float(np.exp(point.delta)) / (1.0 + max(map(abs, point.psi), default=0.0))
+        slope = float(point.family.link.derivatives(np.array([point.eta]))[1][0])
+        return min(width / abs(slope), 1.0 if link in ("identity", "log") else abs(point.eta))
+    if link in ("identity", "sqrt", "inverse"):
+        return min(point.eta, 1 - point.eta) if point.family.takes_trials else abs(point.eta)
+    return min(1.0, abs(point.eta)) if point.family.takes_trials and link == "log" else 1.0
+
+
+def best_slope(f: Callable[[float], np.ndarray], unit: float, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slope at 0 by fourth-order differences, with the step that has the smallest estimate of its error."""
+    best, error = np.zeros_like(size), np.full_like(size, np.inf)
+    for h in unit * 10.0 ** np.array([-1.5, -2.5, -3.5, -4.5]):
+        with np.errstate(invalid="ignore"):  # outside the support of an underdispersed law
+            f1, f2, f4 = (f(s * h) - f(-s * h) for s in (1, 2, 4))
+            fine, coarse = (8 * f1 - f2) / (12 * h), (8 * f2 - f4) / (24 * h)
+            estimate = 2 * np.abs(fine - coarse) + 1e-13 * size / h
+        better = estimate < error
+        best, error = np.where(better, fine, best), np.where(better, estimate, error)
+    return best, error
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_derivatives_are_slopes(name: str) -> None:
+    """Every derivative against a fourth-order difference of the one below, at responses drawn from nearby laws."""
+
+    @examples(15)
+    @given(points(name), points(name), st.integers(0, 2**32 - 1))
+    def check(point: Point, other: Point, seed: int) -> None:
+        family = point.family
+        assume(other.trials == point.trials or not family.takes_trials)
+        y = np.unique(np.concatenate([point.simulate(5, seed), other.simulate(3, seed)]))
+        if family.name == "beta":
+            y = np.clip(y, 1e-12, 1 - 1e-12)
+        n, trials = len(y), point.many_trials(len(y))
+        at = [point.eta, *([point.delta] if family.has_dispersion else []), *point.psi]
+
+        def evaluate(a: int, shift: float):
+            moved = list(at)
+            moved[a] += shift
+            delta = moved[1] if family.has_dispersion else 0.0
+            psi = np.array(moved[1 + family.has_dispersion :])
+            return family.derivatives(y, trials, Parameters(np.full(n, moved[0]), np.array([delta]), psi))
+
+        centre = evaluate(0, 0.0)
+        assume(np.all(np.isfinite(centre.loglik)))
+        newton = family.newton_terms(y, trials, point.parameters(n))
+        np.testing.assert_allclose(newton[1], centre.d1[0], rtol=1e-9, atol=1e-11 * (1 + np.abs(y).max()))
+        np.testing.assert_allclose(newton[2], centre.d2[0], rtol=1e-9, atol=1e-11 * (1 + np.abs(y).max()))
+        for a, predictor in enumerate(family.predictors):
+            for order, (claimed, pick) in enumerate(
+                [
+                    (centre.d1[a], lambda d: d.loglik),
+                    (centre.d2[a], lambda d: d.d1[0]),
+                    (centre.d3[a], lambda d: d.d2[0]),
+                ]
+            ):
+                unit = eta_unit(point)
+                # rounding of what is differenced: the parts of a derivative may cancel
+                size = (1 + np.abs(y) + np.abs(centre.loglik)) / unit**order + np.abs(pick(centre))
+                slope, error = best_slope(lambda s, a=a, pick=pick: pick(evaluate(a, s)), unit if a == 0 else 1.0, size)
+                wrong = ~(np.abs(claimed - slope) <= 1e-6 * np.abs(slope) + error)
+                assert not wrong.any(), (predictor, order + 1, y[wrong], claimed[wrong], slope[wrong])
+
+    check()
