@@ -1,0 +1,231 @@
+"""Files are whole or not there: full disks, Ctrl-C in the middle, files that exist already, broken input files."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simresid import report, screen, simulate_residuals
+from simresid.cli import main
+from simresid.files import replacing
+
+from .models import Counts, counts
+
+CHECK = ["check", "cbpp", "--formula", "cbind(incidence, size - incidence) ~ period", "--family", "binomial"]
+
+
+def limited(code: str, folder: Path, size: int) -> subprocess.CompletedProcess[str]:
+    """Run code in a process that cannot write files above `size` bytes, as on a disk that gets full."""
+    start = (
+        "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); import matplotlib; "
+        "matplotlib.use('Agg'); import simresid, glmmcore, numpy as np; from simresid.cli import main\n"
+        "rng = np.random.default_rng(1)\nres = simresid.from_simulations(rng.poisson(3, (99, 60)), rng.poisson(3, 60))\n"
+        "res.summary(); figure = res.plot(); figure.savefig('warm.png')\n"
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
+    )
+    return subprocess.run([sys.executable, "-c", start + code], cwd=folder, capture_output=True, text=True)
+
+
+def test_full_disk(tmp_path):
+    old = {name: f"the old {name}" for name in ("r.html", "p.png", "c.csv", "s.csv")}
+    for name, text in old.items():
+        (tmp_path / name).write_text(text)
+    code = """
+import errno
+try:
+    simresid.report(res, "r.html")
+except OSError as error:
+    assert error.errno == errno.EFBIG and error.filename == "r.html", error
+else:
+    raise SystemExit("no error")
+assert main(["data", "grouseticks", "--out", "c.csv", "--force"]) == 2
+check = ["check", "cbpp", "--formula", "cbind(incidence, size - incidence) ~ period", "--family", "binomial", "--force"]
+assert main([*check, "--plot", "p.png"]) == 2
+assert main([*check, "--report", "r.html"]) == 2
+models = {f"m{i}": ("y ~ x", {"y": rng.normal(size=30), "x": rng.normal(size=30)}) for i in range(60)}
+try:
+    simresid.screen(models, out="s.csv", resume=False, progress=False)
+except OSError as error:
+    assert "s.csv" in str(error.filename), error
+else:
+    raise SystemExit("no error")
+"""
+    done = limited(code, tmp_path, 3000)
+    assert done.returncode == 0, done.stderr
+    for line in done.stderr.splitlines():
+        if line.startswith("simresid "):
+            assert "File too large" in line
+    assert done.stderr.count("File too large") == 3
+    for name, text in old.items():
+        assert (tmp_path / name).read_text() == text
+    # nothing half-written is left but the journal, whose lines are whole up to the last
+    assert {path.name for path in tmp_path.iterdir()} <= {*old, "warm.png", "s.csv.journal"}
+    rng = np.random.default_rng(1)
+    models = {f"m{i}": ("y ~ x", {"y": rng.normal(size=30), "x": rng.normal(size=30)}) for i in range(3)}
+    assert (screen(models, out=tmp_path / "s.csv", progress=False)["error"] == "").all()
+
+
+def test_output_of_the_command_line_to_a_full_disk():
+    if not Path("/dev/full").exists():
+        pytest.skip("no /dev/full")
+    code = "import sys; from simresid.cli import main; sys.exit(main(['data', '--names']))"
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "simresid data: [Errno 28] No space left on device\n"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device"), ValueError("x")])
+def test_replacing(tmp_path, error):
+    target = tmp_path / "table.csv.gz"
+    with replacing(target) as scratch:
+        assert scratch.suffixes[-2:] == [".csv", ".gz"]
+        scratch.write_text("first")
+    with pytest.raises(error if isinstance(error, type) else type(error)), replacing(target) as scratch:
+        scratch.write_text("second, half")
+        raise error
+    assert target.read_text() == "first"
+    assert [path.name for path in tmp_path.iterdir()] == ["table.csv.gz"]
+
+
+def test_replacing_follows_links_and_keeps_devices(tmp_path):
+    real, link = tmp_path / "real.txt", tmp_path / "link.txt"
+    real.write_text("old")
+    link.symlink_to(real)
+    with replacing(link) as scratch:
+        scratch.write_text("new")
+    assert link.is_symlink()
+    assert real.read_text() == "new"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with replacing(pipe) as direct:
+        assert direct == pipe
+
+
+def test_ctrl_c_in_the_middle_of_a_screen(tmp_path):
+    """The table of what was done is whole, the journal goes on from there, no scratch file stays."""
+    code = """
+import sys, time, numpy as np
+sys.path.insert(0, sys.argv[1])
+import simresid
+rng = np.random.default_rng(1)
+def models():
+    for i in range(100000):
+        yield f"m{i}", ("y ~ x", {"y": rng.normal(size=2000), "x": rng.normal(size=2000)})
+        print(i, flush=True)
+simresid.screen(models(), n_sims=50, out="s.csv", progress=False)
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, str(Path(__file__).parents[3])],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    for line in process.stdout:
+        if int(line) >= 60:
+            break
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "KeyboardInterrupt" in err
+    table = pd.read_csv(tmp_path / "s.csv")
+    lines = (tmp_path / "s.csv.journal").read_text().splitlines()
+    assert len(table) == len(lines) >= 30
+    assert {path.name for path in tmp_path.iterdir()} == {"s.csv", "s.csv.journal"}
+
+
+def test_ctrl_c_in_the_middle_of_a_report(tmp_path):
+    class Stopped(Counts):
+        def summary(self):
+            raise KeyboardInterrupt
+
+    res = simulate_residuals(counts(kind=Stopped), 50)
+    target = tmp_path / "r.html"
+    target.write_text("old")
+    with pytest.raises(KeyboardInterrupt):
+        report(res, target)
+    assert target.read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+# ---- the command line never replaces a file unasked -------------------------------------------------
+
+
+def test_no_file_is_replaced_without_force(tmp_path, capsys):
+    for option, name in (("--plot", "p.png"), ("--report", "r.html")):
+        target = tmp_path / name
+        target.write_text("mine")
+        assert main([*CHECK, option, str(target)]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err == f"simresid check: {option}: '{target}' exists; use --force to replace it\n"
+        assert target.read_text() == "mine"
+        assert main([*CHECK, option, str(target), "--force"]) in (0, 1)
+        capsys.readouterr()
+        assert target.read_bytes()[:4] in (b"\x89PNG", b"<!DO")
+    target = tmp_path / "c.csv"
+    assert main(["data", "cbpp", "--out", str(target)]) == 0
+    assert main(["data", "cbpp", "--out", str(target)]) == 2
+    assert main(["data", "cbpp", "--out", str(target), "--force"]) == 0
+    assert main(["data", "cbpp", "--out", str(tmp_path)]) == 2
+    assert main(["data", "cbpp", "--out", str(tmp_path / "no" / "c.csv")]) == 2
+    assert main([*CHECK, "--plot", str(tmp_path / "p.nonsense")]) == 2
+    err = capsys.readouterr().err
+    assert "is a folder; name a file" in err
+    assert "does not exist" in err
+    assert "nonsense" in err
+
+
+def test_a_screen_goes_on_with_its_own_files_only(tmp_path, capsys):
+    target = tmp_path / "s.csv"
+    arguments = [
+        "screen",
+        "cbpp",
+        "--formula",
+        "incidence ~ size",
+        "--by",
+        "period",
+        "--sims",
+        "20",
+        "--out",
+        str(target),
+    ]
+    target.write_text("mine")
+    assert main(arguments) == 2
+    assert target.read_text() == "mine"
+    target.unlink()
+    assert main(arguments) in (0, 1)
+    assert main(arguments) in (0, 1)  # its journal lies beside it
+    capsys.readouterr()
+    assert main([*arguments, "--no-resume"]) == 2
+    assert "exists; use --force" in capsys.readouterr().err
+    assert main([*arguments, "--no-resume", "--force"]) in (0, 1)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"no gzip", gzip.compress(b"y,x\n1,2\n" * 500)[:60], b"\x1f\x8b\x08" + b"\0" * 30]
+)
+def test_broken_gzip_files(content, tmp_path, capsys):
+    path = tmp_path / "t.csv.gz"
+    path.write_bytes(content)
+    assert main(["check", str(path), "--formula", "y ~ x"]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("simresid check: '")
+    assert err.count("\n") == 1
+
+
+def test_missing_folder_and_wrong_name(tmp_path):
+    with pytest.raises(ValueError, match=r"must end in \.csv or \.parquet"):
+        screen({"a": counts()}, out=tmp_path / "t.txt")
+    with pytest.raises(ValueError, match="does not exist"):
+        screen({"a": counts()}, out=tmp_path / "no" / "t.csv")
