@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore import glmm
-from simresid import plot_qq, rdatasets, simulate_residuals
+from simresid import plot_rootogram, rdatasets, simulate_residuals
 
 # %%
 # The data come with the R package agridat; without network and offline folder a simulated stand-in is used.
@@ -54,8 +54,10 @@ print(pd.DataFrame(rows).T.round(3).to_string())
 # %%
 # Poisson is out: the counts scatter more than it says, and its standard errors are too small by a tenth. Both
 # negative binomials repair that. Which one is better, the residuals do not decide here, since few plots have
-# means large enough for the two variances to differ; AIC has an opinion.
+# means large enough for the two variances to differ; AIC has an opinion. In the rootograms the bars of the observed
+# frequencies hang from the expected ones: under Poisson the zeros and the large counts reach below the line.
 
-fig, axes = plt.subplots(1, 3, figsize=(10, 3.6), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(10, 4), layout="constrained", sharey=True)
 for ax, (family, res) in zip(axes, residuals.items(), strict=True):
-    plot_qq(res, ax, title=f"{family}, AIC {fits[family].aic:.1f}")
+    plot_rootogram(res, ax, title=f"{family}, AIC {fits[family].aic:.1f}")
+    ax.label_outer()

@@ -50,8 +50,8 @@ for name, fit in fits.items():
 # the fitted ones, it predicts every row almost perfectly and nothing is left to check. Its residuals are drawn with
 # new unit effects in the same clinics, ``random_effects=["clinic:treatment"]``.
 
-fig, axes = plt.subplots(1, 4, figsize=(11, 3.2), layout="constrained")
-for ax, (name, fit) in zip(axes, fits.items(), strict=True):
+fig, axes = plt.subplots(2, 2, figsize=(8, 7), layout="constrained")
+for ax, (name, fit) in zip(axes.flat, fits.items(), strict=True):
     redraw = ["clinic:treatment"] if name == "poisson + unit" else "conditional"
     res = simulate_residuals(fit, random_effects=redraw)
     plot_qq(res, ax, title=f"{name}\nlogLik {fit.llf:.1f}")

@@ -58,7 +58,8 @@ ax.hlines(
     *limits,
     color="#b33c00",
     lw=4,
-    label=f"where it reaches 4: {amount.estimate:.1f}",
+    label=f"a mean of 4 is reached at {amount.estimate:.1f}, 95 % limits\n"
+    f"{amount.lower:.1f} to {amount.upper:.1f} (Fieller)",
 )
 ax.plot(amount.estimate, 4, "D", color="#b33c00", ms=8)
 ax.set(xlabel="Amount of treatment", ylabel="Defects")

@@ -50,6 +50,6 @@ print(pd.DataFrame(rows).T.round(3).to_string())
 # In a hanging rootogram the bars of the observed frequencies hang from the expected curve; a bar that misses
 # the band around zero is hatched.
 
-fig, axes = plt.subplots(2, 3, figsize=(11, 6), layout="constrained")
+fig, axes = plt.subplots(2, 3, figsize=(10, 7), layout="constrained")
 for ax, ((cause, name), res) in zip(axes.flat, kept.items(), strict=True):
-    plot_rootogram(res, ax, title=f"{cause}: {name}")
+    plot_rootogram(res, ax, title=f"{cause}:\n{name}")

@@ -34,16 +34,20 @@ repairs = {
     "cells": glmm("observed ~ x1 + (1|cell)", data, family="poisson"),
 }
 kept = {"no space": residuals}
-for name, fit in repairs.items():
-    kept[name] = simulate_residuals(fit)
-    test = kept[name].spatial_autocorrelation_test(data["x"], data["y"])
-    print(
-        f"{name}: I = {test.statistic:.3f} (expected {test.expected:.3f}), p = {test.pvalue:.3f}, AIC {fit.aic:.1f}"
-    )
+kept |= {name: simulate_residuals(fit) for name, fit in repairs.items()}
+titles = {}
+for name, res in kept.items():
+    test = res.spatial_autocorrelation_test(data["x"], data["y"])
+    titles[name] = f"{name}: p = {test.pvalue:.1g}"
+    print(f"{name}: I = {test.statistic:.3f}, expected {test.expected:.3f}")
+print({name: round(fit.aic, 1) for name, fit in repairs.items()})
 
 # %%
 # Triangles that point up are counts above the prediction, those that point down below.
 
-fig, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(11, 4.4), layout="constrained", sharey=True)
 for ax, (name, res) in zip(axes, kept.items(), strict=True):
-    plot_spatial(res, data["x"], data["y"], ax, title=name, colorbar=ax is axes[-1])
+    plot_spatial(
+        res, data["x"], data["y"], ax, title=titles[name], colorbar=ax is axes[-1]
+    )
+    ax.label_outer()

@@ -181,7 +181,7 @@ class FittedGLMM(Estimates):
         difference = self.resid_response
         # neither for a row without trials; no spread around a mean that rounding put on the edge of the range
         without_spread = np.where(difference == 0.0, 0.0, np.copysign(np.inf, difference))
-        return np.divide(difference, sd, out=without_spread, where=sd > 0.0)
+        return np.asarray(np.divide(difference, sd, out=without_spread, where=sd > 0.0))
 
     def residuals(self, kind: str = "response") -> pd.Series:
         """Residuals with the index of the data.

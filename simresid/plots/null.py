@@ -189,7 +189,7 @@ def _label(ax: Axes, observed: float, low: float, high: float, departs: bool) ->
     left, right = ax.get_xlim()
     place = (observed - left) / (right - left)
     align = "left" if place < 0.3 else "right" if place > 0.7 else "center"
-    at = place if align == "center" else round(place)
+    at = {"left": 0.02, "center": place, "right": 0.98}[align]
     for height, text, weight, colour in (
         (0.97, f"observed {observed:.4g}", "bold", ALERT if departs else INK),
         (0.88, f"95 % of simulations: {low:.3g} to {high:.3g}", "normal", MUTED),

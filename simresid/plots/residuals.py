@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from simresid.results import CheckResult
+
 __all__ = ["plot_residuals"]
 
 CURVES_FROM = 20
@@ -52,9 +54,10 @@ def plot_residuals(
     """Residuals against a predictor, with the test of their quantiles.
 
     For numbers and dates: smooth quantile curves with pointwise 95 % bands over dashed lines where they
-    should be; a curve that departs (Holm-adjusted p < 0.05) is thick and carries crosses. More than 20 000
-    rows are shown as a density. For categories: a box per level with the middle half of its residuals; levels
-    that depart are hatched. Residuals outside all simulations are triangles, filled if there are too many.
+    should be; a curve that departs (Holm-adjusted p < 0.05, and not by a negligible shift) is thick and carries
+    crosses. More than 20 000 rows are shown as a density. For categories: a box per level with the middle half of
+    its residuals; levels that depart are hatched. Residuals outside all simulations are triangles, filled if there
+    are too many, and not negligibly so.
 
     Parameters
     ----------
@@ -133,12 +136,18 @@ def _finding(result: CategoricalResult | QuantileResult | None) -> str:
         return "Not testable"
     level = result.pvalue >= 0.05
     if isinstance(result, QuantileResult):
-        return f"Quantiles {'level' if level else 'off'}, {pvalue_text(result.pvalue)}"
+        how = "level" if level else "off" if _matters(result) else "nearly level"
+        return f"Quantiles {how}, {pvalue_text(result.pvalue)}"
     n_bad = int((result.levels["pvalue_adjusted"] < 0.05).sum())
     text = "Levels alike"
     if not level:
         text = f"{n_bad} of {len(result.levels)} levels off" if n_bad else "Spread differs between levels"
     return f"{text}, {pvalue_text(result.pvalue)}"
+
+
+def _matters(result: CheckResult) -> bool:
+    """Whether a departure is more than negligible: of a million rows every one is significant."""
+    return result.effect is None or result.effect.severity != "negligible"
 
 
 def _draw_numeric(ax: Axes, predictor: Predictor, result: QuantileResult | None, quantiles: Any, rank: bool) -> None:
@@ -151,7 +160,9 @@ def _draw_numeric(ax: Axes, predictor: Predictor, result: QuantileResult | None,
     if result is not None and result.curves is not None:
         adjusted = result.quantiles.set_index("quantile")["pvalue_adjusted"]
         for q, curve in result.curves.groupby("quantile"):
-            _draw_curve(ax, curve, "rank" if by_rank else "predictor", departs=bool(adjusted[q] < 0.05))
+            _draw_curve(
+                ax, curve, "rank" if by_rank else "predictor", departs=bool(adjusted[q] < 0.05) and _matters(result)
+            )
     unit_axis(ax, quantiles)
     name_axis(ax, predictor, by_rank)
 
@@ -190,7 +201,8 @@ def outlier_sides(res: Any) -> tuple[Any, bool]:
     if not is_simulated(res):
         return np.zeros(residual_array(res).size, dtype=int), False
     result = res.outlier_test()
-    return res.outlier_sides, bool(result.pvalue < 0.05 and result.observed > result.expected)
+    too_many = result.pvalue < 0.05 and result.observed > result.expected
+    return res.outlier_sides, bool(too_many and _matters(result))
 
 
 def name_axis(ax: Axes, predictor: Predictor, by_rank: bool) -> None:

@@ -161,5 +161,6 @@ def _frequency_axis(ax: Axes, highest: float) -> None:
     """Label square roots by the frequencies they stand for."""
     from matplotlib.ticker import MaxNLocator
 
-    ticks = [t for t in MaxNLocator(5).tick_values(0, highest) if 0 <= t <= highest * 1.05]
+    locator = MaxNLocator(5, integer=highest > 4)  # squares of whole numbers are whole
+    ticks = [t for t in locator.tick_values(0, highest) if 0 <= t <= highest * 1.05]
     ax.set_yticks(ticks, [f"{t * t:,.0f}" for t in ticks])

@@ -89,6 +89,8 @@ def _curves(ax: Axes, res: Any) -> str:
 
 
 def _groups(ax: Axes, res: Any, group: Any) -> str:
+    from matplotlib.ticker import MaxNLocator
+
     levels = resolve(res, group, None)
     if levels.n_missing:
         raise ValueError(f"group is missing in {levels.n_missing} rows; leave them out with recalculate(select=)")
@@ -102,6 +104,8 @@ def _groups(ax: Axes, res: Any, group: Any) -> str:
     mean = np.array([res.observed[rows].mean() for rows in members])
     outside = (mean < low) | (mean > high)
     upright = name_levels(ax, names, outside)
+    if res.discrete:
+        (ax.yaxis if upright else ax.xaxis).set_major_locator(MaxNLocator("auto", integer=True))
     for k, rows in enumerate(members):
         q = np.quantile(simulated[:, rows], [0.025, 0.25, 0.75, 0.975])
         for a, b, width, colour in ((q[0], q[3], 0.7, BAND), (q[1], q[2], 0.42, "#a9c3d8")):

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 import simresid
-from simresid import from_simulations, plots
+from simresid import from_simulations, plots, quantile_test
+from simresid.plots._style import ALERT
 from simresid.plots.rootogram import count_frequencies
 
 
@@ -281,3 +282,18 @@ def test_rejection_rates_are_those_of_the_benchmark() -> None:
     ax = plots.plot_calibration(benchmark)
     assert list(ax.lines[0].get_ydata()) == list(benchmark.summary()["rate"])
     assert benchmark.plot().get_xlabel() == "Control value"
+
+
+def test_a_significant_but_negligible_departure_is_not_alarming():
+    rng = np.random.default_rng(1)
+    x = rng.random(40_000)
+    u = np.clip(rng.random(40_000) + 0.012 * (x - 0.5), 0, 1)
+    result = quantile_test(u, x)
+    assert result.pvalue < 0.01
+    assert result.effect.severity == "negligible"
+    ax = plots.plot_residuals(u, x)
+    assert title(ax).startswith("Quantiles nearly level, p ")
+    assert ALERT not in {line.get_color() for line in ax.lines}
+    severe = plots.plot_residuals(np.clip(u + 0.3 * (x - 0.5), 0, 1), x)
+    assert title(severe).startswith("Quantiles off, p ")
+    assert ALERT in {line.get_color() for line in severe.lines}
