@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from simresid.simulate import from_simulations, simulate_residuals
     from simresid.teaching_data import create_data
     from simresid.testing import check_fitted_model
+    from simresid.warmup_models import warmup
 
 __version__ = "0.1.0"
 
@@ -91,6 +92,7 @@ _HOME = {
     "plot_temporal": "plots",
     "plot_zero_inflation": "plots",
     "report": "html_report",
+    "warmup": "warmup_models",
 }
 """Public name -> module that defines it."""
 
@@ -135,6 +137,7 @@ __all__ = [
     "statistic_test",
     "temporal_autocorrelation_test",
     "uniformity_test",
+    "warmup",
     "zero_inflation_test",
 ]
 
