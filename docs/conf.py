@@ -16,7 +16,7 @@ REFERENCE = HERE.parents[1] / "shared" / "reference" / "data"
 if REFERENCE.is_dir():
     os.environ.setdefault("SIMRESID_DATA", str(REFERENCE))
 
-import simresid  # noqa: E402
+import simresid.results  # noqa: E402
 
 project = "simresid"
 author = "The simresid developers"
@@ -43,6 +43,27 @@ autosummary_generate = True
 toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # numpydoc shows the types, with shapes
 numpydoc_show_class_members = False  # the class template lists them with links
+numpydoc_xref_param_type = (
+    True  # what a function returns links to the page of that class
+)
+numpydoc_xref_ignore = "all"
+numpydoc_xref_aliases = {
+    **{
+        name: f"glmmcore.{name}"
+        for name in ("FittedGLMM", "ManyFits", "InversePrediction", "ModelError")
+    },
+    **{
+        name: f"simresid.{name}"
+        for name in ("SimulatedResiduals", "FittedModel", "RegressorFit")
+    },
+    **{
+        name: f"simresid.results.{name}"
+        for name in simresid.results.__all__
+        if name != "Severity"
+    },
+    "Diagnosis": "simresid.checks.battery.Diagnosis",
+    "BenchmarkResult": "simresid.benchmarking.BenchmarkResult",
+}
 
 
 sphinx_gallery_conf = {
@@ -57,7 +78,7 @@ sphinx_gallery_conf = {
     "show_signature": False,
     "download_all_examples": False,
     "parallel": 2,
-    "thumbnail_size": (480, 336),
+    "thumbnail_size": (600, 300),
 }
 
 html_theme = "pydata_sphinx_theme"
