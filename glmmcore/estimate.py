@@ -46,6 +46,8 @@ class Estimator:
     @classmethod
     def build(cls, design: Design, family: Family, *, reml: bool = False, n_agq: int = 1) -> Estimator:
         """Standardise the design and choose between cross-products and Laplace."""
+        if not isinstance(reml, (bool, np.bool_)):
+            raise ModelError(f"reml must be True or False, not {reml!r}")
         has_bars = any(p.terms for p in design.predictors.values())
         linear = (
             family.name == "gaussian"

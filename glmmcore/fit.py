@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = ["glmm"]
 
+# Up to here the nodes of Gauss-Hermite quadrature are known to full precision, and more change nothing.
+_MAX_NODES = 100
+
 
 def glmm(
     formula: str,
@@ -131,8 +134,8 @@ def check_design(design: Design, family: Family, n_agq: int) -> None:
             f"var_weights= are for family='gaussian', not '{family.name}'; for repeated rows use freq_weights=, "
             "for k-of-n responses trials="
         )
-    if not (isinstance(n_agq, (int, np.integer)) and n_agq >= 1):
-        raise ModelError(f"n_agq must be a whole number of at least 1, not {n_agq!r}")
+    if not (isinstance(n_agq, (int, np.integer)) and 1 <= n_agq <= _MAX_NODES):
+        raise ModelError(f"n_agq must be a whole number from 1 to {_MAX_NODES}, not {n_agq!r}")
     trials = np.ones(design.nobs) if response.trials is None else response.trials
     if not family.discrete:
         require_scale(response.y[:, None], [response.name])

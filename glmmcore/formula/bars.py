@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from glmmcore.errors import ModelError
 from glmmcore.formula.algebra import check_algebra
-from glmmcore.formula.expressions import Expression, call_arguments, parse_expression, translate
+from glmmcore.formula.expressions import CONSTANTS, Expression, call_arguments, parse_expression, translate
 from glmmcore.formula.parsed import Bar, ParsedFormula, Part
 from glmmcore.formula.tokens import Token, fail_at, has_bar, is_bracketed, tokenise, top_level
 
@@ -90,6 +90,8 @@ class _Splitter:
         code = translate(f"`{tokens[0].text}`" if len(tokens) == 1 and tokens[0].kind == "name" else source.strip())
         place = tokens[0].start
         expression = self._expression(code, place)
+        if not any(name not in CONSTANTS for name in expression.names):
+            fail_at(self.text, place, "there is no column in the response")
         if "cbind" not in expression.functions:
             return (expression,)
         arguments = call_arguments(code)

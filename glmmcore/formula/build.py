@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -186,6 +187,22 @@ def _argument(name: str, value: Argument, columns: Columns) -> np.ndarray:
     return array
 
 
+def _require_memory(n: int, p: int) -> None:
+    """Refuse a dense matrix (n, p) which, with the copies that standardising it takes, exceeds the memory."""
+    size = 8.0 * n * p
+    if size < 1e9:
+        return
+    try:
+        memory = float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # the system does not say
+        return
+    if 3.0 * size > memory:
+        raise ModelError(
+            f"{p} columns of {n} rows need {3e-9 * size:.0f} GB, the machine has {1e-9 * memory:.0f} GB; make a factor "
+            "with many levels a random effect, (1 | name)"
+        )
+
+
 def _emptiest(columns: Columns, arguments: dict[str, np.ndarray]) -> str:
     """Hint at the column without any value."""
     for name in columns.names:
@@ -268,6 +285,7 @@ class _Builder:
     def _matrix(self, part: Part) -> tuple[Matrix, np.ndarray]:
         text = part.text
         if text not in self.built:
+            _require_memory(self.columns.nobs, len(self.recipes[text].columns))
             self.built[text] = build_matrix(self.recipes[text], self.columns, self.slow)
         return self.recipes[text], self.built[text]
 

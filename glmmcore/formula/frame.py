@@ -118,6 +118,8 @@ def find_column(data: pd.DataFrame, name: str, what: str = "data") -> pd.Series:
         close = get_close_matches(name, known, n=1) or [c for c in known if c.lower() == name.lower()]
         hint = f", did you mean '{close[0]}'?" if close else f"; its columns are {_some(known)}"
         raise ModelError(f"column '{name}' is not in {what}{hint}") from None
+    if isinstance(data.columns, pd.MultiIndex):
+        raise ModelError(f"{what} has columns in {data.columns.nlevels} levels; give each a name of its own, one text")
     if isinstance(column, pd.DataFrame):
         raise ModelError(f"{what} has more than one column '{name}', rename or drop all but one")
     return column

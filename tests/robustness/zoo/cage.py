@@ -22,12 +22,13 @@ import pytest
 
 import glmmcore
 import simresid
+from simresid.cli.tables import InputError
 
 SECONDS = 30
 """Processor time that a case may take, far above what any needs, since the first to need a kernel compiles it."""
 
 _OURS = tuple(str(Path(package.__file__).parent) for package in (glmmcore, simresid))
-_ERRORS = (ValueError, TypeError, KeyError, NotImplementedError)
+_ERRORS = (ValueError, TypeError, KeyError, NotImplementedError, MemoryError, InputError)
 
 
 @dataclass(frozen=True)
