@@ -120,3 +120,23 @@ def test_error_of_the_ratio_by_hand():
     ratio, error = squared_deviation_ratio(y, mean, variance, h)
     assert ratio == pytest.approx(6 / 3.5)
     assert error == pytest.approx(np.sqrt(np.sum((squared - ratio * allowed) ** 2)) / squared.sum())
+
+
+def test_interval_of_simulations_without_a_model_by_hand():
+    # the larger of the error over rows and the spread of simulated ratios, on the log scale
+    rng = np.random.default_rng(4)
+    mean = rng.uniform(1, 30, 25)
+    simulated, y = rng.poisson(mean, (150, 25)).astype(float), rng.poisson(mean).astype(float)
+    y[3] += 25.0
+    res = sr.from_simulations(simulated, y, mean)
+    result, centre = sr.dispersion_test(res), res.expected
+    variance = np.mean((simulated - centre) ** 2, axis=0)
+    squares = np.sum((simulated - centre) ** 2, axis=1)
+    own = (y - centre) ** 2
+    ratio = own.sum() / squares.mean()
+    over_rows = np.sqrt(np.sum((own - own.sum() / variance.sum() * variance) ** 2)) / own.sum()
+    simulations = np.std(np.log(squares / squares.mean()))
+    assert over_rows > simulations
+    assert result.statistic == pytest.approx(ratio, rel=1e-12)
+    assert result.conf_int == pytest.approx((ratio * np.exp(-1.96 * over_rows), ratio * np.exp(1.96 * over_rows)))
+    assert result.pvalue == pytest.approx(ranked(ratio, squares / squares.mean(), "two-sided"))

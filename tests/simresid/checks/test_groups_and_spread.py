@@ -38,6 +38,75 @@ def test_size_and_power_by_category():
     assert "level 3" in result.advice()
 
 
+def test_verdict_over_levels_by_hand():
+    from scipy.stats import kstest
+    from statsmodels.stats.multitest import multipletests
+
+    rng = np.random.default_rng(5)
+    codes = np.repeat([0, 1, 2], [20, 30, 10])
+    u = rng.random(60) ** np.array([1.0, 1.5, 0.8])[codes]
+    result = sr.categorical_test(u, np.array(["a", "b", "c"])[codes])
+    levels = [kstest(u[codes == k], "uniform", method="exact") for k in range(3)]
+    p = np.array([level.pvalue for level in levels])
+    spread = scipy_levene(*(u[codes == k] for k in range(3)), center="median")
+    adjusted = multipletests(p, method="holm")[1]
+    assert result.levels["n"].tolist() == [20, 30, 10]
+    np.testing.assert_allclose(result.levels["statistic"], [level.statistic for level in levels], rtol=1e-12)
+    np.testing.assert_allclose(result.levels["pvalue"], p, rtol=1e-9)
+    np.testing.assert_allclose(result.levels["pvalue_adjusted"], adjusted, rtol=1e-9)
+    assert (result.homogeneity_statistic, result.homogeneity_pvalue) == pytest.approx((spread.statistic, spread.pvalue))
+    assert result.pvalue == pytest.approx(min(1.0, 2 * min(adjusted.min(), spread.pvalue)))
+    assert result.statistic == pytest.approx(max(level.statistic for level in levels))
+    worst = int(np.argmin(p))
+    slack = 1.3581 / np.sqrt([20, 30, 10][worst])
+    assert (result.effect.value, result.effect.null) == (pytest.approx(levels[worst].statistic), 0.0)
+    assert result.effect.interval == pytest.approx((max(0.0, result.effect.value - slack), result.effect.value + slack))
+    assert result.alternative == "two-sided"
+    # two large p-values cannot make one above 1
+    even = sr.categorical_test((np.arange(60) % 20 + 0.5) / 20, np.repeat([0, 1, 2], 20))
+    assert even.pvalue == 1.0
+
+
+def test_simulated_null_of_levels_by_hand():
+    from scipy.stats import kstest
+
+    from simresid.checks._null import null_residuals
+
+    rng = np.random.default_rng(6)
+    codes = np.repeat([0, 1, 2], [20, 25, 15])
+    y = rng.normal(size=60) * np.array([1.0, 1.4, 0.6])[codes] + 0.4 * (codes == 0)
+    res = sr.from_simulations(rng.normal(size=(99, 60)), y)
+    result = sr.categorical_test(res, codes, null="simulated")
+    pool = null_residuals(res).replicates
+    for k in range(3):
+        own = kstest(res.residuals[codes == k], "uniform").statistic
+        null = np.array([kstest(v[codes == k], "uniform").statistic for v in pool])
+        assert result.levels["pvalue"].iloc[k] == pytest.approx((1 + np.sum(null >= own - 1e-12)) / 100)
+    f = [levene(v, codes)[0] for v in pool]
+    assert result.homogeneity_pvalue == pytest.approx(
+        (1 + np.sum(np.array(f) >= levene(res.residuals, codes)[0])) / 100
+    )
+
+
+def test_spread_that_cannot_be_compared():
+    codes = np.repeat([0, 1], 3)
+    assert levene(np.array([0.1, 0.1, 0.1, 0.7, 0.7, 0.7]), codes) is None  # no spread within levels
+    assert levene(np.random.default_rng(1).random(6), np.arange(6)) is None
+    assert levene(np.random.default_rng(1).random(6), np.zeros(6, int)) is None
+    result = sr.categorical_test([0.1, 0.1, 0.1, 0.7, 0.7, 0.7], codes)
+    assert result.homogeneity_statistic is None
+    assert result.notes
+    assert result.pvalue == result.uniformity_pvalue
+
+
+def test_unequal_spread_is_advised():
+    rng = np.random.default_rng(7)
+    codes = np.repeat([0, 1], 200)
+    result = sr.categorical_test(norm.cdf(rng.normal(size=400) * np.array([0.6, 1.4])[codes] * 0.95), codes)
+    assert result.homogeneity_pvalue < result.uniformity_pvalue
+    assert "spread differs between the levels" in result.advice()
+
+
 def test_unused_levels_and_single_levels():
     import pandas as pd
 

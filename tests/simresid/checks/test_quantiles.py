@@ -5,7 +5,7 @@ from scipy.stats import chi2, norm
 
 import simresid as sr
 from simresid.checks._basis import default_predictor, predictor_basis, ranks
-from simresid.checks.curves import quantile_curves
+from simresid.checks.curves import _smoother, quantile_curves
 from simresid.checks.quantiles import _Scores
 
 
@@ -139,6 +139,46 @@ def test_curves_follow_the_truth():
         truth = q ** (0.5 + part["predictor"])
         assert np.max(np.abs(part["value"] - truth)) < 0.03
         assert np.mean((part["lower"] <= truth) & (truth <= part["upper"])) > 0.8
+
+
+@pytest.mark.parametrize("values", [2, 3])
+def test_curves_of_few_places_are_the_pooled_quantile(values):
+    # residuals at (i - 1/2)/n have a distribution function of slope one: the band is that of a fraction
+    n, q = 1200, np.array([0.1, 0.5, 0.9])
+    u = (np.arange(n) + 0.5) / n
+    curves = quantile_curves(u, np.arange(n) % values * 7.0, q)
+    assert curves.index.tolist() == list(range(3 * values))
+    assert curves["quantile"].tolist() == list(np.repeat(q, values))
+    assert curves["predictor"].tolist() == [7.0 * v for v in range(values)] * 3
+    np.testing.assert_allclose(curves["value"], curves["quantile"], atol=1e-9)
+    half = 1.96 * np.sqrt(curves["quantile"] * (1 - curves["quantile"]) / n)
+    np.testing.assert_allclose(curves["upper"] - curves["value"], half, rtol=1e-3)
+    np.testing.assert_allclose(curves["value"] - curves["lower"], half, rtol=1e-3)
+    np.testing.assert_allclose(curves["rank"], np.tile((np.arange(values) + 0.5) / values, 3), rtol=1e-12)
+
+
+def test_band_of_a_curve_covers():
+    # share of 200 data sets in which the band at the middle covers the truth 1/2; smoothing makes it a little wide
+    hits = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        part = quantile_curves(rng.random(400), rng.random(400), np.array([0.5]))
+        middle = part.iloc[len(part) // 2]
+        hits.append(middle["lower"] <= 0.5 <= middle["upper"])
+    assert 0.88 < np.mean(hits) < 0.995
+
+
+def test_smoother_keeps_constants_and_follows_steep_steps():
+    rng = np.random.default_rng(11)
+    x, weights = np.sort(rng.random(40)), rng.uniform(1, 5, 40)
+    smoother = _smoother(x, weights, (x > 0.5)[:, None].astype(float))
+    np.testing.assert_allclose(smoother.sum(axis=1), 1.0, atol=1e-8)
+    # weights are counts: W S is symmetric
+    np.testing.assert_allclose(weights[:, None] * smoother, (weights[:, None] * smoother).T, atol=1e-6)
+    step = smoother @ (x > 0.5)
+    assert step[x < 0.3].max() < 0.2 and step[x > 0.7].min() > 0.8
+    flat = _smoother(x, weights, rng.normal(size=(40, 1)) / np.sqrt(weights)[:, None])
+    assert np.trace(flat) < 0.6 * np.trace(smoother)  # noise is smoothed away
 
 
 def test_curves_with_ties_and_few_rows():
