@@ -14,6 +14,7 @@ import contextlib
 import warnings
 from collections.abc import Callable
 from functools import cache
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,14 @@ __all__ = ["kernel"]
 
 
 @cache
-def _package_stamp() -> tuple[int, int]:
-    """Newest change and total size of the package's files with kernels."""
-    sources = Path(__file__).parent.rglob("*.py")
-    found = [path.stat() for path in sources if b"import kernel" in path.read_bytes()]
-    return max(s.st_mtime_ns for s in found), sum(s.st_size for s in found)
+def _package_stamp() -> str:
+    """Digest of the package's files with kernels: of their contents, so that a cache may be copied with the package."""
+    digest = blake2b()
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        content = path.read_bytes()
+        if b"import kernel" in content:
+            digest.update(path.name.encode() + content)
+    return digest.hexdigest()
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -33,3 +33,29 @@ def test_a_changed_callee_in_another_file_is_compiled_anew(tmp_path):
 
     assert result(1) == 1
     assert result(22) == 22
+
+
+def test_the_stamp_is_of_contents_not_of_times(tmp_path):
+    """An image or a wheel gives files new times; compiled code stays good as long as the sources do."""
+    from glmmcore import _jit
+
+    def stamp():
+        code = "from pack import _jit; print(_jit._package_stamp())"
+        return subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+        ).stdout
+
+    package = tmp_path / "pack"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "_jit.py").write_text(Path(_jit.__file__).read_text())
+    kernels = package / "kernels.py"
+    kernels.write_text("from pack._jit import kernel\n")
+    first = stamp()
+    os.utime(kernels, (1, 1))
+    assert stamp() == first
+    (package / "other.py").write_text("nothing = 1\n")
+    assert stamp() == first
+    kernels.write_text("from pack._jit import kernel #\n")
+    os.utime(kernels, (1, 1))
+    assert stamp() != first
