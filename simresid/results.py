@@ -295,7 +295,7 @@ class DispersionResult(CheckResult):
     >>> res = from_simulations(rng.poisson(3, size=(250, 100)), rng.negative_binomial(1, 0.25, size=100))
     >>> result = res.dispersion_test()
     >>> print(result.advice())
-    overdispersed 4.5x [3, 6.9]: look for missing predictors or zero inflation, then try nbinom2 ...
+    overdispersed 4.5x [3, 6.9]: look for missing predictors, unknown groups or zero ...
     """
 
     null_distribution: NDArray[np.float64] | None
@@ -314,8 +314,8 @@ class DispersionResult(CheckResult):
         size = f"{self.statistic:.2g}x [{self.conf_int[0]:.2g}, {self.conf_int[1]:.2g}]"
         if self.statistic > 1:
             return (
-                f"overdispersed {size}: look for missing predictors or zero inflation, then try nbinom2 "
-                "(counts) or betabinomial (k of n), or an observation-level random effect"
+                f"overdispersed {size}: look for missing predictors, unknown groups or zero inflation, then try more "
+                "spread: nbinom2 or nbinom1 for counts, betabinomial for k of n, an observation-level random effect"
             )
         return (
             f"underdispersed {size}: the model has too much noise; try compois or genpois, or drop an "
