@@ -28,6 +28,7 @@ __all__ = [
     "HasDescription",
     "HasDiscreteness",
     "HasEffectiveDf",
+    "HasExpectedVariance",
     "HasLikelihood",
     "HasPearson",
     "HasPopulationMean",
@@ -183,6 +184,15 @@ class HasVariance(Protocol):
 
     def variance(self) -> FloatArray:
         """Conditional variance of the response ``(n,)``."""
+        ...
+
+
+@runtime_checkable
+class HasExpectedVariance(Protocol):
+    """The variance of the response is known on average over the random effects given the data."""
+
+    def expected_variance(self) -> FloatArray:
+        """Posterior mean of `variance` ``(n,)``, which is `variance` itself at the fitted random effects."""
         ...
 
 

@@ -16,6 +16,7 @@ from simresid.protocol import (
     HasData,
     HasDiscreteness,
     HasEffectiveDf,
+    HasExpectedVariance,
     HasPearson,
     HasPopulationMean,
     HasTrials,
@@ -272,6 +273,11 @@ def _check_edf(model: HasEffectiveDf, simulated: FloatArray, rng: int) -> None:
     _require(bool(np.isfinite(model.df_resid)), f"df_resid is {model.df_resid}")
 
 
+def _check_expected_variance(model: HasExpectedVariance, simulated: FloatArray, rng: int) -> None:
+    variance = _vector(model.expected_variance(), "expected_variance()", simulated.shape[1])
+    _require(bool((variance > 0).all()), "expected_variance() must be positive")
+
+
 _OPTIONAL: tuple[tuple[str, type, Callable[[Any, FloatArray, int], None]], ...] = (
     ("cdf", HasCdf, _check_cdf),
     ("variance", HasVariance, _check_variance),
@@ -281,6 +287,7 @@ _OPTIONAL: tuple[tuple[str, type, Callable[[Any, FloatArray, int], None]], ...] 
     ("trials", HasTrials, _check_trials),
     ("discrete", HasDiscreteness, _check_discrete),
     ("edf", HasEffectiveDf, _check_edf),
+    ("expected_variance", HasExpectedVariance, _check_expected_variance),
 )
 
 

@@ -11,7 +11,7 @@ random effect, and for a log link it is the one for nbinom2's :math:`\mu^2` vari
 :math:`1/V_i` (Pearson) loses half of the power against these when means vary.
 
 Simulations are drawn at the fitted random effects and not refitted, the data were drawn at the true ones and
-fitted. Three corrections make the two comparable.
+fitted. Four corrections make the two comparable.
 
 * :math:`h_i`, the leverage of row `i` in the working least-squares problem of the fit, random effects
   included: the fit shrinks residuals, :math:`E(y_i-\hat\mu_i)^2 \approx E V_i\,(1-h_i)`. Without leverages
@@ -26,6 +26,11 @@ fitted. Three corrections make the two comparable.
   (1-h) / \{\sum \bar V (1-h)\}^2` with a fit. What the simulations vary more than this is due to fourth
   cumulants, which the fit multiplies by :math:`(1-h)^4`. :math:`\log r_j` is stretched by the root of the
   ratio of the two sums if that is above 1 (1.05 for 10 trials in groups of 10, 1.2 in groups of 3).
+* A fit reproduces the total, the simulations do not: a replicate with many events has larger squares as well
+  as a larger mean. So the linear regression of :math:`r_j` on :math:`d_j = \sum_i (S_{ji} - \mu_i)` is taken
+  out, multiplied by :math:`1 - |d|/\mathrm{sd}(d_j)` where that is positive, as far as the fit does reproduce
+  it. For a Poisson GLM this leaves :math:`2 \sum \mu^2` of a variance of :math:`\sum (2\mu^2 + \mu)`, the
+  variance of the score test with estimated coefficients (Dean 1992). Selected rows have no such total.
 
 If the residual object redraws random effects, the variance between groups would drown the variance within.
 The model then simulates once more, conditionally.
@@ -57,7 +62,9 @@ if TYPE_CHECKING:
 __all__ = ["dispersion_test"]
 
 Method = Literal["conditional", "dharma", "pearson", "refit"]
-_conditional_simulations: WeakKeyDictionary[Any, tuple[FloatArray, FloatArray, FloatArray]] = WeakKeyDictionary()
+_conditional_simulations: WeakKeyDictionary[Any, tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = (
+    WeakKeyDictionary()
+)
 
 
 def dispersion_test(
@@ -167,11 +174,11 @@ _GROUP_NOTES = {
 def _conditional(res: SimulatedResiduals, alternative: str) -> DispersionResult:
     notes: list[str] = []
     if shares_random_effects(res) and not res.is_grouped:
-        mean, variance, squared = _given_random_effects(res)
+        mean, variance, squared, deviation = _given_random_effects(res)
         notes.append("Simulated once more given the fitted random effects.")
     else:
         mean = res.expected
-        squared = _squared_sums(res, mean)
+        squared, deviation = _sums(res, mean)
         known = res.pearson_variance
         variance = _row_variance(res, mean) if known is None else known
     if float(squared.max()) == 0.0:
@@ -188,6 +195,8 @@ def _conditional(res: SimulatedResiduals, alternative: str) -> DispersionResult:
     shrinkage = float(np.sum(expected * (1 - leverage)) / np.sum(variance))
     statistic = float(np.sum((res.observed - mean) ** 2)) / shrinkage / float(squared.mean())
     if leverage.any():
+        if (membership := res.rows.membership) is None or bool(np.all(membership >= 0)):
+            null = _given_total(null, deviation, float(np.sum(res.observed - mean)))
         null = null ** _stretch(variance, expected, leverage, float(np.var(null)))
         null /= float(null.mean())
     return _result(res, statistic, null, alternative, "conditional simulations", error, correction, notes)
@@ -211,6 +220,16 @@ def _averaging(res: SimulatedResiduals) -> FloatArray:
     return np.asarray(np.divide(averaged, fitted, out=ones, where=fitted > 0))
 
 
+def _given_total(null: FloatArray, deviation: FloatArray, observed: float) -> FloatArray:
+    """Ratios with their regression on the total deviation taken out, as far as the data's is near zero."""
+    deviation = deviation - float(deviation.mean())
+    size = float(deviation @ deviation)
+    if size == 0.0:
+        return null
+    share = max(0.0, 1.0 - abs(observed) / float(np.sqrt(size / deviation.size)))
+    return np.asarray(np.maximum(null - share * float(null @ deviation) / size * deviation, 0.0))
+
+
 def _stretch(variance: FloatArray, expected: FloatArray, leverage: FloatArray, null_variance: float) -> float:
     """How much more the logarithm of the data's ratio varies than that of simulations; see the module."""
     free = expected * (1 - leverage)
@@ -220,11 +239,15 @@ def _stretch(variance: FloatArray, expected: FloatArray, leverage: FloatArray, n
     return max(1.0, float(np.sqrt(share * normal + (1 - share) * cumulant)))
 
 
-def _squared_sums(res: SimulatedResiduals, mean: FloatArray) -> FloatArray:
+def _sums(res: SimulatedResiduals, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Squared deviations and deviations from the mean, summed over rows, of every replicate."""
     sums = res.replicate_sums
     if sums is not None:
-        return sums.squared
-    return np.asarray(res.simulated_statistics([lambda block: np.sum((block - mean) ** 2, axis=1)])[0])
+        return sums.squared, sums.deviation
+    squared, deviation = res.simulated_statistics(
+        [lambda block: np.sum((block - mean) ** 2, axis=1), lambda block: np.sum(block - mean, axis=1)]
+    )
+    return squared, deviation
 
 
 def _row_variance(res: SimulatedResiduals, mean: FloatArray) -> FloatArray:
@@ -235,14 +258,14 @@ def _row_variance(res: SimulatedResiduals, mean: FloatArray) -> FloatArray:
     return total / res.n_sims
 
 
-def _given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Mean and variance per row given the fitted random effects, and sums of squares of new simulations."""
+def _given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Mean and variance per row given the fitted random effects; squares and deviations of new simulations."""
     if res not in _conditional_simulations:
         _conditional_simulations[res] = _simulate_given_random_effects(res)
     return _conditional_simulations[res]
 
 
-def _simulate_given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _simulate_given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     model: Any = res.model
     at = np.arange(model.nobs)
     if (membership := res.rows.membership) is not None:  # a selection
@@ -251,16 +274,18 @@ def _simulate_given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray,
     mean = np.asarray(model.fitted, dtype=float)[at]
     step = max(1, int(4e6) // model.nobs)
     rng = res.child_rng("dispersion, conditional")
-    squared, rows = np.empty(res.n_sims), np.zeros(at.size)
+    squared, total, rows = np.empty(res.n_sims), np.empty(res.n_sims), np.zeros(at.size)
     for first in range(0, res.n_sims, step):
         size = min(step, res.n_sims - first)
         block = np.asarray(model.simulate(size, rng=rng, random_effects="conditional"), dtype=float)
-        deviation = (block[:, at] - mean) ** 2
+        deviation = block[:, at] - mean
+        total[first : first + size] = deviation.sum(axis=1)
+        deviation **= 2
         squared[first : first + size] = deviation.sum(axis=1)
         rows += deviation.sum(axis=0)
     if hasattr(model, "variance"):
-        return mean, np.asarray(model.variance(), dtype=float)[at], squared
-    return mean, rows / res.n_sims, squared
+        return mean, np.asarray(model.variance(), dtype=float)[at], squared, total
+    return mean, rows / res.n_sims, squared, total
 
 
 def _dharma(res: SimulatedResiduals, alternative: str) -> DispersionResult:
