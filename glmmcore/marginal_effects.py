@@ -114,7 +114,9 @@ def _polars(frame: pd.DataFrame) -> Any:
     columns = {}
     for name, column in frame.items():
         if isinstance(column.dtype, pd.CategoricalDtype):
-            columns[name] = pl.Series(str(name), column.astype(str).tolist(), dtype=pl.Enum(list(column.cat.categories)))
+            columns[name] = pl.Series(
+                str(name), column.astype(str).tolist(), dtype=pl.Enum(list(column.cat.categories))
+            )
         else:
             columns[name] = pl.Series(str(name), column.to_numpy())
     return pl.DataFrame(columns)

@@ -236,6 +236,18 @@ def row_covariances(lo, hi, k, z, predictor, factor, within, start, cell, v_lead
     n_columns = z.shape[1]
     n_lead = v_lead.shape[0] * k
     n_used = v_trail.shape[0]
+    if k == 1 and n_columns == start.shape[1] and out.shape[0] == 1:
+        for i in range(lo, hi):  # intercepts in one predictor: V is symmetric
+            total = z[i, 0] * z[i, 0] * v_lead[start[i, 0], 0, 0]
+            for c in range(1, n_columns):
+                p = start[i, c] - n_lead
+                if p < n_used:
+                    inner = 2.0 * z[i, 0] * v_cell[cell[i, c], 0] + z[i, c] * v_trail[p, p]
+                    for d in range(1, c):
+                        inner += 2.0 * z[i, d] * v_trail[p, start[i, d] - n_lead]
+                    total += z[i, c] * inner
+            out[0, i - lo] += total
+        return
     for i in range(lo, hi):
         r = i - lo
         j = start[i, 0] // k if k > 0 else 0

@@ -79,6 +79,12 @@ def add_random_part(lo, hi, z, predictor, factor, within, start, b, out):
 @kernel
 def add_score(lo, hi, z, predictor, factor, within, start, values, out):
     """Add Z' values of the runs lo..hi to out (q,); `values` is (m, hi - lo)."""
+    if values.shape[0] == 1:
+        for i in range(lo, hi):
+            value = values[0, i - lo]
+            for c in range(z.shape[1]):
+                out[start[i, factor[c]] + within[c]] += z[i, c] * value
+        return
     for i in range(lo, hi):
         for c in range(z.shape[1]):
             out[start[i, factor[c]] + within[c]] += z[i, c] * values[predictor[c], i - lo]

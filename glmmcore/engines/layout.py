@@ -100,6 +100,7 @@ class RowLayout:
         self.first = np.append(np.flatnonzero(new), self.n).astype(np.int64)
         self.n_runs = len(self.first) - 1
         self._has_runs = self.n_runs < self.n
+        self._known: dict[tuple[int, int], tuple[int, int]] = {}
         self.z, self.start = (z[new], start[new]) if self._has_runs else (z, start)
         # the sorted arrays above are all that is needed from here on
         self.factors = [replace(f, codes=f.codes[:0], z=f.z[:0].copy()) for f in factors]
@@ -111,8 +112,10 @@ class RowLayout:
         """First run of the rows lo..hi, and the one after the last."""
         if not self._has_runs:
             return lo, hi
-        begin = int(np.searchsorted(self.first, lo, side="right")) - 1
-        return begin, int(np.searchsorted(self.first, hi, side="left"))
+        if (lo, hi) not in self._known:
+            begin = int(np.searchsorted(self.first, lo, side="right")) - 1
+            self._known[lo, hi] = begin, int(np.searchsorted(self.first, hi, side="left"))
+        return self._known[lo, hi]
 
     def sums(self, lo: int, hi: int, values: np.ndarray) -> np.ndarray:
         """Sums over the runs of the rows lo..hi of values (m, hi - lo)."""

@@ -7,35 +7,37 @@ from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Family, Parameters
-from glmmcore.families.count_density import binomial_constant, binomial_core
+from glmmcore.families.count_density import LARGE_COUNT, binomial_constant, binomial_core
 from glmmcore.families.draws import count_cdf
 from glmmcore.families.natural import as_kernel_input
 from glmmcore.families.proportions import proportion_pair, proportion_sides
 from glmmcore.families.support import check_trials
+from glmmcore.families.vector import exp_and_log1p
 
 __all__ = ["Binomial"]
 
 
 @kernel
-def _logit_newton(y, trials, eta, loglik, l1, l2):
+def _logit_newton(y, trials, eta, tail, log1p_tail, loglik, l1, l2):
+    """`tail` is exp(-|eta|)."""
     for i in range(y.size):
-        x = eta[i]
-        e = np.exp(-abs(x))
-        small, large = e / (1.0 + e), 1.0 / (1.0 + e)
-        s = np.log1p(e)
-        if x >= 0:
-            p, q, log_p, log_q = large, small, -s, -x - s
+        x, e, s = eta[i], tail[i], log1p_tail[i]
+        large = 1.0 / (1.0 + e)
+        small = e * large
+        p, q = (large, small) if x >= 0 else (small, large)
+        log_p, log_q = min(x, 0.0) - s, -max(x, 0.0) - s
+        if trials[i] < LARGE_COUNT:
+            loglik[i] = y[i] * log_p + (trials[i] - y[i]) * log_q
         else:
-            p, q, log_p, log_q = small, large, x - s, -s
-        loglik[i] = binomial_core(y[i], trials[i], log_p, log_q, p, q)
+            loglik[i] = binomial_core(y[i], trials[i], log_p, log_q, p, q)
         l1[i] = y[i] * q - (trials[i] - y[i]) * p
         l2[i] = -trials[i] * p * q
 
 
 @kernel
-def _logit_third(y, trials, eta, l2, constant, third):
+def _logit_third(y, trials, eta, tail, l2, constant, third):
     for i in range(y.size):
-        e = np.exp(-abs(eta[i]))
+        e = tail[i]
         excess = (1.0 - e) / (1.0 + e)
         third[i] = -l2[i] * (excess if eta[i] >= 0 else -excess)
         constant[i] = binomial_constant(y[i], trials[i])
@@ -87,7 +89,7 @@ class Binomial(Family):
         y, trials, eta = as_kernel_input(y), as_kernel_input(trials), as_kernel_input(p.eta)
         out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
         if self.link.name == "logit":
-            _logit_newton(y, trials, eta, *out)
+            _logit_newton(y, trials, eta, *exp_and_log1p(eta), *out)
             return out
         sides, inside = proportion_sides(self.link.name, eta)
         _sides_newton(y, trials, sides, *out)
@@ -99,8 +101,9 @@ class Binomial(Family):
         out = Derivatives.empty(1, y.size)
         constant = np.empty_like(y)
         if self.link.name == "logit":
-            _logit_newton(y, trials, eta, out.loglik, out.d1[0], out.d2[0])
-            _logit_third(y, trials, eta, out.d2[0], constant, out.d3[0])
+            tail, log1p_tail = exp_and_log1p(eta)
+            _logit_newton(y, trials, eta, tail, log1p_tail, out.loglik, out.d1[0], out.d2[0])
+            _logit_third(y, trials, eta, tail, out.d2[0], constant, out.d3[0])
             return out._replace(loglik=out.loglik + constant)
         sides, inside = proportion_sides(self.link.name, eta)
         _sides_newton(y, trials, sides, out.loglik, out.d1[0], out.d2[0])

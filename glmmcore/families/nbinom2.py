@@ -8,21 +8,23 @@ from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
-from glmmcore.families.negative_binomial import nb2_row, nb_constant, nb_core, nb_lookup, nb_shares
+from glmmcore.families.negative_binomial import nb2_row, nb_constant, nb_core, nb_lookup, nb_split
 from glmmcore.families.special import FAR_EXPONENT, clip_exponent, rising_table, table_size
+from glmmcore.families.vector import clipped, exp_and_log1p
 
 __all__ = ["NegativeBinomial2"]
 
 
 @kernel
-def _newton(y, eta, delta, loglik, l1, l2):
+def _newton(y, eta, delta, gap, tail, log1p_tail, loglik, l1, l2):
+    """`gap` is log mu - log k, `tail` exp(-|gap|)."""
     d = clip_exponent(delta[0])
     k = np.exp(d)
     for i in range(y.size):
         if delta.size > 1:
             d = clip_exponent(delta[i])
             k = np.exp(d)
-        p, q, log_ratio, mu = nb_shares(clip_exponent(eta[i]) - d, k)
+        p, q, log_ratio, mu = nb_split(gap[i], tail[i], log1p_tail[i], k)
         loglik[i] = nb_core(y[i], eta[i], mu, k, p, log_ratio)
         # mu p = k q; each form is the stable one on its side
         l1[i] = y[i] * p - (mu * p if p > q else k * q)
@@ -30,17 +32,23 @@ def _newton(y, eta, delta, loglik, l1, l2):
 
 
 @kernel
-def _derivatives(y, eta, delta, table, loglik, d1, d2, d3):
+def _derivatives(y, eta, delta, gap, tail, log1p_tail, table, loglik, d1, d2, d3):
     d = clip_exponent(delta[0])
     k = np.exp(d)
     for i in range(y.size):
         if delta.size > 1:
             d = clip_exponent(delta[i])
             k = np.exp(d)
-        p, q, log_ratio, mu = nb_shares(clip_exponent(eta[i]) - d, k)
+        p, q, log_ratio, mu = nb_split(gap[i], tail[i], log1p_tail[i], k)
         rise, s1, t1, _, _ = nb_lookup(y[i], k, table)
         loglik[i] = nb_core(y[i], eta[i], mu, k, p, log_ratio) + nb_constant(y[i], rise, k, d)
         d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i] = nb2_row(y[i], k, p, q, log_ratio, mu, s1, t1)
+
+
+def _tails(t: np.ndarray, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Log mu - log k, exp of minus its size, and log1p of that."""
+    gap = clipped(t) - clipped(delta)
+    return gap, *exp_and_log1p(gap)
 
 
 class NegativeBinomial2(CountFamily):
@@ -60,14 +68,14 @@ class NegativeBinomial2(CountFamily):
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        _newton(y, t, delta, *out)
+        _newton(y, t, delta, *_tails(t, delta), *out)
         return out
 
     def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
         size = table_size(y) if delta.size == 1 else 0
         table = rising_table(size, float(np.exp(clip_exponent(delta[0]))))
         out = Derivatives.empty(2, y.size)
-        _derivatives(y, t, delta, table, *out)
+        _derivatives(y, t, delta, *_tails(t, delta), table, *out)
         return out
 
     def size(self, p: Parameters) -> np.ndarray:

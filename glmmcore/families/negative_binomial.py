@@ -11,14 +11,21 @@ from glmmcore._jit import kernel
 from glmmcore.families.count_density import LARGE_COUNT, log_factorial
 from glmmcore.families.special import HALF_LOG_2PI, log1pmx, rising, stirling_error
 
-__all__ = ["nb2_row", "nb_constant", "nb_core", "nb_log1pmx", "nb_lookup", "nb_shares"]
+__all__ = ["nb2_row", "nb_constant", "nb_core", "nb_log1pmx", "nb_lookup", "nb_shares", "nb_split"]
 
 
 @kernel
 def nb_shares(gap, k):
     """Return (p, q, log1p(x), mu) from gap = log mu - log k."""
     e = math.exp(-abs(gap))
-    small, large, s = e / (1.0 + e), 1.0 / (1.0 + e), math.log1p(e)
+    return nb_split(gap, e, math.log1p(e), k)
+
+
+@kernel
+def nb_split(gap, e, s, k):
+    """Return the same from e = exp(-|gap|) and s = log1p(e)."""
+    large = 1.0 / (1.0 + e)
+    small = e * large
     if gap > 0:
         return small, large, gap + s, k / e
     return large, small, s, k * e

@@ -9,28 +9,26 @@ from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.count_density import poisson_constant, poisson_core
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import count_cdf, draw_poisson, poisson_cdf
-from glmmcore.families.special import clip_exponent
+from glmmcore.families.vector import clipped_exp
 
 __all__ = ["Poisson"]
 
 
 @kernel
-def _newton(y, eta, loglik, l1, l2):
+def _newton(y, eta, mu, loglik, l1, l2):
     for i in range(y.size):
-        mu = np.exp(clip_exponent(eta[i]))
-        loglik[i] = poisson_core(y[i], eta[i], mu)
-        l1[i] = y[i] - mu
-        l2[i] = -mu
+        loglik[i] = poisson_core(y[i], eta[i], mu[i])
+        l1[i] = y[i] - mu[i]
+        l2[i] = -mu[i]
 
 
 @kernel
-def _derivatives(y, eta, loglik, d1, d2, d3):
+def _derivatives(y, eta, mu, loglik, d1, d2, d3):
     for i in range(y.size):
-        mu = np.exp(clip_exponent(eta[i]))
-        loglik[i] = poisson_core(y[i], eta[i], mu) + poisson_constant(y[i])
-        d1[0, i] = y[i] - mu
-        d2[0, i] = -mu
-        d3[0, i] = -mu
+        loglik[i] = poisson_core(y[i], eta[i], mu[i]) + poisson_constant(y[i])
+        d1[0, i] = y[i] - mu[i]
+        d2[0, i] = -mu[i]
+        d3[0, i] = -mu[i]
 
 
 class Poisson(CountFamily):
@@ -49,12 +47,12 @@ class Poisson(CountFamily):
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        _newton(y, t, *out)
+        _newton(y, t, clipped_exp(t), *out)
         return out
 
     def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
         out = Derivatives.empty(1, y.size)
-        _derivatives(y, t, *out)
+        _derivatives(y, t, clipped_exp(t), *out)
         return out
 
     def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
