@@ -161,7 +161,8 @@ def _orthonormal(design: FloatArray) -> tuple[FloatArray, np.ndarray[Any, np.dty
     kept = np.abs(np.diag(r)) > 1e-7 * np.linalg.norm(design, axis=0)[: r.shape[0]]
     kept[max(2, n // 3) :] = False
     where = np.flatnonzero(kept)
-    return np.ascontiguousarray(q[:, where]), where
+    # LAPACK is free to choose the signs: each function rises with its predictor, as above
+    return np.ascontiguousarray(q[:, where] * np.sign(np.diag(r)[where])), where
 
 
 def _columns(predictor: Any, res: Any) -> dict[str, Any]:

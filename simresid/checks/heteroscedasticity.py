@@ -10,7 +10,8 @@ ranks,
 a weighted sum of chi-squares with :math:`w = (1, 1, .3, .2, .1)`. Dividing by the observed variance makes
 this a permutation statistic: a spread that is wrong, but wrong everywhere alike, is left to the dispersion
 test. Below `n = 150` the permutation distribution is simulated. The effect is the ratio of the spread
-(standard deviation of `u`) between the 95 % and the 5 % point of the predictor in the linear part of the fit.
+(standard deviation of `u`) between the highest and the lowest value of the predictor in the linear part of the
+fit, for categories between the levels of the largest and the smallest spread.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ def heteroscedasticity_test(res: Residuals, predictor: Any = None, *, null: Null
     -------
     HeteroscedasticityResult
         `statistic` and `pvalue` of the test; `effect` is the fitted spread at the high end of the first
-        predictor over that at its low end.
+        predictor over that at its low end, for categories the largest spread of a level over the smallest.
 
     Examples
     --------
@@ -119,12 +120,12 @@ def spread_statistic(u: FloatArray, functions: FloatArray, weights: FloatArray) 
 
 
 def _spread_ratio(u: FloatArray, basis: Basis) -> Effect:
-    linear = basis.functions[:, basis.degree <= 1]
     a = (u - 0.5) ** 2
+    levels = basis.predictor is None and basis.degree.max() == 1
+    linear = basis.functions if levels else basis.functions[:, :2]
     fit = linear @ (linear.T @ a)
-    low, high = np.argmin(linear[:, 1]), np.argmax(linear[:, 1])
-    if linear[:, 1] @ np.arange(u.size) < 0 and basis.degree.max() == 1:
-        low, high = high, low
+    along = fit if levels else linear[:, 1]
+    low, high = np.argmin(along), np.argmax(along)
     floor = 1e-3 / 12
     first, last = max(float(fit[low]), floor), max(float(fit[high]), floor)
     ratio = float(np.sqrt(last / first))

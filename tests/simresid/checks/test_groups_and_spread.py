@@ -141,3 +141,49 @@ def test_power_and_size_of_effect():
     assert result.effect.value > 1.5
     with pytest.raises(ValueError, match="constant"):
         sr.heteroscedasticity_test(rng.random(30), np.ones(30))
+
+
+@pytest.mark.parametrize("n", [40, 119, 121, 600])
+def test_spread_ratio_is_high_end_over_low_end_in_any_order_of_rows(n):
+    # squares that are linear in the ranks and alternate in sign: the fit is exact
+    x = np.linspace(-3.0, 5.0, n)
+    rank = (np.arange(n) + 0.5) / n
+    u = 0.5 + np.sqrt(0.01 + 0.15 * rank) * np.where(np.arange(n) % 2, 1.0, -1.0)
+    ends = 0.01 + 0.15 * rank[[0, -1]]
+    order = np.random.default_rng(n).permutation(n)
+    for at in (slice(None), slice(None, None, -1), order):
+        rising, falling = sr.heteroscedasticity_test(u[at], x[at]), sr.heteroscedasticity_test(u[at], -x[at])
+        assert rising.effect.value == pytest.approx(np.sqrt(ends[1] / ends[0]), rel=1e-8)
+        assert falling.effect.value == pytest.approx(np.sqrt(ends[0] / ends[1]), rel=1e-8)
+        low, high = rising.effect.interval
+        assert low < rising.effect.value < high
+        assert (1 / high, 1 / low) == pytest.approx(falling.effect.interval, rel=1e-8)
+        # a second predictor beside the first
+        both = np.column_stack([x, np.cos(40.0 * x)])[at]
+        assert sr.heteroscedasticity_test(u[at], both).effect.value == pytest.approx(rising.effect.value, rel=1e-8)
+
+
+@pytest.mark.parametrize("n", [42, 420])
+def test_spread_ratio_of_categories_is_largest_over_smallest(n):
+    import pandas as pd
+
+    codes = np.arange(n) % 3
+    u = 0.5 + np.array([0.2, 0.1, 0.4])[codes] * np.where(np.arange(n) % 2, 1.0, -1.0)
+    for at in (slice(None), np.random.default_rng(n).permutation(n)):
+        result = sr.heteroscedasticity_test(u[at], pd.Series(codes[at]).map({0: "a", 1: "b", 2: "c"}))
+        assert result.effect.value == pytest.approx(4.0, rel=1e-8)
+        assert result.df == 2
+    two = sr.heteroscedasticity_test(u[codes < 2], (codes[codes < 2] == 1).astype(float))
+    assert two.effect.value == pytest.approx(0.5, rel=1e-8)
+
+
+def test_spread_statistic_by_hand():
+    from simresid.checks.heteroscedasticity import spread_statistic
+
+    rng = np.random.default_rng(8)
+    u, functions = rng.random((2, 30)), np.linalg.qr(np.column_stack([np.ones(30), rng.random((30, 2))]))[0][:, 1:]
+    weights = np.array([1.0, 0.3])
+    for row, got in zip(u, spread_statistic(u, functions, weights), strict=True):
+        a = (row - 0.5) ** 2
+        scores = [(a - a.mean()) @ f for f in functions.T]
+        assert got == pytest.approx((weights @ np.square(scores)) / np.var(a, ddof=1), rel=1e-12)
