@@ -27,7 +27,8 @@ def limited(code: str, folder: Path, size: int) -> subprocess.CompletedProcess[s
     start = (
         "import resource, signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); import matplotlib; "
         "matplotlib.use('Agg'); import simresid, glmmcore, numpy as np; from simresid.cli import main\n"
-        "rng = np.random.default_rng(1)\nres = simresid.from_simulations(rng.poisson(3, (99, 60)), rng.poisson(3, 60))\n"
+        "rng = np.random.default_rng(1)\n"
+        "res = simresid.from_simulations(rng.poisson(3, (99, 60)), rng.poisson(3, 60))\n"
         "res.summary(); figure = res.plot(); figure.savefig('warm.png')\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, {size}))\n"
     )
