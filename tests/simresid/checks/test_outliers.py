@@ -114,3 +114,42 @@ def test_fewer_outliers_are_expected_where_the_fit_follows_the_data():
         plain.append(500 * 2 / 100)
     assert np.mean(expected) < 0.8 * np.mean(plain)
     assert np.mean(observed) == pytest.approx(np.mean(expected), abs=2.0)
+
+
+@pytest.mark.parametrize("margin", ["both", "lower", "upper"])
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+def test_counts_and_simulated_null_by_hand(margin, alternative):
+    from scipy.stats import binomtest
+
+    from simresid.checks._null import null_residuals
+
+    rng = np.random.default_rng(7)
+    res = sr.from_simulations(rng.normal(size=(39, 60)), 1.3 * rng.normal(size=60) - 0.3)
+    low = (res.simulated > res.observed).all(axis=0) & (margin != "upper")
+    high = (res.simulated < res.observed).all(axis=0) & (margin != "lower")
+    result = sr.outlier_test(res, alternative, margin)
+    rate = (2 if margin == "both" else 1) / 40
+    test = binomtest(int(low.sum() + high.sum()), 60, rate, alternative)
+    interval = binomtest(int(low.sum() + high.sum()), 60, rate).proportion_ci(method="exact")
+    assert result.observed == result.statistic == low.sum() + high.sum()
+    assert result.expected == pytest.approx(60 * rate)
+    assert result.pvalue == pytest.approx(test.pvalue, rel=1e-12)
+    assert result.conf_int == pytest.approx(tuple(interval))
+    assert result.effect.value == pytest.approx(result.observed / 60 - rate)
+    assert result.effect.interval == pytest.approx((interval.low - rate, interval.high - rate))
+    assert set(result.table.index[result.table["direction"] == "low"]) == set(np.flatnonzero(low))
+    assert set(result.table.index[result.table["direction"] == "high"]) == set(np.flatnonzero(high))
+    simulated = sr.outlier_test(res, alternative, margin, null="simulated")
+    pool = null_residuals(res).replicates
+    counts = (pool < 1 / 40).sum(axis=1) * (margin != "upper") + (pool > 39 / 40).sum(axis=1) * (margin != "lower")
+    greater, less = ((1 + np.sum(side)) / 40 for side in (counts >= result.observed, counts <= result.observed))
+    expected = {"greater": greater, "less": less, "two-sided": min(1.0, 2 * min(greater, less))}[alternative]
+    assert simulated.pvalue == pytest.approx(expected)
+    np.testing.assert_array_equal(simulated.null_distribution, counts)
+
+
+def test_too_few_outliers_speak_of_underdispersion():
+    rng = np.random.default_rng(8)
+    result = sr.outlier_test(sr.from_simulations(rng.normal(size=(19, 300)), 0.5 * rng.normal(size=300)))
+    assert result.pvalue < 0.05
+    assert "may be underdispersed" in result.advice()

@@ -34,6 +34,40 @@ def test_scores_are_uncorrelated_with_variance_one(n):
     assert rotated.sum() == pytest.approx(plain)
 
 
+def test_statistics_and_combination_by_hand():
+    # weighted sums of squared scores, their tails, and the Cauchy rule with weights 1, 1, .2
+    from simresid.checks.quantiles import LOCATION_WEIGHTS, OTHER_WEIGHTS
+    from simresid.pvalues import quadratic_form_sf
+
+    rng = np.random.default_rng(12)
+    n, q = 200, np.array([0.25, 0.5, 0.75])
+    x, u = rng.random(n), rng.random(n) ** 1.2
+    basis = np.linalg.qr(np.polynomial.legendre.legvander(2 * ranks(x) - 1, 5))[0]
+    result = sr.quantile_test(u, x)
+    below = (u[:, None] <= q) - q
+    values, vectors = np.linalg.eigh(np.minimum.outer(q, q) - np.outer(q, q))
+    tails = []
+    for row in range(3):
+        turned = below @ vectors[:, 2 - row] / np.sqrt(values[2 - row])
+        weights = LOCATION_WEIGHTS if row == 0 else OTHER_WEIGHTS
+        statistic = weights @ (basis.T @ turned) ** 2
+        tails.append(quadratic_form_sf(statistic, weights))
+        assert result.components["statistic"].iloc[row] == pytest.approx(statistic, rel=1e-9)
+        assert result.components["pvalue"].iloc[row] == pytest.approx(tails[row], rel=1e-9)
+    mean = np.average(1 / np.tan(np.pi * np.array(tails)), weights=[1.0, 1.0, 0.2])
+    assert result.pvalue == pytest.approx(0.5 - np.arctan(mean) / np.pi, rel=1e-9)
+    assert result.statistic == pytest.approx(-np.log10(result.pvalue), rel=1e-9)
+    for k in range(3):
+        statistic = LOCATION_WEIGHTS @ (basis.T @ below[:, k]) ** 2 / (q[k] * (1 - q[k]))
+        assert result.quantiles["statistic"].iloc[k] == pytest.approx(statistic, rel=1e-9)
+        assert result.quantiles["pvalue"].iloc[k] == pytest.approx(quadratic_form_sf(statistic, LOCATION_WEIGHTS))
+    # how far a quantile is from level in the quadratic part
+    shift = -basis[:, :3] @ (basis[:, :3].T @ below)
+    worst = shift.ravel()[np.argmax(np.abs(shift))]
+    assert result.effect.value == pytest.approx(worst, rel=1e-9)
+    assert result.effect.null == 0.0
+
+
 def test_location_is_the_same_sign_and_scale_the_opposite():
     score = _Scores(predictor_basis(np.arange(30.0), np.full(30, 0.5)), np.array([0.25, 0.5, 0.75]))
     location, scale, _ = score.rotation.T

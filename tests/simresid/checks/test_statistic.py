@@ -67,3 +67,32 @@ def test_bad_statistics_are_named(res):
         sr.statistic_test(res, lambda v: np.nan)
     with pytest.raises(TypeError, match="needs simulations"):
         sr.zero_inflation_test([0.1, 0.2])
+
+
+def test_effects_and_intervals_by_hand(res):
+    # how far the observed value lies from the middle 95 % of the simulated ones
+    result, simulated = sr.statistic_test(res, np.mean), res.simulated.mean(axis=1)
+    own, (low, high) = res.observed.mean(), np.quantile(simulated, [0.025, 0.975])
+    assert (result.effect.value, result.effect.null) == (pytest.approx(own / simulated.mean()), 1.0)
+    assert result.effect.interval == pytest.approx((own / high, own / low))
+    assert result.conf_int == pytest.approx((low, high))
+    below = np.mean(np.append(simulated <= own, True))
+    above = np.mean(np.append(simulated >= own, True))
+    assert result.pvalue == pytest.approx(min(1.0, 2 * min(below, above)))
+    zeros = (res.simulated == 0).sum(axis=1)
+    result, own = sr.zero_inflation_test(res), np.sum(res.observed == 0)
+    assert result.statistic == pytest.approx(own / zeros.mean())
+    assert result.effect.value == pytest.approx((own - zeros.mean()) / 40)
+    low, high = np.quantile(zeros, [0.025, 0.975])
+    assert result.effect.interval == pytest.approx(((own - high) / 40, (own - low) / 40))
+
+
+def test_ratios_of_nothing(res):
+    # 0/0 is one, anything else over nothing is infinite with its sign
+    first = res.observed[0]
+    for value, ratio in ((0.0, 1.0), (2.0, np.inf), (-2.0, -np.inf)):
+        result = sr.statistic_test(res, lambda v, x=value: x * np.array_equal(v, res.observed))
+        assert result.statistic == ratio
+        assert result.effect is None
+    # a statistic that can be zero or negative has no ratio to speak of
+    assert sr.statistic_test(res, lambda v: v[0] - first).effect is None

@@ -5,7 +5,7 @@ from scipy.stats import kstest
 
 import simresid as sr
 from simresid.checks._smirnov import smirnov_tail
-from simresid.checks.uniformity import anderson_darling, kolmogorov_smirnov
+from simresid.checks.uniformity import _null_levels, anderson_darling, kolmogorov_smirnov
 
 METHODS = ["ks", "ad", "cvm", "band", "dependent"]
 
@@ -116,3 +116,56 @@ def test_directions_are_refused_where_there_are_none():
         sr.uniformity_test([0.1, 0.4], "greater", method="ad")
     with pytest.raises(ValueError, match="choose one of"):
         sr.uniformity_test([0.1, 0.4], method="kuiper")
+
+
+def test_distance_location_and_band_of_the_effect_by_hand():
+    u = np.array([0.05, 0.1, 0.15, 0.6, 0.65])
+    result = sr.uniformity_test(u)
+    # the empirical distribution function is .6 just above .15: distance .45
+    assert result.statistic == pytest.approx(0.45)
+    assert result.location == 0.15
+    assert (result.effect.value, result.effect.null) == (pytest.approx(0.45), 0.0)
+    assert result.effect.interval == pytest.approx((0.0, 1.0))
+    wide = sr.uniformity_test(np.tile(u, 20))
+    assert wide.effect.interval == pytest.approx((0.45 - 0.13581, 0.45 + 0.13581))
+    # .6 at the next point: distance to the left of it, .6 - .6 = 0; mirrored residuals have it below
+    assert sr.uniformity_test(1 - u).location == pytest.approx(0.85)
+    assert sr.uniformity_test(u, "less").statistic == pytest.approx(0.05)
+    assert sr.uniformity_test(u, "greater").statistic == pytest.approx(0.45)
+
+
+def test_order_statistics_are_combined_by_the_cauchy_rule():
+    from scipy.stats import beta
+
+    u = np.random.default_rng(7).random(9)
+    i = np.arange(1, 10)
+    law = beta(i, 10 - i)
+    p = 2 * np.minimum(law.cdf(np.sort(u)), law.sf(np.sort(u)))
+    mean = np.mean(np.tan((0.5 - np.minimum(p, 1 - 1e-15)) * np.pi))
+    result = sr.uniformity_test(u, method="dependent")
+    assert result.pvalue == pytest.approx(0.5 - np.arctan(mean) / np.pi, rel=1e-9)
+    evidence = np.maximum(1 / np.tan(np.pi * p), 0.0)
+    np.testing.assert_allclose(result.contributions[np.argsort(u)], evidence / evidence.sum(), rtol=1e-9)
+
+
+def test_band_by_hand():
+    from scipy.stats import binom
+
+    u = np.random.default_rng(8).random(30)
+    result = sr.uniformity_test(u, method="band")
+    band = result.band
+    np.testing.assert_allclose(band["probability"], np.arange(1, 31) / 31)
+    np.testing.assert_allclose(band["observed"], [(u <= z).mean() for z in band["probability"]])
+    counts = np.array([(u <= z).sum() for z in band["probability"]])
+    law = binom(30, band["probability"])
+    smallest = np.min(np.minimum(1.0, 2 * np.minimum(law.cdf(counts), law.sf(counts - 1))))
+    assert result.statistic == pytest.approx(smallest, rel=1e-9)
+    assert len(sr.uniformity_test(np.random.default_rng(9).random(300), method="band").band) == 100
+    # its own distribution: the share of 20 000 uniform samples with a smaller smallest p-value; 4 standard errors of
+    # 1999 simulations
+    samples = np.sort(np.random.default_rng(10).random((20_000, 30)), axis=1)
+    many = np.stack([(samples <= z).sum(axis=1) for z in band["probability"]], axis=1)
+    tails = np.min(2 * np.minimum(law.cdf(many), law.sf(many - 1)), axis=1)
+    for point in np.quantile(tails, [0.05, 0.3, 0.8]):
+        share = np.mean(_null_levels(30) <= point)
+        assert abs(share - np.mean(tails <= point)) < 4 * np.sqrt(0.25 / 1999)
