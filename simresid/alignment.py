@@ -19,8 +19,9 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
     Parameters
     ----------
     values : str, Series or array-like
-        A column of `data`; a Series, matched by its labels when they contain all of `index` and no label
-        twice; or anything else of the right length, taken by position.
+        A column of `data`, or several as in ``"batch:cask"`` for each combination of theirs; a Series, matched by its
+        labels when they contain all of `index` and no label twice; or anything else of the right length, taken by
+        position.
     what : str
         Name of the argument for messages.
     index : Index (n,)
@@ -44,6 +45,9 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
     if isinstance(values, str):
         if data is None:
             raise KeyError(f"{what}={values!r} names a column, but these residuals carry no data; pass the values")
+        parts = values.split(":")
+        if values not in data.columns and len(parts) > 1 and data.columns.isin(parts).sum() == len(set(parts)):
+            return _nested(data[parts], index, values)
         if values not in data.columns:
             raise KeyError(f"{what}={values!r} is not a column of the data; columns: {list(data.columns)[:20]}")
         return pd.Series(data[values].array, index=index, name=values)
@@ -78,6 +82,14 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
         )
         raise ValueError(f"{what} has {shape} but there are {n} residuals{hint}")
     return pd.Series(array, index=index)
+
+
+def _nested(columns: pd.DataFrame, index: pd.Index, name: str) -> pd.Series:
+    """Combinations of columns as text, missing where one of them is."""
+    import pandas as pd
+
+    text = columns.astype(str).agg(":".join, axis=1).astype(object)
+    return pd.Series(text.where(columns.notna().all(axis=1), None).array, index=index, name=name)
 
 
 def _native(values: Any) -> Any:

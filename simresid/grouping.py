@@ -41,7 +41,8 @@ def recalculate(
     residuals : SimulatedResiduals
         Grouped ones are aggregated further.
     group : str or array-like (n,), optional
-        Group of each row: column of the data, Series or array, before `select` is applied.
+        Group of each row: column of the data (or several, as in ``"batch:cask"``), Series or array, before `select` is
+        applied.
     select : str or array-like, optional
         Rows to use: boolean ``(n,)`` (column, Series or array) or distinct positions.
     aggregate : {"sum", "mean"} or callable

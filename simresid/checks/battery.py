@@ -117,7 +117,9 @@ class Diagnosis:
 
     def __repr__(self) -> str:
         columns = ["effect", "effect_size", "severity", "pvalue", "pvalue_adjusted"]
-        return self.summary() + "\n\n" + self.table[columns].to_string(float_format=lambda v: f"{v:.3g}")
+        shown = self.table[columns].copy()
+        shown.loc[shown["pvalue_adjusted"] >= self.alpha, "severity"] = ""  # the size of what may be chance
+        return self.summary() + "\n\n" + shown.to_string(float_format=lambda v: f"{v:.3g}")
 
     def _repr_html_(self) -> str:
         lines = "".join(f"<p>{escape(line)}</p>" for line in self.summary().splitlines())

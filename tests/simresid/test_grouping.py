@@ -170,3 +170,20 @@ def test_groups_are_uniform_under_the_truth():
     assert stats.chisquare(counts).pvalue > 1e-3
     outliers = int(np.abs(grouped.outlier_sides).sum())
     assert stats.binomtest(outliers, grouped.n_obs, 2 / 100).pvalue > 1e-3
+
+
+def test_groups_within_groups_are_named_as_in_a_formula():
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"house": list("aabbbb"), "plant": [1, 2, 1, 1, 2, 2], "a:b": list("xxyyyy")})
+    res = sr.from_simulations(rng.poisson(3, (99, 6)), rng.poisson(3, 6), data=data)
+    nested = res.recalculate(group="house:plant")
+    assert list(nested.index) == ["a:1", "a:2", "b:1", "b:2"]
+    by_hand = res.recalculate(group=data["house"] + ":" + data["plant"].astype(str))
+    np.testing.assert_array_equal(nested.residuals, by_hand.residuals)
+    assert list(res.recalculate(group="a:b").index) == ["x", "y"]  # a column of that very name
+    with pytest.raises(KeyError, match="house:pot"):
+        res.recalculate(group="house:pot")
+    data.loc[2, "house"] = None
+    holed = sr.from_simulations(rng.poisson(3, (99, 6)), rng.poisson(3, 6), data=data)
+    with pytest.raises(ValueError, match="missing"):
+        holed.recalculate(group="house:plant")
