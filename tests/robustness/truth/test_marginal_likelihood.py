@@ -1,7 +1,8 @@
 """Marginal log-likelihoods of random small models against integrals on a dense grid and dense Laplace formulas.
 
 The references are in `dense.py`: densities in extended precision from their definitions, all random effects in one
-dense matrix, derivatives by differences, the integral by a trapezoidal rule that checks that nothing lies beyond its grid.
+dense matrix, derivatives by differences, the integral by a trapezoidal rule that checks that nothing lies beyond its
+grid.
 SIMRESID_HYPOTHESIS=long tries many more models.
 """
 
