@@ -37,11 +37,14 @@ print((variance / variance.sum()).round(2).to_string())
 # Casks of one delivery differ much more than deliveries. Residuals with new random effects test the whole
 # model; given the fitted ones they would test the law of the single tests only.
 
-print(
-    simulate_residuals(fit, random_effects="unconditional")
-    .diagnose(categories="batch")
-    .summary()
-)
+residuals = simulate_residuals(fit, random_effects="unconditional")
+print(residuals.diagnose(categories="batch").summary())
+
+# %%
+# Groups are named as in the formula where residuals are aggregated, here to one for each of the thirty casks:
+
+casks = residuals.recalculate(group="batch:cask")
+print(casks.diagnose().verdict)
 
 # %%
 # Thirty casks, each with its interval, and whether their effects look normal:

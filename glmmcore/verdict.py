@@ -49,7 +49,12 @@ def sentences(fit: FittedGLMM) -> list[str]:
             "Wald test mean nothing beyond its sign; log-likelihood, other coefficients and simulations are valid."
         )
     if fit.design.n_missing:
-        out.append(f"{fit.design.n_missing} rows with missing values were left out.")
+        rows = (
+            "1 row with a missing value was"
+            if fit.design.n_missing == 1
+            else f"{fit.design.n_missing} rows with missing values were"
+        )
+        out.append(f"{rows} left out.")
     for name, part in fit.design.predictors.items():
         if part.aliased:
             out.append(

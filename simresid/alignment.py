@@ -88,7 +88,7 @@ def _nested(columns: pd.DataFrame, index: pd.Index, name: str) -> pd.Series:
     """Combinations of columns as text, missing where one of them is."""
     import pandas as pd
 
-    text = columns.astype(str).agg(":".join, axis=1).astype(object)
+    text = columns.astype(str).fillna("").agg(":".join, axis=1).astype(object)
     return pd.Series(text.where(columns.notna().all(axis=1), None).array, index=index, name=name)
 
 
