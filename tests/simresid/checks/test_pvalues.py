@@ -70,10 +70,15 @@ def test_monte_carlo_error_is_that_of_a_binomial_tail():
     rng = np.random.default_rng(3)
     tails = rng.binomial(199, 0.03, 20000) / 199
     assert monte_carlo_error(0.06, 199) == pytest.approx(2 * tails.std(), rel=0.03)
+    for alternative in ("greater", "less"):
+        assert monte_carlo_error(0.03, 199, alternative) == pytest.approx(tails.std(), rel=0.03)
+    assert monte_carlo_error(1.0, 199, "greater") == 0.0
 
 
 def test_normal_pvalue_has_no_zero():
     assert normal_pvalue(1.5, "greater") == pytest.approx(norm.sf(1.5))
+    assert normal_pvalue(1.5, "less") == pytest.approx(norm.cdf(1.5))
+    assert normal_pvalue(1.5) == normal_pvalue(-1.5) == pytest.approx(2 * norm.sf(1.5))
     assert normal_pvalue(-100.0) == 1e-300
 
 
@@ -85,7 +90,7 @@ def test_quadratic_form_reduces_to_chi_square(df, p):
     nudge = 1 + 1e-13 * np.arange(df)
     assert quadratic_form_sf(x, np.ones(df)) == pytest.approx(p, rel=1e-10)
     if df > 1:
-        assert quadratic_form_sf(x, nudge) == pytest.approx(p, rel=2e-5)
+        assert quadratic_form_sf(x, nudge) == pytest.approx(p, rel=1e-9)  # 1e-13 times x / 2 and the degrees
 
 
 @pytest.mark.parametrize(("x", "weights"), [(2.0, [1, 0.3]), (9.0, [1, 0.5, 0.5, 0.1]), (60.0, [2, 1, 0.2])])
@@ -101,7 +106,8 @@ def test_quadratic_form_equals_the_inversion_integral(x, weights):
 
     period = mpmath.pi / x
     expected = mpmath.mpf(1) / 2 + mpmath.quadosc(integrand, [0, mpmath.inf], period=2 * period) / mpmath.pi
-    assert quadratic_form_sf(x, weights) == pytest.approx(float(expected), rel=2e-5)
+    # quadosc leaves about 1e-11 of the one half
+    assert quadratic_form_sf(x, weights) == pytest.approx(float(expected), rel=1e-5, abs=1e-10)
 
 
 def test_quadratic_form_of_both_signs():
@@ -111,6 +117,38 @@ def test_quadratic_form_of_both_signs():
         assert quadratic_form_sf(0.0, [a, -b]) == pytest.approx(expected, abs=1e-9)
     with pytest.raises(ValueError, match="x = 0"):
         quadratic_form_sf(1.0, [1.0, -1.0])
+
+
+def doubled(x, weights):
+    """Closed form where every weight occurs twice: a sum of exponentials, by partial fractions in 40 digits."""
+    with mpmath.workdps(40):
+        w = [mpmath.mpf(a) for a in weights]
+        total = mpmath.mpf(0)
+        for j, a in enumerate(w):
+            if a > 0:
+                share = mpmath.mpf(1)
+                for k, b in enumerate(w):
+                    if k != j:
+                        share *= a / (a - b)
+                total += share * mpmath.exp(-mpmath.mpf(x) / (2 * a))
+        return float(total)
+
+
+@pytest.mark.parametrize("x", [0.05, 0.5, 2.0, 20.0, 100.0, 1000.0])
+@pytest.mark.parametrize("weights", [[1, 0.3], [1, 0.5, 0.25, 0.1], [2, 1.9, 0.02], [30.0, 7.0], [0.02, 0.001]])
+def test_quadratic_form_keeps_its_digits_in_the_tails(x, weights):
+    want = doubled(x, weights)
+    assert quadratic_form_sf(x, np.repeat(weights, 2)) == pytest.approx(max(want, 1e-300), rel=1e-10)
+
+
+@pytest.mark.parametrize("weights", [[1, 0.5, -0.3], [1, -0.3, -2, -5], [0.01, -1, -2], [3, 2, 1, -0.01]])
+def test_ratios_of_quadratic_forms_keep_their_digits(weights):
+    assert quadratic_form_sf(0.0, np.repeat(weights, 2)) == pytest.approx(doubled(0.0, weights), rel=1e-10)
+
+
+@pytest.mark.parametrize("scale", [0.2, 1.0, 7.0])
+def test_equal_weights_are_a_scaled_chi_square(scale):
+    assert quadratic_form_sf(4.0, np.full(3, scale)) == pytest.approx(chi2.sf(4.0 / scale, 3), rel=1e-12)
 
 
 def test_quadratic_form_at_its_ends():
@@ -136,3 +174,17 @@ def test_extrapolated_pvalue_follows_the_tail():
     for x in (1.0, 5.0, 12.0, 16.0):
         assert extrapolated_pvalue(x, t, "greater") == pytest.approx(chi2.sf(2 * x, 8), rel=0.25)
     assert extrapolated_pvalue(3.0, [3.0] * 5, "greater") == 1.0
+    # the other tail, skewness of the other sign, and both tails
+    for x in (0.5, 8.0):
+        upper, lower = extrapolated_pvalue(x, t, "greater"), extrapolated_pvalue(x, t, "less")
+        assert upper + lower == pytest.approx(1.0, rel=1e-9)
+        assert extrapolated_pvalue(x, t) == pytest.approx(2 * min(upper, lower), rel=1e-12)
+        assert extrapolated_pvalue(-x, -t, "less") == pytest.approx(upper, rel=1e-9)
+        assert extrapolated_pvalue(-x, -t, "greater") == pytest.approx(lower, rel=1e-9)
+    # a gamma law has its own mean, variance and skewness: shape k gives 4 / skewness^2 = k
+    z = (t - t.mean()) / t.std()
+    k = 4 / np.mean(z**3) ** 2
+    y = k + np.sqrt(k) * (12.0 - t.mean()) / t.std()
+    assert extrapolated_pvalue(12.0, t, "greater") == pytest.approx(chi2.sf(2 * y, 2 * k), rel=1e-9)
+    symmetric = np.concatenate([-z, z])
+    assert extrapolated_pvalue(4.0, symmetric, "greater") == pytest.approx(norm.sf(4.0), rel=1e-6)
