@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.alignment import real_array
+from simresid.memory import require_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -52,6 +53,7 @@ def simulation_matrix(simulated: Any, n: int, index: Any = None) -> FloatArray:
         )
     if array.shape[1] != n:
         raise ValueError(f"simulated has {array.shape[1]} columns but there are {n} observed values")
+    require_memory(8.0 * array.size, f"a copy of {array.shape[0]} x {n} simulations", "pass fewer of them")
     return np.array(array, dtype=np.float64, order="C")
 
 

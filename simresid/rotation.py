@@ -58,6 +58,7 @@ def whitening(covariance: Any, n: int) -> Whiten:
     matrix = real_array(covariance, "rotation")
     if matrix.shape != (n, n):
         raise ValueError(f"rotation has shape {matrix.shape}, expected a covariance of shape {(n, n)}")
+    require_memory(4 * 8.0 * n * n, f"decorrelating {n} rows", "group the rows first, or leave rotation out")
     if not np.isfinite(matrix).all():
         raise ValueError("rotation holds NaN or infinite values; pass the covariance of the response")
     if not np.allclose(matrix, matrix.T, rtol=1e-8, atol=1e-8 * np.abs(matrix).max()):

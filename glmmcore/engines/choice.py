@@ -9,6 +9,7 @@ from glmmcore.engines.layout import RowLayout
 from glmmcore.engines.pattern import SparsePattern
 from glmmcore.engines.sparse import SparseSystem
 from glmmcore.engines.symbolic import Plan
+from glmmcore.memory import require_memory
 
 __all__ = ["choose_system"]
 
@@ -33,11 +34,26 @@ def choose_system(layout: RowLayout, n_profiled: int = 0) -> BlockedSystem | Spa
     pattern = SparsePattern(layout)
     fill = _leading_fill(layout, pattern)
     if fill > _FULL * trailing**2:
-        return BlockedSystem(layout, n_profiled)
+        return _blocked(layout, n_profiled, trailing)
     plan = pattern.plan()
     if _blocked_time(trailing, fill * layout.factors[0].k) < _sparse_time(plan):
-        return BlockedSystem(layout, n_profiled)
+        return _blocked(layout, n_profiled, trailing)
+    _require_memory(float(plan.panel_first[-1]) + float(plan.n_core) ** 2, plan.n_core)
     return SparseSystem(layout, n_profiled, pattern, plan)
+
+
+def _blocked(layout: RowLayout, n_profiled: int, trailing: int) -> BlockedSystem:
+    _require_memory(float(trailing) ** 2, trailing)
+    return BlockedSystem(layout, n_profiled)
+
+
+def _require_memory(entries: float, order: int) -> None:
+    """Refuse a system whose matrix, factor, inverse and a copy to work on do not fit."""
+    require_memory(
+        4 * 8.0 * entries,
+        f"factorising random effects with a full matrix of order {order}",
+        "merge rare levels, or drop one of the crossed grouping factors",
+    )
 
 
 def _leading_fill(layout: RowLayout, pattern: SparsePattern) -> float:

@@ -15,6 +15,7 @@ from glmmcore.formula.columns import Columns
 from glmmcore.formula.expressions import ENVIRONMENT, Expression
 from glmmcore.formula.frame import recode
 from glmmcore.formula.parsed import Part
+from glmmcore.memory import require_memory
 
 __all__ = ["FormulaicParts", "SlowMatrix"]
 
@@ -84,6 +85,9 @@ class FormulaicParts:
         from formulaic import Formula
 
         table = self._table(data)
+        for name in self.names:
+            if name in data and (name in self.as_is or data.kind(name) == "categorical"):
+                _require_memory(data.nobs, len(data.factor(name)[1]), name)
         with _translated_errors("formula"):
             matrices = Formula(**self.formulas).get_model_matrix(
                 table, context=ENVIRONMENT, na_action="ignore", output="numpy"
@@ -129,6 +133,18 @@ class FormulaicParts:
         spec = self.specs[key]
         numeric = not any(contrasts for contrasts in spec.factor_contrasts.values())
         return SlowMatrix(key, tuple(spec.column_names), numeric)
+
+
+def _require_memory(nobs: int, n_levels: int, name: str) -> None:
+    """Refuse a factor that would become too large a matrix, before formulaic makes it."""
+    try:
+        require_memory(
+            3 * 8.0 * nobs * n_levels,
+            f"a matrix of {nobs} rows and a column for each of the {n_levels} levels of '{name}'",
+            "make a factor with so many levels a random effect, (1 | name)",
+        )
+    except MemoryError as error:
+        raise ModelError(str(error)) from None
 
 
 @contextmanager

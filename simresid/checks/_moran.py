@@ -26,6 +26,7 @@ from simresid.checks._inputs import (
     generator,
 )
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.memory import require_memory
 from simresid.pvalues import monte_carlo_error, normal_pvalue, simulation_pvalue
 from simresid.results import Effect, MoranResult
 
@@ -139,6 +140,8 @@ def places_from_distances(distances: Any, name: str = "distances") -> tuple[Floa
     d = np.asarray(distances, dtype=float)
     if d.ndim != 2 or d.shape[0] != d.shape[1]:
         raise ValueError(f"{name} must be a square matrix, not of shape {d.shape}")
+    n = d.shape[0]
+    require_memory(5 * 8.0 * n * n, f"weights of {n} x {n} distances", "pass coordinates, or group the rows first")
     if not np.all(np.isfinite(d)) or d.min() < 0:
         raise ValueError(f"{name} must be finite and not negative")
     if np.any(np.diag(d) != 0) or not np.allclose(d, d.T, rtol=1e-8, atol=1e-12 * d.max()):

@@ -26,6 +26,7 @@ from simresid.checks._moran import (
     neighbour_weights,
     places_from_distances,
 )
+from simresid.memory import require_memory
 from simresid.pvalues import check_alternative
 from simresid.results import MoranResult
 
@@ -160,6 +161,7 @@ def _from_coordinates(
         return matrix, near, f"neighbours within {radius:g}"
     if n > INVERSE_LIMIT:
         raise ValueError(f"inverse-distance weights of {n} places need a {n} x {n} matrix; use weights='knn' or 'band'")
+    require_memory(6 * 8.0 * n * n, f"inverse-distance weights of {n} places", "use weights='knn' or 'band'")
     if great_circle:
         d = great_circle_distances(places[:, 0], places[:, 1])
     else:

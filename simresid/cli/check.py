@@ -49,6 +49,7 @@ def run(options: argparse.Namespace) -> int:
     """Fit, test, print; 1 when the model is flagged."""
     from simresid import diagnose, report, simulate_residuals
     from simresid.fitting import fit_formula
+    from simresid.plots._style import detached
 
     writable("--plot", options.plot, options.force)
     writable("--report", options.report, options.force)
@@ -67,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     flagged = _flagged(fit, diagnosis, options.fail_on)
     if options.plot:
         try:
-            with replacing(options.plot) as scratch:
+            with detached(), replacing(options.plot) as scratch:
                 res.plot().savefig(scratch, dpi=120)
         except ValueError as error:  # a format that matplotlib does not know
             raise InputError(f"--plot: {error}") from None
