@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from glmmcore.estimate import Estimator
     from glmmcore.solution import Solution
 
-__all__ = ["RowFit", "group_leverages", "row_fit"]
+__all__ = ["RowFit", "explained_columns", "group_leverages", "row_fit", "row_weights"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,7 +89,7 @@ def group_leverages(estimator: Estimator, solution: Solution, codes: np.ndarray,
     problem: Any = estimator.problem
     own = np.zeros((problem.n, 0))
     if estimator.linear:
-        weights = _row_weights(estimator)
+        weights = row_weights(estimator)
         objective: Any = LinearObjective(problem, weights)
         objective(solution.x)
         information = np.zeros((0, 0))
@@ -104,7 +104,7 @@ def group_leverages(estimator: Estimator, solution: Solution, codes: np.ndarray,
         if not problem.reml:
             own = problem.part("cond").X
             if problem.inner == ("cond",):
-                own = own - _explained(objective, solution.x, weights)
+                own = own - explained_columns(objective, solution.x, weights)
     codes, variance = codes[problem.rows], variance[problem.rows]
     inside, n_groups = codes >= 0, int(codes.max()) + 1
     slope = np.sqrt(variance * weights)  # of the mean in the linear predictor
@@ -141,7 +141,8 @@ def _trace_correction(problem: Any, solution: Solution, h: np.ndarray) -> float:
     return 1.0 if problem.reml else solution.edf / max(float(h.sum()), 1e-300)
 
 
-def _row_weights(estimator: Estimator) -> np.ndarray | None:
+def row_weights(estimator: Estimator) -> np.ndarray | None:
+    """Known precisions of the rows in the problem's order, None if all are the same."""
     weights = estimator.design.var_weights
     return None if weights is None else weights[estimator.problem.rows]
 
@@ -149,7 +150,7 @@ def _row_weights(estimator: Estimator) -> np.ndarray | None:
 def _linear(estimator: Estimator, theta: np.ndarray) -> np.ndarray:
     """Leverages of a linear model, whose fixed effects are part of the system."""
     problem: Any = estimator.problem
-    weights = _row_weights(estimator)
+    weights = row_weights(estimator)
     objective: Any = LinearObjective(problem, weights)
     objective(theta)
     objective.system.invert()
@@ -180,7 +181,7 @@ def _laplace(objective: Any, x: np.ndarray, spread: np.ndarray | None) -> np.nda
     information, _ = objective.fixed_information(x)
     own, h = part.X, np.zeros(n)
     if spread is not None:
-        own = part.X - _explained(objective, x, weights)
+        own = part.X - explained_columns(objective, x, weights)
         h = spread
     if not problem.reml and part.size:
         h = h + np.einsum("ij,ji->i", own, np.linalg.lstsq(information, own.T, rcond=None)[0])
@@ -191,7 +192,7 @@ def _spread(problem: Any) -> np.ndarray | None:
     return _row_variances(problem.n, problem.system) if problem.inner == ("cond",) else None
 
 
-def _explained(objective: Any, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def explained_columns(objective: Any, x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Columns of X as far as the shrunken random effects can follow them, ``(n, p)``."""
     problem, layout = objective.problem, objective.layout
     part, factors = problem.part("cond"), problem.factors(x)

@@ -159,6 +159,24 @@ class FittedGLMM(Estimates):
 
         return group_leverages(self._estimator, self._solution, np.asarray(codes), self.variance())
 
+    def deletion_changes(self, codes: ArrayLike) -> np.ndarray:
+        """Fixed effects without each group of rows minus those with it, by one Newton step.
+
+        Parameters
+        ----------
+        codes : array_like of int, shape (nobs,)
+            Group of each row, 0 to number of groups minus 1; rows with -1 are always kept.
+
+        Returns
+        -------
+        ndarray, shape (n_groups, p)
+            In the order of `params`, variances held at their estimates; NaN for a group without which the fixed
+            effects are not determined. The formula is in `glmmcore.deletion`; ``refit(rows=...)`` fits again.
+        """
+        from glmmcore.deletion import deletion_changes
+
+        return deletion_changes(self._estimator, self._solution, np.asarray(codes))
+
     def population_mean(self) -> np.ndarray:
         """Mean over new random effects, (nobs,): the mean of unconditional simulations.
 
