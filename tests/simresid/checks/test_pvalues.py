@@ -161,11 +161,21 @@ def test_quadratic_form_at_its_ends():
 
 def test_cauchy_combination():
     assert cauchy_combination([0.3]) == pytest.approx(0.3)
+    assert cauchy_combination([1.0, 1.0]) == pytest.approx(1.0)
+    # the mean of tangents, with its arctangent
+    mean = (math.tan(0.4 * math.pi) + math.tan(-0.3 * math.pi)) / 2
+    assert cauchy_combination([0.1, 0.8]) == pytest.approx(0.5 - math.atan(mean) / math.pi)
     assert cauchy_combination([1e-30, 0.9]) == pytest.approx(2e-30, rel=1e-6)
     rng = np.random.default_rng(4)
     p = norm.sf(np.sqrt(0.8) * rng.normal(size=(4000, 1)) + np.sqrt(0.2) * rng.normal(size=(4000, 10)))
     rate = np.mean([cauchy_combination(row) <= 0.01 for row in p])
     assert rate < 0.01 + 4 * math.sqrt(0.01 * 0.99 / 4000)
+
+
+@pytest.mark.parametrize("function", [normal_pvalue, lambda x, a: extrapolated_pvalue(x, [1.0, 2.0, 4.0], a)])
+def test_unknown_alternatives_are_refused(function):
+    with pytest.raises(ValueError, match="alternative='both'; choose 'two-sided', 'greater' or 'less'"):
+        function(1.0, "both")
 
 
 def test_extrapolated_pvalue_follows_the_tail():
