@@ -103,6 +103,8 @@ def shrunk_covariance(source: SimulationSource) -> FloatArray:
 def _shrunk(source: SimulationSource, k: int, n: int) -> FloatArray:
     first = source.draw(0)
     centre, scale = first.mean(axis=0), first.std(axis=0)  # rough, against cancellation only
+    if not np.isfinite(scale).all():
+        return np.full((n, n), np.nan)
     scale[scale == 0] = 1.0
     total, products, squares = np.zeros(n), np.zeros((n, n)), np.zeros((n, n))
     for start, block in source.blocks():
