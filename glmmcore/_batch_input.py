@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import real_array, row_values
 from glmmcore.errors import ModelError, no_data_warnings
 from glmmcore.formula import build_design
 from glmmcore.formula.response import successes
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from glmmcore.design import Design
 
 __all__ = [
+    "checked_rows",
     "counts",
     "first_complete",
     "own_design",
@@ -74,7 +76,7 @@ def response_matrix(responses: Any, frame: pd.DataFrame) -> tuple[pd.Index, np.n
             raise ModelError(f"fit_many: two responses are called '{twice}'")
         names, matrix = responses.columns, responses.to_numpy(dtype=float, na_value=np.nan)
     else:
-        matrix = np.asarray(responses, dtype=float)
+        matrix = real_array(responses, "responses")
         names = pd.Index(np.arange(matrix.shape[1] if matrix.ndim == 2 else 0))
     if matrix.ndim != 2 or len(matrix) != len(frame) or not matrix.shape[1]:
         raise ModelError(
@@ -127,7 +129,13 @@ def renamed(design: Design, label: str, formula: str, name: str) -> Design:
     )
 
 
+def checked_rows(arguments: dict[str, Any], index: pd.Index) -> dict[str, np.ndarray]:
+    """Arrays among the arguments of rows, checked while their order and length can still be seen."""
+    arrays = {k: v for k, v in arguments.items() if k in ROW_ARGUMENTS and not isinstance(v, str | None)}
+    return {k: row_values(v, k, index) for k, v in arrays.items() if np.ndim(v)}
+
+
 def row_subset(arguments: dict[str, Any], rows: np.ndarray) -> dict[str, Any]:
     """Cut arrays to some rows; column names and other arguments stay as they are."""
-    cut = {k: np.asarray(v)[rows] for k, v in arguments.items() if k in ROW_ARGUMENTS and not isinstance(v, str | None)}
+    cut = {k: v[rows] for k, v in arguments.items() if k in ROW_ARGUMENTS and isinstance(v, np.ndarray)}
     return {**arguments, **cut}

@@ -16,6 +16,7 @@ import pandas as pd
 
 from glmmcore import _batch_input as given
 from glmmcore._batch_blocks import BlockFits, BlockTask
+from glmmcore.arguments import real_array, require_workers
 from glmmcore.errors import ModelError
 from glmmcore.estimate import Estimator
 from glmmcore.families import get_family
@@ -206,6 +207,7 @@ def fit_many(
     """
     if (responses is None) == (by is None):
         raise ModelError("fit_many: give responses= (columns that share rows) or by= (groups of rows), one of them")
+    require_workers(n_jobs)
     frame = as_frame(data)
     arguments: dict[str, Any] = {
         "link": link, "zi": zi, "disp": disp, "reml": reml, "n_agq": n_agq, "trials": trials,
@@ -243,7 +245,8 @@ def refit_many(fit: FittedGLMM, y: ArrayLike, n_jobs: int | None = None) -> Many
     >>> refit_many(fit, fit.simulate(5, rng=1)).params.shape
     (5, 2)
     """
-    matrix = np.asarray(y, dtype=float)
+    require_workers(n_jobs)
+    matrix = real_array(y, "y")
     if matrix.ndim != 2 or matrix.shape[1] != fit.nobs:
         raise ModelError(
             f"refit_many: y has shape {matrix.shape}, it must be (responses, {fit.nobs}), one response a row"
@@ -279,6 +282,9 @@ def _fit_columns(
 
     start = given.first_complete(matrix)
     design, kept = given.template(frame, label, f"{label} ~ {right}", matrix[:, start], options)
+    for name in names:
+        if name != label and name in design.frame:
+            raise ModelError(f"fit_many: the response '{name}' is also on the right-hand side, leave it out of one")
     task = BlockTask.of(estimator(design))
     usable = given.counts(matrix[kept], design.response.trials)
     complete = ~np.isnan(usable).any(axis=0)
@@ -330,6 +336,7 @@ def _fit_groups(
 ) -> ManyFits:
     from joblib import Parallel, delayed
 
+    arguments |= given.checked_rows(arguments, frame.index)
     if by not in frame.columns:
         raise ModelError(f"fit_many: no column '{by}' in data")
     rows = {k: np.sort(v) for k, v in frame.groupby(by, sort=True, observed=True).indices.items()}

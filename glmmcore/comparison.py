@@ -70,6 +70,11 @@ def compare(*fits: FittedGLMM) -> pd.DataFrame:
 
 
 def _check_comparable(fits: tuple[FittedGLMM, ...]) -> None:
+    from glmmcore.result import FittedGLMM
+
+    for fit in fits:
+        if not isinstance(fit, FittedGLMM):
+            raise ModelError(f"compare: takes fits (FittedGLMM), not {type(fit).__name__}")
     first = fits[0]
     for fit in fits[1:]:
         if fit.nobs != first.nobs:

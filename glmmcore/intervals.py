@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from glmmcore.arguments import random_generator, require_level
 from glmmcore.errors import ModelError
 from glmmcore.estimate import Estimator
 from glmmcore.problem import build_problem
@@ -38,13 +39,12 @@ def conf_int(
     methods = {"wald": _wald, "profile": _profile}
     if method not in (*methods, "bootstrap"):
         raise ModelError(f"conf_int: method must be 'wald', 'profile' or 'bootstrap', not {method!r}")
-    if not 0.0 < alpha < 1.0:
-        raise ModelError(f"conf_int: alpha must lie between 0 and 1, not {alpha!r}")
+    require_level(alpha, "alpha")
     if parameters not in (*_PARTS, _RANDOM, "all"):
         raise ModelError(f"conf_int: parameters must be 'cond', 'zi', 'disp', 'random' or 'all', not {parameters!r}")
     wanted = [parameters] if parameters != "all" else [*(p for p in _PARTS if _has(fit, p)), _RANDOM]
     if method == "bootstrap":
-        tables = _bootstrap(fit, alpha, wanted, n_sims, np.random.default_rng(rng))
+        tables = _bootstrap(fit, alpha, wanted, n_sims, random_generator(rng))
     else:
         tables = {part: methods[method](fit, alpha, part) for part in wanted}
     return tables[parameters] if parameters != "all" else pd.concat(tables, names=["part", "parameter"])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
+from glmmcore.arguments import require_level
 from glmmcore.errors import ModelError
 from glmmcore.joint import contrast_variance
 from glmmcore.reference_grid import ReferenceGrid
@@ -85,8 +86,9 @@ def marginal_means(
     """
     if kind not in ("link", "response"):
         raise ModelError(f"marginal_means: kind must be 'link' or 'response', not {kind!r}")
-    if not 0.0 < level < 1.0:
-        raise ModelError(f"marginal_means: level must lie between 0 and 1, not {level!r}")
+    require_level(level, "level")
+    if not isinstance(variables, Iterable):
+        raise ModelError(f"marginal_means: variables must name factors of the model, not {variables!r}")
     names = [variables] if isinstance(variables, str) else list(variables)
     within = [by] if isinstance(by, str) else list(by or ())
     chosen = [*within, *(name for name in names if name not in within)]

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from glmmcore.arguments import require_level
 from glmmcore.averages import average_over_normal
 from glmmcore.errors import ModelError
 from glmmcore.families.base import Parameters
@@ -25,6 +26,8 @@ __all__ = ["fixed_values", "predict", "quantity"]
 _KINDS = ("response", "link", "conditional", "zprob", "disp")
 _EFFECTS = ("conditional", "none", "average")
 _POLICIES = ("error", "zero")
+# Linear predictors with log link up to here have a mean that is computed as it is.
+_LARGEST_LOG = 690.0
 # Relative step of central differences of means: truncation and rounding are both about 1e-10.
 _STEP = 1e-5
 
@@ -72,6 +75,8 @@ def predict(
         random_effects = "none"
     predictors, keep, index = _designs(fit, newdata, random_effects)
     rows = _rows(fit, predictors, random_effects, new_levels, index[keep])
+    if kind in ("response", "conditional"):
+        _require_range(fit, rows.values["cond"], index[keep])
     function = quantity(fit, kind)
     estimate = _evaluate(function, rows.values, rows.spread) if rows.n else np.zeros(0)
     if not se and interval is None:
@@ -92,12 +97,22 @@ def _check(fit: FittedGLMM, kind: str, random_effects: str, interval: float | No
     for name, value, allowed in choices:
         if value not in allowed:
             raise ModelError(f"predict: {name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
-    if interval is not None and not 0.0 < interval < 1.0:
-        raise ModelError(f"predict: interval is a level between 0 and 1 such as 0.95, not {interval!r}")
+    if interval is not None:
+        require_level(interval, "interval")
     if kind == "zprob" and "zi" not in fit.design.predictors:
         raise ModelError("predict: kind='zprob' needs a model with zi=")
     if kind == "disp" and not fit.family.has_dispersion:
         raise ModelError(f"predict: family '{fit.family.name}' has no dispersion parameter")
+
+
+def _require_range(fit: FittedGLMM, eta: np.ndarray, labels: pd.Index) -> None:
+    """Refuse means beyond double precision, which families cut off."""
+    if fit.family.link.name == "log" and len(eta) and not eta.max() < _LARGEST_LOG:
+        at = int(np.argmax(eta))
+        raise ModelError(
+            f"predict: the linear predictor of row {labels[at]!r} is {eta[at]:.4g}, its mean exceeds double precision; "
+            "predict kind='link'"
+        )
 
 
 def _in_place(table: Any, keep: np.ndarray, index: pd.Index) -> Any:

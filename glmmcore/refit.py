@@ -34,8 +34,6 @@ def refit(fit: FittedGLMM, y: np.ndarray | None, rows: Any = None) -> FittedGLMM
 
 
 def _check_response(fit: FittedGLMM, y: np.ndarray) -> None:
-    if y.shape != (fit.nobs,):
-        raise ModelError(f"refit: y has shape {y.shape}, the model has {fit.nobs} rows")
     if not np.all(np.isfinite(y)):
         raise ModelError(f"refit: y is not finite at positions {np.flatnonzero(~np.isfinite(y))[:5].tolist()}")
     trials = np.ones(len(y)) if fit.trials is None else fit.trials

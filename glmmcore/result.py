@@ -11,6 +11,7 @@ import pandas as pd
 from scipy import special
 
 from glmmcore import simulation, verdict
+from glmmcore.arguments import random_generator, row_values
 from glmmcore.errors import ModelError
 from glmmcore.estimates import Estimates
 from glmmcore.law import Law
@@ -157,7 +158,12 @@ class FittedGLMM(Estimates):
         """
         from glmmcore.leverage import group_leverages
 
-        return group_leverages(self._estimator, self._solution, np.asarray(codes), self.variance())
+        codes = np.asarray(codes)
+        if codes.shape != (self.nobs,) or codes.dtype.kind not in "iu":
+            raise ModelError(
+                f"group_leverage: codes must be {self.nobs} whole numbers, got shape {codes.shape} of {codes.dtype}"
+            )
+        return group_leverages(self._estimator, self._solution, codes, self.variance())
 
     def deletion_changes(self, codes: ArrayLike) -> np.ndarray:
         """Fixed effects without each group of rows minus those with it, by one Newton step.
@@ -235,9 +241,11 @@ class FittedGLMM(Estimates):
         upper : ndarray, shape (nobs,)
             P(Y <= y).
         """
-        at = self.observed if y is None else np.asarray(y, dtype=float)
-        if at.shape != (self.nobs,):
-            raise ModelError(f"cdf: y has shape {at.shape}, the model has {self.nobs} rows")
+        if y is None:
+            return self._law.cdf(self.observed)
+        at = row_values(y, "y", self.data.index)
+        if np.isnan(at).any():
+            raise ModelError(f"cdf: y is NaN at position {int(np.argmax(np.isnan(at)))}")
         return self._law.cdf(at)
 
     def predict(
@@ -329,7 +337,7 @@ class FittedGLMM(Estimates):
         ndarray of float64, shape (n_sims, nobs)
             Or (n_sims, rows of `newdata`), NaN for incomplete rows.
         """
-        generator = np.random.default_rng(rng)
+        generator = random_generator(rng)
         if newdata is None:
             return simulation.simulate(self, n_sims, generator, random_effects)
         from glmmcore.simulate_new import simulate_new
@@ -354,7 +362,7 @@ class FittedGLMM(Estimates):
         """
         from glmmcore.refit import refit
 
-        return refit(self, None if y is None else np.asarray(y, dtype=float), rows)
+        return refit(self, None if y is None else row_values(y, "y", self.data.index), rows)
 
     def refit_many(self, y: ArrayLike, *, n_jobs: int | None = None) -> ManyFits:
         """Fit the same model to many responses at once; far cheaper than many calls of `refit`.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import real_array
 from glmmcore.errors import ModelError
 from glmmcore.law import Law
 from glmmcore.predict import fixed_values
@@ -86,9 +87,12 @@ def _trials(fit: FittedGLMM, rows: pd.DataFrame, keep: np.ndarray, trials: str |
     if isinstance(trials, str):
         if trials not in rows:
             raise ModelError(f"simulate: column '{trials}' is not in the new data")
-        values = rows[trials].to_numpy(dtype=float)
+        values = real_array(rows[trials], f"column '{trials}'")
     else:
-        values = np.broadcast_to(np.asarray(trials, dtype=float), keep.shape)[keep].copy()
+        given = real_array(trials, "trials")
+        if given.shape not in ((), keep.shape):
+            raise ModelError(f"simulate: trials has shape {given.shape}, the new data have {len(keep)} rows")
+        values = np.broadcast_to(given, keep.shape)[keep].copy()
     if not np.all(values >= 0.0):
         raise ModelError("simulate: trials must be numbers that are not negative")
     return values

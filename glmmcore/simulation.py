@@ -24,8 +24,8 @@ def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effe
     """See `FittedGLMM.simulate`."""
     if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 1):
         raise ModelError(f"n_sims must be a whole number of at least 1, not {n_sims!r}")
-    terms = fit._solution.terms
-    redrawn = [t for t in terms if t.term.group in groups_to_redraw(fit, random_effects)]
+    wanted = groups_to_redraw(fit, random_effects)
+    redrawn = [t for t in fit._solution.terms if t.term.group in wanted]
     if not redrawn:
         return fit._law.simulate(n_sims, rng)
     base = {name: np.array(v) for name, v in fit._solution.values.items()}
@@ -51,6 +51,8 @@ def groups_to_redraw(fit: FittedGLMM, random_effects: str | Iterable[str]) -> se
         if random_effects == "unconditional":
             return known
         random_effects = [random_effects]
+    if not isinstance(random_effects, Iterable):
+        raise ModelError(f"random_effects: {random_effects!r} is no name of a group nor a list of such")
     wanted = set(random_effects)
     if wanted - known:
         raise ModelError(

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import real_array
 from glmmcore.design import Design, PredictorDesign
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.formula.autoregressive import check_times
@@ -167,18 +168,7 @@ def _argument(name: str, value: Argument, columns: Columns) -> np.ndarray:
         return columns.numeric(value).copy()
     if isinstance(value, pd.Series) and not value.index.equals(columns.index):
         raise ModelError(f"{name} is a Series with another index than the data, pass a column or {name}.to_numpy()")
-    try:
-        if isinstance(value, (pd.Series, pd.api.extensions.ExtensionArray)):
-            array = value.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
-        elif isinstance(value, np.ma.MaskedArray):
-            array = value.astype(np.float64).filled(np.nan)
-        else:
-            array = np.asarray(value)
-            if array.dtype.kind in "cMm":  # numpy would take the real part, or count days
-                raise TypeError
-            array = array.astype(np.float64)
-    except (TypeError, ValueError):
-        raise ModelError(f"{name} must be a column name or an array of numbers") from None
+    array = real_array(value, name)
     if array.ndim == 0:
         return np.full(columns.nobs, float(array))
     if array.shape != (columns.nobs,):

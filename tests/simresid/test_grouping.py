@@ -41,7 +41,9 @@ def brute_force(res, labels, aggregate):
 @pytest.mark.parametrize("aggregate", ["sum", "mean", np.median, lambda v: v.max()])
 def test_against_pandas(res, data, aggregate):
     grouped = res.recalculate("plot", aggregate=aggregate)
-    index, observed, simulated = brute_force(res, data["plot"], aggregate)
+    # pandas 2.2 warns of functions of numpy that it knows by name
+    known = "median" if aggregate is np.median else aggregate
+    index, observed, simulated = brute_force(res, data["plot"], known)
     np.testing.assert_array_equal(grouped.index, index)
     np.testing.assert_allclose(grouped.observed, observed, rtol=1e-14)
     np.testing.assert_allclose(grouped.simulated, simulated, rtol=1e-14)

@@ -1,0 +1,101 @@
+"""Arguments that are not data frames: brought to one type, or refused by name."""
+
+from __future__ import annotations
+
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from glmmcore.errors import ModelError
+
+__all__ = ["random_generator", "real_array", "require_level", "require_workers", "row_values"]
+
+
+def real_array(value: Any, what: str) -> np.ndarray:
+    """Own float64 array of numbers; masked and missing values are NaN.
+
+    Parameters
+    ----------
+    value : array_like
+    what : str
+        What to call it in an error.
+
+    Raises
+    ------
+    ModelError
+        For complex numbers and dates, of which numpy would keep a part, for text and for ragged lists.
+
+    Examples
+    --------
+    >>> real_array([1, None, True], "y").tolist()
+    [1.0, nan, 1.0]
+    """
+    try:
+        if isinstance(value, (pd.Series, pd.api.extensions.ExtensionArray)) and value.dtype.kind not in "cMm":
+            return value.to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+        if isinstance(value, np.ma.MaskedArray) and value.dtype.kind not in "cMm":
+            return np.asarray(np.ma.filled(value.astype(np.float64), np.nan))
+        array = np.asarray(value)
+        if array.dtype.kind not in "cMmUS":
+            return np.array(array, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ModelError(f"{what} must hold real numbers")
+
+
+def row_values(value: Any, what: str, index: pd.Index) -> np.ndarray:
+    """As `real_array`, one value for each row of `index`; a Series must have that index.
+
+    Raises
+    ------
+    ModelError
+        Also for a wrong length or another index.
+    """
+    if isinstance(value, pd.Series) and not value.index.equals(index):
+        raise ModelError(
+            f"{what} is a Series with another index than the rows, pass {what}.to_numpy() to go by position"
+        )
+    array = real_array(value, what)
+    if array.shape != (len(index),):
+        raise ModelError(f"{what} has shape {array.shape}, there are {len(index)} rows")
+    return array
+
+
+def random_generator(rng: Any) -> np.random.Generator:
+    """Generator from a generator, a seed or None for fresh entropy.
+
+    Raises
+    ------
+    ModelError
+        For anything else.
+    """
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise ModelError(f"rng must be a numpy.random.Generator, a seed of at least 0 or None, not {rng!r}") from None
+
+
+def require_level(value: Any, what: str) -> None:
+    """Refuse what is not a number between 0 and 1.
+
+    Raises
+    ------
+    ModelError
+        Naming the argument.
+    """
+    if not (isinstance(value, Real) and 0.0 < float(value) < 1.0):
+        raise ModelError(f"{what} must lie between 0 and 1, such as 0.95 or 0.05, not {value!r}")
+
+
+def require_workers(n_jobs: Any) -> None:
+    """Refuse a number of workers that joblib would not take or misread.
+
+    Raises
+    ------
+    ModelError
+        For anything but None or a whole number other than 0.
+    """
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
+        raise ModelError(f"n_jobs must be None or a whole number such as 2, or -1 for all processors, not {n_jobs!r}")
