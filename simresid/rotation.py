@@ -102,6 +102,7 @@ def shrunk_covariance(source: SimulationSource) -> FloatArray:
 
 def _shrunk(source: SimulationSource, k: int, n: int) -> FloatArray:
     first = source.draw(0)
+    refuse_non_finite(first, 0)
     centre, scale = first.mean(axis=0), first.std(axis=0)  # rough, against cancellation only
     if not np.isfinite(scale).all():
         return np.full((n, n), np.nan)
