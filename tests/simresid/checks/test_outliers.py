@@ -86,6 +86,10 @@ def test_bootstrap_leaves_the_replicate_out_of_its_own_pool():
             counts.append(np.sum((simulated[b] > pool.max(axis=0)) | (simulated[b] < pool.min(axis=0))))
     # 30 counts with a variance of about 4 against 1200: three standard errors
     assert result.expected == pytest.approx(np.mean(counts), abs=1.2)
+    ends = np.quantile(result.null_distribution, [0.025, 0.975]) / n
+    assert result.conf_int == pytest.approx(tuple(ends))
+    assert result.effect.value == pytest.approx((result.observed - result.expected) / n)
+    assert result.effect.interval == pytest.approx((result.observed / n - ends[1], result.observed / n - ends[0]))
     high, low = res.observed > simulated.max(axis=0), res.observed < simulated.min(axis=0)
     assert result.observed == result.statistic == high.sum() + low.sum()
     assert sr.outlier_test(res, method="bootstrap", margin="upper").observed == high.sum()

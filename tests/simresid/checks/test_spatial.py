@@ -152,6 +152,9 @@ def test_phylogeny_goes_by_labels():
         sr.phylogenetic_autocorrelation_test(u[:20], d.to_numpy())
     with pytest.raises(ValueError, match="same, unique species"):
         sr.phylogenetic_autocorrelation_test(u, d.rename(columns={"s3": "s4"}), species)
+    doubled = d.set_axis(["s0", *species[:-1]], axis=0).set_axis(["s0", *species[:-1]], axis=1)
+    with pytest.raises(ValueError, match="same, unique species"):
+        sr.phylogenetic_autocorrelation_test(u[:-1], doubled, species[:-1])
     with pytest.raises(ValueError, match="at least 4 distinct species, there are 3"):
         sr.phylogenetic_autocorrelation_test(u[:3], d, species[:3])
     with pytest.raises(ValueError, match="null='exact'"):
