@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="simresid", description=DESCRIPTION, epilog=EXIT_CODES)
     commands = parser.add_subparsers(dest="command", required=True, metavar="{screen,check,data}")
     for name, module, text in (
-        ("screen", many, "one model for each group of rows or each response"),
+        ("screen", many, "one model for each file, group of rows or response"),
         ("check", check, "one model, in detail"),
         ("data", data, "embedded data sets"),
     ):

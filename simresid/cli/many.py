@@ -1,4 +1,4 @@
-"""``simresid screen``: one model for each group of rows or each response, one row of a table each."""
+"""``simresid screen``: one model for each file, group of rows or response, one row of a table each."""
 
 from __future__ import annotations
 
@@ -26,14 +26,16 @@ if TYPE_CHECKING:
 
 __all__ = ["DESCRIPTION", "add_arguments", "run"]
 
-DESCRIPTION = "Fit and test one model for each group of rows, or for each of several responses."
+DESCRIPTION = "Fit and test one model for each file of a folder, each group of rows, or each of several responses."
+SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".parquet")
+"""Files of a folder that are taken for tables."""
 SHOWN = 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
-    add_model_arguments(parser)
-    what = parser.add_mutually_exclusive_group(required=True)
+    add_model_arguments(parser, "CSV or Parquet file, or a folder of such files (one model for each)")
+    what = parser.add_mutually_exclusive_group()
     what.add_argument("--by", metavar="COLUMN", help="one model for each value of this column")
     what.add_argument("--responses", metavar="COLUMNS", help="one model for each of these columns (a,b,c)")
     add_verdict_arguments(parser)
@@ -84,6 +86,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _models(options: argparse.Namespace) -> dict[str, tuple[Any, ...]]:
     settings = (options.family, fit_options(options))
+    if Path(options.file).is_dir():
+        return {name: (options.formula, data, *settings) for name, data in _tables(options).items()}
+    if not (options.by or options.responses):
+        raise InputError("say what the models are by --by or --responses, or name a folder of files")
     if options.by:
         data = model_table(options, options.by)
         groups = data.groupby(options.by, sort=True, observed=True)
@@ -103,6 +109,27 @@ def _models(options: argparse.Namespace) -> dict[str, tuple[Any, ...]]:
     data = model_table(options, *names)
     others = [name for name in data.columns if name not in names]
     return {name: (f"`{name}` {options.formula}", data[[name, *others]], *settings) for name in names}
+
+
+def _tables(options: argparse.Namespace) -> dict[str, pd.DataFrame]:
+    """Tables of a folder by file name; all that cannot be used are named before anything is fitted."""
+    folder = Path(options.file)
+    if options.by or options.responses:
+        raise InputError("of a folder every file is one model; --by and --responses are for a single file")
+    own = None if options.out is None else Path(options.out).resolve()
+    files = [path for path in sorted(folder.iterdir()) if path.name.endswith(SUFFIXES) and path.resolve() != own]
+    files = [path for path in files if path.is_file() and not path.name.startswith(".")]
+    if not files:
+        raise InputError(f"folder '{folder}' holds no file that ends in {', '.join(SUFFIXES)}")
+    tables, problems = {}, []
+    for path in files:
+        try:
+            tables[path.name] = model_table(options, file=str(path))
+        except InputError as error:
+            problems.append(f"\n  {error}")
+    if problems:
+        raise InputError(f"{len(problems)} of {len(files)} files cannot be used:{''.join(problems)}")
+    return tables
 
 
 def _flagged(table: pd.DataFrame, tests: list[str], options: argparse.Namespace) -> bool:

@@ -24,9 +24,9 @@ __all__ = [
 PARTS = ("link", "zi", "disp", "trials", "offset")
 
 
-def add_model_arguments(parser: argparse.ArgumentParser) -> None:
+def add_model_arguments(parser: argparse.ArgumentParser, what: str = "CSV or Parquet file") -> None:
     """Where the data are, and the model."""
-    parser.add_argument("file", help="CSV or Parquet file, or the name of an embedded data set")
+    parser.add_argument("file", help=f"{what}, or the name of an embedded data set")
     parser.add_argument("--formula", required=True, help='such as "count ~ trt + (1|block)"')
     parser.add_argument("--family", default="gaussian", help="response distribution (default: gaussian)")
     parser.add_argument("--link", help="link of the mean")
@@ -77,12 +77,12 @@ def fit_options(options: argparse.Namespace) -> dict[str, Any]:
     return {name: getattr(options, name) for name in PARTS if getattr(options, name) is not None}
 
 
-def model_table(options: argparse.Namespace, *columns: str | None) -> Any:
-    """Read the columns that the model and the options name."""
+def model_table(options: argparse.Namespace, *columns: str | None, file: str | None = None) -> Any:
+    """Read the columns that the model and the options name, of `file` or of the one on the command line."""
     formulas = [options.formula, *(text for text in (options.zi, options.disp) if text)]
     named = [name for name in (options.trials, options.offset, *columns) if name]
     how = {name: getattr(options, name) for name in ("delimiter", "decimal", "encoding", "na")}
-    return read_table(options.file, formulas, named, **how)
+    return read_table(file or options.file, formulas, named, **how)
 
 
 def names_in(text: str, allowed: Iterable[str], what: str) -> list[str]:

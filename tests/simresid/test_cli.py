@@ -126,6 +126,52 @@ def test_screen_survives_a_group_that_cannot_be_fitted(table, data, capsys):
     assert "1 of them not fitted" in out
 
 
+@pytest.fixture
+def folder(data, tmp_path):
+    path = tmp_path / "counts"
+    path.mkdir()
+    for name, part in data.groupby("species"):
+        part.to_csv(path / f"{name}.csv", index=False)
+    (path / "readme.md").write_text("no table")
+    return path
+
+
+def test_screen_of_a_folder(folder, data, capsys):
+    common = ("screen", str(folder), "--formula", FORMULA, "--family", "poisson", "--out", str(folder / "screen.csv"))
+    status, out, err = run(*common, capsys=capsys)
+    assert (status, err) == (1, "")
+    assert out.startswith("3 models, 1 flagged.\n  bee.csv")
+    written = pd.read_csv(folder / "screen.csv", index_col="model")
+    models = {f"{name}.csv": (FORMULA, part, "poisson") for name, part in data.groupby("species")}
+    np.testing.assert_allclose(written["dispersion"], screen(models)["dispersion"])
+    assert run(*common, capsys=capsys)[:2] == (status, out)  # its own table is no input the next time
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["cbpp"], "--by or --responses"),
+        ([".", "--by", "g"], "of a folder every file is one model"),
+        (["{empty}"], "holds no file"),
+    ],
+)
+def test_what_the_models_of_a_screen_are_must_be_clear(arguments, message, tmp_path, capsys):
+    file, *rest = (text.format(empty=tmp_path) for text in arguments)
+    status, out, err = run("screen", file, "--formula", "y ~ x", *rest, capsys=capsys)
+    assert (status, out) == (2, "")
+    assert message in err
+
+
+def test_files_of_a_folder_that_cannot_be_used_are_all_named_first(folder, capsys):
+    (folder / "bee.csv").write_text("x,g,y\n1,a,2\n2,b,n/a?\n3,b,4\n")
+    (folder / "dragonfly.csv").write_text("a,b\n1,2\n")
+    status, out, err = run("screen", str(folder), "--formula", FORMULA, capsys=capsys)
+    assert (status, out) == (2, "")
+    assert "2 of 4 files cannot be used:" in err
+    assert "n/a?" in err
+    assert "dragonfly.csv' has no column 'y'" in err
+
+
 def test_data(tmp_path, capsys):
     status, out, _ = run("data", capsys=capsys)
     assert status == 0
