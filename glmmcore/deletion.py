@@ -119,13 +119,15 @@ class _Columns:
 
     def __init__(self, objective: Any, factors: list[np.ndarray]) -> None:
         self.layout, self.system, self.factors = objective.layout, objective.system, factors
+        self.run = self.layout.of_rows(np.arange(self.layout.n_runs))
         self.place = self.layout.start[:, self.layout.factor].astype(np.intp) + self.layout.within
 
     def touched(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Values ``(m, c)``, covariance ``(c, c)`` and positions ``(c,)``."""
-        at, where = np.unique(self.place[rows], return_inverse=True)
+        runs = self.run[rows]
+        at, where = np.unique(self.place[runs], return_inverse=True)
         values = np.zeros((len(rows), len(at)))
-        np.add.at(values, (np.arange(len(rows))[:, None], where.reshape(len(rows), -1)), self.layout.z[rows])
+        np.add.at(values, (np.arange(len(rows))[:, None], where.reshape(len(rows), -1)), self.layout.z[runs])
         covariance = np.empty((len(at), len(at)))
         for j, position in enumerate(at):
             unit = np.zeros(self.layout.order)

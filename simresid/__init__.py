@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from simresid.checks.curves import quantile_curves
     from simresid.checks.dispersion import dispersion_test
     from simresid.checks.heteroscedasticity import heteroscedasticity_test
+    from simresid.checks.influence import influence
     from simresid.checks.lrt import simulated_lrt
     from simresid.checks.outliers import outlier_test
     from simresid.checks.phylogenetic import phylogenetic_autocorrelation_test
@@ -72,6 +73,7 @@ _HOME = {
     "spatial_autocorrelation_test": "checks.spatial",
     "phylogenetic_autocorrelation_test": "checks.phylogenetic",
     "simulated_lrt": "checks.lrt",
+    "influence": "checks.influence",
     "diagnose": "checks.battery",
     "screen": "screening",
     "quantile_curves": "checks.curves",
@@ -110,6 +112,7 @@ __all__ = [
     "dispersion_test",
     "from_simulations",
     "heteroscedasticity_test",
+    "influence",
     "outlier_test",
     "phylogenetic_autocorrelation_test",
     "plot_calibration",

@@ -25,6 +25,7 @@ __all__ = [
     "FittedModel",
     "HasCdf",
     "HasData",
+    "HasDeletionChanges",
     "HasDescription",
     "HasDiscreteness",
     "HasEffectiveDf",
@@ -229,6 +230,22 @@ class HasTrials(Protocol):
 
     @property
     def trials(self) -> FloatArray | None: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasDeletionChanges(Protocol):
+    """The model knows how its coefficients change when groups of rows are left out."""
+
+    nobs: int
+    params: pd.Series
+
+    def cov_params(self) -> pd.DataFrame:
+        """Covariance of `params` ``(p, p)``."""
+        ...
+
+    def deletion_changes(self, codes: ArrayLike) -> FloatArray:
+        """`params` without each group minus `params` ``(n_groups, p)``; `codes` ``(n,)`` number the groups from 0."""
+        ...
 
 
 @runtime_checkable

@@ -51,6 +51,15 @@ def test_follows_refits_of_mixed_models(family, arguments):
     assert np.abs(changes - refitted).max() < 0.25 * np.abs(refitted).max()
 
 
+def test_rows_that_are_equal_in_z_are_told_apart():
+    # many rows a level: the layout keeps one entry for each run of them
+    data = create_data(6000, n_groups=6, intercept=1.0, rng=8).sample(frac=1, random_state=9)
+    fit = glmm("observed ~ x1 + (1|group)", data, "poisson")
+    codes = np.arange(6000) % 3
+    refitted = np.array([without(fit, codes == g) for g in range(3)])
+    np.testing.assert_allclose(fit.deletion_changes(codes), refitted, rtol=0.1, atol=2e-4)
+
+
 def test_says_where_the_rest_does_not_determine_the_effects():
     data = create_data(60, n_groups=6, rng=6)
     data["only"] = (data["group"] == data["group"].iloc[0]).astype(float) * data["x1"]
