@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 
@@ -147,7 +148,7 @@ def _rate_power(delta: Array) -> Array:
 
 
 def _new_table(nu: float) -> ChebyshevTable:
-    return ChebyshevTable(lambda t: _exact_moments(t, np.array([nu])), _TOLERANCE)
+    return ChebyshevTable(partial(_exact_moments, nu=np.array([nu])), _TOLERANCE)
 
 
 def _exact_moments(t: Array, nu: Array) -> Array:

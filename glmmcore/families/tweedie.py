@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 from scipy import special
@@ -221,13 +222,7 @@ class Tweedie(NaturalFamily):
     def _series(self, a: float) -> ChebyshevTable:
         """Table of G over log j0, kept for as long as the power stays the same."""
         if self._table is None or self._table[0] != a:
-
-            def remainders(log_j0: Array) -> Array:
-                out = np.empty((3, log_j0.size))
-                _series_remainders(log_j0, a, out)
-                return out
-
-            self._table = (a, ChebyshevTable(remainders))
+            self._table = (a, ChebyshevTable(partial(_remainders, a=a)))
         return self._table[1]
 
     def variance(self, trials: Array, p: Parameters) -> Array:
@@ -267,6 +262,13 @@ class Tweedie(NaturalFamily):
     def describe_extra(self, psi: Array) -> dict[str, float]:
         """Power p of the variance function."""
         return {"power": 1.0 + _power_excess(psi)}
+
+
+def _remainders(log_j0: Array, a: float) -> Array:
+    """G and its derivatives in z and in a, (3, n)."""
+    out = np.empty((3, log_j0.size))
+    _series_remainders(log_j0, a, out)
+    return out
 
 
 def _power_excess(psi: Array) -> float:
