@@ -162,10 +162,9 @@ def _solve(t, nu, guess, sums):
             high = log_rate
         else:
             low = log_rate
+        step = -np.inf if gap > 0.0 else np.inf
         if v > 0.0 and gap > -mu:
             step = -math.log1p(gap / mu) * (mu + gap) / v
-        else:
-            step = -np.inf if gap > 0.0 else np.inf
         if abs(step) * math.sqrt(v) < 1e-9 * min(1.0, math.sqrt(v)):
             log_rate += step
             break
