@@ -240,3 +240,29 @@ def test_tiny_samples_keep_ties_with_the_simulated_null() -> None:
     pvalues = [sr.quantile_test(rng.random(3), np.arange(3)).pvalue for _ in range(60)]
     # three residuals fall into few patterns, none of which is rarer than 1 in 64
     assert min(pvalues) > 1 / 64
+
+
+def test_any_number_of_quantiles_has_named_directions():
+    rng = np.random.default_rng(13)
+    u, x = rng.random(160), rng.random(160)
+    names = ["location", "scale", "shape", "shape 2", "shape 3"]
+    for count in (1, 2, 3, 5):
+        q = np.arange(1, count + 1) / (count + 1)
+        result = sr.quantile_test(u, x, quantiles=q[::-1])
+        assert result.components.index.tolist() == names[:count]
+        np.testing.assert_allclose(result.quantiles["quantile"], q)
+        assert result.method == "weighted score test"
+    alone = sr.quantile_test(u, x, quantiles=[0.5])
+    assert alone.pvalue == pytest.approx(alone.components["pvalue"].iloc[0], rel=1e-9)
+    assert sr.quantile_test(u[:100], x[:100]).method == "weighted score test, simulated null"
+
+
+def test_small_samples_are_ranked_among_uniform_ones():
+    # the simulated p-value of 100 rows against the asymptotic one: 4 Monte Carlo errors and the difference of the laws
+    rng = np.random.default_rng(14)
+    for _ in range(5):
+        u, x = rng.random(140), rng.random(140)
+        result = sr.quantile_test(u, x)
+        asymptotic = 10.0**-result.statistic
+        assert abs(result.pvalue - asymptotic) < 4 * np.sqrt(asymptotic * (1 - asymptotic) / 1999) + 0.03
+        assert result.pvalue * 2000 == pytest.approx(round(result.pvalue * 2000))
