@@ -171,3 +171,39 @@ def test_columns_are_told_apart_by_brackets_and_colons():
     columns = ["Intercept", "C(a, levels=['p:q', 'r'])[T.r]", "bs(x, df=3)[1]", "bs(x, df=3)[2]", "b[T.u:v]:x", "x"]
     assert fixed_terms(columns) == {"C(a, levels=['p:q', 'r'])": [1], "bs(x, df=3)": [2, 3], "b:x": [4], "x": [5]}
     assert relatives("x", ["x", "b:x", "b", "c:d"]) == ["b:x"]
+
+
+# ---- nesting -----------------------------------------------------------------------------------------
+NESTED = [
+    # small, large: nested, parameters on the edge, what is said
+    ({"family": "poisson"}, {"family": "poisson", "zi": "~ 1"}, True, 1, "zero inflation"),
+    ({"family": "poisson"}, {"family": "poisson", "zi": "~ x"}, True, 2, "2 parameters of zero inflation"),
+    ({"family": "poisson", "link": "sqrt"}, {"family": "poisson"}, False, 0, "the links differ"),
+    ({"family": "nbinom2", "disp": "~ x"}, {"family": "nbinom2"}, False, 0, "part 'disp' is missing"),
+    ({"family": "nbinom2", "disp": "~ 1"}, {"family": "nbinom2"}, True, 0, ""),
+    ({"family": "nbinom2"}, {"family": "nbinom2", "disp": "~ x"}, True, 0, ""),
+    ({"family": "nbinom2"}, {"family": "nbinom2", "disp": "~ 0 + x"}, False, 0, "part 'disp' has no intercept"),
+    # an intercept need not be written as one
+    ({"family": "nbinom2"}, {"family": "nbinom2", "disp": "~ 0 + a"}, True, 0, ""),
+    ({"family": "nbinom1"}, {"family": "poisson"}, False, 0, "nbinom1 is no special case of poisson"),
+]
+
+
+@pytest.mark.parametrize(("small", "large", "nested", "edges", "reason"), NESTED)
+def test_what_is_nested_in_what(data, small, large, nested, edges, reason):
+    from glmmcore.nesting import nesting
+
+    fits = [glmm("y ~ x", data, **options) for options in (small, large)]
+    found = nesting(*fits)
+    assert (found.nested, found.n_boundary, found.reason) == (nested, edges, reason)
+
+
+def test_column_spaces():
+    from glmmcore.nesting import spans
+
+    x = np.random.default_rng(1).normal(size=(20, 2))
+    one, none = np.ones((20, 1)), np.zeros((20, 0))
+    assert spans(x, x @ np.array([[1e8], [-3.0]]))
+    assert not spans(x, one)
+    assert spans(one, none) and not spans(none, one)
+    assert spans(np.hstack([one, x, np.zeros((20, 1))]), x + one)
