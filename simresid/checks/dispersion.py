@@ -116,14 +116,15 @@ def dispersion_test(
     """
     simulated_only(res, "dispersion_test")
     check_alternative(alternative)
-    if method == "conditional":
-        return _conditional(res, alternative)
-    if method == "dharma":
-        return _dharma(res, alternative)
-    if method == "pearson":
-        return _pearson(res, alternative)
-    if method == "refit":
-        return _refit(res, alternative, n_refits or res.n_sims, n_jobs)
+    with np.errstate(over="ignore", invalid="ignore"):  # squares that overflow are refused as not finite
+        if method == "conditional":
+            return _conditional(res, alternative)
+        if method == "dharma":
+            return _dharma(res, alternative)
+        if method == "pearson":
+            return _pearson(res, alternative)
+        if method == "refit":
+            return _refit(res, alternative, n_refits or res.n_sims, n_jobs)
     raise ValueError(f"method={method!r}; choose 'conditional', 'dharma', 'pearson' or 'refit'")
 
 

@@ -46,3 +46,11 @@ def test_types_of_other_machines(dtype):
     fitted = pd.Series((Y + 1).astype(dtype), index=np.arange(8)[::-1])
     other = from_simulations(DRAWS.astype(dtype), pd.Series(Y.astype(dtype)), fitted)
     np.testing.assert_array_equal(other.residuals, expected)
+
+
+@pytest.mark.parametrize("method", ["conditional", "dharma"])
+def test_squares_that_overflow(method):
+    """An overflow was a RuntimeWarning of numpy's, and the statistic infinite."""
+    res = from_simulations(DRAWS * 1e200, Y * 1e200)
+    with pytest.raises(ValueError, match=r"not finite|too large|overflow"):
+        res.dispersion_test(method=method)
