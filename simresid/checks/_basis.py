@@ -8,12 +8,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray, Residuals, aligned, is_simulated, shares_random_effects
+from simresid.checks._inputs import FloatArray, Residuals, aligned, aligned_numeric, is_simulated, shares_random_effects
 
 __all__ = ["Basis", "default_predictor", "predictor_basis", "ranks"]
 
 DEGREE = 5
-_default_predictors: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()  # shared by the tests of one object
 
 
 @dataclass(frozen=True)
@@ -58,6 +57,10 @@ def ranks(x: FloatArray) -> FloatArray:
     out = np.empty(x.size)
     out[order] = (0.5 * (first + last) / x.size)[group]
     return out
+
+
+_default_predictors: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()  # shared by the tests of one object
+_default_bases: WeakKeyDictionary[Any, Basis] = WeakKeyDictionary()
 
 
 def default_predictor(res: Any) -> FloatArray:
@@ -120,6 +123,15 @@ def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> Bas
     """
     if isinstance(predictor, Basis):
         return predictor
+    default = degree == DEGREE and is_simulated(res) and (predictor is None or predictor is default_predictor(res))
+    if not default:
+        return _build(predictor, res, degree)
+    if res not in _default_bases:
+        _default_bases[res] = _build(predictor, res, degree)
+    return _default_bases[res]
+
+
+def _build(predictor: Any, res: Residuals, degree: int) -> Basis:
     columns = _columns(predictor, res)
     blocks, degrees, shares = [], [0], [1.0]
     values = None
@@ -133,9 +145,7 @@ def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> Bas
             degrees += [1] * block.shape[1]
             shares += [min(1.0, 2.0 / max(block.shape[1], 1))] * block.shape[1]
         else:
-            numeric = series.to_numpy(dtype=float)
-            if not np.all(np.isfinite(numeric)):
-                raise ValueError(f"{name} is not finite at position {np.flatnonzero(~np.isfinite(numeric))[0]}")
+            numeric = aligned_numeric(column, res, name)
             values = numeric if len(columns) == 1 else None
             top = min(degree, np.unique(numeric).size - 1)
             block = np.polynomial.legendre.legvander(2 * ranks(numeric) - 1, top)[:, 1:]
@@ -190,4 +200,6 @@ def _are_columns(names: Any, res: Any) -> bool:
 def _is_factor(series: Any) -> bool:
     import pandas as pd
 
+    if pd.api.types.is_datetime64_any_dtype(series) or isinstance(series.dtype, pd.PeriodDtype):
+        return False
     return not pd.api.types.is_numeric_dtype(series) or pd.api.types.is_bool_dtype(series)
