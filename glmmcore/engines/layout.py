@@ -101,7 +101,8 @@ class RowLayout:
         self.n_runs = len(self.first) - 1
         self._has_runs = self.n_runs < self.n
         self._known: dict[tuple[int, int], tuple[int, int]] = {}
-        self.z, self.start = (z[new], start[new]) if self._has_runs else (z, start)
+        self.z: np.ndarray = z[new] if self._has_runs else z
+        self.start: np.ndarray = start[new] if self._has_runs else start
         # the sorted arrays above are all that is needed from here on
         self.factors = [replace(f, codes=f.codes[:0], z=f.z[:0].copy()) for f in factors]
         self.predictor = np.concatenate([f.predictor for f in factors]).astype(np.int32)
