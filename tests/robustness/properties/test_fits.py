@@ -106,6 +106,24 @@ def test_refit_to_the_observed_is_the_fit(case) -> None:
     np.testing.assert_array_equal(again.observed, fit.observed)
 
 
+@examples(6)
+@given(cases(), st.integers(0, 2**31))
+def test_many_refits_are_refits(case, seed: int) -> None:
+    """Fits in step against one after the other, from the same simulated responses."""
+    fit = fitted(case)
+    responses = fit.simulate(4, rng=seed, random_effects="unconditional")
+    with quiet():
+        many = fit.refit_many(responses)
+        for i, y in enumerate(responses):
+            if many.error.iloc[i]:
+                continue
+            one = fit.refit(y)
+            if one.converged and many.converged.iloc[i]:
+                assert many.llf.iloc[i] == pytest.approx(one.llf, rel=1e-7, abs=1e-4)
+                allowed = 0.02 * one.bse.to_numpy() + 1e-6
+                assert np.all(np.abs(many.params.iloc[i].to_numpy() - one.params.to_numpy()) < allowed)
+
+
 @examples(10)
 @given(cases(), st.integers(0, 2**31), st.integers(1, 9))
 def test_simulations_have_the_shape_the_seed_and_the_support(case, seed: int, n_sims: int) -> None:
