@@ -15,13 +15,28 @@ __all__ = ["response_scale", "start_candidates", "start_curvature", "step_limits
 _IRLS_STEPS = 4
 # Largest relative change of linear predictors that still counts as moving.
 _IRLS_TOLERANCE = 1e-3
-# Mean squared residual of a continuous response over its mean square, both in units of the variance function: below,
-# only rounding and the ridge of IRLS.
+# Variance of random effects, in units of the predictor squared, up to which corrections to first order are trusted, and
+# the share of the residual variance that is left to the rows in any case.
+_WIDEST = 2.0
+_LEAST_NOISE = 0.1
+# Links without an edge close to which a first-order correction makes no sense.
+_GENTLE_LINKS = ("log", "logit", "probit")
+# Mean squared residual of a continuous response over its mean square: below, only rounding and the ridge of IRLS.
 _PERFECT = 1e-16
 
 
 def irls(problem: Problem) -> tuple[np.ndarray, float, float]:
-    """Coefficients of the standardised conditional part, mean squared Pearson residual, and that of a mean of zero."""
+    """Fit without random effects.
+
+    Returns
+    -------
+    coefficients : ndarray
+        Of the standardised conditional part.
+    pearson : float
+        Mean squared Pearson residual.
+    sensitivity : float
+        What a unit of variance in the linear predictor adds to it, to first order.
+    """
     family, part = problem.family, problem.part("cond")
     x = cast(np.ndarray, part.X)
     offset = np.zeros(1) if part.offset is None else part.offset
@@ -43,25 +58,19 @@ def irls(problem: Problem) -> tuple[np.ndarray, float, float]:
         mu = family.start_mean(problem.likelihood.y, _trials(problem, 0, problem.n))
         coefficients = _constant(part, float(family.link.link(np.array([mu.mean()]))[0]))
         eta = offset + x @ coefficients
-    total = size = 0.0
+    pearson, sensitivity = 0.0, 0.0
     for lo, hi in row_blocks(problem.n):
         trials = _trials(problem, lo, hi)
-        mu = family.link.inverse(eta[lo:hi])
+        mu, slope = family.link.derivatives(eta[lo:hi])[:2]
         variance = np.maximum(family.working_variance(mu, trials), 1e-10)
-        y = problem.likelihood.y[lo:hi]
-        total += float(np.sum(np.square(_excess(y, trials, mu)) / variance))
-        size += float(np.sum(np.square(y) / variance))
-    return coefficients, total / problem.n, size / problem.n
+        pearson += float(np.sum(np.square(problem.likelihood.y[lo:hi] / trials - mu) / variance))
+        sensitivity += float(np.sum(np.square(slope) / variance))
+    return coefficients, pearson / problem.n, sensitivity / problem.n
 
 
 def _trials(problem: Problem, lo: int, hi: int) -> np.ndarray:
     trials = problem.likelihood.trials
     return np.ones(hi - lo) if trials is None else trials[lo:hi]
-
-
-def _excess(y: np.ndarray, trials: np.ndarray, mu: np.ndarray) -> np.ndarray:
-    """Observed minus expected mean, 0 for a row without trials."""
-    return np.where(trials > 0.0, y / np.where(trials > 0.0, trials, 1.0) - mu, 0.0)
 
 
 def _normal_equations(problem: Problem, eta: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -79,7 +88,7 @@ def _normal_equations(problem: Problem, eta: np.ndarray, offset: np.ndarray) -> 
             w = w * problem.likelihood.freq_weights[lo:hi]
         w = np.where(np.isfinite(w), np.clip(w, 1e-10, 1e10), 1e-10)
         safe = np.where(np.abs(slope) > 1e-10, slope, 1e-10)
-        step = np.clip(_excess(problem.likelihood.y[lo:hi], trials, mu) / safe, -longest, longest)
+        step = np.clip((problem.likelihood.y[lo:hi] / trials - mu) / safe, -longest, longest)
         x = cast(np.ndarray, part.X)[lo:hi]
         weighted = x * w[:, None]
         gram += weighted.T @ x
@@ -104,20 +113,16 @@ def _inside(problem: Problem, eta: np.ndarray) -> bool:
 
 def start_candidates(problem: Problem) -> list[np.ndarray]:
     """Starting points, one for each start of the family's extra parameters."""
-    family = problem.family
-    with np.errstate(all="ignore"):  # a step too far, which is not taken
-        coefficients, pearson, size = irls(problem)
-    if not (family.discrete or pearson > _PERFECT * size):
+    family, cond = problem.family, problem.part("cond")
+    coefficients, pearson, sensitivity = irls(problem)
+    if not (family.discrete or pearson > _PERFECT * float(np.mean(np.square(problem.likelihood.y)))):
         raise ModelError("the response is fitted perfectly by the fixed effects: there is no variation left to model")
     out = []
     for psi in family.start_psi():
         x = np.zeros(problem.n_params)
-        cond = problem.part("cond")
         if cond.where.stop > cond.where.start:
             x[cond.where] = coefficients
-        if family.has_dispersion:
-            disp = problem.part("disp")
-            x[disp.where] = _constant(disp, family.start_delta(pearson))
+        _start_dispersion(problem, x, pearson)
         for name, value in zip(family.extra, psi, strict=True):
             x[problem.part(name).where] = value
         if "zi" in problem.likelihood.predictors:
@@ -126,8 +131,32 @@ def start_candidates(problem: Problem) -> list[np.ndarray]:
         sd = _moment_sds(problem, x, coefficients)
         for term, start in zip(problem.terms, sd, strict=True):
             x[term.where] = term.structure.start(start)
+        # the fit without random effects took their variance for noise, and averaged over them
+        spread = [float(s @ s) for s, t in zip(sd, problem.terms, strict=True) if t.predictor == "cond"]
+        between = min(sum(spread), _WIDEST * response_scale(problem) ** 2)
+        if family.link.name in _GENTLE_LINKS:
+            noise = max(pearson - between * sensitivity, _LEAST_NOISE * pearson)
+            _start_dispersion(problem, x, noise)
+        if cond.where.stop > cond.where.start:
+            x[cond.where] = _given_random_effects(problem, cond, coefficients, between)
         out.append(x)
     return out
+
+
+def _start_dispersion(problem: Problem, x: np.ndarray, pearson: float) -> None:
+    if problem.family.has_dispersion:
+        disp = problem.part("disp")
+        x[disp.where] = _constant(disp, problem.family.start_delta(pearson))
+
+
+def _given_random_effects(problem: Problem, part: LinearPart, coefficients: np.ndarray, between: float) -> np.ndarray:
+    """Coefficients at given random effects, of this variance, from those of the mean over them."""
+    link = problem.family.link.name
+    if link == "log":  # the mean of exp(b) is exp(variance / 2)
+        return coefficients - _slopes_of_constant(part, 0.5 * between)
+    # the mean of a curve over a normal law is a flatter curve: exact for probit, a known approximation for logit
+    flattening = {"logit": 16.0 * np.sqrt(3.0) / (15.0 * np.pi), "probit": 1.0}.get(link, 0.0)
+    return coefficients * np.sqrt(1.0 + flattening**2 * between)
 
 
 def _constant(part: LinearPart, value: float) -> np.ndarray:
@@ -136,6 +165,11 @@ def _constant(part: LinearPart, value: float) -> np.ndarray:
         return np.array([value])
     offset = 0.0 if part.offset is None else part.offset
     return np.linalg.lstsq(part.X, np.full(len(part.X), value) - offset, rcond=None)[0]
+
+
+def _slopes_of_constant(part: LinearPart, value: float) -> np.ndarray:
+    """Coefficients whose sum of columns is nearest to a constant; the columns are orthonormal."""
+    return np.zeros(part.size) if part.X is None else value * part.X.mean(axis=0)
 
 
 def _zero_start(problem: Problem) -> float:
@@ -173,8 +207,8 @@ def _moment_sds(problem: Problem, x: np.ndarray, coefficients: np.ndarray) -> li
         with np.errstate(all="ignore"):
             variance = (s * s - w).sum(axis=0) / np.square(w).sum(axis=0)
         variance = np.where(np.isfinite(variance), variance, 0.1 * unit)
-        # a term seen in several columns shares what one of them finds; never start on the edge
-        out.append(np.sqrt(np.clip(variance / len(variance), 0.04 * unit, 4.0 * unit)))
+        # never start on the edge
+        out.append(np.sqrt(np.clip(variance, 0.04 * unit, 4.0 * unit)))
     return out
 
 

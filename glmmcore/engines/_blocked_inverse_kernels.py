@@ -15,10 +15,13 @@ __all__ = ["factor_products", "mirror", "row_covariances", "scale_inverse", "sel
 
 @kernel
 def mirror(a):
-    """Copy the lower triangle onto the upper one."""
-    for c in range(a.shape[0]):
-        for r in range(c + 1, a.shape[0]):
-            a[c, r] = a[r, c]
+    """Copy the lower triangle onto the upper one, in squares that fit the cache."""
+    n = a.shape[0]
+    for c0 in range(0, n, 32):
+        for r0 in range(c0, n, 32):
+            for c in range(c0, min(c0 + 32, n)):
+                for r in range(max(r0, c + 1), min(r0 + 32, n)):
+                    a[c, r] = a[r, c]
 
 
 @kernel
@@ -145,19 +148,20 @@ def factor_products(
                             value += t[0, a, c] * v_cell[row + x, c]
                         g[f, w, x] += m_cell[row + w, a] * value
             row += size
-    for c in range(v_trail.shape[0]):
-        fc = q_factor[c]
-        for r in range(v_trail.shape[0]):
-            # diagonal blocks are stored in full, the others below the diagonal only
-            m = m_trail[c, r] if (c >= r or q_start[c] == q_start[r]) else m_trail[r, c]
-            if m != 0.0:
-                fr = q_factor[r]
-                wr = q_within[r]
+    for column in range(v_trail.shape[0]):
+        for row in range(column, v_trail.shape[0]):
+            m = m_trail[row, column]
+            if m == 0.0:  # different levels of one factor, mostly
+                continue
+            c, r = column, row
+            for _ in range(1 if row == column else 2):
+                fc, fr, wr = q_factor[c], q_factor[r], q_within[r]
                 for x in range(sizes[fc]):
                     value = 0.0
                     for b in range(wr + 1):
                         value += t[fr, wr, b] * v_trail[q_start[r] + b, q_start[c] + x]
                     g[fc, q_within[c], x] += m * value
+                c, r = row, column
 
 
 @kernel
@@ -201,6 +205,16 @@ def scale_inverse(t, sizes, cell_first, cell_factor, q_factor, v_lead, v_cell, v
                     v_cell[row + w, a] = value
             row += size
     q = v_trail.shape[0]
+    scalar = True
+    scale = np.empty(q)
+    for c in range(q):
+        scale[c] = t[q_factor[c], 0, 0]
+        scalar = scalar and sizes[q_factor[c]] == 1
+    if scalar:
+        for c in range(q):
+            for r in range(q):
+                v_trail[r, c] *= scale[r] * scale[c]
+        return
     for c in range(q):  # left: rows
         r = 0
         while r < q:

@@ -152,8 +152,8 @@ def _accumulate_intercepts(lo, hi, z, start, cell, weights, values, m_lead, m_ce
 
 
 @kernel
-def multiply(m_lead, cell_first, cell_column, m_cell, q_start, m_trail, x, out):
-    """out = Z'WZ x over all coefficients, `out` zeroed."""
+def multiply(m_lead, cell_first, cell_column, m_cell, x, out):
+    """Add to `out` Z'WZ x without what the trailing block does to the trailing part."""
     n_levels, k = m_lead.shape[0], m_lead.shape[1]
     n_lead = n_levels * k
     for j in range(n_levels):
@@ -167,24 +167,27 @@ def multiply(m_lead, cell_first, cell_column, m_cell, q_start, m_trail, x, out):
             for a in range(k):
                 out[column] += m_cell[p, a] * x[base + a]
                 out[base + a] += m_cell[p, a] * x[column]
-    for c in range(m_trail.shape[0]):
-        for r in range(c, m_trail.shape[0]):
-            m = m_trail[r, c]
-            out[n_lead + r] += m * x[n_lead + c]
-            if r != c:
-                out[n_lead + c] += m * x[n_lead + r]
 
 
 @kernel
 def scale_trailing(m_trail, q_start, q_within, q_factor, t, sizes, prior, s):
     """s = Lambda' M Lambda + diag(prior), lower triangle of the trailing block."""
-    for c in range(s.shape[0]):
+    n = s.shape[0]
+    scale = np.empty(n)
+    for r in range(n):
+        scale[r] = t[q_factor[r], 0, 0]
+    # one past the stretch of factors with one coefficient that c lies in
+    end = 0
+    for c in range(n):
         fc, bc, wc = q_factor[c], q_start[c], q_within[c]
-        for r in range(c, s.shape[0]):
+        if c >= end:
+            end = c
+            while end < n and sizes[q_factor[end]] == 1:
+                end += 1
+        for r in range(c, end):
+            s[r, c] = scale[r] * m_trail[r, c] * scale[c]
+        for r in range(max(c, end), n):
             fr, br, wr = q_factor[r], q_start[r], q_within[r]
-            if sizes[fr] == 1 and sizes[fc] == 1:
-                s[r, c] = t[fr, 0, 0] * m_trail[r, c] * t[fc, 0, 0]
-                continue
             value = 0.0
             for a in range(wr, sizes[fr]):
                 for b in range(wc, sizes[fc]):

@@ -97,9 +97,9 @@ class BlockedSystem:
     def multiply(self, x: np.ndarray) -> np.ndarray:
         """Z'WZ x, (q,)."""
         out = np.zeros_like(x)
-        kernels.multiply(
-            self._m_lead, self._cell_first, self._cell_column, self._m_cell, self._q_start, self._m_trail, x, out
-        )
+        kernels.multiply(self._m_lead, self._cell_first, self._cell_column, self._m_cell, x, out)
+        if len(self._m_trail):
+            out[self._n_lead :] += blas.dsymv(1.0, self._m_trail, x[self._n_lead :], lower=1)
         return out
 
     # ---- factor and solve -------------------------------------------------------------------------------------
