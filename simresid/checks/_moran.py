@@ -43,6 +43,8 @@ __all__ = [
 
 MoranNull: TypeAlias = Null | Literal["permutation"]
 N_PERMUTATIONS = 999
+#: Standard deviation by expectation below which only rounding tells permutations apart.
+SAME = 1e-6
 
 
 @dataclass(frozen=True)
@@ -181,7 +183,11 @@ def moran_test(
         raise ValueError("the residuals do not vary between places")
     statistic = float(moran(z[:, None], weights)[0])
     expected, sd = -1 / (n - 1), permutation_sd(z, _moments(weights))
-    pvalue, error, simulated = normal_pvalue((statistic - expected) / sd, alternative), 0.0, None
+    pvalue, error, simulated = 1.0, 0.0, None
+    if sd > SAME * abs(expected):
+        pvalue = normal_pvalue((statistic - expected) / sd, alternative)
+    else:
+        notes.append("All places are equally near to each other, so that Moran's I is the same for all residuals.")
     if null == "permutation":
         rng = generator(res, f"{method} permutation")
         simulated = _in_blocks(lambda size: rng.permuted(np.tile(z, (size, 1)), axis=1).T, n, weights)

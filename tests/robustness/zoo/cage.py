@@ -39,6 +39,13 @@ class Refused:
 
 
 @dataclass(frozen=True)
+class PassedOn:
+    """The error of a function of the user's own, as it is."""
+
+    error: type[Exception]
+
+
+@dataclass(frozen=True)
 class Result:
     """A result that passes `check`, with exactly the warnings that hold the words of `warns`."""
 
@@ -52,11 +59,15 @@ class Case:
 
     name: str
     run: Callable[[], Any]
-    outcome: Refused | Result
+    outcome: Refused | PassedOn | Result
 
 
 def refused(*words: str) -> Refused:
     return Refused(words)
+
+
+def passed_on(error: type[Exception]) -> PassedOn:
+    return PassedOn(error)
 
 
 def finite(*warns: str) -> Result:
@@ -110,6 +121,9 @@ def judge(case: Case) -> None:
         require_ours(error)
         for word in outcome.words:
             assert word in str(error), f"'{word}' is not in: {error}"
+        return
+    if isinstance(outcome, PassedOn):
+        assert type(error) is outcome.error
         return
     if error is not None:
         raise error

@@ -66,6 +66,9 @@ def test_statistics_and_combination_by_hand():
     worst = shift.ravel()[np.argmax(np.abs(shift))]
     assert result.effect.value == pytest.approx(worst, rel=1e-9)
     assert result.effect.null == 0.0
+    row, column = np.unravel_index(np.argmax(np.abs(shift)), shift.shape)
+    half = 1.96 * np.sqrt(q[column] * (1 - q[column]) * np.sum(basis[row, :3] ** 2))
+    assert result.effect.interval == pytest.approx((worst - half, worst + half), rel=1e-9)
 
 
 def test_location_is_the_same_sign_and_scale_the_opposite():

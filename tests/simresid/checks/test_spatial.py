@@ -82,6 +82,8 @@ def test_great_circle():
         assert (globe.statistic, globe.sd) == pytest.approx((matrix.statistic, matrix.sd), rel=1e-10)
     with pytest.raises(ValueError, match="latitude"):
         sr.spatial_autocorrelation_test(u, lat, lon, great_circle=True)
+    with pytest.raises(ValueError, match="latitude"):
+        sr.spatial_autocorrelation_test(u, lon, np.where(np.arange(80) == 7, 90.5, lat), great_circle=True)
 
 
 def test_rows_at_one_place_are_combined():
@@ -172,6 +174,45 @@ def test_four_places_are_enough():
         sr.phylogenetic_autocorrelation_test(u, np.abs(np.subtract.outer(x, x))),
     ):
         assert result.statistic == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("k", [1, 7, 48])
+def test_nearest_neighbours_by_sorting(k):
+    rng = np.random.default_rng(11)
+    u, (x, y) = rng.random(50), rng.random((2, 50))
+    d = np.hypot(np.subtract.outer(x, x), np.subtract.outer(y, y))
+    w = np.zeros((50, 50))
+    used = min(k, 49)
+    for i, row in enumerate(np.argsort(d, axis=1)[:, 1 : used + 1]):
+        w[i, row] = 1 / used
+    z = u - u.mean()
+    expected = float(z @ w @ z / (z @ z))  # the weights of a row add up to one
+    for where in ({"x": x, "y": y}, {"distances": d}):
+        knn = sr.spatial_autocorrelation_test(u, **where, weights="knn", k=k)
+        assert knn.statistic == pytest.approx(expected, rel=1e-9)
+        assert knn.method == f"Moran, {used} nearest neighbours"
+        # the size of the effect is the correlation with the nearest neighbours, whatever the weights of the test
+        inverse = sr.spatial_autocorrelation_test(u, **where, weights="inverse", k=k)
+        assert inverse.effect.value == pytest.approx(expected, rel=1e-9)
+        assert inverse.effect.null == pytest.approx(-1 / 49)
+
+
+@pytest.mark.parametrize("n", [4, 7, 20, 60])
+@pytest.mark.parametrize("null", ["auto", "permutation"])
+def test_where_all_are_equally_near_there_is_nothing_to_find(n, null):
+    # a star phylogeny, as many neighbours as places, a radius that holds all: I is -1/(n - 1) for any residuals
+    rng = np.random.default_rng(n)
+    u, (x, y) = rng.random(n), rng.random((2, n))
+    star = 0.37 * (np.ones((n, n)) - np.eye(n))
+    for result in (
+        sr.phylogenetic_autocorrelation_test(u, star, null=null),
+        sr.spatial_autocorrelation_test(u, distances=star, null=null),
+        sr.spatial_autocorrelation_test(u, x, y, weights="knn", k=n, null=null),
+        sr.spatial_autocorrelation_test(u, x, y, weights="band", radius=9.0, null=null),
+    ):
+        assert result.statistic == pytest.approx(-1 / (n - 1), rel=1e-9)
+        assert result.pvalue == 1.0
+        assert "equally near" in result.notes[0]
 
 
 def test_places_without_neighbours_are_counted():

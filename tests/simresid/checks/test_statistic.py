@@ -65,6 +65,8 @@ def test_bad_statistics_are_named(res):
         sr.statistic_test(res, lambda v: v[:2], name="pair")
     with pytest.raises(ValueError, match="not finite"):
         sr.statistic_test(res, lambda v: np.nan)
+    with pytest.raises(TypeError, match="statistic_test needs simulations"):
+        sr.statistic_test([0.1, 0.2], np.mean)
     with pytest.raises(TypeError, match="needs simulations"):
         sr.zero_inflation_test([0.1, 0.2])
 

@@ -4,6 +4,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import chi2, norm
 from statsmodels.stats.diagnostic import acorr_ljungbox
 from statsmodels.stats.stattools import durbin_watson as statsmodels_dw
 
@@ -128,6 +129,54 @@ def test_autocorrelations_by_hand():
     u = np.random.default_rng(0).random(80)
     assert sr.temporal_autocorrelation_test(u[:37], np.arange(37)).autocorrelation.size == 7
     assert sr.temporal_autocorrelation_test(u, np.arange(80)).autocorrelation.size == 10
+
+
+@pytest.mark.parametrize("n", [3, 10, 400])
+def test_normal_law_of_durbin_watson(n):
+    # mean 2 and variance 4 (n - 2) / ((n - 1)(n + 1)) of centred white noise
+    sd = np.sqrt(4 * (n - 2) / ((n - 1) * (n + 1)))
+    for d in (1.3, 2.4):
+        assert durbin_watson_pvalue(d, n, "greater", exact=False) == pytest.approx(norm.cdf((d - 2) / sd), rel=1e-12)
+        assert durbin_watson_pvalue(d, n, "less", exact=False) == pytest.approx(norm.sf((d - 2) / sd), rel=1e-12)
+        assert durbin_watson_pvalue(d, n, exact=False) == pytest.approx(2 * norm.sf(abs(d - 2) / sd), rel=1e-12)
+        two, one = (durbin_watson_pvalue(d, 8, side) for side in ("two-sided", "greater" if d < 2 else "less"))
+        assert two == pytest.approx(min(1.0, 2 * one), rel=1e-12)
+    u = np.random.default_rng(n).random(n)
+    e = u - u.mean()
+    d = np.sum(np.diff(e) ** 2) / np.sum(e**2)
+    result = sr.temporal_autocorrelation_test(u, np.arange(n), exact=False)
+    assert (result.statistic, result.pvalue) == pytest.approx((d, 2 * norm.sf(abs(d - 2) / sd)), rel=1e-12)
+
+
+def test_pooled_series_by_hand():
+    # averages with the sizes as weights; the variance of the average is that of independent series
+    rng = np.random.default_rng(10)
+    sizes, parts = [4, 9, 25], []
+    for n in sizes:
+        parts.append(rng.random(n))
+    series, time = np.repeat(np.arange(3), sizes), np.concatenate([np.arange(n) for n in sizes])
+    e = [part - part.mean() for part in parts]
+    d = [np.sum(np.diff(v) ** 2) / np.sum(v**2) for v in e]
+    pooled = np.average(d, weights=sizes)
+    variance = sum(n**2 * 4 * (n - 2) / ((n - 1) * (n + 1)) for n in sizes) / sum(sizes) ** 2
+    result = sr.temporal_autocorrelation_test(np.concatenate(parts), time, by=series)
+    assert result.statistic == pytest.approx(pooled, rel=1e-12)
+    assert result.pvalue == pytest.approx(2 * norm.sf(abs(pooled - 2) / np.sqrt(variance)), rel=1e-12)
+    np.testing.assert_allclose(result.series["statistic"], d, rtol=1e-12)
+    # Ljung-Box adds up; a series of four has three lags at most
+    q, p = ljung_box(e, 6)
+    single = [acorr_ljungbox(v, lags=[min(6, v.size - 1)])["lb_stat"].iloc[0] for v in e]
+    assert q == pytest.approx(sum(single), rel=1e-10)
+    assert p == pytest.approx(chi2.sf(q, 3 + 6 + 6), rel=1e-10)
+
+
+def test_rows_of_one_time_are_combined_by_hand():
+    u, time = np.array([0.9, 0.8, 0.3, 0.1, 0.6, 0.7]), np.array([2, 2, 1, 3, 2, 4])
+    value = np.array([-0.2, (0.4 + 0.3 + 0.1) / np.sqrt(3), -0.4, 0.2])
+    e = value - value.mean()
+    result = sr.temporal_autocorrelation_test(u, time)
+    assert result.statistic == pytest.approx(np.sum(np.diff(e) ** 2) / np.sum(e**2), rel=1e-12)
+    assert result.notes == ("2 rows share their time with another and were combined.",)
 
 
 def test_dates():
