@@ -189,6 +189,8 @@ def _conditional(res: SimulatedResiduals, alternative: str) -> DispersionResult:
         notes.append(_GROUP_NOTES[correction])
     if not np.any(variance > 0):
         raise ValueError("the variance of the response is zero in every row")
+    if not np.all(np.isfinite(variance)):
+        raise ValueError("the variance of the response is not finite in some rows, so it has no dispersion to test")
     expected = variance * _averaging(res)
     _, error = squared_deviation_ratio(res.observed, mean, expected, leverage)
     null = squared / float(squared.mean())

@@ -201,6 +201,12 @@ def test_interval_and_advice():
 def test_clear_errors():
     with pytest.raises(TypeError, match="needs simulations"):
         sr.dispersion_test(np.array([0.2, 0.4]))
+    data = sr.create_data(120, n_groups=12, intercept=1.0, rng=1)
+    data["observed"] = data["expected"] + np.random.default_rng(1).standard_cauchy(120)
+    heavy = glmmcore.glmm("observed ~ x1", data, "t")
+    assert np.isinf(heavy.variance()).all()  # at most 2 degrees of freedom
+    with pytest.raises(ValueError, match="not finite in some rows"):
+        sr.dispersion_test(sr.simulate_residuals(heavy, 20))
     constant = sr.from_simulations(np.ones((30, 5)), np.ones(5), np.ones(5))
     with pytest.raises(ValueError, match="do not vary"):
         sr.dispersion_test(constant)
