@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 __all__ = ["align_rows", "finite_vector", "real_array"]
 
+EXACT_INTEGERS = 2**53
+"""Neighbouring whole numbers beyond differ in no bit of a float64: ranks among them would be chance."""
+
 
 def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | None) -> pd.Series:
     """One value per residual, in the order of the residuals.
@@ -70,6 +73,9 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
         )
     if isinstance(values, np.ma.MaskedArray):
         values = real_array(values, what)
+    if isinstance(values, list | tuple):  # numpy would turn the missing among texts into the text "nan"
+        array = np.asarray(values)
+        values = np.array(values, dtype=object) if array.dtype.kind in "US" and array.ndim == 1 else array
     array = values if isinstance(values, pd.api.extensions.ExtensionArray | pd.Index) else _native(np.asarray(values))
     if array.ndim != 1 or len(array) != n:
         shape = f"shape {array.shape}" if array.ndim != 1 else f"{len(array)} values"
@@ -112,6 +118,8 @@ def real_array(values: Any, what: str) -> NDArray[np.float64]:
             array = np.asanyarray(values) if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
             if array.dtype.kind == "O":
                 return np.array(values, dtype=np.float64)
+            if array.dtype.kind in "iu" and array.size and max(-int(array.min()), int(array.max())) > EXACT_INTEGERS:
+                raise ValueError("whole numbers beyond 2**53 are not exact in double precision; subtract a constant")
             if array.dtype.kind in "biuf":
                 masked = np.ma.getmaskarray(array) if isinstance(array, np.ma.MaskedArray) else None
                 array = np.asarray(array, dtype=np.float64)

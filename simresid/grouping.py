@@ -128,7 +128,10 @@ class Groups:
         out = np.empty((block.shape[0], self.sizes.size))
         for g in range(self.sizes.size):
             members = block[:, order[edges[g] : edges[g + 1]]]
-            out[:, g] = _reduce_last(function, members)
+            reduced = _reduce_last(function, members)
+            if np.shape(reduced) not in ((), (len(block),)) or np.asarray(reduced).dtype.kind not in "biuf":
+                raise ValueError(f"aggregate= must return one number per vector, it gave {reduced!r:.80}")
+            out[:, g] = reduced
         return out
 
 
@@ -230,7 +233,7 @@ def _grouped(
 ) -> SimulatedResiduals:
     import pandas as pd
 
-    if isinstance(aggregate, str) and aggregate not in ("sum", "mean"):
+    if not callable(aggregate) and aggregate not in ("sum", "mean"):
         raise ValueError(f"aggregate={aggregate!r}; use 'sum', 'mean' or a function")
     if residuals.method == "traditional" and residuals.jitter and aggregate != "sum":
         raise ValueError("method='traditional' breaks ties between counts: aggregate='sum', or use method='rank'")
@@ -281,7 +284,12 @@ def _factorize(labels: pd.Series) -> tuple[NDArray[np.int32], Any]:
     try:
         codes, uniques = pd.factorize(labels, sort=True)
     except TypeError:  # labels of mixed types have no order
-        codes, uniques = pd.factorize(labels)
+        try:
+            codes, uniques = pd.factorize(labels)
+        except TypeError:
+            raise ValueError(
+                f"group holds {labels.iloc[0]!r}, which cannot be the label of a group; use text"
+            ) from None
     return codes.astype(np.int32), uniques
 
 

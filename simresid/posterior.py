@@ -37,6 +37,12 @@ def simulation_matrix(simulated: Any, n: int, index: Any = None) -> FloatArray:
     """
     simulated = _one_variable(simulated, "posterior_predictive", "simulated")
     labels = getattr(simulated, "index", None)
+    columns = getattr(simulated, "columns", None)
+    if index is not None and columns is not None and _reordered(columns, index):
+        raise ValueError(
+            "simulated has the row labels of observed as columns, but in another order; pass "
+            "simulated[observed.index], or arrays to go by position"
+        )
     array = real_array(simulated, "simulated")
     if array.ndim == 3:  # (chains, draws, n)
         array = array.reshape(-1, array.shape[2])
@@ -55,6 +61,13 @@ def simulation_matrix(simulated: Any, n: int, index: Any = None) -> FloatArray:
         raise ValueError(f"simulated has {array.shape[1]} columns but there are {n} observed values")
     require_memory(8.0 * array.size, f"a copy of {array.shape[0]} x {n} simulations", "pass fewer of them")
     return np.array(array, dtype=np.float64, order="C")
+
+
+def _reordered(columns: Any, index: Any) -> bool:
+    """Whether the same labels stand in different orders."""
+    if len(columns) != len(index) or columns.equals(index):
+        return False
+    return bool(columns.is_unique and index.is_unique and columns.isin(index).all())
 
 
 def observed_values(simulated: Any, observed: Any) -> Any:

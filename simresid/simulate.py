@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 __all__ = ["from_simulations", "simulate_residuals"]
+
+MOST_SIMULATIONS = 10**8
+"""Far beyond any use; a larger number is a slip that would never end."""
 
 CALLS_WITHIN_TIME, FEWEST_IN_TIME = 25, 20
 
@@ -148,6 +152,8 @@ def simulate_residuals(
     size = None if timeout is None else max(1, n_sims // CALLS_WITHIN_TIME)
     source: SimulationSource = ModelSource(fitted_model, n_sims, n, seed, random_effects, chunk_size=size)
     execution = Execution(n_jobs, progress, block_size)
+    if not isinstance(refit, bool | np.bool_):
+        raise ValueError(f"refit={refit!r}; use True or False")
     if keep_simulations not in ("auto", True, False):
         raise ValueError(f"keep_simulations={keep_simulations!r}; use 'auto', True or False")
     keep = n * n_sims * 8 <= SMALL_MATRIX_BYTES if keep_simulations == "auto" else bool(keep_simulations)
@@ -254,6 +260,8 @@ def from_simulations(
     _check_method(method)
     if method == "exact":
         raise ValueError("method='exact' needs a model with a cdf(); simulations alone allow rank, pit, traditional")
+    if not isinstance(discrete, bool | np.bool_ | None):
+        raise ValueError(f"discrete={discrete!r}; use True, False or None to find out")
     seed = resolve_seed(rng)
     index_of = getattr(observed, "index", None)
     y = finite_vector(observed_values(simulated, observed), "observed")
@@ -405,8 +413,12 @@ def _check_method(method: str) -> None:
 
 
 def _check_n_sims(n_sims: int) -> int:
-    if n_sims < 2 or n_sims != int(n_sims):
+    if isinstance(n_sims, bool) or not isinstance(n_sims, int | np.integer):
+        raise ValueError(f"n_sims={n_sims!r}: it must be a whole number such as 250")
+    if n_sims < 2:
         raise ValueError(f"n_sims={n_sims}: at least 2 simulations are needed to rank an observation among them")
+    if n_sims > MOST_SIMULATIONS:
+        raise ValueError(f"n_sims={n_sims}: at most {MOST_SIMULATIONS} simulations can be drawn")
     return int(n_sims)
 
 
@@ -422,4 +434,6 @@ def _check_random_effects(random_effects: RandomEffects) -> RandomEffects:
                 f"random_effects={random_effects!r}; use 'conditional', 'unconditional' or a list of groups to redraw"
             )
         return random_effects
+    if not isinstance(random_effects, Iterable):
+        raise ValueError(f"random_effects={random_effects!r}; use 'conditional', 'unconditional' or a list of groups")
     return tuple(random_effects)

@@ -63,6 +63,15 @@ class Execution:
     progress: bool = False
     block_size: int | None = None
 
+    def __post_init__(self) -> None:
+        for name, value in (("n_jobs", self.n_jobs), ("block_size", self.block_size)):
+            if value is not None and not isinstance(value, int | np.integer):
+                raise ValueError(f"{name}={value!r}; use a whole number or None")
+        if self.n_jobs == 0:
+            raise ValueError("n_jobs=0; use None, a number of workers, or -1 for all processors")
+        if self.block_size is not None and self.block_size < 1:
+            raise ValueError(f"block_size={self.block_size}; at least 1 replicate at a time")
+
     def tasks(self, source: SimulationSource) -> list[range]:
         """Consecutive chunk numbers, grouped into tasks."""
         per_chunk = source.chunks[0][1] - source.chunks[0][0]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from simresid.alignment import real_array
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -30,6 +32,20 @@ _DEFAULT_LINK = {
     "nbinom2": "log",
     "gamma": "log",
     "beta": "logit",
+}
+# Arguments that are numbers, and the smallest that each may be.
+_LOWEST = {
+    "intercept": -np.inf,
+    **dict.fromkeys(("random_effect_sd", "temporal_sd", "spatial_sd", "overdispersion", "rounded_poisson_sd"), 0.0),
+    **dict.fromkeys(("zero_inflation", "correlation", "dispersion", "temporal_range", "spatial_range"), 0.0),
+}
+_RANGE = {
+    "gaussian": (-1e300, 1e300),
+    "binomial": (0.0, 1.0),
+    "poisson": (0.0, 9e18),  # numpy draws 64-bit integers
+    "nbinom2": (0.0, 1e17),
+    "gamma": (0.0, 1e300),
+    "beta": (0.0, 1.0),
 }
 
 
@@ -126,13 +142,16 @@ def create_data(
     >>> list(data.columns)
     ['id', 'observed', 'x1', 'group', 'time', 'x', 'y', 'expected']
     """
-    effects = np.atleast_1d(np.asarray(fixed_effects, dtype=float))
+    effects = _coefficients(fixed_effects, "fixed_effects")
     quadratic = np.zeros(effects.size)
     if quadratic_effects is not None:
-        quadratic = np.atleast_1d(np.asarray(quadratic_effects, dtype=float))
+        quadratic = _coefficients(quadratic_effects, "quadratic_effects")
     link = link or _DEFAULT_LINK.get(family, "")
     _check(locals())
-    generator = np.random.default_rng(rng)
+    try:
+        generator = np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise ValueError(f"rng={rng!r} must be a seed of at least 0, a Generator or None") from None
     time = generator.permutation(n)
     place = generator.random((n, 2))
     roots = []
@@ -153,10 +172,14 @@ def create_data(
         eta = intercept + x @ effects + x**2 @ quadratic
         eta = eta + random_effect_sd * generator.standard_normal(n_groups)[group]
         noise_sd = overdispersion(eta) if callable(overdispersion) else overdispersion
+        if np.shape(noise_sd) not in ((), (n,)) or not np.all(np.isfinite(noise_sd) & (np.asarray(noise_sd) >= 0)):
+            raise ValueError("overdispersion must return one finite standard deviation for each row, not below 0")
         eta = eta + noise_sd * generator.standard_normal(n)
         for root in roots:
             eta = eta + root @ generator.standard_normal(n)
-        mean = _INVERSE_LINKS[link](eta)
+        with np.errstate(over="ignore", divide="ignore"):
+            mean = _INVERSE_LINKS[link](eta)
+        _require_mean(mean, family, link)
         y = _draw(generator, family, mean, dispersion, trials, rounded_poisson_sd)
         y = np.where(generator.random(n) < zero_inflation, 0, y)
         frames.append(_frame(y, mean, x, group, time, place, trials, categorical_response, missing))
@@ -169,25 +192,50 @@ def _check(given: dict[str, Any]) -> None:
         raise ValueError(f"family={family!r}; choose one of {', '.join(_DEFAULT_LINK)}")
     if link not in _INVERSE_LINKS:
         raise ValueError(f"link={link!r}; choose one of {', '.join(_INVERSE_LINKS)}")
+    for name in ("n", "n_groups", "trials", "n_replicates"):
+        if not isinstance(given[name], int | np.integer) or given[name] < 1:
+            raise ValueError(f"{name}={given[name]!r} must be a whole number of at least 1")
+    if given["n_groups"] > given["n"]:
+        raise ValueError(f"n_groups={given['n_groups']} must not exceed n={given['n']}")
     if given["quadratic"].shape != given["effects"].shape:
         raise ValueError("quadratic_effects and fixed_effects must have the same length")
-    if given["n"] < 1 or not 1 <= given["n_groups"] <= given["n"]:
-        raise ValueError("n must be positive and n_groups between 1 and n")
+    for name, low in _LOWEST.items():
+        value = given[name]
+        if value is None or callable(value):
+            continue
+        if not (isinstance(value, int | float | np.number) and np.isfinite(value) and value >= low):
+            raise ValueError(f"{name}={value!r} must be a finite number" + (" not below 0" if low == 0 else ""))
     for name in ("zero_inflation", "correlation"):
-        if not 0 <= given[name] < 1:
-            raise ValueError(f"{name} must lie in [0, 1)")
-    for name in ("random_effect_sd", "temporal_sd", "spatial_sd"):
-        if given[name] < 0:
-            raise ValueError(f"{name} must not be negative")
+        if not given[name] < 1:
+            raise ValueError(f"{name}={given[name]!r} must lie in [0, 1)")
     for name in ("dispersion", "temporal_range", "spatial_range"):
         if given[name] <= 0:
-            raise ValueError(f"{name} must be positive")
-    if given["trials"] < 1 or (given["trials"] > 1 and family != "binomial"):
-        raise ValueError("trials must be at least 1, and 1 unless family='binomial'")
+            raise ValueError(f"{name}={given[name]!r} must be positive")
+    if given["trials"] > 1 and family != "binomial":
+        raise ValueError("trials must be 1 unless family='binomial'")
     if given["categorical_response"] and (family != "binomial" or given["trials"] > 1):
         raise ValueError("categorical_response needs family='binomial' with trials=1")
     if given["rounded_poisson_sd"] is not None and family != "poisson":
         raise ValueError("rounded_poisson_sd needs family='poisson'")
+
+
+def _coefficients(values: Any, name: str) -> FloatArray:
+    """One coefficient for each predictor, at least one."""
+    vector = np.atleast_1d(real_array(values, name))
+    if vector.ndim != 1 or vector.size == 0 or not np.isfinite(vector).all():
+        raise ValueError(f"{name} must be a finite number or several, one for each predictor")
+    return vector
+
+
+def _require_mean(mean: FloatArray, family: str, link: str) -> None:
+    """Refuse means at which the family has no law, or none that can be drawn from."""
+    low, high = _RANGE[family]
+    bad = np.flatnonzero(~((mean >= low) & (mean <= high)))
+    if bad.size:
+        raise ValueError(
+            f"the mean of row {bad[0]} is {mean[bad[0]]:.3g}, {family} needs {low:g} to {high:g}: change link={link!r},"
+            " intercept, fixed_effects, random_effect_sd or overdispersion"
+        )
 
 
 def _root(distance: FloatArray, reach: float) -> FloatArray:

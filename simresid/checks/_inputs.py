@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simresid.alignment import real_array
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -28,6 +30,10 @@ __all__ = [
 FloatArray: TypeAlias = NDArray[np.float64]
 Residuals: TypeAlias = "SimulatedResiduals | ArrayLike"
 Null: TypeAlias = Literal["auto", "analytic", "simulated"]
+
+
+# Columns of objects that are numbers all the same, in the words of pandas.
+_NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
 
 
 def is_simulated(res: Any) -> bool:
@@ -54,7 +60,7 @@ def residual_array(res: Any) -> FloatArray:
     """
     if hasattr(res, "simulate") and not is_simulated(res):
         raise TypeError("this is a fitted model; pass simulate_residuals(model) instead")
-    u = np.asarray(res.residuals if is_simulated(res) else res, dtype=float)
+    u = real_array(res.residuals if is_simulated(res) else res, "residuals")
     if u.ndim != 1 or u.size < 2:
         raise ValueError(f"residuals must be a vector of at least 2 values, not of shape {u.shape}")
     bad = np.flatnonzero(~((u >= 0) & (u <= 1)))
@@ -102,6 +108,8 @@ def aligned(values: Any, res: Any, name: str) -> pd.Series:
         series = align_rows(values, name, pd.RangeIndex(np.asarray(res).size), None)
     if (missing := np.flatnonzero(series.isna())).size:
         raise ValueError(f"{name} is missing in {missing.size} rows, the first at position {missing[0]}")
+    if series.dtype == object and pd.api.types.infer_dtype(series) in _NUMBERS:
+        series = series.astype(float)
     return series.reset_index(drop=True)
 
 
@@ -114,7 +122,7 @@ def aligned_numeric(values: Any, res: Any, name: str) -> FloatArray:
         stamps = series.dt.to_timestamp() if isinstance(series.dtype, pd.PeriodDtype) else series
         return ((stamps - stamps.min()) / pd.Timedelta(days=1)).to_numpy(dtype=float)
     try:
-        array = series.to_numpy(dtype=float)
+        array = real_array(series, name)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must be numeric") from error
     if (bad := np.flatnonzero(~np.isfinite(array))).size:

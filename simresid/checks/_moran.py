@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from simresid.alignment import real_array
 from simresid.checks._inputs import (
     FloatArray,
     Null,
@@ -139,7 +140,7 @@ def places_from_distances(distances: Any, name: str = "distances") -> tuple[Floa
     ValueError
         If the matrix is not square, symmetric, finite and non-negative with a zero diagonal.
     """
-    d = np.asarray(distances, dtype=float)
+    d = real_array(distances, name)
     if d.ndim != 2 or d.shape[0] != d.shape[1]:
         raise ValueError(f"{name} must be a square matrix, not of shape {d.shape}")
     n = d.shape[0]

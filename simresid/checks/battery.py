@@ -181,6 +181,8 @@ def diagnose(
     import pandas as pd
 
     simulated_only(res, "diagnose")
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"alpha={alpha!r} must lie between 0 and 1, such as 0.05")
     tests, notes = applicable_tests(res, predictors, categories, time, by, x, y)
     results = {}
     for name, (test, _) in list(tests.items()):

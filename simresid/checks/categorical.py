@@ -67,7 +67,11 @@ def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") ->
     pool = None if analytic_null_holds(res, null) else null_residuals(res)
     if pool is not None:
         u = pool.comparable(u)
-    series = aligned(categories, res, "categories").astype("category").cat.remove_unused_categories()
+    series = aligned(categories, res, "categories")
+    try:
+        series = series.astype("category").cat.remove_unused_categories()
+    except TypeError:
+        raise ValueError(f"categories holds {series.iloc[0]!r}, which cannot be a level; use text") from None
     codes, names = series.cat.codes.to_numpy(), series.cat.categories
     members = [np.flatnonzero(codes == k) for k in range(names.size)]
     statistic = np.array([ks_statistic(u[rows], "two-sided") for rows in members])

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.alignment import real_array
 from simresid.checks._basis import Basis, predictor_basis
 from simresid.checks._inputs import (
     FloatArray,
@@ -148,8 +149,8 @@ def quantile_test(
 
 
 def _check_quantiles(quantiles: Sequence[float]) -> FloatArray:
-    q = np.unique(np.asarray(quantiles, dtype=float))
-    if q.size == 0 or q[0] <= 0 or q[-1] >= 1:
+    q = np.unique(real_array(quantiles, "quantiles"))
+    if q.size == 0 or not (q[0] > 0 and q[-1] < 1):  # NaN, sorted last, fails as well
         raise ValueError("quantiles must lie strictly between 0 and 1")
     return q
 

@@ -99,8 +99,8 @@ def spatial_autocorrelation_test(
         raise ValueError(f"null={null!r}; choose 'auto', 'analytic', 'permutation' or 'simulated'")
     if weights not in ("auto", "inverse", "knn", "band"):
         raise ValueError(f"weights={weights!r}; choose 'auto', 'inverse', 'knn' or 'band'")
-    if k < 1:
-        raise ValueError("k must be at least 1")
+    if not isinstance(k, int | np.integer) or k < 1:
+        raise ValueError(f"k must be a whole number of at least 1, not {k!r}")
     u = residual_array(res)
     notes: list[str] = []
     if distances is not None:

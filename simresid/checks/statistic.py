@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from simresid.alignment import real_array
 from simresid.checks._inputs import FloatArray, simulated_only
 from simresid.pvalues import check_alternative, monte_carlo_error, simulation_pvalue
 from simresid.results import Effect, StatisticResult, ZeroInflationResult
@@ -160,7 +161,7 @@ def _by_row(function: Statistic, name: str) -> Callable[[FloatArray], FloatArray
         values = [function(row) for row in block]
         if np.ndim(values[0]) != 0:
             raise ValueError(f"statistic {name!r} must return one number, not shape {np.shape(values[0])}")
-        return np.array(values, dtype=float)
+        return real_array(values, f"what the statistic {name!r} returns")
 
     return over_rows
 

@@ -107,8 +107,8 @@ def temporal_autocorrelation_test(
     longest = max(e.size for e in series)
     if longest < 3:
         raise ValueError("no series has three distinct times, so there is no autocorrelation to test")
-    n_lags = lags or int(max(1, min(10, longest // 5)))
-    if not 1 <= n_lags < longest:
+    n_lags = int(max(1, min(10, longest // 5))) if lags is None else lags
+    if not isinstance(n_lags, int | np.integer) or not 1 <= n_lags < longest:
         raise ValueError(f"lags={n_lags} must lie between 1 and {longest - 1}")
     used = [e for e in series if e.size >= 3 and np.ptp(e) > 0]
     if not used:
