@@ -41,8 +41,8 @@ def _parser() -> argparse.ArgumentParser:
     for sub in (run, both):
         sub.add_argument("cases", nargs="*", metavar="CASE", help="all by default")
         sub.add_argument("--repeats", type=int, default=7, help="timed runs of each tool at most (7)")
-        sub.add_argument("--budget", type=float, default=6.0, help="seconds of timed runs of each tool (6)")
-        sub.add_argument("--timeout", type=float, default=120.0, help="seconds after which a run is given up (120)")
+        sub.add_argument("--budget", type=float, default=4.0, help="seconds of timed runs of each tool (4)")
+        sub.add_argument("--timeout", type=float, default=90.0, help="seconds after which a run is given up (90)")
     run.add_argument("--no-peers", action="store_true", help="only our own tools")
     run.add_argument("--output", type=Path, default=HERE / "latest", help="path of the files, without ending")
     return parser

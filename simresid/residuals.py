@@ -255,7 +255,8 @@ class SimulatedResiduals(TestMethods):
     def replicate_sums(self) -> ReplicateSums | None:
         """Zeros and sums of deviations from `expected` per replicate, from the pass that made the residuals.
 
-        None if the expected response is not known apart from the simulations.
+        None if the expected response is not known apart from the simulations. Above 50 000 rows of known law
+        (``method="exact"``) they come from 8 simulations recombined by blocks of rows, see `simresid.recombination`.
         """
         if self.rows.expected is None:
             return None
