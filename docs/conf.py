@@ -16,6 +16,8 @@ REFERENCE = HERE.parents[1] / "shared" / "reference" / "data"
 if REFERENCE.is_dir():
     os.environ.setdefault("SIMRESID_DATA", str(REFERENCE))
 
+import numpydoc.xref  # noqa: E402
+
 import simresid.results  # noqa: E402
 
 project = "simresid"
@@ -43,28 +45,21 @@ autosummary_generate = True
 toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # numpydoc shows the types, with shapes
 numpydoc_show_class_members = False  # the class template lists them with links
-numpydoc_xref_param_type = (
-    True  # what a function returns links to the page of that class
-)
+
+# What a function returns links to the page of that class; links to Python and numpy need the network.
+numpydoc_xref_param_type = True
 numpydoc_xref_ignore = "all"
+numpydoc.xref.DEFAULT_LINKS.clear()
+fits = ("FittedGLMM", "ManyFits", "InversePrediction", "ModelError")
+models = ("SimulatedResiduals", "FittedModel", "RegressorFit")
+results = [name for name in simresid.results.__all__ if name != "Severity"]
 numpydoc_xref_aliases = {
-    **{
-        name: f"glmmcore.{name}"
-        for name in ("FittedGLMM", "ManyFits", "InversePrediction", "ModelError")
-    },
-    **{
-        name: f"simresid.{name}"
-        for name in ("SimulatedResiduals", "FittedModel", "RegressorFit")
-    },
-    **{
-        name: f"simresid.results.{name}"
-        for name in simresid.results.__all__
-        if name != "Severity"
-    },
+    **{name: f"glmmcore.{name}" for name in fits},
+    **{name: f"simresid.{name}" for name in models},
+    **{name: f"simresid.results.{name}" for name in results},
     "Diagnosis": "simresid.checks.battery.Diagnosis",
     "BenchmarkResult": "simresid.benchmarking.BenchmarkResult",
 }
-
 
 sphinx_gallery_conf = {
     "examples_dirs": "../gallery",
