@@ -28,7 +28,7 @@ from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from typing import Any
 
-from .operators import Mutation, mutant, mutations
+from .operators import Mutation, head, mutant, mutations
 
 ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "mutation"
@@ -217,15 +217,17 @@ def numbers(group: Group) -> list[tuple[str, int]]:
     ]
 
 
-def survivors(file: Path, every: list[tuple[str, int]]) -> list[tuple[str, int]]:
+def survivors(file: Path) -> list[tuple[str, int]]:
     """Find the survivors of an earlier run among the mutants of the code as it stands."""
     known = [r for r in read_results(file) if r["outcome"] not in KILLED]
-    modules = {r["module"] for r in known}
+    wanted = {(r["module"], r["kind"], r["before"]) for r in known}
     present: dict[tuple[str, ...], list[tuple[str, int]]] = {}
-    for module, number in every:
-        if module in modules:
-            _, chosen, before, after = mutant((ROOT / module).read_text(), number)
-            present.setdefault((module, chosen.kind, before, after), []).append((module, number))
+    for module in {r["module"] for r in known}:
+        source = (ROOT / module).read_text()
+        for number, change in enumerate(mutations(ast.parse(source))):
+            if (module, change.kind, head(change.statement)) in wanted:
+                _, _, before, after = mutant(source, number)
+                present.setdefault((module, change.kind, before, after), []).append((module, number))
     found = [present.get((r["module"], r["kind"], r["before"], r["after"]), []) for r in known]
     print(f"{sum(map(bool, found))} of {len(known)} survivors are still in the code")
     return sorted({key for keys in found for key in keys})
@@ -253,7 +255,7 @@ def main() -> None:
     map_file, results = FOLDER / f"{options.group}-reach.json", FOLDER / f"{options.group}.jsonl"
     every = numbers(group)
     if options.again:
-        sample = survivors(options.again, every)
+        sample = survivors(options.again)
         results = results.with_stem(results.stem + "-again")
     else:
         sample = sorted(random.Random(options.seed).sample(every, min(options.sample, len(every))))

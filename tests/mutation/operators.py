@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Mutation", "mutant", "mutations"]
+__all__ = ["Mutation", "head", "mutant", "mutations"]
 
 COMPARISONS = {
     ast.Lt: (ast.LtE, ast.GtE),
@@ -135,11 +135,11 @@ def mutant(source: str, number: int) -> tuple[ast.Module, Mutation, str, str]:
     """Tree of one mutant, its mutation, and the changed statement before and after."""
     tree = ast.parse(source)
     chosen = list(mutations(tree))[number]
-    before = _first_lines(chosen.statement)
+    before = head(chosen.statement)
     holder = _parent(tree, chosen.statement)
     at = next((f, v.index(chosen.statement)) for f, v in ast.iter_fields(holder) if _has(v, chosen.statement))
     chosen.apply()
-    return ast.fix_missing_locations(tree), chosen, before, _first_lines(getattr(holder, at[0])[at[1]])
+    return ast.fix_missing_locations(tree), chosen, before, head(getattr(holder, at[0])[at[1]])
 
 
 def _has(value: Any, node: ast.stmt) -> bool:
@@ -150,7 +150,7 @@ def _parent(tree: ast.Module, node: ast.stmt) -> ast.AST:
     return next(p for p in ast.walk(tree) if any(_has(v, node) for _, v in ast.iter_fields(p)))
 
 
-def _first_lines(statement: ast.stmt) -> str:
+def head(statement: ast.stmt) -> str:
     """Text of a statement, of a compound one its head only."""
     shown = copy.copy(statement)
     if isinstance(shown, ast.FunctionDef | ast.ClassDef | ast.If | ast.For | ast.While | ast.With | ast.Try):
