@@ -172,17 +172,14 @@ class LaplaceObjective:
         overlap = np.zeros_like(information)
         if self.problem.inner == ("cond",) and part.size:
             factors = self.problem.factors(x)
-            solved = np.empty((part.size, self.layout.order))
+            pulled, solved = (np.empty((part.size, self.layout.order)) for _ in range(2))
             for j in range(part.size):
                 score = np.zeros(self.layout.order)
                 for lo, hi in row_blocks(n):
                     self.layout.add_score(lo, hi, (weights[lo:hi] * columns[lo:hi, j])[None], score)
-                solved[j] = self.system.solve(self.layout.apply_transposed(factors, score))
-                b = self.layout.apply_factors(factors, solved[j])
-                for lo, hi in row_blocks(n):
-                    fitted = np.zeros((1, hi - lo))
-                    self.layout.add_random_part(lo, hi, b, fitted)
-                    information[:, j] -= columns[lo:hi].T @ (weights[lo:hi] * fitted[0])
+                pulled[j] = self.layout.apply_transposed(factors, score)
+                solved[j] = self.system.solve(pulled[j])
+            information -= pulled @ solved.T
             overlap = solved @ solved.T
         return 0.5 * (information + information.T), overlap
 
