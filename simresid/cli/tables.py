@@ -96,6 +96,8 @@ def _read_csv(
         raise InputError(f"--delimiter: '{delimiter}' must be a single character, or 'tab'")
     header = [name.strip() for name in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
     wanted = _wanted(str(path), header, formulas, columns)
+    if not wanted:
+        raise InputError(f"the formula names no column of '{path}'; its columns are: {', '.join(header[:12])}")
     for name in wanted:
         if header.count(name) > 1:
             raise InputError(f"'{path}' has {header.count(name)} columns called '{name}'; rename them")

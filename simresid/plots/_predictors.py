@@ -86,6 +86,8 @@ def resolve(res: Any, against: Any, name: str | None = None) -> Predictor:
         array = against.to_numpy() if isinstance(against, pd.Series) else against
         series = align_rows(array, "against", pd.RangeIndex(n), None)
     name = name or (str(against) if isinstance(against, str) else str(getattr(against, "name", None) or "predictor"))
+    if pd.api.types.is_complex_dtype(series.dtype):
+        raise ValueError(f"{name} must hold real numbers, not {series.dtype}")
     missing = series.isna().to_numpy()
     if pd.api.types.is_float_dtype(series.dtype):
         missing = missing | ~np.isfinite(series.to_numpy(dtype=float))
