@@ -1,10 +1,10 @@
 """
-A hundred species at once
-=========================
+Two hundred species at once
+===========================
 
 *I fitted the same model to many responses. Which fits need attention?*
 
-A hundred simulated species on the same 100 sites: most are Poisson, fifteen are overdispersed, ten have an
+Two hundred simulated species on the same 100 sites: most are Poisson, thirty are overdispersed, twenty have an
 optimum along the gradient that the model does not know.
 """
 
@@ -18,8 +18,8 @@ rng = np.random.default_rng(6)
 sites = pd.DataFrame(
     {"gradient": rng.uniform(-1, 1, 100), "region": np.repeat(np.arange(10), 10)}
 )
-truth = np.array(["poisson"] * 75 + ["overdispersed"] * 15 + ["optimum"] * 10)
-counts = np.empty((100, 100))
+truth = np.array(["poisson"] * 150 + ["overdispersed"] * 30 + ["optimum"] * 20)
+counts = np.empty((truth.size, len(sites)))
 for k, kind in enumerate(truth):
     eta = (
         1.2
@@ -36,7 +36,7 @@ for k, kind in enumerate(truth):
 # processors. P-values are adjusted over all models, test by test.
 
 models = {
-    f"species {k:02d}": ("y ~ gradient + (1|region)", sites.assign(y=y), "poisson")
+    f"species {k:03d}": ("y ~ gradient + (1|region)", sites.assign(y=y), "poisson")
     for k, y in enumerate(counts)
 }
 table = screen(models, ["dispersion", "quantiles"], progress=False)
@@ -49,7 +49,7 @@ print(pd.crosstab(pd.Series(truth, name="truth"), pd.Series(found, name="found")
 print(table.sort_values("dispersion ratio")["advice"].iloc[-1])
 
 # %%
-# P-values of a hundred species invite false alarms; those of all right models together must be uniform, and
+# P-values of two hundred species invite false alarms; those of all right models together must be uniform, and
 # are.
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained", sharey=True)
