@@ -92,8 +92,8 @@ def judge(name: str, base: list[float], head: list[float], slack: float = 0.0) -
     ratios = sorted(h / b for b, h in zip(base, head, strict=False))
     low, ratio, high = statistics.quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else 3 * ratios
     a, b = statistics.median(base), statistics.median(head)
-    verdict = "same"
-    if abs(b - a) > slack:
+    verdict = "same" if len(ratios) > 1 else "one turn, no verdict"
+    if len(ratios) > 1 and abs(b - a) > slack:
         if ratio > 1 + TOLERANCE and low > 1:
             verdict = "slower"
         elif ratio < 1 - TOLERANCE and high < 1:

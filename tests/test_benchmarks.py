@@ -110,6 +110,10 @@ def test_verdicts(factors, verdict):
     assert found.ratio == pytest.approx(np.median(factors))
 
 
+def test_one_turn_is_no_verdict():
+    assert compare.judge("case", [1.0], [2.0]).verdict == "one turn, no verdict"
+
+
 def test_memory_needs_a_difference_that_matters():
     assert compare.judge("case", [10.0, 10.0], [15.0, 15.0], slack=20.0).verdict == "same"
     assert compare.judge("case", [100.0, 100.0], [150.0, 150.0], slack=20.0).verdict == "slower"
