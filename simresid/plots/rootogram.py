@@ -45,6 +45,8 @@ def count_frequencies(res: Any, max_count: int | None = None) -> pd.DataFrame:
     y = res.observed
     if np.any(y != np.rint(y)) or y.min() < 0:
         raise ValueError("a rootogram needs counts: whole numbers, none negative")
+    if y.max() > 2**53:
+        raise ValueError(f"a rootogram needs counts that are exact, up to 2**53; there is one of {y.max():.3g}")
     top = int(np.quantile(y, 0.995)) + 1 if max_count is None else int(max_count)
     if top < 1:
         raise ValueError(f"max_count={max_count}: must be at least 1")

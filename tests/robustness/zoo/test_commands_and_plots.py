@@ -242,6 +242,7 @@ KINDS = [
 ]
 SIMPLE = ["plot_qq", "plot_residuals", "plot_histogram", "plot_outliers", "plot_rootogram", "plot_overview"]
 EXCUSES = {  # where there is nothing to draw, and what is said
+    ("plot_rootogram", "huge"): "2**53",
     ("plot_rootogram", "tiny"): "counts",
     ("plot_rootogram", "outliers only"): "counts",
 }
