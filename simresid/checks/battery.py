@@ -328,8 +328,10 @@ def _binary(res: SimulatedResiduals) -> bool:
 
 
 def _has_zeros(res: SimulatedResiduals) -> bool:
+    if np.any(res.observed == 0):
+        return True
     sums = res.replicate_sums
-    return bool(np.any(res.observed == 0)) or (sums is not None and bool(sums.zeros.any()))
+    return any((block == 0).any() for _, block in res.iter_simulations()) if sums is None else bool(sums.zeros.any())
 
 
 def _error_over(test: Test, replicates: FloatArray | None) -> float:

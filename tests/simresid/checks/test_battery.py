@@ -78,6 +78,16 @@ def test_binary_responses_skip_what_they_cannot_show():
     assert "recalculate" in diagnosis.notes[0]
 
 
+def test_zeros_are_tested_where_data_or_some_simulation_have_any():
+    rng = np.random.default_rng(10)
+    simulated, y = 5 + rng.poisson(2, (99, 60)), 5 + rng.poisson(2, 60)
+    assert "zero inflation" not in sr.diagnose(sr.from_simulations(simulated, y), n_monte_carlo=0).results
+    simulated[7, 3] = 0
+    assert "zero inflation" in sr.diagnose(sr.from_simulations(simulated, y), n_monte_carlo=0).results
+    simulated[7, 3], y[4] = 5, 0
+    assert "zero inflation" in sr.diagnose(sr.from_simulations(simulated, y), n_monte_carlo=0).results
+
+
 def test_optional_tests_run(overdispersed):
     rng = np.random.default_rng(5)
     n = 400

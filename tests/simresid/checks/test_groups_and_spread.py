@@ -187,3 +187,26 @@ def test_spread_statistic_by_hand():
         a = (row - 0.5) ** 2
         scores = [(a - a.mean()) @ f for f in functions.T]
         assert got == pytest.approx((weights @ np.square(scores)) / np.var(a, ddof=1), rel=1e-12)
+
+
+def test_spread_test_by_hand():
+    # Mood's scores on Legendre polynomials of the ranks with weights 1, 1, .3, .2, .1; interval by the delta method
+    from simresid.pvalues import quadratic_form_sf
+
+    rng = np.random.default_rng(9)
+    n, weights = 200, np.array([1.0, 1.0, 0.3, 0.2, 0.1])
+    u, x = rng.random(n), rng.random(n)
+    rank = (np.argsort(np.argsort(x)) + 0.5) / n
+    basis = np.linalg.qr(np.polynomial.legendre.legvander(2 * rank - 1, 5))[0]
+    a = (u - 0.5) ** 2
+    statistic = weights @ (basis[:, 1:].T @ a) ** 2 / np.var(a, ddof=1)
+    result = sr.heteroscedasticity_test(u, x)
+    assert (result.statistic, result.df) == (pytest.approx(statistic, rel=1e-9), 5)
+    assert result.pvalue == pytest.approx(quadratic_form_sf(statistic, weights), rel=1e-9)
+    slope = np.polyfit(rank, a, 1)
+    ends = np.polyval(slope, [rank.min(), rank.max()])
+    step = np.ptp(rank) / np.sqrt(np.sum((rank - rank.mean()) ** 2))
+    error = np.std(a) * step / (2 * np.sqrt(ends[0] * ends[1]))
+    ratio = np.sqrt(ends[1] / ends[0])
+    assert result.effect.value == pytest.approx(ratio, rel=1e-9)
+    assert result.effect.interval == pytest.approx((ratio * np.exp(-1.96 * error), ratio * np.exp(1.96 * error)))

@@ -30,6 +30,8 @@ def test_exact_pvalue_against_simulation(n):
     for c in (1.2, 1.9, 2.4):
         p = durbin_watson_pvalue(c, n, "greater")
         assert abs(np.mean(d < c) - p) < 5 * np.sqrt(p * (1 - p) / d.size)
+        assert durbin_watson_pvalue(c, n, "less") == pytest.approx(1 - p, abs=1e-9)
+        assert durbin_watson_pvalue(c, n) == pytest.approx(2 * min(p, 1 - p), abs=1e-9)
 
 
 def test_statistics_equal_statsmodels():
@@ -177,6 +179,8 @@ def test_rows_of_one_time_are_combined_by_hand():
     result = sr.temporal_autocorrelation_test(u, time)
     assert result.statistic == pytest.approx(np.sum(np.diff(e) ** 2) / np.sum(e**2), rel=1e-12)
     assert result.notes == ("2 rows share their time with another and were combined.",)
+    assert result.method == "Durbin-Watson, exact"
+    assert sr.temporal_autocorrelation_test(u, time, exact=False).method == "Durbin-Watson, normal"
 
 
 def test_dates():
