@@ -74,8 +74,8 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
     if isinstance(values, np.ma.MaskedArray):
         values = real_array(values, what)
     if isinstance(values, list | tuple):  # numpy would turn the missing among texts into the text "nan"
-        array = np.asarray(values)
-        values = np.array(values, dtype=object) if array.dtype.kind in "US" and array.ndim == 1 else array
+        plain = np.asarray(values)
+        values = np.array(values, dtype=object) if plain.dtype.kind in "US" and plain.ndim == 1 else plain
     array = values if isinstance(values, pd.api.extensions.ExtensionArray | pd.Index) else _native(np.asarray(values))
     if array.ndim != 1 or len(array) != n:
         shape = f"shape {array.shape}" if array.ndim != 1 else f"{len(array)} values"
