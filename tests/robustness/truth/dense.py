@@ -272,7 +272,8 @@ def draw(model: Model, rng: np.random.Generator) -> Array:
     if name == "binomial" and model.kind.link == "cloglog":
         probability = -np.expm1(-np.exp(eta))
     trials = np.ones(n, int) if model.trials is None else model.trials.astype(int)
-    inside = np.clip(rng.beta(phi * probability, phi * (1 - probability)), 1e-6, 1 - 1e-6)
+    inner = np.clip(probability, 1e-3, 1 - 1e-3)
+    inside = np.clip(rng.beta(phi * inner, phi * (1 - inner)), 1e-6, 1 - 1e-6)
     draws: dict[str, Callable[[], Array]] = {
         "poisson": lambda: rng.poisson(mu),
         "truncated_poisson": lambda: np.maximum(rng.poisson(mu), 1),
