@@ -178,3 +178,23 @@ def test_rank_is_uniform_for_few_simulations():
     pit = sr.from_simulations(rng.poisson(0.7, (4, n)), rng.poisson(0.7, n), method="pit")
     counts = np.histogram(pit.residuals, bins=10, range=(0, 1))[0]
     assert stats.chisquare(counts).pvalue < 1e-10  # what the other definition cannot do
+
+
+def test_sums_of_replicates_by_hand():
+    rng = np.random.default_rng(20)
+    block, centre = rng.poisson(1.5, (7, 11)).astype(float), rng.uniform(0.5, 3.0, 11)
+    precision, sums = rng.uniform(0.2, 2.0, 11), np.full((7, 4), np.nan)
+    scaled.moment_block(block, centre, precision, sums)
+    deviation = block - centre
+    expected = [(block == 0).sum(1), deviation.sum(1), (deviation**2).sum(1), (precision * deviation**2).sum(1)]
+    np.testing.assert_allclose(sums, np.transpose(expected), rtol=1e-12, atol=1e-12)
+
+
+def test_blocks_add_to_the_counts_so_far():
+    rng = np.random.default_rng(21)
+    block, y = rng.poisson(2.0, (9, 6)).astype(float), rng.poisson(2.0, 6).astype(float)
+    below, equal = np.zeros(6, np.int32), np.zeros(6, np.int32)
+    for part in (block[:4], block[4:]):
+        scaled.count_block(np.ascontiguousarray(part), y, below, equal)
+    np.testing.assert_array_equal(below, (block < y).sum(axis=0))
+    np.testing.assert_array_equal(equal, (block == y).sum(axis=0))
