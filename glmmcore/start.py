@@ -25,7 +25,7 @@ _GENTLE_LINKS = ("log", "logit", "probit")
 _PERFECT = 1e-16
 
 
-def irls(problem: Problem) -> tuple[np.ndarray, float, float]:
+def irls(problem: Problem) -> tuple[np.ndarray, float, float, float]:
     """Fit without random effects.
 
     Returns
@@ -36,6 +36,8 @@ def irls(problem: Problem) -> tuple[np.ndarray, float, float]:
         Mean squared Pearson residual.
     sensitivity : float
         What a unit of variance in the linear predictor adds to it, to first order.
+    size : float
+        Mean square of the response in units of the variance function, what `pearson` is small or large beside.
     """
     family, part = problem.family, problem.part("cond")
     x = cast(np.ndarray, part.X)
@@ -58,19 +60,26 @@ def irls(problem: Problem) -> tuple[np.ndarray, float, float]:
         mu = family.start_mean(problem.likelihood.y, _trials(problem, 0, problem.n))
         coefficients = _constant(part, float(family.link.link(np.array([mu.mean()]))[0]))
         eta = offset + x @ coefficients
-    pearson, sensitivity = 0.0, 0.0
+    pearson, sensitivity, size = 0.0, 0.0, 0.0
     for lo, hi in row_blocks(problem.n):
         trials = _trials(problem, lo, hi)
         mu, slope = family.link.derivatives(eta[lo:hi])[:2]
         variance = np.maximum(family.working_variance(mu, trials), 1e-10)
-        pearson += float(np.sum(np.square(problem.likelihood.y[lo:hi] / trials - mu) / variance))
+        y = problem.likelihood.y[lo:hi]
+        pearson += float(np.sum(np.square(_excess(y, trials, mu)) / variance))
+        size += float(np.sum(np.square(y) / variance))
         sensitivity += float(np.sum(np.square(slope) / variance))
-    return coefficients, pearson / problem.n, sensitivity / problem.n
+    return coefficients, pearson / problem.n, sensitivity / problem.n, size / problem.n
 
 
 def _trials(problem: Problem, lo: int, hi: int) -> np.ndarray:
     trials = problem.likelihood.trials
     return np.ones(hi - lo) if trials is None else trials[lo:hi]
+
+
+def _excess(y: np.ndarray, trials: np.ndarray, mu: np.ndarray) -> np.ndarray:
+    """Observed minus expected mean, 0 for a row without trials."""
+    return np.where(trials > 0.0, y / np.where(trials > 0.0, trials, 1.0) - mu, 0.0)
 
 
 def _normal_equations(problem: Problem, eta: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -88,7 +97,7 @@ def _normal_equations(problem: Problem, eta: np.ndarray, offset: np.ndarray) -> 
             w = w * problem.likelihood.freq_weights[lo:hi]
         w = np.where(np.isfinite(w), np.clip(w, 1e-10, 1e10), 1e-10)
         safe = np.where(np.abs(slope) > 1e-10, slope, 1e-10)
-        step = np.clip((problem.likelihood.y[lo:hi] / trials - mu) / safe, -longest, longest)
+        step = np.clip(_excess(problem.likelihood.y[lo:hi], trials, mu) / safe, -longest, longest)
         x = cast(np.ndarray, part.X)[lo:hi]
         weighted = x * w[:, None]
         gram += weighted.T @ x
@@ -114,8 +123,9 @@ def _inside(problem: Problem, eta: np.ndarray) -> bool:
 def start_candidates(problem: Problem) -> list[np.ndarray]:
     """Starting points, one for each start of the family's extra parameters."""
     family, cond = problem.family, problem.part("cond")
-    coefficients, pearson, sensitivity = irls(problem)
-    if not (family.discrete or pearson > _PERFECT * float(np.mean(np.square(problem.likelihood.y)))):
+    with np.errstate(all="ignore"):  # a step too far, which is not taken
+        coefficients, pearson, sensitivity, size = irls(problem)
+    if not (family.discrete or pearson > _PERFECT * size):
         raise ModelError("the response is fitted perfectly by the fixed effects: there is no variation left to model")
     out = []
     for psi in family.start_psi():
