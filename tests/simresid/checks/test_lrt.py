@@ -109,5 +109,8 @@ def test_clear_errors():
     other, _ = fits(rng.poisson(2, 30), x)
     with pytest.raises(ValueError, match="different responses"):
         sr.simulated_lrt(other, big)
+    y = rng.normal(2.0, 0.1, 20)
+    with pytest.raises(ValueError, match="different responses"):
+        sr.simulated_lrt(NormalMean(y, False), NormalMean(y + 1e-6, True), n_sims=19)
     with pytest.raises(ValueError, match="at least 19"):
         sr.simulated_lrt(small, big, n_sims=5)
