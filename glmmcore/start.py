@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -25,20 +25,22 @@ _GENTLE_LINKS = ("log", "logit", "probit")
 _PERFECT = 1e-16
 
 
-def irls(problem: Problem) -> tuple[np.ndarray, float, float, float]:
-    """Fit without random effects.
+class _Unmixed(NamedTuple):
+    """A fit without random effects.
 
-    Returns
-    -------
-    coefficients : ndarray
-        Of the standardised conditional part.
-    pearson : float
-        Mean squared Pearson residual.
-    sensitivity : float
-        What a unit of variance in the linear predictor adds to it, to first order.
-    size : float
-        Mean square of the response in units of the variance function, what `pearson` is small or large beside.
+    `coefficients` are those of the standardised conditional part; `pearson` is the mean squared Pearson residual,
+    `sensitivity` what a unit of variance in the linear predictor adds to it, to first order, and `size` the mean square
+    of the response in the same units, what `pearson` is small or large beside.
     """
+
+    coefficients: np.ndarray
+    pearson: float
+    sensitivity: float
+    size: float
+
+
+def _irls(problem: Problem) -> _Unmixed:
+    """Fit without random effects by a few steps of iteratively reweighted least squares."""
     family, part = problem.family, problem.part("cond")
     x = cast(np.ndarray, part.X)
     offset = np.zeros(1) if part.offset is None else part.offset
@@ -69,7 +71,8 @@ def irls(problem: Problem) -> tuple[np.ndarray, float, float, float]:
         pearson += float(np.sum(np.square(_excess(y, trials, mu)) / variance))
         size += float(np.sum(np.square(y) / variance))
         sensitivity += float(np.sum(np.square(slope) / variance))
-    return coefficients, pearson / problem.n, sensitivity / problem.n, size / problem.n
+    n = problem.n
+    return _Unmixed(coefficients, pearson / n, sensitivity / n, size / n)
 
 
 def _trials(problem: Problem, lo: int, hi: int) -> np.ndarray:
@@ -124,7 +127,7 @@ def start_candidates(problem: Problem) -> list[np.ndarray]:
     """Starting points, one for each start of the family's extra parameters."""
     family, cond = problem.family, problem.part("cond")
     with np.errstate(all="ignore"):  # a step too far, which is not taken
-        coefficients, pearson, sensitivity, size = irls(problem)
+        coefficients, pearson, sensitivity, size = _irls(problem)
     if not (family.discrete or pearson > _PERFECT * size):
         raise ModelError("the response is fitted perfectly by the fixed effects: there is no variation left to model")
     out = []
