@@ -196,7 +196,7 @@ def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.D
     >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
     >>> wald_tests(glmm("y ~ x + (1|g)", d, family="poisson")).round(3)
        chisq  df  pvalue
-    x  4.369   1   0.037
+    x  4.368   1   0.037
     """
     if df not in ("chi2", "satterthwaite"):
         raise ModelError(f"wald_tests: df must be 'chi2' or 'satterthwaite', not {df!r}")

@@ -29,9 +29,9 @@ __all__ = ["LaplaceObjective", "row_blocks"]
 # Rows per block: small enough that a block's arrays stay in the second-level cache.
 CHUNK = 16384
 # Newton decrement (twice the expected fall of h) below which one more step is taken without looking ...
-_NEARLY_THERE = 3e-7
+_NEARLY_THERE = 3e-8
 # ... and the decrement that must hold where the derivatives are taken.
-_THERE = 1e-16
+_THERE = 1e-18
 # Beyond this decrement the point is no mode: the value has no meaning there.
 _HOPELESS = 1e-6
 # A predicted move of the mode this small (squared, in the metric of H) needs no Newton step of its own.

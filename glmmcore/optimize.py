@@ -16,7 +16,7 @@ __all__ = ["Optimum", "minimise"]
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 # BFGS hands over to Newton's method here: by then its quadratic model is good, and one Newton step squares the error.
-_BFGS_EDM = 1e-5
+_BFGS_EDM = 1e-6
 # The log-likelihood cannot rise by more than this at an accepted optimum.
 _FINAL_EDM = 1e-9
 _CONVERGED_EDM = 1e-6
@@ -86,8 +86,11 @@ def minimise(objective: Objective, x: np.ndarray, curvature: np.ndarray, limit: 
     for _attempt in range(_MAX_HESSIANS):
         point, inverse = _bfgs(counter, point, inverse, limit)
         hessian = _difference_hessian(counter, point, inverse, limit)
+        begin = point
         point, satisfied, pushed = _newton(counter, point, hessian, limit)
         unbounded |= pushed
+        if satisfied and not pushed:
+            hessian = _carried_along(hessian, begin, point)
         if satisfied or counter.exhausted:
             break
         inverse = _positive_inverse(hessian)
@@ -234,6 +237,27 @@ def _newton(objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.n
             return point, edm < _CONVERGED_EDM, False
         point = _Point(x, value, gradient)
     return point, edm < _CONVERGED_EDM, False
+
+
+def _carried_along(hessian: np.ndarray, begin: _Point, end: _Point) -> np.ndarray:
+    """Take a Hessian from one point to a close one, as far as the change of the gradient tells.
+
+    The gradients give the mean Hessian along the step s; it changes by as much again on the second half. What changes
+    is mostly the curvature along one skewed direction, for which the symmetric update of rank one is exact.
+    """
+    s = end.x - begin.x
+    expected = hessian @ s
+    surprise = 2.0 * (end.gradient - begin.gradient - expected)
+    along = float(surprise @ s)
+    if 0.5 * float(s @ expected) < _FINAL_EDM:  # too short a step for its change of curvature to be seen
+        return hessian
+    scale = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
+    if abs(along) < 1e-2 * np.linalg.norm(surprise / scale) * np.linalg.norm(s * scale):
+        return hessian
+    carried = hessian + np.outer(surprise, surprise) / along
+    # where curvature vanishes at the optimum itself, as on the edge of zero variances, there is nothing to extrapolate
+    trusted = _scaled_eigen(carried)[1][0] > 0.5 * _scaled_eigen(hessian)[1][0]
+    return carried if trusted else hessian
 
 
 def _tail_steps(

@@ -75,7 +75,7 @@ def test_frequency_weights_are_repeated_rows(formula):
     repeated = glmm(formula, d.loc[d.index.repeat(w)].reset_index(drop=True), family=family)
     np.testing.assert_allclose(weighted.llf, repeated.llf, rtol=1e-9)
     # a singular fit, where differences of the gradient are good to three digits only
-    np.testing.assert_allclose(weighted.bse, repeated.bse, rtol=1e-3)
+    np.testing.assert_allclose(weighted.bse, repeated.bse, rtol=2e-3)
     assert weighted.df_resid == repeated.df_resid
 
 

@@ -106,7 +106,7 @@ def test_what_is_no_whole_count_is_left_to_the_family():
         ("k", [4, 5, 3], "trials has length 3, the data have 4 rows"),
         ("k", np.ones((4, 2)), r"trials has shape \(4, 2\), the data have 4 rows"),
         ("k", "s", "column 's' holds text or categories, numbers are needed here"),
-        ("k", ["a", "b", "c", "d"], "trials must be a column name or an array of numbers"),
+        ("k", ["a", "b", "c", "d"], "trials must hold real numbers"),
         ("log(k)", None, r"'log\(k\)' is -inf in row 0"),
         ("log(s)", None, "column 's' holds text or categories"),
         ("unknown", None, "column 'unknown' is not in data"),
