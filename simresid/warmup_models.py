@@ -84,4 +84,6 @@ def _data(family: str) -> pd.DataFrame:
         y += 1.0
     elif family == "betabinomial":
         y = np.minimum(y, 8.0)
+    elif family == "tweedie":  # whole numbers alone would let its likelihood grow without bound
+        y *= rng.uniform(0.5, 1.5, 60)
     return pd.DataFrame({"y": y, "x": rng.normal(size=60), "g": g, "h": np.arange(60) // 12})
