@@ -201,7 +201,7 @@ def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.D
     if df not in ("chi2", "satterthwaite"):
         raise ModelError(f"wald_tests: df must be 'chi2' or 'satterthwaite', not {df!r}")
     columns = _columns(fit, part)
-    covariance = fit._solution.covariance[part, part]
+    covariance = fit._covariance(part, part)
     beta = fit._solution.coefficients[part]
     terms = fixed_terms(columns)
     rows: dict[str, dict[str, float]] = {}

@@ -13,8 +13,6 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
-from glmmcore.lmm import LinearObjective
-from glmmcore.variances import linear_covariance
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -44,15 +42,14 @@ class Satterthwaite:
                 f"(or reml=True) and without disp= or zi=; this model is {fit.description}"
             )
         problem: Any = estimator.problem
-        weights = estimator.design.var_weights
-        objective = LinearObjective(problem, None if weights is None else weights[problem.rows])
+        objective = estimator.linear_objective()
         back, theta = problem.part("cond").back, fit._solution.x
 
         def relative(at: np.ndarray) -> np.ndarray:
             objective(at)
             return np.asarray(back @ objective.coefficient_covariance() @ back.T / objective.sigma**2)
 
-        self._variance = linear_covariance(estimator, fit._solution, refine=True)
+        self._variance = fit._parameter_covariance
         self._covariance = fit.cov_params().to_numpy()
         square = fit.sigma**2
         slopes = []

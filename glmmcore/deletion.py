@@ -21,7 +21,6 @@ import numpy as np
 
 from glmmcore.errors import ModelError
 from glmmcore.leverage import explained_columns, row_weights
-from glmmcore.lmm import LinearObjective
 
 if TYPE_CHECKING:
     from glmmcore.estimate import Estimator
@@ -95,7 +94,7 @@ def _at_the_fit(estimator: Estimator, solution: Solution) -> tuple[Any, np.ndarr
     empty = np.zeros((n, 0)), np.zeros((0, 0))
     if estimator.linear:
         given = row_weights(estimator)
-        linear: Any = LinearObjective(problem, given)
+        linear = estimator.linear_objective()
         linear(x)
         weights = np.ones(n) if given is None else given
         residual = problem.likelihood.y - solution.values["cond"][problem.rows]

@@ -19,6 +19,9 @@ from glmmcore.start import response_scale, start_candidates, start_curvature, st
 
 __all__ = ["Estimator"]
 
+# Smallest standard deviation of random effects, in units of the rows', with which a linear model is an ordinary one.
+_INSIDE = 0.02
+
 
 @dataclass(slots=True, eq=False)
 class Estimator:
@@ -82,14 +85,21 @@ class Estimator:
         """Negative log-likelihood of a model that is not linear."""
         return LaplaceObjective(self.problem) if self.n_agq == 1 else QuadratureObjective(self.problem, self.n_agq)
 
+    def linear_objective(self) -> LinearObjective:
+        """Negative profiled log-likelihood of a linear model."""
+        weights = self.design.var_weights
+        return LinearObjective(self.problem, None if weights is None else weights[self.problem.rows])
+
     def _fit_linear(self, start: np.ndarray | None) -> Solution:
         problem = self.problem
-        weights = self.design.var_weights
-        objective = LinearObjective(problem, None if weights is None else weights[problem.rows])
+        objective = self.linear_objective()
         theta = objective.start() if start is None else _off_the_edge(problem, start, objective.unit)
         objective(theta)
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
-        optimum = minimise(objective, theta, curvature, np.full(len(theta), 1.5 * objective.unit))
+        limit = np.full(len(theta), 1.5 * objective.unit)
+        optimum = minimise(
+            objective, theta, curvature, limit, regular=lambda x: _inside(problem, x, _INSIDE * objective.unit)
+        )
         return from_linear(objective, optimum)
 
     def _fit_laplace(self, start: np.ndarray | None) -> Solution:
@@ -124,6 +134,12 @@ def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:
         f"no starting point with a finite log-likelihood for {problem.family!r}; check offsets and the scale of the "
         "response, or try another link"
     )
+
+
+def _inside(problem: Problem, x: np.ndarray, margin: float) -> bool:
+    """Whether all factors of the random terms are farther than `margin` from a singular one."""
+    factors = [term.structure.factor(x[term.where]) for term in problem.terms]
+    return all(np.linalg.svd(t, compute_uv=False)[-1] > margin for t in factors)
 
 
 def _off_the_edge(problem: Problem, x: np.ndarray, unit: float) -> np.ndarray:

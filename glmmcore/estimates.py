@@ -10,6 +10,8 @@ import pandas as pd
 from scipy import special
 
 from glmmcore import verdict
+from glmmcore.solution import invert_hessian
+from glmmcore.variances import linear_covariance, linear_hessian, parameter_errors, variance_parameters
 
 if TYPE_CHECKING:
     from glmmcore.design import Design
@@ -123,11 +125,35 @@ class Estimates:
     def _reported(self) -> tuple[str, ...]:
         return tuple(p.name for p in self._estimator.problem.parts)
 
+    @cached_property
+    def _hessian(self) -> np.ndarray:
+        """Hessian of the negative log-likelihood in the optimiser's parameters, made now if the fit did without."""
+        hessian = self._solution.optimum.hessian
+        return linear_hessian(self._estimator, self._solution) if hessian is None else hessian
+
+    @cached_property
+    def _parameter_covariance(self) -> np.ndarray:
+        """Covariance of the optimiser's parameters, followed by log sigma for a linear model."""
+        if self._estimator.linear:
+            return linear_covariance(self._estimator, self._solution, self._hessian)
+        return invert_hessian(self._hessian)[0]
+
+    @cached_property
+    def _variance_errors(self) -> dict[str, tuple[float, float]]:
+        """Value and standard error of every variance parameter by label."""
+        return parameter_errors(self._estimator, self._solution, self._parameter_covariance)
+
+    def _covariance(self, a: str, b: str) -> np.ndarray:
+        """Covariance of the coefficients of two predictors."""
+        if self._estimator.linear and a == b == "disp":
+            return self._parameter_covariance[-1:, -1:]
+        return self._solution.covariance[a, b]
+
     def _standard_errors(self, part: str) -> pd.Series:
         estimates = self._coefficients(part)
         if not len(estimates):
             return estimates
-        variance = np.diag(self._solution.covariance[part, part])
+        variance = np.diag(self._covariance(part, part))
         return pd.Series(np.sqrt(np.maximum(variance, 0.0)), index=estimates.index)
 
     @cached_property
@@ -185,7 +211,7 @@ class Estimates:
             Columns of the fixed effects on both sides.
         """
         names = self.params.index
-        return pd.DataFrame(self._solution.covariance["cond", "cond"], index=names, columns=names)
+        return pd.DataFrame(self._covariance("cond", "cond"), index=names, columns=names)
 
     @property
     def sigma(self) -> float:
@@ -297,9 +323,7 @@ class Estimates:
         Columns after `sd`: correlations with the term's earlier coefficients (``corr_1``, ...), then standard
         errors (``se_sd``, ``se_corr_1``, ...) by the delta method, NaN on the boundary.
         """
-        from glmmcore.variances import parameter_errors, variance_parameters
-
-        errors = parameter_errors(self._estimator, self._solution)
+        errors = self._variance_errors
         rows: dict[tuple[int, int], dict[str, Any]] = {}
         uncertainty: dict[tuple[int, int], dict[str, float]] = {}
         for parameter in variance_parameters(self._estimator):

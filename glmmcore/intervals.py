@@ -13,6 +13,7 @@ from glmmcore.errors import ModelError
 from glmmcore.estimate import Estimator
 from glmmcore.problem import build_problem
 from glmmcore.profile import ProfiledFunction, profile_limits
+from glmmcore.solution import invert_hessian
 from glmmcore.variances import VarianceParameter, parameter_errors, variance_parameters
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def _wald(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
     if part != _RANDOM:
         estimates, errors = _fixed(fit, part)
         return pd.DataFrame({"lower": estimates - quantile * errors, "upper": estimates + quantile * errors})
-    errors_of = parameter_errors(fit._estimator, fit._solution)
+    errors_of = fit._variance_errors
     limits = {}
     for parameter in variance_parameters(fit._estimator):
         value, error = errors_of[parameter.label]
@@ -107,6 +108,7 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
         solution = fit._solution
     objective: Any = estimator.objective()
     x, hessian = solution.x, solution.optimum.hessian
+    assert hessian is not None
     quantile = float(special.ndtri(1.0 - alpha / 2.0))
     if part != _RANDOM:
         linear = estimator.problem.part(part)
@@ -120,7 +122,7 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
                 error = 1.0 / max(float(np.sqrt(np.mean(np.square(fit.design.predictors[part].X[:, j])))), 1e-300)
             limits[name] = profile_limits(objective, x, hessian, _linear(direction), error, quantile)
         return _table(limits)
-    errors = parameter_errors(estimator, solution)
+    errors = parameter_errors(estimator, solution, invert_hessian(hessian)[0])
     limits = {}
     for parameter in variance_parameters(estimator):
         limits[parameter.label] = _variance_limits(

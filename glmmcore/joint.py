@@ -18,14 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.lmm import LinearObjective
 from glmmcore.solution import invert_hessian
 
 if TYPE_CHECKING:
-    from glmmcore.estimate import Estimator
     from glmmcore.problem import TermPart
     from glmmcore.result import FittedGLMM
-    from glmmcore.solution import Solution
 
 __all__ = ["Combination", "JointCovariance", "RandomRows", "contrast_variance"]
 
@@ -79,13 +76,13 @@ class JointCovariance:
     Use it at once: fits of one model to several responses share the memory of the linear system behind it.
     """
 
-    def __init__(self, estimator: Estimator, solution: Solution) -> None:
-        self.problem: Any = estimator.problem
-        self.linear = estimator.linear
-        self.x = solution.x
-        self.inverse, self.flat = invert_hessian(solution.optimum.hessian)
-        self._estimator, self._solution = estimator, solution
-        self._terms = {id(t.term): t for t in solution.terms}
+    def __init__(self, fit: FittedGLMM) -> None:
+        self.problem: Any = fit._estimator.problem
+        self.linear = fit._estimator.linear
+        self.x = fit._solution.x
+        self.inverse, self.flat = invert_hessian(fit._hessian)
+        self._fit = fit
+        self._terms = {id(t.term): t for t in fit._solution.terms}
         self._integrated = [p.name for p in self.problem.parts if p.size and p.where.stop == p.where.start]
 
     def variance(self, rows: Combination) -> np.ndarray:
@@ -100,7 +97,7 @@ class JointCovariance:
             elif name == "cond":
                 fixed_rows = weights @ part.back
             else:  # log sigma of a linear model does not covary with the rest to first order
-                total += self._solution.covariance[name, name][0, 0] * weights[:, 0] ** 2
+                total += self._fit._covariance(name, name)[0, 0] * weights[:, 0] ** 2
         if rows.random or fixed_rows is not None:
             blocks, unseen = self._by_factor(rows)
             if blocks or fixed_rows is not None:
@@ -194,7 +191,7 @@ def contrast_variance(fit: FittedGLMM, rows: np.ndarray) -> np.ndarray:
     if np.isfinite(covariance).all():
         return np.maximum(np.einsum("ij,jk,ik->i", rows, covariance, rows), 0.0)
     # coefficients without a bound may cancel: the directions are known only to the joint covariance
-    return JointCovariance(fit._estimator, fit._solution).variance(Combination({"cond": rows}))
+    return JointCovariance(fit).variance(Combination({"cond": rows}))
 
 
 class _Modes:
@@ -213,12 +210,8 @@ class _Modes:
     def __init__(self, joint: JointCovariance) -> None:
         self.problem, self.linear = joint.problem, joint.linear
         x = joint.x
-        if joint.linear:
-            weights = joint._estimator.design.var_weights
-            weights = None if weights is None else weights[self.problem.rows]
-            self.objective: Any = LinearObjective(self.problem, weights)
-        else:
-            self.objective = joint._estimator.objective()
+        estimator: Any = joint._fit._estimator
+        self.objective = estimator.linear_objective() if joint.linear else estimator.objective()
         self.objective(x)
         self.jacobian = self._jacobian(x, np.sqrt(np.maximum(np.diag(joint.inverse), 0.0)))
         self.objective(x)

@@ -16,7 +16,6 @@ import numpy as np
 
 from glmmcore.expected_variance import mode_shifts
 from glmmcore.laplace import CHUNK
-from glmmcore.lmm import LinearObjective
 
 if TYPE_CHECKING:
     from glmmcore.estimate import Estimator
@@ -90,7 +89,7 @@ def group_leverages(estimator: Estimator, solution: Solution, codes: np.ndarray,
     own = np.zeros((problem.n, 0))
     if estimator.linear:
         weights = row_weights(estimator)
-        objective: Any = LinearObjective(problem, weights)
+        objective: Any = estimator.linear_objective()
         objective(solution.x)
         information = np.zeros((0, 0))
         h = _linear(estimator, solution.x)
@@ -151,7 +150,7 @@ def _linear(estimator: Estimator, theta: np.ndarray) -> np.ndarray:
     """Leverages of a linear model, whose fixed effects are part of the system."""
     problem: Any = estimator.problem
     weights = row_weights(estimator)
-    objective: Any = LinearObjective(problem, weights)
+    objective = estimator.linear_objective()
     objective(theta)
     objective.system.invert()
     objective.system.scale_inverse()

@@ -32,6 +32,10 @@ _TAIL_CURVATURE = 0.05
 _DIFFERENCE = 1e-4
 # Eigenvalues of the Hessian scaled to a unit diagonal: below, a direction is flat; below its negative, a saddle.
 _FLAT = 1e-7
+# Smallest eigenvalue of the scaled quasi-Newton model with which it is believed, and the least move of every parameter
+# from its start, in standard errors.
+_WELL_CONDITIONED = 1e-4
+_STILL = 1e-3
 
 
 @dataclass(slots=True)
@@ -43,8 +47,8 @@ class Optimum:
     x : ndarray
     value : float
     gradient : ndarray
-    hessian : ndarray
-        Symmetrised differences of the gradient.
+    hessian : ndarray or None
+        Symmetrised differences of the gradient; None where the optimum was told without.
     edm : float
         Expected further decrease by the Hessian, flat directions left out.
     eigenvalues : ndarray
@@ -56,7 +60,7 @@ class Optimum:
     x: np.ndarray
     value: float
     gradient: np.ndarray
-    hessian: np.ndarray
+    hessian: np.ndarray | None
     edm: float
     eigenvalues: np.ndarray
     converged: bool
@@ -64,7 +68,14 @@ class Optimum:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # points far outside are refused for their value
-def minimise(objective: Objective, x: np.ndarray, curvature: np.ndarray, limit: np.ndarray) -> Optimum:
+def minimise(
+    objective: Objective,
+    x: np.ndarray,
+    curvature: np.ndarray,
+    limit: np.ndarray,
+    *,
+    regular: Callable[[np.ndarray], bool] | None = None,
+) -> Optimum:
     """Minimise a smooth function with gradient.
 
     Parameters
@@ -77,14 +88,22 @@ def minimise(objective: Objective, x: np.ndarray, curvature: np.ndarray, limit: 
         Guess of the Hessian, positive definite.
     limit : ndarray, shape (p,)
         Largest change of each parameter in one step.
+    regular : callable, optional
+        For an objective whose curvature is known well: ``x -> bool``, whether a minimum there is an ordinary one, for
+        which the quasi-Newton model is believed and no Hessian is made.
     """
     counter = _Counted(objective)
     value, gradient = counter(x)
     inverse = np.linalg.inv(curvature) if len(x) else np.zeros((0, 0))
     point = _Point(x, value, gradient)
     unbounded = False
+    if regular is not None and len(x):
+        point, inverse = _bfgs(counter, point, inverse, limit, _FINAL_EDM)
+        told = _told_without_hessian(point, inverse, x, counter.calls)
+        if told is not None and regular(point.x):
+            return told
     for _attempt in range(_MAX_HESSIANS):
-        point, inverse = _bfgs(counter, point, inverse, limit)
+        point, inverse = _bfgs(counter, point, inverse, limit, _BFGS_EDM)
         hessian = _difference_hessian(counter, point, inverse, limit)
         begin = point
         point, satisfied, pushed = _newton(counter, point, hessian, limit)
@@ -122,13 +141,30 @@ class _Counted:
         return value, gradient
 
 
-def _bfgs(objective: _Counted, point: _Point, inverse: np.ndarray, limit: np.ndarray) -> tuple[_Point, np.ndarray]:
+def _told_without_hessian(point: _Point, inverse: np.ndarray, start: np.ndarray, calls: int) -> Optimum | None:
+    """The optimum by the quasi-Newton model; None where the model may miss something.
+
+    A coordinate that has not moved may be one of symmetry, along which the point is as well a saddle.
+    """
+    edm = 0.5 * float(point.gradient @ inverse @ point.gradient)
+    errors = np.sqrt(np.maximum(np.diag(inverse), 0.0))
+    if not (np.isfinite(point.value) and edm < _FINAL_EDM and np.all(np.abs(point.x - start) > _STILL * errors)):
+        return None
+    eigenvalues = _scaled_eigen(np.linalg.inv(inverse))[1]
+    if not eigenvalues[0] > _WELL_CONDITIONED:
+        return None
+    return Optimum(point.x, point.value, point.gradient, None, edm, eigenvalues, True, calls)
+
+
+def _bfgs(
+    objective: _Counted, point: _Point, inverse: np.ndarray, limit: np.ndarray, tolerance: float
+) -> tuple[_Point, np.ndarray]:
     for _ in range(_MAX_ITERATIONS):
         if objective.exhausted:
             break
         step = -inverse @ point.gradient
         slope = float(step @ point.gradient)
-        if not -0.5 * slope > _BFGS_EDM:
+        if not -0.5 * slope > tolerance:
             break
         excess = float(np.max(np.abs(step) / limit))
         if -0.5 * slope < 0.2 * _SUPREMUM_EDM and excess > _RUNAWAY_STEP:

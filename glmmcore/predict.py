@@ -265,9 +265,7 @@ def _variance(fit: FittedGLMM, function: _Quantity, rows: _Rows) -> np.ndarray:
         return np.zeros(rows.n)
     fixed = {name: rows.fixed[name] * s[:, None] for name, s in slopes.items()}
     if rows.spread:
-        return JointCovariance(fit._estimator, fit._solution).variance(
-            Combination(fixed, direct=_spread_slopes(fit, function, rows))
-        )
+        return JointCovariance(fit).variance(Combination(fixed, direct=_spread_slopes(fit, function, rows)))
     random = [
         RandomRows(r.term, r.Z * slopes[name][:, None], r.codes)
         for name, terms in rows.random.items()
@@ -276,7 +274,7 @@ def _variance(fit: FittedGLMM, function: _Quantity, rows: _Rows) -> np.ndarray:
     ]
     if not random and (fit._estimator.linear or not fit.reml) and _bounded(fit):
         return _fixed_variance(fit, fixed)
-    return JointCovariance(fit._estimator, fit._solution).variance(Combination(fixed, random))
+    return JointCovariance(fit).variance(Combination(fixed, random))
 
 
 def _bounded(fit: FittedGLMM) -> bool:
@@ -289,7 +287,7 @@ def _fixed_variance(fit: FittedGLMM, fixed: dict[str, np.ndarray]) -> np.ndarray
     total: Any = 0.0
     for a, wa in fixed.items():
         for b, wb in fixed.items():
-            total = total + np.einsum("ij,jk,ik->i", wa, fit._solution.covariance[a, b], wb)
+            total = total + np.einsum("ij,jk,ik->i", wa, fit._covariance(a, b), wb)
     return np.maximum(total, 0.0)
 
 

@@ -58,7 +58,8 @@ class Solution:
     coefficients : dict of str to ndarray
         By predictor, in the user's columns.
     covariance : dict of (str, str) to ndarray
-        Covariance of the coefficients of two predictors.
+        Covariance of the coefficients of two predictors; log sigma of a linear model with itself is left out, since it
+        takes the Hessian.
     terms : tuple of TermSolution
     values : dict of str to ndarray
         Linear predictors at the modes, original row order; size 1 for constants.
@@ -99,6 +100,7 @@ def invert_hessian(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _covariance(problem: Problem, optimum: Optimum) -> dict[tuple[str, str], np.ndarray]:
     """Covariances of the users' coefficients; an infinite variance where the likelihood is flat."""
+    assert optimum.hessian is not None
     inverse, flat = invert_hessian(optimum.hessian)
     out = {}
     estimated = [p for p in problem.parts if p.where.stop - p.where.start == p.size]
@@ -145,6 +147,7 @@ def _integrated_drift(objective: LaplaceObjective, optimum: Optimum) -> np.ndarr
     Leaves the objective evaluated at the optimum.
     """
     x, p = optimum.x, objective.problem.part("cond").size
+    assert optimum.hessian is not None
     inverse, _ = invert_hessian(optimum.hessian)
     centre = objective.mode[-p:].copy()
     jacobian = np.zeros((p, len(x)))
@@ -164,15 +167,9 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
     value, _ = objective(theta)
     part = problem.part("cond")
     sigma = objective.sigma
-    n = objective.n_effective
     beta = part.back @ objective.coefficients
-    var_theta, _ = invert_hessian(optimum.hessian)
-    slope = objective.square_gradient(theta) / objective.residual_square
-    # joint information of (log sigma, theta) from the profile over sigma
-    var_log_sigma = 1.0 / (2.0 * n) + 0.25 * float(slope @ var_theta @ slope)
     covariance = {
         ("cond", "cond"): part.back @ objective.coefficient_covariance() @ part.back.T,
-        ("disp", "disp"): np.array([[var_log_sigma]]),
         ("cond", "disp"): np.zeros((part.size, 1)),
         ("disp", "cond"): np.zeros((1, part.size)),
     }

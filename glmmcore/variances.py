@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.lmm import LinearObjective
 from glmmcore.solution import invert_hessian
 
 if TYPE_CHECKING:
@@ -15,10 +14,12 @@ if TYPE_CHECKING:
     from glmmcore.problem import TermPart
     from glmmcore.solution import Solution
 
-__all__ = ["VarianceParameter", "linear_covariance", "parameter_errors", "variance_parameters"]
+__all__ = ["VarianceParameter", "linear_covariance", "linear_hessian", "parameter_errors", "variance_parameters"]
 
 # A standard deviation this small, beside the largest of its term, is zero: it has no slope there.
 _ZERO = 1e-4
+# Step of the differences in units of a parameter's standard error: truncation and noise both far below 1e-6.
+_DIFFERENCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -112,18 +113,19 @@ def _correlated(term: Any) -> bool:
     return term.structure not in ("diag", "homdiag")
 
 
-def parameter_errors(estimator: Estimator, solution: Solution) -> dict[str, tuple[float, float]]:
+def parameter_errors(
+    estimator: Estimator, solution: Solution, covariance: np.ndarray
+) -> dict[str, tuple[float, float]]:
     """Value and standard error (delta method) of every variance parameter by label; NaN on the boundary.
 
-    The dispersion is given as log(phi).
+    `covariance` is that of the optimiser's parameters, followed by log sigma for a linear model. The dispersion is
+    given as log(phi).
     """
     out = {}
+    scale, log_sigma = 1.0, 0.0
     if estimator.linear:
-        covariance = linear_covariance(estimator, solution)
         log_sigma = float(solution.coefficients["disp"][0])
         scale = float(np.exp(log_sigma))
-    else:
-        covariance, scale, log_sigma = invert_hessian(solution.optimum.hessian)[0], 1.0, 0.0
     for parameter in variance_parameters(estimator):
         if parameter.term is None and estimator.linear:
             out[parameter.label] = log_sigma, float(np.sqrt(covariance[-1, -1]))
@@ -139,28 +141,31 @@ def parameter_errors(estimator: Estimator, solution: Solution) -> dict[str, tupl
     return out
 
 
-def linear_covariance(estimator: Estimator, solution: Solution, *, refine: bool = False) -> np.ndarray:
+def linear_hessian(estimator: Estimator, solution: Solution) -> np.ndarray:
+    """Hessian of the profiled objective of a linear mixed model in theta, by central differences of its gradient."""
+    objective = estimator.linear_objective()
+    theta = solution.x
+    hessian = np.empty((len(theta), len(theta)))
+    objective(theta)
+    information = objective.curvature(theta) if len(theta) else hessian
+    for j, step in enumerate(_DIFFERENCE / np.sqrt(np.diag(information))):
+        ends = []
+        for sign in (1.0, -1.0):
+            moved = theta.copy()
+            moved[j] += sign * step
+            ends.append(objective(moved)[1])
+        hessian[j] = (ends[0] - ends[1]) / (2.0 * step)
+    return 0.5 * (hessian + hessian.T)
+
+
+def linear_covariance(estimator: Estimator, solution: Solution, hessian: np.ndarray) -> np.ndarray:
     """Joint covariance of (theta, log sigma) of a linear mixed model, (p + 1, p + 1).
 
     Sigma is profiled out: log sigma^(theta) = log(r^2 / n) / 2, and given theta its variance is 1 / (2 n).
-    With `refine` the Hessian is made anew by central differences: degrees of freedom show errors that standard
-    errors do not.
     """
-    problem: Any = estimator.problem
-    weights = estimator.design.var_weights
-    objective = LinearObjective(problem, None if weights is None else weights[problem.rows])
-    theta, hessian = solution.x, solution.optimum.hessian
+    objective = estimator.linear_objective()
+    theta = solution.x
     inverse, _ = invert_hessian(hessian)
-    if refine:
-        hessian = np.empty_like(hessian)
-        for j, step in enumerate(1e-3 * np.sqrt(np.maximum(np.diag(inverse), 1e-6))):
-            ends = []
-            for sign in (1.0, -1.0):
-                moved = theta.copy()
-                moved[j] += sign * step
-                ends.append(objective(moved)[1])
-            hessian[j] = (ends[0] - ends[1]) / (2.0 * step)
-        inverse, _ = invert_hessian(0.5 * (hessian + hessian.T))
     objective(theta)
     slope = 0.5 * objective.square_gradient(theta) / objective.residual_square
     mixed = inverse @ slope

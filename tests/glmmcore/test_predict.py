@@ -128,7 +128,7 @@ def test_quadratic_form_of_crossed_terms_equals_the_selected_inverse(counts):
         for term in counts.design.predictors["cond"].terms
         if p.term is term
     ]
-    joint = JointCovariance(counts._estimator, counts._solution)
+    joint = JointCovariance(counts)
     combination = Combination(
         {"cond": np.zeros((counts.nobs, 4))}, [RandomRows(p, term.Z, term.codes) for p, term in rows]
     )
