@@ -28,8 +28,9 @@ _MAX_EVALUATIONS = 1000
 _SUPREMUM_EDM = 1e-4
 _RUNAWAY_STEP = 0.1
 _TAIL_CURVATURE = 0.05
-# Step of the differences in units of each parameter's standard error: truncation 1e-4 x skewness, noise 1e-10 / 1e-4.
-_DIFFERENCE = 1e-4
+# Step of the differences in units of each parameter's standard error: truncation 3e-5 x skewness, noise 1e-9 / 3e-5,
+# and so short that the random effects' modes are predicted to full precision.
+_DIFFERENCE = 3e-5
 # Eigenvalues of the Hessian scaled to a unit diagonal: below, a direction is flat; below its negative, a saddle.
 _FLAT = 1e-7
 # Smallest eigenvalue of the scaled quasi-Newton model with which it is believed, and the least move of every parameter
@@ -279,18 +280,23 @@ def _carried_along(hessian: np.ndarray, begin: _Point, end: _Point) -> np.ndarra
     """Take a Hessian from one point to a close one, as far as the change of the gradient tells.
 
     The gradients give the mean Hessian along the step s; it changes by as much again on the second half. What changes
-    is mostly the curvature along one skewed direction, for which the symmetric update of rank one is exact.
+    is mostly the curvature along one skewed direction, for which the symmetric update of rank one is exact. Where that
+    direction is far from the step's it would exaggerate; then of all symmetric changes that agree with the gradients
+    the smallest is taken, in units of the standard errors (Powell's symmetric Broyden update).
     """
     s = end.x - begin.x
     expected = hessian @ s
-    surprise = 2.0 * (end.gradient - begin.gradient - expected)
-    along = float(surprise @ s)
     if 0.5 * float(s @ expected) < _FINAL_EDM:  # too short a step for its change of curvature to be seen
         return hessian
     scale = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
-    if abs(along) < 1e-2 * np.linalg.norm(surprise / scale) * np.linalg.norm(s * scale):
-        return hessian
-    carried = hessian + np.outer(surprise, surprise) / along
+    step, surprise = s * scale, 2.0 * (end.gradient - begin.gradient - expected) / scale
+    square, along = float(step @ step), float(surprise @ step)
+    if abs(along) > 0.5 * np.linalg.norm(surprise) * np.sqrt(square):
+        change = np.outer(surprise, surprise) / along
+    else:
+        change = (np.outer(surprise, step) + np.outer(step, surprise)) / square
+        change -= np.outer(step, step) * along / square**2
+    carried = hessian + change * np.outer(scale, scale)
     # where curvature vanishes at the optimum itself, as on the edge of zero variances, there is nothing to extrapolate
     trusted = _scaled_eigen(carried)[1][0] > 0.5 * _scaled_eigen(hessian)[1][0]
     return carried if trusted else hessian

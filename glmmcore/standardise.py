@@ -10,6 +10,8 @@ from __future__ import annotations
 import numpy as np
 from scipy import linalg
 
+from glmmcore.formula.rank import column_sizes
+
 __all__ = ["orthonormal", "rescale"]
 
 # Cholesky of the cross-product loses half the digits; beyond this condition number of X'X use Householder.
@@ -31,7 +33,7 @@ def orthonormal(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     n, p = x.shape
     if p == 0:
         return np.ascontiguousarray(x), np.zeros((0, 0))
-    scale = np.abs(x).max(axis=0)
+    scale = column_sizes(x)
     scale[scale == 0.0] = 1.0
     scaled = x / scale
     try:
@@ -71,7 +73,7 @@ def rescale(z: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _root_mean_square(z: np.ndarray) -> np.ndarray:
     """Per column, safe from overflow; 1 for a column of zeros."""
-    largest = np.abs(z).max(axis=0)
+    largest = column_sizes(z)
     largest[largest == 0.0] = 1.0
     norm = np.sqrt(np.mean(np.square(z / largest), axis=0)) * largest
     norm[norm == 0.0] = 1.0

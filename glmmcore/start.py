@@ -13,8 +13,8 @@ from glmmcore.problem import LinearPart, Problem
 __all__ = ["response_scale", "start_candidates", "start_curvature", "step_limits", "theta_curvature"]
 
 _IRLS_STEPS = 4
-# Largest relative change of linear predictors that still counts as moving.
-_IRLS_TOLERANCE = 1e-3
+# Largest relative change of linear predictors that still counts as moving; the next change is about its square.
+_IRLS_TOLERANCE = 1e-2
 # Variance of random effects, in units of the predictor squared, up to which corrections to first order are trusted, and
 # the share of the residual variance that is left to the rows in any case.
 _WIDEST = 2.0

@@ -71,24 +71,6 @@ def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, wide, v_lead, 
                         for c in range(a, k):
                             value -= wide[cell_column[p], j * k + c] * inverse[c, a]
                     v_cell[p, a] = value
-        elif k == 1:
-            # cells ascend and the trailing inverse is symmetric: each entry of its lower triangle serves both members
-            for p in range(lo, hi):
-                v_cell[p, 0] = 0.0
-            for r in range(lo, hi):
-                cr = cell_column[r]
-                if cr >= n_used:
-                    break
-                gr = gain[r - lo, 0]
-                total = v_trail[cr, cr] * gr
-                for p in range(r + 1, hi):
-                    cp = cell_column[p]
-                    if cp >= n_used:
-                        break
-                    v = v_trail[cp, cr]
-                    total += v * gain[p - lo, 0]
-                    v_cell[p, 0] -= v * gr
-                v_cell[r, 0] -= total
         else:
             for p in range(lo, hi):
                 for a in range(k):
@@ -205,16 +187,6 @@ def scale_inverse(t, sizes, cell_first, cell_factor, q_factor, v_lead, v_cell, v
                     v_cell[row + w, a] = value
             row += size
     q = v_trail.shape[0]
-    scalar = True
-    scale = np.empty(q)
-    for c in range(q):
-        scale[c] = t[q_factor[c], 0, 0]
-        scalar = scalar and sizes[q_factor[c]] == 1
-    if scalar:
-        for c in range(q):
-            for r in range(q):
-                v_trail[r, c] *= scale[r] * scale[c]
-        return
     for c in range(q):  # left: rows
         r = 0
         while r < q:

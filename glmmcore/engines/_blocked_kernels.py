@@ -137,18 +137,25 @@ def accumulate(lo, hi, k, z, predictor, factor, within, start, cell, weights, va
 def _accumulate_intercepts(lo, hi, z, start, cell, weights, values, m_lead, m_cell, m_trail, score):
     """The same where every factor has one coefficient, all in one predictor."""
     n_lead = m_lead.shape[0]
-    for i in range(lo, hi):
-        w, v, z0 = weights[0, i - lo], values[0, i - lo], z[i, 0]
+    i = lo
+    while i < hi:
         j = start[i, 0]
-        score[j] += v * z0
-        m_lead[j, 0, 0] += w * z0 * z0
-        for c in range(1, z.shape[1]):
-            p = start[i, c]
-            score[p] += v * z[i, c]
-            wz = w * z[i, c]
-            m_cell[cell[i, c], 0] += wz * z0
-            for d in range(1, c + 1):
-                m_trail[p - n_lead, start[i, d] - n_lead] += wz * z[i, d]
+        # sums of a leading level, whose runs stand together, stay in registers
+        lead, lead_score = 0.0, 0.0
+        while i < hi and start[i, 0] == j:
+            w, v, z0 = weights[0, i - lo], values[0, i - lo], z[i, 0]
+            lead_score += v * z0
+            lead += w * z0 * z0
+            for c in range(1, z.shape[1]):
+                p = start[i, c]
+                score[p] += v * z[i, c]
+                wz = w * z[i, c]
+                m_cell[cell[i, c], 0] += wz * z0
+                for d in range(1, c + 1):
+                    m_trail[p - n_lead, start[i, d] - n_lead] += wz * z[i, d]
+            i += 1
+        score[j] += lead_score
+        m_lead[j, 0, 0] += lead
 
 
 @kernel
@@ -257,20 +264,13 @@ def subtract_products(cell_first, cell_column, y, s):
     for j in range(cell_first.size - 1):
         lo = cell_first[j]
         hi = cell_first[j + 1]
-        if k == 1:
-            for r in range(lo, hi):
-                cr = cell_column[r]
-                yr = y[r, 0]
-                for p in range(r, hi):
-                    s[cell_column[p], cr] -= y[p, 0] * yr
-        else:
-            for r in range(lo, hi):
-                cr = cell_column[r]
-                for p in range(r, hi):
-                    value = 0.0
-                    for a in range(k):
-                        value += y[p, a] * y[r, a]
-                    s[cell_column[p], cr] -= value
+        for r in range(lo, hi):
+            cr = cell_column[r]
+            for p in range(r, hi):
+                value = 0.0
+                for a in range(k):
+                    value += y[p, a] * y[r, a]
+                s[cell_column[p], cr] -= value
 
 
 @kernel

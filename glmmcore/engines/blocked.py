@@ -7,6 +7,7 @@ there is no trailing block; with nested factors the Schur complement stays block
 from __future__ import annotations
 
 import copy
+from types import ModuleType
 
 import numpy as np
 from scipy.linalg import blas, lapack
@@ -14,6 +15,7 @@ from scipy.linalg import blas, lapack
 from glmmcore.engines import _blocked_inverse_kernels as inverse_kernels
 from glmmcore.engines import _blocked_kernels as kernels
 from glmmcore.engines import _dense_kernels as dense_kernels
+from glmmcore.engines import _intercept_kernels as intercept_kernels
 from glmmcore.engines.layout import RowLayout
 
 __all__ = ["BlockedSystem"]
@@ -43,6 +45,8 @@ class BlockedSystem:
         self._cell_first, self._cell_column, self._cell_factor = kernels.cell_layout(
             layout.start, lead.k, lead.n_levels, layout.sizes, self._n_lead, n_trail, self._cell
         )
+        # fixed effects, which have no prior, have the identity for their relative factor
+        self._is_scalar = lead.k == 1 and all(f.k == 1 or f.prior == 0.0 for f in layout.factors)
         trailing = range(1, len(layout.factors))
         self._q_factor = np.repeat(
             np.array(trailing, dtype=np.int32), [layout.factors[f].order for f in trailing]
@@ -68,6 +72,15 @@ class BlockedSystem:
         self._s = np.zeros((n_trail, n_trail), order="F")
         self._t = np.zeros((len(self.layout.factors), largest, largest))
         self._wide = np.zeros((n_trail, self._n_lead if self._is_full else 0), order="F")
+
+    # modules cannot be pickled, so that they are looked up and not kept
+    @property
+    def _loops(self) -> ModuleType:
+        return intercept_kernels if self._is_scalar else kernels
+
+    @property
+    def _inverse_loops(self) -> ModuleType:
+        return intercept_kernels if self._is_scalar else inverse_kernels
 
     def fresh(self) -> BlockedSystem:
         """A system of the same structure with memory of its own, so that two fits never write to one place."""
@@ -112,7 +125,7 @@ class BlockedSystem:
             kernels.scale_trailing(
                 self._m_trail, self._q_start, self._q_within, self._q_factor, self._t, sizes, self._prior, self._s
             )
-        self._logdet_lead, failed = kernels.eliminate_leading(
+        self._logdet_lead, failed = self._loops.eliminate_leading(
             self._m_lead, self.layout.factors[0].prior, self._cell_first, self._cell_factor, self._m_cell, self._t,
             sizes, self._l_lead, self._y,
         )  # fmt: skip
@@ -123,7 +136,7 @@ class BlockedSystem:
                 kernels.spread_cells(self._cell_first, self._cell_column, self._y, self._wide)
                 self._s = blas.dsyrk(-1.0, self._wide, 1.0, self._s, lower=1, overwrite_c=1)
             else:
-                kernels.subtract_products(self._cell_first, self._cell_column, self._y, self._s)
+                self._loops.subtract_products(self._cell_first, self._cell_column, self._y, self._s)
             if len(self._s) <= _SMALL:
                 return dense_kernels.cholesky(self._s)
             self._s, info = lapack.dpotrf(self._s, lower=1, clean=0, overwrite_a=1)
@@ -139,13 +152,13 @@ class BlockedSystem:
     def solve(self, rhs: np.ndarray) -> np.ndarray:
         """H^-1 rhs, (q,)."""
         x = rhs.copy()
-        kernels.forward_substitute(self._l_lead, self._cell_first, self._cell_column, self._y, x)
+        self._loops.forward_substitute(self._l_lead, self._cell_first, self._cell_column, self._y, x)
         if len(self._s):
             if len(self._s) <= _SMALL:
                 dense_kernels.cholesky_solve(self._s, x[self._n_lead :])
             else:
                 x[self._n_lead :], _ = lapack.dpotrs(self._s, x[self._n_lead :], lower=1)
-        kernels.back_substitute(self._l_lead, self._cell_first, self._cell_column, self._y, x)
+        self._loops.back_substitute(self._l_lead, self._cell_first, self._cell_column, self._y, x)
         return x
 
     # ---- selected inverse -------------------------------------------------------------------------------------
@@ -164,7 +177,7 @@ class BlockedSystem:
             wide = blas.dsymm(1.0, self._v_trail, self._wide[:n], lower=1)
         self._v_lead = np.empty_like(self._m_lead)
         self._v_cell = np.empty_like(self._m_cell)
-        inverse_kernels.selected_inverse(
+        self._inverse_loops.selected_inverse(
             self._l_lead,
             self._cell_first,
             self._cell_column,
@@ -178,7 +191,7 @@ class BlockedSystem:
     def factor_products(self) -> list[np.ndarray]:
         """Sum over levels of the diagonal blocks of Z'WZ Lambda H^-1, one (k, k) array a factor; after `invert`."""
         g = np.zeros_like(self._t)
-        inverse_kernels.factor_products(
+        self._inverse_loops.factor_products(
             self._m_lead, self._m_cell, self._m_trail, self._t, self.layout.sizes, self._v_lead, self._v_cell,
             self._v_trail, self._cell_first, self._cell_factor, self._q_start, self._q_within, self._q_factor, g,
         )  # fmt: skip
@@ -186,7 +199,7 @@ class BlockedSystem:
 
     def scale_inverse(self) -> None:
         """Turn H^-1 into Lambda H^-1 Lambda', the conditional covariance of b, for the calls below."""
-        inverse_kernels.scale_inverse(
+        self._inverse_loops.scale_inverse(
             self._t, self.layout.sizes, self._cell_first, self._cell_factor, self._q_factor, self._v_lead,
             self._v_cell, self._v_trail,
         )  # fmt: skip

@@ -5,8 +5,8 @@ import pytest
 
 from glmmcore.optimize import minimise
 
-# Forward differences of 1e-4 standard errors times the skewness, and what is left of the step after the last Hessian.
-HESSIAN = 5e-4
+# Forward differences of 3e-5 standard errors times the skewness, and what is left of the step after the last Hessian.
+HESSIAN = 2e-4
 DIRECTIONS = np.array([[1.0, 0.2, 0.0], [0.3, 1.0, -0.4], [-0.5, 0.1, 1.0], [1.0, -1.0, 0.5]])
 
 

@@ -1,0 +1,161 @@
+"""Loops of a blocked system whose factors have one coefficient a level each.
+
+The same functions as in `_blocked_kernels` and `_blocked_inverse_kernels`, with the same arguments and shapes (k = 1),
+for the commonest models; every cell is one number. Fixed effects as a last factor may have several coefficients: their
+relative factor is the identity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glmmcore._jit import kernel
+
+__all__ = [
+    "back_substitute",
+    "eliminate_leading",
+    "factor_products",
+    "forward_substitute",
+    "scale_inverse",
+    "selected_inverse",
+    "subtract_products",
+]
+
+
+@kernel
+def eliminate_leading(m_lead, prior, cell_first, cell_factor, m_cell, t, sizes, l_lead, y):
+    """l_lead[j] = sqrt(t^2 M_j + prior), y[j] = t_f M_cell t / l_lead[j]; returns as its namesake."""
+    logdet = 0.0
+    for j in range(m_lead.shape[0]):
+        value = t[0, 0, 0] * m_lead[j, 0, 0] * t[0, 0, 0] + prior
+        if not value > 0.0:
+            return logdet, j
+        root = np.sqrt(value)
+        l_lead[j, 0, 0] = root
+        logdet += np.log(value)
+        share = t[0, 0, 0] / root
+        for p in range(cell_first[j], cell_first[j + 1]):
+            y[p, 0] = m_cell[p, 0] * t[cell_factor[p], 0, 0] * share
+    return logdet, -1
+
+
+@kernel
+def subtract_products(cell_first, cell_column, y, s):
+    """s -= y y', level by level."""
+    for j in range(cell_first.size - 1):
+        hi = cell_first[j + 1]
+        for r in range(cell_first[j], hi):
+            column, value = cell_column[r], y[r, 0]
+            for p in range(r, hi):
+                s[cell_column[p], column] -= y[p, 0] * value
+
+
+@kernel
+def forward_substitute(l_lead, cell_first, cell_column, y, x):
+    """x := L^-1 x on the leading part, and take its effect out of the trailing part (in place)."""
+    n_lead = l_lead.shape[0]
+    for j in range(n_lead):
+        value = x[j] / l_lead[j, 0, 0]
+        x[j] = value
+        for p in range(cell_first[j], cell_first[j + 1]):
+            x[n_lead + cell_column[p]] -= y[p, 0] * value
+
+
+@kernel
+def back_substitute(l_lead, cell_first, cell_column, y, x):
+    """Finish the solve of the leading part once the trailing part of `x` is solved (in place)."""
+    n_lead = l_lead.shape[0]
+    for j in range(n_lead):
+        value = x[j]
+        for p in range(cell_first[j], cell_first[j + 1]):
+            value -= y[p, 0] * x[n_lead + cell_column[p]]
+        x[j] = value / l_lead[j, 0, 0]
+
+
+@kernel
+def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, wide, v_lead, v_cell):
+    """H^-1 on the pattern of Z'Z; the arguments are those of its namesake."""
+    n_used = v_trail.shape[0]
+    for j in range(l_lead.shape[0]):
+        lo, hi = cell_first[j], cell_first[j + 1]
+        while hi > lo and cell_column[hi - 1] >= n_used:  # columns ascend
+            hi -= 1
+            v_cell[hi, 0] = 0.0
+        scale = 1.0 / l_lead[j, 0, 0]
+        total = 0.0
+        if wide.shape[1] > 0:
+            for p in range(lo, hi):
+                value = -wide[cell_column[p], j] * scale
+                v_cell[p, 0] = value
+                total += y[p, 0] * value
+        else:
+            for p in range(lo, hi):
+                v_cell[p, 0] = 0.0
+            # the trailing inverse is symmetric: each entry of its lower triangle serves both members
+            for r in range(lo, hi):
+                column, yr = cell_column[r], y[r, 0]
+                product = v_trail[column, column] * yr
+                for p in range(r + 1, hi):
+                    v = v_trail[cell_column[p], column]
+                    product += v * y[p, 0]
+                    v_cell[p, 0] -= v * yr
+                v_cell[r, 0] -= product
+            for p in range(lo, hi):
+                v_cell[p, 0] *= scale
+                total += y[p, 0] * v_cell[p, 0]
+        v_lead[j, 0, 0] = scale * (scale - total)
+
+
+@kernel
+def factor_products(
+    m_lead, m_cell, m_trail, t, sizes, v_lead, v_cell, v_trail, cell_first, cell_factor, q_start, q_within, q_factor, g
+):
+    """Diagonals of the sum over levels of the diagonal blocks of Z'WZ Lambda H^-1: g (F, kmax, kmax), zeroed."""
+    t0 = t[0, 0, 0]
+    total = 0.0
+    for j in range(m_lead.shape[0]):
+        total += m_lead[j, 0, 0] * v_lead[j, 0, 0] * t0
+        row, hi = cell_first[j], cell_first[j + 1]
+        while row < hi:
+            f = cell_factor[row]
+            w, own = 0, 0.0
+            while row < hi and cell_factor[row] == f:
+                product = m_cell[row, 0] * v_cell[row, 0]
+                own += product
+                if sizes[f] > 1:
+                    g[f, w, w] += product * t0
+                w += 1
+                row += 1
+            total += own * t[f, 0, 0]
+            if sizes[f] == 1:
+                g[f, 0, 0] += own * t0
+    g[0, 0, 0] += total
+    n = v_trail.shape[0]
+    end = 0
+    for c in range(n):
+        f, w = q_factor[c], q_within[c]
+        g[f, w, w] += m_trail[c, c] * t[f, 0, 0] * v_trail[c, c]
+        while end < n and q_factor[end] <= f:
+            end += 1
+        # no row is in two levels of one factor
+        for r in range(end if sizes[f] == 1 else c + 1, n):
+            product = m_trail[r, c] * v_trail[r, c]
+            other = q_factor[r]
+            g[f, w, w] += product * t[other, 0, 0]
+            g[other, q_within[r], q_within[r]] += product * t[f, 0, 0]
+
+
+@kernel
+def scale_inverse(t, sizes, cell_first, cell_factor, q_factor, v_lead, v_cell, v_trail):
+    """Replace V = H^-1 by Lambda V Lambda' on the pattern, in place (full trailing block)."""
+    for j in range(v_lead.shape[0]):
+        v_lead[j, 0, 0] *= t[0, 0, 0] * t[0, 0, 0]
+    for p in range(v_cell.shape[0]):
+        v_cell[p, 0] *= t[0, 0, 0] * t[cell_factor[p], 0, 0]
+    n = v_trail.shape[0]
+    scale = np.empty(n)
+    for c in range(n):
+        scale[c] = t[q_factor[c], 0, 0]
+    for c in range(n):
+        for r in range(n):
+            v_trail[r, c] *= scale[r] * scale[c]
