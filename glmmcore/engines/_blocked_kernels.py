@@ -143,19 +143,23 @@ def _accumulate_intercepts(lo, hi, z, start, cell, weights, values, m_lead, m_ce
         # sums of a leading level, whose runs stand together, stay in registers
         lead, lead_score = 0.0, 0.0
         while i < hi and start[i, 0] == j:
-            w, v, z0 = weights[0, i - lo], values[0, i - lo], z[i, 0]
-            lead_score += v * z0
-            lead += w * z0 * z0
-            for c in range(1, z.shape[1]):
-                p = start[i, c]
-                score[p] += v * z[i, c]
-                wz = w * z[i, c]
-                m_cell[cell[i, c], 0] += wz * z0
-                for d in range(1, c + 1):
-                    m_trail[p - n_lead, start[i, d] - n_lead] += wz * z[i, d]
+            lead_score += values[0, i - lo] * z[i, 0]
+            lead += weights[0, i - lo] * z[i, 0] * z[i, 0]
             i += 1
         score[j] += lead_score
         m_lead[j, 0, 0] += lead
+    # one pass for each factor is faster than one for all: a loop over the factors inside costs more than the sums
+    for c in range(1, z.shape[1]):
+        for i in range(lo, hi):
+            p = start[i, c]
+            score[p] += values[0, i - lo] * z[i, c]
+            wz = weights[0, i - lo] * z[i, c]
+            m_cell[cell[i, c], 0] += wz * z[i, 0]
+            m_trail[p - n_lead, p - n_lead] += wz * z[i, c]
+        for d in range(1, c):
+            for i in range(lo, hi):
+                wz = weights[0, i - lo] * z[i, c]
+                m_trail[start[i, c] - n_lead, start[i, d] - n_lead] += wz * z[i, d]
 
 
 @kernel
