@@ -98,7 +98,9 @@ def _normal_equations(problem: Problem, eta: np.ndarray, offset: np.ndarray) -> 
         w = trials * np.square(slope) / variance
         if problem.likelihood.freq_weights is not None:
             w = w * problem.likelihood.freq_weights[lo:hi]
-        w = np.where(np.isfinite(w), np.clip(w, 1e-10, 1e10), 1e-10)
+        if not np.isfinite(w.sum()):
+            w = np.where(np.isfinite(w), w, 1e-10)
+        w = np.clip(w, 1e-10, 1e10)
         safe = np.where(np.abs(slope) > 1e-10, slope, 1e-10)
         step = np.clip(_excess(problem.likelihood.y[lo:hi], trials, mu) / safe, -longest, longest)
         x = cast(np.ndarray, part.X)[lo:hi]

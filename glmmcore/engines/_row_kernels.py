@@ -65,6 +65,10 @@ def spread_runs(lo, first, run, values, out):
 def add_random_part(lo, hi, z, predictor, factor, within, start, b, out):
     """Add Z b of the runs lo..hi to out (m, hi - lo)."""
     if out.shape[0] == 1:  # most models: one predictor has random effects
+        if z.shape[1] == 2 and start.shape[1] == 2:  # two intercepts, twice as fast without the loop over columns
+            for i in range(lo, hi):
+                out[0, i - lo] += z[i, 0] * b[start[i, 0]] + z[i, 1] * b[start[i, 1]]
+            return
         for i in range(lo, hi):
             value = 0.0
             for c in range(z.shape[1]):
