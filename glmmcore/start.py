@@ -120,7 +120,7 @@ def _inside(problem: Problem, eta: np.ndarray) -> bool:
             if i and part.X is not None:
                 values[i] = np.zeros(hi - lo)
         with np.errstate(all="ignore"):
-            if not np.all(np.isfinite(likelihood.derivatives(lo, hi, values)[0])):
+            if not np.isfinite(likelihood.newton_terms(lo, hi, values)[0]):
                 return False
     return True
 

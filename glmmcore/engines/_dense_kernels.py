@@ -45,19 +45,28 @@ def cholesky_solve(l, x):
 
 @kernel
 def cholesky_inverse(l, out):
-    """Fill the lower triangle of `out` with that of (L L')^-1, one column after the other."""
+    """Fill the lower triangle of `out` with that of (L L')^-1 = U U', one column of U = L^-T after the other.
+
+    Every inner loop adds a multiple of a column to a column, which the processor does several rows at a time; a sum of
+    products it may not reorder.
+    """
     n = l.shape[0]
+    upper = np.empty((n, n))  # row j is column j of L' above its diagonal
+    for c in range(n):
+        for r in range(c, n):
+            upper[r, c] = l[r, c]
+            out[r, c] = 0.0
     column = np.empty(n)
     for c in range(n):
-        for j in range(n):
-            column[j] = 0.0
+        for r in range(c):
+            column[r] = 0.0
         column[c] = 1.0
-        for j in range(c, n):
-            column[j] /= l[j, j]
-            for r in range(j + 1, n):
-                column[r] -= l[r, j] * column[j]
-        for j in range(n - 1, c - 1, -1):
-            for r in range(j + 1, n):
-                column[j] -= l[r, j] * column[r]
-            column[j] /= l[j, j]
-            out[j, c] = column[j]
+        for j in range(c, -1, -1):
+            value = column[j] / l[j, j]
+            column[j] = value
+            for r in range(j):
+                column[r] -= upper[j, r] * value
+        for j in range(c + 1):
+            value = column[j]
+            for r in range(j, c + 1):
+                out[r, j] += column[r] * value

@@ -84,6 +84,19 @@ def add_random_part(lo, hi, z, predictor, factor, within, start, b, out):
 def add_score(lo, hi, z, predictor, factor, within, start, values, out):
     """Add Z' values of the runs lo..hi to out (q,); `values` is (m, hi - lo)."""
     if values.shape[0] == 1:
+        if z.shape[1] == start.shape[1]:  # intercepts
+            i = lo
+            while i < hi:
+                # the sum of a leading level, whose runs stand together, stays in a register
+                level, total = start[i, 0], 0.0
+                while i < hi and start[i, 0] == level:
+                    value = values[0, i - lo]
+                    total += z[i, 0] * value
+                    for c in range(1, z.shape[1]):
+                        out[start[i, c]] += z[i, c] * value
+                    i += 1
+                out[level] += total
+            return
         for i in range(lo, hi):
             value = values[0, i - lo]
             for c in range(z.shape[1]):

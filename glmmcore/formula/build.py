@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -26,6 +25,7 @@ from glmmcore.formula.parsed import Bar, ParsedFormula, Part
 from glmmcore.formula.plan import Matrix, OffsetPlan, PredictorPlan, TermPlan, build_matrix, sum_offsets
 from glmmcore.formula.rank import aliased_columns, require_scale
 from glmmcore.formula.response import make_response
+from glmmcore.memory import available_memory
 
 __all__ = ["build_design"]
 
@@ -182,13 +182,10 @@ def _require_memory(n: int, p: int) -> None:
     size = 8.0 * n * p
     if size < 1e9:
         return
-    try:
-        memory = float(os.sysconf("SC_PHYS_PAGES")) * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # the system does not say
-        return
-    if 3.0 * size > memory:
+    memory = available_memory()
+    if memory is not None and 3.0 * size > memory:
         raise ModelError(
-            f"{p} columns of {n} rows need {3e-9 * size:.0f} GB, the machine has {1e-9 * memory:.0f} GB; make a factor "
+            f"{p} columns of {n} rows need {3e-9 * size:.0f} GB, {1e-9 * memory:.0f} GB are free; make a factor "
             "with many levels a random effect, (1 | name)"
         )
 
