@@ -211,20 +211,7 @@ class TestMethods:
         """
         return simresid.phylogenetic_autocorrelation_test(_whole(self), *args, **kwargs)
 
-    def test_all(self, *args: Any, **kwargs: Any) -> Diagnosis:
-        """Do all applicable tests, as `simresid.diagnose`.
-
-        Parameters
-        ----------
-        *args, **kwargs
-            Arguments of `simresid.diagnose` after the residuals.
-
-        Returns
-        -------
-        Diagnosis
-            All results, a table of them and a verdict.
-        """
-        return simresid.diagnose(_whole(self), *args, **kwargs)
+    test_all = diagnose
 
 
 def _whole(methods: TestMethods) -> SimulatedResiduals:

@@ -91,6 +91,18 @@ def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, wide, v_lead, 
 
 
 @kernel
+def _lead_times(t, v_lead, j, out):
+    """out = T V of the leading level j."""
+    k = out.shape[0]
+    for a in range(k):
+        for b in range(k):
+            value = 0.0
+            for c in range(a + 1):
+                value += t[0, a, c] * v_lead[j, c, b]
+            out[a, b] = value
+
+
+@kernel
 def factor_products(
     m_lead, m_cell, m_trail, t, sizes, v_lead, v_cell, v_trail, cell_first, cell_factor, q_start, q_within, q_factor, g
 ):
@@ -98,12 +110,7 @@ def factor_products(
     n_levels, k = m_lead.shape[0], m_lead.shape[1]
     tv = np.empty((k, k))
     for j in range(n_levels):
-        for a in range(k):
-            for b in range(k):
-                value = 0.0
-                for c in range(a + 1):
-                    value += t[0, a, c] * v_lead[j, c, b]
-                tv[a, b] = value
+        _lead_times(t, v_lead, j, tv)
         for a in range(k):
             for b in range(k):
                 value = 0.0
@@ -157,12 +164,7 @@ def scale_inverse(t, sizes, cell_first, cell_factor, q_factor, v_lead, v_cell, v
     block = np.empty((largest, k))
     column = np.empty(largest)
     for j in range(n_levels):
-        for a in range(k):
-            for b in range(k):
-                value = 0.0
-                for c in range(a + 1):
-                    value += t[0, a, c] * v_lead[j, c, b]
-                work[a, b] = value
+        _lead_times(t, v_lead, j, work)
         for a in range(k):
             for b in range(k):
                 value = 0.0
