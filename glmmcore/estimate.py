@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from glmmcore.collapse import distinct_rows
 from glmmcore.design import Design
 from glmmcore.errors import ModelError
 from glmmcore.families.base import Family
@@ -83,7 +84,10 @@ class Estimator:
 
     def objective(self) -> LaplaceObjective:
         """Negative log-likelihood of a model that is not linear."""
-        return LaplaceObjective(self.problem) if self.n_agq == 1 else QuadratureObjective(self.problem, self.n_agq)
+        return self._objective(self.problem)
+
+    def _objective(self, problem: Problem) -> LaplaceObjective:
+        return LaplaceObjective(problem) if self.n_agq == 1 else QuadratureObjective(problem, self.n_agq)
 
     def linear_objective(self) -> LinearObjective:
         """Negative profiled log-likelihood of a linear model."""
@@ -103,7 +107,8 @@ class Estimator:
         return from_linear(objective, optimum)
 
     def _fit_laplace(self, start: np.ndarray | None) -> Solution:
-        problem = self.problem
+        # without equal rows, the problem itself
+        problem = distinct_rows(self.problem) or self.problem
         if start is not None:
             candidates = [_off_the_edge(problem, start, response_scale(problem))]
         else:
@@ -111,13 +116,18 @@ class Estimator:
         limit = step_limits(problem)
         best: tuple[LaplaceObjective, Optimum] | None = None
         for candidate in candidates:
-            objective = self.objective()
+            objective = self._objective(problem)
             x = _finite_start(objective, candidate)
             optimum = minimise(objective, x, start_curvature(problem, x, objective), limit)
             if best is None or optimum.value < best[1].value:
                 best = objective, optimum
         assert best is not None
-        return from_laplace(*best)
+        objective, optimum = best
+        if problem is not self.problem:
+            all_rows = self.objective()
+            all_rows.mode = objective.mode
+            return from_laplace(all_rows, optimum)
+        return from_laplace(objective, optimum)
 
 
 def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:

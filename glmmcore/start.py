@@ -66,13 +66,21 @@ def _irls(problem: Problem) -> _Unmixed:
     for lo, hi in row_blocks(problem.n):
         trials = _trials(problem, lo, hi)
         mu, slope = family.link.derivatives(eta[lo:hi])[:2]
-        variance = np.maximum(family.working_variance(mu, trials), 1e-10)
+        weights = 1.0 / np.maximum(family.working_variance(mu, trials), 1e-10)
+        if problem.likelihood.freq_weights is not None:
+            weights = weights * problem.likelihood.freq_weights[lo:hi]
         y = problem.likelihood.y[lo:hi]
-        pearson += float(np.sum(np.square(_excess(y, trials, mu)) / variance))
-        size += float(np.sum(np.square(y) / variance))
-        sensitivity += float(np.sum(np.square(slope) / variance))
-    n = problem.n
+        pearson += float(np.sum(np.square(_excess(y, trials, mu)) * weights))
+        size += float(np.sum(np.square(y) * weights))
+        sensitivity += float(np.sum(np.square(slope) * weights))
+    n = _weight(problem)
     return _Unmixed(coefficients, pearson / n, sensitivity / n, size / n)
+
+
+def _weight(problem: Problem) -> float:
+    """Number of rows, repeated ones counted as often as they are."""
+    weights = problem.likelihood.freq_weights
+    return float(problem.n if weights is None else weights.sum())
 
 
 def _trials(problem: Problem, lo: int, hi: int) -> np.ndarray:
@@ -189,7 +197,7 @@ def _slopes_of_constant(part: LinearPart, value: float) -> np.ndarray:
 
 def _zero_start(problem: Problem) -> float:
     """Logit of the share of structural zeros: all zeros for a hurdle, half of them for a mixture."""
-    share = float(np.mean(problem.likelihood.y == 0.0))
+    share = float(np.average(problem.likelihood.y == 0.0, weights=problem.likelihood.freq_weights))
     if not problem.family.hurdle:
         share *= 0.5
     share = min(max(share, 0.02), 0.9)
@@ -233,7 +241,7 @@ def start_curvature(problem: Problem, x: np.ndarray, objective: LaplaceObjective
     for part in problem.parts:
         size = part.where.stop - part.where.start
         if size:
-            curvature[part.where, part.where] = 0.3 * problem.n * np.eye(size)
+            curvature[part.where, part.where] = 0.3 * _weight(problem) * np.eye(size)
     theta_curvature(problem, x, objective.mode, objective.score, curvature, response_scale(problem))
     cond = problem.part("cond")
     if cond.where.stop > cond.where.start:
@@ -287,7 +295,9 @@ def response_scale(problem: Problem) -> float:
     """Unit of the conditional predictor: the spread of y for an identity link, else 1."""
     if problem.family.link.name != "identity":
         return 1.0
-    return float(np.std(problem.likelihood.y)) or 1.0
+    y, weights = problem.likelihood.y, problem.likelihood.freq_weights
+    centre = np.average(y, weights=weights)
+    return float(np.sqrt(np.average(np.square(y - centre), weights=weights))) or 1.0
 
 
 def step_limits(problem: Problem) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from glmmcore._jit import kernel
 
-__all__ = ["add_random_part", "add_score", "sort_rows", "spread_runs", "sum_runs"]
+__all__ = ["add_random_part", "add_score", "distinct_in_runs", "sort_rows", "spread_runs", "sum_runs"]
 
 
 @kernel
@@ -105,3 +105,37 @@ def add_score(lo, hi, z, predictor, factor, within, start, values, out):
     for i in range(lo, hi):
         for c in range(z.shape[1]):
             out[start[i, factor[c]] + within[c]] += z[i, c] * values[predictor[c], i - lo]
+
+
+@kernel
+def distinct_in_runs(first, columns, weights, comparisons, chosen, total, new_first):
+    """Compare the rows of each run, `columns` is (n, c), with the distinct ones found in it.
+
+    Writes the first of each set of equal rows, their total weight, and the first distinct row of each run; returns how
+    many, -1 once there is no more room for them or the comparisons are used up.
+    """
+    found = 0
+    for run in range(first.size - 1):
+        begin = found
+        new_first[run] = begin
+        for row in range(first[run], first[run + 1]):
+            at = begin
+            while at < found:
+                comparisons -= 1
+                same = True
+                for c in range(columns.shape[1]):
+                    if columns[chosen[at], c] != columns[row, c]:
+                        same = False
+                        break
+                if same:
+                    break
+                at += 1
+            if at == found:
+                if found == chosen.size or comparisons < 0:
+                    return -1
+                chosen[found] = row
+                total[found] = 0.0
+                found += 1
+            total[at] += weights[row]
+    new_first[first.size - 1] = found
+    return found

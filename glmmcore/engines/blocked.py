@@ -82,9 +82,13 @@ class BlockedSystem:
     def _inverse_loops(self) -> ModuleType:
         return intercept_kernels if self._is_scalar else inverse_kernels
 
-    def fresh(self) -> BlockedSystem:
-        """A system of the same structure with memory of its own, so that two fits never write to one place."""
+    def fresh(self, layout: RowLayout | None = None) -> BlockedSystem:
+        """A system of the same structure with memory of its own, so that two fits never write to one place.
+
+        `layout` may have other rows in the same runs.
+        """
         other = copy.copy(self)
+        other.layout = layout or self.layout
         other._allocate()
         return other
 

@@ -16,8 +16,8 @@ class System(Protocol):
 
     layout: RowLayout
 
-    def fresh(self) -> System:
-        """Same structure, memory of its own."""
+    def fresh(self, layout: RowLayout | None = None) -> System:
+        """Same structure, memory of its own; `layout` may have other rows in the same runs."""
 
     def reset(self) -> None:
         """Forget the rows added so far."""

@@ -6,6 +6,7 @@ levels, however many rows it has.
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,8 @@ __all__ = ["Factor", "RowLayout"]
 # Working with runs pays for summing and spreading up to this share of the rows, and from as many rows saved.
 _SHARE = 0.5
 _SAVED = 2000
+# Rows are sorted by their left-hand sides too where these are so few and take so few values.
+_FEW, _VALUES = 4, 64
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,6 +111,13 @@ class RowLayout:
         self.predictor = np.concatenate([f.predictor for f in factors]).astype(np.int32)
         self.factor = np.repeat(np.arange(len(factors), dtype=np.int32), self.sizes)
         self.within = np.concatenate([np.arange(k) for k in self.sizes]).astype(np.int32)
+
+    def with_rows(self, chosen: np.ndarray, first: np.ndarray) -> RowLayout:
+        """The same runs with some of their rows, in order; `first` (R + 1,) counts the chosen rows."""
+        other = copy.copy(self)
+        other.n, other.rows, other.first = len(chosen), self.rows[chosen], first
+        other._has_runs, other._known = True, {}
+        return other
 
     def runs(self, lo: int, hi: int) -> tuple[int, int]:
         """First run of the rows lo..hi, and the one after the last."""
@@ -205,15 +215,31 @@ class RowLayout:
 
 
 def _sorted_rows(factors: list[Factor]) -> np.ndarray:
-    """Order of the rows by the level of the first factor, then of the second, ..."""
+    """Order of the rows by the level of the first factor, then of the second, ..., then by left-hand sides."""
     rows = None
-    for f in reversed(factors):
-        if f.n_levels > 1 or f is factors[0]:
-            codes = f.codes if rows is None else f.codes[rows]
-            order, _ = sort_rows(np.ascontiguousarray(codes, dtype=np.int32), f.n_levels)
-            rows = order if rows is None else rows[order]
+    keys = [(f.codes, f.n_levels) for f in factors if f.n_levels > 1 or f is factors[0]]
+    for codes, n_levels in reversed(keys + _repeated_values(factors)):
+        order, _ = sort_rows(np.ascontiguousarray(codes if rows is None else codes[rows], dtype=np.int32), n_levels)
+        rows = order if rows is None else rows[order]
     assert rows is not None
     return rows
+
+
+def _repeated_values(factors: list[Factor]) -> list[tuple[np.ndarray, int]]:
+    """Codes of the left-hand sides, and how many, where all of them take few values: a treatment, a year."""
+    n = len(factors[0].codes)
+    columns = [z for f in factors for z in f.z.T]
+    if n <= _SAVED or len(columns) > _FEW:
+        return []
+    keys = []
+    for z in columns:
+        values = np.unique(z[:: max(n // _SAVED, 1)])
+        codes = np.minimum(np.searchsorted(values, z), len(values) - 1)
+        if len(values) > _VALUES or np.any(values[codes] != z):
+            return []
+        if len(values) > 1:
+            keys.append((codes, len(values)))
+    return keys
 
 
 def _changes(a: np.ndarray) -> np.ndarray:

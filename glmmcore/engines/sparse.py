@@ -93,9 +93,13 @@ class SparseSystem:
         self._update = np.empty(tallest * tallest)
         self._solved = np.zeros((self._q, self._p))
 
-    def fresh(self) -> SparseSystem:
-        """A system of the same structure with memory of its own, for another fit at the same time."""
+    def fresh(self, layout: RowLayout | None = None) -> SparseSystem:
+        """A system of the same structure with memory of its own, so that two fits never write to one place.
+
+        `layout` may have other rows in the same runs.
+        """
         other = copy.copy(self)
+        other.layout = layout or self.layout
         other._allocate()
         return other
 
