@@ -22,6 +22,9 @@ __all__ = ["Estimator"]
 
 # Smallest standard deviation of random effects, in units of the rows', with which a linear model is an ordinary one.
 _INSIDE = 0.02
+# Relative difference between the log-likelihoods of distinct rows and of all rows that is rounding; more is a mode that
+# was lost, as where a likelihood has no bound.
+_SAME = 1e-9
 
 
 @dataclass(slots=True, eq=False)
@@ -107,8 +110,18 @@ class Estimator:
         return from_linear(objective, optimum)
 
     def _fit_laplace(self, start: np.ndarray | None) -> Solution:
-        # without equal rows, the problem itself
-        problem = distinct_rows(self.problem) or self.problem
+        fewer = distinct_rows(self.problem)
+        if fewer is not None:
+            found, optimum = self._maximise(fewer, start)
+            objective = self.objective()
+            objective.mode = found.mode
+            value, _ = objective(optimum.x)
+            if abs(value - optimum.value) < _SAME * (1.0 + abs(value)):
+                return from_laplace(objective, optimum)
+        return from_laplace(*self._maximise(self.problem, start))
+
+    def _maximise(self, problem: Problem, start: np.ndarray | None) -> tuple[LaplaceObjective, Optimum]:
+        """The best optimum from all starts, for all rows or for distinct ones."""
         if start is not None:
             candidates = [_off_the_edge(problem, start, response_scale(problem))]
         else:
@@ -122,12 +135,7 @@ class Estimator:
             if best is None or optimum.value < best[1].value:
                 best = objective, optimum
         assert best is not None
-        objective, optimum = best
-        if problem is not self.problem:
-            all_rows = self.objective()
-            all_rows.mode = objective.mode
-            return from_laplace(all_rows, optimum)
-        return from_laplace(objective, optimum)
+        return best
 
 
 def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["warmup"]
 
-RANDOM_PARTS = ("(x|g)", "(1|g) + (1|h)")
+RANDOM_PARTS = ("(x|g) + (1|h)", "(1|g) + (1|h)")
+# Copies of the small data that make the rows of a level worth working with together.
+COPIES = 50
 
 _UNIT, _POSITIVE, _TRUNCATED = ("beta", "ordbeta"), ("gamma", "lognormal"), "truncated_"
 
@@ -25,9 +27,9 @@ _UNIT, _POSITIVE, _TRUNCATED = ("beta", "ordbeta"), ("gamma", "lognormal"), "tru
 def warmup(families: str | Iterable[str] = ("gaussian", "binomial", "poisson", "nbinom2")) -> float:
     """Compile all that models of these families and their residuals need, or load it if it was compiled before.
 
-    Fits two small models per family, one with random slopes and one with crossed factors, makes their residuals, runs
-    all tests and groups the rows. Compiled code is kept in Numba's cache, so that this takes seconds once after an
-    install and a second per process later. Worth a line where a first answer must be quick:
+    Fits two small models per family, with and without random slopes, makes their residuals, runs all tests and groups
+    the rows; and fits one model with many equal rows. Compiled code is kept in Numba's cache, so that this takes
+    seconds once after an install and a second per process later. Worth a line where a first answer must be quick:
 
     * after ``pip install``, or when an image is built: ``python -c "import simresid; simresid.warmup()"``;
     * in the initialiser of worker processes;
@@ -55,6 +57,8 @@ def warmup(families: str | Iterable[str] = ("gaussian", "binomial", "poisson", "
     >>> simresid.warmup("poisson") > 0
     True
     """
+    import pandas as pd
+
     began = time.perf_counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # 60 rows of noise may be singular, which nobody asked about
@@ -66,6 +70,9 @@ def warmup(families: str | Iterable[str] = ("gaussian", "binomial", "poisson", "
                 residuals = simulate_residuals(fit_formula(formula, data, family), 20, rng=1)
                 residuals.diagnose(n_monte_carlo=0)
                 residuals.recalculate(data["g"])
+            many = pd.concat([data] * COPIES, ignore_index=True)
+            many["g"], many["h"] = np.arange(len(many)) % 20, np.arange(len(many)) // 20 % 16
+            fit_formula(f"{response} ~ 1 + (1|g) + (1|h)", many, family)
     return time.perf_counter() - began
 
 

@@ -15,20 +15,20 @@ __all__ = ["factor_products", "mirror", "row_covariances", "scale_inverse", "sel
 
 @kernel
 def mirror(a):
-    """Copy the lower triangle onto the upper one, in squares that fit the cache."""
+    """Copy the upper triangle onto the lower one, in squares that fit the cache."""
     n = a.shape[0]
     for c0 in range(0, n, 32):
         for r0 in range(c0, n, 32):
             for c in range(c0, min(c0 + 32, n)):
                 for r in range(max(r0, c + 1), min(r0 + 32, n)):
-                    a[c, r] = a[r, c]
+                    a[r, c] = a[c, r]
 
 
 @kernel
 def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, wide, v_lead, v_cell):
     """H^-1 on the pattern of Z'Z: v_cell = -V22 K, v_lead = D^-1 - K' v_cell with K = H21 D^-1.
 
-    `wide` (Q, L k) is V22 y for all levels where that was computed at once, else it has no columns.
+    `wide` (L k, Q) is y' V22 for all levels where that was computed at once, else it has no rows.
 
     `v_trail` may cover only the first trailing coefficients; the others (fixed effects that are profiled, not
     integrated) are treated as absent.
@@ -63,13 +63,13 @@ def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, wide, v_lead, 
                 for c in range(a, k):
                     value += y[p, c] * inverse[c, a]
                 gain[p - lo, a] = value
-        if wide.shape[1] > 0:
+        if wide.shape[0] > 0:
             for p in range(lo, hi):
                 for a in range(k):
                     value = 0.0
                     if cell_column[p] < n_used:
                         for c in range(a, k):
-                            value -= wide[cell_column[p], j * k + c] * inverse[c, a]
+                            value -= wide[j * k + c, cell_column[p]] * inverse[c, a]
                     v_cell[p, a] = value
         else:
             for p in range(lo, hi):
@@ -139,7 +139,7 @@ def factor_products(
             row += size
     for column in range(v_trail.shape[0]):
         for row in range(column, v_trail.shape[0]):
-            m = m_trail[row, column]
+            m = m_trail[column, row]
             if m == 0.0:  # different levels of one factor, mostly
                 continue
             c, r = column, row

@@ -15,7 +15,7 @@ start          (n, F)       first coefficient of the run's level of each factor,
 cell           (n, F)       first cell row of the run's (leading level, trailing level) pair; column 0 is unused
 m_lead         (L, k, k)    Z'WZ of each leading level, lower triangle
 m_cell         (C, k)       Z'WZ between trailing (rows) and leading (columns), one small block a cell
-m_trail        (Q, Q)       Z'WZ of the trailing columns, lower triangle (diagonal blocks in full)
+m_trail        (Q, Q)       Z'WZ of the trailing columns, upper triangle (diagonal blocks in full)
 q_factor       (Q,)         factor of each trailing coefficient
 q_start        (Q,)         first trailing coefficient of its block
 q_within       (Q,)         position inside its block
@@ -128,9 +128,9 @@ def accumulate(lo, hi, k, z, predictor, factor, within, start, cell, weights, va
             for d in range(k, c + 1):
                 q = start[i, factor[d]] + within[d] - n_lead
                 value = weights[pair[c, d], r] * z[i, c] * z[i, d]
-                m_trail[p, q] += value
+                m_trail[q, p] += value
                 if d != c and factor[d] == fc:
-                    m_trail[q, p] += value
+                    m_trail[p, q] += value
 
 
 @kernel
@@ -159,7 +159,7 @@ def _accumulate_intercepts(lo, hi, z, start, cell, weights, values, m_lead, m_ce
         for d in range(1, c):
             for i in range(lo, hi):
                 wz = weights[0, i - lo] * z[i, c]
-                m_trail[start[i, c] - n_lead, start[i, d] - n_lead] += wz * z[i, d]
+                m_trail[start[i, d] - n_lead, start[i, c] - n_lead] += wz * z[i, d]
 
 
 @kernel
@@ -182,7 +182,7 @@ def multiply(m_lead, cell_first, cell_column, m_cell, x, out):
 
 @kernel
 def scale_trailing(m_trail, q_start, q_within, q_factor, t, sizes, prior, s):
-    """s = Lambda' M Lambda + diag(prior), lower triangle of the trailing block."""
+    """s = Lambda' M Lambda + diag(prior), upper triangle of the trailing block."""
     n = s.shape[0]
     scale = np.empty(n)
     for r in range(n):
@@ -196,14 +196,14 @@ def scale_trailing(m_trail, q_start, q_within, q_factor, t, sizes, prior, s):
             while end < n and sizes[q_factor[end]] == 1:
                 end += 1
         for r in range(c, end):
-            s[r, c] = scale[r] * m_trail[r, c] * scale[c]
+            s[c, r] = scale[r] * m_trail[c, r] * scale[c]
         for r in range(max(c, end), n):
             fr, br, wr = q_factor[r], q_start[r], q_within[r]
             value = 0.0
             for a in range(wr, sizes[fr]):
                 for b in range(wc, sizes[fc]):
-                    value += t[fr, a, wr] * m_trail[br + a, bc + b] * t[fc, b, wc]
-            s[r, c] = value
+                    value += t[fr, a, wr] * m_trail[bc + b, br + a] * t[fc, b, wc]
+            s[c, r] = value
         s[c, c] += prior[c]
 
 
@@ -274,17 +274,17 @@ def subtract_products(cell_first, cell_column, y, s):
                 value = 0.0
                 for a in range(k):
                     value += y[p, a] * y[r, a]
-                s[cell_column[p], cr] -= value
+                s[cr, cell_column[p]] -= value
 
 
 @kernel
 def spread_cells(cell_first, cell_column, y, wide):
-    """Write y, (C, k), into a dense (Q, L k) array whose other entries are zero."""
+    """Write y, (C, k), into a dense (L k, Q) array whose other entries are zero."""
     k = y.shape[1]
     for j in range(cell_first.size - 1):
         for a in range(k):
             for p in range(cell_first[j], cell_first[j + 1]):
-                wide[cell_column[p], j * k + a] = y[p, a]
+                wide[j * k + a, cell_column[p]] = y[p, a]
 
 
 @kernel

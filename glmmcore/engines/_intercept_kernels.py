@@ -47,7 +47,7 @@ def subtract_products(cell_first, cell_column, y, s):
         for r in range(cell_first[j], hi):
             column, value = cell_column[r], y[r, 0]
             for p in range(r, hi):
-                s[cell_column[p], column] -= y[p, 0] * value
+                s[column, cell_column[p]] -= y[p, 0] * value
 
 
 @kernel
@@ -83,20 +83,20 @@ def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, wide, v_lead, 
             v_cell[hi, 0] = 0.0
         scale = 1.0 / l_lead[j, 0, 0]
         total = 0.0
-        if wide.shape[1] > 0:
+        if wide.shape[0] > 0:
             for p in range(lo, hi):
-                value = -wide[cell_column[p], j] * scale
+                value = -wide[j, cell_column[p]] * scale
                 v_cell[p, 0] = value
                 total += y[p, 0] * value
         else:
             for p in range(lo, hi):
                 v_cell[p, 0] = 0.0
-            # the trailing inverse is symmetric: each entry of its lower triangle serves both members
+            # the trailing inverse is symmetric: each entry of its upper triangle serves both members
             for r in range(lo, hi):
                 column, yr = cell_column[r], y[r, 0]
                 product = v_trail[column, column] * yr
                 for p in range(r + 1, hi):
-                    v = v_trail[cell_column[p], column]
+                    v = v_trail[column, cell_column[p]]
                     product += v * y[p, 0]
                     v_cell[p, 0] -= v * yr
                 v_cell[r, 0] -= product
@@ -139,7 +139,7 @@ def factor_products(
             end += 1
         # no row is in two levels of one factor
         for r in range(end if sizes[f] == 1 else c + 1, n):
-            product = m_trail[r, c] * v_trail[r, c]
+            product = m_trail[c, r] * v_trail[c, r]
             other = q_factor[r]
             g[f, w, w] += product * t[other, 0, 0]
             g[other, q_within[r], q_within[r]] += product * t[f, 0, 0]
@@ -158,4 +158,4 @@ def scale_inverse(t, sizes, cell_first, cell_factor, q_factor, v_lead, v_cell, v
         scale[c] = t[q_factor[c], 0, 0]
     for c in range(n):
         for r in range(n):
-            v_trail[r, c] *= scale[r] * scale[c]
+            v_trail[c, r] *= scale[c] * scale[r]

@@ -66,12 +66,13 @@ class BlockedSystem:
         k, largest = lead.k, int(self.layout.sizes.max())
         self._m_lead = np.zeros((lead.n_levels, k, k))
         self._m_cell = np.zeros((height, k))
-        self._m_trail = np.zeros((n_trail, n_trail), order="F")
+        # upper triangles row by row, which BLAS takes transposed as lower ones
+        self._m_trail = np.zeros((n_trail, n_trail))
         self._l_lead = np.zeros((lead.n_levels, k, k))
         self._y = np.zeros((height, k))
-        self._s = np.zeros((n_trail, n_trail), order="F")
+        self._s = np.zeros((n_trail, n_trail))
         self._t = np.zeros((len(self.layout.factors), largest, largest))
-        self._wide = np.zeros((n_trail, self._n_lead if self._is_full else 0), order="F")
+        self._wide = np.zeros((self._n_lead if self._is_full else 0, n_trail))
 
     # modules cannot be pickled, so that they are looked up and not kept
     @property
@@ -116,7 +117,7 @@ class BlockedSystem:
         out = np.zeros_like(x)
         kernels.multiply(self._m_lead, self._cell_first, self._cell_column, self._m_cell, x, out)
         if len(self._m_trail):
-            out[self._n_lead :] += blas.dsymv(1.0, self._m_trail, x[self._n_lead :], lower=1)
+            out[self._n_lead :] += blas.dsymv(1.0, self._m_trail.T, x[self._n_lead :], lower=1)
         return out
 
     # ---- factor and solve -------------------------------------------------------------------------------------
@@ -138,12 +139,13 @@ class BlockedSystem:
         if len(self._s):
             if self._is_full:
                 kernels.spread_cells(self._cell_first, self._cell_column, self._y, self._wide)
-                self._s = blas.dsyrk(-1.0, self._wide, 1.0, self._s, lower=1, overwrite_c=1)
+                self._s = blas.dsyrk(-1.0, self._wide.T, 1.0, self._s.T, lower=1, overwrite_c=1).T
             else:
                 self._loops.subtract_products(self._cell_first, self._cell_column, self._y, self._s)
             if len(self._s) <= _SMALL:
                 return dense_kernels.cholesky(self._s)
-            self._s, info = lapack.dpotrf(self._s, lower=1, clean=0, overwrite_a=1)
+            factor, info = lapack.dpotrf(self._s.T, lower=1, clean=0, overwrite_a=1)
+            self._s = factor.T
             return info == 0
         return True
 
@@ -161,7 +163,7 @@ class BlockedSystem:
             if len(self._s) <= _SMALL:
                 dense_kernels.cholesky_solve(self._s, x[self._n_lead :])
             else:
-                x[self._n_lead :], _ = lapack.dpotrs(self._s, x[self._n_lead :], lower=1)
+                x[self._n_lead :], _ = lapack.dpotrs(self._s.T, x[self._n_lead :], lower=1)
         self._loops.back_substitute(self._l_lead, self._cell_first, self._cell_column, self._y, x)
         return x
 
@@ -170,15 +172,15 @@ class BlockedSystem:
         """H^-1 on the pattern of Z'Z, for the calls below."""
         n = self._n_used
         if n <= _SMALL:
-            self._v_trail = np.empty((n, n), order="F")
+            self._v_trail = np.empty((n, n))
             # a leading part of the factor is the factor of the leading part
-            dense_kernels.cholesky_inverse(np.asfortranarray(self._s[:n, :n]), self._v_trail)
+            dense_kernels.cholesky_inverse(np.ascontiguousarray(self._s[:n, :n]), self._v_trail)
         else:
-            self._v_trail, _ = lapack.dpotri(self._s[:n, :n], lower=1)
+            self._v_trail = lapack.dpotri(self._s[:n, :n].T, lower=1)[0].T
         inverse_kernels.mirror(self._v_trail)
-        wide = np.zeros((n, 0), order="F")
+        wide = np.zeros((0, n))
         if self._is_full and n:
-            wide = blas.dsymm(1.0, self._v_trail, self._wide[:n], lower=1)
+            wide = blas.dsymm(1.0, self._v_trail.T, self._wide[:, :n].T, lower=1).T
         self._v_lead = np.empty_like(self._m_lead)
         self._v_cell = np.empty_like(self._m_cell)
         self._inverse_loops.selected_inverse(
@@ -233,7 +235,7 @@ class BlockedSystem:
 
     def row_quadratics(self, lo: int, hi: int, blocks: np.ndarray, out: np.ndarray) -> None:
         """z_i' B_j z_i of the rows lo..hi for symmetric leading blocks B (L, k, k), into `out` (pairs, hi - lo)."""
-        self._quadratics(lo, hi, blocks, np.zeros((0, self._k)), np.zeros((0, 0), order="F"), out)
+        self._quadratics(lo, hi, blocks, np.zeros((0, self._k)), np.zeros((0, 0)), out)
 
     def level_covariances(self, factor: int) -> np.ndarray:
         """Conditional covariance of each level's coefficients, (L, k, k); after `scale_inverse`."""

@@ -66,6 +66,7 @@ GROUPS = {
             "glmmcore/engines/_blocked_kernels.py",
             "glmmcore/engines/_blocked_inverse_kernels.py",
             "glmmcore/engines/_dense_kernels.py",
+            "glmmcore/engines/_intercept_kernels.py",
         ),
         ("tests/glmmcore/engines/test_systems.py",),
         jit=False,

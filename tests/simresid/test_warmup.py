@@ -35,6 +35,10 @@ for formula in ("y ~ x", "y ~ x * f + (1|g)", "y ~ f + (f|g)", "y ~ x + (1|h/g)"
     res.diagnose()
     res.recalculate(d["g"]).diagnose()
 simresid.simulate_residuals(fit, method="exact").residuals
+many = pd.DataFrame({"y": rng.poisson(2, 9000), "f": list("abc") * 3000, "g": np.arange(9000) // 100})
+many["h"] = np.arange(9000) % 20
+for formula in ("y ~ f + (1|g)", "y ~ f + (1|g) + (1|h)", "y ~ f + (f|g)"):
+    glmmcore.glmm(formula, many, "poisson")
 print(sorted(set(compiled)))
 """
 
