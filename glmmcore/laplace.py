@@ -23,6 +23,7 @@ import numpy as np
 from glmmcore.engines.contract import System
 from glmmcore.engines.layout import RowLayout
 from glmmcore.problem import Problem
+from glmmcore.tall import cross
 
 __all__ = ["LaplaceObjective", "row_blocks"]
 
@@ -168,7 +169,7 @@ class LaplaceObjective:
         for lo, hi in row_blocks(n):
             rows = [v if len(v) == 1 else v[lo:hi] for v in values]
             weights[lo:hi] = self.problem.likelihood.conditional_information(lo, hi, rows)
-            information += columns[lo:hi].T @ (columns[lo:hi] * weights[lo:hi, None])
+            information += cross(columns[lo:hi], columns[lo:hi] * weights[lo:hi, None])
         overlap = np.zeros_like(information)
         if self.problem.inner == ("cond",) and part.size:
             factors = self.problem.factors(x)
@@ -393,7 +394,7 @@ class LaplaceObjective:
         gradient = np.zeros(self.problem.n_params)
         for part, row in zip(self.problem.parts, g, strict=True):
             if part.where.stop > part.where.start:
-                gradient[part.where] = row.sum() if part.X is None else part.X.T @ row
+                gradient[part.where] = row.sum() if part.X is None else cross(part.X, row)
         return gradient
 
     def _without_random_effects(self, x: np.ndarray, values: list[np.ndarray]) -> tuple[float, np.ndarray]:

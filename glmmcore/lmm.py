@@ -19,6 +19,7 @@ from glmmcore.engines.contract import System
 from glmmcore.errors import ModelError
 from glmmcore.problem import Problem
 from glmmcore.start import theta_curvature
+from glmmcore.tall import cross, inner, times
 
 __all__ = ["LinearObjective"]
 
@@ -61,7 +62,7 @@ class LinearObjective:
         self._constant, self.unit = 0.0, 1.0
         self.var_weights = var_weights
         if var_weights is not None:
-            self._constant = -0.5 * float(weights @ np.log(var_weights))
+            self._constant = -0.5 * inner(weights, np.log(var_weights))
             self.unit = float(np.exp(self._constant / self.n_rows))
             weights = weights * var_weights
         if problem.reml:
@@ -75,10 +76,10 @@ class LinearObjective:
         assert x is not None
         weighted = x * weights[:, None]
         # cross-products of residuals, not of y: what the fixed effects explain would only cost digits
-        self._ols = np.linalg.lstsq(weighted.T @ x, weighted.T @ y, rcond=None)[0] if p else np.zeros(0)
-        residual = y - x @ self._ols
-        self.total_square = float(weights @ (residual * residual))
-        if not self.total_square > _PERFECT * float(weights @ (y * y)):
+        self._ols = np.linalg.lstsq(cross(weighted, x), cross(weighted, y), rcond=None)[0] if p else np.zeros(0)
+        residual = y - times(x, self._ols)
+        self.total_square = inner(weights, residual * residual)
+        if not self.total_square > _PERFECT * inner(weights, y * y):
             raise ModelError(
                 "the response is fitted perfectly by the fixed effects: there is no variation left to model"
             )

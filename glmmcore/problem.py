@@ -18,6 +18,7 @@ from glmmcore.engines.layout import Factor, RowLayout
 from glmmcore.families.base import Family
 from glmmcore.likelihood import Likelihood
 from glmmcore.standardise import orthonormal, rescale
+from glmmcore.tall import times
 
 __all__ = ["LinearPart", "Problem", "TermPart", "build_problem"]
 
@@ -46,7 +47,7 @@ class LinearPart:
         """Fixed part of the rows, (n,), or (1,) for a constant."""
         if self.X is None:
             return coefficients.copy()
-        out = self.X @ coefficients
+        out = times(self.X, coefficients)
         return out if self.offset is None else out + self.offset
 
 

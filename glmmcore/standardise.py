@@ -11,6 +11,7 @@ import numpy as np
 from scipy import linalg
 
 from glmmcore.formula.rank import column_sizes
+from glmmcore.tall import cross, times
 
 __all__ = ["orthonormal", "rescale"]
 
@@ -37,13 +38,13 @@ def orthonormal(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scale[scale == 0.0] = 1.0
     scaled = x / scale
     try:
-        upper = linalg.cholesky(scaled.T @ scaled / n)
+        upper = linalg.cholesky(cross(scaled, scaled) / n)
         trusted = np.diag(upper).max() ** 2 < _CHOLESKY_LIMIT * np.diag(upper).min() ** 2
     except linalg.LinAlgError:
         trusted = False
     if trusted:
         back = linalg.solve_triangular(upper, np.eye(p))
-        return scaled @ back, back / scale[:, None]
+        return times(scaled, back), back / scale[:, None]
     q, upper = linalg.qr(scaled, mode="economic")
     signs = np.where(np.diag(upper) < 0.0, -1.0, 1.0)
     back = linalg.solve_triangular(upper, np.diag(signs) * np.sqrt(n))
@@ -63,7 +64,8 @@ def rescale(z: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
         return z, np.eye(1)
     norm = _root_mean_square(z)
     if kind == "linear":
-        gram = (z / norm).T @ (z / norm) / len(z)
+        scaled = z / norm
+        gram = cross(scaled, scaled) / len(z)
         if np.linalg.eigvalsh(gram)[0] > _RANK_LIMIT:
             return orthonormal(z)
     if kind == "common":

@@ -9,6 +9,7 @@ import numpy as np
 from glmmcore.errors import ModelError
 from glmmcore.laplace import LaplaceObjective, row_blocks
 from glmmcore.problem import LinearPart, Problem
+from glmmcore.tall import cross, times
 
 __all__ = ["response_scale", "start_candidates", "start_curvature", "step_limits", "theta_curvature"]
 
@@ -50,7 +51,7 @@ def _irls(problem: Problem) -> _Unmixed:
         gram, target = _normal_equations(problem, eta, offset)
         gram[np.diag_indices_from(gram)] += 1e-9 * (np.trace(gram) / len(gram) + 1e-300)
         new = np.linalg.solve(gram, target)
-        new_eta = offset + x @ new
+        new_eta = offset + times(x, new)
         if not (np.all(np.isfinite(new_eta)) and _inside(problem, new_eta)):
             break
         change = np.max(np.abs(new_eta - eta)) / (1.0 + np.max(np.abs(new_eta)))
@@ -61,7 +62,7 @@ def _irls(problem: Problem) -> _Unmixed:
         # the link of the overall mean is inside the range of the mean wherever there are no offsets
         mu = family.start_mean(problem.likelihood.y, _trials(problem, 0, problem.n))
         coefficients = _constant(part, float(family.link.link(np.array([mu.mean()]))[0]))
-        eta = offset + x @ coefficients
+        eta = offset + times(x, coefficients)
     pearson, sensitivity, size = 0.0, 0.0, 0.0
     for lo, hi in row_blocks(problem.n):
         trials = _trials(problem, lo, hi)
@@ -113,8 +114,8 @@ def _normal_equations(problem: Problem, eta: np.ndarray, offset: np.ndarray) -> 
         step = np.clip(_excess(problem.likelihood.y[lo:hi], trials, mu) / safe, -longest, longest)
         x = cast(np.ndarray, part.X)[lo:hi]
         weighted = x * w[:, None]
-        gram += weighted.T @ x
-        target += weighted.T @ (eta[lo:hi] - (offset if len(offset) == 1 else offset[lo:hi]) + step)
+        gram += cross(weighted, x)
+        target += cross(weighted, eta[lo:hi] - (offset if len(offset) == 1 else offset[lo:hi]) + step)
     return gram, target
 
 
@@ -213,7 +214,7 @@ def _moment_sds(problem: Problem, x: np.ndarray, coefficients: np.ndarray) -> li
     values = objective.fixed_values(x)
     cond = problem.part("cond")
     if cond.where.stop == cond.where.start and cond.X is not None:
-        values[0] = values[0] + cond.X @ coefficients
+        values[0] = values[0] + times(cond.X, coefficients)
     m = len(problem.inner)
     score, information = np.zeros(layout.order), np.zeros(layout.order)
     diagonal = [a * (a + 1) // 2 + a for a in range(m)]

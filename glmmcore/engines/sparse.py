@@ -25,6 +25,7 @@ from glmmcore.engines._tree_kernels import stack_sizes
 from glmmcore.engines.layout import Factor, RowLayout
 from glmmcore.engines.pattern import SparsePattern
 from glmmcore.engines.symbolic import Plan
+from glmmcore.tall import cross, times
 
 __all__ = ["SparseSystem"]
 
@@ -127,8 +128,8 @@ class SparseSystem:
         q = self._q
         out = np.zeros_like(x)
         kernels.multiply(*self._blocks, self._value, x, out)
-        out[:q] += self._border @ x[q:]
-        out[q:] += self._border.T @ x[:q] + self._fixed @ x[q:]
+        out[:q] += times(self._border, x[q:])
+        out[q:] += cross(self._border, x[:q]) + self._fixed @ x[q:]
         return out
 
     # ---- factor and solve -----------------------------------------------------------------------------
@@ -229,8 +230,8 @@ class SparseSystem:
         x = np.empty_like(rhs)
         x[:q] = self._solve_random(rhs[:q])
         if self._p:
-            x[q:], _ = lapack.dpotrs(self._schur, rhs[q:] - self._solved.T @ rhs[:q], lower=1)
-            x[:q] -= self._solved @ x[q:]
+            x[q:], _ = lapack.dpotrs(self._schur, rhs[q:] - cross(self._solved, rhs[:q]), lower=1)
+            x[:q] -= times(self._solved, x[q:])
         return x
 
     def _solve_random(self, rhs: np.ndarray) -> np.ndarray:
@@ -309,7 +310,7 @@ class SparseSystem:
         w, d = int(plan.widths[s]), int(plan.widths[s] + plan.heights[s])
         rows = plan.rows[plan.row_first[s] : plan.row_first[s + 1]] - int(plan.first[-1])
         columns = self._core[int(rows[0]) :, rows]  # zero above the diagonal
-        front[: d * d].reshape((d, d), order="F")[w:, w:] = columns.T @ columns
+        front[: d * d].reshape((d, d), order="F")[w:, w:] = cross(columns, columns)
 
     def _invert_large(self, s: int, front: np.ndarray) -> None:
         """Complete front s, as `inverses.invert_fronts` does, through BLAS."""
@@ -318,12 +319,12 @@ class SparseSystem:
         v = front[: d * d].reshape((d, d), order="F")
         inverse, _ = lapack.dtrtri(square, lower=1)
         inverse = np.tril(inverse)
-        v[:w, :w] = inverse.T @ inverse
+        v[:w, :w] = blas.dgemm(1.0, inverse, inverse, trans_a=1)
         if d > w:
             gain = blas.dtrsm(1.0, square, below, side=1, lower=1)
-            v[w:, :w] = -(v[w:, w:] @ gain)
+            v[w:, :w] = blas.dgemm(-1.0, v[w:, w:], gain)
             v[:w, w:] = v[w:, :w].T
-            v[:w, :w] -= gain.T @ v[w:, :w]
+            v[:w, :w] -= blas.dgemm(1.0, gain, v[w:, :w], trans_a=1)
 
     def factor_products(self) -> list[np.ndarray]:
         """Diagonal blocks of Z'WZ Lambda H^-1 summed over levels, (k, k) for each factor; after `invert`."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from glmmcore.errors import ModelError
+from glmmcore.tall import cross
 
 __all__ = ["aliased_columns", "column_sizes", "require_scale"]
 
@@ -60,11 +61,11 @@ def aliased_columns(X: np.ndarray) -> np.ndarray:
     none = np.zeros(p, dtype=bool)
     if p == 0:
         return none
-    cross = X.T @ X
-    norms = np.sqrt(np.diag(cross))
+    gram = cross(X, X)
+    norms = np.sqrt(np.diag(gram))
     if (norms > 0).all() and np.isfinite(norms).all():
         try:
-            pivots = np.diag(np.linalg.cholesky(cross / np.outer(norms, norms)))
+            pivots = np.diag(np.linalg.cholesky(gram / np.outer(norms, norms)))
         except np.linalg.LinAlgError:
             pivots = np.zeros(p)
         if (pivots**2 > _SUSPICIOUS).all():
