@@ -10,7 +10,15 @@ import numpy as np
 
 from glmmcore._jit import kernel
 
-__all__ = ["factor_products", "mirror", "row_covariances", "scale_inverse", "selected_inverse"]
+__all__ = [
+    "factor_products",
+    "gather_cells",
+    "mirror",
+    "row_covariances",
+    "scale_inverse",
+    "selected_inverse",
+    "trailing_products",
+]
 
 
 @kernel
@@ -25,21 +33,42 @@ def mirror(a):
 
 
 @kernel
-def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, wide, v_lead, v_cell):
-    """H^-1 on the pattern of Z'Z: v_cell = -V22 K, v_lead = D^-1 - K' v_cell with K = H21 D^-1.
-
-    `wide` (L k, Q) is y' V22 for all levels where that was computed at once, else it has no rows.
+def trailing_products(cell_first, cell_column, y, v_trail, out):
+    """The rows of V22 y that stand at the cells, `out` (C, k), zeroed; uses the upper triangle of V22 only.
 
     `v_trail` may cover only the first trailing coefficients; the others (fixed effects that are profiled, not
     integrated) are treated as absent.
     """
+    n_used, k = v_trail.shape[0], y.shape[1]
+    for j in range(cell_first.size - 1):
+        lo, hi = cell_first[j], cell_first[j + 1]
+        while hi > lo and cell_column[hi - 1] >= n_used:  # columns ascend
+            hi -= 1
+        for r in range(lo, hi):
+            for p in range(r, hi):
+                v = v_trail[cell_column[r], cell_column[p]]
+                for a in range(k):
+                    out[p, a] += v * y[r, a]
+                    if p != r:
+                        out[r, a] += v * y[p, a]
+
+
+@kernel
+def gather_cells(cell_first, cell_column, wide, out):
+    """Take the rows at the cells, `out` (C, k), from a dense (L k, Q) array; zero beyond its columns."""
+    k = out.shape[1]
+    for j in range(cell_first.size - 1):
+        for p in range(cell_first[j], cell_first[j + 1]):
+            for a in range(k):
+                out[p, a] = wide[j * k + a, cell_column[p]] if cell_column[p] < wide.shape[1] else 0.0
+
+
+@kernel
+def selected_inverse(l_lead, cell_first, y, product, v_lead, v_cell):
+    """H^-1 on the pattern of Z'Z: v_cell = -V22 K, v_lead = D^-1 - K' v_cell, K = H21 D^-1 and `product` = V22 y."""
     n_levels, k = l_lead.shape[0], l_lead.shape[1]
     inverse = np.zeros((k, k))
-    n_used = v_trail.shape[0]
-    tallest = 0
-    for j in range(n_levels):
-        tallest = max(tallest, cell_first[j + 1] - cell_first[j])
-    gain = np.empty((tallest, k))
+    gain = np.empty(k)
     for j in range(n_levels):
         # inverse of the triangular factor, then D^-1 = L^-T L^-1
         for b in range(k):
@@ -55,39 +84,16 @@ def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, wide, v_lead, 
                     value += inverse[c, a] * inverse[c, b]
                 v_lead[j, a, b] = value
                 v_lead[j, b, a] = value
-        lo = cell_first[j]
-        hi = cell_first[j + 1]
-        for p in range(lo, hi):
+        for p in range(cell_first[j], cell_first[j + 1]):
             for a in range(k):
-                value = 0.0
+                gain[a], value = 0.0, 0.0
                 for c in range(a, k):
-                    value += y[p, c] * inverse[c, a]
-                gain[p - lo, a] = value
-        if wide.shape[0] > 0:
-            for p in range(lo, hi):
-                for a in range(k):
-                    value = 0.0
-                    if cell_column[p] < n_used:
-                        for c in range(a, k):
-                            value -= wide[j * k + c, cell_column[p]] * inverse[c, a]
-                    v_cell[p, a] = value
-        else:
-            for p in range(lo, hi):
-                for a in range(k):
-                    v_cell[p, a] = 0.0
-                cp = cell_column[p]
-                if cp < n_used:
-                    for r in range(lo, hi):
-                        cr = cell_column[r]
-                        if cr < n_used:
-                            v = v_trail[cr, cp]
-                            for a in range(k):
-                                v_cell[p, a] -= v * gain[r - lo, a]
-        for p in range(lo, hi):
-            if cell_column[p] < n_used:
-                for a in range(k):
-                    for b in range(k):
-                        v_lead[j, a, b] -= gain[p - lo, a] * v_cell[p, b]
+                    gain[a] += y[p, c] * inverse[c, a]
+                    value -= product[p, c] * inverse[c, a]
+                v_cell[p, a] = value
+            for a in range(k):
+                for b in range(k):
+                    v_lead[j, a, b] -= gain[a] * v_cell[p, b]
 
 
 @kernel
@@ -225,13 +231,14 @@ def row_covariances(lo, hi, k, z, predictor, factor, within, start, cell, v_lead
     n_lead = v_lead.shape[0] * k
     n_used = v_trail.shape[0]
     if k == 1 and n_columns == 2 and start.shape[1] == 2 and out.shape[0] == 1:
-        for i in range(lo, hi):  # two intercepts, twice as fast without the loops over columns
-            p = start[i, 1] - n_lead
-            z0, z1 = z[i, 0], z[i, 1]
-            total = z0 * z0 * v_lead[start[i, 0], 0, 0]
-            if p < n_used:
-                total += z1 * (2.0 * z0 * v_cell[cell[i, 1], 0] + z1 * v_trail[p, p])
-            out[0, i - lo] += total
+        for at in range(np.uint64(hi - lo)):  # two intercepts, indices as in `_intercept_kernels`
+            run = np.uint64(lo) + at
+            level, column = np.uint64(start[run, 0]), np.uint64(start[run, 1]) - np.uint64(n_lead)
+            z0, z1 = z[run, 0], z[run, 1]
+            total = z0 * z0 * v_lead[level, 0, 0]
+            if column < np.uint64(n_used):
+                total += z1 * (2.0 * z0 * v_cell[np.uint64(cell[run, 1]), 0] + z1 * v_trail[column, column])
+            out[0, at] += total
         return
     if k == 1 and n_columns == start.shape[1] and out.shape[0] == 1:
         for i in range(lo, hi):  # intercepts in one predictor: V is symmetric

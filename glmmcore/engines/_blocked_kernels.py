@@ -135,31 +135,35 @@ def accumulate(lo, hi, k, z, predictor, factor, within, start, cell, weights, va
 
 @kernel
 def _accumulate_intercepts(lo, hi, z, start, cell, weights, values, m_lead, m_cell, m_trail, score):
-    """The same where every factor has one coefficient, all in one predictor."""
-    n_lead = m_lead.shape[0]
-    i = lo
-    while i < hi:
-        j = start[i, 0]
+    """The same where every factor has one coefficient, all in one predictor; indices as in `_intercept_kernels`."""
+    n_lead = np.uint64(m_lead.shape[0])
+    first, n = np.uint64(lo), np.uint64(hi - lo)
+    r = np.uint64(0)
+    while r < n:
+        j = np.uint64(start[first + r, 0])
         # sums of a leading level, whose runs stand together, stay in registers
         lead, lead_score = 0.0, 0.0
-        while i < hi and start[i, 0] == j:
-            lead_score += values[0, i - lo] * z[i, 0]
-            lead += weights[0, i - lo] * z[i, 0] * z[i, 0]
-            i += 1
+        while r < n and np.uint64(start[first + r, 0]) == j:
+            z0 = z[first + r, 0]
+            lead_score += values[0, r] * z0
+            lead += weights[0, r] * z0 * z0
+            r += np.uint64(1)
         score[j] += lead_score
         m_lead[j, 0, 0] += lead
     # one pass for each factor is faster than one for all: a loop over the factors inside costs more than the sums
     for c in range(1, z.shape[1]):
-        for i in range(lo, hi):
-            p = start[i, c]
-            score[p] += values[0, i - lo] * z[i, c]
-            wz = weights[0, i - lo] * z[i, c]
-            m_cell[cell[i, c], 0] += wz * z[i, 0]
-            m_trail[p - n_lead, p - n_lead] += wz * z[i, c]
+        for at in range(n):
+            run = first + at
+            p = np.uint64(start[run, c])
+            score[p] += values[0, at] * z[run, c]
+            wz = weights[0, at] * z[run, c]
+            m_cell[np.uint64(cell[run, c]), 0] += wz * z[run, 0]
+            m_trail[p - n_lead, p - n_lead] += wz * z[run, c]
         for d in range(1, c):
-            for i in range(lo, hi):
-                wz = weights[0, i - lo] * z[i, c]
-                m_trail[start[i, d] - n_lead, start[i, c] - n_lead] += wz * z[i, d]
+            for at in range(n):
+                run = first + at
+                p, q = np.uint64(start[run, c]) - n_lead, np.uint64(start[run, d]) - n_lead
+                m_trail[q, p] += weights[0, at] * z[run, c] * z[run, d]
 
 
 @kernel
@@ -195,7 +199,14 @@ def scale_trailing(m_trail, q_start, q_within, q_factor, t, sizes, prior, s):
             end = c
             while end < n and sizes[q_factor[end]] == 1:
                 end += 1
-        for r in range(c, end):
+        # no row is in two levels of one factor
+        same = c
+        while same < end and q_factor[same] == fc:
+            s[c, same] = 0.0
+            same += 1
+        if same > c:
+            s[c, c] = scale[c] * m_trail[c, c] * scale[c]
+        for r in range(same, end):
             s[c, r] = scale[r] * m_trail[c, r] * scale[c]
         for r in range(max(c, end), n):
             fr, br, wr = q_factor[r], q_start[r], q_within[r]

@@ -3,6 +3,9 @@
 The same functions as in `_blocked_kernels` and `_blocked_inverse_kernels`, with the same arguments and shapes (k = 1),
 for the commonest models; every cell is one number. Fixed effects as a last factor may have several coefficients: their
 relative factor is the identity.
+
+Indices are made unsigned: Numba asks of every signed one whether it counts from the end, which takes as long as the
+sums here.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ __all__ = [
     "scale_inverse",
     "selected_inverse",
     "subtract_products",
+    "trailing_products",
 ]
 
 
@@ -34,8 +38,8 @@ def eliminate_leading(m_lead, prior, cell_first, cell_factor, m_cell, t, sizes, 
         l_lead[j, 0, 0] = root
         logdet += np.log(value)
         share = t[0, 0, 0] / root
-        for p in range(cell_first[j], cell_first[j + 1]):
-            y[p, 0] = m_cell[p, 0] * t[cell_factor[p], 0, 0] * share
+        for p in range(np.uint64(cell_first[j]), np.uint64(cell_first[j + 1])):
+            y[p, 0] = m_cell[p, 0] * t[np.uint64(cell_factor[p]), 0, 0] * share
     return logdet, -1
 
 
@@ -43,66 +47,63 @@ def eliminate_leading(m_lead, prior, cell_first, cell_factor, m_cell, t, sizes, 
 def subtract_products(cell_first, cell_column, y, s):
     """s -= y y', level by level."""
     for j in range(cell_first.size - 1):
-        hi = cell_first[j + 1]
-        for r in range(cell_first[j], hi):
-            column, value = cell_column[r], y[r, 0]
+        hi = np.uint64(cell_first[j + 1])
+        for r in range(np.uint64(cell_first[j]), hi):
+            column, value = np.uint64(cell_column[r]), y[r, 0]
             for p in range(r, hi):
-                s[column, cell_column[p]] -= y[p, 0] * value
+                s[column, np.uint64(cell_column[p])] -= y[p, 0] * value
 
 
 @kernel
 def forward_substitute(l_lead, cell_first, cell_column, y, x):
     """x := L^-1 x on the leading part, and take its effect out of the trailing part (in place)."""
-    n_lead = l_lead.shape[0]
+    n_lead = np.uint64(l_lead.shape[0])
     for j in range(n_lead):
         value = x[j] / l_lead[j, 0, 0]
         x[j] = value
-        for p in range(cell_first[j], cell_first[j + 1]):
-            x[n_lead + cell_column[p]] -= y[p, 0] * value
+        for p in range(np.uint64(cell_first[j]), np.uint64(cell_first[j + np.uint64(1)])):
+            x[n_lead + np.uint64(cell_column[p])] -= y[p, 0] * value
 
 
 @kernel
 def back_substitute(l_lead, cell_first, cell_column, y, x):
     """Finish the solve of the leading part once the trailing part of `x` is solved (in place)."""
-    n_lead = l_lead.shape[0]
+    n_lead = np.uint64(l_lead.shape[0])
     for j in range(n_lead):
         value = x[j]
-        for p in range(cell_first[j], cell_first[j + 1]):
-            value -= y[p, 0] * x[n_lead + cell_column[p]]
+        for p in range(np.uint64(cell_first[j]), np.uint64(cell_first[j + np.uint64(1)])):
+            value -= y[p, 0] * x[n_lead + np.uint64(cell_column[p])]
         x[j] = value / l_lead[j, 0, 0]
 
 
 @kernel
-def selected_inverse(l_lead, cell_first, cell_column, y, v_trail, wide, v_lead, v_cell):
-    """H^-1 on the pattern of Z'Z; the arguments are those of its namesake."""
-    n_used = v_trail.shape[0]
+def trailing_products(cell_first, cell_column, y, v_trail, out):
+    """The rows of V22 y that stand at the cells, `out` (C, 1), zeroed; uses the upper triangle of V22 only."""
+    n_used = np.uint64(v_trail.shape[0])
+    for j in range(cell_first.size - 1):
+        lo, hi = np.uint64(cell_first[j]), np.uint64(cell_first[j + 1])
+        while hi > lo and np.uint64(cell_column[hi - np.uint64(1)]) >= n_used:  # columns ascend
+            hi -= np.uint64(1)
+        for r in range(lo, hi):
+            column, value = np.uint64(cell_column[r]), y[r, 0]
+            total = v_trail[column, column] * value
+            for p in range(r + np.uint64(1), hi):
+                v = v_trail[column, np.uint64(cell_column[p])]
+                total += v * y[p, 0]
+                out[p, 0] += v * value
+            out[r, 0] += total
+
+
+@kernel
+def selected_inverse(l_lead, cell_first, y, product, v_lead, v_cell):
+    """H^-1 on the pattern of Z'Z: v_cell = -V22 y / l, v_lead = (1 - y' v_cell l) / l^2, with `product` = V22 y."""
     for j in range(l_lead.shape[0]):
-        lo, hi = cell_first[j], cell_first[j + 1]
-        while hi > lo and cell_column[hi - 1] >= n_used:  # columns ascend
-            hi -= 1
-            v_cell[hi, 0] = 0.0
         scale = 1.0 / l_lead[j, 0, 0]
         total = 0.0
-        if wide.shape[0] > 0:
-            for p in range(lo, hi):
-                value = -wide[j, cell_column[p]] * scale
-                v_cell[p, 0] = value
-                total += y[p, 0] * value
-        else:
-            for p in range(lo, hi):
-                v_cell[p, 0] = 0.0
-            # the trailing inverse is symmetric: each entry of its upper triangle serves both members
-            for r in range(lo, hi):
-                column, yr = cell_column[r], y[r, 0]
-                product = v_trail[column, column] * yr
-                for p in range(r + 1, hi):
-                    v = v_trail[column, cell_column[p]]
-                    product += v * y[p, 0]
-                    v_cell[p, 0] -= v * yr
-                v_cell[r, 0] -= product
-            for p in range(lo, hi):
-                v_cell[p, 0] *= scale
-                total += y[p, 0] * v_cell[p, 0]
+        for p in range(np.uint64(cell_first[j]), np.uint64(cell_first[j + 1])):
+            value = -product[p, 0] * scale
+            v_cell[p, 0] = value
+            total += y[p, 0] * value
         v_lead[j, 0, 0] = scale * (scale - total)
 
 

@@ -65,9 +65,10 @@ def spread_runs(lo, first, run, values, out):
 def add_random_part(lo, hi, z, predictor, factor, within, start, b, out):
     """Add Z b of the runs lo..hi to out (m, hi - lo)."""
     if out.shape[0] == 1:  # most models: one predictor has random effects
-        if z.shape[1] == 2 and start.shape[1] == 2:  # two intercepts, twice as fast without the loop over columns
-            for i in range(lo, hi):
-                out[0, i - lo] += z[i, 0] * b[start[i, 0]] + z[i, 1] * b[start[i, 1]]
+        if z.shape[1] == 2 and start.shape[1] == 2:  # two intercepts, indices as in `_intercept_kernels`
+            for at in range(np.uint64(hi - lo)):
+                run = np.uint64(lo) + at
+                out[0, at] += z[run, 0] * b[np.uint64(start[run, 0])] + z[run, 1] * b[np.uint64(start[run, 1])]
             return
         for i in range(lo, hi):
             value = 0.0
@@ -84,17 +85,18 @@ def add_random_part(lo, hi, z, predictor, factor, within, start, b, out):
 def add_score(lo, hi, z, predictor, factor, within, start, values, out):
     """Add Z' values of the runs lo..hi to out (q,); `values` is (m, hi - lo)."""
     if values.shape[0] == 1:
-        if z.shape[1] == start.shape[1]:  # intercepts
-            i = lo
-            while i < hi:
+        if z.shape[1] == start.shape[1]:  # intercepts, indices as in `_intercept_kernels`
+            first, n = np.uint64(lo), np.uint64(hi - lo)
+            at = np.uint64(0)
+            while at < n:
                 # the sum of a leading level, whose runs stand together, stays in a register
-                level, total = start[i, 0], 0.0
-                while i < hi and start[i, 0] == level:
-                    value = values[0, i - lo]
-                    total += z[i, 0] * value
+                level, total = np.uint64(start[first + at, 0]), 0.0
+                while at < n and np.uint64(start[first + at, 0]) == level:
+                    value = values[0, at]
+                    total += z[first + at, 0] * value
                     for c in range(1, z.shape[1]):
-                        out[start[i, c]] += z[i, c] * value
-                    i += 1
+                        out[np.uint64(start[first + at, c])] += z[first + at, c] * value
+                    at += np.uint64(1)
                 out[level] += total
             return
         for i in range(lo, hi):

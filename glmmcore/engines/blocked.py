@@ -16,6 +16,7 @@ from glmmcore.engines import _blocked_inverse_kernels as inverse_kernels
 from glmmcore.engines import _blocked_kernels as kernels
 from glmmcore.engines import _dense_kernels as dense_kernels
 from glmmcore.engines import _intercept_kernels as intercept_kernels
+from glmmcore.engines.cells import Cells
 from glmmcore.engines.layout import RowLayout
 
 __all__ = ["BlockedSystem"]
@@ -34,17 +35,14 @@ class BlockedSystem:
     left out of `logdet` and of the inverse.
     """
 
-    def __init__(self, layout: RowLayout, n_profiled: int = 0) -> None:
+    def __init__(self, layout: RowLayout, n_profiled: int = 0, cells: Cells | None = None) -> None:
         self.layout = layout
+        self._cells = Cells(layout) if cells is None else cells
         lead = layout.factors[0]
         self._k = lead.k
         self._n_lead = lead.order
         n_trail = layout.order - lead.order
         self._n_used = n_trail - n_profiled
-        self._cell = np.zeros_like(layout.start)
-        self._cell_first, self._cell_column, self._cell_factor = kernels.cell_layout(
-            layout.start, lead.k, lead.n_levels, layout.sizes, self._n_lead, n_trail, self._cell
-        )
         # fixed effects, which have no prior, have the identity for their relative factor
         self._is_scalar = lead.k == 1 and all(f.k == 1 or f.prior == 0.0 for f in layout.factors)
         trailing = range(1, len(layout.factors))
@@ -56,13 +54,13 @@ class BlockedSystem:
         ).astype(np.int32)
         self._q_start = np.arange(n_trail, dtype=np.int32) - self._q_within
         self._prior = layout.prior[self._n_lead :]
-        heights = np.diff(self._cell_first).astype(float)
+        heights = np.diff(self._cells.first).astype(float)
         loops = _LOOP * lead.k * float(heights @ heights)
         self._is_full = n_trail >= _WIDE and loops > _BLAS * float(n_trail) ** 2 * lead.order
         self._allocate()
 
     def _allocate(self) -> None:
-        lead, height, n_trail = self.layout.factors[0], len(self._cell_column), len(self._q_factor)
+        lead, height, n_trail = self.layout.factors[0], len(self._cells.column), len(self._q_factor)
         k, largest = lead.k, int(self.layout.sizes.max())
         self._m_lead = np.zeros((lead.n_levels, k, k))
         self._m_cell = np.zeros((height, k))
@@ -108,14 +106,14 @@ class BlockedSystem:
         rows = self.layout
         begin, end = rows.runs(lo, hi)
         kernels.accumulate(
-            begin, end, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell,
+            begin, end, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cells.of_run,
             rows.sums(lo, hi, weights), rows.sums(lo, hi, values), self._m_lead, self._m_cell, self._m_trail, score,
         )  # fmt: skip
 
     def multiply(self, x: np.ndarray) -> np.ndarray:
         """Z'WZ x, (q,)."""
         out = np.zeros_like(x)
-        kernels.multiply(self._m_lead, self._cell_first, self._cell_column, self._m_cell, x, out)
+        kernels.multiply(self._m_lead, self._cells.first, self._cells.column, self._m_cell, x, out)
         if len(self._m_trail):
             out[self._n_lead :] += blas.dsymv(1.0, self._m_trail.T, x[self._n_lead :], lower=1)
         return out
@@ -131,17 +129,18 @@ class BlockedSystem:
                 self._m_trail, self._q_start, self._q_within, self._q_factor, self._t, sizes, self._prior, self._s
             )
         self._logdet_lead, failed = self._loops.eliminate_leading(
-            self._m_lead, self.layout.factors[0].prior, self._cell_first, self._cell_factor, self._m_cell, self._t,
+            self._m_lead, self.layout.factors[0].prior, self._cells.first, self._cells.factor, self._m_cell, self._t,
             sizes, self._l_lead, self._y,
         )  # fmt: skip
         if failed >= 0:
             return False
         if len(self._s):
             if self._is_full:
-                kernels.spread_cells(self._cell_first, self._cell_column, self._y, self._wide)
+                kernels.spread_cells(self._cells.first, self._cells.column, self._y, self._wide)
                 self._s = blas.dsyrk(-1.0, self._wide.T, 1.0, self._s.T, lower=1, overwrite_c=1).T
             else:
-                self._loops.subtract_products(self._cell_first, self._cell_column, self._y, self._s)
+                cells = self._cells
+                self._loops.subtract_products(cells.first, cells.column, self._y, self._s)
             if len(self._s) <= _SMALL:
                 return dense_kernels.cholesky(self._s)
             factor, info = lapack.dpotrf(self._s.T, lower=1, clean=0, overwrite_a=1)
@@ -158,13 +157,13 @@ class BlockedSystem:
     def solve(self, rhs: np.ndarray) -> np.ndarray:
         """H^-1 rhs, (q,)."""
         x = rhs.copy()
-        self._loops.forward_substitute(self._l_lead, self._cell_first, self._cell_column, self._y, x)
+        self._loops.forward_substitute(self._l_lead, self._cells.first, self._cells.column, self._y, x)
         if len(self._s):
             if len(self._s) <= _SMALL:
                 dense_kernels.cholesky_solve(self._s, x[self._n_lead :])
             else:
                 x[self._n_lead :], _ = lapack.dpotrs(self._s.T, x[self._n_lead :], lower=1)
-        self._loops.back_substitute(self._l_lead, self._cell_first, self._cell_column, self._y, x)
+        self._loops.back_substitute(self._l_lead, self._cells.first, self._cells.column, self._y, x)
         return x
 
     # ---- selected inverse -------------------------------------------------------------------------------------
@@ -177,36 +176,34 @@ class BlockedSystem:
             dense_kernels.cholesky_inverse(np.ascontiguousarray(self._s[:n, :n]), self._v_trail)
         else:
             self._v_trail = lapack.dpotri(self._s[:n, :n].T, lower=1)[0].T
-        inverse_kernels.mirror(self._v_trail)
-        wide = np.zeros((0, n))
+        if not self._is_scalar:  # else that can wait for `scale_inverse`
+            inverse_kernels.mirror(self._v_trail)
+        cells = self._cells
+        product = np.zeros_like(self._y)
         if self._is_full and n:
             wide = blas.dsymm(1.0, self._v_trail.T, self._wide[:, :n].T, lower=1).T
+            inverse_kernels.gather_cells(cells.first, cells.column, wide, product)
+        else:
+            self._inverse_loops.trailing_products(cells.first, cells.column, self._y, self._v_trail, product)
         self._v_lead = np.empty_like(self._m_lead)
         self._v_cell = np.empty_like(self._m_cell)
-        self._inverse_loops.selected_inverse(
-            self._l_lead,
-            self._cell_first,
-            self._cell_column,
-            self._y,
-            self._v_trail,
-            wide,
-            self._v_lead,
-            self._v_cell,
-        )
+        self._inverse_loops.selected_inverse(self._l_lead, cells.first, self._y, product, self._v_lead, self._v_cell)
 
     def factor_products(self) -> list[np.ndarray]:
         """Sum over levels of the diagonal blocks of Z'WZ Lambda H^-1, one (k, k) array a factor; after `invert`."""
         g = np.zeros_like(self._t)
         self._inverse_loops.factor_products(
             self._m_lead, self._m_cell, self._m_trail, self._t, self.layout.sizes, self._v_lead, self._v_cell,
-            self._v_trail, self._cell_first, self._cell_factor, self._q_start, self._q_within, self._q_factor, g,
+            self._v_trail, self._cells.first, self._cells.factor, self._q_start, self._q_within, self._q_factor, g,
         )  # fmt: skip
         return [g[i, :k, :k] for i, k in enumerate(self.layout.sizes)]
 
     def scale_inverse(self) -> None:
         """Turn H^-1 into Lambda H^-1 Lambda', the conditional covariance of b, for the calls below."""
+        if self._is_scalar:
+            inverse_kernels.mirror(self._v_trail)
         self._inverse_loops.scale_inverse(
-            self._t, self.layout.sizes, self._cell_first, self._cell_factor, self._q_factor, self._v_lead,
+            self._t, self.layout.sizes, self._cells.first, self._cells.factor, self._q_factor, self._v_lead,
             self._v_cell, self._v_trail,
         )  # fmt: skip
 
@@ -222,8 +219,8 @@ class BlockedSystem:
         out[...] = 0.0
         each = rows.place(lo, hi, out)
         inverse_kernels.row_covariances(
-            begin, end, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cell, lead, cell,
-            trail, each,
+            begin, end, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cells.of_run,
+            lead, cell, trail, each,
         )  # fmt: skip
         rows.spread(lo, hi, each, out)
 
@@ -253,5 +250,5 @@ class BlockedSystem:
         lines = [f"{lead.name}: leading, {kind}, {lead.n_levels} levels"]
         if len(self._s):
             names = ", ".join(f"{f.name} ({f.order})" for f in self.layout.factors[1:])
-            lines.append(f"{names}: trailing, dense, order {len(self._s)}, {len(self._cell_column)} sparse cell rows")
+            lines.append(f"{names}: trailing, dense, order {len(self._s)}, {len(self._cells.column)} sparse cell rows")
         return lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from glmmcore.engines.blocked import BlockedSystem
+from glmmcore.engines.cells import Cells
 from glmmcore.engines.layout import RowLayout
 from glmmcore.engines.pattern import SparsePattern
 from glmmcore.engines.sparse import SparseSystem
@@ -31,20 +32,21 @@ def choose_system(layout: RowLayout, n_profiled: int = 0) -> BlockedSystem | Spa
     trailing = int(sum(f.order for f in layout.factors[1:] if f.prior > 0.0))
     if trailing <= _SMALL:
         return BlockedSystem(layout, n_profiled)
-    pattern = SparsePattern(layout)
-    fill = _leading_fill(layout, pattern)
+    cells = Cells(layout)
+    fill = cells.fill(layout)
     if fill > _FULL * trailing**2:
-        return _blocked(layout, n_profiled, trailing)
+        return _blocked(layout, n_profiled, trailing, cells)
+    pattern = SparsePattern(layout)
     plan = pattern.plan()
     if _blocked_time(trailing, fill * layout.factors[0].k) < _sparse_time(plan):
-        return _blocked(layout, n_profiled, trailing)
+        return _blocked(layout, n_profiled, trailing, cells)
     _require_memory(float(plan.panel_first[-1]) + float(plan.n_core) ** 2, plan.n_core)
     return SparseSystem(layout, n_profiled, pattern, plan)
 
 
-def _blocked(layout: RowLayout, n_profiled: int, trailing: int) -> BlockedSystem:
+def _blocked(layout: RowLayout, n_profiled: int, trailing: int, cells: Cells) -> BlockedSystem:
     _require_memory(float(trailing) ** 2, trailing)
-    return BlockedSystem(layout, n_profiled)
+    return BlockedSystem(layout, n_profiled, cells)
 
 
 def _require_memory(entries: float, order: int) -> None:
@@ -54,18 +56,6 @@ def _require_memory(entries: float, order: int) -> None:
         f"factorising random effects with a full matrix of order {order}",
         "merge rare levels, or drop one of the crossed grouping factors",
     )
-
-
-def _leading_fill(layout: RowLayout, pattern: SparsePattern) -> float:
-    """Entries of the trailing block that eliminating the leading levels touches, repetitions counted."""
-    lead = pattern.factor_g == 0
-    other = lead & (pattern.factor_f != 0)
-    partners = np.bincount(
-        pattern.node_g[other],
-        weights=layout.sizes[pattern.factor_f[other]],
-        minlength=layout.factors[0].n_levels,
-    )
-    return float(partners @ partners)
 
 
 def _blocked_time(trailing: int, fill: float) -> float:

@@ -229,7 +229,7 @@ def _repeated_values(factors: list[Factor]) -> list[tuple[np.ndarray, int]]:
     """Codes of the left-hand sides, and how many, where all of them take few values: a treatment, a year."""
     n = len(factors[0].codes)
     columns = [z for f in factors for z in f.z.T]
-    if n <= _SAVED or len(columns) > _FEW:
+    if n <= _SAVED or len(columns) > _FEW or any(f.prior == 0.0 for f in factors):
         return []
     keys = []
     for z in columns:
