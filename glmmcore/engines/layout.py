@@ -226,7 +226,10 @@ def _sorted_rows(factors: list[Factor]) -> np.ndarray:
 
 
 def _repeated_values(factors: list[Factor]) -> list[tuple[np.ndarray, int]]:
-    """Codes of the left-hand sides, and how many, where all of them take few values: a treatment, a year."""
+    """Codes of the left-hand sides, and how many, where all of them take few values: a treatment, a year.
+
+    Fixed effects as a factor are left-hand sides too, seldom of few values.
+    """
     n = len(factors[0].codes)
     columns = [z for f in factors for z in f.z.T]
     if n <= _SAVED or len(columns) > _FEW or any(f.prior == 0.0 for f in factors):

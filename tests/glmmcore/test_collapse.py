@@ -47,14 +47,13 @@ CASES = {
     "dispersion": ("count ~ treated + (1|g)", "nbinom2", {"disp": "~ treated"}),
     "weights": ("yes ~ treated + (1|g)", "binomial", {"freq_weights": "twice"}),
     "quadrature": ("yes ~ treated + (1|g)", "binomial", {"n_agq": 5}),
-    "REML": ("yes ~ treated + (1|g)", "binomial", {"reml": True}),
 }
 
 
-def estimator(data, formula, family, *, n_agq=1, reml=False, freq_weights=None, **parts):
+def estimator(data, formula, family, *, n_agq=1, freq_weights=None, **parts):
     weights = None if freq_weights is None else data[freq_weights]
     design = build_design(formula, data, freq_weights=weights, **parts)
-    return Estimator.build(design, get_family(family, None), reml=reml, n_agq=n_agq)
+    return Estimator.build(design, get_family(family, None), n_agq=n_agq)
 
 
 @pytest.mark.parametrize("case", CASES)
