@@ -88,12 +88,13 @@ class LinearObjective:
         self.system.add(0, n, weights[None], (weights * residual)[None], self._rhs)
         self._weights = weights
         self._last: tuple[np.ndarray, float, np.ndarray] | None = None
+        self._solved: np.ndarray | None = None
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """F and its gradient."""
         if self._last is not None and np.array_equal(self._last[0], theta):
             return self._last[1], self._last[2].copy()
-        self._last = None
+        self._last = self._solved = None
         factors = self.problem.factors(theta)
         if not self.system.factorise(factors):
             return np.inf, np.zeros(len(theta))
@@ -160,14 +161,16 @@ class LinearObjective:
 
     def coefficient_covariance(self) -> np.ndarray:
         """sigma^2 (X'V^-1 X)^-1 of the standardised fixed effects at the last evaluation."""
-        p = self.problem.part("cond").size
-        q = self.layout.order
-        out = np.empty((p, p))
-        for j in range(p):
-            e = np.zeros(q)
-            e[q - p + j] = 1.0
-            out[:, j] = self.system.solve(e)[q - p :]
+        rows = self._fixed_rows()
+        out = rows[:, rows.shape[1] - len(rows) :]
         return self.sigma**2 * 0.5 * (out + out.T)
+
+    def _fixed_rows(self) -> np.ndarray:
+        """Rows of H^-1 that belong to the fixed effects, (p, q), at the last evaluation."""
+        if self._solved is None:
+            p, q = self.problem.part("cond").size, self.layout.order
+            self._solved = np.array([self.system.solve(np.eye(1, q, q - p + j)[0]) for j in range(p)]).reshape(p, q)
+        return self._solved
 
     def square_gradient(self, theta: np.ndarray) -> np.ndarray:
         """d r^2 / d theta at the last evaluation."""
@@ -185,6 +188,5 @@ class LinearObjective:
         trace = self.layout.trace(factors, self.system.factor_products())
         if self.problem.reml:
             return trace
-        inverse = np.array([self.system.solve(np.eye(1, q, q - p + j)[0]) for j in range(p)]).reshape(p, q)
-        mixed, fixed = inverse[:, : q - p], inverse[:, q - p :]
+        mixed, fixed = np.split(self._fixed_rows(), [q - p], axis=1)
         return p + trace - float(np.trace(np.linalg.lstsq(fixed, mixed @ mixed.T, rcond=None)[0]))
