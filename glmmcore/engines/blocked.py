@@ -69,6 +69,7 @@ class BlockedSystem:
         self._l_lead = np.zeros((lead.n_levels, k, k))
         self._y = np.zeros((height, k))
         self._s = np.zeros((n_trail, n_trail))
+        self._v_trail = np.zeros((self._n_used, self._n_used))
         self._t = np.zeros((len(self.layout.factors), largest, largest))
         self._wide = np.zeros((self._n_lead if self._is_full else 0, n_trail))
 
@@ -171,11 +172,11 @@ class BlockedSystem:
         """H^-1 on the pattern of Z'Z, for the calls below."""
         n = self._n_used
         if n <= _SMALL:
-            self._v_trail = np.empty((n, n))
             # a leading part of the factor is the factor of the leading part
             dense_kernels.cholesky_inverse(np.ascontiguousarray(self._s[:n, :n]), self._v_trail)
         else:
-            self._v_trail = lapack.dpotri(self._s[:n, :n].T, lower=1)[0].T
+            inverse_kernels.copy_upper(self._s, self._v_trail)
+            self._v_trail = lapack.dpotri(self._v_trail.T, lower=1, overwrite_c=1)[0].T
         if not self._is_scalar:  # else that can wait for `scale_inverse`
             inverse_kernels.mirror(self._v_trail)
         cells = self._cells
