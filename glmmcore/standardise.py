@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 from scipy import linalg
+from scipy.linalg import lapack
 
 from glmmcore.formula.rank import column_sizes
 from glmmcore.tall import cross, times
@@ -37,13 +38,10 @@ def orthonormal(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     scale = column_sizes(x)
     scale[scale == 0.0] = 1.0
     scaled = x / scale
-    try:
-        upper = linalg.cholesky(cross(scaled, scaled) / n)
-        trusted = np.diag(upper).max() ** 2 < _CHOLESKY_LIMIT * np.diag(upper).min() ** 2
-    except linalg.LinAlgError:
-        trusted = False
-    if trusted:
-        back = linalg.solve_triangular(upper, np.eye(p))
+    lower, info = lapack.dpotrf(cross(scaled, scaled) / n, lower=1)
+    pivots = np.diag(lower)
+    if info == 0 and pivots.max() ** 2 < _CHOLESKY_LIMIT * pivots.min() ** 2:
+        back = np.ascontiguousarray(lapack.dtrtri(lower, lower=1)[0].T)
         return times(scaled, back), back / scale[:, None]
     q, upper = linalg.qr(scaled, mode="economic")
     signs = np.where(np.diag(upper) < 0.0, -1.0, 1.0)
