@@ -15,8 +15,8 @@ from scipy.linalg import blas
 
 __all__ = ["cross", "inner", "times"]
 
-# OpenBLAS stays on one thread up to these sizes: entries of a matrix that a vector is multiplied with, multiplications of
-# a product of matrices, and the length of a dot product.
+# OpenBLAS stays on one thread up to these sizes: entries of a matrix times a vector, multiplications of a product of
+# two matrices, and the length of a dot product.
 _ENTRIES, _MULTIPLICATIONS, _LENGTH = 9216, 262144, 10000
 # Blocks of fewer rows than this would cost more in calls.
 _LEAST = 500
