@@ -16,9 +16,8 @@ from glmmcore.problem import LinearPart, Problem
 
 __all__ = ["distinct_rows"]
 
-# It pays when at most this share of at least so many rows is distinct.
+# It pays when at most this share of the rows is distinct.
 _SHARE = 0.5
-_LEAST = 2000
 # Comparisons of two rows that finding out may cost, for each row, and how many rows are tried first.
 _COMPARISONS = 30
 _PROBE = 5000
@@ -32,7 +31,7 @@ def distinct_rows(problem: Problem) -> Problem | None:
     Parameters
     ----------
     problem : Problem
-        With random effects; weighted by cross-products or without runs there is nothing to gain.
+        Not one that is fitted through cross-products, which have nothing to gain.
 
     Returns
     -------
@@ -40,7 +39,7 @@ def distinct_rows(problem: Problem) -> Problem | None:
         With a system of its own; None where it would not pay.
     """
     layout, system, likelihood = problem.layout, problem.system, problem.likelihood
-    if layout is None or system is None or layout.n_runs == layout.n or problem.n < _LEAST:
+    if layout is None or system is None or layout.n_runs == layout.n:  # small layouts have no runs either
         return None
     some_runs = int(np.searchsorted(layout.first, min(_PROBE, problem.n), side="right"))
     if _distinct(problem, layout.first[:some_runs]) is None:
@@ -74,10 +73,10 @@ def _distinct(problem: Problem, runs: np.ndarray) -> tuple[np.ndarray, np.ndarra
     for part in problem.parts:
         columns += [] if part.X is None else list(part.X[:n].T)
         columns += [] if part.offset is None else [part.offset[:n]]
-    weights = np.ones(n) if likelihood.freq_weights is None else likelihood.freq_weights[:n].copy()
+    weights = np.ones(n) if likelihood.freq_weights is None else likelihood.freq_weights[:n]
     most = int(_SHARE * n)
     chosen, total, first = np.empty(most, dtype=np.int64), np.empty(most), np.empty_like(runs)
-    m = distinct_in_runs(runs.copy(), np.column_stack(columns), weights, _COMPARISONS * n, chosen, total, first)
+    m = distinct_in_runs(runs, np.column_stack(columns), weights, _COMPARISONS * n, chosen, total, first)
     return None if m < 0 else (chosen[:m].copy(), total[:m].copy(), first)
 
 

@@ -85,11 +85,9 @@ class Estimator:
         """
         return self._fit_linear(start) if self.linear else self._fit_laplace(start)
 
-    def objective(self) -> LaplaceObjective:
-        """Negative log-likelihood of a model that is not linear."""
-        return self._objective(self.problem)
-
-    def _objective(self, problem: Problem) -> LaplaceObjective:
+    def objective(self, problem: Problem | None = None) -> LaplaceObjective:
+        """Negative log-likelihood of a model that is not linear, of all rows or of those of another `problem`."""
+        problem = problem or self.problem
         return LaplaceObjective(problem) if self.n_agq == 1 else QuadratureObjective(problem, self.n_agq)
 
     def linear_objective(self) -> LinearObjective:
@@ -129,7 +127,7 @@ class Estimator:
         limit = step_limits(problem)
         best: tuple[LaplaceObjective, Optimum] | None = None
         for candidate in candidates:
-            objective = self._objective(problem)
+            objective = self.objective(problem)
             x = _finite_start(objective, candidate)
             optimum = minimise(objective, x, start_curvature(problem, x, objective), limit)
             if best is None or optimum.value < best[1].value:

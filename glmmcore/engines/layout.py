@@ -236,12 +236,15 @@ def _repeated_values(factors: list[Factor]) -> list[tuple[np.ndarray, int]]:
         return []
     keys = []
     for z in columns:
-        values = np.unique(z[:: max(n // _SAVED, 1)])
-        codes = np.minimum(np.searchsorted(values, z), len(values) - 1)
-        if len(values) > _VALUES or np.any(values[codes] != z):
+        values = np.unique(z[:: n // _SAVED])
+        if len(values) > _VALUES:
             return []
-        if len(values) > 1:
-            keys.append((codes, len(values)))
+        if len(values) == 1 and np.all(z == values[0]):
+            continue
+        codes = np.minimum(np.searchsorted(values, z), len(values) - 1)
+        if np.any(values[codes] != z):
+            return []
+        keys.append((codes, len(values)))
     return keys
 
 
