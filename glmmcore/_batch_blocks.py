@@ -12,14 +12,12 @@ from glmmcore._batch_objective import BatchObjective, unsupported
 from glmmcore._batch_optimise import BatchOptimum, minimise_batch
 from glmmcore._batch_start import start_batch, start_curvature_batch
 from glmmcore.errors import no_data_warnings
-from glmmcore.law import Law
 from glmmcore.problem import build_problem
 from glmmcore.result import FittedGLMM
 from glmmcore.start import step_limits
 from glmmcore.verdict import EDGE
 
 if TYPE_CHECKING:
-    from glmmcore.design import Design
     from glmmcore.estimate import Estimator
     from glmmcore.problem import Problem, TermPart
 
@@ -38,39 +36,40 @@ class BlockFits:
 
     Attributes
     ----------
-    llf, sigma, pearson : ndarray (b,)
+    llf, sigma : ndarray (b,)
     converged, singular : ndarray of bool (b,)
     coefficients, errors : dict of str to ndarray (b, p)
         Estimates and standard errors by predictor.
     sd : ndarray (b, number of random coefficients)
-    fitted : ndarray (b, n)
-        Conditional means in the original row order.
+    values : dict of str to ndarray (b, n) or (b, 1)
+        Linear predictors at the modes in the original row order; one column for a constant.
     error : list of str
     """
 
     llf: np.ndarray
     sigma: np.ndarray
-    pearson: np.ndarray
     converged: np.ndarray
     singular: np.ndarray
     coefficients: dict[str, np.ndarray]
     errors: dict[str, np.ndarray]
     sd: np.ndarray
-    fitted: np.ndarray
+    values: dict[str, np.ndarray]
     error: list[str]
 
     @classmethod
-    def empty(cls, design: Design, parts: tuple[str, ...], sizes: dict[str, int], count: int) -> BlockFits:
+    def empty(cls, problem: Problem, parts: tuple[str, ...], count: int) -> BlockFits:
         """No fit yet."""
+        sizes = {p.name: p.size for p in problem.parts}
+        widths = {p.name: 1 if p.X is None and p.name not in problem.inner else problem.n for p in problem.parts}
 
         def nan(*shape: int) -> np.ndarray:
             return np.full((count, *shape), np.nan)
 
-        n_sd = sum(len(t.columns) for p in design.predictors.values() for t in p.terms)
+        n_sd = sum(len(t.term.columns) for t in problem.terms)
         return cls(
-            nan(), nan(), nan(), np.zeros(count, bool), np.zeros(count, bool),
+            nan(), nan(), np.zeros(count, bool), np.zeros(count, bool),
             {name: nan(sizes[name]) for name in parts}, {name: nan(sizes[name]) for name in parts},
-            nan(n_sd), nan(design.nobs), [""] * count,
+            nan(n_sd), {name: nan(width) for name, width in widths.items()}, [""] * count,
         )  # fmt: skip
 
     @classmethod
@@ -83,13 +82,12 @@ class BlockFits:
         return cls(
             llf=np.concatenate([b.llf for b in blocks]),
             sigma=np.concatenate([b.sigma for b in blocks]),
-            pearson=np.concatenate([b.pearson for b in blocks]),
             converged=np.concatenate([b.converged for b in blocks]),
             singular=np.concatenate([b.singular for b in blocks]),
             coefficients=by_part([b.coefficients for b in blocks]),
             errors=by_part([b.errors for b in blocks]),
             sd=np.concatenate([b.sd for b in blocks]),
-            fitted=np.concatenate([b.fitted for b in blocks]),
+            values=by_part([b.values for b in blocks]),
             error=[text for b in blocks for text in b.error],
         )
 
@@ -109,13 +107,12 @@ class BlockFits:
         return cls(
             llf=spread(fits.llf),
             sigma=spread(fits.sigma),
-            pearson=spread(fits.pearson),
             converged=spread(fits.converged),
             singular=spread(fits.singular),
             coefficients={name: spread(v) for name, v in fits.coefficients.items()},
             errors={name: spread(v) for name, v in fits.errors.items()},
             sd=spread(fits.sd),
-            fitted=spread(fits.fitted),
+            values={name: spread(v) for name, v in fits.values.items()},
             error=error,
         )
 
@@ -130,8 +127,9 @@ class BlockFits:
         self.converged[i], self.singular[i] = fit.converged, fit.singular
         covariances = [t.covariance[None] for t in fit._solution.terms]
         self.sd[i] = _deviations(covariances, 1)[0]
-        self.fitted[i, slice(None) if present is None else present] = fit.fitted
-        self.pearson[i] = np.sum(np.square(fit.resid_pearson))
+        for name, rows in fit._solution.values.items():
+            own = self.values[name][i]
+            own[slice(None) if present is None or len(own) == 1 else present] = rows
 
 
 @dataclass(slots=True, eq=False)
@@ -171,9 +169,7 @@ class BlockTask:
 
     def __call__(self, y: np.ndarray) -> BlockFits:
         """Fit the responses y (b, n), original row order."""
-        design = self.estimator.design
-        sizes = {p.name: p.size for p in self.estimator.problem.parts}
-        out = BlockFits.empty(design, self.parts, sizes, len(y))
+        out = BlockFits.empty(self.estimator.problem, self.parts, len(y))
         with no_data_warnings():  # one for each response helps nobody
             good = [i for i in range(len(y)) if self._valid(y[i], out, i)]
             left = np.array(good, dtype=np.int64)
@@ -240,12 +236,12 @@ class BlockTask:
         out.singular[rows] = np.any(edges, axis=0) if edges else False
         roots = [t.back @ f for t, f in zip(problem.terms, factors, strict=True)]
         out.sd[rows] = _deviations([r @ np.swapaxes(r, 1, 2) for r in roots], len(rows))
-        values = dict(zip(problem.likelihood.predictors, objective.predictors(at, x), strict=True))
-        trials = problem.likelihood.trials
-        law = Law(family, values, None if trials is None else np.tile(trials, len(at)))
-        mean, variance = (v.reshape(len(at), -1) for v in (law.mean(), law.variance()))
-        out.fitted[np.ix_(rows, problem.rows)] = mean
-        out.pearson[rows] = (np.square(objective.y[at] - mean) / variance).sum(axis=1)
+        for name, flat in zip(problem.likelihood.predictors, objective.predictors(at, x), strict=True):
+            own, by_row = out.values[name], flat.reshape(len(at), -1)
+            if own.shape[1] == 1:
+                own[rows] = by_row[:, :1]
+            else:
+                own[np.ix_(rows, problem.rows)] = by_row
 
     def _singly(self, y: np.ndarray, which: np.ndarray, out: BlockFits) -> None:
         """Fit one by one, from the ordinary start."""

@@ -9,6 +9,7 @@ are those of `glmm` either way.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pandas as pd
 
 from glmmcore import _batch_input as given
 from glmmcore._batch_blocks import BlockFits, BlockTask
+from glmmcore._batch_laws import ManyLaws
 from glmmcore.arguments import real_array, require_workers
 from glmmcore.errors import ModelError
 from glmmcore.estimate import Estimator
@@ -51,14 +53,13 @@ class ManyFits:
         Standard deviations of the random effects, columns ``"group: term"``.
     llf, sigma : pandas.Series
         Log-likelihood; dispersion as `FittedGLMM.sigma`.
-    pearson : pandas.Series
-        Sum of squared Pearson residuals.
     converged, singular : pandas.Series of bool
     error : pandas.Series of str
         Empty for a response that was fitted.
-    fitted : numpy.ndarray (responses, n) or None
-        Conditional means, NaN where the response is missing; None for groups of a data frame, whose rows
-        differ.
+    linear_predictors : dict of str to numpy.ndarray, shape (responses, n) or (responses, 1)
+        Of every part at the conditional modes, the dispersion's (``"disp"``) and further parameters' in their working
+        units; one column for a constant, NaN where the response is missing. Empty for groups of a data frame, whose
+        rows differ.
 
     Examples
     --------
@@ -79,7 +80,7 @@ class ManyFits:
         self,
         tables: dict[str, pd.DataFrame],
         single: pd.DataFrame,
-        fitted: np.ndarray | None,
+        laws: ManyLaws | None,
         fit_one: Callable[[int], FittedGLMM],
     ) -> None:
         none = pd.DataFrame(index=single.index)
@@ -87,9 +88,11 @@ class ManyFits:
         self.zi_params, self.zi_bse = tables.get("zi", none), tables.get("zi errors", none)
         self.disp_params, self.disp_bse = tables.get("disp", none), tables.get("disp errors", none)
         self.sd = tables["sd"]
-        self.llf, self.sigma, self.pearson = single["llf"], single["sigma"], single["pearson"]
+        self.llf, self.sigma = single["llf"], single["sigma"]
         self.converged, self.singular, self.error = single["converged"], single["singular"], single["error"]
-        self.fitted = fitted
+        self.linear_predictors = {} if laws is None else laws.values
+        self._laws = laws
+        self._pearson = single.get("pearson")
         self._fit_one = fit_one
 
     def __len__(self) -> int:
@@ -98,6 +101,38 @@ class ManyFits:
     def __repr__(self) -> str:
         failed = int((self.error != "").sum())
         return f"<ManyFits: {len(self)} responses, {int(self.converged.sum())} converged, {failed} failed>"
+
+    @cached_property
+    def fitted(self) -> np.ndarray | None:
+        """Conditional means (responses, n), NaN where missing; None for groups of a data frame, whose rows differ."""
+        return None if self._laws is None else self._laws.mean()
+
+    @cached_property
+    def pearson(self) -> pd.Series:
+        """Sum of squared Pearson residuals of every response."""
+        if self._laws is None:
+            assert self._pearson is not None
+            return self._pearson
+        return pd.Series(self._laws.pearson(), index=self.llf.index, name="pearson")
+
+    def cdf(self) -> tuple[np.ndarray, np.ndarray]:
+        """Conditional distribution function of every fit at its own response.
+
+        Returns
+        -------
+        lower : ndarray, shape (responses, n)
+            P(Y < y), NaN where the response is missing or could not be fitted.
+        upper : ndarray, shape (responses, n)
+            P(Y <= y).
+
+        Raises
+        ------
+        ModelError
+            For groups of a data frame, whose rows differ.
+        """
+        if self._laws is None:
+            raise ModelError("cdf: groups of a data frame have rows of their own; use fits[name].cdf()")
+        return self._laws.cdf()
 
     def __getitem__(self, name: Hashable) -> FittedGLMM:
         """Fit one response, by its label, once more and completely."""
@@ -253,7 +288,7 @@ def refit_many(fit: FittedGLMM, y: ArrayLike, n_jobs: int | None = None) -> Many
         )
     task = BlockTask.of(fit._estimator)
     fits = _run(task, matrix, n_jobs)
-    return _many(pd.RangeIndex(len(matrix)), fits, task, lambda i: fit.refit(matrix[i]))
+    return _many(pd.RangeIndex(len(matrix)), fits, task, matrix, lambda i: fit.refit(matrix[i]))
 
 
 # ---- columns that share rows ---------------------------------------------------------------------------
@@ -291,7 +326,7 @@ def _fit_columns(
     fits = BlockFits.scattered(_run(task, usable[:, complete].T, n_jobs), np.flatnonzero(complete), len(names))
     for i in np.flatnonzero(~complete).tolist():
         _fit_incomplete(fits, i, fit_one, ~np.isnan(usable[:, i]))
-    return _many(names, fits, task, fit_one)
+    return _many(names, fits, task, usable.T, fit_one)
 
 
 def _fit_incomplete(fits: BlockFits, i: int, fit_one: Callable[[int], FittedGLMM], present: np.ndarray) -> None:
@@ -310,7 +345,9 @@ def _run(task: BlockTask, y: np.ndarray, n_jobs: int | None) -> BlockFits:
     return BlockFits.concatenate([task(y[:0]), *Parallel(n_jobs=n_jobs)(delayed(task)(block) for block in blocks)])
 
 
-def _many(names: pd.Index, fits: BlockFits, task: BlockTask, fit_one: Callable[[int], FittedGLMM]) -> ManyFits:
+def _many(
+    names: pd.Index, fits: BlockFits, task: BlockTask, y: np.ndarray, fit_one: Callable[[int], FittedGLMM]
+) -> ManyFits:
     problem = task.estimator.problem
     tables = {
         "sd": pd.DataFrame(fits.sd, names, [f"{t.term.group}: {c}" for t in problem.terms for c in t.term.columns])
@@ -319,10 +356,11 @@ def _many(names: pd.Index, fits: BlockFits, task: BlockTask, fit_one: Callable[[
         columns = list(problem.part(part).columns)
         tables[part] = pd.DataFrame(fits.coefficients[part], names, columns)
         tables[f"{part} errors"] = pd.DataFrame(fits.errors[part], names, columns)
-    single = pd.DataFrame({name: getattr(fits, name) for name in ("llf", "sigma", "pearson")}, names)
+    single = pd.DataFrame({"llf": fits.llf, "sigma": fits.sigma}, names)
     single["converged"], single["singular"] = fits.converged, fits.singular
     single["error"] = pd.Series(fits.error, names, dtype=object)
-    return ManyFits(tables, single, fits.fitted, fit_one)
+    laws = ManyLaws(task.estimator.family, fits.values, task.estimator.design.response.trials, y)
+    return ManyFits(tables, single, laws, fit_one)
 
 
 # ---- groups of rows ------------------------------------------------------------------------------------

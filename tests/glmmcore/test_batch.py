@@ -89,6 +89,8 @@ def test_same_as_single_fits(name: str, frame: pd.DataFrame) -> None:
         np.testing.assert_allclose(many.sd.loc[i], fit.var_corr["sd"].astype(float), rtol=1e-3)
         np.testing.assert_allclose(many.fitted[i], fit.fitted, rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(many.pearson[i], np.sum(fit.resid_pearson**2), rtol=1e-4)
+        for at_once, alone in zip(many.cdf(), fit.cdf(), strict=True):
+            np.testing.assert_allclose(at_once[i], alone, atol=1e-4)
 
 
 BLOCKWISE = {"gaussian REML": False, "poisson quadrature": False, "crossed": False}
@@ -191,6 +193,23 @@ def test_refit_many_is_refit(frame: pd.DataFrame) -> None:
     assert many[5].llf == pytest.approx(many.llf[5], abs=LLF)
     with pytest.raises(ModelError, match="one response a row"):
         fit.refit_many(y.T)
+
+
+def test_rows_of_families_with_further_parameters(frame: pd.DataFrame) -> None:
+    """Each response has a power of its own; incomplete rows stay NaN."""
+    y = responses(frame, "zip", 3) * 1.5
+    y[[3, 7], 1] = np.nan
+    many = fit_many("~ x + (1|g)", frame, "tweedie", responses=y)
+    lower, upper = many.cdf()
+    assert np.isnan(upper[1, [3, 7]]).all() and np.isnan(upper).sum() == 2
+    for i in range(3):
+        rows = frame.assign(y=y[:, i]).dropna()
+        fit = glmm("y ~ x + (1|g)", rows, "tweedie")
+        there = np.isfinite(y[:, i])
+        np.testing.assert_allclose(upper[i, there], fit.cdf()[1], atol=1e-4)
+        np.testing.assert_allclose(lower[i, there], fit.cdf()[0], atol=1e-4)
+        np.testing.assert_allclose(many.linear_predictors["cond"][i, there], fit.predict(kind="link"), atol=1e-3)
+        assert many.linear_predictors["disp"][i, 0] == pytest.approx(fit.disp_params.iloc[0], abs=1e-3)
 
 
 def test_proportions_are_read_as_a_single_fit_reads_them(frame: pd.DataFrame) -> None:
