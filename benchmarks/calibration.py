@@ -237,7 +237,7 @@ def tests(res: Any, data: Any, cell: Cell) -> dict[str, Callable[[], float]]:
 
 def dharma_dispersion(res: Any, alternative: str) -> float:
     """DHARMa 0.5's default: conditional simulations around the prediction without random effects."""
-    from simresid.pvalues import simulation_pvalue
+    from simresid.checks.pvalues import simulation_pvalue
 
     eta_free = getattr(res.model, "has_random_effects", False)
     centre = res.model.population_mean() if eta_free else res.fitted

@@ -15,7 +15,7 @@ import pandas as pd
 import glmmcore
 from benchmarks.recovery import TRUTH, ZERO_INFLATED, ZI
 from glmmcore.families import get_family
-from glmmcore.law import Law
+from glmmcore.results.law import Law
 
 
 def data(case: str, n: int) -> tuple[pd.DataFrame, str, dict]:
@@ -49,7 +49,7 @@ def seconds(case: str, n: int) -> tuple[float, int]:
         glmmcore.glmm("y ~ x + (1|g)", small, family=family, **small_options)
         began = time.process_time()
         fit = glmmcore.glmm("y ~ x + (1|g)", d, family=family, **options)
-    return time.process_time() - began, fit._solution.optimum.n_evaluations
+    return time.process_time() - began, fit.solution.optimum.n_evaluations
 
 
 def main() -> None:

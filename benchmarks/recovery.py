@@ -18,7 +18,7 @@ import pandas as pd
 
 import glmmcore
 from glmmcore.families import get_family
-from glmmcore.law import Law
+from glmmcore.results.law import Law
 
 N, GROUPS = 300, 30
 BETA, SD = (0.5, 0.4), 0.6
@@ -78,7 +78,7 @@ def one(case: str, seed: int) -> dict[str, float]:
     if family.has_dispersion:
         out["log phi"] = fit.disp_params.iloc[0]
     for extra in family.extra:
-        out[extra] = float(fit._solution.coefficients[extra][0])
+        out[extra] = float(fit.solution.coefficients[extra][0])
     if case in ZERO_INFLATED:
         out |= {"zi": fit.zi_params.iloc[0], "se zi": fit.zi_bse.iloc[0]}
     return out

@@ -48,7 +48,7 @@ def measure(case: str, n: int, queue: multiprocessing.Queue) -> None:
     fit = glmmcore.glmm(formula, d, family=family)
     cpu, wall = time.process_time() - began, time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
-    queue.put((cpu, wall, 1024.0 * peak / n, fit.converged, fit._solution.optimum.n_evaluations))
+    queue.put((cpu, wall, 1024.0 * peak / n, fit.converged, fit.solution.optimum.n_evaluations))
 
 
 def main() -> None:

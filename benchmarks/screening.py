@@ -19,7 +19,7 @@ import pandas as pd
 import psutil
 
 import simresid
-import simresid.screening
+import simresid.screening.many_models
 from glmmcore import fit_many
 
 FORMULA, N, GROUPS = "y ~ x + (1|g)", 60, 12
@@ -83,8 +83,11 @@ def r_seconds(sets: dict[str, pd.DataFrame], count: int, family: str) -> list[fl
 def report_screen(sets: dict[str, pd.DataFrame], jobs: int, n_r: int) -> None:
     cases = {
         "all Poisson, dispersion test": (("poisson", "poisson"), "dispersion"),
-        "all Poisson, four tests": (("poisson", "poisson"), simresid.screening.DEFAULT_TESTS),
-        "Poisson and nbinom2 in turn, four tests": (("poisson", "nbinom2"), simresid.screening.DEFAULT_TESTS),
+        "all Poisson, four tests": (("poisson", "poisson"), simresid.screening.many_models.DEFAULT_TESTS),
+        "Poisson and nbinom2 in turn, four tests": (
+            ("poisson", "nbinom2"),
+            simresid.screening.many_models.DEFAULT_TESTS,
+        ),
     }
     have_r = n_r > 0 and shutil.which("Rscript")
     r = {"poisson": r_seconds(sets, n_r, "poisson"), "nbinom2": r_seconds(sets, n_r // 4, "nbinom2")} if have_r else {}

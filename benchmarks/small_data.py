@@ -75,8 +75,8 @@ def main() -> None:
                 "llf": fit.llf,
                 "converged": fit.converged,
                 "singular": fit.singular,
-                "evaluations": fit._solution.optimum.n_evaluations,
-                "edm": fit._solution.optimum.edm,
+                "evaluations": fit.solution.optimum.n_evaluations,
+                "edm": fit.solution.optimum.edm,
                 "nan_se": bool(fit.bse.isna().any()),
                 "error": "",
             }

@@ -18,7 +18,7 @@ if REFERENCE.is_dir():
 
 import numpydoc.xref  # noqa: E402
 
-import simresid.results  # noqa: E402
+import simresid.checks.results  # noqa: E402
 
 project = "simresid"
 author = "The simresid developers"
@@ -52,13 +52,13 @@ numpydoc_xref_ignore = "all"
 numpydoc.xref.DEFAULT_LINKS.clear()
 fits = ("FittedGLMM", "ManyFits", "InversePrediction", "ModelError")
 models = ("SimulatedResiduals", "FittedModel", "RegressorFit")
-results = [name for name in simresid.results.__all__ if name != "Severity"]
+results = [name for name in simresid.checks.results.__all__ if name != "Severity"]
 numpydoc_xref_aliases = {
     **{name: f"glmmcore.{name}" for name in fits},
     **{name: f"simresid.{name}" for name in models},
-    **{name: f"simresid.results.{name}" for name in results},
+    **{name: f"simresid.checks.results.{name}" for name in results},
     "Diagnosis": "simresid.checks.battery.Diagnosis",
-    "BenchmarkResult": "simresid.benchmarking.BenchmarkResult",
+    "BenchmarkResult": "simresid.teaching.benchmarking.BenchmarkResult",
 }
 
 sphinx_gallery_conf = {

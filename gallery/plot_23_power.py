@@ -13,7 +13,7 @@ import numpy as np
 
 from glmmcore import glmm
 from simresid import benchmark_tests, create_data, simulate_residuals
-from simresid.results import CheckResult
+from simresid.checks.results import CheckResult
 
 
 def one_study(

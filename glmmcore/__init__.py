@@ -6,16 +6,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from glmmcore.batch import ManyFits, fit_many
-    from glmmcore.comparison import compare, drop_terms, wald_tests
-    from glmmcore.degrees_of_freedom import satterthwaite
     from glmmcore.errors import DataWarning, ModelError
     from glmmcore.families import get_family
     from glmmcore.fit import glmm
-    from glmmcore.inverse import InversePrediction, inverse_prediction
-    from glmmcore.marginal_effects import for_marginaleffects
-    from glmmcore.margins import marginal_means
-    from glmmcore.result import FittedGLMM
+    from glmmcore.fitted import FittedGLMM
+    from glmmcore.inference.comparison import compare, drop_terms, wald_tests
+    from glmmcore.inference.degrees_of_freedom import satterthwaite
+    from glmmcore.inference.inverse_prediction import InversePrediction, inverse_prediction
+    from glmmcore.inference.marginal_effects import for_marginaleffects
+    from glmmcore.inference.margins import marginal_means
+    from glmmcore.many.batch import ManyFits, fit_many
 
 __all__ = [
     "DataWarning",
@@ -38,20 +38,20 @@ __all__ = [
 # Loaded on first use: importing the package must not cost what fitting does.
 _HOME = {
     "DataWarning": "glmmcore.errors",
-    "FittedGLMM": "glmmcore.result",
-    "InversePrediction": "glmmcore.inverse",
-    "ManyFits": "glmmcore.batch",
+    "FittedGLMM": "glmmcore.fitted",
+    "InversePrediction": "glmmcore.inference.inverse_prediction",
+    "ManyFits": "glmmcore.many.batch",
     "ModelError": "glmmcore.errors",
-    "compare": "glmmcore.comparison",
-    "drop_terms": "glmmcore.comparison",
-    "fit_many": "glmmcore.batch",
-    "for_marginaleffects": "glmmcore.marginal_effects",
+    "compare": "glmmcore.inference.comparison",
+    "drop_terms": "glmmcore.inference.comparison",
+    "fit_many": "glmmcore.many.batch",
+    "for_marginaleffects": "glmmcore.inference.marginal_effects",
     "get_family": "glmmcore.families",
     "glmm": "glmmcore.fit",
-    "inverse_prediction": "glmmcore.inverse",
-    "marginal_means": "glmmcore.margins",
-    "satterthwaite": "glmmcore.degrees_of_freedom",
-    "wald_tests": "glmmcore.comparison",
+    "inverse_prediction": "glmmcore.inference.inverse_prediction",
+    "marginal_means": "glmmcore.inference.margins",
+    "satterthwaite": "glmmcore.inference.degrees_of_freedom",
+    "wald_tests": "glmmcore.inference.comparison",
 }
 
 

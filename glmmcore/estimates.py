@@ -9,33 +9,38 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from glmmcore import verdict
-from glmmcore.solution import invert_hessian
-from glmmcore.variances import linear_covariance, linear_hessian, parameter_errors, variance_parameters
+from glmmcore.estimation.solution import invert_hessian
+from glmmcore.results import verdict
+from glmmcore.results.variance_parameters import (
+    linear_covariance,
+    linear_hessian,
+    parameter_errors,
+    variance_parameters,
+)
 
 if TYPE_CHECKING:
     from glmmcore.design import Design
-    from glmmcore.estimate import Estimator
+    from glmmcore.estimation.estimator import Estimator
+    from glmmcore.estimation.solution import Solution
     from glmmcore.families.base import Family
-    from glmmcore.leverage import RowFit
-    from glmmcore.solution import Solution
+    from glmmcore.inference.leverage import RowFit
 
 __all__ = ["Estimates"]
 
 
 class Estimates:
-    """Estimates of a fit; see `glmmcore.result.FittedGLMM`, which adds what can be asked of them."""
+    """Estimates of a fit; see `glmmcore.fitted.FittedGLMM`, which adds what can be asked of them."""
 
     def __init__(self, estimator: Estimator, solution: Solution) -> None:
         self._built: Estimator | None = estimator
         self._recipe = (estimator.design, estimator.family, estimator.reml, estimator.n_agq)
-        self._solution = solution
+        self.solution = solution
 
     @property
-    def _estimator(self) -> Estimator:
+    def estimator(self) -> Estimator:
         """Numerical form of the model, made anew after unpickling."""
         if self._built is None:
-            from glmmcore.estimate import Estimator
+            from glmmcore.estimation.estimator import Estimator
 
             design, family, reml, n_agq = self._recipe
             self._built = Estimator.build(design, family, reml=reml, n_agq=n_agq)
@@ -43,7 +48,7 @@ class Estimates:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle data and estimates, not the linear algebra's memory."""
-        return {"_recipe": self._recipe, "_solution": self._solution}
+        return {"_recipe": self._recipe, "solution": self.solution}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
@@ -110,44 +115,44 @@ class Estimates:
     @property
     def has_random_effects(self) -> bool:
         """Whether any part has random effects."""
-        return bool(self._solution.terms)
+        return bool(self.solution.terms)
 
     # ---- estimates -------------------------------------------------------------------------------------
     def _coefficients(self, part: str) -> pd.Series:
-        if part not in self._solution.coefficients or (part != "cond" and part not in self._reported):
+        if part not in self.solution.coefficients or (part != "cond" and part not in self._reported):
             return pd.Series(dtype=float)
-        return pd.Series(self._solution.coefficients[part], index=self._columns(part), dtype=float)
+        return pd.Series(self.solution.coefficients[part], index=self._columns(part), dtype=float)
 
     def _columns(self, part: str) -> list[str]:
-        return list(self._estimator.problem.part(part).columns)
+        return list(self.estimator.problem.part(part).columns)
 
     @property
     def _reported(self) -> tuple[str, ...]:
-        return tuple(p.name for p in self._estimator.problem.parts)
+        return tuple(p.name for p in self.estimator.problem.parts)
 
     @cached_property
     def _hessian(self) -> np.ndarray:
         """Hessian of the negative log-likelihood in the optimiser's parameters, made now if the fit did without."""
-        hessian = self._solution.optimum.hessian
-        return linear_hessian(self._estimator, self._solution) if hessian is None else hessian
+        hessian = self.solution.optimum.hessian
+        return linear_hessian(self.estimator, self.solution) if hessian is None else hessian
 
     @cached_property
     def _parameter_covariance(self) -> np.ndarray:
         """Covariance of the optimiser's parameters, followed by log sigma for a linear model."""
-        if self._estimator.linear:
-            return linear_covariance(self._estimator, self._solution, self._hessian)
+        if self.estimator.linear:
+            return linear_covariance(self.estimator, self.solution, self._hessian)
         return invert_hessian(self._hessian)[0]
 
     @cached_property
     def _variance_errors(self) -> dict[str, tuple[float, float]]:
         """Value and standard error of every variance parameter by label."""
-        return parameter_errors(self._estimator, self._solution, self._parameter_covariance)
+        return parameter_errors(self.estimator, self.solution, self._parameter_covariance)
 
     def _covariance(self, a: str, b: str) -> np.ndarray:
         """Covariance of the coefficients of two predictors."""
-        if self._estimator.linear and a == b == "disp":
+        if self.estimator.linear and a == b == "disp":
             return self._parameter_covariance[-1:, -1:]
-        return self._solution.covariance[a, b]
+        return self.solution.covariance[a, b]
 
     def _standard_errors(self, part: str) -> pd.Series:
         estimates = self._coefficients(part)
@@ -199,7 +204,7 @@ class Estimates:
     @property
     def extra_params(self) -> dict[str, float]:
         """Further family parameters on their natural scale, such as the tweedie power."""
-        psi = [self._solution.coefficients[name][0] for name in self.family.extra]
+        psi = [self.solution.coefficients[name][0] for name in self.family.extra]
         return self.family.describe_extra(np.array(psi))
 
     def cov_params(self) -> pd.DataFrame:
@@ -220,19 +225,19 @@ class Estimates:
             return 1.0
         if "disp" in self.design.predictors and len(self.disp_params) != 1:
             return float("nan")
-        return self.family.sigma(float(self._solution.coefficients["disp"][0]))
+        return self.family.sigma(float(self.solution.coefficients["disp"][0]))
 
     # ---- fit quality -----------------------------------------------------------------------------------
     @property
     def llf(self) -> float:
         """Log-likelihood with every constant."""
-        return self._solution.llf
+        return self.solution.llf
 
     @property
     def df_model(self) -> int:
         """Number of parameters, fixed effects and variances together."""
-        return sum(p.size for p in self._estimator.problem.parts) + sum(
-            t.structure.size for t in self._estimator.problem.terms
+        return sum(p.size for p in self.estimator.problem.parts) + sum(
+            t.structure.size for t in self.estimator.problem.terms
         )
 
     @property
@@ -244,13 +249,13 @@ class Estimates:
     @property
     def edf(self) -> float:
         """Effective number of mean parameters: trace of the hat matrix, shrunken random effects included."""
-        return self._solution.edf
+        return self.solution.edf
 
     @cached_property
     def _row_fit(self) -> RowFit:
-        from glmmcore.leverage import row_fit
+        from glmmcore.inference.leverage import row_fit
 
-        return row_fit(self._estimator, self._solution)
+        return row_fit(self.estimator, self.solution)
 
     @property
     def leverage(self) -> np.ndarray:
@@ -270,12 +275,12 @@ class Estimates:
     @property
     def converged(self) -> bool:
         """Whether the log-likelihood cannot rise any more from here (to 1e-6)."""
-        return self._solution.optimum.converged and self._solution.mode_found
+        return self.solution.optimum.converged and self.solution.mode_found
 
     @property
     def singular(self) -> bool:
         """Whether a random term's covariance is on the edge: a variance of zero or a correlation of one."""
-        return any(verdict.is_singular(t) for t in self._solution.terms)
+        return any(verdict.is_singular(t) for t in self.solution.terms)
 
     def block_structure(self) -> str:
         """Say which structure of the random effects the linear algebra exploits.
@@ -285,7 +290,7 @@ class Estimates:
         str
             A line for each part of the structure.
         """
-        system = self._estimator.problem.system
+        system = self.estimator.problem.system
         return "no random effects" if system is None else "\n".join(system.describe())
 
     def laplace_error(self, n_agq: int = 9) -> float:
@@ -309,11 +314,11 @@ class Estimates:
         ModelError
             With more than one grouping factor, or more than three coefficients a level.
         """
-        from glmmcore.quadrature import laplace_error
+        from glmmcore.estimation.quadrature import laplace_error
 
-        if self._estimator.linear:
+        if self.estimator.linear:
             return 0.0
-        return laplace_error(self._estimator.problem.with_response(self.observed), self._solution.x, n_agq)
+        return laplace_error(self.estimator.problem.with_response(self.observed), self.solution.x, n_agq)
 
     # ---- random effects --------------------------------------------------------------------------------
     @cached_property
@@ -326,7 +331,7 @@ class Estimates:
         errors = self._variance_errors
         rows: dict[tuple[int, int], dict[str, Any]] = {}
         uncertainty: dict[tuple[int, int], dict[str, float]] = {}
-        for parameter in variance_parameters(self._estimator):
+        for parameter in variance_parameters(self.estimator):
             if parameter.term is None:
                 continue
             term, i, j = parameter.term, parameter.i, parameter.j
@@ -344,7 +349,7 @@ class Estimates:
 
     def _by_group(self, values: Any) -> dict[str, pd.DataFrame]:
         out: dict[str, pd.DataFrame] = {}
-        for t in self._solution.terms:
+        for t in self.solution.terms:
             key = t.term.group if t.predictor == "cond" else f"{t.predictor}: {t.term.group}"
             frame = pd.DataFrame(values(t), index=t.term.levels, columns=list(t.term.columns))
             frame.index.name = t.term.group

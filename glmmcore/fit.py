@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmmcore.errors import ModelError
-from glmmcore.estimate import Estimator
+from glmmcore.estimation.estimator import Estimator
 from glmmcore.families import get_family
+from glmmcore.fitted import FittedGLMM
 from glmmcore.formula import build_design
 from glmmcore.formula.rank import require_scale
-from glmmcore.result import FittedGLMM
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -44,7 +44,7 @@ def glmm(
 
     The marginal likelihood is approximated by Laplace's method with the observed information (exact for gaussian
     responses), or by adaptive Gauss-Hermite quadrature with ``n_agq > 1``; the gradient is that of the approximation
-    itself, see `glmmcore.laplace`.
+    itself, see `glmmcore.estimation.laplace`.
 
     Parameters
     ----------

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simresid.adapters import RegressorFit, as_fitted_model, register_adapter
-    from simresid.benchmarking import benchmark_tests
     from simresid.checks.battery import diagnose
     from simresid.checks.categorical import categorical_test
     from simresid.checks.curves import quantile_curves
@@ -43,24 +42,25 @@ if TYPE_CHECKING:
         plot_zero_inflation,
     )
     from simresid.protocol import FittedModel
-    from simresid.residuals import SimulatedResiduals
-    from simresid.screening import screen
+    from simresid.protocol.conformance import check_fitted_model
+    from simresid.screening.many_models import screen
     from simresid.simulate import from_simulations, simulate_residuals
-    from simresid.teaching_data import create_data
-    from simresid.testing import check_fitted_model
+    from simresid.simulated_residuals import SimulatedResiduals
+    from simresid.teaching.benchmarking import benchmark_tests
+    from simresid.teaching.teaching_data import create_data
     from simresid.warmup_models import warmup
 
 __version__ = "0.1.0"
 
 _HOME = {
-    "SimulatedResiduals": "residuals",
+    "SimulatedResiduals": "simulated_residuals",
     "simulate_residuals": "simulate",
     "from_simulations": "simulate",
     "FittedModel": "protocol",
     "as_fitted_model": "adapters",
     "register_adapter": "adapters",
     "RegressorFit": "adapters",
-    "check_fitted_model": "testing",
+    "check_fitted_model": "protocol.conformance",
     "dispersion_test": "checks.dispersion",
     "zero_inflation_test": "checks.statistic",
     "statistic_test": "checks.statistic",
@@ -75,10 +75,10 @@ _HOME = {
     "simulated_lrt": "checks.lrt",
     "influence": "checks.influence",
     "diagnose": "checks.battery",
-    "screen": "screening",
+    "screen": "screening.many_models",
     "quantile_curves": "checks.curves",
-    "benchmark_tests": "benchmarking",
-    "create_data": "teaching_data",
+    "benchmark_tests": "teaching.benchmarking",
+    "create_data": "teaching.teaching_data",
     "plot_calibration": "plots",
     "plot_dispersion": "plots",
     "plot_histogram": "plots",

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from simresid.results import CheckResult
+    from simresid.checks.results import CheckResult
 
 __all__ = ["report", "residuals_html"]
 

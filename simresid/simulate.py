@@ -19,12 +19,12 @@ from simresid.protocol import (
     HasTrials,
     HasVariance,
 )
-from simresid.residuals import METHODS, SMALL_MATRIX_BYTES, SimulatedResiduals
-from simresid.rotation import shrunk_covariance, simulations_for_covariance, whitening
-from simresid.rows import Rows
-from simresid.sources import WHITENING, MatrixSource, ModelSource, SimulationSource
-from simresid.streaming import Execution, materialise
-from simresid.time_limit import check_timeout
+from simresid.residuals.rotation import shrunk_covariance, simulations_for_covariance, whitening
+from simresid.residuals.rows import Rows
+from simresid.residuals.streaming import Execution, materialise
+from simresid.simulated_residuals import METHODS, SMALL_MATRIX_BYTES, SimulatedResiduals
+from simresid.simulations.sources import WHITENING, MatrixSource, ModelSource, SimulationSource
+from simresid.simulations.time_limit import check_timeout
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -167,7 +167,7 @@ def simulate_residuals(
     if refit:
         if method == "exact":
             raise ValueError("refit residuals are ranks among the refits: method must be rank, pit or traditional")
-        from simresid.refit_residuals import bootstrap
+        from simresid.residuals.bootstrap import bootstrap
 
         refits = bootstrap(fitted_model, materialise(source, execution).matrix, execution, timeout)
 
@@ -255,7 +255,7 @@ def from_simulations(
     >>> res.n_obs, res.n_sims
     (50, 250)
     """
-    from simresid.posterior import observed_values, simulation_matrix
+    from simresid.simulations.posterior import observed_values, simulation_matrix
 
     _check_method(method)
     if method == "exact":

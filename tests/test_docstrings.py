@@ -63,8 +63,8 @@ def test_the_reference_lists_every_public_name(package):
 
 
 def test_the_reference_lists_every_result_of_a_test():
-    results = importlib.import_module("simresid.results").__all__
-    assert {f"simresid.results.{name}" for name in results} - set(NAMES) == {"simresid.results.Severity"}
+    results = importlib.import_module("simresid.checks.results").__all__
+    assert {f"simresid.checks.results.{name}" for name in results} - set(NAMES) == {"simresid.checks.results.Severity"}
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -93,7 +93,12 @@ def imported_modules(path: Path) -> set[str]:
         (
             "simresid",
             "glmmcore",
-            {"simresid/__main__.py", "simresid/fitting.py", "simresid/selfcheck.py", "simresid/selfcheck_fits.py"},
+            {
+                "simresid/__main__.py",
+                "simresid/fitting.py",
+                "simresid/selfcheck/__init__.py",
+                "simresid/selfcheck/fits.py",
+            },
         ),
         ("glmmcore", "simresid", set()),
     ],

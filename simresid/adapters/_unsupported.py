@@ -24,7 +24,7 @@ or give the model four attributes, which makes it a FittedModel:
 
     res = simresid.simulate_residuals(MyModel(fit, y))
 
-simresid.testing.check_fitted_model(MyModel(fit, y)) tests such a class."""
+simresid.protocol.conformance.check_fitted_model(MyModel(fit, y)) tests such a class."""
 
 
 def unsupported(reason: str) -> TypeError:

@@ -44,7 +44,7 @@ class PosteriorPredictive:
     has_random_effects = True
 
     def __init__(self, observed: ArrayLike, draws: ArrayLike, *, unconditional: ArrayLike | None = None) -> None:
-        from simresid.posterior import simulation_matrix
+        from simresid.simulations.posterior import simulation_matrix
 
         self.observed = np.array(observed, dtype=np.float64).ravel()
         self._draws = simulation_matrix(draws, self.observed.size)

@@ -12,7 +12,7 @@ from simresid.alignment import real_array
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simresid.residuals import SimulatedResiduals
+    from simresid.simulated_residuals import SimulatedResiduals
 
 __all__ = [
     "FloatArray",

@@ -24,7 +24,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from simresid.checks._inputs import FloatArray, is_simulated, residual_array, shares_random_effects
-from simresid.recombination import MANY_ROWS
+from simresid.residuals.recombination import MANY_ROWS
 
 __all__ = ["effective_parameters", "leverage_of", "shrinkage", "widened_residuals"]
 

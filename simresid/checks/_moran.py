@@ -27,9 +27,9 @@ from simresid.checks._inputs import (
     generator,
 )
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.pvalues import monte_carlo_error, normal_pvalue, simulation_pvalue
+from simresid.checks.results import Effect, MoranResult
 from simresid.memory import require_memory
-from simresid.pvalues import monte_carlo_error, normal_pvalue, simulation_pvalue
-from simresid.results import Effect, MoranResult
 
 __all__ = [
     "MoranNull",

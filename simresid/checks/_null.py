@@ -19,10 +19,10 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from simresid.checks._inputs import FloatArray, generator, is_simulated, shares_random_effects
-from simresid.scaled import count_block
+from simresid.residuals.scaled import count_block
 
 if TYPE_CHECKING:
-    from simresid.sources import SimulationSource
+    from simresid.simulations.sources import SimulationSource
 
 __all__ = ["NullResiduals", "analytic_null_holds", "null_residuals"]
 
@@ -86,7 +86,7 @@ def null_residuals(res: Any) -> NullResiduals:
 
 def _ranked_values(res: Any) -> tuple[SimulationSource, FloatArray]:
     """Simulations and data whose ranks the residuals are."""
-    from simresid.sources import Jitter, MappedSource, MatrixSource
+    from simresid.simulations.sources import Jitter, MappedSource, MatrixSource
 
     n = res.n_obs
     if res.refits is not None:

@@ -4,7 +4,7 @@ A test *fails* if its Holm-adjusted p-value is below `alpha` and the departure i
 observed statistic lies outside all simulated ones, the adjustment uses a tail extrapolated from them. At a
 million rows a dispersion ratio of 1.01 is significant and negligible; at twenty rows a ratio of 2 may be
 neither proven nor small. The limits, negligible below the first and severe from the second, are in
-`simresid.results.THRESHOLDS`:
+`simresid.checks.results.THRESHOLDS`:
 
 * ratios (dispersion, spread, statistics): 1.1 and 1.5, or their inverses;
 * distance between distributions: .02 and .10;
@@ -28,13 +28,13 @@ from simresid.checks._basis import default_predictor, predictor_basis
 from simresid.checks._inputs import FloatArray, simulated_only
 from simresid.checks._monte_carlo import residual_replicates
 from simresid.checks._null import analytic_null_holds, null_residuals
-from simresid.pvalues import extrapolated_pvalue, holm
-from simresid.results import CheckResult, DispersionResult, StatisticResult
+from simresid.checks.pvalues import extrapolated_pvalue, holm
+from simresid.checks.results import CheckResult, DispersionResult, StatisticResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simresid.residuals import SimulatedResiduals
+    from simresid.simulated_residuals import SimulatedResiduals
 
 __all__ = ["Diagnosis", "applicable_tests", "diagnose", "sharp_pvalue"]
 

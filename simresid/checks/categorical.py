@@ -20,9 +20,9 @@ from simresid.checks._inputs import (
     residual_array,
 )
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.pvalues import floor_pvalue, holm, monte_carlo_error, simulation_pvalue
+from simresid.checks.results import CategoricalResult, Effect
 from simresid.checks.uniformity import ks_distances, ks_pvalues, ks_statistic
-from simresid.pvalues import floor_pvalue, holm, monte_carlo_error, simulation_pvalue
-from simresid.results import CategoricalResult, Effect
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -53,11 +53,11 @@ import numpy as np
 
 from simresid.checks._inputs import FloatArray, shares_random_effects, simulated_only
 from simresid.checks._leverage import effective_parameters, leverage_of
-from simresid.pvalues import check_alternative, floor_pvalue, monte_carlo_error, simulation_pvalue
-from simresid.results import DispersionResult, Effect
+from simresid.checks.pvalues import check_alternative, floor_pvalue, monte_carlo_error, simulation_pvalue
+from simresid.checks.results import DispersionResult, Effect
 
 if TYPE_CHECKING:
-    from simresid.residuals import SimulatedResiduals
+    from simresid.simulated_residuals import SimulatedResiduals
 
 __all__ = ["dispersion_test"]
 

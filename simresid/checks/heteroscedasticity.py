@@ -29,9 +29,9 @@ from simresid.checks._inputs import (
 )
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.pvalues import monte_carlo_error, quadratic_form_sf, simulation_pvalue
 from simresid.checks.quantiles import N_NULL, OTHER_WEIGHTS, SMALL_SAMPLE
-from simresid.pvalues import monte_carlo_error, quadratic_form_sf, simulation_pvalue
-from simresid.results import Effect, HeteroscedasticityResult
+from simresid.checks.results import Effect, HeteroscedasticityResult
 
 __all__ = ["heteroscedasticity_test"]
 

@@ -20,9 +20,9 @@ import numpy as np
 
 from simresid.checks._inputs import FloatArray
 from simresid.checks._refits import failed_refits, refit_values, run_refits, unconditional_responses
+from simresid.checks.pvalues import floor_pvalue, monte_carlo_error, simulation_pvalue
+from simresid.checks.results import LikelihoodRatioResult
 from simresid.protocol import CanRefitMany
-from simresid.pvalues import floor_pvalue, monte_carlo_error, simulation_pvalue
-from simresid.results import LikelihoodRatioResult
 
 __all__ = ["simulated_lrt"]
 

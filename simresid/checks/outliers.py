@@ -24,13 +24,13 @@ import numpy as np
 from simresid.checks._inputs import FloatArray, Null, simulated_only
 from simresid.checks._leverage import shrinkage
 from simresid.checks._null import analytic_null_holds, null_residuals
-from simresid.pvalues import check_alternative, floor_pvalue, monte_carlo_error, simulation_pvalue
-from simresid.results import Effect, OutlierResult
+from simresid.checks.pvalues import check_alternative, floor_pvalue, monte_carlo_error, simulation_pvalue
+from simresid.checks.results import Effect, OutlierResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simresid.residuals import SimulatedResiduals
+    from simresid.simulated_residuals import SimulatedResiduals
 
 __all__ = ["outlier_test"]
 

@@ -18,8 +18,8 @@ from simresid.checks._moran import (
     neighbour_weights,
     places_from_distances,
 )
-from simresid.pvalues import check_alternative
-from simresid.results import MoranResult, PhylogeneticResult
+from simresid.checks.pvalues import check_alternative
+from simresid.checks.results import MoranResult, PhylogeneticResult
 
 __all__ = ["phylogenetic_autocorrelation_test"]
 

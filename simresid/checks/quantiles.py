@@ -41,8 +41,8 @@ from simresid.checks._inputs import (
 )
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._null import analytic_null_holds, null_residuals
-from simresid.pvalues import holm, monte_carlo_error, quadratic_form_sf, simulation_pvalue
-from simresid.results import Effect, QuantileResult
+from simresid.checks.pvalues import holm, monte_carlo_error, quadratic_form_sf, simulation_pvalue
+from simresid.checks.results import Effect, QuantileResult
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -26,9 +26,9 @@ from simresid.checks._moran import (
     neighbour_weights,
     places_from_distances,
 )
+from simresid.checks.pvalues import check_alternative
+from simresid.checks.results import MoranResult
 from simresid.memory import require_memory
-from simresid.pvalues import check_alternative
-from simresid.results import MoranResult
 
 __all__ = ["spatial_autocorrelation_test"]
 

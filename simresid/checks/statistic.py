@@ -18,11 +18,11 @@ import numpy as np
 
 from simresid.alignment import real_array
 from simresid.checks._inputs import FloatArray, simulated_only
-from simresid.pvalues import check_alternative, monte_carlo_error, simulation_pvalue
-from simresid.results import Effect, StatisticResult, ZeroInflationResult
+from simresid.checks.pvalues import check_alternative, monte_carlo_error, simulation_pvalue
+from simresid.checks.results import Effect, StatisticResult, ZeroInflationResult
 
 if TYPE_CHECKING:
-    from simresid.residuals import SimulatedResiduals
+    from simresid.simulated_residuals import SimulatedResiduals
 
 __all__ = ["statistic_test", "zero_inflation_test"]
 

@@ -33,7 +33,7 @@ from simresid.checks._inputs import (
     residual_array,
 )
 from simresid.checks._null import analytic_null_holds, null_residuals
-from simresid.pvalues import (
+from simresid.checks.pvalues import (
     check_alternative,
     floor_pvalue,
     monte_carlo_error,
@@ -41,7 +41,7 @@ from simresid.pvalues import (
     quadratic_form_sf,
     simulation_pvalue,
 )
-from simresid.results import AutocorrelationResult, Effect
+from simresid.checks.results import AutocorrelationResult, Effect
 
 __all__ = ["durbin_watson_pvalue", "temporal_autocorrelation_test"]
 

@@ -35,7 +35,7 @@ from simresid.checks._inputs import FloatArray, Null, Residuals
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks._smirnov import smirnov_tail
-from simresid.pvalues import (
+from simresid.checks.pvalues import (
     cauchy_combination,
     check_alternative,
     floor_pvalue,
@@ -43,7 +43,7 @@ from simresid.pvalues import (
     quadratic_form_sf,
     simulation_pvalue,
 )
-from simresid.results import Effect, UniformityResult
+from simresid.checks.results import Effect, UniformityResult
 
 __all__ = ["anderson_darling", "kolmogorov_smirnov", "uniformity_test"]
 

@@ -19,7 +19,7 @@ from simresid.cli.options import (
     writable,
 )
 from simresid.cli.tables import InputError
-from simresid.screen_model import TESTS
+from simresid.screening.one_model import TESTS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks._inputs import residual_array
+from simresid.checks.results import CategoricalResult, QuantileResult
 from simresid.plots._points import draw_cloud
 from simresid.plots._style import ALERT, BAND, MUTED, POINT, shorten, shorten_all
-from simresid.results import CategoricalResult, QuantileResult
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

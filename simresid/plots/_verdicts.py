@@ -7,9 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from simresid.checks.battery import sharp_pvalue
-from simresid.plots._style import State, pvalue_text
-from simresid.pvalues import holm
-from simresid.results import (
+from simresid.checks.pvalues import holm
+from simresid.checks.results import (
     AutocorrelationResult,
     CategoricalResult,
     CheckResult,
@@ -17,6 +16,7 @@ from simresid.results import (
     Effect,
     QuantileResult,
 )
+from simresid.plots._style import State, pvalue_text
 
 __all__ = ["Verdict", "headline", "judge", "judge_all"]
 

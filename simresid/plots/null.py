@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.checks.results import StatisticResult
 from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on, pvalue_text, set_title
-from simresid.results import StatisticResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from simresid.results import OutlierResult
+    from simresid.checks.results import OutlierResult
 
 __all__ = ["plot_outliers"]
 

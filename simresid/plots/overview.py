@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from simresid.results import CheckResult
+    from simresid.checks.results import CheckResult
 
 __all__ = ["plot_overview"]
 
@@ -38,7 +38,7 @@ def plot_overview(
     """Verdict, QQ plot and residuals against the prediction in one figure.
 
     The checks are those of `simresid.diagnose`. The headline counts a departure when it is significant after
-    Holm's adjustment for their number and more than negligible in size (`simresid.results.THRESHOLDS`); each
+    Holm's adjustment for their number and more than negligible in size (`simresid.checks.results.THRESHOLDS`); each
     check says what it found with effect size and its own p-value. A triangle with a question mark is a
     departure that the adjustment leaves uncertain.
 

@@ -11,6 +11,7 @@ from simresid.checks._basis import ranks
 from simresid.checks._inputs import is_simulated, residual_array
 from simresid.checks.categorical import categorical_test
 from simresid.checks.quantiles import quantile_test
+from simresid.checks.results import CategoricalResult, QuantileResult
 from simresid.plots._categories import draw_categories
 from simresid.plots._points import POINTS_UP_TO, draw_cloud
 from simresid.plots._predictors import Predictor, resolve
@@ -25,7 +26,6 @@ from simresid.plots._style import (
     shorten,
     style,
 )
-from simresid.results import CategoricalResult, QuantileResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from simresid.results import CheckResult
+    from simresid.checks.results import CheckResult
 
 __all__ = ["plot_residuals"]
 

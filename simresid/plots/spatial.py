@@ -12,7 +12,7 @@ from simresid.plots._style import INK, drawing_on, pvalue_text, set_title, short
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from simresid.results import MoranResult
+    from simresid.checks.results import MoranResult
 
 __all__ = ["plot_spatial"]
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from simresid.results import AutocorrelationResult
+    from simresid.checks.results import AutocorrelationResult
 
 __all__ = ["plot_temporal"]
 

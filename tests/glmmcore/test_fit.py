@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glmmcore import ModelError, glmm, laplace
-from glmmcore.estimate import Estimator
+from glmmcore import ModelError, glmm
+from glmmcore.estimation import laplace
+from glmmcore.estimation.estimator import Estimator
+from glmmcore.estimation.laplace import LaplaceObjective
 from glmmcore.families import get_family
 from glmmcore.formula import build_design
-from glmmcore.laplace import LaplaceObjective
 
 # Two fits of one model agree to the optimiser's expected decrease of 1e-9 in the log-likelihood.
 SAME_LLF = 1e-7

@@ -51,13 +51,13 @@ class Group:
 GROUPS = {
     "statistics": Group(
         (
-            "simresid/pvalues.py",
+            "simresid/checks/pvalues.py",
             *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("simresid/checks/[!_]*.py")),
             *sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("simresid/checks/_[!_]*.py")),
         ),
         ("tests/simresid/checks",),
     ),
-    "ranking": Group(("simresid/scaled.py",), ("tests/simresid/test_scaled.py",)),
+    "ranking": Group(("simresid/residuals/scaled.py",), ("tests/simresid/residuals/test_scaled.py",)),
     "engine": Group(
         (
             "glmmcore/engines/blocked.py",

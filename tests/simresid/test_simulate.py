@@ -122,7 +122,7 @@ def test_what_is_refused(poisson_fit):
 
 def test_kernels_have_one_signature():
     """Whatever memory layout comes in, nothing is compiled twice."""
-    from simresid import grouping, scaled
+    from simresid.residuals import grouping, scaled
 
     rng = np.random.default_rng(1)
     simulated, y = rng.poisson(3, (40, 30)), rng.poisson(3, 30)

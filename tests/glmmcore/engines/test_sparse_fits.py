@@ -7,7 +7,7 @@ import pytest
 from glmmcore.engines import choose_system
 from glmmcore.engines.blocked import BlockedSystem
 from glmmcore.engines.sparse import SparseSystem
-from glmmcore.estimate import Estimator
+from glmmcore.estimation.estimator import Estimator
 from glmmcore.families import get_family
 from glmmcore.formula import build_design
 

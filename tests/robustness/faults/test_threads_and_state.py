@@ -24,8 +24,8 @@ import simresid
 from glmmcore import DataWarning, glmm
 from simresid.cli import main
 from simresid.plots._style import style
-from simresid.testing import check_fitted_model
-from simresid.warning_filters import silence
+from simresid.protocol.conformance import check_fitted_model
+from simresid.simulations.warning_filters import silence
 
 from .models import Breaking, counts
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 import simresid
 from glmmcore import glmm
 from glmmcore.families import FAMILIES as FAMILY_NAMES
-from glmmcore.result import FittedGLMM
+from glmmcore.fitted import FittedGLMM
 
 from .budget import examples
 

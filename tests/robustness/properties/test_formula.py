@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from glmmcore import glmm
 from glmmcore.design import Design
-from glmmcore.estimate import Estimator
+from glmmcore.estimation.estimator import Estimator
+from glmmcore.estimation.linear import LinearObjective
 from glmmcore.families import get_family
 from glmmcore.formula import build_design
 from glmmcore.formula.bars import parse_formula
 from glmmcore.formula.parsed import ParsedFormula
-from glmmcore.lmm import LinearObjective
 
 from .budget import examples
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import simresid
-from simresid.scaled import rank
+from simresid.residuals.scaled import rank
 
 from .budget import examples
 

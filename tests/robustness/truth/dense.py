@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from glmmcore.estimate import Estimator
+from glmmcore.estimation.estimator import Estimator
 from glmmcore.families import get_family
 from glmmcore.formula import build_design
 

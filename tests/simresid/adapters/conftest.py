@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simresid.testing import check_fitted_model
+from simresid.protocol.conformance import check_fitted_model
 
 N_SIMS = 2000
 # Chance that a correct model fails one of the comparisons below, over all its rows (Bonferroni).

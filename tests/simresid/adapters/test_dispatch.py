@@ -63,7 +63,7 @@ def test_the_class_in_the_message_works():
         def predict_mean(self):
             return np.array([1.0, 5.0])
 
-    from simresid.testing import check_fitted_model
+    from simresid.protocol.conformance import check_fitted_model
 
     check_fitted_model(names["MyModel"](Fit(), [1, 4]))
 

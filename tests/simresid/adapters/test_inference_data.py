@@ -7,7 +7,7 @@ import pytest
 
 from simresid.adapters import as_fitted_model
 from simresid.adapters.inference_data import PosteriorPredictive, adapt
-from simresid.testing import check_fitted_model
+from simresid.protocol.conformance import check_fitted_model
 
 CHAINS, DRAWS, N = 4, 500, 20
 

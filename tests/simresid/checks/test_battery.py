@@ -4,7 +4,7 @@ import pytest
 
 import simresid as sr
 from simresid.checks._monte_carlo import residual_replicates
-from simresid.results import CheckResult, Effect
+from simresid.checks.results import CheckResult, Effect
 
 
 @pytest.fixture(scope="module")

@@ -191,7 +191,7 @@ def test_spread_statistic_by_hand():
 
 def test_spread_test_by_hand():
     # Mood's scores on Legendre polynomials of the ranks with weights 1, 1, .3, .2, .1; interval by the delta method
-    from simresid.pvalues import quadratic_form_sf
+    from simresid.checks.pvalues import quadratic_form_sf
 
     rng = np.random.default_rng(9)
     n, weights = 200, np.array([1.0, 1.0, 0.3, 0.2, 0.1])

@@ -4,7 +4,7 @@ import statsmodels.api as sm
 
 import glmmcore
 import simresid as sr
-from simresid.teaching_data import create_data
+from simresid.teaching.teaching_data import create_data
 
 
 def fits(y, x):

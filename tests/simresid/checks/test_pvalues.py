@@ -6,7 +6,7 @@ import pytest
 from scipy.stats import chi2, norm
 from statsmodels.stats.multitest import multipletests
 
-from simresid.pvalues import (
+from simresid.checks.pvalues import (
     cauchy_combination,
     extrapolated_pvalue,
     holm,

@@ -36,8 +36,8 @@ def test_scores_are_uncorrelated_with_variance_one(n):
 
 def test_statistics_and_combination_by_hand():
     # weighted sums of squared scores, their tails, and the Cauchy rule with weights 1, 1, .2
+    from simresid.checks.pvalues import quadratic_form_sf
     from simresid.checks.quantiles import LOCATION_WEIGHTS, OTHER_WEIGHTS
-    from simresid.pvalues import quadratic_form_sf
 
     rng = np.random.default_rng(12)
     n, q = 200, np.array([0.25, 0.5, 0.75])

@@ -38,7 +38,7 @@ def test_ties_make_it_asymptotic():
 
 def test_anderson_darling_critical_points():
     # Marsaglia & Marsaglia (2004): asymptotic 10, 5 and 1 % points
-    from simresid.pvalues import quadratic_form_sf
+    from simresid.checks.pvalues import quadratic_form_sf
 
     j = np.arange(1, 41)
     for point, p in [(1.9330, 0.10), (2.4924, 0.05), (3.8781, 0.01)]:

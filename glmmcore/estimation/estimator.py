@@ -1,0 +1,170 @@
+"""From a design to a solution: pick the objective, start, optimise, read off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from glmmcore.design import Design
+from glmmcore.errors import ModelError
+from glmmcore.estimation.distinct_rows import distinct_rows
+from glmmcore.estimation.laplace import LaplaceObjective
+from glmmcore.estimation.linear import LinearObjective
+from glmmcore.estimation.optimize import Optimum, minimise
+from glmmcore.estimation.problem import Problem, build_problem
+from glmmcore.estimation.quadrature import QuadratureObjective, check_quadrature
+from glmmcore.estimation.solution import Solution, from_laplace, from_linear
+from glmmcore.estimation.start import response_scale, start_candidates, start_curvature, step_limits
+from glmmcore.families.base import Family
+
+__all__ = ["Estimator"]
+
+# Smallest standard deviation of random effects, in units of the rows', with which a linear model is an ordinary one.
+_INSIDE = 0.02
+# Relative difference between the log-likelihoods of distinct rows and of all rows that is rounding; more is a mode that
+# was lost, as where a likelihood has no bound.
+_SAME = 1e-9
+
+
+@dataclass(slots=True, eq=False)
+class Estimator:
+    """A model ready to be fitted to responses: the design's numerical form, built once.
+
+    Parameters
+    ----------
+    design : Design
+    family : Family
+    reml : bool
+    problem : Problem
+    linear : bool
+        Whether the likelihood is profiled through cross-products.
+    n_agq : int
+        Quadrature points per dimension; 1 is Laplace's method.
+    """
+
+    design: Design
+    family: Family
+    reml: bool
+    problem: Problem
+    linear: bool
+    n_agq: int = 1
+
+    @classmethod
+    def build(cls, design: Design, family: Family, *, reml: bool = False, n_agq: int = 1) -> Estimator:
+        """Standardise the design and choose between cross-products and Laplace."""
+        if not isinstance(reml, (bool, np.bool_)):
+            raise ModelError(f"reml must be True or False, not {reml!r}")
+        has_bars = any(p.terms for p in design.predictors.values())
+        linear = (
+            family.name == "gaussian"
+            and family.link.name == "identity"
+            and "disp" not in design.predictors
+            and "zi" not in design.predictors
+            and (has_bars or reml)
+        )
+        problem = build_problem(design, family, reml=reml, profiled=linear)
+        # linear models are integrated exactly as they are
+        n_agq = 1 if linear else n_agq
+        if n_agq > 1:
+            check_quadrature(problem)
+        return cls(design, family, reml, problem, linear, n_agq)
+
+    def with_response(self, y: np.ndarray) -> Estimator:
+        """Same model for another response (n,) in the original row order."""
+        design = replace(self.design, response=replace(self.design.response, y=y))
+        return replace(self, design=design, problem=self.problem.with_response(y))
+
+    def fit(self, start: np.ndarray | None = None) -> Solution:
+        """Maximise the likelihood.
+
+        Parameters
+        ----------
+        start : ndarray, optional
+            ``Solution.x`` of a similar fit.
+        """
+        return self._fit_linear(start) if self.linear else self._fit_laplace(start)
+
+    def objective(self, problem: Problem | None = None) -> LaplaceObjective:
+        """Negative log-likelihood of a model that is not linear, of all rows or of those of another `problem`."""
+        problem = problem or self.problem
+        return LaplaceObjective(problem) if self.n_agq == 1 else QuadratureObjective(problem, self.n_agq)
+
+    def linear_objective(self) -> LinearObjective:
+        """Negative profiled log-likelihood of a linear model."""
+        weights = self.design.var_weights
+        return LinearObjective(self.problem, None if weights is None else weights[self.problem.rows])
+
+    def _fit_linear(self, start: np.ndarray | None) -> Solution:
+        problem = self.problem
+        objective = self.linear_objective()
+        theta = objective.start() if start is None else _off_the_edge(problem, start, objective.unit)
+        objective(theta)
+        curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
+        limit = np.full(len(theta), 1.5 * objective.unit)
+        optimum = minimise(
+            objective, theta, curvature, limit, regular=lambda x: _inside(problem, x, _INSIDE * objective.unit)
+        )
+        return from_linear(objective, optimum)
+
+    def _fit_laplace(self, start: np.ndarray | None) -> Solution:
+        fewer = distinct_rows(self.problem)
+        if fewer is not None:
+            found, optimum = self._maximise(fewer, start)
+            objective = self.objective()
+            objective.mode = found.mode
+            value, _ = objective(optimum.x)
+            if abs(value - optimum.value) < _SAME * (1.0 + abs(value)):
+                return from_laplace(objective, optimum)
+        return from_laplace(*self._maximise(self.problem, start))
+
+    def _maximise(self, problem: Problem, start: np.ndarray | None) -> tuple[LaplaceObjective, Optimum]:
+        """The best optimum from all starts, for all rows or for distinct ones."""
+        if start is not None:
+            candidates = [_off_the_edge(problem, start, response_scale(problem))]
+        else:
+            candidates = start_candidates(problem)
+        limit = step_limits(problem)
+        best: tuple[LaplaceObjective, Optimum] | None = None
+        for candidate in candidates:
+            objective = self.objective(problem)
+            x = _finite_start(objective, candidate)
+            optimum = minimise(objective, x, start_curvature(problem, x, objective), limit)
+            if best is None or optimum.value < best[1].value:
+                best = objective, optimum
+        assert best is not None
+        return best
+
+
+def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:
+    """The start, or one with smaller random effects when the likelihood does not exist there."""
+    problem = objective.problem
+    for shrink in (1.0, 0.3, 0.1):
+        trial = x.copy()
+        for term in problem.terms:
+            sd = shrink * np.sqrt(np.square(term.structure.factor(x[term.where])).sum(axis=1))
+            trial[term.where] = x[term.where] if shrink == 1.0 else term.structure.start(sd)
+        if np.isfinite(objective(trial)[0]):
+            return trial
+    raise ModelError(
+        f"no starting point with a finite log-likelihood for {problem.family!r}; check offsets and the scale of the "
+        "response, or try another link"
+    )
+
+
+def _inside(problem: Problem, x: np.ndarray, margin: float) -> bool:
+    """Whether all factors of the random terms are farther than `margin` from a singular one."""
+    factors = [term.structure.factor(x[term.where]) for term in problem.terms]
+    return all(np.linalg.svd(t, compute_uv=False)[-1] > margin for t in factors)
+
+
+def _off_the_edge(problem: Problem, x: np.ndarray, unit: float) -> np.ndarray:
+    """Move random terms with a vanishing factor off the edge, where the gradient is zero by symmetry."""
+    x = x.copy()
+    for term in problem.terms:
+        t = term.structure.factor(x[term.where])
+        small = np.abs(np.diag(t)) < 0.05 * unit
+        if small.any():
+            sd = np.where(small, 0.1 * unit, np.sqrt(np.square(t).sum(axis=1)))
+            x[term.where] = term.structure.start(sd)
+    return x

@@ -1,0 +1,427 @@
+"""Laplace approximation of the marginal likelihood with its exact gradient.
+
+With u the spherical random effects, A = Z Lambda, H = A'WA + I and W the observed information of each row,
+
+    F(x) = h(u^) + 1/2 log|H(u^)|,   h(u) = -sum l_i + 1/2 u'u,   u^ the minimiser of h.
+
+For rows with m predictors that carry random effects, S_i = A_i H^-1 A_i', t_a = -1/2 sum_bc l_abc S_bc for *every*
+predictor a, v = H^-1 A't, the derivative of F with respect to the values of predictor a is
+
+    g_a = -l_a + t_a + sum_b l_ab (A v)_b,
+
+and with respect to a relative factor T it is the sum over levels of [Z'g] u' + [Z'l_1] v' + Z'WZ Lambda H^-1. All of it
+stays valid for a singular T.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+
+from glmmcore.engines.contract import System
+from glmmcore.engines.layout import RowLayout
+from glmmcore.estimation.problem import Problem
+from glmmcore.tall import cross
+
+__all__ = ["LaplaceObjective", "row_blocks"]
+
+# Rows per block: small enough that a block's arrays stay in the second-level cache.
+CHUNK = 16384
+# Newton decrement (twice the expected fall of h) below which one more step is taken without looking ...
+_NEARLY_THERE = 3e-8
+# ... and the decrement that must hold where the derivatives are taken.
+_THERE = 1e-18
+# Beyond this decrement the point is no mode: the value has no meaning there.
+_HOPELESS = 1e-6
+# A predicted move of the mode this small (squared, in the metric of H) needs no Newton step of its own.
+_SMALL_MOVE = 1e-5
+_MAX_SWEEPS = 150
+_MAX_HALVINGS = 30
+
+
+def row_blocks(n: int) -> list[tuple[int, int]]:
+    """Bounds of the blocks in which rows are visited."""
+    return [(lo, min(lo + CHUNK, n)) for lo in range(0, n, CHUNK)]
+
+
+@dataclass(slots=True, eq=False)
+class _Mode:
+    """Value of h and row derivatives at the mode; `residual` is what is left of the inner gradient."""
+
+    h: float
+    d1: np.ndarray
+    d2: np.ndarray
+    d3: np.ndarray
+    score: np.ndarray
+    residual: np.ndarray
+    decrement: float
+
+
+@dataclass(slots=True, eq=False)
+class _Evaluated:
+    """What the next evaluation can start from."""
+
+    x: np.ndarray
+    value: float
+    gradient: np.ndarray
+    values: list[np.ndarray]
+    factors: list[np.ndarray]
+    d2: np.ndarray
+    score: np.ndarray
+
+
+class LaplaceObjective:
+    """Negative log-likelihood F(x) and gradient for a `Problem`; keeps the last mode as a warm start.
+
+    Attributes
+    ----------
+    mode : ndarray, shape (q,)
+        u^ at the last evaluation.
+    mode_found : bool
+        Whether the inner iterations met their tolerance there.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        # both are None without random effects, and then only `_without_random_effects` runs
+        self.layout = cast(RowLayout, problem.layout)
+        self.system = cast(System, problem.system)
+        order = 0 if problem.layout is None else self.layout.order
+        self.mode = np.zeros(order)
+        self._best_value, self._best_mode = np.inf, self.mode
+        self.mode_found = True
+        self._last: _Evaluated | None = None
+        self._inner = [problem.likelihood.predictors.index(name) for name in problem.inner]
+        self._prior = np.zeros(0) if problem.layout is None else self.layout.prior
+        self._constant = 0.0
+        if problem.reml:
+            # flat prior on the user's coefficients: back maps the standardised ones to them
+            back = problem.part("cond").back
+            self._constant = -0.5 * len(back) * np.log(2.0 * np.pi) - float(np.log(np.abs(np.diag(back))).sum())
+
+    # ---- public -----------------------------------------------------------------------------------------------
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """F and dF/dx; F is inf where the log-likelihood does not exist."""
+        if self._last is not None and np.array_equal(self._last.x, x):
+            return self._last.value, self._last.gradient.copy()
+        values = self.fixed_values(x)
+        if not all(np.all(np.isfinite(v)) for v in values):
+            return np.inf, np.zeros(len(x))
+        if self.problem.layout is None:
+            return self._without_random_effects(x, values)
+        factors = self.problem.factors(x)
+        near = self._predict_mode(values, factors) <= _SMALL_MOVE
+        self._last = None
+        # the last mode may be a bad guide: then that of the best point so far, then the prior mean
+        for guess in (self.mode, self._best_mode, np.zeros_like(self.mode)):
+            self.mode = guess
+            if near or self._find_mode(values, factors):
+                value, gradient = self._derivatives(x, values, factors)
+                if np.isfinite(value):
+                    if value < self._best_value:
+                        self._best_value, self._best_mode = value, self.mode
+                    return value, gradient
+            near = False
+        return np.inf, np.zeros(len(x))
+
+    @property
+    def score(self) -> np.ndarray:
+        """Z'l_1 at the last evaluation, (q,)."""
+        return np.zeros(len(self.mode)) if self._last is None else self._last.score
+
+    def fixed_values(self, x: np.ndarray) -> list[np.ndarray]:
+        """Fixed part of every predictor; the integrated one holds its offset only."""
+        n = self.problem.n
+        out = []
+        for part in self.problem.parts:
+            if part.where.stop == part.where.start:
+                out.append(np.zeros(n) if part.offset is None else part.offset.copy())
+            else:
+                out.append(part.values(x[part.where]))
+        return out
+
+    def linear_predictors(self, x: np.ndarray) -> list[np.ndarray]:
+        """Values of every predictor at the last mode."""
+        values = self.fixed_values(x)
+        if self.problem.layout is not None:
+            random = np.zeros((len(self._inner), self.problem.n))
+            b = self.layout.apply_factors(self.problem.factors(x), self.mode)
+            self.layout.add_random_part(0, self.problem.n, b, random)
+            for row, i in zip(random, self._inner, strict=True):
+                values[i] = values[i] + row
+        return values
+
+    def fixed_information(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Information on the conditional coefficients at the last evaluation, which was at x.
+
+        Returns
+        -------
+        information : ndarray, shape (p, p)
+            X'WX - X'WA V with V = H^-1 A'WX.
+        overlap : ndarray, shape (p, p)
+            V'V, zero when the conditional predictor has no random effects.
+        """
+        part, n = self.problem.part("cond"), self.problem.n
+        columns, values = cast(np.ndarray, part.X), self.linear_predictors(x)
+        weights, information = np.empty(n), np.zeros((part.size, part.size))
+        for lo, hi in row_blocks(n):
+            rows = [v if len(v) == 1 else v[lo:hi] for v in values]
+            weights[lo:hi] = self.problem.likelihood.conditional_information(lo, hi, rows)
+            information += cross(columns[lo:hi], columns[lo:hi] * weights[lo:hi, None])
+        overlap = np.zeros_like(information)
+        if self.problem.inner == ("cond",) and part.size:
+            factors = self.problem.factors(x)
+            pulled, solved = (np.empty((part.size, self.layout.order)) for _ in range(2))
+            for j in range(part.size):
+                score = np.zeros(self.layout.order)
+                for lo, hi in row_blocks(n):
+                    self.layout.add_score(lo, hi, (weights[lo:hi] * columns[lo:hi, j])[None], score)
+                pulled[j] = self.layout.apply_transposed(factors, score)
+                solved[j] = self.system.solve(pulled[j])
+            information -= pulled @ solved.T
+            overlap = solved @ solved.T
+        return 0.5 * (information + information.T), overlap
+
+    def effective_parameters(self, x: np.ndarray) -> float:
+        """Trace of the hat matrix of the working linear model at the last evaluation, which was at x."""
+        p = self.problem.part("cond").size
+        if self.problem.layout is None:
+            return float(p)
+        if self.problem.reml:
+            return self._random_trace
+        information, overlap = self.fixed_information(x)
+        return p + self._random_trace - float(np.trace(np.linalg.lstsq(information, overlap, rcond=None)[0]))
+
+    # ---- mode -------------------------------------------------------------------------------------------------
+    def _with_random(self, lo: int, hi: int, values: list[np.ndarray], b: np.ndarray) -> list[np.ndarray]:
+        """Values of all predictors in the rows lo..hi, as arrays of that length or of length 1."""
+        inner = np.empty((len(self._inner), hi - lo))
+        for row, i in enumerate(self._inner):
+            inner[row] = values[i][lo:hi]
+        self.layout.add_random_part(lo, hi, b, inner)
+        out = [v if len(v) == 1 else v[lo:hi] for v in values]
+        for row, i in enumerate(self._inner):
+            out[i] = inner[row]
+        return out
+
+    def _sweep(
+        self, values: list[np.ndarray], factors: list[np.ndarray], u: np.ndarray, *, clip: bool = False
+    ) -> tuple[float, np.ndarray]:
+        """h(u), and Z'l_1; leaves Z'WZ in the system."""
+        likelihood = self.problem.likelihood
+        b = self.layout.apply_factors(factors, u)
+        score = np.zeros(self.layout.order)
+        if not np.all(np.isfinite(b)):
+            return np.inf, score
+        total = 0.0
+        self.system.reset()
+        for lo, hi in row_blocks(self.problem.n):
+            rows = self._with_random(lo, hi, values, b)
+            l, first, second = likelihood.newton_terms(lo, hi, rows)
+            total += l
+            if not np.isfinite(total):
+                return np.inf, score
+            weights = -second
+            if clip:
+                _make_positive(weights)
+            self.system.add(lo, hi, weights, np.ascontiguousarray(first), score)
+        return 0.5 * float(self._prior @ (u * u)) - total, score
+
+    def _predict_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> float:
+        """Move the mode to first order along the change of parameters since the last evaluation.
+
+        H du = Lambda'Z'(sum_c l_ac dvalue_c) + dLambda'Z'l_1 - Lambda'Z'WZ dLambda u. Returns the squared length of
+        the move in the metric of H; inf when there is nothing to predict from.
+        """
+        last = self._last
+        if last is None:
+            return np.inf
+        layout = self.layout
+        change = np.zeros(layout.order)
+        for lo, hi in row_blocks(self.problem.n):
+            shift = np.zeros((len(self._inner), hi - lo))
+            for c, (new, old) in enumerate(zip(values, last.values, strict=True)):
+                delta = new - old if len(new) == 1 else new[lo:hi] - old[lo:hi]
+                if np.any(delta):
+                    shift += last.d2[:, c, lo:hi] * delta
+            layout.add_score(lo, hi, shift, change)
+        difference = [new - old for new, old in zip(factors, last.factors, strict=True)]
+        moved = layout.apply_factors(difference, self.mode)
+        rhs = layout.apply_transposed(last.factors, change - self.system.multiply(moved))
+        rhs += layout.apply_transposed(difference, last.score)
+        step = self.system.solve(rhs)
+        if not np.all(np.isfinite(step)):
+            return np.inf
+        self.mode = self.mode + step
+        return float(rhs @ step)
+
+    def _find_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> bool:
+        """Guarded Newton from the last mode, one full step short of the tolerance; False without a finite h."""
+        u = self.mode
+        h, score = self._sweep(values, factors, u)
+        if not np.isfinite(h):
+            u = np.zeros_like(u)
+            h, score = self._sweep(values, factors, u)
+            if not np.isfinite(h):
+                return False
+        sweeps = 0
+        while sweeps < _MAX_SWEEPS:
+            step, decrement = self._newton_step(values, factors, u, score)
+            if decrement <= _NEARLY_THERE:
+                self.mode = u + step
+                return True
+            length = 1.0
+            for _ in range(_MAX_HALVINGS):
+                trial = u + length * step
+                h_new, score_new = self._sweep(values, factors, trial)
+                sweeps += 1
+                if h_new <= h - 1e-4 * length * decrement + 1e-13 * abs(h):
+                    break
+                length *= 0.5
+            else:
+                break
+            u, h, score = trial, h_new, score_new
+        self.mode = u
+        return True
+
+    def _newton_step(
+        self, values: list[np.ndarray], factors: list[np.ndarray], u: np.ndarray, score: np.ndarray
+    ) -> tuple[np.ndarray, float]:
+        """Newton step at u and its decrement; where W is indefinite it is made positive for the step."""
+        if not self.system.factorise(factors):
+            self._sweep(values, factors, u, clip=True)
+            if not self.system.factorise(factors):
+                return np.zeros_like(u), 0.0
+        downhill = self.layout.apply_transposed(factors, score) - self._prior * u
+        step = self.system.solve(downhill)
+        return step, float(downhill @ step)
+
+    # ---- value and gradient -----------------------------------------------------------------------------------
+    def _at_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> _Mode | None:
+        """Derivatives of all rows at the mode, with the system factorised there; polishes the mode when needed."""
+        layout, system, likelihood = self.layout, self.system, self.problem.likelihood
+        n, n_all, m = self.problem.n, len(likelihood.predictors), len(self._inner)
+        d1 = np.empty((n_all, n))
+        d2 = np.empty((m, n_all, n))
+        d3 = np.empty((m * (m + 1) // 2, n_all, n))
+        for attempt in range(4):
+            u = self.mode
+            b = layout.apply_factors(factors, u)
+            if not np.all(np.isfinite(b)):
+                return None
+            score = np.zeros(layout.order)
+            total = 0.0
+            system.reset()
+            for lo, hi in row_blocks(self.problem.n):
+                rows = self._with_random(lo, hi, values, b)
+                l, d1[:, lo:hi], d2[:, :, lo:hi], d3[:, :, lo:hi] = likelihood.derivatives(lo, hi, rows)
+                total += float(l.sum())
+                first = np.ascontiguousarray(d1[self._inner, lo:hi])
+                system.add(lo, hi, self._weights(d2[:, :, lo:hi]), first, score)
+            h = 0.5 * float(self._prior @ (u * u)) - total
+            if not np.isfinite(h) or not system.factorise(factors):
+                return None
+            residual = layout.apply_transposed(factors, score) - self._prior * u
+            step = system.solve(residual)
+            decrement = float(residual @ step)
+            self.mode_found = decrement <= _THERE
+            if self.mode_found or attempt == 3:
+                break
+            self.mode = u + step
+        if decrement > _HOPELESS:
+            return None
+        return _Mode(h, d1, d2, d3, score, residual, decrement)
+
+    def _derivatives(
+        self, x: np.ndarray, values: list[np.ndarray], factors: list[np.ndarray]
+    ) -> tuple[float, np.ndarray]:
+        layout, system = self.layout, self.system
+        at = self._at_mode(values, factors)
+        if at is None:
+            return np.inf, np.zeros(len(x))
+        n, m, u = self.problem.n, len(self._inner), self.mode
+        d2, d3, score = at.d2, at.d3, at.score
+        system.invert()
+        d_factors = system.factor_products()
+        self._random_trace = self.layout.trace(factors, d_factors)
+        system.scale_inverse()
+        covariance = np.empty((m * (m + 1) // 2, min(CHUNK, n)))
+        trace_score = np.zeros(layout.order)
+        g = np.negative(at.d1, out=at.d1)
+        for lo, hi in row_blocks(self.problem.n):
+            s = covariance[:, : hi - lo] if hi - lo == covariance.shape[1] else np.empty((len(d3), hi - lo))
+            system.row_covariances(lo, hi, s)
+            t = self._half_trace(s, d3[:, :, lo:hi])
+            g[:, lo:hi] += t
+            layout.add_score(lo, hi, t[self._inner], trace_score)
+        v = system.solve(layout.apply_transposed(factors, trace_score))
+        bv = layout.apply_factors(factors, v)
+        for lo, hi in row_blocks(self.problem.n):
+            av = np.zeros((m, hi - lo))
+            layout.add_random_part(lo, hi, bv, av)
+            for a in range(m):
+                g[:, lo:hi] += d2[a, :, lo:hi] * av[a]
+        # first-order correction for what is left of the inner gradient
+        value = at.h + 0.5 * system.logdet - 0.5 * at.decrement + float(v @ at.residual) + self._constant
+        gradient = self._assemble(g)
+        # Z'g for the predictors with random effects, without another pass over the rows
+        inner_score = trace_score - score - system.multiply(bv)
+        for total_factor, one, two in zip(d_factors, layout.outer(inner_score, u), layout.outer(score, v), strict=True):
+            total_factor += one + two
+        self.problem.chain_to_theta(d_factors, x, gradient)
+        self._last = _Evaluated(x.copy(), value, gradient.copy(), values, factors, d2, score)
+        return value, gradient
+
+    def _weights(self, d2: np.ndarray) -> np.ndarray:
+        """Packed lower triangle of W = -l_ab over the inner predictors."""
+        return -np.stack([d2[a, self._inner[b]] for a in range(len(d2)) for b in range(a + 1)])
+
+    def _half_trace(self, s: np.ndarray, d3: np.ndarray) -> np.ndarray:
+        """t_a = -1/2 sum_bc l_abc S_bc for every predictor a, (P, b)."""
+        m = len(self._inner)
+        out = np.zeros(d3.shape[1:])
+        pair = 0
+        for a in range(m):
+            for c in range(a + 1):
+                out -= (0.5 if a == c else 1.0) * s[pair] * d3[pair]
+                pair += 1
+        return out
+
+    def _assemble(self, g: np.ndarray) -> np.ndarray:
+        """Chain from the values of the predictors to their coefficients."""
+        gradient = np.zeros(self.problem.n_params)
+        for part, row in zip(self.problem.parts, g, strict=True):
+            if part.where.stop > part.where.start:
+                gradient[part.where] = row.sum() if part.X is None else cross(part.X, row)
+        return gradient
+
+    def _without_random_effects(self, x: np.ndarray, values: list[np.ndarray]) -> tuple[float, np.ndarray]:
+        n_all, n = len(values), self.problem.n
+        g = np.empty((n_all, n))
+        total = 0.0
+        for lo, hi in row_blocks(self.problem.n):
+            rows = [v if len(v) == 1 else v[lo:hi] for v in values]
+            l, d1, _, _ = self.problem.likelihood.derivatives(lo, hi, rows)
+            total += float(l.sum())
+            g[:, lo:hi] = -d1
+        if not np.isfinite(total):
+            return np.inf, np.zeros(len(x))
+        return -total, self._assemble(g)
+
+
+def _make_positive(weights: np.ndarray) -> None:
+    """Project each row's packed W (m = 1 or 2) on the positive semidefinite matrices, in place."""
+    if len(weights) == 1:
+        np.maximum(weights, 0.0, out=weights)
+        return
+    a, b, c = weights
+    centre, radius = 0.5 * (a + c), np.hypot(0.5 * (a - c), b)
+    high, low = np.maximum(centre + radius, 0.0), np.maximum(centre - radius, 0.0)
+    safe = np.where(radius > 0.0, radius, 1.0)
+    slope = np.where(radius > 0.0, (high - low) / (2.0 * safe), 0.0)
+    middle = 0.5 * (high + low)
+    weights[0] = middle + slope * (a - centre)
+    weights[1] = slope * b
+    weights[2] = middle + slope * (c - centre)

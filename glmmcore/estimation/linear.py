@@ -1,0 +1,192 @@
+"""Linear mixed model through cross-products, fixed effects and residual variance profiled out.
+
+With Sigma = sigma^2 T T', H = Lambda'Z'WZ Lambda + I and r^2 the minimum over (beta, u) of
+|y - X beta - Z Lambda u|_W^2 + |u|^2,
+
+    -2 l(theta) = log|H| + n (1 + log(2 pi r^2 / n)),
+
+and REML adds log|X'V^-1 X| and replaces n by n - p. One pass over the rows; after it the cost of an evaluation does not
+depend on n. By the envelope theorem d l / d Lambda needs no derivative of beta, u or sigma.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+
+from glmmcore.engines.contract import System
+from glmmcore.errors import ModelError
+from glmmcore.estimation.problem import Problem
+from glmmcore.estimation.start import theta_curvature
+from glmmcore.tall import cross, inner, times
+
+__all__ = ["LinearObjective"]
+
+# Residual sum of squares, relative to that of y, below which the fit is perfect and sigma has no meaning.
+_PERFECT = 1e-24
+
+
+class LinearObjective:
+    """Negative profiled log-likelihood F(theta) and gradient of a gaussian identity `Problem`.
+
+    Parameters
+    ----------
+    problem : Problem
+        Built with ``profiled=True``: the fixed effects are the last factor of the layout.
+    var_weights : ndarray, shape (n,), or None
+        Inverse relative variances, in the problem's row order.
+
+    Attributes
+    ----------
+    coefficients : ndarray
+        Standardised fixed effects at the last evaluation.
+    spherical : ndarray
+        Lambda u in units of y at the last evaluation is ``layout.apply_factors(factors, spherical)``.
+    residual_square : float
+        r^2 at the last evaluation.
+    unit : float
+        Size of theta when random effects vary as much as rows of average weight: sigma is the standard deviation of a
+        row of weight one, which with small or large `var_weights` is far from that of any row.
+    """
+
+    def __init__(self, problem: Problem, var_weights: np.ndarray | None) -> None:
+        assert problem.layout is not None
+        self.problem = problem
+        self.layout, self.system = problem.layout, cast(System, problem.system)
+        likelihood, part = problem.likelihood, problem.part("cond")
+        n, p = problem.n, part.size
+        frequency = likelihood.freq_weights
+        weights = np.ones(n) if frequency is None else frequency
+        self.n_rows = float(weights.sum())
+        self._constant, self.unit = 0.0, 1.0
+        self.var_weights = var_weights
+        if var_weights is not None:
+            self._constant = -0.5 * inner(weights, np.log(var_weights))
+            self.unit = float(np.exp(self._constant / self.n_rows))
+            weights = weights * var_weights
+        if problem.reml:
+            # the flat prior is on the user's coefficients, not on the standardised ones
+            self._constant -= float(np.log(np.abs(np.diag(part.back))).sum())
+        self.n_effective = self.n_rows - (p if problem.reml else 0)
+        if self.n_effective <= 0:
+            raise ModelError(f"{n} rows are too few for REML with {p} fixed-effects coefficients")
+        y = likelihood.y if part.offset is None else likelihood.y - part.offset
+        x = part.X
+        assert x is not None
+        weighted = x * weights[:, None]
+        # cross-products of residuals, not of y: what the fixed effects explain would only cost digits
+        self._ols = np.linalg.lstsq(cross(weighted, x), cross(weighted, y), rcond=None)[0] if p else np.zeros(0)
+        residual = y - times(x, self._ols)
+        self.total_square = inner(weights, residual * residual)
+        if not self.total_square > _PERFECT * inner(weights, y * y):
+            raise ModelError(
+                "the response is fitted perfectly by the fixed effects: there is no variation left to model"
+            )
+        self.system.reset()
+        self._rhs = np.zeros(self.layout.order)
+        self.system.add(0, n, weights[None], (weights * residual)[None], self._rhs)
+        self._weights = weights
+        self._last: tuple[np.ndarray, float, np.ndarray] | None = None
+        self._solved: np.ndarray | None = None
+
+    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """F and its gradient."""
+        if self._last is not None and np.array_equal(self._last[0], theta):
+            return self._last[1], self._last[2].copy()
+        self._last = self._solved = None
+        factors = self.problem.factors(theta)
+        if not self.system.factorise(factors):
+            return np.inf, np.zeros(len(theta))
+        target = self.layout.apply_transposed(factors, self._rhs)
+        self.spherical = self.system.solve(target)
+        square = max(self.total_square - float(target @ self.spherical), _PERFECT * self.total_square)
+        self.residual_square = square
+        n = self.n_effective
+        value = 0.5 * (self.system.logdet + n * (1.0 + np.log(2.0 * np.pi * square / n))) + self._constant
+        gradient = np.zeros(len(theta))
+        if len(theta):
+            self.system.invert()
+            d_factors = self.system.factor_products()
+            left = self._residual_score(factors)
+            for total, outer in zip(d_factors, self.layout.outer(left, self.spherical), strict=True):
+                total -= (n / square) * outer
+            self.problem.chain_to_theta(d_factors, theta, gradient)
+        self._last = theta.copy(), value, gradient.copy()
+        return value, gradient
+
+    def _residual_score(self, factors: list[np.ndarray]) -> np.ndarray:
+        """Z'W e with e the residual at the last evaluation, from cross-products only."""
+        return self._rhs - self.system.multiply(self.layout.apply_factors(factors, self.spherical))
+
+    def start(self) -> np.ndarray:
+        """Theta from moments of the residuals of the fixed effects: sum(s^2 - sigma^2 w) / sum w^2 over levels."""
+        layout = self.layout
+        information = np.zeros(layout.order)
+        layout.add_information(0, self.problem.n, self._weights[None], information)
+        total = self.total_square / self.n_rows
+        found, explained = [], 0.0
+        for term in self.problem.terms:
+            s = layout.by_level(self._rhs, term.factor)[:, term.columns]
+            w = layout.by_level(information, term.factor)[:, term.columns]
+            variance = (s * s - total * w).sum(axis=0) / np.maximum(np.square(w).sum(axis=0), 1e-300)
+            found.append(np.maximum(variance, 0.01 * total))
+            explained += float(found[-1] @ w.sum(axis=0)) / self.n_rows
+        residual = max(total - explained, 0.2 * total)
+        theta = np.zeros(self.problem.n_params)
+        for term, variance in zip(self.problem.terms, found, strict=True):
+            theta[term.where] = term.structure.start(np.minimum(np.sqrt(variance / residual), 5.0 * self.unit))
+        return theta
+
+    def curvature(self, theta: np.ndarray) -> np.ndarray:
+        """Average information of theta at the last evaluation, which was at theta, with sigma profiled out."""
+        out = np.zeros((len(theta), len(theta)))
+        factors = self.problem.factors(theta)
+        left = self._residual_score(factors)
+        theta_curvature(self.problem, theta, self.spherical / self.sigma, left / self.sigma, out, self.unit)
+        slope = self.square_gradient(theta) / self.residual_square
+        profiled = out - 0.5 * self.n_effective * np.outer(slope, slope)
+        return profiled if np.linalg.eigvalsh(profiled)[0] > 0.05 * np.linalg.eigvalsh(out)[0] else out
+
+    @property
+    def coefficients(self) -> np.ndarray:
+        """Standardised fixed effects at the last evaluation."""
+        p = self.problem.part("cond").size
+        return self._ols + (self.spherical[len(self.spherical) - p :] if p else 0.0)
+
+    @property
+    def sigma(self) -> float:
+        """Residual standard deviation at the last evaluation."""
+        return float(np.sqrt(self.residual_square / self.n_effective))
+
+    def coefficient_covariance(self) -> np.ndarray:
+        """sigma^2 (X'V^-1 X)^-1 of the standardised fixed effects at the last evaluation."""
+        rows = self._fixed_rows()
+        out = rows[:, rows.shape[1] - len(rows) :]
+        return self.sigma**2 * 0.5 * (out + out.T)
+
+    def _fixed_rows(self) -> np.ndarray:
+        """Rows of H^-1 that belong to the fixed effects, (p, q), at the last evaluation."""
+        if self._solved is None:
+            p, q = self.problem.part("cond").size, self.layout.order
+            self._solved = np.array([self.system.solve(np.eye(1, q, q - p + j)[0]) for j in range(p)]).reshape(p, q)
+        return self._solved
+
+    def square_gradient(self, theta: np.ndarray) -> np.ndarray:
+        """d r^2 / d theta at the last evaluation."""
+        factors = self.problem.factors(theta)
+        left = self._residual_score(factors)
+        d_factors = [-2.0 * outer for outer in self.layout.outer(left, self.spherical)]
+        gradient = np.zeros(len(theta))
+        self.problem.chain_to_theta(d_factors, theta, gradient)
+        return gradient
+
+    def effective_parameters(self, theta: np.ndarray) -> float:
+        """Trace of the hat matrix at the last evaluation, which was at theta; the system must be inverted."""
+        p, q = self.problem.part("cond").size, self.layout.order
+        factors = self.problem.factors(theta)
+        trace = self.layout.trace(factors, self.system.factor_products())
+        if self.problem.reml:
+            return trace
+        mixed, fixed = np.split(self._fixed_rows(), [q - p], axis=1)
+        return p + trace - float(np.trace(np.linalg.lstsq(fixed, mixed @ mixed.T, rcond=None)[0]))

@@ -1,0 +1,245 @@
+"""The numerical problem behind a model: standardised columns in engine order, and the layout of the parameters.
+
+Parameters x are laid out as: coefficients of every predictor in turn (cond, disp, extra, zi), then theta of every
+random term. With REML the conditional coefficients are integrated and leave x.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from glmmcore.covariance import STRUCTURES, Structure
+from glmmcore.design import Design, PredictorDesign, RandomTerm
+from glmmcore.engines import choose_system
+from glmmcore.engines.contract import System
+from glmmcore.engines.layout import Factor, RowLayout
+from glmmcore.estimation.likelihood import Likelihood
+from glmmcore.estimation.standardise import orthonormal, rescale
+from glmmcore.families.base import Family
+from glmmcore.tall import times
+
+__all__ = ["LinearPart", "Problem", "TermPart", "build_problem"]
+
+
+@dataclass(slots=True, eq=False)
+class LinearPart:
+    """Fixed part of one predictor, ``offset + X @ coefficients``.
+
+    `X` is None for a constant; `back` maps the standardised coefficients to the user's columns. `where` is the place of
+    the coefficients in x, empty when they are integrated (REML).
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    X: np.ndarray | None
+    offset: np.ndarray | None
+    back: np.ndarray
+    where: slice = field(default_factory=lambda: slice(0, 0))
+
+    @property
+    def size(self) -> int:
+        """Number of coefficients."""
+        return len(self.back)
+
+    def values(self, coefficients: np.ndarray) -> np.ndarray:
+        """Fixed part of the rows, (n,), or (1,) for a constant."""
+        if self.X is None:
+            return coefficients.copy()
+        out = times(self.X, coefficients)
+        return out if self.offset is None else out + self.offset
+
+
+@dataclass(slots=True, eq=False)
+class TermPart:
+    """One random term: where its block of T and its parameters live.
+
+    ``b = back @ b_standardised`` for one level, hence Sigma = back T T' back'.
+    """
+
+    predictor: str
+    term: RandomTerm
+    structure: Structure
+    factor: int
+    columns: slice
+    back: np.ndarray
+    where: slice = field(default_factory=lambda: slice(0, 0))
+
+
+@dataclass(slots=True, eq=False)
+class Problem:
+    """Everything the objective functions need, in engine row order.
+
+    Attributes
+    ----------
+    family : Family
+    likelihood : Likelihood
+    parts : list of LinearPart
+        In the order of ``likelihood.predictors``.
+    terms : list of TermPart
+    layout : RowLayout or None
+        None without random effects (and without integrated fixed effects).
+    system : engine or None
+    rows : ndarray of int64, shape (n,)
+        Original position of every row.
+    reml : bool
+    n_params : int
+    """
+
+    family: Family
+    likelihood: Likelihood
+    parts: list[LinearPart]
+    terms: list[TermPart]
+    layout: RowLayout | None
+    system: System | None
+    rows: np.ndarray
+    reml: bool
+    n_params: int
+    inner: tuple[str, ...]
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        return len(self.rows)
+
+    def part(self, name: str) -> LinearPart:
+        """Linear part of one predictor."""
+        return next(p for p in self.parts if p.name == name)
+
+    def with_response(self, y: np.ndarray) -> Problem:
+        """The same model of another response (n,), given in the original row order, with a system of its own."""
+        likelihood = self.likelihood.with_response(np.ascontiguousarray(y[self.rows]))
+        return replace(self, likelihood=likelihood, system=None if self.system is None else self.system.fresh())
+
+    def factors(self, x: np.ndarray) -> list[np.ndarray]:
+        """Relative factor T of every grouping factor (identity for integrated fixed effects)."""
+        assert self.layout is not None
+        out = [np.eye(f.k) if f.prior == 0.0 else np.zeros((f.k, f.k)) for f in self.layout.factors]
+        for term in self.terms:
+            out[term.factor][term.columns, term.columns] = term.structure.factor(x[term.where])
+        return out
+
+    def chain_to_theta(self, d_factors: list[np.ndarray], x: np.ndarray, gradient: np.ndarray) -> None:
+        """Write d/d theta into `gradient` from d/dT of every grouping factor."""
+        for term in self.terms:
+            block = d_factors[term.factor][term.columns, term.columns]
+            gradient[term.where] = term.structure.gradient(x[term.where], block)
+
+
+def build_problem(design: Design, family: Family, *, reml: bool = False, profiled: bool = False) -> Problem:
+    """Standardise a design and lay it out for the engines.
+
+    Parameters
+    ----------
+    design : Design
+    family : Family
+    reml : bool
+        Integrate the conditional fixed effects.
+    profiled : bool
+        Linear mixed model: the conditional fixed effects enter the system, last, whether integrated or not.
+    """
+    n = design.nobs
+    bars = [(name, term) for name, p in design.predictors.items() for term in p.terms]
+    inner = tuple(
+        name
+        for name in ("cond", "zi")
+        if any(source == name for source, _ in bars) or (name == "cond" and (reml or profiled))
+    )
+    cond, cond_back = orthonormal(design.predictors["cond"].X)
+    fixed = None
+    if (reml or profiled) and cond.shape[1]:
+        index = np.full(cond.shape[1], inner.index("cond"), dtype=np.int32)
+        fixed = Factor("fixed effects", np.zeros(n, np.int32), 1, cond, index, prior=0.0)
+    factors, terms = _merge(bars, inner)
+    if factors:
+        order = _leading_order(factors)
+        factors = [factors[i] for i in order]
+        for term in terms:
+            term.factor = order.index(term.factor)
+    if fixed is not None:
+        factors.append(fixed)
+    layout = RowLayout(factors) if factors else None
+    rows = layout.rows if layout is not None else np.arange(n)
+    parts = _linear_parts(design, family, cond, cond_back, rows)
+    likelihood = _likelihood(design, family, rows, inner)
+    at = 0
+    for part in parts:
+        integrated = profiled or (part.name == "cond" and reml)
+        part.where = slice(at, at + (0 if integrated else part.size))
+        at = part.where.stop
+    for term in terms:
+        term.where = slice(at, at + term.structure.size)
+        at = term.where.stop
+    n_profiled = fixed.k if fixed is not None and not reml else 0
+    system = choose_system(layout, n_profiled) if layout is not None else None
+    return Problem(family, likelihood, parts, terms, layout, system, rows, reml, at, inner)
+
+
+def _merge(bars: list[tuple[str, RandomTerm]], inner: tuple[str, ...]) -> tuple[list[Factor], list[TermPart]]:
+    """Put the terms of one grouping factor side by side."""
+    groups: dict[str, list[tuple[str, RandomTerm]]] = {}
+    for source, term in bars:
+        groups.setdefault(term.group, []).append((source, term))
+    factors, terms = [], []
+    for position, (group, members) in enumerate(groups.items()):
+        blocks, predictor, at = [], [], 0
+        for source, term in members:
+            z, back = rescale(term.Z, STRUCTURES[term.structure].rescaling)
+            k = z.shape[1]
+            blocks.append(z)
+            predictor += [inner.index(source)] * k
+            structure = STRUCTURES[term.structure](k)
+            terms.append(TermPart(source, term, structure, position, slice(at, at + k), back))
+            at += k
+        first = members[0][1]
+        z = blocks[0] if len(blocks) == 1 else np.hstack(blocks)
+        factors.append(Factor(group, first.codes, len(first.levels), z, np.array(predictor, dtype=np.int32)))
+    return factors, terms
+
+
+def _leading_order(factors: list[Factor]) -> list[int]:
+    """Most levels first (most coefficients among equals): what is eliminated block by block should be largest."""
+    return sorted(range(len(factors)), key=lambda i: (-factors[i].order, i))
+
+
+def _linear_parts(
+    design: Design, family: Family, cond: np.ndarray, cond_back: np.ndarray, rows: np.ndarray
+) -> list[LinearPart]:
+    source = design.predictors["cond"]
+    parts = [LinearPart("cond", source.columns, cond[rows], _offset(source.offset, rows), cond_back)]
+    if family.has_dispersion:
+        log_weights = None if design.var_weights is None else -0.5 * np.log(design.var_weights)
+        if "disp" in design.predictors:
+            parts.append(_linear_part("disp", design.predictors["disp"], rows, log_weights))
+        elif log_weights is not None:
+            constant = np.ones((design.nobs, 1))
+            parts.append(LinearPart("disp", ("Intercept",), constant, log_weights[rows], np.eye(1)))
+        else:
+            parts.append(LinearPart("disp", ("Intercept",), None, None, np.eye(1)))
+    parts += [LinearPart(name, (name,), None, None, np.eye(1)) for name in family.extra]
+    if "zi" in design.predictors:
+        parts.append(_linear_part("zi", design.predictors["zi"], rows, None))
+    return parts
+
+
+def _linear_part(name: str, source: PredictorDesign, rows: np.ndarray, extra_offset: np.ndarray | None) -> LinearPart:
+    x, back = orthonormal(source.X)
+    offset = source.offset if extra_offset is None else source.offset + extra_offset
+    return LinearPart(name, source.columns, x[rows], _offset(offset, rows), back)
+
+
+def _offset(offset: np.ndarray, rows: np.ndarray) -> np.ndarray | None:
+    return offset[rows] if np.any(offset) else None
+
+
+def _likelihood(design: Design, family: Family, rows: np.ndarray, inner: tuple[str, ...]) -> Likelihood:
+    response = design.response
+    return Likelihood(
+        family,
+        "zi" in design.predictors,
+        response.y[rows],
+        None if response.trials is None else response.trials[rows],
+        None if design.freq_weights is None else design.freq_weights[rows],
+        inner,
+    )

@@ -1,0 +1,233 @@
+"""Estimates in the user's units and row order, read off a problem at its optimum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glmmcore.design import RandomTerm
+from glmmcore.estimation.laplace import LaplaceObjective
+from glmmcore.estimation.linear import LinearObjective
+from glmmcore.estimation.optimize import Optimum
+from glmmcore.estimation.problem import Problem
+from glmmcore.estimation.start import response_scale
+
+__all__ = ["Solution", "TermSolution", "from_laplace", "from_linear"]
+
+# Eigenvalues of the Hessian scaled to a unit diagonal below which a direction carries no information.
+_FLAT = 1e-7
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TermSolution:
+    """One random term at the optimum.
+
+    Attributes
+    ----------
+    predictor : str
+    term : RandomTerm
+    covariance : ndarray, shape (k, k)
+        Sigma of one level's coefficients.
+    modes : ndarray, shape (L, k)
+        Conditional modes.
+    mode_covariance : ndarray, shape (L, k, k)
+        Conditional covariance given the parameters.
+    relative_minimum : float
+        Smallest singular value of the standardised factor over the largest possible scale; 0 for a singular fit.
+    """
+
+    predictor: str
+    term: RandomTerm
+    covariance: np.ndarray
+    modes: np.ndarray
+    mode_covariance: np.ndarray
+    relative_minimum: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Solution:
+    """All estimates of a fit.
+
+    Attributes
+    ----------
+    llf : float
+    x : ndarray
+        Parameters in the optimiser's coordinates (warm start of a refit).
+    optimum : Optimum
+    coefficients : dict of str to ndarray
+        By predictor, in the user's columns.
+    covariance : dict of (str, str) to ndarray
+        Covariance of the coefficients of two predictors; log sigma of a linear model with itself is left out, since it
+        takes the Hessian.
+    terms : tuple of TermSolution
+    values : dict of str to ndarray
+        Linear predictors at the modes, original row order; size 1 for constants.
+    edf : float
+        Effective number of mean parameters: trace of the hat matrix of the working linear model.
+    mode_found : bool
+    """
+
+    llf: float
+    x: np.ndarray
+    optimum: Optimum
+    coefficients: dict[str, np.ndarray]
+    covariance: dict[tuple[str, str], np.ndarray]
+    terms: tuple[TermSolution, ...]
+    values: dict[str, np.ndarray]
+    edf: float
+    mode_found: bool
+
+
+def invert_hessian(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Invert on the directions the data inform about.
+
+    Returns
+    -------
+    inverse : ndarray, shape (p, p)
+        Generalised inverse.
+    flat : ndarray, shape (p, f)
+        The other directions, one a column: along them the likelihood does not change.
+    """
+    if not len(hessian):
+        return hessian, np.zeros((0, 0))
+    scale = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
+    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
+    informed = values > _FLAT
+    inverse = np.where(informed, 1.0 / np.where(informed, values, 1.0), 0.0)
+    return (vectors * inverse) @ vectors.T / np.outer(scale, scale), vectors[:, ~informed] / scale[:, None]
+
+
+def _covariance(problem: Problem, optimum: Optimum) -> dict[tuple[str, str], np.ndarray]:
+    """Covariances of the users' coefficients; an infinite variance where the likelihood is flat."""
+    assert optimum.hessian is not None
+    inverse, flat = invert_hessian(optimum.hessian)
+    out = {}
+    estimated = [p for p in problem.parts if p.where.stop - p.where.start == p.size]
+    for a in estimated:
+        unbounded = np.abs(a.back @ flat[a.where]).max(axis=1, initial=0.0)
+        for b in estimated:
+            out[a.name, b.name] = a.back @ inverse[a.where, b.where] @ b.back.T
+        sd = np.sqrt(np.maximum(np.diag(out[a.name, a.name]), 0.0))
+        # a flat direction that moves a coefficient by more than a trace of its own standard error
+        for j in np.flatnonzero(unbounded > 1e-3 * np.maximum(sd, 1e-300)):
+            out[a.name, a.name][j, j] = np.inf
+    return out
+
+
+def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
+    """Read a solution off the objective; evaluates it once more at the optimum."""
+    problem = objective.problem
+    x = optimum.x
+    value, _ = objective(x)
+    coefficients = {
+        part.name: part.back @ x[part.where]
+        for part in problem.parts
+        if part.where.stop > part.where.start or part.size == 0
+    }
+    covariance = _covariance(problem, optimum)
+    drift = _integrated_drift(objective, optimum) if problem.reml else None
+    edf = objective.effective_parameters(x)
+    values = objective.linear_predictors(x)
+    if problem.reml:
+        part = problem.part("cond")
+        integrated = objective.system.level_covariances(len(objective.layout.factors) - 1)[0]
+        coefficients["cond"] = part.back @ objective.mode[-part.size :]
+        covariance["cond", "cond"] = part.back @ (integrated + drift) @ part.back.T
+    named = {name: _original_order(problem, v) for name, v in zip(problem.likelihood.predictors, values, strict=True)}
+    terms = _terms(problem, x, objective.mode, 1.0, response_scale(problem))
+    return Solution(
+        -value, x, optimum, coefficients, covariance, terms, named, edf, objective.mode_found
+    )  # fmt: skip
+
+
+def _integrated_drift(objective: LaplaceObjective, optimum: Optimum) -> np.ndarray:
+    """J V J' with J = d beta^ / dx: what not knowing the other parameters adds to integrated fixed effects.
+
+    Leaves the objective evaluated at the optimum.
+    """
+    x, p = optimum.x, objective.problem.part("cond").size
+    assert optimum.hessian is not None
+    inverse, _ = invert_hessian(optimum.hessian)
+    centre = objective.mode[-p:].copy()
+    jacobian = np.zeros((p, len(x)))
+    for j, sd in enumerate(np.sqrt(np.maximum(np.diag(inverse), 0.0))):
+        if sd > 0.0:
+            moved = x.copy()
+            moved[j] += 1e-3 * sd
+            if np.isfinite(objective(moved)[0]):
+                jacobian[:, j] = (objective.mode[-p:] - centre) / (moved[j] - x[j])
+    objective(x)
+    return jacobian @ inverse @ jacobian.T
+
+
+def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
+    """Read a solution off the profiled objective; evaluates it once more at the optimum."""
+    problem, theta = objective.problem, optimum.x
+    value, _ = objective(theta)
+    part = problem.part("cond")
+    sigma = objective.sigma
+    beta = part.back @ objective.coefficients
+    covariance = {
+        ("cond", "cond"): part.back @ objective.coefficient_covariance() @ part.back.T,
+        ("cond", "disp"): np.zeros((part.size, 1)),
+        ("disp", "cond"): np.zeros((1, part.size)),
+    }
+    factors = problem.factors(theta)
+    if not len(theta):
+        # with parameters, the gradient has left the inverse behind
+        objective.system.invert()
+    edf = objective.effective_parameters(theta)
+    b = objective.layout.apply_factors(factors, objective.spherical)
+    random = np.zeros((1, problem.n))
+    b[len(b) - part.size :] = objective.coefficients
+    objective.layout.add_random_part(0, problem.n, b, random)
+    eta = random[0] if part.offset is None else random[0] + part.offset
+    objective.system.scale_inverse()
+    log_scale = np.array([np.log(sigma)])
+    if objective.var_weights is not None:
+        log_scale = _original_order(problem, log_scale - 0.5 * np.log(objective.var_weights))
+    return Solution(
+        -value,
+        theta,
+        optimum,
+        {"cond": beta, "disp": np.array([np.log(sigma)])},
+        covariance,
+        _terms(problem, theta, objective.spherical, sigma, objective.unit),
+        {"cond": _original_order(problem, eta), "disp": log_scale},
+        edf,
+        True,
+    )
+
+
+def _original_order(problem: Problem, values: np.ndarray) -> np.ndarray:
+    if len(values) == 1 and problem.n > 1:
+        return values
+    out = np.empty(problem.n)
+    out[problem.rows] = values
+    return out
+
+
+def _terms(problem: Problem, x: np.ndarray, u: np.ndarray, sigma: float, unit: float) -> tuple[TermSolution, ...]:
+    """Map modes and covariances of every term back; sigma makes T absolute (linear models), unit is T's usual size."""
+    out: list[TermSolution] = []
+    if problem.layout is None or problem.system is None:
+        return ()
+    factors = problem.factors(x)
+    b = problem.layout.apply_factors(factors, u)
+    blocks: dict[int, np.ndarray] = {}
+    for term in problem.terms:
+        i = term.factor
+        if i not in blocks:
+            blocks[i] = problem.system.level_covariances(i)
+        t = term.structure.factor(x[term.where])
+        coefficients = problem.layout.by_level(b, i)[:, term.columns] @ term.back.T
+        conditional = term.back @ blocks[i][:, term.columns, term.columns] @ term.back.T
+        covariance = sigma**2 * (term.back @ t) @ (term.back @ t).T
+        singular = np.linalg.svd(t, compute_uv=False)
+        out.append(
+            TermSolution(
+                term.predictor, term.term, covariance, coefficients, sigma**2 * conditional, float(singular[-1]) / unit
+            )
+        )
+    return tuple(out)

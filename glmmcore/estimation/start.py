@@ -1,0 +1,311 @@
+"""Where the optimiser starts: IRLS for fixed effects, a moment step for variances, a guess of the curvature."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, cast
+
+import numpy as np
+
+from glmmcore.errors import ModelError
+from glmmcore.estimation.laplace import LaplaceObjective, row_blocks
+from glmmcore.estimation.problem import LinearPart, Problem
+from glmmcore.tall import cross, times
+
+__all__ = ["response_scale", "start_candidates", "start_curvature", "step_limits", "theta_curvature"]
+
+_IRLS_STEPS = 4
+# Largest relative change of linear predictors that still counts as moving; the next change is about its square.
+_IRLS_TOLERANCE = 1e-2
+# Variance of random effects, in units of the predictor squared, up to which corrections to first order are trusted, and
+# the share of the residual variance that is left to the rows in any case.
+_WIDEST = 2.0
+_LEAST_NOISE = 0.1
+# Links without an edge close to which a first-order correction makes no sense.
+_GENTLE_LINKS = ("log", "logit", "probit")
+# Mean squared residual of a continuous response over its mean square: below, only rounding and the ridge of IRLS.
+_PERFECT = 1e-16
+
+
+class _Unmixed(NamedTuple):
+    """A fit without random effects.
+
+    `coefficients` are those of the standardised conditional part; `pearson` is the mean squared Pearson residual,
+    `sensitivity` what a unit of variance in the linear predictor adds to it, to first order, and `size` the mean square
+    of the response in the same units, what `pearson` is small or large beside.
+    """
+
+    coefficients: np.ndarray
+    pearson: float
+    sensitivity: float
+    size: float
+
+
+def _irls(problem: Problem) -> _Unmixed:
+    """Fit without random effects by a few steps of iteratively reweighted least squares."""
+    family, part = problem.family, problem.part("cond")
+    x = cast(np.ndarray, part.X)
+    offset = np.zeros(1) if part.offset is None else part.offset
+    eta = family.link.link(family.start_mean(problem.likelihood.y, _trials(problem, 0, problem.n)))
+    coefficients = np.zeros(part.size)
+    for _ in range(_IRLS_STEPS if part.size else 0):
+        gram, target = _normal_equations(problem, eta, offset)
+        gram[np.diag_indices_from(gram)] += 1e-9 * (np.trace(gram) / len(gram) + 1e-300)
+        new = np.linalg.solve(gram, target)
+        new_eta = offset + times(x, new)
+        if not (np.all(np.isfinite(new_eta)) and _inside(problem, new_eta)):
+            break
+        change = np.max(np.abs(new_eta - eta)) / (1.0 + np.max(np.abs(new_eta)))
+        eta, coefficients = new_eta, new
+        if change < _IRLS_TOLERANCE:
+            break
+    if not np.any(coefficients) and part.size:
+        # the link of the overall mean is inside the range of the mean wherever there are no offsets
+        mu = family.start_mean(problem.likelihood.y, _trials(problem, 0, problem.n))
+        coefficients = _constant(part, float(family.link.link(np.array([mu.mean()]))[0]))
+        eta = offset + times(x, coefficients)
+    pearson, sensitivity, size = 0.0, 0.0, 0.0
+    for lo, hi in row_blocks(problem.n):
+        trials = _trials(problem, lo, hi)
+        mu, slope = family.link.derivatives(eta[lo:hi])[:2]
+        weights = 1.0 / np.maximum(family.working_variance(mu, trials), 1e-10)
+        if problem.likelihood.freq_weights is not None:
+            weights = weights * problem.likelihood.freq_weights[lo:hi]
+        y = problem.likelihood.y[lo:hi]
+        pearson += float(np.sum(np.square(_excess(y, trials, mu)) * weights))
+        size += float(np.sum(np.square(y) * weights))
+        sensitivity += float(np.sum(np.square(slope) * weights))
+    n = _weight(problem)
+    return _Unmixed(coefficients, pearson / n, sensitivity / n, size / n)
+
+
+def _weight(problem: Problem) -> float:
+    """Number of rows, repeated ones counted as often as they are."""
+    weights = problem.likelihood.freq_weights
+    return float(problem.n if weights is None else weights.sum())
+
+
+def _trials(problem: Problem, lo: int, hi: int) -> np.ndarray:
+    trials = problem.likelihood.trials
+    return np.ones(hi - lo) if trials is None else trials[lo:hi]
+
+
+def _excess(y: np.ndarray, trials: np.ndarray, mu: np.ndarray) -> np.ndarray:
+    """Observed minus expected mean, 0 for a row without trials."""
+    return np.where(trials > 0.0, y / np.where(trials > 0.0, trials, 1.0) - mu, 0.0)
+
+
+def _normal_equations(problem: Problem, eta: np.ndarray, offset: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """X'WX and X'Wz of iteratively reweighted least squares at eta, block by block to save memory."""
+    family, part = problem.family, problem.part("cond")
+    gram, target = np.zeros((part.size, part.size)), np.zeros(part.size)
+    # far from the fit a step on a curved link may be absurd; on the identity it is exact
+    longest = np.inf if family.link.name == "identity" else 20.0
+    for lo, hi in row_blocks(problem.n):
+        trials = _trials(problem, lo, hi)
+        mu, slope = family.link.derivatives(eta[lo:hi])[:2]
+        variance = np.maximum(family.working_variance(mu, trials), 1e-10)
+        w = trials * np.square(slope) / variance
+        if problem.likelihood.freq_weights is not None:
+            w = w * problem.likelihood.freq_weights[lo:hi]
+        if not np.isfinite(w.sum()):
+            w = np.where(np.isfinite(w), w, 1e-10)
+        w = np.clip(w, 1e-10, 1e10)
+        safe = np.where(np.abs(slope) > 1e-10, slope, 1e-10)
+        step = np.clip(_excess(problem.likelihood.y[lo:hi], trials, mu) / safe, -longest, longest)
+        x = cast(np.ndarray, part.X)[lo:hi]
+        weighted = x * w[:, None]
+        gram += cross(weighted, x)
+        target += cross(weighted, eta[lo:hi] - (offset if len(offset) == 1 else offset[lo:hi]) + step)
+    return gram, target
+
+
+def _inside(problem: Problem, eta: np.ndarray) -> bool:
+    """Whether the log density exists there."""
+    likelihood = problem.likelihood
+    for lo, hi in row_blocks(problem.n):
+        values = [np.zeros(1) for _ in likelihood.predictors]
+        values[0] = eta[lo:hi]
+        for i, part in enumerate(problem.parts):
+            if i and part.X is not None:
+                values[i] = np.zeros(hi - lo)
+        with np.errstate(all="ignore"):
+            if not np.isfinite(likelihood.newton_terms(lo, hi, values)[0]):
+                return False
+    return True
+
+
+def start_candidates(problem: Problem) -> list[np.ndarray]:
+    """Starting points, one for each start of the family's extra parameters."""
+    family, cond = problem.family, problem.part("cond")
+    with np.errstate(all="ignore"):  # a step too far, which is not taken
+        coefficients, pearson, sensitivity, size = _irls(problem)
+    if not (family.discrete or pearson > _PERFECT * size):
+        raise ModelError("the response is fitted perfectly by the fixed effects: there is no variation left to model")
+    out = []
+    for psi in family.start_psi():
+        x = np.zeros(problem.n_params)
+        if cond.where.stop > cond.where.start:
+            x[cond.where] = coefficients
+        _start_dispersion(problem, x, pearson)
+        for name, value in zip(family.extra, psi, strict=True):
+            x[problem.part(name).where] = value
+        if "zi" in problem.likelihood.predictors:
+            zi = problem.part("zi")
+            x[zi.where] = _constant(zi, _zero_start(problem))
+        sd = _moment_sds(problem, x, coefficients)
+        for term, start in zip(problem.terms, sd, strict=True):
+            x[term.where] = term.structure.start(start)
+        # the fit without random effects took their variance for noise, and averaged over them
+        spread = [float(s @ s) for s, t in zip(sd, problem.terms, strict=True) if t.predictor == "cond"]
+        between = min(sum(spread), _WIDEST * response_scale(problem) ** 2)
+        if family.link.name in _GENTLE_LINKS:
+            noise = max(pearson - between * sensitivity, _LEAST_NOISE * pearson)
+            _start_dispersion(problem, x, noise)
+        if cond.where.stop > cond.where.start:
+            x[cond.where] = _given_random_effects(problem, cond, coefficients, between)
+        out.append(x)
+    return out
+
+
+def _start_dispersion(problem: Problem, x: np.ndarray, pearson: float) -> None:
+    if problem.family.has_dispersion:
+        disp = problem.part("disp")
+        x[disp.where] = _constant(disp, problem.family.start_delta(pearson))
+
+
+def _given_random_effects(problem: Problem, part: LinearPart, coefficients: np.ndarray, between: float) -> np.ndarray:
+    """Coefficients at given random effects, of this variance, from those of the mean over them."""
+    link = problem.family.link.name
+    if link == "log":  # the mean of exp(b) is exp(variance / 2)
+        return coefficients - _slopes_of_constant(part, 0.5 * between)
+    # the mean of a curve over a normal law is a flatter curve: exact for probit, a known approximation for logit
+    flattening = {"logit": 16.0 * np.sqrt(3.0) / (15.0 * np.pi), "probit": 1.0}.get(link, 0.0)
+    return coefficients * np.sqrt(1.0 + flattening**2 * between)
+
+
+def _constant(part: LinearPart, value: float) -> np.ndarray:
+    """Coefficients whose linear predictor is nearest to a constant."""
+    if part.X is None:
+        return np.array([value])
+    offset = 0.0 if part.offset is None else part.offset
+    return np.linalg.lstsq(part.X, np.full(len(part.X), value) - offset, rcond=None)[0]
+
+
+def _slopes_of_constant(part: LinearPart, value: float) -> np.ndarray:
+    """Coefficients whose sum of columns is nearest to a constant; the columns are orthonormal."""
+    return np.zeros(part.size) if part.X is None else value * part.X.mean(axis=0)
+
+
+def _zero_start(problem: Problem) -> float:
+    """Logit of the share of structural zeros: all zeros for a hurdle, half of them for a mixture."""
+    share = float(np.average(problem.likelihood.y == 0.0, weights=problem.likelihood.freq_weights))
+    if not problem.family.hurdle:
+        share *= 0.5
+    share = min(max(share, 0.02), 0.9)
+    return float(np.log(share / (1.0 - share)))
+
+
+def _moment_sds(problem: Problem, x: np.ndarray, coefficients: np.ndarray) -> list[np.ndarray]:
+    """One step for each variance at the fit without random effects: sum(s^2 - w) / sum w^2 over levels."""
+    if problem.layout is None or not problem.terms:
+        return []
+    layout = problem.layout
+    objective = LaplaceObjective(problem)
+    values = objective.fixed_values(x)
+    cond = problem.part("cond")
+    if cond.where.stop == cond.where.start and cond.X is not None:
+        values[0] = values[0] + times(cond.X, coefficients)
+    m = len(problem.inner)
+    score, information = np.zeros(layout.order), np.zeros(layout.order)
+    diagonal = [a * (a + 1) // 2 + a for a in range(m)]
+    for lo, hi in row_blocks(problem.n):
+        rows = [v if len(v) == 1 else v[lo:hi] for v in values]
+        _, first, second = problem.likelihood.newton_terms(lo, hi, rows)
+        layout.add_score(lo, hi, np.ascontiguousarray(first), score)
+        layout.add_information(lo, hi, np.maximum(-second[diagonal], 0.0), information)
+    unit = response_scale(problem) ** 2
+    out = []
+    for term in problem.terms:
+        s = layout.by_level(score, term.factor)[:, term.columns]
+        w = layout.by_level(information, term.factor)[:, term.columns]
+        with np.errstate(all="ignore"):
+            variance = (s * s - w).sum(axis=0) / np.square(w).sum(axis=0)
+        variance = np.where(np.isfinite(variance), variance, 0.1 * unit)
+        # never start on the edge
+        out.append(np.sqrt(np.clip(variance, 0.04 * unit, 4.0 * unit)))
+    return out
+
+
+def start_curvature(problem: Problem, x: np.ndarray, objective: LaplaceObjective) -> np.ndarray:
+    """Guess of the Hessian at the start: information of the fixed effects given T, structure-wise for theta."""
+    curvature = np.zeros((problem.n_params, problem.n_params))
+    for part in problem.parts:
+        size = part.where.stop - part.where.start
+        if size:
+            curvature[part.where, part.where] = 0.3 * _weight(problem) * np.eye(size)
+    theta_curvature(problem, x, objective.mode, objective.score, curvature, response_scale(problem))
+    cond = problem.part("cond")
+    if cond.where.stop > cond.where.start:
+        information = np.nan_to_num(objective.fixed_information(x)[0], posinf=0.0, neginf=0.0)
+        values, vectors = np.linalg.eigh(information)
+        floor = 1e-6 * max(float(values[-1]), 1e-300) if len(values) else 0.0
+        curvature[cond.where, cond.where] = (vectors * np.maximum(values, floor)) @ vectors.T
+    return curvature
+
+
+def theta_curvature(
+    problem: Problem, x: np.ndarray, u: np.ndarray, score: np.ndarray, curvature: np.ndarray, unit: float
+) -> None:
+    """Average information of theta at the last evaluation of the system, written into `curvature`.
+
+    The average of observed and expected information of a working linear model is 1/2 C'Z'PZC with one column
+    c_k = dLambda_k u + Lambda dLambda_k' Z'l_1 for each parameter, and P = W - WA H^-1 A'W: no trace is needed. Where
+    it falls far below the information of as many independent levels, that is taken instead.
+    """
+    terms, layout, system = problem.terms, problem.layout, problem.system
+    if not terms or layout is None or system is None:
+        return
+    factors = problem.factors(x)
+    first = terms[0].where.start
+    columns = []
+    for term in terms:
+        for j in range(term.where.start, term.where.stop):
+            step = 1e-5 * max(1.0, abs(x[j]))
+            ahead, behind = x.copy(), x.copy()
+            ahead[j] += step
+            behind[j] -= step
+            change = [
+                (a - b) / (2.0 * step) for a, b in zip(problem.factors(ahead), problem.factors(behind), strict=True)
+            ]
+            columns.append(
+                layout.apply_factors(change, u) + layout.apply_factors(factors, layout.apply_transposed(change, score))
+            )
+    products = [system.multiply(c) for c in columns]
+    pulled = [layout.apply_transposed(factors, m) for m in products]
+    solved = [system.solve(t) for t in pulled]
+    information = 0.5 * (np.array(columns) @ np.array(products).T - np.array(pulled) @ np.array(solved).T)
+    floor = np.concatenate([t.structure.curvature(layout.factors[t.factor].n_levels) / unit**2 for t in terms])
+    scale = np.sqrt(floor)
+    information = np.nan_to_num(0.5 * (information + information.T) / np.outer(scale, scale), posinf=0.0, neginf=0.0)
+    values, vectors = np.linalg.eigh(information)
+    block = (vectors * np.clip(values, 0.05, 20.0)) @ vectors.T * np.outer(scale, scale)
+    curvature[first:, first:] = block
+
+
+def response_scale(problem: Problem) -> float:
+    """Unit of the conditional predictor: the spread of y for an identity link, else 1."""
+    if problem.family.link.name != "identity":
+        return 1.0
+    y, weights = problem.likelihood.y, problem.likelihood.freq_weights
+    centre = np.average(y, weights=weights)
+    return float(np.sqrt(np.average(np.square(y - centre), weights=weights))) or 1.0
+
+
+def step_limits(problem: Problem) -> np.ndarray:
+    """Largest change of each parameter in one step: a few units of a linear predictor, one of a relative SD."""
+    limit = np.full(problem.n_params, 3.0)
+    unit = response_scale(problem)
+    limit[problem.part("cond").where] = 3.0 * unit
+    for term in problem.terms:
+        limit[term.where] = 1.5 * unit
+    return limit

@@ -1,0 +1,471 @@
+"""A fitted model: what can be asked of the estimates, and what simresid's protocol asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from glmmcore.arguments import random_generator, row_values
+from glmmcore.errors import ModelError
+from glmmcore.estimates import Estimates
+from glmmcore.results import simulation, verdict
+from glmmcore.results.law import Law
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from glmmcore.many.batch import ManyFits
+    from glmmcore.results.summary import Summary
+
+__all__ = ["FittedGLMM"]
+
+
+class FittedGLMM(Estimates):
+    """What `glmmcore.glmm` returns.
+
+    Attributes are computed when first read. Rows are in the order of the data frame, incomplete ones left out.
+
+    Examples
+    --------
+    >>> import numpy as np, pandas as pd
+    >>> from glmmcore import glmm
+    >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
+    >>> fit = glmm("y ~ x + (1|g)", d, family="poisson")
+    >>> fit
+    <FittedGLMM poisson(log): y ~ x + (1|g), 8 rows, logLik -16.17>
+    """
+
+    def __repr__(self) -> str:
+        return f"<FittedGLMM {self.description}, {self.nobs} rows, logLik {self.llf:.2f}>"
+
+    @cached_property
+    def verdict(self) -> list[str]:
+        """Sentences on what is not as it should be; empty for a clean fit."""
+        return verdict.sentences(self)
+
+    def conf_int(
+        self,
+        alpha: float = 0.05,
+        method: str = "wald",
+        *,
+        parameters: str = "cond",
+        n_sims: int = 500,
+        rng: Any = None,
+    ) -> pd.DataFrame:
+        """Confidence intervals of fixed effects, standard deviations, correlations and dispersion.
+
+        Parameters
+        ----------
+        alpha : float
+            One minus the level.
+        method : {"wald", "profile", "bootstrap"}
+            Normal approximation (of the logarithm of standard deviations and of the dispersion, of atanh of
+            correlations); values at which twice the fall of the log-likelihood, maximised over all
+            other parameters, reaches the chi-square quantile (of the model refitted by maximum likelihood when
+            it was fitted with ``reml=True``, as R's ``confint`` does); percentiles of refits to simulated
+            responses.
+        parameters : {"cond", "zi", "disp", "random", "all"}
+            A part's coefficients; standard deviations and correlations of random effects with a constant
+            dispersion; all of them, in a two-level index.
+        n_sims : int
+            Responses to simulate for the bootstrap, with new random effects.
+        rng : numpy.random.Generator or int, optional
+            For the bootstrap.
+
+        Returns
+        -------
+        DataFrame
+            Columns lower and upper. A limit is infinite, or the end of the range, where the likelihood does
+            not fall far enough, and NaN for what has no interval by this method (Wald on the boundary).
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from glmmcore import glmm
+        >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
+        >>> glmm("y ~ x + (1|g)", d, family="poisson").conf_int(method="profile").round(2)
+                   lower  upper
+        Intercept   0.32   1.67
+        x           0.07   1.46
+        """
+        from glmmcore.inference.intervals import conf_int
+
+        return conf_int(self, alpha, method, parameters=parameters, n_sims=n_sims, rng=rng)
+
+    # ---- means and residuals ---------------------------------------------------------------------------
+    @cached_property
+    def _law(self) -> Law:
+        """Distribution of every row given the conditional modes."""
+        return Law(self.family, self.solution.values, self.trials)
+
+    @cached_property
+    def fitted(self) -> np.ndarray:
+        """Conditional mean, (nobs,), on the scale of `observed` (a count for k of n)."""
+        return self._law.mean()
+
+    @property
+    def fittedvalues(self) -> pd.Series:
+        """`fitted` with the index of the data."""
+        return pd.Series(self.fitted, index=self.data.index)
+
+    def variance(self) -> np.ndarray:
+        """Conditional variance of the response, (nobs,).
+
+        Returns
+        -------
+        ndarray, shape (nobs,)
+            Given the conditional modes, in squared units of `observed`.
+        """
+        return self._law.variance()
+
+    def expected_variance(self) -> np.ndarray:
+        """Variance of the response averaged over the random effects given the data, (nobs,).
+
+        What the squared deviations from `fitted` are to be compared with, but for the `leverage`: `variance` at the
+        conditional modes is too small for overdispersed counts in small groups, and too large for k of n. The formula
+        is in `glmmcore.inference.expected_variance`; equal to `variance` in linear models, under REML and where
+        predictors other than the conditional one have random effects.
+
+        Returns
+        -------
+        ndarray, shape (nobs,)
+            In squared units of `observed`.
+        """
+        from glmmcore.inference.expected_variance import averaged_variance
+
+        row = self._row_fit
+        if row.spread is None or row.shift is None:
+            return self.variance()
+        return averaged_variance(self.family, self.solution.values, self.trials, row.spread, row.shift)
+
+    def group_leverage(self, codes: np.ndarray) -> np.ndarray:
+        """How much the fitted sum of each group of rows follows its observed sum ``(n_groups,)``.
+
+        Parameters
+        ----------
+        codes : ndarray of int, shape (nobs,)
+            Group of each row, 0 to number of groups minus 1; rows with -1 belong to none.
+
+        Returns
+        -------
+        ndarray, shape (n_groups,)
+            Derivative of the fitted sum with respect to the observed one; 1 for a group that is followed wholly.
+        """
+        from glmmcore.inference.leverage import group_leverages
+
+        codes = np.asarray(codes)
+        if codes.shape != (self.nobs,) or codes.dtype.kind not in "iu":
+            raise ModelError(
+                f"group_leverage: codes must be {self.nobs} whole numbers, got shape {codes.shape} of {codes.dtype}"
+            )
+        return group_leverages(self.estimator, self.solution, codes, self.variance())
+
+    def deletion_changes(self, codes: ArrayLike) -> np.ndarray:
+        """Fixed effects without each group of rows minus those with it, by one Newton step.
+
+        Parameters
+        ----------
+        codes : array_like of int, shape (nobs,)
+            Group of each row, 0 to number of groups minus 1; rows with -1 are always kept.
+
+        Returns
+        -------
+        ndarray, shape (n_groups, p)
+            In the order of `params`, variances held at their estimates; NaN for a group without which the fixed
+            effects are not determined. The formula is in `glmmcore.inference.deletion`; ``refit(rows=...)`` fits again.
+        """
+        from glmmcore.inference.deletion import deletion_changes
+
+        return deletion_changes(self.estimator, self.solution, np.asarray(codes))
+
+    def population_mean(self) -> np.ndarray:
+        """Mean over new random effects, (nobs,): the mean of unconditional simulations.
+
+        Returns
+        -------
+        ndarray, shape (nobs,)
+            On the scale of `observed`.
+        """
+        return simulation.population_mean(self)
+
+    @property
+    def resid_response(self) -> np.ndarray:
+        """Observed minus conditional mean, (nobs,)."""
+        return np.asarray(self.observed - self.fitted)
+
+    @property
+    def resid_pearson(self) -> np.ndarray:
+        """`resid_response` over the conditional standard deviation, (nobs,)."""
+        sd = np.sqrt(self.variance())
+        difference = self.resid_response
+        # neither for a row without trials; no spread around a mean that rounding put on the edge of the range
+        without_spread = np.where(difference == 0.0, 0.0, np.copysign(np.inf, difference))
+        return np.asarray(np.divide(difference, sd, out=without_spread, where=sd > 0.0))
+
+    def residuals(self, kind: str = "response") -> pd.Series:
+        """Residuals with the index of the data.
+
+        Parameters
+        ----------
+        kind : {"response", "pearson", "deviance", "working"}
+            Observed minus fitted; over the standard deviation; signed root of the unit deviance (gaussian, poisson,
+            binomial, gamma, nbinom2); on the scale of the link. For residuals that are uniform under the model, of
+            every family, see `simresid.simulate_residuals`.
+
+        Returns
+        -------
+        Series
+            One value a row.
+        """
+        from glmmcore.results.classical_residuals import residuals
+
+        return residuals(self, kind)
+
+    def cdf(self, y: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Conditional distribution function at the observed response or at `y`.
+
+        Parameters
+        ----------
+        y : array_like, shape (nobs,), optional
+            Values, or counts for k-of-n responses; those observed by default.
+
+        Returns
+        -------
+        lower : ndarray, shape (nobs,)
+            P(Y < y).
+        upper : ndarray, shape (nobs,)
+            P(Y <= y).
+        """
+        if y is None:
+            return self._law.cdf(self.observed)
+        at = row_values(y, "y", self.data.index)
+        if np.isnan(at).any():
+            raise ModelError(f"cdf: y is NaN at position {int(np.argmax(np.isnan(at)))}")
+        return self._law.cdf(at)
+
+    def predict(
+        self,
+        newdata: Any = None,
+        kind: str = "response",
+        random_effects: str = "conditional",
+        *,
+        se: bool = False,
+        interval: float | None = None,
+        new_levels: str = "error",
+    ) -> pd.Series | pd.DataFrame:
+        """Predict means, predictors, zero probabilities or dispersions.
+
+        Parameters
+        ----------
+        newdata : DataFrame or mapping of columns, optional
+            The rows of the fit by default. Rows with a missing value keep their place, as NaN.
+        kind : {"response", "link", "conditional", "zprob", "disp"}
+            Mean of the response; its linear predictor; mean of the conditional part (without zero inflation);
+            probability of a structural zero; dispersion as `sigma`. Means of k-of-n responses are per trial,
+            probabilities, with and without `newdata`: ``fit.predict() * fit.trials`` are the `fittedvalues`.
+        random_effects : {"conditional", "none", "average"}
+            At the conditional modes; at zero (a typical level); averaged over the population of levels.
+        se : bool
+            Add standard errors, from the joint covariance of parameters and random effects.
+        interval : float, optional
+            Add limits of this level such as 0.95, symmetric on the link's scale.
+        new_levels : {"error", "zero"}
+            What to do about levels of a grouping factor that the fit has not seen: refuse, or predict with a
+            random effect of zero, whose variance goes into the standard error.
+
+        Returns
+        -------
+        Series, or DataFrame with the columns estimate, se, lower, upper
+            With the index of `newdata`.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from glmmcore import glmm
+        >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
+        >>> fit = glmm("y ~ x + (1|g)", d, family="poisson")
+        >>> fit.predict({"x": [0, 1]}, random_effects="none", interval=0.9).round(2)
+           estimate    se  lower  upper
+        0      2.92  0.93   1.73   4.92
+        1      6.08  1.45   4.10   9.01
+        """
+        from glmmcore.results.predict import predict
+
+        return predict(
+            self,
+            newdata,
+            kind=kind,
+            random_effects=random_effects,
+            se=se,
+            interval=interval,
+            new_levels=new_levels,
+        )
+
+    # ---- new responses ---------------------------------------------------------------------------------
+    def simulate(
+        self,
+        n_sims: int,
+        *,
+        rng: Any = None,
+        random_effects: str | Iterable[str] = "conditional",
+        newdata: Any = None,
+        trials: str | ArrayLike | None = None,
+    ) -> np.ndarray:
+        """Draw new responses.
+
+        Parameters
+        ----------
+        n_sims : int
+            Number of responses to draw.
+        rng : numpy.random.Generator or int, optional
+            Source of randomness or seed; None gives fresh entropy.
+        random_effects : {"conditional", "unconditional"} or iterable of str
+            Keep the conditional modes, draw all random effects anew, or draw those of the named groups anew.
+        newdata : DataFrame or mapping of columns, optional
+            Rows to draw for, those of the fit by default. Levels that the fit has not seen need a group that is
+            drawn anew.
+        trials : str or array_like, optional
+            Numbers of trials of the rows of `newdata`, for k-of-n responses.
+
+        Returns
+        -------
+        ndarray of float64, shape (n_sims, nobs)
+            Or (n_sims, rows of `newdata`), NaN for incomplete rows.
+        """
+        generator = random_generator(rng)
+        if newdata is None:
+            return simulation.simulate(self, n_sims, generator, random_effects)
+        from glmmcore.results.new_responses import simulate_new
+
+        return simulate_new(self, newdata, n_sims, generator, random_effects, trials)
+
+    def refit(self, y: ArrayLike | None = None, *, rows: ArrayLike | None = None) -> FittedGLMM:
+        """Fit the same model to another response of the same rows, starting from this fit, or to some rows only.
+
+        Parameters
+        ----------
+        y : array_like, shape (nobs,), optional
+            Values, or numbers of successes for k-of-n responses.
+        rows : array_like, optional
+            Mask (nobs,) or positions of the rows to fit to. Transforms of columns stay those of all rows; columns
+            and levels that no longer occur are dropped.
+
+        Returns
+        -------
+        FittedGLMM
+            A new fit; this one is left alone.
+        """
+        from glmmcore.many.refit import refit
+
+        return refit(self, None if y is None else row_values(y, "y", self.data.index), rows)
+
+    def refit_many(self, y: ArrayLike, *, n_jobs: int | None = None) -> ManyFits:
+        """Fit the same model to many responses at once; far cheaper than many calls of `refit`.
+
+        Parameters
+        ----------
+        y : array_like, shape (B, nobs)
+            One response a row, as `simulate` gives them.
+        n_jobs : int, optional
+            Workers as in joblib.
+
+        Returns
+        -------
+        ManyFits
+            Tables with a row for each response; one that cannot be fitted says why in ``error``.
+        """
+        from glmmcore.many.batch import refit_many
+
+        return refit_many(self, y, n_jobs)
+
+    # ---- printing --------------------------------------------------------------------------------------
+    def summary(self) -> Summary:
+        """Estimates, variances and verdict as text, which shows as tables in a notebook.
+
+        The data frames behind the tables are in ``summary().tables``.
+
+        Returns
+        -------
+        Summary
+            A string with `tables`.
+        """
+        from glmmcore.results.summary import summarise
+
+        return summarise(self)
+
+    def _repr_html_(self) -> str:
+        return self.summary()._repr_html_()
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an observation: observed, trials (k of n), fitted, its linear predictor, sd, and residuals.
+
+        Returns
+        -------
+        DataFrame
+            Columns observed, fitted, link, trials (k of n), sd, resid_response, resid_pearson; index of the data.
+        """
+        columns = {"observed": self.observed, "fitted": self.fitted, "link": self._law.eta}
+        columns |= {} if self.trials is None else {"trials": self.trials}
+        columns["sd"] = np.sqrt(self.variance())
+        columns |= {"resid_response": self.resid_response, "resid_pearson": self.resid_pearson}
+        return pd.DataFrame(columns, index=self.data.index)
+
+    def random_effects_frame(self, level: float = 0.95) -> pd.DataFrame:
+        """Conditional modes with limits in one long table, the data of a caterpillar plot.
+
+        Parameters
+        ----------
+        level : float
+            Of the limits, which take the parameters as known.
+
+        Returns
+        -------
+        DataFrame
+            Columns group, level, term, mode, sd, lower, upper; sorted by mode within each group and term.
+        """
+        half = special.ndtri(0.5 + 0.5 * level)
+        tables = []
+        for group, modes in self.random_effects.items():
+            sd = self.random_effects_sd[group]
+            for j, term in enumerate(modes.columns):
+                mode, error = modes.iloc[:, j].to_numpy(), sd.iloc[:, j].to_numpy()
+                columns = {"group": group, "level": modes.index, "term": term, "mode": mode, "sd": error}
+                limits = {"lower": mode - half * error, "upper": mode + half * error}
+                tables.append(pd.DataFrame(columns | limits).sort_values("mode", kind="stable"))
+        if not tables:
+            raise ModelError("random_effects_frame: the model has no random effects")
+        return pd.concat(tables, ignore_index=True)
+
+    # ---- variance explained ----------------------------------------------------------------------------
+    def r2(self) -> pd.Series:
+        """Nakagawa's R2 of the conditional model: marginal (fixed effects) and conditional (random ones too).
+
+        The variance of the response is taken on the scale of the link: pi^2 / 3 for a logit, 1 for a probit,
+        pi^2 / 6 for a cloglog, log(1 + variance / mean^2) at the average response for a log link (Nakagawa,
+        Johnson and Schielzeth 2017). Random slopes count with their average over the rows (Johnson 2014).
+
+        Returns
+        -------
+        Series
+            Entries marginal and conditional.
+        """
+        from glmmcore.results.r2 import r2
+
+        return r2(self)
+
+    def icc(self) -> pd.Series:
+        """Intraclass correlation: share of each group's variance, and of all, in random and residual variance.
+
+        Returns
+        -------
+        Series
+            One entry per random term, and total.
+        """
+        from glmmcore.results.r2 import icc
+
+        return icc(self)

@@ -1,0 +1,1 @@
+"""Tests, intervals, means and influence from a fitted model."""

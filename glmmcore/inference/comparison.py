@@ -1,0 +1,240 @@
+"""Tests of terms and comparison of fits: likelihood ratios, on the boundary too, and joint Wald tests."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from glmmcore.errors import ModelError
+from glmmcore.estimation.estimator import Estimator
+from glmmcore.inference.nesting import Nesting, nesting
+from glmmcore.inference.terms import fixed_terms, relatives
+
+if TYPE_CHECKING:
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["compare", "drop_terms", "wald_tests"]
+
+
+def compare(*fits: FittedGLMM) -> pd.DataFrame:
+    """Likelihood-ratio table of nested fits to the same response.
+
+    Fits are sorted by their number of parameters, and each is tested against the one before it. Where the smaller
+    model has a variance (or an overdispersion, or a zero probability) of zero, on the boundary of what is possible,
+    the statistic is a mixture of chi-squares: half of the time the estimate would be zero (Self and Liang 1987,
+    Stram and Lee 1994).
+
+    Parameters
+    ----------
+    *fits : FittedGLMM
+        Two or more.
+
+    Returns
+    -------
+    DataFrame
+        One row a fit, by its description: df (number of parameters), aic, bic, llf; chisq and chisq_df of the test;
+        pvalue, which takes the boundary into account, and pvalue_chi2, which does not (that of R's ``anova``);
+        note, which says so, or why there is no test.
+
+    Raises
+    ------
+    ModelError
+        When the responses differ, or restricted likelihoods of different fixed effects meet.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from glmmcore import glmm
+    >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
+    >>> small = glmm("y ~ 1 + (1|g)", d, family="poisson")
+    >>> table = compare(small, glmm("y ~ x + (1|g)", d, family="poisson"))
+    >>> table[["df", "llf", "chisq", "pvalue"]].round(3).to_numpy()[1]
+    array([  3.   , -16.174,   4.667,   0.031])
+    """
+    if len(fits) < 2:
+        raise ModelError("compare needs two fits or more")
+    _check_comparable(fits)
+    ordered = sorted(fits, key=lambda fit: fit.df_model)
+    rows = []
+    for position, fit in enumerate(ordered):
+        row: dict[str, Any] = {"df": fit.df_model, "aic": fit.aic, "bic": fit.bic, "llf": fit.llf}
+        row |= {"chisq": np.nan, "chisq_df": np.nan, "pvalue": np.nan, "pvalue_chi2": np.nan, "note": ""}
+        if position:
+            row |= _likelihood_ratio(ordered[position - 1], fit)
+        rows.append(row)
+    return pd.DataFrame(rows, index=[fit.description for fit in ordered])
+
+
+def _check_comparable(fits: tuple[FittedGLMM, ...]) -> None:
+    from glmmcore.fitted import FittedGLMM
+
+    for fit in fits:
+        if not isinstance(fit, FittedGLMM):
+            raise ModelError(f"compare: takes fits (FittedGLMM), not {type(fit).__name__}")
+    first = fits[0]
+    for fit in fits[1:]:
+        if fit.nobs != first.nobs:
+            raise ModelError(
+                f"compare: the fits have {first.nobs} and {fit.nobs} rows; fit all models to the same rows "
+                "(rows with a missing value are left out by the models that use that column)"
+            )
+        same = np.array_equal(fit.observed, first.observed)
+        same &= (fit.trials is None) == (first.trials is None)
+        if fit.trials is not None and first.trials is not None:
+            same &= np.array_equal(fit.trials, first.trials)
+        if not same:
+            raise ModelError("compare: the fits have different responses")
+        if fit.reml != first.reml:
+            raise ModelError("compare: some fits are by reml=True and some are not; fit all with reml=False")
+        if fit.reml and not _same_span(fit.design.predictors["cond"].X, first.design.predictors["cond"].X):
+            raise ModelError(
+                "compare: restricted likelihoods of models with different fixed effects have no common scale; "
+                "fit with reml=False"
+            )
+
+
+def _same_span(a: np.ndarray, b: np.ndarray) -> bool:
+    from glmmcore.inference.nesting import spans
+
+    return a.shape[1] == b.shape[1] and spans(a, b)
+
+
+def _likelihood_ratio(small: FittedGLMM, large: FittedGLMM) -> dict[str, Any]:
+    found: Nesting = nesting(small, large)
+    if not found.nested:
+        return {"note": f"not nested: {found.reason}"}
+    df = large.df_model - small.df_model
+    if df == 0:
+        return {"note": "as many parameters as the model above: no test"}
+    statistic = max(2.0 * (large.llf - small.llf), 0.0)
+    plain = float(special.chdtrc(df, statistic))
+    pvalue, note = plain, found.reason
+    if found.n_boundary == 1:
+        below = float(special.chdtrc(df - 1, statistic)) if df > 1 else float(statistic <= 0.0)
+        pvalue = 0.5 * (plain + below)
+        note = f"{found.reason} on its boundary: mixture of chi-squares with {df - 1} and {df} df"
+    elif found.n_boundary > 1:
+        note = f"{found.reason} on their boundary: the p-value is too large (conservative)"
+    return {"chisq": statistic, "chisq_df": df, "pvalue": pvalue, "pvalue_chi2": plain, "note": note}
+
+
+# ---- terms -------------------------------------------------------------------------------------------
+def drop_terms(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
+    """Likelihood-ratio test of every fixed term that no other term contains, one dropped at a time.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+        With ``reml=True`` all models are refitted by maximum likelihood.
+    part : {"cond", "zi", "disp"}
+
+    Returns
+    -------
+    DataFrame
+        Rows ``<none>`` (the whole model) and the terms; columns df (parameters dropped), aic, llf, chisq, pvalue.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from glmmcore import glmm
+    >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
+    >>> drop_terms(glmm("y ~ x + (1|g)", d, family="poisson"))[["chisq", "pvalue"]].round(3)
+            chisq  pvalue
+    <none>    NaN     NaN
+    x       4.667   0.031
+    """
+    columns = _columns(fit, part)
+    n_agq = fit.estimator.n_agq
+    whole = fit.solution.llf
+    if fit.reml:
+        whole = Estimator.build(fit.design, fit.family, n_agq=n_agq).fit().llf
+    n_params = fit.df_model
+    terms = fixed_terms(columns)
+    index = ["<none>"]
+    rows = [{"df": np.nan, "aic": 2.0 * (n_params - whole), "llf": whole, "chisq": np.nan, "pvalue": np.nan}]
+    for label, members in terms.items():
+        if relatives(label, list(terms)):
+            continue
+        kept = np.setdiff1d(np.arange(len(columns)), members)
+        before = fit.design.predictors[part]
+        reduced = replace(before, X=np.ascontiguousarray(before.X[:, kept]), columns=tuple(columns[j] for j in kept))
+        design = replace(fit.design, predictors={**fit.design.predictors, part: reduced})
+        llf = Estimator.build(design, fit.family, n_agq=n_agq).fit().llf
+        df, statistic = len(members), max(2.0 * (whole - llf), 0.0)
+        row = {"df": df, "aic": 2.0 * (n_params - df - llf), "llf": llf, "chisq": statistic}
+        rows.append({**row, "pvalue": float(special.chdtrc(df, statistic))})
+        index.append(label)
+    return pd.DataFrame(rows, index=index)
+
+
+def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.DataFrame:
+    """Joint Wald test of the coefficients of every fixed term, adjusted for all terms that do not contain it.
+
+    That is a type II test: a main effect is tested in the absence of its interactions.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+        The fitted model.
+    part : {"cond", "zi", "disp"}
+    df : {"chi2", "satterthwaite"}
+        Chi-square tests, or F tests with Satterthwaite's degrees of freedom for linear mixed models.
+
+    Returns
+    -------
+    DataFrame
+        Columns chisq, df, pvalue; or F, df, df_resid, pvalue.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from glmmcore import glmm
+    >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
+    >>> wald_tests(glmm("y ~ x + (1|g)", d, family="poisson")).round(3)
+       chisq  df  pvalue
+    x  4.368   1   0.037
+    """
+    if df not in ("chi2", "satterthwaite"):
+        raise ModelError(f"wald_tests: df must be 'chi2' or 'satterthwaite', not {df!r}")
+    columns = _columns(fit, part)
+    covariance = fit._covariance(part, part)
+    beta = fit.solution.coefficients[part]
+    terms = fixed_terms(columns)
+    rows: dict[str, dict[str, float]] = {}
+    if df == "satterthwaite":
+        from scipy import stats
+
+        from glmmcore.inference.degrees_of_freedom import Satterthwaite
+
+        if part != "cond":
+            raise ModelError("wald_tests: Satterthwaite's degrees of freedom are for part='cond'")
+        rule = Satterthwaite(fit)
+    for label, members in terms.items():
+        others = [j for other in relatives(label, list(terms)) for j in terms[other]]
+        contrasts = np.eye(len(beta))[members]
+        if others:
+            within = covariance[np.ix_(others, others)]
+            contrasts[:, others] = -np.linalg.solve(within, covariance[np.ix_(others, members)]).T
+        if df == "satterthwaite":
+            statistic, q, residual = rule.joint_test(contrasts, beta)
+            pvalue = float(stats.f.sf(statistic, q, residual))
+            rows[label] = {"F": statistic, "df": q, "df_resid": residual, "pvalue": pvalue}
+            continue
+        estimate = contrasts @ beta
+        spread = contrasts @ covariance @ contrasts.T
+        if not np.all(np.isfinite(spread)):
+            rows[label] = {"chisq": np.nan, "df": len(members), "pvalue": np.nan}
+            continue
+        chisq = float(estimate @ np.linalg.lstsq(spread, estimate, rcond=None)[0])
+        rows[label] = {"chisq": chisq, "df": len(members), "pvalue": float(special.chdtrc(len(members), chisq))}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _columns(fit: FittedGLMM, part: str) -> tuple[str, ...]:
+    if part not in fit.design.predictors:
+        raise ModelError(f"the model has no part '{part}'; it has {', '.join(fit.design.predictors)}")
+    return fit.design.predictors[part].columns

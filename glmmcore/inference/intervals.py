@@ -1,0 +1,237 @@
+"""Confidence intervals of all parameters: Wald, profile likelihood, parametric bootstrap."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from glmmcore.arguments import random_generator, require_level
+from glmmcore.errors import ModelError
+from glmmcore.estimation.estimator import Estimator
+from glmmcore.estimation.problem import build_problem
+from glmmcore.estimation.solution import invert_hessian
+from glmmcore.inference.profile import ProfiledFunction, profile_limits
+from glmmcore.results.variance_parameters import VarianceParameter, parameter_errors, variance_parameters
+
+if TYPE_CHECKING:
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["conf_int"]
+
+_PARTS = ("cond", "zi", "disp")
+_RANDOM = "random"
+# Simulated responses at a time: the draws depend on this number and the seed alone.
+_BLOCK = 50
+
+
+def conf_int(
+    fit: FittedGLMM,
+    alpha: float = 0.05,
+    method: str = "wald",
+    *,
+    parameters: str = "cond",
+    n_sims: int = 500,
+    rng: Any = None,
+) -> pd.DataFrame:
+    """See `FittedGLMM.conf_int`."""
+    methods = {"wald": _wald, "profile": _profile}
+    if method not in (*methods, "bootstrap"):
+        raise ModelError(f"conf_int: method must be 'wald', 'profile' or 'bootstrap', not {method!r}")
+    require_level(alpha, "alpha")
+    if parameters not in (*_PARTS, _RANDOM, "all"):
+        raise ModelError(f"conf_int: parameters must be 'cond', 'zi', 'disp', 'random' or 'all', not {parameters!r}")
+    wanted = [parameters] if parameters != "all" else [*(p for p in _PARTS if _has(fit, p)), _RANDOM]
+    if method == "bootstrap":
+        tables = _bootstrap(fit, alpha, wanted, n_sims, random_generator(rng))
+    else:
+        tables = {part: methods[method](fit, alpha, part) for part in wanted}
+    return tables[parameters] if parameters != "all" else pd.concat(tables, names=["part", "parameter"])
+
+
+def _has(fit: FittedGLMM, part: str) -> bool:
+    return part in fit.design.predictors
+
+
+def _fixed(fit: FittedGLMM, part: str) -> tuple[pd.Series, pd.Series]:
+    return {
+        "cond": lambda: (fit.params, fit.bse),
+        "zi": lambda: (fit.zi_params, fit.zi_bse),
+        "disp": lambda: (fit.disp_params, fit.disp_bse),
+    }[part]()
+
+
+def _table(limits: dict[str, tuple[float, float]]) -> pd.DataFrame:
+    return pd.DataFrame(list(limits.values()), index=list(limits), columns=["lower", "upper"], dtype=float)
+
+
+# ---- Wald --------------------------------------------------------------------------------------------
+def _wald(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
+    quantile = special.ndtri(1.0 - alpha / 2.0)
+    if part != _RANDOM:
+        estimates, errors = _fixed(fit, part)
+        return pd.DataFrame({"lower": estimates - quantile * errors, "upper": estimates + quantile * errors})
+    errors_of = fit._variance_errors
+    limits = {}
+    for parameter in variance_parameters(fit.estimator):
+        value, error = errors_of[parameter.label]
+        limits[parameter.label] = _symmetric(fit, parameter, value, quantile * error)
+    return _table(limits)
+
+
+def _symmetric(fit: FittedGLMM, parameter: VarianceParameter, value: float, half: float) -> tuple[float, float]:
+    """Limits symmetric in the logarithm of a standard deviation, in atanh of a correlation."""
+    if not np.isfinite(half):
+        return float("nan"), float("nan")
+    if parameter.kind == "sigma":
+        low, high = sorted((fit.family.sigma(value - half), fit.family.sigma(value + half)))
+        return low, high
+    if parameter.kind == "sd":
+        return value * float(np.exp(-half / value)), value * float(np.exp(half / value))
+    centre, width = np.arctanh(value), half / (1.0 - value**2)
+    return float(np.tanh(centre - width)), float(np.tanh(centre + width))
+
+
+# ---- profile -----------------------------------------------------------------------------------------
+def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
+    """Limits by maximum likelihood, for restricted fits too: a restricted likelihood has no fixed effects."""
+    estimator = fit.estimator
+    if estimator.linear or fit.reml:
+        # nothing profiled out or integrated: every parameter can be held fixed
+        problem = build_problem(fit.design, fit.family)
+        problem = problem.with_response(fit.observed)
+        estimator = Estimator(fit.design, fit.family, False, problem, False, estimator.n_agq)
+        solution = estimator.fit()
+    else:
+        solution = fit.solution
+    objective: Any = estimator.objective()
+    x, hessian = solution.x, solution.optimum.hessian
+    assert hessian is not None
+    quantile = float(special.ndtri(1.0 - alpha / 2.0))
+    if part != _RANDOM:
+        linear = estimator.problem.part(part)
+        covariance = solution.covariance[part, part]
+        limits = {}
+        for j, name in enumerate(linear.columns):
+            direction = np.zeros(len(x))
+            direction[linear.where] = linear.back[j]
+            error = float(np.sqrt(covariance[j, j]))
+            if not np.isfinite(error):
+                error = 1.0 / max(float(np.sqrt(np.mean(np.square(fit.design.predictors[part].X[:, j])))), 1e-300)
+            limits[name] = profile_limits(objective, x, hessian, _linear(direction), error, quantile)
+        return _table(limits)
+    errors = parameter_errors(estimator, solution, invert_hessian(hessian)[0])
+    limits = {}
+    for parameter in variance_parameters(estimator):
+        limits[parameter.label] = _variance_limits(
+            fit, objective, x, hessian, parameter, errors[parameter.label], quantile
+        )
+    return _table(limits)
+
+
+def _linear(direction: np.ndarray) -> ProfiledFunction:
+    return ProfiledFunction(lambda x: float(direction @ x), lambda x: direction)
+
+
+def _variance_limits(
+    fit: FittedGLMM,
+    objective: Any,
+    x: np.ndarray,
+    hessian: np.ndarray,
+    parameter: VarianceParameter,
+    estimate: tuple[float, float],
+    quantile: float,
+) -> tuple[float, float]:
+    error = estimate[1]
+    if parameter.kind == "sigma":
+        function = ProfiledFunction(parameter.value, parameter.gradient)
+        limits = profile_limits(objective, x, hessian, function, error, quantile)
+        low, high = sorted(float(fit.family.sigma(v)) if np.isfinite(v) else v for v in limits)
+        return low, high
+    if parameter.is_defined(x):
+        bounds = (0.0, np.inf) if parameter.kind == "sd" else (-1.0, 1.0)
+        function = ProfiledFunction(parameter.value, parameter.gradient, *bounds)
+        return profile_limits(objective, x, hessian, function, error, quantile)
+    if parameter.kind == "corr":
+        return float("nan"), float("nan")
+    # an estimate of zero: start from a small standard deviation, where the function has a slope
+    assert parameter.term is not None
+    where, structure = parameter.term.where, parameter.term.structure
+    unit = np.sqrt(np.square(parameter.term.back).sum(axis=1))
+    curvature = float(np.max(np.abs(np.diag(hessian)[where])))
+    start = x.copy()
+    spread = np.sqrt(np.square(structure.factor(x[where])).sum(axis=1))
+    small = 0.5 / np.sqrt(max(curvature, 1e-8))
+    start[where] = structure.start(np.maximum(spread, small))
+    function = ProfiledFunction(parameter.value, parameter.gradient, 0.0, np.inf)
+    error = float(unit[parameter.i] * 2.0 * small)
+    reference = objective(x)[0]
+    shifted = _Shifted(objective, start, reference)
+    return 0.0, profile_limits(shifted, start, hessian, function, error, quantile)[1]
+
+
+class _Shifted:
+    """An objective whose value at the start of the search is that of the optimum itself."""
+
+    def __init__(self, objective: Any, start: np.ndarray, reference: float) -> None:
+        self.objective, self.start, self.reference = objective, start, reference
+
+    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = self.objective(x)
+        return (self.reference if np.array_equal(x, self.start) else value), gradient
+
+
+# ---- bootstrap ---------------------------------------------------------------------------------------
+def _bootstrap(
+    fit: FittedGLMM, alpha: float, wanted: list[str], n_sims: int, rng: np.random.Generator
+) -> dict[str, pd.DataFrame]:
+    """Percentiles of the estimates from responses simulated with new random effects."""
+    if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 2):
+        raise ModelError(f"conf_int: n_sims must be a whole number of at least 2, not {n_sims!r}")
+    blocks = [_BLOCK] * (n_sims // _BLOCK) + ([n_sims % _BLOCK] if n_sims % _BLOCK else [])
+    draws = []
+    for child, size in zip(rng.spawn(len(blocks)), blocks, strict=True):
+        simulated = fit.simulate(size, rng=child, random_effects="unconditional")
+        draws.append(_one_by_one(fit, simulated, wanted) if _RANDOM in wanted else _all_at_once(fit, simulated, wanted))
+    levels = [100.0 * alpha / 2.0, 100.0 * (1.0 - alpha / 2.0)]
+    out = {}
+    for part in wanted:
+        values = np.concatenate([draw[part] for draw in draws])
+        values = values[~np.isnan(values).all(axis=1)]
+        if len(values) < 2:
+            raise ModelError("conf_int: the simulated responses could not be fitted")
+        low, high = np.nanpercentile(values, levels, axis=0)
+        out[part] = pd.DataFrame({"lower": low, "upper": high}, index=list(_estimates(fit, part)))
+    return out
+
+
+def _all_at_once(fit: FittedGLMM, simulated: np.ndarray, wanted: list[str]) -> dict[str, np.ndarray]:
+    """Fixed effects of every simulated response, (b, p) a part; NaN where it could not be fitted."""
+    many = fit.refit_many(simulated, n_jobs=1)
+    tables = {"cond": many.params, "zi": many.zi_params, "disp": many.disp_params}
+    return {part: tables[part].to_numpy(dtype=float) for part in wanted}
+
+
+def _one_by_one(fit: FittedGLMM, simulated: np.ndarray, wanted: list[str]) -> dict[str, np.ndarray]:
+    """The same with standard deviations and correlations."""
+    out = {part: np.full((len(simulated), len(_estimates(fit, part))), np.nan) for part in wanted}
+    for row, y in enumerate(simulated):
+        try:
+            again = fit.refit(y)
+        except ModelError:  # such as a response without variation: not one the model can be fitted to
+            continue
+        for part in wanted:
+            out[part][row] = list(_estimates(again, part).values())
+    return out
+
+
+def _estimates(fit: FittedGLMM, part: str) -> dict[str, float]:
+    if part != _RANDOM:
+        return dict(_fixed(fit, part)[0])
+    scale = fit.sigma if fit.estimator.linear else 1.0
+    out = {}
+    for p in variance_parameters(fit.estimator):
+        out[p.label] = fit.sigma if p.kind == "sigma" else p.value(fit.solution.x, scale)
+    return out

@@ -1,0 +1,109 @@
+"""Whether one model is a special case of another, and how many parameters it sets to the edge of their range."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["Nesting", "nesting", "spans"]
+
+# (small, large): what the small family sets to zero in the large one, None when it is an inner point.
+_FAMILIES: dict[tuple[str, str], str | None] = {
+    ("poisson", "nbinom1"): "overdispersion",
+    ("poisson", "nbinom2"): "overdispersion",
+    ("poisson", "genpois"): None,
+    ("poisson", "compois"): None,
+    ("nbinom1", "nbinom12"): "quadratic overdispersion",
+    ("nbinom2", "nbinom12"): "linear overdispersion",
+    ("binomial", "betabinomial"): "overdispersion",
+    ("gaussian", "t"): "inverse degrees of freedom",
+    ("truncated_poisson", "truncated_nbinom1"): "overdispersion",
+    ("truncated_poisson", "truncated_nbinom2"): "overdispersion",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Nesting:
+    """Answer of `nesting`.
+
+    Attributes
+    ----------
+    nested : bool
+    n_boundary : int
+        Parameters of the large model that the small one sets to the edge of their range.
+    reason : str
+        What is on the edge, or why the models are not nested.
+    """
+
+    nested: bool
+    n_boundary: int
+    reason: str
+
+
+def nesting(small: FittedGLMM, large: FittedGLMM) -> Nesting:
+    """Compare families, column spaces and random terms of two fits to the same rows."""
+    edges: list[str] = []
+    if small.family.link.name != large.family.link.name:
+        return Nesting(False, 0, "the links differ")
+    pair = (small.family.name, large.family.name)
+    if pair[0] != pair[1]:
+        if pair not in _FAMILIES:
+            return Nesting(False, 0, f"{pair[0]} is no special case of {pair[1]}")
+        edge = _FAMILIES[pair]
+        edges += [edge] if edge is not None else []
+    parts = {**dict.fromkeys(small.design.predictors), **dict.fromkeys(large.design.predictors)}
+    for part in parts:
+        problem = _part_problem(small, large, part)
+        if problem is not None:
+            return Nesting(False, 0, problem)
+    if "zi" in large.design.predictors and "zi" not in small.design.predictors:
+        edges += ["zero inflation"] * large.design.predictors["zi"].X.shape[1]
+    added = _added_variances(small, large)
+    if added is None:
+        return Nesting(False, 0, "some random effects are only in the smaller model")
+    edges += added
+    if len(edges) > 1 and len(set(edges)) == 1:
+        return Nesting(True, len(edges), f"{len(edges)} parameters of {edges[0]}")
+    return Nesting(True, len(edges), " and ".join(dict.fromkeys(edges)))
+
+
+def spans(large: np.ndarray, small: np.ndarray) -> bool:
+    """Whether the columns of `small` are linear combinations of those of `large`."""
+    if small.shape[1] == 0:
+        return True
+    if large.shape[1] == 0:
+        return False
+    size = np.sqrt(np.square(large).sum(axis=0))
+    scaled = large / np.where(size > 0.0, size, 1.0)
+    rest = small - scaled @ np.linalg.lstsq(scaled, small, rcond=None)[0]
+    return bool(np.all(np.linalg.norm(rest, axis=0) <= 1e-7 * np.linalg.norm(small, axis=0)))
+
+
+def _part_problem(small: FittedGLMM, large: FittedGLMM, part: str) -> str | None:
+    """Why the fixed effects of a part are not nested; None when they are."""
+    a, b = small.design.predictors.get(part), large.design.predictors.get(part)
+    if b is None:
+        return None if part == "disp" and a is not None and a.X.shape[1] == 1 else f"part '{part}' is missing"
+    if a is None:
+        constant = np.ones((large.nobs, 1))
+        return None if part == "zi" or spans(b.X, constant) else f"part '{part}' has no intercept"
+    if not np.allclose(a.offset, b.offset):
+        return f"the offsets of part '{part}' differ"
+    return None if spans(b.X, a.X) else f"fixed effects of part '{part}' differ"
+
+
+def _added_variances(small: FittedGLMM, large: FittedGLMM) -> list[str] | None:
+    """Variances that only the large model has; None when the small one has some of its own."""
+    held, wanted = _variances(small), _variances(large)
+    if held - wanted:
+        return None
+    return [f"the variance of {column} by {group}" for _, group, column in sorted(wanted - held)]
+
+
+def _variances(fit: FittedGLMM) -> set[tuple[str, str, str]]:
+    return {(t.predictor, t.term.group, column) for t in fit.solution.terms for column in t.term.columns}

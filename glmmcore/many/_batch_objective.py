@@ -1,0 +1,353 @@
+"""Laplace approximation of many responses of one design at once, with its exact gradient.
+
+The mathematics is that of `glmmcore.estimation.laplace`, restricted to designs where everything falls apart into small
+blocks: at most one grouping factor, in the conditional predictor. Arrays carry the response as their first
+axis, so that the cost of calling numpy and the families' kernels is shared by all responses of a block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from glmmcore.covariance import STRUCTURES
+from glmmcore.estimation.likelihood import Likelihood
+from glmmcore.estimation.problem import LinearPart, Problem
+
+__all__ = ["BatchObjective", "unsupported"]
+
+# As in `glmmcore.estimation.laplace`: decrement below which one more step is taken without looking, ...
+_NEARLY_THERE = 1e-8
+# ... that must hold where the derivatives are taken, and beyond which the point is no mode.
+_THERE = 1e-14
+_HOPELESS = 1e-6
+_MAX_SWEEPS = 40
+_MAX_HALVINGS = 20
+# Structures whose factor T is linear in theta.
+_LINEAR_STRUCTURES = ("us", "diag", "homdiag")
+
+
+def unsupported(problem: Problem) -> str:
+    """Why a problem cannot be batched, or an empty string."""
+    if problem.reml:
+        return "REML"
+    if problem.family.extra:
+        return f"family '{problem.family.name}' has further parameters"
+    if problem.layout is None:
+        return ""
+    if problem.inner != ("cond",):
+        return "random effects in the zero-inflation part"
+    if len(problem.layout.factors) > 1:
+        return "several grouping factors"
+    if any(t.term.structure not in _LINEAR_STRUCTURES for t in problem.terms):
+        return "a covariance structure that is not linear in its parameters"
+    return ""
+
+
+@dataclass(slots=True, eq=False)
+class _Rows:
+    """Likelihood of the rows of some responses, flattened, and the fixed part of every predictor."""
+
+    likelihood: Likelihood
+    values: list[np.ndarray]
+    count: int
+
+
+class BatchObjective:
+    """F and dF/dx of `B` responses; keeps the last modes as warm starts.
+
+    Parameters
+    ----------
+    problem : Problem
+        With ``unsupported(problem) == ""``.
+    y : ndarray, shape (B, n)
+        Responses in the problem's row order.
+
+    Attributes
+    ----------
+    modes : ndarray, shape (B, L, k)
+        Spherical random effects at the last evaluation of each response.
+    """
+
+    def __init__(self, problem: Problem, y: np.ndarray) -> None:
+        self.problem = problem
+        self.y = y
+        self.n = problem.n
+        layout = problem.layout
+        if layout is None:
+            self.z, self.first, self.level = (
+                np.zeros((self.n, 0)),
+                np.zeros(0, np.int64),
+                np.zeros(0, np.int64),
+            )
+            self.basis = np.zeros((0, 0, 0))
+        else:
+            self.z = layout.of_rows(layout.z)
+            self.level = layout.of_rows(layout.start[:, 0].astype(np.int64)) // self.z.shape[1]
+            self.first = np.flatnonzero(np.diff(self.level, prepend=-1))
+            # levels without rows keep their prior and add nothing: number those that have rows
+            self.level = np.repeat(np.arange(len(self.first)), np.diff(np.append(self.first, self.n)))
+            self.basis = _basis(problem)
+        self.k = self.z.shape[1]
+        self.pairs = self.z[:, :, None] * self.z[:, None, :]
+        self.theta = slice(problem.n_params - len(self.basis), problem.n_params)
+        self.modes = np.zeros((len(y), len(self.first), self.k))
+
+    # ---- rows -------------------------------------------------------------------------------------------
+    def rows(self, which: np.ndarray) -> Likelihood:
+        """Likelihood of the rows of some responses."""
+        like = self.problem.likelihood
+        b = len(which)
+        return Likelihood(
+            like.family,
+            like.mixture is not None,
+            self.y[which].ravel(),
+            None if like.trials is None else np.tile(like.trials, b),
+            None if like.freq_weights is None else np.tile(like.freq_weights, b),
+            ("cond",),
+        )
+
+    def fixed_values(self, x: np.ndarray) -> list[np.ndarray]:
+        """Evaluate the fixed parts at parameters (b, p): (b, n) a predictor, or (b, 1) for a constant."""
+        return [_linear_part(part, x[:, part.where]) for part in self.problem.parts]
+
+    def level_sums(self, values: np.ndarray) -> np.ndarray:
+        """Sum over the rows of each level, (b, n, ...) -> (b, L, ...)."""
+        return np.add.reduceat(values, self.first, axis=1)
+
+    def _flat(self, at: _Rows, which: np.ndarray, random: np.ndarray) -> list[np.ndarray]:
+        """Predictors of the flattened rows at random parts (b, n)."""
+        out = [np.broadcast_to(v[which], (len(which), self.n)).reshape(-1) for v in at.values]
+        out[0] = out[0] + random.ravel()
+        return [np.ascontiguousarray(v) for v in out]
+
+    def random_part(self, b: np.ndarray) -> np.ndarray:
+        """Z b, (b, L, k) -> (b, n)."""
+        if self.k == 1:
+            return b[:, self.level, 0] * self.z[:, 0]
+        return np.einsum("bnk,nk->bn", b[:, self.level], self.z)
+
+    def factors(self, x: np.ndarray) -> np.ndarray:
+        """T of every response, (b, k, k)."""
+        return np.tensordot(x[:, self.theta], self.basis, axes=1)
+
+    # ---- mode -------------------------------------------------------------------------------------------
+    def _sweep(
+        self, like: Likelihood, flat: list[np.ndarray], u: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """h (b,), Z'l_1 (b, L, k) and row weights W (b, n)."""
+        shape = (len(u), self.n)
+        l, first, second = like.row_newton_terms(0, len(flat[0]), flat)
+        h = 0.5 * np.einsum("blk,blk->b", u, u) - l.reshape(shape).sum(axis=1)
+        score = self.level_sums(first[0].reshape(shape)[:, :, None] * self.z)
+        return h, score, -second[0].reshape(shape)
+
+    def information(self, weights: np.ndarray) -> np.ndarray:
+        """Z'WZ by level, (b, n) -> (b, L, k, k)."""
+        return self.level_sums(weights[:, :, None, None] * self.pairs)
+
+    def _find_modes(self, at: _Rows, which: np.ndarray, t: np.ndarray) -> np.ndarray:
+        """Guarded Newton from the last modes for all responses of a block; False where h is not finite."""
+        todo = np.arange(len(which))
+        u, like = self.modes[which], at.likelihood
+        h, score, weights = self._sweep(like, self._flat(at, todo, self._random(t, u)), u)
+        fine = np.isfinite(h)
+        if not fine.all():
+            u[~fine] = 0.0
+            h, score, weights = self._sweep(like, self._flat(at, todo, self._random(t, u)), u)
+            fine = np.isfinite(h)
+            todo = np.flatnonzero(fine)
+            h, score, weights = h[todo], score[todo], weights[todo]
+        for _ in range(_MAX_SWEEPS):
+            step, decrement = self._newton_step(t[todo], u[todo], score, weights)
+            far = decrement > _NEARLY_THERE
+            u[todo[~far]] += step[~far]
+            todo, step, decrement, h = todo[far], step[far], decrement[far], h[far]
+            if not len(todo):
+                break
+            if len(todo) != len(like.y) // self.n:
+                like = self.rows(which[todo])
+            length = np.ones(len(todo))
+            for _ in range(_MAX_HALVINGS):
+                trial = u[todo] + length[:, None, None] * step
+                h_new, score, weights = self._sweep(like, self._flat(at, todo, self._random(t[todo], trial)), trial)
+                risen = ~(h_new <= h - 1e-4 * length * decrement + 1e-13 * np.abs(h))
+                if not risen.any():
+                    break
+                length[risen] *= 0.5
+            u[todo], h = trial, h_new
+        fine[todo] = False
+        self.modes[which] = u
+        return fine
+
+    def _random(self, t: np.ndarray, u: np.ndarray) -> np.ndarray:
+        return self.random_part(_times(t, u))
+
+    def _newton_step(
+        self, t: np.ndarray, u: np.ndarray, score: np.ndarray, weights: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        inverse, _, positive = _invert(self._hessian(t, self.information(weights)))
+        if not positive.all():
+            bad = ~positive
+            clipped = self.information(np.maximum(weights[bad], 0.0))
+            inverse[bad], _, _ = _invert(self._hessian(t[bad], clipped))
+        downhill = _times(np.swapaxes(t, 1, 2), score) - u
+        step = np.einsum("blij,blj->bli", inverse, downhill)
+        return step, np.einsum("bli,bli->b", step, downhill)
+
+    def _hessian(self, t: np.ndarray, information: np.ndarray) -> np.ndarray:
+        """T' Z'WZ T + I by level."""
+        if self.k == 1:
+            return np.square(t)[:, None] * information + 1.0
+        return np.swapaxes(t, 1, 2)[:, None] @ information @ t[:, None] + np.eye(self.k)
+
+    # ---- value and gradient -----------------------------------------------------------------------------
+    def __call__(self, which: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """F (b,) and dF/dx (b, p) of the responses `which` at x (b, p); inf where F does not exist."""
+        with np.errstate(all="ignore"):
+            at = _Rows(self.rows(which), self.fixed_values(x), len(which))
+            if not self.k:
+                value, g = self._without_random_effects(at)
+                return _guarded(value, self._assemble(g))
+            t = self.factors(x)
+            fine = self._find_modes(at, which, t)
+            value, gradient = self._derivatives(at, which, t)
+            value[~fine] = np.inf
+            return _guarded(value, gradient)
+
+    def _without_random_effects(self, at: _Rows) -> tuple[np.ndarray, np.ndarray]:
+        everything = np.arange(at.count)
+        flat = self._flat(at, everything, np.zeros((at.count, self.n)))
+        l, d1, _, _ = at.likelihood.derivatives(0, len(flat[0]), flat)
+        return -l.reshape(at.count, self.n).sum(axis=1), -d1.reshape(len(d1), at.count, self.n)
+
+    def _derivatives(self, at: _Rows, which: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        everything, shape = np.arange(at.count), (at.count, self.n)
+        t_transposed = np.swapaxes(t, 1, 2)
+        for attempt in range(3):
+            u = self.modes[which]
+            flat = self._flat(at, everything, self._random(t, u))
+            l, d1, d2, d3 = at.likelihood.derivatives(0, len(flat[0]), flat)
+            d1, d2, d3 = (d.reshape(-1, *shape) for d in (d1, d2, d3))
+            h = 0.5 * np.einsum("blk,blk->b", u, u) - l.reshape(shape).sum(axis=1)
+            score = self.level_sums(d1[0][:, :, None] * self.z)
+            information = self.information(-d2[0])
+            inverse, logdet, positive = _invert(self._hessian(t, information))
+            residual = _times(t_transposed, score) - u
+            step = np.einsum("blij,blj->bli", inverse, residual)
+            decrement = np.einsum("bli,bli->b", step, residual)
+            far = decrement > _THERE
+            if attempt == 2 or not far.any():
+                break
+            self.modes[which[far]] += step[far]
+        covariance = t[:, None] @ inverse @ t_transposed[:, None]
+        s = self._quadratic(covariance)
+        g = np.negative(d1)
+        half_trace = -0.5 * d3 * s
+        g += half_trace
+        v = np.einsum(
+            "blij,blj->bli",
+            inverse,
+            _times(t_transposed, self.level_sums(half_trace[0][:, :, None] * self.z)),
+        )
+        g += d2 * self._random(t, v)
+        value = h + 0.5 * logdet - 0.5 * decrement + np.einsum("bli,bli->b", v, residual)
+        value[~(positive & (decrement <= _HOPELESS))] = np.inf
+        gradient = self._assemble(g)
+        inner_score = self.level_sums(g[0][:, :, None] * self.z)
+        d_factor = np.einsum("bli,blj->bij", inner_score, u) + np.einsum("bli,blj->bij", score, v)
+        d_factor += (information @ t[:, None] @ inverse).sum(axis=1)
+        gradient[:, self.theta] = np.einsum("bij,mij->bm", d_factor, self.basis)
+        return value, gradient
+
+    def _quadratic(self, blocks: np.ndarray) -> np.ndarray:
+        """z_i' B z_i of every row for the level blocks B (b, L, k, k), (b, n)."""
+        if self.k == 1:
+            return blocks[:, self.level, 0, 0] * np.square(self.z[:, 0])
+        return np.einsum("bnij,nij->bn", blocks[:, self.level], self.pairs)
+
+    def _assemble(self, g: np.ndarray) -> np.ndarray:
+        """Chain from predictors (P, b, n) to their coefficients (b, p)."""
+        gradient = np.zeros((g.shape[1], self.problem.n_params))
+        for part, rows in zip(self.problem.parts, g, strict=True):
+            gradient[:, part.where] = rows.sum(axis=1)[:, None] if part.X is None else rows @ part.X
+        return gradient
+
+    # ---- read off ---------------------------------------------------------------------------------------
+    def conditional_information(self, which: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Information on the conditional coefficients given theta at the last modes, (b, p, p)."""
+        part = self.problem.part("cond")
+        assert part.X is not None
+        weights = self.rows(which).conditional_information(0, len(which) * self.n, self.predictors(which, x))
+        weights = weights.reshape(len(which), self.n)
+        products = (part.X[:, :, None] * part.X[:, None, :]).reshape(self.n, -1)
+        information = (weights @ products).reshape(-1, part.size, part.size)
+        if self.k:
+            t = self.factors(x)
+            inverse, _, _ = _invert(self._hessian(t, self.information(weights)))
+            mixed = self.z[:, :, None] * part.X[:, None, :]
+            cross = self.level_sums(weights[:, :, None, None] * mixed)
+            cross = np.swapaxes(t, 1, 2)[:, None] @ cross
+            information -= np.einsum("blkp,blkm,blmq->bpq", cross, inverse, cross, optimize=True)
+        return information
+
+    def predictors(self, which: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
+        """All predictors of the flattened rows at the last modes, each (b n,)."""
+        at = _Rows(self.rows(which), self.fixed_values(x), len(which))
+        random = np.zeros((len(which), self.n))
+        if self.k:
+            random = self._random(self.factors(x), self.modes[which])
+        return self._flat(at, np.arange(len(which)), random)
+
+
+def _basis(problem: Problem) -> np.ndarray:
+    """d T / d theta, (number of theta, k, k): T is linear in theta."""
+    assert problem.layout is not None
+    k = problem.layout.factors[0].k
+    out = []
+    for term in problem.terms:
+        structure = STRUCTURES[term.term.structure](term.structure.k)
+        for unit in np.eye(structure.size):
+            t = np.zeros((k, k))
+            t[term.columns, term.columns] = structure.factor(unit)
+            out.append(t)
+    return np.array(out)
+
+
+def _linear_part(part: LinearPart, coefficients: np.ndarray) -> np.ndarray:
+    if part.X is None:
+        return coefficients
+    out = coefficients @ part.X.T
+    return out if part.offset is None else out + part.offset
+
+
+def _times(t: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """T u by level: (b, k, k) times (b, L, k)."""
+    return u * t if t.shape[1] == 1 else u @ np.swapaxes(t, 1, 2)
+
+
+def _invert(h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Inverse, log determinant (b,) and whether all are positive definite (b,), of blocks (b, L, k, k)."""
+    if h.shape[-1] == 1:
+        diagonal = h[:, :, 0, 0]
+        positive = np.asarray((diagonal > 0.0).all(axis=1))
+        safe = np.where(diagonal > 0.0, diagonal, 1.0)
+        return (1.0 / safe)[:, :, None, None], np.log(safe).sum(axis=1), positive
+    try:
+        root = np.linalg.cholesky(h)
+        positive = np.asarray(np.isfinite(root).all(axis=(1, 2, 3)))
+    except np.linalg.LinAlgError:
+        finite = np.isfinite(h).all(axis=(1, 2, 3))
+        h = np.where(finite[:, None, None, None], h, np.eye(h.shape[-1]))
+        positive = finite & (np.linalg.eigvalsh(h)[:, :, 0] > 0.0).all(axis=1)
+        h = np.where(positive[:, None, None, None], h, np.eye(h.shape[-1]))
+        root = np.linalg.cholesky(h)
+    logdet = 2.0 * np.log(np.diagonal(root, axis1=2, axis2=3)).sum(axis=(1, 2))
+    return np.linalg.inv(h), logdet, positive
+
+
+def _guarded(value: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    bad = ~(np.isfinite(value) & np.isfinite(gradient).all(axis=1))
+    value[bad], gradient[bad] = np.inf, 0.0
+    return value, gradient

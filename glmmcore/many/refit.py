@@ -1,0 +1,142 @@
+"""The same model for another response or for some of the rows, without formula work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from glmmcore.design import Design, PredictorDesign, RandomTerm
+from glmmcore.errors import ModelError
+from glmmcore.estimation.estimator import Estimator
+from glmmcore.fitted import FittedGLMM
+from glmmcore.formula.rank import aliased_columns
+
+__all__ = ["refit"]
+
+
+def refit(fit: FittedGLMM, y: np.ndarray | None, rows: Any = None) -> FittedGLMM:
+    """See `FittedGLMM.refit`."""
+    if y is not None:
+        _check_response(fit, y)
+    if rows is not None:
+        design = fit.design
+        if y is not None:
+            design = replace(design, response=replace(design.response, y=y))
+        design = _subset(design, _positions(rows, fit.nobs))
+        estimator = Estimator.build(design, fit.family, reml=fit.reml, n_agq=fit.estimator.n_agq)
+        return FittedGLMM(estimator, estimator.fit())
+    if y is None:
+        raise ModelError("refit: give a response y, or rows to fit to")
+    estimator = fit.estimator.with_response(y)
+    return FittedGLMM(estimator, estimator.fit(start=fit.solution.x))
+
+
+def _check_response(fit: FittedGLMM, y: np.ndarray) -> None:
+    if not np.all(np.isfinite(y)):
+        raise ModelError(f"refit: y is not finite at positions {np.flatnonzero(~np.isfinite(y))[:5].tolist()}")
+    trials = np.ones(len(y)) if fit.trials is None else fit.trials
+    fit.family.check_support(y, trials, zero_model="zi" in fit.design.predictors)
+
+
+def _positions(rows: Any, n: int) -> np.ndarray:
+    """Positions of the rows to keep, from a mask or from positions."""
+    chosen = np.asarray(rows)
+    if chosen.dtype == bool:
+        if chosen.shape != (n,):
+            raise ModelError(f"refit: rows has shape {chosen.shape}, the model has {n} rows")
+        chosen = np.flatnonzero(chosen)
+    elif (
+        chosen.ndim != 1
+        or chosen.dtype.kind not in "iu"
+        or (len(chosen) and not -n <= chosen.min() <= chosen.max() < n)
+    ):
+        raise ModelError(f"refit: rows must be a mask of length {n} or positions below {n}")
+    if not len(chosen):
+        raise ModelError("refit: rows keeps no row")
+    return chosen % n
+
+
+def _subset(design: Design, rows: np.ndarray) -> Design:
+    """Design of some rows: levels and columns that no longer occur are dropped."""
+    predictors, columns, levels = {}, {}, {}
+    for name, part in design.predictors.items():
+        x = np.ascontiguousarray(part.X[rows])
+        dependent = aliased_columns(x)
+        kept = np.flatnonzero(~dependent)
+        columns[name] = tuple(int(j) for j in kept)
+        terms = [_subset_term(term, rows) for term in part.terms]
+        levels[name] = tuple(used for _, used in terms)
+        predictors[name] = PredictorDesign(
+            np.ascontiguousarray(x[:, kept]),
+            tuple(part.columns[j] for j in kept),
+            part.offset[rows],
+            tuple(term for term, _ in terms),
+            (*part.aliased, *(part.columns[j] for j in np.flatnonzero(dependent))),
+        )
+    response = design.response
+    return replace(
+        design,
+        response=replace(
+            response, y=response.y[rows], trials=None if response.trials is None else response.trials[rows]
+        ),
+        predictors=predictors,
+        frame=design.frame.iloc[rows],
+        n_missing=0,
+        freq_weights=None if design.freq_weights is None else design.freq_weights[rows],
+        var_weights=None if design.var_weights is None else design.var_weights[rows],
+        encode=_SubsetEncoder(design.encode, columns, levels, {n: p.aliased for n, p in predictors.items()}),
+    )
+
+
+def _subset_term(term: RandomTerm, rows: np.ndarray) -> tuple[RandomTerm, np.ndarray]:
+    """Term of some rows, and which of its levels it keeps."""
+    used, codes = np.unique(term.codes[rows], return_inverse=True)
+    if len(used) < 2:
+        raise ModelError(f"refit: the rows hold only one level of grouping factor '{term.group}'")
+    kept = replace(term, Z=np.ascontiguousarray(term.Z[rows]), codes=codes.astype(np.int32), levels=term.levels[used])
+    return kept, used
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _SubsetEncoder:
+    """The encoder of all rows, in terms of the columns and levels that some rows have."""
+
+    encode: Any
+    columns: dict[str, tuple[int, ...]]
+    levels: dict[str, tuple[np.ndarray, ...]]
+    aliased: dict[str, tuple[str, ...]]
+
+    def __call__(self, newdata: Any, *, groups: bool = True) -> tuple[dict[str, PredictorDesign], np.ndarray]:
+        predictors, keep = self.encode(newdata, groups=groups)
+        out = {}
+        for name, part in predictors.items():
+            terms = []
+            for term, used in zip(part.terms, self.levels[name], strict=False):
+                place = np.minimum(np.searchsorted(used, term.codes), len(used) - 1)
+                codes = np.where(used[place] == term.codes, place, -1).astype(np.int32)
+                terms.append(replace(term, codes=codes, levels=term.levels[used]))
+            out[name] = replace(
+                part,
+                X=np.ascontiguousarray(part.X[:, self.columns[name]]),
+                columns=tuple(part.columns[j] for j in self.columns[name]),
+                terms=tuple(terms),
+                aliased=self.aliased[name],
+            )
+        return out, keep
+
+    @property
+    def fixed_kinds(self) -> dict[str, str]:
+        """Kinds of the columns of fixed parts."""
+        return self.encode.fixed_kinds
+
+    @property
+    def left_kinds(self) -> dict[str, str]:
+        """Kinds of the columns in the left sides of bars."""
+        return self.encode.left_kinds
+
+    @property
+    def group_columns(self) -> tuple[str, ...]:
+        """Columns of the grouping factors."""
+        return self.encode.group_columns

@@ -1,0 +1,1 @@
+"""What a maximum says: laws of the rows, predictions, new responses, residuals, words."""

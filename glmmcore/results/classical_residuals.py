@@ -1,0 +1,68 @@
+"""Classical residuals of a fit; scaled residuals by simulation are simresid's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from glmmcore.errors import ModelError
+
+if TYPE_CHECKING:
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["residuals"]
+
+
+def residuals(fit: FittedGLMM, kind: str = "response") -> pd.Series:
+    """See `FittedGLMM.residuals`."""
+    kinds = {
+        "response": lambda: fit.resid_response,
+        "pearson": lambda: fit.resid_pearson,
+        "working": lambda: _working(fit),
+        "deviance": lambda: _deviance(fit),
+    }
+    if kind not in kinds:
+        raise ModelError(f"residuals: kind must be one of {', '.join(map(repr, kinds))}, not {kind!r}")
+    return pd.Series(kinds[kind](), index=fit.data.index, name=kind)
+
+
+def _require_plain(fit: FittedGLMM, kind: str) -> None:
+    if "zi" in fit.design.predictors:
+        raise ModelError(f"{kind} residuals are not defined for a zero-inflated model; use kind='pearson'")
+
+
+def _working(fit: FittedGLMM) -> np.ndarray:
+    """(y - mu) dx eta / d mu, per trial."""
+    _require_plain(fit, "working")
+    trials = np.ones(fit.nobs) if fit.trials is None else fit.trials
+    _, slope, _, _ = fit.family.link.derivatives(fit._law.eta)
+    return fit.resid_response / (trials * slope)
+
+
+def _deviance(fit: FittedGLMM) -> np.ndarray:
+    """Signed root of the unit deviance, without the dispersion."""
+    _require_plain(fit, "deviance")
+    y, mu = fit.observed, fit.fitted
+    name = fit.family.name
+    if name == "gaussian":
+        weights = 1.0 if fit.design.var_weights is None else fit.design.var_weights
+        return np.sqrt(weights) * (y - mu)
+    if name == "poisson":
+        unit = special.xlogy(y, y / mu) - (y - mu)
+    elif name == "binomial":
+        n = np.ones_like(y) if fit.trials is None else fit.trials
+        unit = special.xlogy(y, y / mu) + special.xlogy(n - y, (n - y) / (n - mu))
+    elif name == "gamma":
+        unit = (y - mu) / mu - np.log(y / mu)
+    elif name == "nbinom2":
+        phi = np.exp(fit._law.parameters.delta)
+        unit = special.xlogy(y, y / mu) - (y + phi) * np.log((y + phi) / (mu + phi))
+    else:
+        raise ModelError(
+            f"deviance residuals are not defined for family '{name}'; use kind='pearson', or "
+            "simresid.simulate_residuals for residuals that are uniform under the model"
+        )
+    return np.sign(y - mu) * np.sqrt(2.0 * np.maximum(unit, 0.0))

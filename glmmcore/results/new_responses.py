@@ -1,0 +1,98 @@
+"""Draws of responses for new rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from glmmcore.arguments import real_array
+from glmmcore.errors import ModelError
+from glmmcore.results.law import Law
+from glmmcore.results.predict import fixed_values
+from glmmcore.results.simulation import groups_to_redraw, square_root
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from glmmcore.design import RandomTerm
+    from glmmcore.estimation.solution import TermSolution
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["simulate_new"]
+
+
+def simulate_new(
+    fit: FittedGLMM,
+    newdata: Any,
+    n_sims: int,
+    rng: np.random.Generator,
+    random_effects: str | Iterable[str],
+    trials: str | ArrayLike | None,
+) -> np.ndarray:
+    """See `FittedGLMM.simulate`."""
+    from glmmcore.formula.frame import as_frame
+
+    if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 1):
+        raise ModelError(f"n_sims must be a whole number of at least 1, not {n_sims!r}")
+    frame = as_frame(newdata, "the new data")
+    encode: Any = fit.design.encode
+    predictors, keep = encode(frame)
+    out = np.full((n_sims, len(frame)), np.nan)
+    if not keep.any():
+        return out
+    rows = frame.loc[keep]
+    base = fixed_values(fit, predictors, len(rows))[1]
+    sizes = _trials(fit, rows, keep, trials)
+    redrawn = groups_to_redraw(fit, random_effects)
+    drawn: list[tuple[TermSolution, RandomTerm, np.ndarray, int]] = []
+    for name, design in predictors.items():
+        for position, term in enumerate(design.terms):
+            solution = next(t for t in fit.solution.terms if t.term is fit.design.predictors[name].terms[position])
+            if term.group in redrawn:
+                # rows of one level share their effect, levels that the fit has not seen too
+                codes, levels = pd.factorize(pd.MultiIndex.from_frame(rows[term.group.split(":")]))
+                drawn.append((solution, term, codes, len(levels)))
+                continue
+            if (term.codes < 0).any():
+                label = rows.index[int(np.argmax(term.codes < 0))]
+                raise ModelError(
+                    f"the new data have a level of '{term.group}' that the fit has not seen (row {label!r}); "
+                    f"simulate with random_effects=['{term.group}'] to draw its effect"
+                )
+            base[name] = base[name] + np.einsum("ij,ij->i", term.Z, solution.modes[term.codes])
+    if not drawn:
+        out[:, keep] = Law(fit.family, base, sizes).simulate(n_sims, rng)
+        return out
+    for s in range(n_sims):
+        values = dict(base)
+        for solution, term, codes, n_levels in drawn:
+            root = square_root(solution.covariance)
+            b = rng.standard_normal((n_levels, len(root))) @ root.T
+            values[solution.predictor] = values[solution.predictor] + np.einsum("ij,ij->i", term.Z, b[codes])
+        out[s, keep] = Law(fit.family, values, sizes).simulate(1, rng)[0]
+    return out
+
+
+def _trials(fit: FittedGLMM, rows: pd.DataFrame, keep: np.ndarray, trials: str | ArrayLike | None) -> np.ndarray | None:
+    """Numbers of trials of the complete new rows."""
+    if fit.trials is None:
+        if trials is not None:
+            raise ModelError("simulate: the response of the model is not k of n, it takes no trials")
+        return None
+    if trials is None:
+        raise ModelError("simulate: give trials=, a column of the new data or an array, for a k-of-n response")
+    if isinstance(trials, str):
+        if trials not in rows:
+            raise ModelError(f"simulate: column '{trials}' is not in the new data")
+        values = real_array(rows[trials], f"column '{trials}'")
+    else:
+        given = real_array(trials, "trials")
+        if given.shape not in ((), keep.shape):
+            raise ModelError(f"simulate: trials has shape {given.shape}, the new data have {len(keep)} rows")
+        values = np.broadcast_to(given, keep.shape)[keep].copy()
+    if not np.all(values >= 0.0):
+        raise ModelError("simulate: trials must be numbers that are not negative")
+    return values

@@ -1,0 +1,97 @@
+"""New responses and population means of a fitted model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import special
+
+from glmmcore.averages import average_over_normal
+from glmmcore.errors import ModelError
+from glmmcore.families.base import Parameters
+from glmmcore.results.law import Law
+
+if TYPE_CHECKING:
+    from glmmcore.estimation.solution import TermSolution
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["groups_to_redraw", "population_mean", "simulate", "square_root"]
+
+
+def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effects: str | Iterable[str]) -> np.ndarray:
+    """See `FittedGLMM.simulate`."""
+    if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 1):
+        raise ModelError(f"n_sims must be a whole number of at least 1, not {n_sims!r}")
+    wanted = groups_to_redraw(fit, random_effects)
+    redrawn = [t for t in fit.solution.terms if t.term.group in wanted]
+    if not redrawn:
+        return fit._law.simulate(n_sims, rng)
+    base = {name: np.array(v) for name, v in fit.solution.values.items()}
+    for t in redrawn:
+        base[t.predictor] = base[t.predictor] - _random_part(t, t.modes)
+    roots = [square_root(t.covariance) for t in redrawn]
+    out = np.empty((n_sims, fit.nobs))
+    for s in range(n_sims):
+        values = dict(base)
+        for t, root in zip(redrawn, roots, strict=True):
+            drawn = rng.standard_normal((len(t.term.levels), len(root))) @ root.T
+            values[t.predictor] = values[t.predictor] + _random_part(t, drawn)
+        out[s] = Law(fit.family, values, fit.trials).simulate(1, rng)[0]
+    return out
+
+
+def groups_to_redraw(fit: FittedGLMM, random_effects: str | Iterable[str]) -> set[str]:
+    """Names of the groups to draw anew."""
+    known = {t.term.group for t in fit.solution.terms}
+    if isinstance(random_effects, str):
+        if random_effects == "conditional":
+            return set()
+        if random_effects == "unconditional":
+            return known
+        random_effects = [random_effects]
+    if not isinstance(random_effects, Iterable):
+        raise ModelError(f"random_effects: {random_effects!r} is no name of a group nor a list of such")
+    wanted = set(random_effects)
+    if wanted - known:
+        raise ModelError(
+            f"random_effects: no group {', '.join(sorted(map(repr, wanted - known)))}; choose 'conditional', "
+            f"'unconditional' or among {', '.join(sorted(map(repr, known))) or 'no groups (the model has none)'}"
+        )
+    return wanted
+
+
+def _random_part(t: TermSolution, coefficients: np.ndarray) -> np.ndarray:
+    """Z b of one term, (n,)."""
+    return np.einsum("ij,ij->i", t.term.Z, coefficients[t.term.codes])
+
+
+def square_root(covariance: np.ndarray) -> np.ndarray:
+    """A square root that exists for singular matrices too."""
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, 0.0))
+
+
+def population_mean(fit: FittedGLMM) -> np.ndarray:
+    """Mean of the response over new random effects, by quadrature in each predictor.
+
+    Terms are independent, so the random part of a row's predictor is normal with variance sum z' Sigma z; the mean of a
+    zero-inflated response is the product of two such means, since the parts share no random effect.
+    """
+    values = {name: np.array(v) for name, v in fit.solution.values.items()}
+    spread: dict[str, np.ndarray] = {}
+    for t in fit.solution.terms:
+        values[t.predictor] = values[t.predictor] - _random_part(t, t.modes)
+        variance = np.einsum("ij,jk,ik->i", t.term.Z, t.covariance, t.term.Z)
+        spread[t.predictor] = spread.get(t.predictor, 0.0) + variance
+    law = Law(fit.family, values, fit.trials)
+    none = np.zeros(fit.nobs)
+    mean = average_over_normal(
+        lambda eta: fit.family.mean(law.trials, Parameters(eta, law.parameters.delta, law.parameters.psi)),
+        law.eta,
+        spread.get("cond", none),
+    )
+    if "zi" in values:
+        mean = mean * average_over_normal(lambda zeta: special.expit(-zeta), law.zeta, spread.get("zi", none))
+    return mean

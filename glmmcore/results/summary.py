@@ -1,0 +1,207 @@
+"""Printed summary of a fit, as text and as HTML, and the data frames behind its tables."""
+
+from __future__ import annotations
+
+from html import escape
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+if TYPE_CHECKING:
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["Summary", "coefficient_table", "dispersion_in_words", "summarise"]
+
+_PARTS = {"cond": "Conditional model", "zi": "Zero-inflation model (logit)", "disp": "Dispersion model (log)"}
+_HEADERS = {"estimate": "Estimate", "se": "Std. Error", "z": "z value", "p": "Pr(>|z|)"}
+_RANDOM_TITLE = "Random effects"
+# What the number says about the variance of the response, for a mean m.
+_WORDS = {
+    "gaussian": "residual standard deviation {0:.4g} (variance {1:.4g})",
+    "gamma": "coefficient of variation {0:.4g}",
+    "lognormal": "standard deviation of the response {0:.4g}",
+    "skewnormal": "residual standard deviation {0:.4g} (variance {1:.4g})",
+    "t": "scale {0:.4g}, which is less than the standard deviation",
+    "nbinom1": "{0:.4g}: the variance is {2:.4g} times the mean",
+    "nbinom2": "{0:.4g}: the variance is mean + mean^2 / {0:.4g}",
+    "nbinom12": "{0:.4g}: the linear part of the variance, mean (1 + {0:.4g} + mean / kappa)",
+    "truncated_nbinom1": "{0:.4g}: before truncation the variance is {2:.4g} times the mean",
+    "truncated_nbinom2": "{0:.4g}: before truncation the variance is mean + mean^2 / {0:.4g}",
+    "genpois": "{0:.4g}: the variance is {0:.4g} times the mean",
+    "compois": "{0:.4g}: the variance is about {0:.4g} times the mean",
+    "tweedie": "{0:.4g}: the variance is {0:.4g} mean^power",
+    "beta": "{0:.4g}: the variance is mean (1 - mean) / {2:.4g}",
+    "ordbeta": "{0:.4g}: inside (0, 1) the variance is mean (1 - mean) / {2:.4g}",
+    "betabinomial": "{0:.4g}: the variance is (N + {0:.4g}) / {2:.4g} times the binomial one, N the trials",
+}
+
+
+class Summary(str):
+    """Text of a summary, which prints as it is and shows as tables in a notebook.
+
+    Attributes
+    ----------
+    tables : dict of str to DataFrame
+        By title: coefficients of each part, and ``"Random effects"``.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    _html: str
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        return self._html
+
+
+def summarise(fit: FittedGLMM) -> Summary:
+    """Put the summary of a fit together."""
+    tables: dict[str, pd.DataFrame] = {}
+    if fit.has_random_effects:
+        tables[_RANDOM_TITLE] = _random_table(fit)
+    for part, title in _PARTS.items():
+        if part in fit.design.predictors and fit.design.predictors[part].X.shape[1]:
+            tables[title] = coefficient_table(fit, part)
+    notes = [line for line in (_dispersion_line(fit), _extra_line(fit)) if line]
+    out = Summary(_text(fit, tables, notes))
+    out.tables = tables
+    out._html = _html(fit, tables, notes)
+    return out
+
+
+def coefficient_table(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
+    """Estimates, standard errors, z statistics and two-sided p-values of one part.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+    part : {"cond", "zi", "disp"}
+    """
+    estimates, errors = {
+        "cond": lambda: (fit.params, fit.bse),
+        "zi": lambda: (fit.zi_params, fit.zi_bse),
+        "disp": lambda: (fit.disp_params, fit.disp_bse),
+    }[part]()
+    z = estimates / errors
+    return pd.DataFrame(
+        {"estimate": estimates, "se": errors, "z": z, "p": 2.0 * special.ndtr(-np.abs(z.to_numpy(dtype=float)))}
+    )
+
+
+def dispersion_in_words(fit: FittedGLMM) -> str:
+    """Say what the dispersion says about the variance; empty for families without, or when it has a model."""
+    if not fit.family.has_dispersion or "disp" in fit.design.predictors:
+        return ""
+    sigma = fit.sigma
+    template = _WORDS.get(fit.family.name, "{0:.4g}")
+    with np.errstate(over="ignore"):
+        return template.format(sigma, np.square(sigma), 1.0 + sigma)
+
+
+def _dispersion_line(fit: FittedGLMM) -> str:
+    words = dispersion_in_words(fit)
+    return f"Dispersion ({fit.family.name}): {words}" if words else ""
+
+
+def _extra_line(fit: FittedGLMM) -> str:
+    return ", ".join(f"{name} = {value:.4g}" for name, value in fit.extra_params.items())
+
+
+def _random_table(fit: FittedGLMM) -> pd.DataFrame:
+    table = fit.var_corr
+    table = table[[name for name in table.columns if not name.startswith("se_")]].copy()
+    table.insert(3, "variance", table["sd"] ** 2)
+    return table.drop(columns="component") if (table["component"] == "cond").all() else table
+
+
+def _statistics(fit: FittedGLMM) -> dict[str, str]:
+    return {
+        "AIC": f"{fit.aic:.1f}",
+        "BIC": f"{fit.bic:.1f}",
+        "logLik": f"{fit.llf:.1f}",
+        "-2*logLik": f"{-2.0 * fit.llf:.1f}",
+        "df.resid": f"{fit.df_resid:g}",
+    }
+
+
+def _heading(fit: FittedGLMM) -> list[tuple[str, str]]:
+    lines = [("Family", f"{fit.family.name} ({fit.family.link.name})"), ("Formula", fit.formula)]
+    names = {"zi": "Zero inflation", "disp": "Dispersion"}
+    lines += [(names[part], text) for part, text in fit.design.formulas.items() if part in names]
+    method = "restricted maximum likelihood (REML)" if fit.reml else "maximum likelihood"
+    if fit.estimator.n_agq > 1:
+        method += f", adaptive quadrature with {fit.estimator.n_agq} points"
+    return [*lines, ("Estimates", method)]
+
+
+def _sizes(fit: FittedGLMM) -> str:
+    levels = dict.fromkeys(f"{t.term.group}, {len(t.term.levels)}" for t in fit.solution.terms)
+    groups = f"; groups: {'; '.join(levels)}" if levels else ""
+    return f"Number of rows: {fit.nobs}{groups}"
+
+
+def _text(fit: FittedGLMM, tables: dict[str, pd.DataFrame], notes: list[str]) -> str:
+    statistics = _statistics(fit)
+    width = {name: max(len(name), len(value)) for name, value in statistics.items()}
+    blocks = [
+        "\n".join(f"{name + ':':16s}{value}" for name, value in _heading(fit)),
+        " ".join(f"{name:>{width[name]}}" for name in statistics)
+        + "\n"
+        + " ".join(f"{value:>{width[name]}}" for name, value in statistics.items()),
+    ]
+    for title, table in tables.items():
+        if title == _RANDOM_TITLE:
+            shown = table.to_string(index=False, na_rep="", float_format=lambda v: f"{v:.4g}")
+            blocks.append(f"{title}:\n{shown}\n{_sizes(fit)}")
+    if _RANDOM_TITLE not in tables:
+        blocks.append(_sizes(fit))
+    blocks += notes
+    for title, table in tables.items():
+        if title != _RANDOM_TITLE:
+            blocks.append(f"{title}:\n{_printed(table).to_string()}")
+    return "\n\n".join([*blocks, *fit.verdict])
+
+
+def _printed(table: pd.DataFrame) -> pd.DataFrame:
+    """Coefficients as text with the digits that their standard errors call for."""
+    decimals = 5
+    errors = table["se"].to_numpy(dtype=float)
+    errors = errors[np.isfinite(errors) & (errors > 0.0)]
+    if len(errors):
+        # five digits of the largest standard error, two of the smallest
+        size = np.floor(np.log10([errors.max(), errors.min()]))
+        decimals = int(np.clip(max(4 - size[0], 1 - size[1]), 0, 12))
+    out = pd.DataFrame(index=table.index)
+    for name, header in _HEADERS.items():
+        if name in ("estimate", "se"):
+            out[header] = [f"{v:.{decimals}f}" for v in table[name]]
+        elif name == "z":
+            out[header] = [f"{v:.3f}" for v in table[name]]
+        else:
+            out[header] = [_pvalue(v) for v in table[name]]
+    return out
+
+
+def _pvalue(p: float) -> str:
+    if np.isnan(p):
+        return "NaN"
+    return "<1e-16" if p < 1e-16 else f"{p:.3g}"
+
+
+def _html(fit: FittedGLMM, tables: dict[str, pd.DataFrame], notes: list[str]) -> str:
+    heading = "".join(f"<tr><th>{escape(name)}</th><td>{escape(value)}</td></tr>" for name, value in _heading(fit))
+    statistics = _statistics(fit)
+    names = "".join(f"<th>{escape(name)}</th>" for name in statistics)
+    values = "".join(f"<td>{escape(value)}</td>" for value in statistics.values())
+    parts = [f"<table>{heading}</table>", f"<table><tr>{names}</tr><tr>{values}</tr></table>"]
+    for title, table in tables.items():
+        if title == _RANDOM_TITLE:
+            shown = table.to_html(index=False, na_rep="", border=0, float_format=lambda v: f"{v:.4g}")
+        else:
+            shown = _printed(table).to_html(border=0)
+        parts.append(f"<h4>{escape(title)}</h4>{shown}")
+    parts += [f"<p>{escape(line)}</p>" for line in [_sizes(fit), *notes, *fit.verdict]]
+    return "<div>" + "\n".join(parts) + "</div>"

@@ -1,0 +1,173 @@
+"""Standard deviations, correlations and the dispersion as functions of the optimiser's parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glmmcore.estimation.solution import invert_hessian
+
+if TYPE_CHECKING:
+    from glmmcore.estimation.estimator import Estimator
+    from glmmcore.estimation.problem import TermPart
+    from glmmcore.estimation.solution import Solution
+
+__all__ = ["VarianceParameter", "linear_covariance", "linear_hessian", "parameter_errors", "variance_parameters"]
+
+# A standard deviation this small, beside the largest of its term, is zero: it has no slope there.
+_ZERO = 1e-4
+# Step of the differences in units of a parameter's standard error: truncation and noise both far below 1e-6.
+_DIFFERENCE = 1e-3
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VarianceParameter:
+    """One standard deviation or correlation of a random term, or the dispersion.
+
+    Attributes
+    ----------
+    kind : {"sd", "corr", "sigma"}
+    term : TermPart or None
+    i, j : int
+        Coefficients of the term; equal for a standard deviation.
+    where : slice
+        The parameters it depends on.
+    """
+
+    kind: str
+    term: TermPart | None
+    i: int
+    j: int
+    where: slice
+
+    @property
+    def label(self) -> str:
+        """Name in tables, such as ``sd(Days|Subject)``."""
+        if self.term is None:
+            return "sigma"
+        columns, group = self.term.term.columns, self.term.term.group
+        part = "" if self.term.predictor == "cond" else f"{self.term.predictor}: "
+        if self.kind == "sd":
+            return f"{part}sd({columns[self.i]}|{group})"
+        return f"{part}corr({columns[self.j]},{columns[self.i]}|{group})"
+
+    def value(self, x: np.ndarray, scale: float = 1.0) -> float:
+        """Value at x; standard deviations in units of `scale`; NaN for a correlation with a constant.
+
+        The dispersion is log(phi) here: what `Family.sigma` takes.
+        """
+        if self.term is None:
+            return float(x[self.where][0])
+        root = self.term.back @ self.term.structure.factor(x[self.term.where])
+        covariance = root[[self.i, self.j]] @ root[[self.i, self.j]].T
+        if self.kind == "sd":
+            return float(scale * np.sqrt(covariance[0, 0]))
+        product = covariance[0, 0] * covariance[1, 1]
+        return float(covariance[0, 1] / np.sqrt(product)) if product > 0.0 else float("nan")
+
+    def gradient(self, x: np.ndarray, scale: float = 1.0) -> np.ndarray:
+        """Differentiate by x, (n_params,)."""
+        out = np.zeros(len(x))
+        if self.term is None:
+            out[self.where] = 1.0
+            return out
+        for k in range(self.where.start, self.where.stop):
+            step = 1e-6 * max(1.0, abs(x[k]))
+            ends = []
+            for sign in (1.0, -1.0):
+                moved = x.copy()
+                moved[k] += sign * step
+                ends.append(self.value(moved, scale))
+            out[k] = (ends[0] - ends[1]) / (2.0 * step)
+        return out
+
+    def is_defined(self, x: np.ndarray) -> bool:
+        """Whether the value has a derivative: no standard deviation behind it is zero."""
+        if self.term is None:
+            return True
+        t = self.term.structure.factor(x[self.term.where])
+        size = np.sqrt(np.square(self.term.back @ t).sum(axis=1))
+        largest = max(float(np.sqrt(np.square(self.term.back).sum(axis=1)).max()) * 1e-2, float(size.max()))
+        return bool(min(size[self.i], size[self.j]) > _ZERO * largest)
+
+
+def variance_parameters(estimator: Estimator) -> list[VarianceParameter]:
+    """List standard deviations and correlations in the order of `var_corr`, then a constant dispersion."""
+    problem: Any = estimator.problem
+    by_term = {id(t.term): t for t in problem.terms}
+    out = []
+    for design in estimator.design.predictors.values():
+        for term in design.terms:
+            t = by_term[id(term)]
+            for i in range(len(term.columns)):
+                out.append(VarianceParameter("sd", t, i, i, t.where))
+                out += [VarianceParameter("corr", t, i, j, t.where) for j in range(i) if _correlated(term)]
+    if estimator.family.has_dispersion and problem.part("disp").size == 1:
+        out.append(VarianceParameter("sigma", None, 0, 0, problem.part("disp").where))
+    return out
+
+
+def _correlated(term: Any) -> bool:
+    return term.structure not in ("diag", "homdiag")
+
+
+def parameter_errors(
+    estimator: Estimator, solution: Solution, covariance: np.ndarray
+) -> dict[str, tuple[float, float]]:
+    """Value and standard error (delta method) of every variance parameter by label; NaN on the boundary.
+
+    `covariance` is that of the optimiser's parameters, followed by log sigma for a linear model. The dispersion is
+    given as log(phi).
+    """
+    out = {}
+    scale, log_sigma = 1.0, 0.0
+    if estimator.linear:
+        log_sigma = float(solution.coefficients["disp"][0])
+        scale = float(np.exp(log_sigma))
+    for parameter in variance_parameters(estimator):
+        if parameter.term is None and estimator.linear:
+            out[parameter.label] = log_sigma, float(np.sqrt(covariance[-1, -1]))
+            continue
+        value = parameter.value(solution.x, scale)
+        error = float("nan")
+        if parameter.is_defined(solution.x):
+            slope = parameter.gradient(solution.x, scale)
+            if estimator.linear:
+                slope = np.append(slope, value if parameter.kind == "sd" else 0.0)
+            error = float(np.sqrt(max(slope @ covariance @ slope, 0.0)))
+        out[parameter.label] = value, error
+    return out
+
+
+def linear_hessian(estimator: Estimator, solution: Solution) -> np.ndarray:
+    """Hessian of the profiled objective of a linear mixed model in theta, by central differences of its gradient."""
+    objective = estimator.linear_objective()
+    theta = solution.x
+    hessian = np.empty((len(theta), len(theta)))
+    objective(theta)
+    information = objective.curvature(theta) if len(theta) else hessian
+    for j, step in enumerate(_DIFFERENCE / np.sqrt(np.diag(information))):
+        ends = []
+        for sign in (1.0, -1.0):
+            moved = theta.copy()
+            moved[j] += sign * step
+            ends.append(objective(moved)[1])
+        hessian[j] = (ends[0] - ends[1]) / (2.0 * step)
+    return 0.5 * (hessian + hessian.T)
+
+
+def linear_covariance(estimator: Estimator, solution: Solution, hessian: np.ndarray) -> np.ndarray:
+    """Joint covariance of (theta, log sigma) of a linear mixed model, (p + 1, p + 1).
+
+    Sigma is profiled out: log sigma^(theta) = log(r^2 / n) / 2, and given theta its variance is 1 / (2 n).
+    """
+    objective = estimator.linear_objective()
+    theta = solution.x
+    inverse, _ = invert_hessian(hessian)
+    objective(theta)
+    slope = 0.5 * objective.square_gradient(theta) / objective.residual_square
+    mixed = inverse @ slope
+    corner = slope @ mixed + 1.0 / (2.0 * objective.n_effective)
+    return np.block([[inverse, mixed[:, None]], [mixed[None], np.array([[corner]])]])

@@ -1,0 +1,1 @@
+"""The residuals: definitions, one pass over simulations, bootstrap, rotation, groups."""

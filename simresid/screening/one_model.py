@@ -1,0 +1,149 @@
+"""One model of a screen: fit it if need be, simulate, test, and put the outcome into one flat record."""
+
+from __future__ import annotations
+
+import copy
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from simresid.checks.battery import applicable_tests, sharp_pvalue
+from simresid.checks.results import DispersionResult
+from simresid.simulations.time_limit import call_within
+
+if TYPE_CHECKING:
+    from simresid.checks.results import CheckResult
+    from simresid.simulated_residuals import SimulatedResiduals
+
+__all__ = ["TESTS", "ModelTask", "Record"]
+
+TESTS = ("uniformity", "dispersion", "zero inflation", "outliers", "quantiles", "heteroscedasticity")
+"""Tests that need nothing but the residuals, in the order of the table."""
+
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class ModelTask:
+    """Turns named models into records. Picklable, and the same for all models of a screen.
+
+    Attributes
+    ----------
+    tests : tuple of str, or mapping of str to callable, or None
+        Names among those that apply, own functions of the residuals, or all that apply.
+    n_sims, random_effects
+        As in `simulate_residuals`.
+    seed : int
+    alpha : float
+        Level below which a record carries advice.
+    columns : dict
+        `predictors`, `categories`, `time`, `by`, `x`, `y` as in `diagnose`.
+    timeout : float or None
+        Seconds for one model.
+    """
+
+    tests: tuple[str, ...] | Mapping[str, Callable[[Any], CheckResult]] | None
+    n_sims: int
+    random_effects: Any
+    seed: int
+    alpha: float
+    columns: dict[str, Any] = field(default_factory=dict)
+    timeout: float | None = None
+
+    def __call__(self, models: Sequence[tuple[Any, Any]]) -> list[Record]:
+        """Records of some (name, model) pairs."""
+        return [self.record(name, item) for name, item in models]
+
+    def record(self, name: Any, item: Any) -> Record:
+        """Fit, simulate and test one model; whatever goes wrong becomes the error of the record."""
+        start = time.perf_counter()
+        record: Record = {"error": "", "p": {}, "sharp": {}, "negligible": [], "advice": {}, "notes": ""}
+        with _collected_warnings() as caught:
+            try:
+                if self.timeout is None:
+                    record = self._filled(record, name, item)
+                else:
+                    record = call_within(partial(self._filled, record, name, item), self.timeout)
+            except Exception as error:  # any library's error is the outcome for this model only
+                message = " ".join(str(error).split())
+                record["error"] = f"{type(error).__name__}: {message}"
+        notes = [record["notes"], *dict.fromkeys(" ".join(str(w.message).split()) for w in caught)]
+        record["notes"] = " ".join(filter(None, notes))
+        record["seconds"] = time.perf_counter() - start
+        return record
+
+    def _filled(self, empty: Record, name: Any, item: Any) -> Record:
+        from simresid import simulate_residuals
+        from simresid.simulations.sources import child_generator
+
+        record = copy.deepcopy(empty)  # its own: a call that ran out of time may go on writing
+        model = _fitted(item)
+        # a seed of its own, from its name: independent of the other models, of their order and of the workers
+        seed = int(child_generator(self.seed, f"model {name}").integers(2**63))
+        res = simulate_residuals(model, self.n_sims, random_effects=self.random_effects, rng=seed, n_jobs=1)
+        record |= _about(res)
+        for test, result in self._results(res).items():
+            record["p"][test] = float(result.pvalue)
+            record["sharp"][test] = float(sharp_pvalue(result))
+            if result.effect is not None and result.effect.severity == "negligible":
+                record["negligible"].append(test)
+            if result.pvalue < self.alpha:
+                record["advice"][test] = result.advice()
+            if isinstance(result, DispersionResult):
+                record["ratio"] = [float(v) for v in (result.statistic, *result.conf_int)]
+        return record
+
+    def _results(self, res: SimulatedResiduals) -> dict[str, CheckResult]:
+        if isinstance(self.tests, Mapping):
+            return {name: test(res) for name, test in self.tests.items()}
+        given = {name: self.columns.get(name) for name in ("predictors", "categories", "time", "by", "x", "y")}
+        along = self.tests is None or not {"quantiles", "heteroscedasticity"}.isdisjoint(self.tests)
+        tests, notes = applicable_tests(res, **given, along_prediction=along)
+        # tests along columns were asked for by naming the columns
+        wanted = [name for name in tests if self.tests is None or name in self.tests or name not in TESTS]
+        if not wanted:
+            raise ValueError(f"none of the tests applies. {' '.join(notes)}".strip())
+        return {name: tests[name][0](res) for name in wanted}
+
+
+def _fitted(item: Any) -> Any:
+    """The model itself, or the fit of (formula, data, family[, options])."""
+    if not (isinstance(item, tuple) and item and isinstance(item[0], str)):
+        return item
+    from simresid.fitting import fit_formula
+
+    if not 2 <= len(item) <= 4:
+        raise ValueError("a model to fit is (formula, data), (formula, data, family) or those and a dict of options")
+    options = item[3] if len(item) == 4 else {}
+    return fit_formula(item[0], item[1], *item[2:3], **options)
+
+
+def _about(res: SimulatedResiduals) -> Record:
+    """What is known of the fit itself."""
+    model: Any = res.model
+    converged, singular = getattr(model, "converged", None), getattr(model, "singular", None)
+    llf, verdict = getattr(model, "llf", None), getattr(model, "verdict", None)
+    return {
+        "description": res.description,
+        "nobs": res.n_obs,
+        "converged": None if converged is None or callable(converged) else bool(converged),
+        "singular": None if singular is None or callable(singular) else bool(singular),
+        "llf": None if llf is None or callable(llf) else float(llf),
+        "notes": " ".join(verdict) if isinstance(verdict, list) else "",
+    }
+
+
+@contextmanager
+def _collected_warnings() -> Iterator[list[Any]]:
+    """Collect warnings; only in a main thread, since the filters belong to all threads of a process."""
+    if threading.current_thread() is not threading.main_thread():
+        yield []
+        return
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield caught

@@ -1,0 +1,1 @@
+"""Where simulated responses come from, within limits of time."""

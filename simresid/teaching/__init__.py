@@ -1,0 +1,1 @@
+"""Data with known defects, size and power of tests on them."""

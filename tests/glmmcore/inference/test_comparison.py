@@ -1,0 +1,209 @@
+"""Likelihood-ratio tables and tests of terms."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from glmmcore import ModelError, compare, drop_terms, glmm, wald_tests
+from glmmcore.inference.terms import fixed_terms, relatives
+
+
+@pytest.fixture(scope="module")
+def data() -> pd.DataFrame:
+    rng = np.random.default_rng(6)
+    g = np.repeat(np.arange(15), 8)
+    d = pd.DataFrame({"g": g, "x": rng.normal(size=120), "a": rng.choice(list("uvw"), 120)})
+    d["y"] = rng.poisson(np.exp(0.8 + 0.3 * d["x"] + rng.normal(0.0, 0.5, 15)[g]))
+    d["z"] = 0.3 * d["x"] + rng.normal(0.0, 0.5, 15)[g] + rng.normal(size=120)
+    return d
+
+
+# ---- R -----------------------------------------------------------------------------------------------
+def test_lme4_anova_of_sleepstudy(reference_data):
+    # anova(lmer(Reaction ~ Days + (1|Subject), REML = FALSE), lmer(Reaction ~ Days + (Days|Subject), REML = FALSE))
+    s = reference_data("sleepstudy")
+    small, large = (glmm(f"Reaction ~ Days + ({left}|Subject)", s) for left in ("1", "Days"))
+    table = compare(large, small)
+    assert table["df"].tolist() == [4, 6]
+    assert np.allclose(table["aic"], [1802.079, 1763.939], atol=5e-4)
+    assert np.allclose(table["bic"], [1814.851, 1783.097], atol=5e-4)
+    assert np.allclose(table["llf"], [-897.0393, -875.9697], atol=5e-5)
+    assert table["chisq"].iloc[1] == pytest.approx(42.1393, abs=5e-5)
+    assert table["pvalue_chi2"].iloc[1] == pytest.approx(7.0724e-10, rel=1e-4)
+    # a variance and a covariance at once: half and half chi-square with 1 and 2 df
+    expected = 0.5 * (stats.chi2.sf(42.13930, 1) + stats.chi2.sf(42.13930, 2))
+    assert table["pvalue"].iloc[1] == pytest.approx(expected, rel=1e-4)
+    assert "variance of Days by Subject" in table["note"].iloc[1]
+
+
+def test_glmmtmb_anova_and_drop1_of_cbpp(reference_data):
+    # anova(g0, g1), drop1(g1, test = "Chisq") of cbind(incidence, size - incidence) ~ period + (1|herd)
+    c = reference_data("cbpp", "period")
+    large = glmm("cbind(incidence, size - incidence) ~ period + (1|herd)", c, family="binomial")
+    small = glmm("cbind(incidence, size - incidence) ~ 1 + (1|herd)", c, family="binomial")
+    table = compare(small, large).iloc[1]
+    assert table["chisq"] == pytest.approx(25.61006, abs=2e-5)
+    assert table["chisq_df"] == 3
+    assert table["pvalue"] == pytest.approx(1.1509e-05, rel=1e-4)
+    assert table["note"] == ""
+    dropped = drop_terms(large)
+    assert dropped.index.tolist() == ["<none>", "period"]
+    assert np.allclose(dropped["aic"], [194.0526, 213.6626], atol=1e-4)
+    assert dropped.loc["period", "chisq"] == pytest.approx(25.61006, abs=2e-5)
+
+
+def test_type_two_wald_tests_agree_with_car(reference_data):
+    # car::Anova(glmmTMB(cbind(germ, n - germ) ~ extract * gen, binomial))
+    fit = glmm("cbind(germ, n - germ) ~ extract * gen", reference_data("crowder_seeds"), family="binomial")
+    table = wald_tests(fit)
+    assert table.index.tolist() == ["extract", "gen", "extract:gen"]
+    assert np.allclose(table["chisq"], [53.39742, 3.04255, 6.44768], rtol=1e-5)
+    assert np.allclose(table["pvalue"], [2.7245e-13, 0.081108, 0.011110], rtol=1e-4)
+
+
+# ---- boundaries and nesting --------------------------------------------------------------------------
+def test_one_variance_on_the_boundary_halves_the_pvalue(data):
+    table = compare(glmm("z ~ x", data), glmm("z ~ x + (1|g)", data))
+    assert table["pvalue"].iloc[1] == pytest.approx(0.5 * table["pvalue_chi2"].iloc[1])
+    assert table["chisq_df"].iloc[1] == 1
+
+
+def test_overdispersion_is_on_the_boundary_of_the_negative_binomial(data):
+    table = compare(glmm("y ~ x", data, family="poisson"), glmm("y ~ x", data, family="nbinom2"))
+    assert table["pvalue"].iloc[1] == pytest.approx(0.5 * table["pvalue_chi2"].iloc[1])
+    assert "overdispersion" in table["note"].iloc[1]
+
+
+def test_several_variances_at_once_are_said_to_be_conservative(data):
+    data = data.assign(h=np.arange(120) % 7)
+    table = compare(glmm("z ~ x", data), glmm("z ~ x + (1|g) + (1|h)", data))
+    assert table["pvalue"].iloc[1] == table["pvalue_chi2"].iloc[1]
+    assert "conservative" in table["note"].iloc[1]
+
+
+def test_a_variance_of_zero_has_a_pvalue_of_one():
+    rng = np.random.default_rng(12)
+    d = pd.DataFrame(
+        {"y": np.tile([-1.0, 1.0, 0.5, -0.5], 6) + 0.01 * rng.normal(size=24), "g": np.repeat(range(6), 4)}
+    )
+    table = compare(glmm("y ~ 1", d), glmm("y ~ 1 + (1|g)", d))
+    assert table["chisq"].iloc[1] == pytest.approx(0.0, abs=1e-8)
+    assert table["pvalue"].iloc[1] >= 0.5
+
+
+@pytest.mark.parametrize(
+    ("small", "large", "reason"),
+    [
+        ({"formula": "y ~ x"}, {"formula": "y ~ a + (1|g)"}, "fixed effects of part 'cond' differ"),
+        ({"formula": "y ~ x", "family": "nbinom1"}, {"formula": "y ~ x + a", "family": "nbinom2"}, "no special case"),
+        ({"formula": "y ~ x + (1|g)"}, {"formula": "y ~ x + a"}, "only in the smaller model"),
+        ({"formula": "y ~ 1 + offset(x)"}, {"formula": "y ~ a"}, "offsets"),
+    ],
+)
+def test_models_that_are_not_nested_are_not_tested(data, small, large, reason):
+    fits = [glmm(data=data, **({"family": "poisson"} | options)) for options in (small, large)]
+    table = compare(*fits)
+    assert table["pvalue"].isna().all()
+    assert reason in table["note"].iloc[1]
+
+
+def test_the_same_column_space_in_other_columns_is_nested(data):
+    small = glmm("y ~ x", data, family="poisson")
+    large = glmm("y ~ I(x + x**2) + I(x - x**2)", data, family="poisson")
+    assert compare(small, large)["pvalue"].iloc[1] == pytest.approx(
+        compare(small, glmm("y ~ x + I(x**2)", data, family="poisson"))["pvalue"].iloc[1], rel=1e-4
+    )
+
+
+def test_what_cannot_be_compared_is_refused(data):
+    fit = glmm("y ~ x", data, family="poisson")
+    with pytest.raises(ModelError, match="two fits"):
+        compare(fit)
+    with pytest.raises(ModelError, match="120 and 100 rows"):
+        compare(fit, glmm("y ~ x + a", data.iloc[:100], family="poisson"))
+    with pytest.raises(ModelError, match="different responses"):
+        compare(fit, glmm("z ~ x + a", data))
+    reml = glmm("z ~ x + (1|g)", data, reml=True)
+    with pytest.raises(ModelError, match="some fits are by reml=True"):
+        compare(reml, glmm("z ~ x + a + (1|g)", data))
+    with pytest.raises(ModelError, match="restricted likelihoods"):
+        compare(reml, glmm("z ~ x + a + (1|g)", data, reml=True))
+    assert compare(reml, glmm("z ~ x + (x|g)", data, reml=True))["chisq"].iloc[1] >= 0.0
+
+
+# ---- terms -------------------------------------------------------------------------------------------
+def test_drop_terms_equals_fits_without_them(data):
+    fit = glmm("y ~ x + a + (1|g)", data, family="poisson")
+    table = drop_terms(fit)
+    for label, rest in (("x", "a"), ("a", "x")):
+        without = glmm(f"y ~ {rest} + (1|g)", data, family="poisson")
+        assert table.loc[label, "llf"] == pytest.approx(without.llf, abs=1e-7)
+        assert table.loc[label, "aic"] == pytest.approx(without.aic, abs=1e-6)
+
+
+def test_terms_inside_an_interaction_are_not_dropped(data):
+    assert drop_terms(glmm("y ~ x * a", data, family="poisson")).index.tolist() == ["<none>", "x:a"]
+
+
+def test_restricted_fits_are_refitted_by_maximum_likelihood(data):
+    a = drop_terms(glmm("z ~ x + (1|g)", data, reml=True))
+    b = drop_terms(glmm("z ~ x + (1|g)", data))
+    assert np.allclose(a, b, equal_nan=True)
+
+
+def test_parts_have_their_own_terms(data):
+    fit = glmm("y ~ x", data, family="nbinom2", disp="~ a")
+    assert drop_terms(fit, "disp").index.tolist() == ["<none>", "a"]
+    assert wald_tests(fit, "disp").loc["a", "df"] == 2
+    with pytest.raises(ModelError, match="no part 'zi'"):
+        wald_tests(fit, "zi")
+
+
+def test_a_wald_test_of_one_coefficient_is_its_square(data):
+    fit = glmm("y ~ x + (1|g)", data, family="poisson")
+    assert wald_tests(fit).loc["x", "chisq"] == pytest.approx(fit.tvalues["x"] ** 2)
+
+
+def test_columns_are_told_apart_by_brackets_and_colons():
+    columns = ["Intercept", "C(a, levels=['p:q', 'r'])[T.r]", "bs(x, df=3)[1]", "bs(x, df=3)[2]", "b[T.u:v]:x", "x"]
+    assert fixed_terms(columns) == {"C(a, levels=['p:q', 'r'])": [1], "bs(x, df=3)": [2, 3], "b:x": [4], "x": [5]}
+    assert relatives("x", ["x", "b:x", "b", "c:d"]) == ["b:x"]
+
+
+# ---- nesting -----------------------------------------------------------------------------------------
+NESTED = [
+    # small, large: nested, parameters on the edge, what is said
+    ({"family": "poisson"}, {"family": "poisson", "zi": "~ 1"}, True, 1, "zero inflation"),
+    ({"family": "poisson"}, {"family": "poisson", "zi": "~ x"}, True, 2, "2 parameters of zero inflation"),
+    ({"family": "poisson", "link": "sqrt"}, {"family": "poisson"}, False, 0, "the links differ"),
+    ({"family": "nbinom2", "disp": "~ x"}, {"family": "nbinom2"}, False, 0, "part 'disp' is missing"),
+    ({"family": "nbinom2", "disp": "~ 1"}, {"family": "nbinom2"}, True, 0, ""),
+    ({"family": "nbinom2"}, {"family": "nbinom2", "disp": "~ x"}, True, 0, ""),
+    ({"family": "nbinom2"}, {"family": "nbinom2", "disp": "~ 0 + x"}, False, 0, "part 'disp' has no intercept"),
+    # an intercept need not be written as one
+    ({"family": "nbinom2"}, {"family": "nbinom2", "disp": "~ 0 + a"}, True, 0, ""),
+    ({"family": "nbinom1"}, {"family": "poisson"}, False, 0, "nbinom1 is no special case of poisson"),
+]
+
+
+@pytest.mark.parametrize(("small", "large", "nested", "edges", "reason"), NESTED)
+def test_what_is_nested_in_what(data, small, large, nested, edges, reason):
+    from glmmcore.inference.nesting import nesting
+
+    fits = [glmm("y ~ x", data, **options) for options in (small, large)]
+    found = nesting(*fits)
+    assert (found.nested, found.n_boundary, found.reason) == (nested, edges, reason)
+
+
+def test_column_spaces():
+    from glmmcore.inference.nesting import spans
+
+    x = np.random.default_rng(1).normal(size=(20, 2))
+    one, none = np.ones((20, 1)), np.zeros((20, 0))
+    assert spans(x, x @ np.array([[1e8], [-3.0]]))
+    assert not spans(x, one)
+    assert spans(one, none) and not spans(none, one)
+    assert spans(np.hstack([one, x, np.zeros((20, 1))]), x + one)

@@ -1,0 +1,141 @@
+"""Printed summaries, among them the tables of the sources."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glmmcore import glmm
+from glmmcore.families import get_family
+from glmmcore.results.summary import _WORDS, coefficient_table, dispersion_in_words
+
+
+def table_of(fit) -> np.ndarray:
+    return coefficient_table(fit)[["estimate", "se"]].to_numpy()
+
+
+def test_webworms(reference_data):
+    fit = glmm("y ~ trt + (1|block)", reference_data("webworms"), family="nbinom1")
+    text = str(fit.summary())
+    for printed in (
+        "nbinom1 (log)",
+        "3012.4",
+        "3043.4",
+        "-1500.2",
+        "0.1034",
+        "-0.97814",
+        "0.10155",
+        "block, 13",
+        "1.308",
+    ):
+        assert printed in text
+    assert fit.sigma == pytest.approx(0.308, abs=5e-4)
+    assert fit.aic == pytest.approx(3012.4, abs=0.05)
+    assert (fit.var_corr["sd"].iloc[0]) ** 2 == pytest.approx(0.1034, abs=5e-5)
+
+
+def test_crowder(reference_data):
+    d = reference_data("crowder_seeds")
+    fit = glmm("cbind(germ, n - germ) ~ extract * gen", d, family="binomial")
+    assert fit.aic == pytest.approx(117.9, abs=0.05)
+    expected = [[-0.4122, 0.1842], [0.5401, 0.2498], [-0.1459, 0.2232], [0.7781, 0.3064]]
+    assert np.allclose(table_of(fit), expected, atol=5.1e-5)
+    assert "117.9" in fit.summary()
+
+
+def test_crowder_with_plates_by_restricted_likelihood(reference_data):
+    # glmmTMB(cbind(germ, n - germ) ~ gen * extract + (1|plate), binomial, REML = TRUE)
+    fit = glmm(
+        "cbind(germ, n - germ) ~ gen * extract + (1|plate)", reference_data("crowder_seeds"), "binomial", reml=True
+    )
+    expected = [[-0.46662, 0.24563], [-0.07554, 0.31195], [0.51292, 0.33670], [0.82645, 0.43408]]
+    assert np.allclose(table_of(fit), expected, atol=2e-3)
+    assert fit.var_corr["sd"].iloc[0] == pytest.approx(0.31768, abs=1e-3)
+    assert "restricted maximum likelihood" in fit.summary()
+
+
+def test_fish(reference_data):
+    d = reference_data("fish_vaccines", "day", "vaccine")
+    gamma = glmm("wt ~ day * vaccine", d, family="gamma")
+    assert gamma.llf == pytest.approx(-12214.5444, abs=1e-3)
+    assert gamma.sigma == pytest.approx(0.21451, abs=1e-5)
+    assert "coefficient of variation 0.2145" in gamma.summary()
+    normal = glmm("wt ~ day * vaccine", d)
+    assert normal.llf == pytest.approx(-15842.04747, abs=1e-4)
+    assert "residual standard deviation 666.5" in normal.summary()
+    # the printed table has sum contrasts; ours starts from the first cell, whose mean is the first fitted value
+    assert normal.fittedvalues.iloc[0] == pytest.approx(59.040245, abs=1e-3)
+
+
+def test_rikz(reference_data):
+    d = reference_data("rikz", "Beach", "Sample")
+    fit = glmm("Richness ~ NAP + (1|Beach)", d, family="poisson")
+    # printed by glmer, whose default stop is good to 1e-3 of a standard error
+    assert np.allclose(table_of(fit), [[1.6623, 0.1737], [-0.5039, 0.0754]], atol=5e-4)
+    assert fit.var_corr["sd"].iloc[0] == pytest.approx(0.47428, abs=5e-4)
+    with_samples = glmm("Richness ~ NAP + (1|Beach) + (1|Sample)", d, family="poisson").var_corr.set_index("group")[
+        "sd"
+    ]
+    assert with_samples["Sample"] == pytest.approx(0.26555, abs=2e-3)
+    assert with_samples["Beach"] == pytest.approx(0.45822, abs=2e-3)
+
+
+@pytest.fixture(scope="module")
+def fit():
+    rng = np.random.default_rng(9)
+    g = np.repeat(np.arange(12), 10)
+    d = pd.DataFrame({"x": rng.normal(size=120), "a<b": rng.normal(size=120), "g": g})
+    d["y"] = rng.negative_binomial(2.0, 2.0 / (2.0 + np.exp(1.0 + 0.4 * d["x"] + rng.normal(0, 0.5, 12)[g])))
+    d.loc[::7, "y"] = 0
+    return glmm("y ~ x + `a<b` + (x|g)", d, family="nbinom2", zi="~ 1", disp="~ x")
+
+
+def test_tables_behind_the_text(fit):
+    summary = fit.summary()
+    assert list(summary.tables) == [
+        "Random effects",
+        "Conditional model",
+        "Zero-inflation model (logit)",
+        "Dispersion model (log)",
+    ]
+    assert np.allclose(summary.tables["Conditional model"]["estimate"], fit.params)
+    assert np.allclose(summary.tables["Dispersion model (log)"]["se"], fit.disp_bse)
+    assert np.allclose(summary.tables["Random effects"]["variance"], fit.var_corr["sd"] ** 2)
+    assert repr(summary) == str(summary)
+    for title in summary.tables:
+        assert f"{title}:" in summary
+
+
+def test_html_is_escaped_and_complete(fit):
+    html = fit._repr_html_()
+    assert "a&lt;b" in html
+    assert "a<b" not in html
+    assert html.count("<table") == 2 + len(fit.summary().tables)
+    assert "df.resid" in html
+
+
+def test_small_coefficients_keep_two_digits():
+    rng = np.random.default_rng(0)
+    d = pd.DataFrame({"x": 1e6 * rng.normal(size=50)})
+    d["y"] = 3.0 + 2e-6 * d["x"] + rng.normal(size=50)
+    fit = glmm("y ~ x", d)
+    printed = fit.summary().splitlines()[-1].split()
+    assert float(printed[1]) == pytest.approx(fit.params["x"], rel=0.05)
+    assert float(printed[2]) == pytest.approx(fit.bse["x"], rel=0.05)
+
+
+def test_every_dispersion_has_its_words():
+    from glmmcore.families import FAMILIES
+
+    missing = [name for name in FAMILIES if get_family(name).has_dispersion and name not in _WORDS]
+    assert missing == []
+
+
+def test_no_words_without_a_constant_dispersion(fit):
+    assert dispersion_in_words(fit) == ""
+
+
+def test_verdict_is_part_of_the_summary():
+    d = pd.DataFrame({"y": [0] * 8 + [1, 0, 1, 1, 0, 1, 0, 1], "t": ["none"] * 8 + ["some"] * 8})
+    assert "do not bound" in glmm("y ~ t", d, family="binomial").summary()

@@ -1,0 +1,55 @@
+"""Standard errors of standard deviations against the closed form of a balanced one-way layout."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glmmcore import glmm
+
+# Central differences of 1e-3 standard errors, and estimates to an expected decrease of 1e-9.
+RELATIVE = 1e-4
+GROUPS, EACH = 12, 5
+
+
+@pytest.fixture(scope="module")
+def balanced():
+    rng = np.random.default_rng(7)
+    g = np.repeat(np.arange(GROUPS), EACH)
+    y = 3.0 + rng.normal(0.0, 0.9, GROUPS)[g] + rng.normal(0.0, 0.6, GROUPS * EACH)
+    return pd.DataFrame({"y": y, "g": g.astype(str)})
+
+
+def closed_form(data):
+    """(sd between, its error, error of log sigma): mean squares within and between are independent, each with its own
+    variance, so the likelihood factors."""
+    means = data.groupby("g").y.transform("mean")
+    within = float(np.square(data.y - means).sum()) / (GROUPS * (EACH - 1))
+    between = float(np.square(means - data.y.mean()).sum()) / GROUPS
+    variance = (between - within) / EACH
+    error = np.sqrt(2.0 * between**2 / GROUPS + 2.0 * within**2 / (GROUPS * (EACH - 1))) / EACH
+    sd = np.sqrt(variance)
+    return sd, error / (2.0 * sd), np.sqrt(0.5 / (GROUPS * (EACH - 1)))
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_errors_of_a_linear_model_whose_fit_made_no_hessian(balanced, stored):
+    fit = glmm("y ~ 1 + (1|g)", balanced)
+    assert fit.solution.optimum.hessian is None
+    if stored:
+        fit = pickle.loads(pickle.dumps(fit))
+    sd, error, log_sigma_error = closed_form(balanced)
+    row = fit.var_corr.iloc[0]
+    np.testing.assert_allclose([row.sd, row.se_sd], [sd, error], rtol=RELATIVE)
+    np.testing.assert_allclose(fit.disp_bse.to_numpy(), [log_sigma_error], rtol=RELATIVE)
+    np.testing.assert_allclose(fit._hessian.shape, (1, 1))
+
+
+def test_a_singular_linear_model_is_told_by_its_hessian(balanced):
+    """On the edge the gradient is zero by symmetry: only the curvature tells a maximum from a saddle."""
+    noise = balanced.assign(y=balanced.y - balanced.groupby("g").y.transform("mean"))
+    fit = glmm("y ~ 1 + (1|g)", noise)
+    assert fit.singular
+    assert fit.converged
+    assert fit.solution.optimum.hessian is not None
