@@ -1,11 +1,11 @@
-"""The one way glmmcore compiles a kernel.
+"""The one way both packages compile a kernel.
 
 Kernels are plain loops over C-contiguous float64/int32 arrays, so that each has exactly one signature. They hold no
 global state and release the GIL. ``fastmath`` stays off: it would make NaN checks lie.
 
 Numba's cache on disk notices a change of the kernel's own file only, not of a kernel it calls from another file: after
 an upgrade a stale callee would give wrong numbers silently. So every cache entry also carries a stamp of the whole
-package.
+package that the kernel belongs to.
 """
 
 from __future__ import annotations
@@ -24,14 +24,20 @@ __all__ = ["kernel"]
 
 
 @cache
-def _package_stamp() -> str:
-    """Digest of the package's files with kernels: of their contents, so that a cache may be copied with the package."""
+def _package_stamp(folder: Path) -> str:
+    """Digest of a package's files with kernels: of their contents, so that a cache may be copied with the package."""
     digest = blake2b()
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
+    for path in sorted(folder.rglob("*.py")):
         content = path.read_bytes()
         if b"import kernel" in content:
             digest.update(path.name.encode() + content)
     return digest.hexdigest()
+
+
+def _package_folder(function: Callable[..., Any]) -> Path:
+    """Folder of the package that a function was written in."""
+    depth = function.__module__.count(".")
+    return Path(function.__code__.co_filename).resolve().parents[max(depth - 1, 0)]
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -46,7 +52,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     cache_on_disk: Any = getattr(compiled, "_cache", None)
     file = getattr(cache_on_disk, "_cache_file", None)
     if file is not None and hasattr(file, "_source_stamp"):
-        file._source_stamp = (file._source_stamp, _package_stamp())
+        file._source_stamp = (file._source_stamp, _package_stamp(_package_folder(function)))
         cache_on_disk.load_overload = _forgiving(cache_on_disk.load_overload, cache_on_disk.flush)
         cache_on_disk.save_overload = _forgiving(cache_on_disk.save_overload, None)
     return compiled
@@ -70,7 +76,7 @@ def _forgiving(method: Callable[..., Any], repair: Callable[[], None] | None) ->
 
 @cache
 def _warn_once() -> None:
-    """Say that nothing is kept, in the name of Numba, so that glmmcore and simresid together say it once."""
+    """Say that nothing is kept, in the name of Numba, so that it is said once."""
     warnings.warn_explicit(
         "Numba cannot keep compiled code on disk, so every process compiles it again, which takes seconds; set "
         "NUMBA_CACHE_DIR to a folder that can be written to",

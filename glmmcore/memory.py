@@ -1,4 +1,4 @@
-"""An estimate of the need before something large is allocated, so that one fit does not bring a machine down."""
+"""An estimate of the need before something large is allocated, so that one call does not bring a machine down."""
 
 from __future__ import annotations
 

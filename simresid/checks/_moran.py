@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from glmmcore.memory import require_memory
 from simresid.alignment import real_array
 from simresid.checks._inputs import (
     FloatArray,
@@ -29,7 +30,6 @@ from simresid.checks._inputs import (
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks.pvalues import monte_carlo_error, normal_pvalue, simulation_pvalue
 from simresid.checks.results import Effect, MoranResult
-from simresid.memory import require_memory
 
 __all__ = [
     "MoranNull",

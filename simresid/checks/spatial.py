@@ -17,6 +17,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from glmmcore.memory import require_memory
 from simresid.checks._inputs import FloatArray, Residuals, aligned_numeric, residual_array
 from simresid.checks._moran import (
     MoranNull,
@@ -28,7 +29,6 @@ from simresid.checks._moran import (
 )
 from simresid.checks.pvalues import check_alternative
 from simresid.checks.results import MoranResult
-from simresid.memory import require_memory
 
 __all__ = ["spatial_autocorrelation_test"]
 

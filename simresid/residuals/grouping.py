@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid._jit import kernel
+from glmmcore._jit import kernel
 from simresid.residuals.rotation import Whiten, whitening
 from simresid.residuals.rows import Rows
 from simresid.simulated_residuals import SimulatedResiduals

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simresid._jit import kernel
+from glmmcore._jit import kernel
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

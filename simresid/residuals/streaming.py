@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from simresid.memory import require_memory
+from glmmcore.memory import require_memory
 from simresid.residuals.scaled import count_block, moment_block, neighbour_block
 from simresid.simulations.sources import MatrixSource, SimulationSource
 from simresid.simulations.time_limit import results_within

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.memory import require_memory
 from simresid.alignment import real_array
-from simresid.memory import require_memory
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -40,7 +40,7 @@ def test_the_stamp_is_of_contents_not_of_times(tmp_path):
     from glmmcore import _jit
 
     def stamp():
-        code = "from pack import _jit; print(_jit._package_stamp())"
+        code = "from pathlib import Path; from pack import _jit; print(_jit._package_stamp(Path(_jit.__file__).parent))"
         return subprocess.run(
             [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
         ).stdout

@@ -9,7 +9,6 @@ import pandas as pd
 import pytest
 
 import glmmcore.memory
-import simresid.memory
 from glmmcore import ModelError, glmm
 from glmmcore.engines.choice import _require_memory
 from simresid import (
@@ -70,10 +69,9 @@ def test_random_effects():
         _require_memory(1e12, 10**6)
 
 
-@pytest.mark.parametrize("module", [glmmcore.memory, simresid.memory])
-def test_available_memory_is_plausible(module):
-    available = module.available_memory()
+def test_available_memory_is_plausible():
+    available = glmmcore.memory.available_memory()
     assert available is None or 1e7 < available < 1e14
-    module.require_memory(1e6, "a little", "nothing")
+    glmmcore.memory.require_memory(1e6, "a little", "nothing")
     with pytest.raises(MemoryError, match="too much needs about"):
-        module.require_memory(1e17, "too much", "take less")
+        glmmcore.memory.require_memory(1e17, "too much", "take less")

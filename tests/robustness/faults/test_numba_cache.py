@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from simresid import _jit
+from glmmcore import _jit
 
 PACKAGE = {
     "_jit.py": Path(_jit.__file__).read_text(),
@@ -51,8 +51,8 @@ def test_no_folder_can_be_written_to(tmp_path):
     assert "set NUMBA_CACHE_DIR to a folder that can be written to" in done.stderr
 
 
-def test_both_packages_together_say_it_once():
-    code = "import glmmcore._jit as a, simresid._jit as b; a._warn_once(); b._warn_once(); a._warn_once()"
+def test_it_is_said_once_in_a_process():
+    code = "import glmmcore._jit as a; a._warn_once(); a._warn_once()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr.count("RuntimeWarning") == 1
 
