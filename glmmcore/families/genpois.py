@@ -27,8 +27,8 @@ def _row(y, t, delta):
 
     theta = mu s, m = theta + lambda y = y + s (mu - y), s = exp(-delta / 2); rho = theta / m, e = 1 - y / m.
     """
-    half = 0.5 * clip_exponent(delta)
-    s, mu = math.exp(-half), math.exp(clip_exponent(t))
+    t, half = clip_exponent(t), 0.5 * clip_exponent(delta)
+    s, mu = math.exp(-half), math.exp(t)
     theta = math.exp(clip_exponent(t - half))
     if y == 0.0:
         return -theta, -theta, -theta, -theta, 0.5 * theta, 0.5 * theta, 0.5 * theta

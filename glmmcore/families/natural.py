@@ -63,7 +63,8 @@ def _log_of(link: str, eta: Array) -> Predictor:
     power = {"identity": 1.0, "sqrt": 2.0, "inverse": -1.0}[link]
     inside = eta != 0 if link == "sqrt" else eta > 0
     x = np.where(inside, eta, 1.0)
-    return Predictor(power * np.log(np.abs(x)), power / x, -power / x**2, 2 * power / x**3, inside)
+    with np.errstate(all="ignore"):  # derivatives at an eta next to 0 are saturated later
+        return Predictor(power * np.log(np.abs(x)), power / x, -power / x**2, 2 * power / x**3, inside)
 
 
 def as_kernel_input(x: Array) -> Array:

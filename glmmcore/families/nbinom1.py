@@ -29,15 +29,18 @@ def nb1_dispersion(delta):
 @kernel
 def nb1_row(y, t, delta, c, g, h, kappa):
     """Log density and (l_t, l_tt, l_ttt, l_d, l_td, l_ttd), then the minus log of f(0)."""
+    t, delta = clip_exponent(t), clip_exponent(delta)
     log_k = t - delta
     k = math.exp(clip_exponent(log_k))
-    mu = math.exp(clip_exponent(t))
+    mu = math.exp(t)
     rise, s1, t1, t2, t3 = rising_at(y, log_k)
-    l = nb_core(y, t, mu, k, 1.0 - kappa, c) + nb_constant(y, rise, k, log_k)
-    if y == 0.0:
-        l = -mu * g
     # with n = mu / phi: n c and n (c - kappa), which stay finite as phi tends to 0
     nc, nh = mu * g, mu * h
+    # 1 / (1 + phi), which 1 - kappa rounds to 0 for large phi
+    p = 1.0 - kappa if kappa < 0.5 else math.exp(-c)
+    l = nb_core(y, t, mu, k, log_k, p, c, nc) + nb_constant(y, rise, k, log_k)
+    if y == 0.0:
+        l = -nc
     dispersion = nh - t1 - y * kappa if kappa < 0.5 else nh - s1 + y * (1.0 - kappa)
     return l, s1 - nc, t2 - nc, t3 - nc, dispersion, nh - t2, nh - t3, nc
 

@@ -24,15 +24,16 @@ def _row(y, t, delta, psi):
     The size k = mu / (phi + mu / kappa) has log k = v(t, delta, psi); derivatives f of the density in (t, v)
     are carried over with u = dv/dt = -dv/d delta and 1 - u = dv/d psi.
     """
-    t = clip_exponent(t)
+    t, delta, psi = clip_exponent(t), clip_exponent(delta), clip_exponent(psi)
     # log(phi + mu / kappa)
     slope = t - psi
     gap = max(delta, slope) + math.log1p(math.exp(-abs(delta - slope)))
     v = t - gap
     k = math.exp(clip_exponent(v))
-    p, q, log_ratio, mu = nb_shares(t - v, k)
+    p, q, log_ratio, _ = nb_shares(t - v, k)
+    mu = math.exp(t)
     rise, s1, t1, t2, t3 = rising_at(y, v)
-    l = nb_core(y, t, mu, k, p, log_ratio) + nb_constant(y, rise, k, v)
+    l = nb_core(y, t, mu, k, v, p, log_ratio, k * log_ratio) + nb_constant(y, rise, k, v)
     # derivatives in t and v, written with first = (y - mu) p
     first = y * p - (mu * p if p > q else k * q)
     w = (y + k) * p * q

@@ -16,8 +16,8 @@ __all__ = ["NegativeBinomial2"]
 
 
 @kernel
-def _newton(y, eta, delta, gap, tail, log1p_tail, loglik, l1, l2):
-    """`gap` is log mu - log k, `tail` exp(-|gap|)."""
+def _newton(y, t, delta, gap, tail, log1p_tail, loglik, l1, l2):
+    """`t` is log mu, brought into range, `gap` log mu - log k, `tail` exp(-|gap|)."""
     d = clip_exponent(delta[0])
     k = np.exp(d)
     for i in range(y.size):
@@ -25,14 +25,14 @@ def _newton(y, eta, delta, gap, tail, log1p_tail, loglik, l1, l2):
             d = clip_exponent(delta[i])
             k = np.exp(d)
         p, q, log_ratio, mu = nb_split(gap[i], tail[i], log1p_tail[i], k)
-        loglik[i] = nb_core(y[i], eta[i], mu, k, p, log_ratio)
+        loglik[i] = nb_core(y[i], t[i], mu, k, d, p, log_ratio, k * log_ratio)
         # mu p = k q; each form is the stable one on its side
         l1[i] = y[i] * p - (mu * p if p > q else k * q)
         l2[i] = -(y[i] + k) * q * p
 
 
 @kernel
-def _derivatives(y, eta, delta, gap, tail, log1p_tail, table, loglik, d1, d2, d3):
+def _derivatives(y, t, delta, gap, tail, log1p_tail, table, loglik, d1, d2, d3):
     d = clip_exponent(delta[0])
     k = np.exp(d)
     for i in range(y.size):
@@ -41,14 +41,15 @@ def _derivatives(y, eta, delta, gap, tail, log1p_tail, table, loglik, d1, d2, d3
             k = np.exp(d)
         p, q, log_ratio, mu = nb_split(gap[i], tail[i], log1p_tail[i], k)
         rise, s1, t1, _, _ = nb_lookup(y[i], k, table)
-        loglik[i] = nb_core(y[i], eta[i], mu, k, p, log_ratio) + nb_constant(y[i], rise, k, d)
+        loglik[i] = nb_core(y[i], t[i], mu, k, d, p, log_ratio, k * log_ratio) + nb_constant(y[i], rise, k, d)
         d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i] = nb2_row(y[i], k, p, q, log_ratio, mu, s1, t1)
 
 
-def _tails(t: np.ndarray, delta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Log mu - log k, exp of minus its size, and log1p of that."""
-    gap = clipped(t) - clipped(delta)
-    return gap, *exp_and_log1p(gap)
+def _means(t: np.ndarray, delta: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Log mu in range, delta, log mu - log k, exp of minus its size, and log1p of that."""
+    t = clipped(t)
+    gap = t - clipped(delta)
+    return t, delta, gap, *exp_and_log1p(gap)
 
 
 class NegativeBinomial2(CountFamily):
@@ -68,14 +69,14 @@ class NegativeBinomial2(CountFamily):
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        _newton(y, t, delta, *_tails(t, delta), *out)
+        _newton(y, *_means(t, delta), *out)
         return out
 
     def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
         size = table_size(y) if delta.size == 1 else 0
         table = rising_table(size, float(np.exp(clip_exponent(delta[0]))))
         out = Derivatives.empty(2, y.size)
-        _derivatives(y, t, delta, *_tails(t, delta), table, *out)
+        _derivatives(y, *_means(t, delta), table, *out)
         return out
 
     def size(self, p: Parameters) -> np.ndarray:

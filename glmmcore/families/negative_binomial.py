@@ -9,7 +9,7 @@ import math
 
 from glmmcore._jit import kernel
 from glmmcore.families.count_density import LARGE_COUNT, log_factorial
-from glmmcore.families.special import HALF_LOG_2PI, log1pmx, rising, stirling_error
+from glmmcore.families.special import HALF_LOG_2PI, clip_exponent, log1pmx, rising, stirling_error
 
 __all__ = ["nb2_row", "nb_constant", "nb_core", "nb_log1pmx", "nb_lookup", "nb_shares", "nb_split"]
 
@@ -32,16 +32,19 @@ def nb_split(gap, e, s, k):
 
 
 @kernel
-def nb_core(y, eta, mu, k, p, log_ratio):
-    """Log density at log mean eta, less `nb_constant`; log_ratio = log1p(x)."""
+def nb_core(y, eta, mu, k, log_k, p, log_ratio, zero):
+    """Log density at log mean eta, less `nb_constant`; log_ratio = log1p(x) and zero = k log1p(x) = -log f(0).
+
+    All arguments belong to the same law: `log_k` alone may lie outside the range in which `k` is a float.
+    """
     if y < LARGE_COUNT:
-        return y * eta - (y + k) * log_ratio
+        return y * (eta - log_ratio) - zero
     gap = p * (mu - y)
     if abs(gap) < 0.5 * min(y, k):
         return y * log1pmx(gap / y) + k * log1pmx(-gap / k)
     # log(1 + y/k), where y/k may overflow
-    own_ratio = math.log1p(y / k) if y < k else math.log1p(k / y) + math.log(y) - math.log(k)
-    return y * (eta - math.log(y)) - (y + k) * (log_ratio - own_ratio)
+    own_ratio = math.log1p(y / k) if y < k else math.log1p(k / y) + math.log(y) - log_k
+    return y * ((eta - math.log(y)) - (log_ratio - own_ratio)) - (zero - k * own_ratio)
 
 
 @kernel
@@ -49,12 +52,15 @@ def nb_constant(y, rise, k, log_k):
     """Return log of lgamma(y+k) / (lgamma(k) k^y y!), or the log density at mean y for large y."""
     if y < LARGE_COUNT:
         return rise - log_factorial(y)
+    represented = clip_exponent(log_k)
     return (
         stirling_error(y + k)
         - stirling_error(k)
         - stirling_error(y)
         - HALF_LOG_2PI
-        + 0.5 * (log_k - math.log(y + k) - math.log(y))
+        + 0.5 * (represented - math.log(y + k) - math.log(y))
+        # 1 / lgamma(k) is k itself where k is tiny
+        + min(log_k - represented, 0.0)
     )
 
 

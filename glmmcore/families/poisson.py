@@ -9,7 +9,7 @@ from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.count_density import poisson_constant, poisson_core
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import count_cdf, draw_poisson, poisson_cdf
-from glmmcore.families.vector import clipped_exp
+from glmmcore.families.vector import clipped
 
 __all__ = ["Poisson"]
 
@@ -47,12 +47,14 @@ class Poisson(CountFamily):
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        _newton(y, t, clipped_exp(t), *out)
+        t = clipped(t)
+        _newton(y, t, np.exp(t), *out)
         return out
 
     def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
         out = Derivatives.empty(1, y.size)
-        _derivatives(y, t, clipped_exp(t), *out)
+        t = clipped(t)
+        _derivatives(y, t, np.exp(t), *out)
         return out
 
     def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:

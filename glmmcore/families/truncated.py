@@ -78,15 +78,16 @@ def _nbinom2(y, eta, delta, table, loglik, d1, d2, d3):
         if delta.size > 1:
             d = clip_exponent(delta[i])
             k = np.exp(d)
-        p, q, log_ratio, mu = nb_shares(clip_exponent(eta[i]) - d, k)
+        t = clip_exponent(eta[i])
+        p, q, log_ratio, mu = nb_shares(t - d, k)
         rise, s1, t1, _, _ = nb_lookup(y[i], k, table)
-        l = nb_core(y[i], eta[i], mu, k, p, log_ratio) + nb_constant(y[i], rise, k, d)
+        l = nb_core(y[i], t, mu, k, d, p, log_ratio, k * log_ratio) + nb_constant(y[i], rise, k, d)
         l1, l2, l3, e1, e2, e3 = nb2_row(y[i], k, p, q, log_ratio, mu, s1, t1)
         # log m = log(k log(1 + x)): r1, r2, r3 its derivatives in t; those in (delta; t delta; t t delta) are
         # 1 - r1, -r2, -r3 since m / k depends on t - delta only
         if log_ratio < 1e-280:
             # x underflows: the Poisson limit
-            m, r1 = np.exp(clip_exponent(eta[i])), 1.0
+            m, r1 = np.exp(t), 1.0
         else:
             m, r1 = k * log_ratio, q / log_ratio
         k0, k1, k2, k3 = truncation(m)

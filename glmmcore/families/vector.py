@@ -10,18 +10,12 @@ import numpy as np
 
 from glmmcore.families.special import FAR_EXPONENT
 
-__all__ = ["clipped", "clipped_exp", "exp_and_log1p"]
+__all__ = ["clipped", "exp_and_log1p"]
 
 
 def clipped(x: np.ndarray) -> np.ndarray:
     """Bring x into [-690, 690], where exp neither overflows nor becomes subnormal."""
     return np.clip(x, -FAR_EXPONENT, FAR_EXPONENT)
-
-
-def clipped_exp(x: np.ndarray) -> np.ndarray:
-    """Exp of `clipped`."""
-    out = clipped(x)
-    return np.exp(out, out=out)
 
 
 def exp_and_log1p(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

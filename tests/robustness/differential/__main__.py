@@ -1,0 +1,124 @@
+"""Compare log-likelihoods of random models with those of R's glmmTMB, where it is installed.
+
+Usage: python -m tests.robustness.differential [--models 300] [--seed 1] [--family NAME] [--folder DIR]
+
+Nowhere may ours be lower by more than 1e-4 unless the verdict says that the fit is not to be trusted. Exit status 0
+when that holds, 1 when it does not, 2 without R or glmmTMB. Only numbers go between the two programs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from glmmcore import ModelError, glmm
+
+from .models import Model, draw_model
+
+TOLERANCE = 1e-4
+# Words of the verdicts that say that the log-likelihood may not be the maximum.
+TOLD = ("Not converged", "may not be the highest")
+
+
+class Outcome(NamedTuple):
+    """Our side of one model; `gap` is how far glmmTMB's log-likelihood lies above ours."""
+
+    kind: str
+    gap: float
+    text: str
+
+
+def have_r() -> bool:
+    """Whether R and glmmTMB are there."""
+    program = shutil.which("Rscript")
+    if program is None:
+        return False
+    asked = subprocess.run([program, "-e", "library(glmmTMB)"], capture_output=True, check=False)
+    return asked.returncode == 0
+
+
+def fit_in_r(models: list[Model], folder: Path) -> dict[str, float]:
+    """Log-likelihoods by name; NaN where glmmTMB gives none."""
+    table = [
+        (m.name, m.in_r, m.formula, m.zi or "~0", m.disp or "~1", "yes" if m.reml else "no") for m in models
+    ]  # fmt: skip
+    pd.DataFrame(table, columns=["name", "family", "formula", "zi", "disp", "reml"]).to_csv(
+        folder / "models.tsv", sep="\t", index=False
+    )
+    for m in models:
+        m.data.to_csv(folder / f"{m.name}.csv", index=False)
+    found = folder / "found.tsv"
+    found.unlink(missing_ok=True)
+    script = Path(__file__).with_name("fit.R")
+    subprocess.run(["Rscript", str(script), str(folder)], check=True, stdout=subprocess.DEVNULL)
+    rows = pd.read_csv(found, sep="\t", header=None)
+    return dict(zip(rows[0], pd.to_numeric(rows[1], errors="coerce"), strict=True))
+
+
+def compare(model: Model, reference: float) -> Outcome:
+    """Fit with ours and set the log-likelihoods against each other."""
+    begin = time.perf_counter()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            fit = glmm(
+                model.formula, model.data, model.family, link=model.link, zi=model.zi, disp=model.disp, reml=model.reml
+            )
+            verdict = " ".join(fit.verdict)
+    except ModelError as error:
+        return Outcome("refused", np.nan, str(error))
+    seconds = time.perf_counter() - begin
+    gap = reference - fit.llf
+    text = f"ours {fit.llf:.5f}, glmmTMB {reference:.5f}, {seconds:.1f} s; {verdict or 'no remark'}"
+    if not np.isfinite(reference):
+        return Outcome("no reference", np.nan, text)
+    if gap < -TOLERANCE:
+        return Outcome("higher", gap, text)
+    if gap <= TOLERANCE:
+        return Outcome("equal", gap, text)
+    told = not fit.converged or any(words in verdict for words in TOLD)
+    return Outcome("lower, told" if told else "LOWER, SILENT", gap, text)
+
+
+def main() -> int:
+    """Run the comparison and print what differs."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--family")
+    parser.add_argument("--folder", type=Path, help="keep data and R's answers here, and use those that are there")
+    options = parser.parse_args()
+    if not have_r():
+        print("R with glmmTMB is not installed")
+        return 2
+    models = [draw_model(options.seed, i, options.family) for i in range(options.models)]
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        stored = folder / f"answers-{options.seed}-{options.models}-{options.family or 'all'}.csv"
+        if not stored.exists():
+            reference = fit_in_r(models, folder)
+            pd.Series(reference).to_csv(stored, header=False)
+        reference = dict(pd.read_csv(stored, header=None, index_col=0)[1])
+    counts: dict[str, int] = {}
+    for model in models:
+        outcome = compare(model, reference.get(model.name, np.nan))
+        counts[outcome.kind] = counts.get(outcome.kind, 0) + 1
+        if outcome.kind not in ("equal", "no reference") and not (outcome.kind == "higher" and outcome.gap > -0.01):
+            print(f"{outcome.kind:14s} {model.name:8s} {outcome.gap:10.5f}  {model}: {outcome.text}", flush=True)
+    print(", ".join(f"{kind} {count}" for kind, count in sorted(counts.items())))
+    return int("LOWER, SILENT" in counts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

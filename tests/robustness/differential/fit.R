@@ -1,0 +1,21 @@
+# Fits the models of a folder with glmmTMB and appends one line a model to `found.tsv`.
+# Usage: Rscript fit.R FOLDER. `models.tsv` has: name, family, formula, zi, disp, reml; NAME.csv holds the data.
+suppressWarnings(suppressMessages(library(glmmTMB)))
+folder <- commandArgs(TRUE)[1]
+cat(as.character(packageVersion("glmmTMB")), file = file.path(folder, "version"))
+models <- read.delim(file.path(folder, "models.tsv"), stringsAsFactors = FALSE, quote = "")
+for (i in seq_len(nrow(models))) {
+  m <- models[i, ]
+  d <- read.csv(file.path(folder, paste0(m$name, ".csv")), stringsAsFactors = TRUE)
+  begin <- proc.time()[["elapsed"]]
+  fit <- tryCatch(suppressWarnings(suppressMessages(glmmTMB(
+    as.formula(m$formula), d, family = eval(parse(text = m$family)),
+    ziformula = as.formula(m$zi), dispformula = as.formula(m$disp), REML = m$reml == "yes"
+  ))), error = function(e) NULL)
+  value <- if (is.null(fit)) NA else -fit$fit$objective
+  code <- if (is.null(fit)) NA else fit$fit$convergence
+  positive <- if (is.null(fit) || is.null(fit$sdr)) NA else fit$sdr$pdHess
+  seconds <- proc.time()[["elapsed"]] - begin
+  cat(m$name, format(value, digits = 15), code, positive, seconds, sep = "\t", file = file.path(folder, "found.tsv"), append = TRUE)
+  cat("\n", file = file.path(folder, "found.tsv"), append = TRUE)
+}
