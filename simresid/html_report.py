@@ -19,6 +19,7 @@ from simresid.plots._style import MARKS, detached, new_figure, pvalue_text, styl
 from simresid.plots._verdicts import Verdict, headline, judge_all
 from simresid.plots.overview import caution, draw_overview, setting
 from simresid.plots.residuals import draw_against, panel_test, predictor_columns
+from simresid.protocol import HasPredictedEffects, HasPredictedEffectsSd, HasSummary
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -199,8 +200,9 @@ def _figures(res: Any, verdicts: list[Verdict], time: Any, by: Any, x: Any, y: A
         yield "Residuals in time", axes[0].figure
     if x is not None:
         yield "Residuals in space", _drawn(partial(plots.plot_spatial, res, x, y))
-    if getattr(res.model, "random_effects", None) and hasattr(res.model, "random_effects_sd"):
-        axes = plots.plot_random_effects(res.model)
+    model = res.model
+    if isinstance(model, HasPredictedEffects) and model.random_effects and isinstance(model, HasPredictedEffectsSd):
+        axes = plots.plot_random_effects(model)
         yield "Random effects", axes[0, 0].figure
 
 
@@ -256,10 +258,9 @@ def _mark(state: str, size: int) -> str:
 
 
 def _model_summary(res: Any) -> list[str]:
-    summary = getattr(res.model, "summary", None)
-    if summary is None:
+    if not isinstance(res.model, HasSummary):
         return []
-    text = str(summary() if callable(summary) else summary)
+    text = str(res.model.summary())
     return ["<h2>Model</h2>", f"<pre>{escape(text)}</pre>"]
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.adapters._rows import IndependentRows, redraws_random_effects
+from simresid.adapters._rows import ConditionalRows, redraws_random_effects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MixedRows", "mean_over_normal"]
 
 
-class MixedRows(IndependentRows):
+class MixedRows(ConditionalRows):
     """A fitted mixed model whose random part of the linear predictor is ``root @ z`` with standard normal z.
 
     Parameters
@@ -33,10 +33,10 @@ class MixedRows(IndependentRows):
         Fixed part of the linear predictor, offset included.
     predicted : array_like (n,)
         Fitted random part of the linear predictor.
-    root : sparse array (n, q) or None
-        Root of the covariance of the random part; None where only conditional simulation is possible.
+    root : sparse array (n, q)
+        Root of the covariance of the random part.
     observed, **known
-        See `IndependentRows`.
+        See `ConditionalRows`.
     """
 
     has_random_effects = True

@@ -15,14 +15,15 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-__all__ = ["IndependentRows", "redraws_random_effects", "response_for_refit"]
+__all__ = ["ConditionalRows", "IndependentRows", "redraws_random_effects", "response_for_refit"]
 
 
-class IndependentRows:
-    """A fitted model whose rows follow a known law, each by itself.
+class ConditionalRows:
+    """A fitted model whose rows follow a known law, each by itself, given everything fitted.
 
     Fulfils `simresid.protocol.FittedModel` and every optional capability that follows from the law. Adapters
-    whose library can fit again cheaply add `refit`; adapters of mixed models add the unconditional law.
+    whose library can fit again cheaply add `refit`. What a model cannot do is not inherited to be refused: an
+    attribute that is absent is a capability the model does not have.
 
     Parameters
     ----------
@@ -66,7 +67,6 @@ class IndependentRows:
         self.description = description
         self.data = data
         self.trials = trials
-        # An attribute that is absent is a capability the model does not have.
         for name, value in (("llf", llf), ("edf", edf), ("df_resid", df_resid)):
             if value is not None and np.isfinite(value):
                 setattr(self, name, float(value))
@@ -128,16 +128,6 @@ class IndependentRows:
         """
         return np.array(self.law.variance(), dtype=np.float64)
 
-    def population_mean(self) -> FloatArray:
-        """Mean of unconditional simulations.
-
-        Returns
-        -------
-        ndarray (n,)
-            One value a row.
-        """
-        return self.fitted
-
     @property
     def resid_pearson(self) -> FloatArray:
         """``(observed - fitted) / sqrt(variance)``, dispersion and weights included; ``(n,)``."""
@@ -147,6 +137,20 @@ class IndependentRows:
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.description}, {self.nobs} rows>"
+
+
+class IndependentRows(ConditionalRows):
+    """Rows of a model without random effects, or seen without them: new ones would change nothing."""
+
+    def population_mean(self) -> FloatArray:
+        """Mean of unconditional simulations.
+
+        Returns
+        -------
+        ndarray (n,)
+            One value a row.
+        """
+        return self.fitted
 
 
 def redraws_random_effects(random_effects: RandomEffects, has_random_effects: bool) -> bool:

@@ -10,7 +10,7 @@ from scipy import sparse, special
 from simresid.adapters._count_laws import Binomial, NegativeBinomial, Poisson
 from simresid.adapters._laws import Beta, Gamma, Law, LogNormal, Normal
 from simresid.adapters._mixed_rows import MixedRows
-from simresid.adapters._rows import redraws_random_effects, response_for_refit
+from simresid.adapters._rows import ConditionalRows, redraws_random_effects, response_for_refit
 from simresid.adapters._unsupported import unsupported
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-__all__ = ["GPModelFit", "adapt"]
+__all__ = ["GaussianProcessFit", "GroupedFit", "adapt"]
 
 
 class _Component(NamedTuple):
@@ -33,37 +33,24 @@ class _Component(NamedTuple):
     covariate: int | None
 
 
-class GPModelFit(MixedRows):
-    """A fitted ``gpboost.GPModel``, conditional on its predicted random effects or with new ones.
+class GroupedFit(MixedRows):
+    """A fitted ``gpboost.GPModel`` with grouped random effects only: as predicted, drawn anew, or fitted again.
 
-    Laws and log-likelihood constants are those of GPBoost's likelihoods (log-normal: ``E[y] = exp(eta)``).
+    Laws and log-likelihood constants are those of GPBoost's likelihoods (log-normal: ``E[y] = exp(eta)``). Of the
+    GPModel it keeps class, arrays and options: the model itself holds a pointer and cannot be pickled.
     """
 
     def __init__(self, model: Any) -> None:
-        effects = np.asarray(model.predict_training_data_random_effects(), float)
         observed, law_at, trials = _likelihood(model)
         designs = _designs(model, observed.size)
         super().__init__(
             law_at,
             _fixed_part(model, observed.size),
-            np.sum(designs * effects, axis=1),
+            _random_part(model, designs),
             _root(model, designs),
             observed,
-            description=f"gpboost.GPModel {model._get_likelihood_name()}: {' + '.join(model.re_comp_names)}",
-            data=_data(model),
-            trials=trials,
-            llf=-float(model.get_current_neg_log_likelihood()),
+            **_known(model, trials),
         )
-
-
-class GroupedFit(GPModelFit):
-    """A fit with grouped random effects only, which can be fitted again.
-
-    Of the GPModel it keeps class, arrays and options: the model itself holds a pointer and cannot be pickled.
-    """
-
-    def __init__(self, model: Any) -> None:
-        super().__init__(model)
         self._class = type(model)
         self._constructor = {
             "likelihood": model._get_likelihood_name(),
@@ -88,21 +75,27 @@ class GroupedFit(GPModelFit):
         return type(self)(self._class(**self._constructor).fit(y=response, **self._given))
 
 
-class GaussianProcessFit(GPModelFit):
-    """A fit with a Gaussian process, whose draws at all locations would need its dense covariance."""
+class GaussianProcessFit(ConditionalRows):
+    """A fit with a Gaussian process as predicted: no mean over new processes, whose covariance is not read."""
+
+    has_random_effects = True
+
+    def __init__(self, model: Any) -> None:
+        observed, law_at, trials = _likelihood(model)
+        predictor = _fixed_part(model, observed.size) + _random_part(model, _designs(model, observed.size))
+        super().__init__(law_at(predictor), observed, **_known(model, trials))
 
     def simulate(self, n_sims: int, *, rng: Any = None, random_effects: RandomEffects = "conditional") -> NDArray[Any]:
         """Draw `n_sims` responses ``(n_sims, n)`` given the predicted process."""
         if redraws_random_effects(random_effects, True):
-            raise NotImplementedError("a Gaussian process of GPBoost is simulated as predicted, not drawn anew")
+            raise ValueError(
+                "a Gaussian process of GPBoost is simulated as predicted, not drawn anew: "
+                "use random_effects='conditional'"
+            )
         return self.law.draw(n_sims, np.random.default_rng(rng))
 
-    def population_mean(self) -> FloatArray:
-        """Refuse: the variance of the process at every row is not read from the model."""
-        raise NotImplementedError("the mean over new Gaussian processes is not available")
 
-
-def adapt(model: Any) -> GPModelFit:
+def adapt(model: Any) -> GroupedFit | GaussianProcessFit:
     """Adapt a fitted ``gpboost.GPModel``."""
     name = type(model).__name__
     if name != "GPModel":
@@ -129,6 +122,22 @@ def _components(model: Any) -> list[_Component]:
     if len(components) + model.num_gp != len(model.re_comp_names):
         raise RuntimeError(f"GPBoost names the random effects {model.re_comp_names}, not one per component")
     return components
+
+
+def _known(model: Any, trials: FloatArray | None) -> dict[str, Any]:
+    """Return what a GPModel tells of itself, whatever its random effects."""
+    return {
+        "description": f"gpboost.GPModel {model._get_likelihood_name()}: {' + '.join(model.re_comp_names)}",
+        "data": _data(model),
+        "trials": trials,
+        "llf": -float(model.get_current_neg_log_likelihood()),
+    }
+
+
+def _random_part(model: Any, designs: FloatArray) -> FloatArray:
+    """Return the predicted random part of the linear predictor ``(n,)``."""
+    effects = np.asarray(model.predict_training_data_random_effects(), float)
+    return np.asarray(np.sum(designs * effects, axis=1))
 
 
 def _designs(model: Any, n_rows: int) -> FloatArray:

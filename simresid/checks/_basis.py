@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from simresid.checks._inputs import FloatArray, Residuals, aligned, aligned_numeric, is_simulated, shares_random_effects
+from simresid.protocol import HasPopulationMean, HasRandomEffects
 
 __all__ = ["Basis", "default_predictor", "predictor_basis", "ranks"]
 
@@ -79,8 +80,8 @@ def default_predictor(res: Any) -> FloatArray:
 def _default_predictor(res: Any) -> FloatArray:
     model = res.model
     predicted = res.fitted
-    random = shares_random_effects(res) or getattr(model, "has_random_effects", False)
-    if random and hasattr(model, "population_mean"):
+    random = shares_random_effects(res) or (isinstance(model, HasRandomEffects) and model.has_random_effects)
+    if random and isinstance(model, HasPopulationMean):
         predicted = _population_mean(res, predicted)
     trials = res.trials
     proportion = predicted if trials is None else predicted / trials

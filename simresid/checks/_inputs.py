@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simresid.alignment import real_array
+from simresid.protocol import may_have_random_effects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -135,4 +136,4 @@ def shares_random_effects(res: Any) -> bool:
     if not is_simulated(res) or res.model is None:
         return False
     conditional = isinstance(res.random_effects, str) and res.random_effects == "conditional"
-    return not conditional and bool(getattr(res.model, "has_random_effects", True))
+    return not conditional and may_have_random_effects(res.model)

@@ -24,6 +24,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from simresid.checks._inputs import FloatArray, is_simulated, residual_array, shares_random_effects
+from simresid.protocol import HasEffectiveDf, HasGroupLeverage, HasLeverage, HasResidualDf
 from simresid.residuals.recombination import MANY_ROWS
 
 __all__ = ["effective_parameters", "leverage_of", "shrinkage", "widened_residuals"]
@@ -37,11 +38,11 @@ _widened: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()  # shared by 
 
 def effective_parameters(model: Any) -> float | None:
     """Effective number of parameters, None if the model does not say."""
-    edf = getattr(model, "edf", None)
+    edf = model.edf if isinstance(model, HasEffectiveDf) else None
     if edf is not None and np.isfinite(edf):
         return float(edf)
-    df_resid = getattr(model, "df_resid", None)
-    return None if df_resid is None else float(model.nobs - df_resid)
+    df_resid = model.df_resid if isinstance(model, HasResidualDf) else None
+    return None if df_resid is None else float(int(model.nobs) - df_resid)
 
 
 def leverage_of(res: Any) -> tuple[FloatArray, str]:
@@ -51,15 +52,14 @@ def leverage_of(res: Any) -> tuple[FloatArray, str]:
     if model is None or (res.is_grouped and shares_random_effects(res)):
         return zero, "none"
     membership = res.rows.membership
-    if membership is not None and hasattr(model, "group_leverage"):
+    if membership is not None and isinstance(model, HasGroupLeverage):
         if res not in _of_groups:
             _of_groups[res] = np.clip(np.asarray(model.group_leverage(membership), dtype=float), 0.0, 0.999)
         return _of_groups[res], "leverage"
     if res.is_grouped or model.nobs != res.n_obs:
         return zero, "none"
-    leverage = getattr(model, "leverage", None)
-    if leverage is not None:
-        return np.clip(np.asarray(leverage, dtype=float), 0.0, 0.999), "leverage"
+    if isinstance(model, HasLeverage):
+        return np.clip(np.asarray(model.leverage, dtype=float), 0.0, 0.999), "leverage"
     edf = effective_parameters(model)
     if edf is None or not 0 <= edf < res.n_obs:
         return zero, "none"

@@ -2,8 +2,11 @@ r"""Test residuals within categories and between them.
 
 Within each level the residuals are tested for uniformity (Kolmogorov-Smirnov, see
 `simresid.checks.uniformity`) and the p-values adjusted by Holm's method. Between levels, Levene's test with
-medians (Brown & Forsythe 1974) is a one-way analysis of variance of :math:`|u - \tilde u_{level}|`. The
-overall p-value is twice the smaller of the smallest adjusted p-value and Levene's.
+medians (Brown & Forsythe 1974) is a one-way analysis of variance of :math:`|u - \tilde u_{level}|`. Levels with
+fewer than ten rows measure from 1/2, the median that a right model gives: the two deviations of a pair from its own
+median are equal, so that the variance within pairs would be rounding error, and of three or five rows one
+deviation is always zero, so that the test would never reject. The overall p-value is twice the smaller of the
+smallest adjusted p-value and Levene's.
 """
 
 from __future__ import annotations
@@ -31,6 +34,10 @@ __all__ = ["categorical_test", "levene"]
 
 #: Values of the replicates that are worked on at a time.
 BLOCK_VALUES = 1_000_000
+#: Rows from which on a level's own median is the centre of its deviations.
+MEDIAN_FROM = 10
+#: Variance of deviations, which lie in [0, 1], below which there is rounding error only.
+NO_VARIANCE = 1e-20
 
 
 def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") -> CategoricalResult:
@@ -113,7 +120,7 @@ def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") ->
 
 
 def levene(u: FloatArray, codes: Any) -> tuple[float, float] | None:
-    """Compute Levene's statistic around medians and its p-value.
+    """Compute Levene's statistic and its p-value, around medians or, in levels of few rows, around 1/2.
 
     None with fewer than two levels, no degrees of freedom or no spread within levels.
 
@@ -126,9 +133,9 @@ def levene(u: FloatArray, codes: Any) -> tuple[float, float] | None:
     Examples
     --------
     >>> import numpy as np
-    >>> statistic, pvalue = levene(np.array([0.1, 0.5, 0.9, 0.4, 0.5, 0.6]), np.array([0, 0, 0, 1, 1, 1]))
-    >>> round(statistic, 4)
-    2.1176
+    >>> statistic, pvalue = levene(np.array([0.1, 0.7, 0.9, 0.4, 0.5, 0.6]), np.array([0, 0, 0, 1, 1, 1]))
+    >>> round(statistic, 4)  # deviations .4, .2, .4 and .1, 0, .1 from 1/2
+    12.8
     """
     from scipy.special import fdtrc
 
@@ -147,17 +154,22 @@ def levene_statistics(u: FloatArray, codes: Any) -> FloatArray:
         return out
     size = np.bincount(codes, minlength=n_levels)
     members = np.split(np.argsort(codes, kind="stable"), np.cumsum(size)[:-1])
-    medians = np.stack([np.median(u[:, rows], axis=1) for rows in members], axis=1)
+    centre = np.stack([_centre(u[:, rows]) for rows in members], axis=1)
     step = max(1, BLOCK_VALUES // codes.size)
     for first in range(0, len(u), step):
         block = u[first : first + step]
         cell = (np.arange(len(block))[:, None] * n_levels + codes).ravel()
-        z = np.abs(block - medians[first : first + step][:, codes])
+        z = np.abs(block - centre[first : first + step][:, codes])
         mean = np.bincount(cell, weights=z.ravel(), minlength=len(block) * n_levels).reshape(-1, n_levels) / size
         between = np.sum(size * (mean - z.mean(axis=1, keepdims=True)) ** 2, axis=1) / (n_levels - 1)
         within = np.sum((z - mean[:, codes]) ** 2, axis=1) / (codes.size - n_levels)
-        np.divide(between, within, out=out[first : first + step], where=within > 0)
+        np.divide(between, within, out=out[first : first + step], where=within > NO_VARIANCE)
     return out
+
+
+def _centre(u: FloatArray) -> FloatArray:
+    """What the deviations of a level's residuals ``(m, rows)`` are taken from ``(m,)``."""
+    return np.asarray(np.median(u, axis=1)) if u.shape[1] >= MEDIAN_FROM else np.full(len(u), 0.5)
 
 
 def _effect(members: list[Any], statistic: FloatArray, pvalue: FloatArray) -> Effect:

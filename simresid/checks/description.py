@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from simresid.protocol import may_have_random_effects
+
 if TYPE_CHECKING:
     from simresid.protocol import RandomEffects
     from simresid.simulated_residuals import SimulatedResiduals
@@ -17,7 +19,7 @@ def describe(residuals: SimulatedResiduals) -> str:
     lines = [f"{residuals.n_obs} scaled residuals ({residuals.method}) of {what}, {residuals.n_sims} simulations"]
     if residuals.description:
         lines.append(residuals.description)
-    if residuals.random_effects is not None and getattr(residuals.model, "has_random_effects", True):
+    if residuals.random_effects is not None and may_have_random_effects(residuals.model):
         lines.append(_kept(residuals.random_effects))
     if residuals.refits is not None:
         lines.append(str(residuals.refits))

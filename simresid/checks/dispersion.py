@@ -55,6 +55,7 @@ from simresid.checks._inputs import FloatArray, shares_random_effects, simulated
 from simresid.checks._leverage import effective_parameters, leverage_of
 from simresid.checks.pvalues import check_alternative, floor_pvalue, monte_carlo_error, simulation_pvalue
 from simresid.checks.results import DispersionResult, Effect
+from simresid.protocol import CanRefit, HasExpectedVariance, HasPearson, HasVariance
 
 if TYPE_CHECKING:
     from simresid.simulated_residuals import SimulatedResiduals
@@ -209,7 +210,7 @@ def _averaging(res: SimulatedResiduals) -> FloatArray:
     """Variance averaged over the random effects by that at the fitted ones; 1 where the model does not say."""
     model: Any = res.model
     ones, membership = np.ones(res.n_obs), res.rows.membership
-    if not hasattr(model, "expected_variance") or not hasattr(model, "variance"):
+    if not (isinstance(model, HasExpectedVariance) and isinstance(model, HasVariance)):
         return ones
     if res.is_grouped and (membership is None or shares_random_effects(res)):
         return ones
@@ -286,7 +287,7 @@ def _simulate_given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray,
         deviation **= 2
         squared[first : first + size] = deviation.sum(axis=1)
         rows += deviation.sum(axis=0)
-    if hasattr(model, "variance"):
+    if isinstance(model, HasVariance):
         return mean, np.asarray(model.variance(), dtype=float)[at], squared, total
     return mean, rows / res.n_sims, squared, total
 
@@ -305,7 +306,7 @@ def _pearson(res: SimulatedResiduals, alternative: str) -> DispersionResult:
     from scipy.special import chdtr, chdtrc, chdtri
 
     model: Any = res.model
-    if model is None or res.is_grouped or not hasattr(model, "resid_pearson"):
+    if res.is_grouped or not isinstance(res.model, HasPearson):
         raise ValueError("method='pearson' needs ungrouped residuals of a model with Pearson residuals")
     edf = effective_parameters(model)
     if edf is None:
@@ -334,7 +335,7 @@ def _pearson(res: SimulatedResiduals, alternative: str) -> DispersionResult:
 def _refit(res: SimulatedResiduals, alternative: str, n_refits: int, n_jobs: int | None) -> DispersionResult:
     from simresid.checks._refits import failed_refits, refit_statistics
 
-    if res.model is None or res.is_grouped or not hasattr(res.model, "refit"):
+    if res.is_grouped or not isinstance(res.model, CanRefit):
         raise ValueError("method='refit' needs ungrouped residuals of a model with a refit method")
     observed = _pearson_sum(res.model)
     null, n_failed = refit_statistics(
@@ -353,10 +354,11 @@ def _refit(res: SimulatedResiduals, alternative: str, n_refits: int, n_jobs: int
 
 def _pearson_sum(model: Any) -> float:
     """Sum of squared Pearson residuals of a fit."""
-    if hasattr(model, "resid_pearson"):
+    if isinstance(model, HasPearson):
         return float(np.sum(np.asarray(model.resid_pearson, dtype=float) ** 2))
-    if hasattr(model, "variance"):
-        return float(np.sum((model.observed - model.fitted) ** 2 / model.variance()))
+    squared = (model.observed - model.fitted) ** 2
+    if isinstance(model, HasVariance):
+        return float(np.sum(squared / model.variance()))
     raise ValueError("method='refit' needs the model's Pearson residuals or its variance")
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.protocol import HasDeletionChanges
+from simresid.protocol import HasData, HasDeletionChanges
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -119,7 +119,7 @@ def influence(fitted_model: Any, group: Any) -> InfluenceResult:
     model = fitted_model.model if is_simulated(fitted_model) else as_fitted_model(fitted_model)
     if not isinstance(model, HasDeletionChanges):
         raise ValueError(f"{type(model).__name__} cannot say how its coefficients change without some rows")
-    data = getattr(model, "data", None)
+    data = model.data if isinstance(model, HasData) else None
     index = pd.RangeIndex(model.nobs) if data is None else data.index
     labels = align_rows(group, "group", index, data)
     if labels.isna().any():

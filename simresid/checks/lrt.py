@@ -22,7 +22,7 @@ from simresid.checks._inputs import FloatArray
 from simresid.checks._refits import failed_refits, refit_values, run_refits, unconditional_responses
 from simresid.checks.pvalues import floor_pvalue, monte_carlo_error, simulation_pvalue
 from simresid.checks.results import LikelihoodRatioResult
-from simresid.protocol import CanRefitMany
+from simresid.protocol import CanRefit, CanRefitMany, HasLikelihood, HasModelDf
 
 __all__ = ["simulated_lrt"]
 
@@ -115,8 +115,8 @@ def _capable(model: Any, role: str) -> Any:
     from simresid.adapters import as_fitted_model
 
     adapted = as_fitted_model(model)
-    for need, what in (("refit", "cannot refit"), ("llf", "does not know its log-likelihood")):
-        if not hasattr(adapted, need):
+    for need, what in ((CanRefit, "cannot refit"), (HasLikelihood, "does not know its log-likelihood")):
+        if not isinstance(adapted, need):
             raise ValueError(f"the {role} model ({type(model).__name__}) {what}")
     return adapted
 
@@ -125,7 +125,6 @@ def _asymptotic(statistic: float, small: Any, large: Any) -> float | None:
     """Chi-square p-value on the difference in number of parameters, where both models say theirs."""
     from scipy.special import chdtrc
 
-    counts = [getattr(model, "df_model", None) for model in (small, large)]
-    if counts[0] is None or counts[1] is None or counts[1] <= counts[0]:
+    if not (isinstance(small, HasModelDf) and isinstance(large, HasModelDf)) or large.df_model <= small.df_model:
         return None
-    return floor_pvalue(chdtrc(float(counts[1] - counts[0]), max(statistic, 0.0)))
+    return floor_pvalue(chdtrc(float(large.df_model - small.df_model), max(statistic, 0.0)))

@@ -12,6 +12,7 @@ from simresid.plots._style import ALERT, INK, LINE, MARKS, MUTED, draw_mark, new
 from simresid.plots._verdicts import Verdict, headline, judge_all
 from simresid.plots.qq import plot_qq
 from simresid.plots.residuals import draw_against, panel_test
+from simresid.protocol import HasRandomEffects, may_have_random_effects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -125,7 +126,7 @@ def setting(res: Any) -> str:
     kept = res.random_effects
     if kept is None:
         how = "given simulations"
-    elif not getattr(res.model, "has_random_effects", True):
+    elif not may_have_random_effects(res.model):
         how = "no random effects"
     elif isinstance(kept, str):
         how = {
@@ -142,7 +143,7 @@ def setting(res: Any) -> str:
 def caution(res: Any) -> str:
     """Say what a reader must know before believing the verdict; empty in most cases."""
     conditional = isinstance(res.random_effects, str) and res.random_effects == "conditional"
-    if res.is_grouped and conditional and getattr(res.model, "has_random_effects", False):
+    if res.is_grouped and conditional and isinstance(res.model, HasRandomEffects) and res.model.has_random_effects:
         return (
             "Caution: groups with a random effect of their own follow the data, so they look too regular; "
             "judge them with random_effects='unconditional'"

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from simresid.checks._inputs import is_simulated
 from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, new_figure, set_title, shorten, style
+from simresid.protocol import HasPredictedEffects, HasPredictedEffectsSd, HasVarianceTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,8 +74,8 @@ def plot_random_effects(
     (1, 2)
     >>> plt.close(axes[0, 0].figure)
     """
-    model = getattr(model, "model", None) or model
-    if not hasattr(model, "random_effects") or not hasattr(model, "random_effects_sd"):
+    model = model.model if is_simulated(model) else model
+    if not (isinstance(model, HasPredictedEffects) and isinstance(model, HasPredictedEffectsSd)):
         raise TypeError(f"{type(model).__name__} offers no random effects with standard deviations")
     chosen = [m for m in _modes(model) if group in (None, m.group) and term in (None, m.term)]
     if not chosen:
@@ -106,9 +108,9 @@ def _modes(model: Any) -> list[Modes]:
 
 def _spread(model: Any, modes: Modes) -> float | None:
     """Look up the standard deviation of the random coefficient; None if the model does not tell."""
-    table = getattr(model, "var_corr", None)
-    if table is None:
+    if not isinstance(model, HasVarianceTable):
         return None
+    table = model.var_corr
     component, _, name = modes.group.rpartition(": ")
     rows = table[(table["group"] == name) & (table["term"] == modes.term)]
     rows = rows[rows["component"] == (component or "cond")]

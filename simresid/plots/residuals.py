@@ -26,6 +26,7 @@ from simresid.plots._style import (
     shorten,
     style,
 )
+from simresid.protocol import HasPredictedEffects
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -232,7 +233,8 @@ def name_axis(ax: Axes, predictor: Predictor, by_rank: bool) -> None:
 def predictor_columns(res: Any) -> dict[str, Any]:
     """Columns of the model's data without the response; grouping factors of random effects as categories."""
     data = res.data
-    groups = set(":".join(getattr(res.model, "random_effects", None) or ()).replace(" ", "").split(":"))
+    factors = res.model.random_effects if isinstance(res.model, HasPredictedEffects) else ()
+    groups = set(":".join(factors).replace(" ", "").split(":"))
     return {
         str(c): (data[c].astype("category") if c in groups else data[c]).array
         for c in data.columns

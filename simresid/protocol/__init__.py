@@ -24,19 +24,30 @@ __all__ = [
     "FitTable",
     "FittedModel",
     "HasCdf",
+    "HasConvergence",
     "HasData",
     "HasDeletionChanges",
     "HasDescription",
     "HasDiscreteness",
     "HasEffectiveDf",
     "HasExpectedVariance",
+    "HasFitNotes",
+    "HasGroupLeverage",
+    "HasLeverage",
     "HasLikelihood",
+    "HasModelDf",
     "HasPearson",
     "HasPopulationMean",
+    "HasPredictedEffects",
+    "HasPredictedEffectsSd",
     "HasRandomEffects",
+    "HasResidualDf",
+    "HasSummary",
     "HasTrials",
     "HasVariance",
+    "HasVarianceTable",
     "RandomEffects",
+    "may_have_random_effects",
 ]
 
 RandomEffects: TypeAlias = Literal["conditional", "unconditional"] | Iterable[str]
@@ -215,13 +226,59 @@ class HasLikelihood(Protocol):
 
 @runtime_checkable
 class HasEffectiveDf(Protocol):
-    """Effective number of parameters, shrunken random effects included, and residual degrees of freedom."""
+    """Effective number of parameters, shrunken random effects included; None when it is not known."""
 
     @property
-    def edf(self) -> float: ...  # noqa: D102
+    def edf(self) -> float | None: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasResidualDf(Protocol):
+    """Residual degrees of freedom, ``nobs - edf`` where both are known; None when they are not."""
 
     @property
-    def df_resid(self) -> float: ...  # noqa: D102
+    def df_resid(self) -> float | None: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasModelDf(Protocol):
+    """Number of estimated parameters, variances included, which likelihood-ratio tests count."""
+
+    @property
+    def df_model(self) -> float: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasLeverage(Protocol):
+    """How much the fitted value of each row follows its observed one ``(n,)``."""
+
+    @property
+    def leverage(self) -> FloatArray: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasGroupLeverage(Protocol):
+    """How much the fitted sum of a group of rows follows its observed sum."""
+
+    def group_leverage(self, codes: NDArray[np.intp]) -> FloatArray:
+        """One value per group ``(n_groups,)``; `codes` ``(n,)`` number the groups from 0, -1 for rows in none."""
+        ...
+
+
+@runtime_checkable
+class HasConvergence(Protocol):
+    """Whether the optimiser that fitted the model found what it looked for."""
+
+    @property
+    def converged(self) -> bool: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasFitNotes(Protocol):
+    """What is not as it should be with the fit itself, as sentences; empty for a clean fit."""
+
+    @property
+    def verdict(self) -> list[str]: ...  # noqa: D102
 
 
 @runtime_checkable
@@ -262,3 +319,41 @@ class HasRandomEffects(Protocol):
 
     @property
     def has_random_effects(self) -> bool: ...  # noqa: D102
+
+
+def may_have_random_effects(model: Any) -> bool:
+    """Whether conditional and unconditional simulations may differ: unless the model says that they do not."""
+    return not isinstance(model, HasRandomEffects) or bool(model.has_random_effects)
+
+
+@runtime_checkable
+class HasPredictedEffects(Protocol):
+    """Predicted random effects: one frame (levels by terms) for every grouping factor."""
+
+    @property
+    def random_effects(self) -> dict[str, pd.DataFrame]: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasPredictedEffectsSd(Protocol):
+    """Standard deviations of the predicted random effects, in frames of the same shape."""
+
+    @property
+    def random_effects_sd(self) -> dict[str, pd.DataFrame]: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasVarianceTable(Protocol):
+    """Standard deviations of random effects: one row each with columns component, group, term and sd."""
+
+    @property
+    def var_corr(self) -> pd.DataFrame: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasSummary(Protocol):
+    """A summary of the fit, as text or as an object that prints."""
+
+    def summary(self) -> Any:
+        """Return the summary."""
+        ...

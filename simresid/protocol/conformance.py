@@ -17,8 +17,11 @@ from simresid.protocol import (
     HasDiscreteness,
     HasEffectiveDf,
     HasExpectedVariance,
+    HasGroupLeverage,
+    HasLeverage,
     HasPearson,
     HasPopulationMean,
+    HasResidualDf,
     HasTrials,
     HasVariance,
 )
@@ -269,8 +272,26 @@ def _check_discrete(model: HasDiscreteness, simulated: FloatArray, rng: int) -> 
 
 
 def _check_edf(model: HasEffectiveDf, simulated: FloatArray, rng: int) -> None:
-    _require(bool(np.isfinite(model.edf) and model.edf >= 0), f"edf is {model.edf}")
-    _require(bool(np.isfinite(model.df_resid)), f"df_resid is {model.df_resid}")
+    if model.edf is not None:
+        _require(bool(np.isfinite(model.edf) and model.edf >= 0), f"edf is {model.edf}")
+
+
+def _check_df_resid(model: HasResidualDf, simulated: FloatArray, rng: int) -> None:
+    _require(model.df_resid is None or bool(np.isfinite(model.df_resid)), f"df_resid is {model.df_resid}")
+
+
+def _check_leverage(model: HasLeverage, simulated: FloatArray, rng: int) -> None:
+    leverage = _vector(model.leverage, "leverage", simulated.shape[1])
+    fine = (leverage >= -1e-8) & (leverage <= 1 + 1e-8)
+    _require_rows(fine, np.abs(leverage - 0.5), "leverage is not within [0, 1]")
+
+
+def _check_group_leverage(model: HasGroupLeverage, simulated: FloatArray, rng: int) -> None:
+    n = simulated.shape[1]
+    codes = np.arange(n) // 2
+    of_groups = _vector(model.group_leverage(codes), "group_leverage(codes)", int(codes.max()) + 1)
+    fine = (of_groups >= -1e-8) & (of_groups <= 1 + 1e-8)
+    _require_rows(fine, np.abs(of_groups - 0.5), "group_leverage(codes) is not within [0, 1]")
 
 
 def _check_expected_variance(model: HasExpectedVariance, simulated: FloatArray, rng: int) -> None:
@@ -287,6 +308,9 @@ _OPTIONAL: tuple[tuple[str, type, Callable[[Any, FloatArray, int], None]], ...] 
     ("trials", HasTrials, _check_trials),
     ("discrete", HasDiscreteness, _check_discrete),
     ("edf", HasEffectiveDf, _check_edf),
+    ("df_resid", HasResidualDf, _check_df_resid),
+    ("leverage", HasLeverage, _check_leverage),
+    ("group_leverage", HasGroupLeverage, _check_group_leverage),
     ("expected_variance", HasExpectedVariance, _check_expected_variance),
 )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simresid.files import named_errors, replacing
+from simresid.protocol import HasDescription
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -126,7 +127,8 @@ def content_key(settings: str, name: Any, item: Any) -> str:
     from simresid.adapters import as_fitted_model
 
     model = as_fitted_model(item)
-    digest.update(f"{type(item).__qualname__} {getattr(model, 'description', '')}".encode())
+    description = model.description if isinstance(model, HasDescription) else ""
+    digest.update(f"{type(item).__qualname__} {description}".encode())
     for values in (model.observed, model.fitted):
         digest.update(np.ascontiguousarray(values, dtype=float).tobytes())
     return digest.hexdigest()

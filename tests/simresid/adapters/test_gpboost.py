@@ -1,10 +1,13 @@
 """GPBoost: grouped random effects of every supported likelihood, Gaussian processes as predicted."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from scipy import special, stats
 
+import simresid
 from simresid.adapters import as_fitted_model
+from simresid.checks._basis import default_predictor
 
 gpboost = pytest.importorskip("gpboost")
 
@@ -123,8 +126,28 @@ def test_gaussian_process_is_simulated_as_predicted(data):
     z = (simulated.mean(axis=0) - model.fitted) / np.sqrt(model.variance() / 2000)
     assert np.max(np.abs(z)) < 5.5
     assert not hasattr(model, "refit")
-    with pytest.raises(NotImplementedError, match="as predicted"):
+    with pytest.raises(ValueError, match="as predicted"):
         model.simulate(2, random_effects="unconditional")
+
+
+@pytest.mark.parametrize(("likelihood", "grouped"), [("poisson", False), ("bernoulli_logit", True)])
+def test_residuals_of_a_gaussian_process_can_be_judged_and_drawn(data, likelihood, grouped, tmp_path):
+    """What needs the mean over new processes falls back on the prediction, as for any model without it."""
+    rng = np.random.default_rng(86)
+    y = responses(0.7 * data[2], rng)[likelihood]().astype(float)
+    options = {"group_data": data[0][:, 0]} if grouped else {}
+    fit = gpboost.GPModel(gp_coords=rng.uniform(size=(N, 2)), likelihood=likelihood, **options).fit(y=y, X=data[3])
+    res = simresid.simulate_residuals(fit, 100)
+    assert not hasattr(res.model, "population_mean")
+    np.testing.assert_allclose(default_predictor(res), res.fitted, rtol=1e-8)
+    found = simresid.diagnose(res)
+    assert {"uniformity", "quantiles", "heteroscedasticity", "outliers"} <= set(found.results)
+    assert found.verdict in res.summary()
+    assert 0 < res.quantile_test().pvalue <= 1
+    plt.close(res.plot())
+    assert simresid.report(res, tmp_path / "page.html").stat().st_size > 10_000
+    with pytest.raises(ValueError, match="as predicted"):
+        simresid.simulate_residuals(fit, 50, random_effects="unconditional")
 
 
 def test_unknown_likelihood_and_unfitted_model(data):

@@ -3,11 +3,12 @@ import json
 
 import numpy as np
 import pytest
+from scipy.special import fdtrc
+from scipy.stats import f_oneway, norm
 from scipy.stats import levene as scipy_levene
-from scipy.stats import norm
 
 import simresid as sr
-from simresid.checks.categorical import levene
+from simresid.checks.categorical import levene, levene_statistics
 
 
 def test_levene_equals_scipy():
@@ -16,6 +17,54 @@ def test_levene_equals_scipy():
     u = rng.random(90)
     expected = scipy_levene(*(u[codes == k] for k in range(4)), center="median")
     assert levene(u, codes) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-10)
+
+
+SMALL_LEVELS = {
+    "pairs": [2] * 60,
+    "one or two rows": [1, 2] * 30,
+    "three rows": [3] * 25,
+    "five rows": [5] * 14,
+    "nine rows": [9] * 12,
+    "three pairs among large levels": [2] * 3 + [35] * 4,
+    "single rows among large levels": [1] * 8 + [45] * 3,
+}
+
+
+@pytest.mark.parametrize("sizes", SMALL_LEVELS.values(), ids=SMALL_LEVELS)
+def test_spread_between_small_levels_has_its_size(sizes):
+    """Pairs rejected always, levels of three or five rows never, when deviations were from a level's own median."""
+    rng = np.random.default_rng(41)
+    codes = rng.permutation(np.repeat(np.arange(len(sizes)), sizes))
+    n_draws = 2000
+    f = levene_statistics(rng.random((n_draws, codes.size)), codes)
+    rate = np.mean(fdtrc(len(sizes) - 1, codes.size - len(sizes), f) <= 0.05)
+    sampling = np.sqrt(0.05 * 0.95 / n_draws)
+    assert rate < 0.05 + 4 * sampling
+    if len(set(sizes)) == 1:  # beside large levels, whose median follows them, the test is cautious
+        assert rate > 0.05 - 4 * sampling
+
+
+def test_spread_between_small_levels_by_scipy():
+    """One-way analysis of variance of the deviations from 1/2 where no level has ten rows."""
+    rng = np.random.default_rng(42)
+    codes = np.repeat(np.arange(30), rng.integers(1, 10, 30))
+    u = rng.random(codes.size)
+    deviations = [np.abs(u[codes == k] - 0.5) for k in range(30)]
+    expected = f_oneway(*(d for d in deviations if d.size))
+    assert levene(u, codes) == pytest.approx((expected.statistic, expected.pvalue), rel=1e-9)
+
+
+def test_pairs_of_a_right_model_pass_and_of_a_wrong_one_fail():
+    rng = np.random.default_rng(43)
+    twins = np.repeat(np.arange(80), 2)
+    right = [sr.categorical_test(rng.random(160), twins).pvalue for _ in range(300)]
+    assert np.mean(np.array(right) <= 0.05) < 0.05 + 4 * np.sqrt(0.05 * 0.95 / 300)
+    assert min(right) > 1e-5
+    res = sr.from_simulations(rng.poisson(4, (250, 160)), rng.poisson(4, 160))
+    found = sr.diagnose(res, categories={"twin": twins})
+    assert found.table["pvalue_adjusted"]["categories of twin"] > 0.05
+    wrong = norm.cdf(rng.normal(size=160) * np.where(twins < 40, 0.3, 2.0))
+    assert sr.categorical_test(wrong, twins).homogeneity_pvalue < 1e-3
 
 
 def test_homogeneity_equals_r(shared):
