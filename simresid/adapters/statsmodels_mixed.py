@@ -42,7 +42,9 @@ class MixedLMFit(MixedRows):
         fixed = model.exog @ np.asarray(results.fe_params, float)
         noise = float(results.scale)
         kind = "REML" if model.reml else "ML"
-        edf = _effective_parameters(blocks, model.exog, noise)
+        self._hat = _HatMatrix(blocks, np.asarray(model.exog, float), noise)
+        self.leverage = self._hat.diagonal()
+        edf = float(self.leverage.sum())
         self._rebuild = Rebuild(type(model), model.exog, model._get_init_kwds(), {"reml": model.reml})
         super().__init__(
             partial(_normal_at, np.sqrt(noise)),
@@ -56,6 +58,10 @@ class MixedLMFit(MixedRows):
             edf=edf,
             df_resid=fixed.size - edf,
         )
+
+    def group_leverage(self, codes: NDArray[np.intp]) -> FloatArray:
+        """How much the fitted sum of each group follows its observed sum ``(n_groups,)``, variances as fitted."""
+        return self._hat.of_groups(np.asarray(codes))
 
     def refit(self, y: ArrayLike) -> MixedLMFit:
         """Fit the same fixed and random design to `y`, by REML or ML as before."""
@@ -112,20 +118,46 @@ def _predicted_random_part(blocks: list[_Block], residual: FloatArray, noise: fl
     return predicted
 
 
-def _effective_parameters(blocks: list[_Block], exog: FloatArray, noise: float) -> float:
-    """Trace of the matrix that maps the response to the conditional fitted values.
+class _HatMatrix:
+    """The matrix `H` that maps the response to the conditional fitted values at the fitted variances.
 
-    That matrix is ``I - noise P`` with ``P = V^-1 - V^-1 X (X' V^-1 X)^-1 X' V^-1`` (Hodges & Sargent 2001),
-    summed over groups through ``V^-1 = (I - H (noise I + H'H)^-1 H') / noise``.
+    ``H = I - noise P`` with ``P = V^-1 - V^-1 X (X' V^-1 X)^-1 X' V^-1`` (Hodges & Sargent 2001); of every group
+    ``V^-1 = (I - half (noise I + half' half)^-1 half') / noise``. Residuals have covariance ``noise (I - H)``, so that
+    sums of residuals over the rows of an indicator vector `e` have the share ``1 - e'He / e'e`` of the variance that
+    sums of simulations have.
     """
-    trace = 0.0
-    inner = np.zeros((exog.shape[1], exog.shape[1]))
-    middle = np.zeros_like(inner)
-    for rows, half in blocks:
-        design = exog[rows]
-        trace += (rows.size - np.trace(_shrink(half, noise, half.T @ half))) / noise
-        whitened = (design - half @ _shrink(half, noise, half.T @ design)) / noise
-        inner = inner + design.T @ whitened
-        middle = middle + whitened.T @ whitened
-    removed = np.trace(np.linalg.pinv(inner) @ middle)
-    return float(exog.shape[0] - noise * (trace - removed))
+
+    def __init__(self, blocks: list[_Block], exog: FloatArray, noise: float) -> None:
+        self._blocks, self._exog, self._noise = blocks, exog, noise
+        inner = np.zeros((exog.shape[1], exog.shape[1]))
+        for rows, half in blocks:
+            design = exog[rows]
+            inner = inner + design.T @ (design - half @ _shrink(half, noise, half.T @ design)) / noise
+        self._inverse = np.linalg.pinv(inner)
+
+    def diagonal(self) -> FloatArray:
+        """Leverage of every row ``(n,)``."""
+        leverage = np.empty(self._exog.shape[0])
+        for rows, half in self._blocks:
+            design = self._exog[rows]
+            shrunken = _shrink(half, self._noise, np.hstack([half.T, half.T @ design]))
+            kept = 1.0 - np.sum(half * shrunken[:, : rows.size].T, axis=1)
+            whitened = (design - half @ shrunken[:, rows.size :]) / self._noise
+            fixed = self._noise * np.einsum("ij,jk,ik->i", whitened, self._inverse, whitened)
+            leverage[rows] = 1.0 - kept + fixed
+        return leverage
+
+    def of_groups(self, codes: NDArray[np.intp]) -> FloatArray:
+        """``e'He / e'e`` for the rows of every group ``(n_groups,)``; `codes` ``(n,)`` are -1 for rows in none."""
+        n_groups = int(codes.max()) + 1
+        kept, fixed = np.zeros(n_groups), np.zeros((n_groups, self._exog.shape[1]))
+        for rows, half in self._blocks:
+            inside = codes[rows] >= 0
+            names, member = np.unique(codes[rows][inside], return_inverse=True)
+            sums = sparse.csr_array((np.ones(member.size), (member, np.arange(member.size))))
+            random, design = sums @ half[inside], sums @ self._exog[rows[inside]]
+            shrunken = _shrink(half, self._noise, random.T)
+            kept[names] += np.bincount(member) - np.sum(random * shrunken.T, axis=1)
+            fixed[names] += (design - shrunken.T @ (half.T @ self._exog[rows])) / self._noise
+        kept -= self._noise * np.einsum("gj,jk,gk->g", fixed, self._inverse, fixed)
+        return np.asarray(1.0 - kept / np.bincount(codes[codes >= 0], minlength=n_groups))
