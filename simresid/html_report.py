@@ -266,12 +266,11 @@ def _model_summary(res: Any) -> list[str]:
 
 def _colophon() -> str:
     import datetime
-
-    import simresid
+    from importlib.metadata import version
 
     day = datetime.date.today().isoformat()
     return (
-        f"<footer>simresid {simresid.__version__}, {day}. A departure is called a misfit when it is "
+        f"<footer>simresid {version('simresid')}, {day}. A departure is called a misfit when it is "
         "significant after Holm's adjustment for the number of checks and more than negligible in size; a "
         "triangle with a question mark is a departure that the adjustment leaves uncertain. Simulation "
         "p-values are (1 + k) / (1 + number of simulations); for the adjustment, the tail beyond all "

@@ -9,6 +9,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.alignment import align_rows
+from simresid.checks.battery import diagnose
+from simresid.checks.categorical import categorical_test
+from simresid.checks.dispersion import dispersion_test
+from simresid.checks.heteroscedasticity import heteroscedasticity_test
+from simresid.checks.outliers import outlier_test
+from simresid.checks.phylogenetic import phylogenetic_autocorrelation_test
+from simresid.checks.quantiles import quantile_test
+from simresid.checks.spatial import spatial_autocorrelation_test
+from simresid.checks.statistic import statistic_test, zero_inflation_test
+from simresid.checks.temporal import temporal_autocorrelation_test
+from simresid.checks.uniformity import uniformity_test
 from simresid.residuals import scaled
 from simresid.residuals.recombination import MANY_ROWS, recombined_sums
 from simresid.residuals.rotation import Whiten
@@ -23,7 +34,6 @@ from simresid.residuals.streaming import (
     tally,
 )
 from simresid.simulations.sources import Jitter, MappedSource, MatrixSource, SimulationSource, child_generator
-from simresid.test_methods import TestMethods
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,7 +53,7 @@ SMALL_MATRIX_BYTES = 1e8
 """Up to here the matrix of simulations is kept unless asked otherwise."""
 
 
-class SimulatedResiduals(TestMethods):
+class SimulatedResiduals:
     """Scaled residuals of one response, with the simulations they come from.
 
     Made by `simresid.simulate_residuals` and `simresid.from_simulations`, not directly.
@@ -96,6 +106,21 @@ class SimulatedResiduals(TestMethods):
     >>> list(res.to_frame().columns)
     ['observed', 'fitted', 'residual', 'outlier']
     """
+
+    # The functions themselves, so that an editor shows their arguments here as well.
+    diagnose = diagnose
+    test_all = diagnose
+    dispersion_test = dispersion_test
+    zero_inflation_test = zero_inflation_test
+    statistic_test = statistic_test
+    uniformity_test = uniformity_test
+    outlier_test = outlier_test
+    quantile_test = quantile_test
+    categorical_test = categorical_test
+    heteroscedasticity_test = heteroscedasticity_test
+    temporal_autocorrelation_test = temporal_autocorrelation_test
+    spatial_autocorrelation_test = spatial_autocorrelation_test
+    phylogenetic_autocorrelation_test = phylogenetic_autocorrelation_test
 
     def __init__(
         self,

@@ -21,7 +21,8 @@ LAYERS = {
         ("_jit", "errors", "memory"),
         ("arguments", "averages", "tall"),
         ("design",),
-        ("families", "formula", "covariance", "engines"),
+        ("covariance", "engines", "families"),
+        ("formula",),
         ("estimation",),
         ("results",),
         ("inference",),
@@ -33,18 +34,20 @@ LAYERS = {
     "simresid": (
         ("alignment", "datasets", "files", "rdatasets"),
         ("protocol",),
-        ("adapters", "simulations", "fitting"),
+        ("fitting", "simulations"),
+        ("adapters",),
         ("residuals",),
         ("checks",),
         ("plots",),
         ("html_report",),
-        ("test_methods",),
         ("simulated_residuals",),
         ("simulate",),
         ("screening", "selfcheck", "teaching", "warmup_models"),
         ("cli", "__main__"),
     ),
 }
+# What a user starts: they may use public names of the package itself.
+COMMANDS = {"__main__", "cli", "selfcheck"}
 # What simresid may take from inside glmmcore: leaves that know nothing of models.
 SHARED_LEAVES = {"glmmcore._jit", "glmmcore.arguments", "glmmcore.averages", "glmmcore.memory"}
 
@@ -110,13 +113,17 @@ def level(module: str) -> int:
 
 
 def upward(package: str) -> list[str]:
-    """Imports within a package that go up, or sideways between folders of one level."""
+    """Imports within a package that go up, or sideways between folders of one level.
+
+    Commands may use the package's public names, as users do.
+    """
     return [
         f"{i.source} -> {i.target}"
         for i in imports(package)
         if i.target.split(".")[0] == package
         and place(i.source) != place(i.target)
         and level(i.target) >= level(i.source)
+        and not (place(i.target) == "__init__" and place(i.source) in COMMANDS)
     ]
 
 

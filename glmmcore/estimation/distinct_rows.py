@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from glmmcore.engines._row_kernels import distinct_in_runs
+from glmmcore.engines import distinct_in_runs
 from glmmcore.estimation.likelihood import Likelihood
 from glmmcore.estimation.problem import LinearPart, Problem
 

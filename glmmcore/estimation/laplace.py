@@ -60,7 +60,7 @@ class _Mode:
 
 
 @dataclass(slots=True, eq=False)
-class _Evaluated:
+class Evaluated:
     """What the next evaluation can start from."""
 
     x: np.ndarray
@@ -92,7 +92,7 @@ class LaplaceObjective:
         self.mode = np.zeros(order)
         self._best_value, self._best_mode = np.inf, self.mode
         self.mode_found = True
-        self._last: _Evaluated | None = None
+        self._last: Evaluated | None = None
         self._inner = [problem.likelihood.predictors.index(name) for name in problem.inner]
         self._prior = np.zeros(0) if problem.layout is None else self.layout.prior
         self._constant = 0.0
@@ -371,7 +371,7 @@ class LaplaceObjective:
         for total_factor, one, two in zip(d_factors, layout.outer(inner_score, u), layout.outer(score, v), strict=True):
             total_factor += one + two
         self.problem.chain_to_theta(d_factors, x, gradient)
-        self._last = _Evaluated(x.copy(), value, gradient.copy(), values, factors, d2, score)
+        self._last = Evaluated(x.copy(), value, gradient.copy(), values, factors, d2, score)
         return value, gradient
 
     def _weights(self, d2: np.ndarray) -> np.ndarray:

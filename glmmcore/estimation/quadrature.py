@@ -19,7 +19,7 @@ import numpy as np
 
 from glmmcore.engines.blocked import BlockedSystem
 from glmmcore.errors import ModelError
-from glmmcore.estimation.laplace import LaplaceObjective, _Evaluated, row_blocks
+from glmmcore.estimation.laplace import Evaluated, LaplaceObjective, row_blocks
 from glmmcore.estimation.problem import Problem
 
 __all__ = ["QuadratureObjective", "check_quadrature", "laplace_error"]
@@ -102,7 +102,7 @@ class QuadratureObjective(LaplaceObjective):
         system.invert()
         self._random_trace = layout.trace(factors, system.factor_products())
         system.scale_inverse()
-        self._last = _Evaluated(x.copy(), value, gradient.copy(), values, factors, at.d2, at.score)
+        self._last = Evaluated(x.copy(), value, gradient.copy(), values, factors, at.d2, at.score)
         return value, gradient
 
     def _visit_nodes(self, values: list[np.ndarray], t: np.ndarray, u: np.ndarray, scale: np.ndarray) -> _NodeSums:

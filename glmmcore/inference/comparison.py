@@ -70,10 +70,8 @@ def compare(*fits: FittedGLMM) -> pd.DataFrame:
 
 
 def _check_comparable(fits: tuple[FittedGLMM, ...]) -> None:
-    from glmmcore.fitted import FittedGLMM
-
     for fit in fits:
-        if not isinstance(fit, FittedGLMM):
+        if not hasattr(fit, "solution"):
             raise ModelError(f"compare: takes fits (FittedGLMM), not {type(fit).__name__}")
     first = fits[0]
     for fit in fits[1:]:

@@ -11,12 +11,13 @@ import numpy as np
 from glmmcore._jit import kernel
 from simresid.residuals.rotation import Whiten, whitening
 from simresid.residuals.rows import Rows
-from simresid.simulated_residuals import SimulatedResiduals
 from simresid.simulations.sources import mapped
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
+
+    from simresid.simulated_residuals import SimulatedResiduals
 
     FloatArray = NDArray[np.float64]
 

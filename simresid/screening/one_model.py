@@ -78,7 +78,7 @@ class ModelTask:
         return record
 
     def _filled(self, empty: Record, name: Any, item: Any) -> Record:
-        from simresid import simulate_residuals
+        from simresid.simulate import simulate_residuals
         from simresid.simulations.sources import child_generator
 
         record = copy.deepcopy(empty)  # its own: a call that ran out of time may go on writing
