@@ -326,7 +326,8 @@ class Estimates:
         """Standard deviations and correlations of the random effects, a row for each coefficient.
 
         Columns after `sd`: correlations with the term's earlier coefficients (``corr_1``, ...), then standard
-        errors (``se_sd``, ``se_corr_1``, ...) by the delta method, NaN on the boundary.
+        errors (``se_sd``, ``se_corr_1``, ...) by the delta method, NaN on the boundary. An autoregressive term has one
+        row, with the correlation of neighbours in the column ``rho``.
         """
         errors = self._variance_errors
         rows: dict[tuple[int, int], dict[str, Any]] = {}
@@ -334,13 +335,14 @@ class Estimates:
         for parameter in variance_parameters(self.estimator):
             if parameter.term is None:
                 continue
-            term, i, j = parameter.term, parameter.i, parameter.j
+            term = parameter.term
+            i = 0 if term.structure.chained else parameter.i
             value, error = errors[parameter.label]
             row = rows.setdefault(
                 (id(term), i),
-                {"component": term.predictor, "group": term.term.group, "term": term.term.columns[i]},
+                {"component": term.predictor, "group": term.term.group, "term": parameter.name},
             )
-            name = "sd" if parameter.kind == "sd" else f"corr_{j + 1}"
+            name = parameter.column
             # a correlation with a constant is reported as zero
             row[name] = value if np.isfinite(value) else 0.0
             uncertainty.setdefault((id(term), i), {})[f"se_{name}"] = error

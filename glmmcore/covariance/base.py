@@ -13,12 +13,16 @@ __all__ = ["Structure"]
 class Structure(ABC):
     """Covariance of the k coefficients of one level, as the relative factor T(theta), lower triangular.
 
-    ``rescaling`` says which changes of basis of the left-hand side the structure survives, so that the fitter may
-    standardise the columns: ``"linear"`` (any), ``"columns"`` (one factor a column), ``"common"`` (one factor).
+    ``chained`` says that the coefficients form a first-order chain with one standard deviation, whose precision matrix
+    is tridiagonal; ``correlated`` that there are correlations to report. ``rescaling`` says which changes of basis of
+    the left-hand side the structure survives, so that the fitter may standardise the columns: ``"linear"`` (any),
+    ``"columns"`` (one factor a column), ``"common"`` (one factor).
     """
 
     name: ClassVar[str]
     rescaling: ClassVar[str]
+    chained: ClassVar[bool] = False
+    correlated: ClassVar[bool] = True
 
     def __init__(self, k: int) -> None:
         self.k = k
@@ -39,6 +43,15 @@ class Structure(ABC):
     @abstractmethod
     def start(self, sd: np.ndarray) -> np.ndarray:
         """Theta of independent coefficients with standard deviations `sd` (k,)."""
+
+    @property
+    def reported(self) -> list[tuple[str, int, int]]:
+        """What tables show: kind, and the two coefficients it is about (equal for a standard deviation)."""
+        out = []
+        for i in range(self.k):
+            out.append(("sd", i, i))
+            out += [("corr", i, j) for j in range(i) if self.correlated]
+        return out
 
     def curvature(self, n_levels: int) -> np.ndarray:
         """Rough second derivative of the negative log-likelihood in each parameter near a unit factor."""

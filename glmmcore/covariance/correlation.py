@@ -14,7 +14,7 @@ __all__ = ["AutoRegressive", "CommonCompoundSymmetric", "CompoundSymmetric"]
 
 
 class _OneCorrelation(Structure):
-    """Correlation matrix R(rho) of one parameter t; subclasses say how t gives rho and rho gives R."""
+    """Correlation matrix of one parameter t; subclasses give its factor C(t) and dC/dt."""
 
     def __init__(self, k: int) -> None:
         super().__init__(k)
@@ -22,17 +22,8 @@ class _OneCorrelation(Structure):
             raise ModelError(f"{self.name}(...) needs at least two coefficients per level, the left-hand side has {k}")
 
     @abstractmethod
-    def _correlation(self, t: float) -> tuple[np.ndarray, np.ndarray]:
-        """R and dR/dt."""
-
     def _triangle(self, t: float) -> tuple[np.ndarray, np.ndarray]:
-        """C = chol(R) and dC/dt = C Phi(C^-1 dR C^-T), Phi = lower triangle with halved diagonal."""
-        r, dr = self._correlation(t)
-        c = linalg.cholesky(r, lower=True)
-        inner = linalg.solve_triangular(c, linalg.solve_triangular(c, dr, lower=True).T, lower=True)
-        inner = np.tril(inner)
-        inner[np.diag_indices(self.k)] *= 0.5
-        return c, c @ inner
+        """C and dC/dt, lower triangular."""
 
 
 class _CompoundSymmetry(_OneCorrelation):
@@ -45,6 +36,15 @@ class _CompoundSymmetry(_OneCorrelation):
         rho = (1.0 + low) * p - low
         off = 1.0 - np.eye(self.k)
         return np.eye(self.k) + rho * off, (1.0 + low) * p * (1.0 - p) * off
+
+    def _triangle(self, t: float) -> tuple[np.ndarray, np.ndarray]:
+        """C = chol(R) and dC/dt = C Phi(C^-1 dR C^-T), Phi = lower triangle with halved diagonal."""
+        r, dr = self._correlation(t)
+        c = linalg.cholesky(r, lower=True)
+        inner = linalg.solve_triangular(c, linalg.solve_triangular(c, dr, lower=True).T, lower=True)
+        inner = np.tril(inner)
+        inner[np.diag_indices(self.k)] *= 0.5
+        return c, c @ inner
 
     def _independent(self) -> float:
         low = 1.0 / (self.k - 1)
@@ -118,15 +118,31 @@ class CommonCompoundSymmetric(_CommonScale, _CompoundSymmetry):
 
 
 class AutoRegressive(_CommonScale):
-    """``ar1``: correlation rho^|i - j| between the coefficients in their order, rho = t / sqrt(1 + t^2)."""
+    """``ar1``: correlation rho^|i - j| between the coefficients in their order, rho = t / sqrt(1 + t^2).
+
+    The factor of the correlation matrix has a closed form: rho^i in the first column, rho^(i - j) sqrt(1 - rho^2) in
+    the others.
+    """
 
     name = "ar1"
+    chained = True
 
-    def _correlation(self, t: float) -> tuple[np.ndarray, np.ndarray]:
-        root = np.sqrt(1.0 + t * t)
-        rho = np.clip(t / root, -1.0 + 1e-10, 1.0 - 1e-10)
-        lag = np.abs(np.subtract.outer(np.arange(self.k), np.arange(self.k)))
-        return rho**lag, lag * rho ** np.maximum(lag - 1, 0) / root**3
+    @property
+    def reported(self) -> list[tuple[str, int, int]]:
+        """One standard deviation, and rho."""
+        return [("sd", 0, 0), ("rho", 1, 0)]
+
+    def _triangle(self, t: float) -> tuple[np.ndarray, np.ndarray]:
+        root = np.hypot(1.0, t)
+        rho, spread = t / root, 1.0 / root
+        lag = np.subtract.outer(np.arange(self.k), np.arange(self.k))
+        power = np.where(lag >= 0, rho ** np.maximum(lag, 0), 0.0)
+        slope = np.where(lag >= 1, lag * rho ** np.maximum(lag - 1, 0), 0.0)
+        c, dc = power.copy(), slope
+        c[:, 1:] *= spread
+        # d spread / d rho = -rho / spread
+        dc[:, 1:] = slope[:, 1:] * spread - power[:, 1:] * rho * root
+        return c, dc / root**3
 
     def start(self, sd: np.ndarray) -> np.ndarray:
         """See `Structure.start`."""

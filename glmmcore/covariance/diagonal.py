@@ -14,6 +14,7 @@ class Diagonal(Structure):
 
     name = "diag"
     rescaling = "columns"
+    correlated = False
 
     @property
     def size(self) -> int:
@@ -38,6 +39,7 @@ class CommonDiagonal(Structure):
 
     name = "homdiag"
     rescaling = "common"
+    correlated = False
 
     @property
     def size(self) -> int:

@@ -6,14 +6,20 @@ import numpy as np
 
 from glmmcore.engines.blocked import BlockedSystem
 from glmmcore.engines.cells import Cells
+from glmmcore.engines.chain import ChainSystem, is_chain
+from glmmcore.engines.contract import System
 from glmmcore.engines.layout import RowLayout
 from glmmcore.engines.pattern import SparsePattern
 from glmmcore.engines.sparse import SparseSystem
 from glmmcore.engines.symbolic import Plan
 from glmmcore.memory import require_memory
 
-__all__ = ["choose_system"]
+__all__ = ["BORDER", "LONG_CHAIN", "choose_system"]
 
+# Coefficients of a level from which a chain has an engine of its own; quadrature, of up to three, knows blocks only.
+_SHORTEST = 4
+# The same beside other factors, and how many coefficients of theirs it takes as dense columns.
+LONG_CHAIN, BORDER = 16, 200
 # Trailing orders that are dense in any case: there is nothing to gain, and the analysis would outlast the fit.
 _SMALL = 400
 # Share of the trailing block that fills in at once, from which a sparse order has nothing left to save.
@@ -24,11 +30,13 @@ _LOOP = 0.5
 _FRONT = 300.0
 
 
-def choose_system(layout: RowLayout, n_profiled: int = 0) -> BlockedSystem | SparseSystem:
-    """Return the engine that is expected to be faster.
+def choose_system(layout: RowLayout, n_profiled: int = 0, *, chained: bool = False) -> System:
+    """Return the engine that is expected to be faster; `chained` if the leading factor is a first-order chain.
 
     The layout is analysed only when its trailing block is large and not filled in by the leading levels at once.
     """
+    if chained and _suits_chain(layout):
+        return ChainSystem(layout, n_profiled)
     trailing = int(sum(f.order for f in layout.factors[1:] if f.prior > 0.0))
     if trailing <= _SMALL:
         return BlockedSystem(layout, n_profiled)
@@ -42,6 +50,12 @@ def choose_system(layout: RowLayout, n_profiled: int = 0) -> BlockedSystem | Spa
         return _blocked(layout, n_profiled, trailing, cells)
     _require_memory(float(plan.panel_first[-1]) + float(plan.n_core) ** 2, plan.n_core)
     return SparseSystem(layout, n_profiled, pattern, plan)
+
+
+def _suits_chain(layout: RowLayout) -> bool:
+    alone = all(f.prior == 0.0 for f in layout.factors[1:])
+    border = layout.order - layout.factors[0].order
+    return layout.factors[0].k >= (_SHORTEST if alone else LONG_CHAIN) and border <= BORDER and is_chain(layout)
 
 
 def _blocked(layout: RowLayout, n_profiled: int, trailing: int, cells: Cells) -> BlockedSystem:

@@ -13,6 +13,7 @@ import numpy as np
 from glmmcore.covariance import STRUCTURES, Structure
 from glmmcore.design import Design, PredictorDesign, RandomTerm
 from glmmcore.engines import choose_system
+from glmmcore.engines.choice import BORDER, LONG_CHAIN
 from glmmcore.engines.contract import System
 from glmmcore.engines.layout import Factor, RowLayout
 from glmmcore.estimation.likelihood import Likelihood
@@ -172,17 +173,20 @@ def build_problem(design: Design, family: Family, *, reml: bool = False, profile
         term.where = slice(at, at + term.structure.size)
         at = term.where.stop
     n_profiled = fixed.k if fixed is not None and not reml else 0
-    system = choose_system(layout, n_profiled) if layout is not None else None
+    leading = [term.structure for term in terms if term.factor == 0]
+    chained = len(leading) == 1 and leading[0].chained
+    system = choose_system(layout, n_profiled, chained=chained) if layout is not None else None
     return Problem(family, likelihood, parts, terms, layout, system, rows, reml, at, inner)
 
 
 def _merge(bars: list[tuple[str, RandomTerm]], inner: tuple[str, ...]) -> tuple[list[Factor], list[TermPart]]:
     """Put the terms of one grouping factor side by side."""
-    groups: dict[str, list[tuple[str, RandomTerm]]] = {}
+    groups: dict[tuple[str, bool], list[tuple[str, RandomTerm]]] = {}
     for source, term in bars:
-        groups.setdefault(term.group, []).append((source, term))
+        beside = sum(other.Z.shape[1] for _, other in bars if other.group == term.group and other is not term)
+        groups.setdefault((term.group, _stands_apart(term, beside)), []).append((source, term))
     factors, terms = [], []
-    for position, (group, members) in enumerate(groups.items()):
+    for position, ((group, _), members) in enumerate(groups.items()):
         blocks, predictor, at = [], [], 0
         for source, term in members:
             z, back = rescale(term.Z, STRUCTURES[term.structure].rescaling)
@@ -196,6 +200,13 @@ def _merge(bars: list[tuple[str, RandomTerm]], inner: tuple[str, ...]) -> tuple[
         z = blocks[0] if len(blocks) == 1 else np.hstack(blocks)
         factors.append(Factor(group, first.codes, len(first.levels), z, np.array(predictor, dtype=np.int32)))
     return factors, terms
+
+
+def _stands_apart(term: RandomTerm, beside: int) -> bool:
+    """Whether a chain is a factor of its own for the engine of chains, beside other coefficients of its group."""
+    if not STRUCTURES[term.structure].chained or term.Z.shape[1] < LONG_CHAIN:
+        return False
+    return 0 < beside * len(term.levels) <= BORDER
 
 
 def _leading_order(factors: list[Factor]) -> list[int]:

@@ -154,7 +154,7 @@ def _variance_limits(
         bounds = (0.0, np.inf) if parameter.kind == "sd" else (-1.0, 1.0)
         function = ProfiledFunction(parameter.value, parameter.gradient, *bounds)
         return profile_limits(objective, x, hessian, function, error, quantile)
-    if parameter.kind == "corr":
+    if parameter.kind in ("corr", "rho"):
         return float("nan"), float("nan")
     # an estimate of zero: start from a small standard deviation, where the function has a slope
     assert parameter.term is not None

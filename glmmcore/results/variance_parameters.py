@@ -28,7 +28,8 @@ class VarianceParameter:
 
     Attributes
     ----------
-    kind : {"sd", "corr", "sigma"}
+    kind : {"sd", "corr", "rho", "sigma"}
+        "rho" is the correlation of neighbours in a chain.
     term : TermPart or None
     i, j : int
         Coefficients of the term; equal for a standard deviation.
@@ -49,9 +50,31 @@ class VarianceParameter:
             return "sigma"
         columns, group = self.term.term.columns, self.term.term.group
         part = "" if self.term.predictor == "cond" else f"{self.term.predictor}: "
+        if self.kind == "rho" or (self.kind == "sd" and self.term.structure.chained):
+            return f"{part}{self.kind}({self.name}|{group})"
         if self.kind == "sd":
             return f"{part}sd({columns[self.i]}|{group})"
         return f"{part}corr({columns[self.j]},{columns[self.i]}|{group})"
+
+    @property
+    def name(self) -> str:
+        """What a row of `var_corr` calls the coefficient; a chain has one row, called after its factor."""
+        assert self.term is not None
+        columns = self.term.term.columns
+        if not self.term.structure.chained:
+            return columns[self.i]
+        stem = columns[0].split("[")[0]
+        return stem if all(c.startswith(f"{stem}[") for c in columns) else f"{columns[0]} to {columns[-1]}"
+
+    @property
+    def column(self) -> str:
+        """Column of `var_corr`."""
+        return f"corr_{self.j + 1}" if self.kind == "corr" else self.kind
+
+    def _rows(self, x: np.ndarray) -> np.ndarray:
+        """The two rows of the factor, in the user's columns, (2, k)."""
+        assert self.term is not None
+        return self.term.back[[self.i, self.j]] @ self.term.structure.factor(x[self.term.where])
 
     def value(self, x: np.ndarray, scale: float = 1.0) -> float:
         """Value at x; standard deviations in units of `scale`; NaN for a correlation with a constant.
@@ -60,27 +83,27 @@ class VarianceParameter:
         """
         if self.term is None:
             return float(x[self.where][0])
-        root = self.term.back @ self.term.structure.factor(x[self.term.where])
-        covariance = root[[self.i, self.j]] @ root[[self.i, self.j]].T
+        one, other = self._rows(x)
         if self.kind == "sd":
-            return float(scale * np.sqrt(covariance[0, 0]))
-        product = covariance[0, 0] * covariance[1, 1]
-        return float(covariance[0, 1] / np.sqrt(product)) if product > 0.0 else float("nan")
+            return float(scale * np.sqrt(one @ one))
+        product = (one @ one) * (other @ other)
+        return float((one @ other) / np.sqrt(product)) if product > 0.0 else float("nan")
 
     def gradient(self, x: np.ndarray, scale: float = 1.0) -> np.ndarray:
-        """Differentiate by x, (n_params,)."""
+        """Differentiate by x, (n_params,); where `is_defined`."""
         out = np.zeros(len(x))
         if self.term is None:
             out[self.where] = 1.0
             return out
-        for k in range(self.where.start, self.where.stop):
-            step = 1e-6 * max(1.0, abs(x[k]))
-            ends = []
-            for sign in (1.0, -1.0):
-                moved = x.copy()
-                moved[k] += sign * step
-                ends.append(self.value(moved, scale))
-            out[k] = (ends[0] - ends[1]) / (2.0 * step)
+        one, other = self._rows(x)
+        back, sizes = self.term.back, (np.sqrt(one @ one), np.sqrt(other @ other))
+        if self.kind == "sd":
+            d_factor = scale * np.outer(back[self.i], one) / sizes[0]
+        else:
+            r = (one @ other) / (sizes[0] * sizes[1])
+            d_factor = np.outer(back[self.i], other / (sizes[0] * sizes[1]) - r * one / sizes[0] ** 2)
+            d_factor += np.outer(back[self.j], one / (sizes[0] * sizes[1]) - r * other / sizes[1] ** 2)
+        out[self.where] = self.term.structure.gradient(x[self.term.where], d_factor)
         return out
 
     def is_defined(self, x: np.ndarray) -> bool:
@@ -101,16 +124,10 @@ def variance_parameters(estimator: Estimator) -> list[VarianceParameter]:
     for design in estimator.design.predictors.values():
         for term in design.terms:
             t = by_term[id(term)]
-            for i in range(len(term.columns)):
-                out.append(VarianceParameter("sd", t, i, i, t.where))
-                out += [VarianceParameter("corr", t, i, j, t.where) for j in range(i) if _correlated(term)]
+            out += [VarianceParameter(kind, t, i, j, t.where) for kind, i, j in t.structure.reported]
     if estimator.family.has_dispersion and problem.part("disp").size == 1:
         out.append(VarianceParameter("sigma", None, 0, 0, problem.part("disp").where))
     return out
-
-
-def _correlated(term: Any) -> bool:
-    return term.structure not in ("diag", "homdiag")
 
 
 def parameter_errors(

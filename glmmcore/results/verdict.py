@@ -14,6 +14,8 @@ __all__ = ["is_singular", "sentences"]
 
 # Relative size of the smallest standard deviation of a term's coefficients that counts as zero.
 EDGE = 1e-3
+# Structures whose covariances keep their form when independent noise is added to every coefficient.
+_HOLDING_NOISE = ("us", "diag", "homdiag", "homcs")
 # Standard error of a coefficient, times the size of its column, that only a likelihood without a maximum gives.
 _UNBOUNDED = 30.0
 
@@ -37,7 +39,12 @@ def sentences(fit: FittedGLMM) -> list[str]:
     for t in fit.solution.terms:
         if is_singular(t):
             out.append(_singular_sentence(t))
-        if fit.family.name == "gaussian" and t.modes.size >= fit.nobs and fit.design.var_weights is None:
+        if (
+            fit.family.name == "gaussian"
+            and t.modes.size >= fit.nobs
+            and fit.design.var_weights is None
+            and t.term.structure in _HOLDING_NOISE
+        ):
             out.append(
                 f"{t.term.group} has as many coefficients as there are rows: its variance and the residual variance "
                 "cannot be told apart, only their sum means something."
