@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -55,6 +55,11 @@ class PredictorDesign:
         The bars, ``a/b`` and ``||`` already expanded.
     aliased : tuple of str
         Columns that were dropped since they are linear combinations of earlier ones.
+    column_terms : tuple of tuple of str
+        For each of the p columns the factors of its term, such as ``("f", "x")`` for ``f:x``; none for the intercept.
+    outside : ndarray, shape (n, r), or None
+        For new rows, how far each is from the relations between columns that hold on the rows of the fit. Where it is
+        not zero the predictor cannot be estimated. None where nothing was dropped and for the rows of the fit.
     """
 
     X: np.ndarray
@@ -62,6 +67,24 @@ class PredictorDesign:
     offset: np.ndarray
     terms: tuple[RandomTerm, ...] = ()
     aliased: tuple[str, ...] = ()
+    column_terms: tuple[tuple[str, ...], ...] = ()
+    outside: np.ndarray | None = None
+
+    @property
+    def estimable(self) -> np.ndarray:
+        """Mask (n,) of the rows whose predictor can be estimated."""
+        if self.outside is None:
+            return np.ones(len(self.X), dtype=bool)
+        return np.asarray(~self.outside.any(axis=1))
+
+    def with_columns(self, positions: Sequence[int]) -> PredictorDesign:
+        """Return the same with some of the fixed columns only."""
+        return replace(
+            self,
+            X=np.ascontiguousarray(self.X[:, list(positions)]),
+            columns=tuple(self.columns[j] for j in positions),
+            column_terms=tuple(self.column_terms[j] for j in positions),
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

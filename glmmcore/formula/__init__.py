@@ -14,8 +14,8 @@ What names mean
     with dots are understood.
 Categories
     Text and numbers are sorted, pandas categories keep their order; levels that do not occur in the
-    complete rows have no column. The first level is the reference, of ordered categories too. Booleans
-    are numbers.
+    complete rows have no column. The first level is the reference, of ordered categories too. Booleans,
+    and conditions such as ``I(x > 0)``, have the levels False and True; in arithmetic they are 0 and 1.
 Missing values
     A row with anything missing in a column or argument in use is left out of everything, before
     transforms are evaluated. A transform that is not finite afterwards is an error.

@@ -9,6 +9,7 @@ from functools import lru_cache
 from glmmcore.errors import ModelError
 from glmmcore.formula.algebra import check_algebra
 from glmmcore.formula.expressions import CONSTANTS, Expression, call_arguments, parse_expression, translate
+from glmmcore.formula.intercept import hoist_intercept
 from glmmcore.formula.parsed import Bar, ParsedFormula, Part
 from glmmcore.formula.tokens import Token, fail_at, has_bar, is_bracketed, tokenise, top_level
 
@@ -262,4 +263,4 @@ class _Splitter:
                     expressions[token.start] = self._expression(token.text, token.start)
                 changed.append(token)
             translated.append((sign, tuple(changed)))
-        return Part(tuple(translated), expressions)
+        return Part(tuple(hoist_intercept(self.text, translated)), expressions)

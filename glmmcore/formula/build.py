@@ -16,14 +16,14 @@ from glmmcore.formula.autoregressive import check_times
 from glmmcore.formula.bars import parse_formula
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.encode import Encoder
-from glmmcore.formula.expressions import ENVIRONMENT, Expression, UnsupportedExpression
+from glmmcore.formula.expressions import ENVIRONMENT, Expression, UnsupportedExpression, coded_column
 from glmmcore.formula.fast import plain_matrix
 from glmmcore.formula.frame import as_frame, row_name
 from glmmcore.formula.groups import make_grouping
 from glmmcore.formula.materialize import FormulaicParts
 from glmmcore.formula.parsed import Bar, ParsedFormula, Part
 from glmmcore.formula.plan import Matrix, OffsetPlan, PredictorPlan, TermPlan, build_matrix, sum_offsets
-from glmmcore.formula.rank import aliased_columns, require_scale
+from glmmcore.formula.rank import Aliasing, require_scale
 from glmmcore.formula.response import make_response
 from glmmcore.memory import available_memory
 
@@ -284,28 +284,18 @@ class _Builder:
         if n < p:
             where = "" if name == "cond" else f" of {name}"
             raise ModelError(f"{n} complete rows are too few for {p} fixed-effect coefficients{where}, drop terms")
-        dependent = aliased_columns(X)
-        aliased = tuple(recipe.columns[j] for j in np.flatnonzero(dependent))
-        kept = tuple(int(j) for j in np.flatnonzero(~dependent))
-        if aliased:
+        aliasing = Aliasing.of(X)
+        if aliasing.dropped:
             where = "" if name == "cond" else f" of {name}"
-            dropped = ", ".join(aliased)
+            dropped = ", ".join(recipe.columns[j] for j in aliasing.dropped)
             self.notes.append(f"fixed effects{where}: linear combinations of earlier columns, dropped: {dropped}")
-            X = np.ascontiguousarray(X[:, kept])
         offset = sum_offsets(offsets, self.columns, self.slow)
         if name == "cond" and "offset" in self.arguments:
             offset += self.arguments["offset"]
         terms = [term for bar in parsed.bars for term in self._terms(bar)]
-        return (
-            PredictorPlan(recipe, kept, offsets, tuple(plan for plan, _, _ in terms)),
-            PredictorDesign(
-                X,
-                tuple(recipe.columns[j] for j in kept),
-                offset,
-                tuple(plan.build(matrix, codes) for plan, matrix, codes in terms),
-                aliased,
-            ),
-        )
+        plan = PredictorPlan(recipe, aliasing, offsets, tuple(plan for plan, _, _ in terms))
+        built = tuple(plan.build(matrix, codes) for plan, matrix, codes in terms)
+        return plan, plan.design(X, offset, built, new=False)
 
     def _terms(self, bar: Bar) -> Iterator[tuple[TermPlan, np.ndarray, np.ndarray]]:
         """One term per bar; ``||`` makes one per numeric column, or one with a diagonal structure."""
@@ -341,5 +331,13 @@ class _Builder:
             {name: self.columns.kind(name) for name in fixed if name in self.columns},
             {name: self.columns.kind(name) for name in left if name in self.columns},
             tuple(groups),
+            frozenset(name for name in fixed if self._is_factor(name)),
             "offset" in self.arguments,
         )
+
+    def _is_factor(self, name: str) -> bool:
+        """Whether a column of a fixed part is a factor there, by its values or by ``C(...)`` around it."""
+        if name in self.columns and self.columns.is_factor(name):
+            return True
+        expressions = [e for part in self.parsed.values() for e in part.fixed.expressions.values()]
+        return any(coded_column(e.code) == name for e in expressions)

@@ -17,7 +17,7 @@ from glmmcore.formula.expressions import (
     evaluate,
     parse_expression,
 )
-from glmmcore.formula.frame import Column, drop_unused, factorise, find_column, read_column, row_name
+from glmmcore.formula.frame import BOOLEAN_LEVELS, Column, drop_unused, factorise, find_column, read_column, row_name
 
 __all__ = ["Columns"]
 
@@ -40,6 +40,7 @@ class Columns:
         self._columns: dict[str, Column] = {}
         self._factors: dict[str, tuple[np.ndarray, pd.Index]] = {}
         self._evaluated: dict[str, np.ndarray] = {}
+        self._conditions: set[str] = set()  # expressions whose values are booleans
 
     @property
     def nobs(self) -> int:
@@ -65,7 +66,7 @@ class Columns:
             if name not in self._factors:
                 column = self._columns.get(name)
                 if column is not None and column.codes is not None and column.levels is not None:
-                    self._factors[name] = (column.codes, column.levels)
+                    self._factors[name] = drop_unused(column.codes, column.levels)
                 else:
                     self._factors[name] = factorise(find_column(self.data, name, self.what), name)
 
@@ -109,22 +110,38 @@ class Columns:
         return name in self._columns
 
     def kind(self, name: str) -> str:
-        """``"numeric"``, ``"categorical"`` or ``"datetime"``."""
+        """``"numeric"``, ``"boolean"``, ``"categorical"`` or ``"datetime"``."""
         return self._columns[name].kind
 
+    def is_factor(self, name: str) -> bool:
+        """Whether a column that is a term as it stands has one column of the design for each level."""
+        return self.kind(name) in ("categorical", "boolean")
+
     def require_kind(self, name: str, kind: str) -> None:
-        """Refuse a column of another kind than it had in the fit."""
+        """Refuse a column of another kind than it had in the fit; 0 and 1 may stand for False and True."""
         found = self.kind(name)
+        if (found, kind) == ("boolean", "numeric"):
+            return
+        if (found, kind) == ("numeric", "boolean"):
+            self._columns[name] = self._as_boolean(name)
+            return
         if found != kind:
-            shown = {"numeric": "numbers", "categorical": "text or categories", "datetime": "dates"}
+            shown = {
+                "numeric": "numbers", "boolean": "booleans", "categorical": "text or categories", "datetime": "dates"
+            }  # fmt: skip
             raise ModelError(f"column '{name}' of {self.what} holds {shown[found]}, the fit had {shown[kind]}")
 
-    def is_boolean(self, name: str) -> bool:
-        """Whether the column holds True and False."""
-        source = self._columns[name].source
-        return pd.api.types.is_bool_dtype(source.dtype) or (
-            source.dtype == object and pd.api.types.infer_dtype(source, skipna=True) == "boolean"
-        )
+    def _as_boolean(self, name: str) -> Column:
+        column = self._columns[name]
+        assert column.values is not None
+        fine = np.isin(column.values, (0.0, 1.0))
+        if not fine.all():
+            at = int(np.argmin(fine))
+            raise ModelError(
+                f"column '{name}' of {self.what} is {column.values[at]:g} in {row_name(self.index, at)}, the fit had "
+                "booleans: use True and False, or 1 and 0"
+            )
+        return Column(name, "boolean", column.source, column.values, column.values.astype(np.int32), BOOLEAN_LEVELS)
 
     def numeric(self, name: str) -> np.ndarray:
         """Float64 values of a column that has to be numeric."""
@@ -171,8 +188,15 @@ class Columns:
                 for name in text:
                     self.numeric(name)  # says what the column holds
                 raise ModelError(f"'{code}' is not numeric")
+            if value.dtype.kind == "b":
+                self._conditions.add(code)
             self._evaluated[code] = self.finite_column(value, code)
         return self._evaluated[code]
+
+    def is_condition(self, code: str) -> bool:
+        """Whether an arithmetic expression is true or false in each row, such as ``I(x > 0)``."""
+        self.evaluate(code)
+        return code in self._conditions
 
     def is_text(self, name: str) -> bool:
         """Whether a name is a column without numeric values."""
@@ -181,7 +205,7 @@ class Columns:
     def _operand(self, name: str) -> Any:
         """Value of a name inside an expression: numbers, or labels of a categorical column."""
         column = self._columns[name]
-        if column.codes is not None and column.levels is not None:
+        if column.kind == "categorical" and column.codes is not None and column.levels is not None:
             return np.asarray(column.levels, dtype=object)[column.codes]
         return self.numeric(name)
 
@@ -193,7 +217,10 @@ class Columns:
         return column
 
     def table(self, names: Iterable[str], factors: Iterable[str]) -> pd.DataFrame:
-        """Frame for formulaic: float64 and categories; `factors` keep their values, such as integers."""
+        """Frame for formulaic: float64 and categories; `factors` keep their values, such as integers.
+
+        Booleans are float64 too, as arithmetic takes them.
+        """
         as_is = set(factors)
         series: dict[str, Any] = {}
         for name in names:

@@ -28,6 +28,8 @@ class Encoder:
     fixed_kinds, left_kinds : dict of str to str
         Kind at the fit of each column in fixed parts and offsets, and in the left sides of bars.
     group_columns : tuple of str
+    factors : frozenset of str
+        Columns in fixed parts that are factors there: text, categories, booleans, and what stands in ``C(...)``.
     array_offset : bool
         Whether the fit had an offset that is no column.
     """
@@ -37,6 +39,7 @@ class Encoder:
     fixed_kinds: dict[str, str]
     left_kinds: dict[str, str]
     group_columns: tuple[str, ...]
+    factors: frozenset[str]
     array_offset: bool
 
     def __call__(self, newdata: Any, *, groups: bool = True) -> tuple[dict[str, PredictorDesign], np.ndarray]:
@@ -83,11 +86,7 @@ class Encoder:
                 X, offset, terms = _encode(plan, columns, slow, groups)
             else:
                 X, offset, terms = _no_rows(plan, groups)
-            names = plan.fixed.columns
-            aliased = tuple(name for j, name in enumerate(names) if j not in plan.kept)
-            if aliased:
-                X = np.ascontiguousarray(X[:, plan.kept])
-            predictors[predictor] = PredictorDesign(X, tuple(names[j] for j in plan.kept), offset, terms, aliased)
+            predictors[predictor] = plan.design(X, offset, terms, new=True)
         return predictors, keep
 
 

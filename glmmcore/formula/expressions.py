@@ -26,6 +26,7 @@ __all__ = [
     "UnsupportedExpression",
     "call_arguments",
     "canonical",
+    "coded_column",
     "evaluate",
     "parse_expression",
     "translate",
@@ -189,6 +190,21 @@ def call_arguments(code: str) -> list[str] | None:
     if not isinstance(tree, ast.Call) or tree.keywords:
         return None
     return [_print(argument, aliases) for argument in tree.args]
+
+
+def coded_column(code: str) -> str | None:
+    """Column that an expression makes a factor of, None when it does not.
+
+    Examples
+    --------
+    >>> coded_column("C(year, contr.sum)"), coded_column("C(np.round(x))")
+    ('year', None)
+    """
+    tree, aliases = _syntax_tree(code)
+    match tree:
+        case ast.Call(func=ast.Name(id="C"), args=[ast.Name(id=name), *_]):
+            return aliases.get(name, name)
+    return None
 
 
 def canonical(code: str) -> str:

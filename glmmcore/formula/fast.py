@@ -17,7 +17,7 @@ import pandas as pd
 
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.expressions import UnsupportedExpression, call_arguments, canonical
-from glmmcore.formula.frame import recode
+from glmmcore.formula.frame import BOOLEAN_LEVELS, recode
 from glmmcore.formula.parsed import Part
 from glmmcore.formula.tokens import Token
 
@@ -49,8 +49,11 @@ class Factor:
 
     def values(self, data: Columns) -> np.ndarray:
         """Numbers (n,), or codes (n,) in terms of the fitted levels."""
+        if not self.is_column:
+            values = data.evaluate(self.source)
+            return values if self.levels is None else values.astype(np.int32)
         if self.levels is None:
-            return data.numeric(self.source) if self.is_column else data.evaluate(self.source)
+            return data.numeric(self.source)
         codes, levels = data.factor(self.source)
         if levels is self.levels or levels.equals(self.levels):
             return codes
@@ -85,6 +88,11 @@ class FastMatrix:
     def is_numeric(self) -> bool:
         """Whether no categorical factor takes part."""
         return all(factor.levels is None for factor in self.factors.values())
+
+    @property
+    def column_terms(self) -> tuple[tuple[str, ...], ...]:
+        """For each column the factors of its term; none for the intercept."""
+        return tuple(tuple(label for label, _ in term) for term in self.terms for _ in self._products(term))
 
     def build(self, data: Columns) -> np.ndarray:
         """Matrix (n, p), float64, C order."""
@@ -167,7 +175,7 @@ def _product(tokens: tuple[Token, ...], data: Columns, factors: dict[str, Factor
 
 def _factor(token: Token, data: Columns) -> Factor | None:
     if token.kind == "name":
-        if data.kind(token.text) == "categorical":
+        if data.is_factor(token.text):
             return Factor(token.text, token.text, levels=data.factor(token.text)[1])
         data.numeric(token.text)  # refuses dates
         return Factor(token.text, token.text)
@@ -178,10 +186,10 @@ def _factor(token: Token, data: Columns) -> Factor | None:
         name = arguments[0].strip("`") if arguments is not None and len(arguments) == 1 else ""
         return Factor(canonical(token.text), name, levels=data.factor(name)[1]) if name in data else None
     try:
-        data.evaluate(token.text)
+        levels = BOOLEAN_LEVELS if data.is_condition(token.text) else None
     except UnsupportedExpression:
         return None
-    return Factor(canonical(token.text), token.text, is_column=False)
+    return Factor(canonical(token.text), token.text, is_column=False, levels=levels)
 
 
 def _code(terms: list[tuple[str, ...]], factors: dict[str, Factor]) -> tuple[tuple[tuple[str, bool], ...], ...] | None:

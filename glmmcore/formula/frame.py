@@ -13,6 +13,7 @@ import pandas as pd
 from glmmcore.errors import ModelError
 
 __all__ = [
+    "BOOLEAN_LEVELS",
     "Column",
     "as_frame",
     "drop_unused",
@@ -23,6 +24,9 @@ __all__ = [
     "row_name",
 ]
 
+BOOLEAN_LEVELS = pd.Index([False, True])
+"""Levels of a boolean column, whether both occur or not: False is the reference, as in R."""
+
 
 @dataclass(slots=True, eq=False)
 class Column:
@@ -32,11 +36,11 @@ class Column:
     ----------
     name : str
     kind : str
-        ``"numeric"`` (booleans too), ``"categorical"`` or ``"datetime"`` (good for grouping only).
+        ``"numeric"``, ``"boolean"``, ``"categorical"`` or ``"datetime"`` (good for grouping only).
     values : ndarray of float64 or None
-        Of a numeric column, NaN where missing.
+        Of a numeric or boolean column, NaN where missing.
     codes, levels : ndarray of int32 and pandas.Index, or None
-        Of a categorical column, code -1 where missing.
+        Of a categorical or boolean column, code -1 where missing.
     source : pandas.Series
         What the user gave.
     """
@@ -63,7 +67,9 @@ class Column:
         """Rows of a mask, with only the levels that are left."""
         codes, levels = self.codes, self.levels
         if codes is not None and levels is not None:
-            codes, levels = drop_unused(codes[keep], levels)
+            codes = codes[keep]
+            if self.kind == "categorical":
+                codes, levels = drop_unused(codes, levels)
         values = None if self.values is None else self.values[keep]
         return Column(self.name, self.kind, self.source[keep], values, codes, levels)
 
@@ -135,7 +141,9 @@ def read_column(source: pd.Series, name: str) -> Column:
     """
     dtype = source.dtype
     if isinstance(dtype, np.dtype):
-        if dtype.kind in "iufb":
+        if dtype.kind == "b":
+            return _boolean(source, name, source.to_numpy(dtype=np.float64))
+        if dtype.kind in "iuf":
             return Column(name, "numeric", source, values=source.to_numpy(dtype=np.float64))
         if dtype.kind in "Mm":
             return Column(name, "datetime", source)
@@ -146,7 +154,9 @@ def read_column(source: pd.Series, name: str) -> Column:
         codes = source.array.codes.astype(np.int32)
         codes, levels = drop_unused(codes, dtype.categories)
         return Column(name, "categorical", source, codes=codes, levels=levels)
-    if pd.api.types.is_bool_dtype(dtype) or pd.api.types.is_numeric_dtype(dtype):
+    if pd.api.types.is_bool_dtype(dtype):
+        return _boolean(source, name, source.to_numpy(dtype=np.float64, na_value=np.nan))
+    if pd.api.types.is_numeric_dtype(dtype):
         return Column(name, "numeric", source, values=source.to_numpy(dtype=np.float64, na_value=np.nan))
     if pd.api.types.is_string_dtype(dtype):
         codes, levels = factorise(source, name)
@@ -158,6 +168,8 @@ def _read_object(source: pd.Series, name: str) -> Column:
     found = pd.api.types.infer_dtype(source, skipna=True)
     if found in ("integer", "floating", "mixed-integer-float", "decimal", "boolean", "empty"):
         values = np.array([np.nan if pd.isna(v) else float(v) for v in source], dtype=np.float64)
+        if found == "boolean":
+            return _boolean(source, name, values)
         return Column(name, "numeric", source, values=values)
     if found in ("string", "categorical"):
         codes, levels = factorise(source, name)
@@ -165,6 +177,11 @@ def _read_object(source: pd.Series, name: str) -> Column:
     if found in ("datetime", "datetime64", "date", "timedelta", "time", "period", "interval"):
         return Column(name, "datetime", source)
     raise ModelError(f"column '{name}' holds a mixture of types ({found}), make it all numbers or all text")
+
+
+def _boolean(source: pd.Series, name: str, values: np.ndarray) -> Column:
+    codes = np.where(np.isnan(values), -1.0, values).astype(np.int32)
+    return Column(name, "boolean", source, values, codes, BOOLEAN_LEVELS)
 
 
 def factorise(source: pd.Series, name: str) -> tuple[np.ndarray, pd.Index]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,41 @@ import pandas as pd
 from glmmcore.errors import ModelError
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.expressions import ENVIRONMENT, Expression
-from glmmcore.formula.frame import recode
+from glmmcore.formula.frame import BOOLEAN_LEVELS, recode
 from glmmcore.formula.parsed import Part
 from glmmcore.memory import require_memory
 
 __all__ = ["FormulaicParts", "SlowMatrix"]
+
+
+@cache
+def _materializer() -> Any:
+    """Formulaic's materializer, with boolean columns (float64 in its table) and conditions as factors.
+
+    Inside of expressions they stay numbers, so that ``I(a + b)`` counts.
+    """
+    from formulaic.materializers import PandasMaterializer
+    from interface_meta import override
+
+    class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic has no types
+        REGISTER_NAME = None
+
+        @override
+        def _lookup(self, name: str) -> Any:
+            values, *rest = super()._lookup(name)
+            return (_as_factor(values) if name in self.params["booleans"] else values), *rest
+
+        @override
+        def _evaluate(self, expr: str, metadata: Any, spec: Any) -> Any:
+            values, *rest = super()._evaluate(expr, metadata, spec)
+            is_condition = np.ndim(values) == 1 and getattr(getattr(values, "dtype", None), "kind", "") == "b"
+            return (_as_factor(values) if is_condition else values), *rest
+
+    return Materializer
+
+
+def _as_factor(values: Any) -> pd.Series:
+    return pd.Series(pd.Categorical(np.asarray(values).astype(bool), categories=BOOLEAN_LEVELS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +60,15 @@ class SlowMatrix:
     key : str
         Its name there.
     columns : tuple of str
+    column_terms : tuple of tuple of str
+        For each column the factors of its term; none for the intercept.
     is_numeric : bool
         Whether no categorical factor takes part.
     """
 
     key: str
     columns: tuple[str, ...]
+    column_terms: tuple[tuple[str, ...], ...]
     is_numeric: bool
 
 
@@ -49,6 +83,8 @@ class FormulaicParts:
         Columns they need.
     as_is : tuple of str
         Columns that are categories by ``C(...)`` and keep their own values, such as integers.
+    booleans : tuple of str
+        Boolean columns among them, after `fit`.
     levels : dict of str to pandas.Index
         Level sets of the categorical columns, after `fit`.
     specs : dict of str to formulaic.ModelSpec
@@ -58,6 +94,7 @@ class FormulaicParts:
     formulas: dict[str, str] = field(default_factory=dict)
     names: tuple[str, ...] = ()
     as_is: tuple[str, ...] = ()
+    booleans: tuple[str, ...] = ()
     levels: dict[str, pd.Index] = field(default_factory=dict)
     specs: dict[str, Any] = field(default_factory=dict)
 
@@ -88,9 +125,10 @@ class FormulaicParts:
         for name in self.names:
             if name in data and (name in self.as_is or data.kind(name) == "categorical"):
                 _require_memory(data.nobs, len(data.factor(name)[1]), name)
+        self.booleans = tuple(name for name in self.names if name in data and data.kind(name) == "boolean")
         with _translated_errors("formula"):
-            matrices = Formula(**self.formulas).get_model_matrix(
-                table, context=ENVIRONMENT, na_action="ignore", output="numpy"
+            matrices = self._evaluator(table).get_model_matrix(
+                Formula(**self.formulas), na_action="ignore", output="numpy"
             )
         self.specs = {key: getattr(matrices, key).model_spec for key in self.formulas}
         for name in self.names:
@@ -109,9 +147,11 @@ class FormulaicParts:
         table = self._table(data)
         with _translated_errors("new data"):
             return {
-                key: self._dense(key, self.specs[key].get_model_matrix(table, context=ENVIRONMENT), data)
-                for key in keys
+                key: self._dense(key, self._evaluator(table).get_model_matrix(self.specs[key]), data) for key in keys
             }
+
+    def _evaluator(self, table: pd.DataFrame) -> Any:
+        return _materializer()(table, context=ENVIRONMENT, booleans=self.booleans)
 
     def _table(self, data: Columns) -> pd.DataFrame:
         return data.table([name for name in self.names if name in data], self.as_is)
@@ -132,7 +172,12 @@ class FormulaicParts:
         """Noun for a fitted part."""
         spec = self.specs[key]
         numeric = not any(contrasts for contrasts in spec.factor_contrasts.values())
-        return SlowMatrix(key, tuple(spec.column_names), numeric)
+        terms: dict[int, tuple[str, ...]] = {}
+        for term, columns in spec.term_indices.items():
+            factors = tuple(factor.expr for factor in term.factors if factor.expr != "1")
+            terms.update(dict.fromkeys(columns, factors))
+        names = tuple(spec.column_names)
+        return SlowMatrix(key, names, tuple(terms[j] for j in range(len(names))), numeric)
 
 
 def _require_memory(nobs: int, n_levels: int, name: str) -> None:

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glmmcore.design import RandomTerm
+from glmmcore.design import PredictorDesign, RandomTerm
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.expressions import Expression
 from glmmcore.formula.fast import FastMatrix
 from glmmcore.formula.groups import Grouping
 from glmmcore.formula.materialize import SlowMatrix
+from glmmcore.formula.rank import Aliasing
 
 __all__ = ["Matrix", "OffsetPlan", "PredictorPlan", "TermPlan", "build_matrix", "sum_offsets"]
 
@@ -52,12 +53,29 @@ class TermPlan:
 
 @dataclass(frozen=True, slots=True)
 class PredictorPlan:
-    """One linear predictor: recipe of X, which of its columns are kept, offsets, random terms."""
+    """One linear predictor: recipe of X, which of its columns depend on others, offsets, random terms."""
 
     fixed: Matrix
-    kept: tuple[int, ...]
+    aliasing: Aliasing
     offsets: tuple[OffsetPlan, ...]
     terms: tuple[TermPlan, ...]
+
+    def design(self, X: np.ndarray, offset: np.ndarray, terms: tuple[RandomTerm, ...], new: bool) -> PredictorDesign:
+        """Design from all columns X (n, p); `new` rows are compared with those of the fit."""
+        names, owners = self.fixed.columns, self.fixed.column_terms
+        kept, dropped = self.aliasing.kept, self.aliasing.dropped
+        outside = self.aliasing.outside(X) if dropped and new else None
+        if dropped:
+            X = np.ascontiguousarray(X[:, kept])
+        return PredictorDesign(
+            X,
+            tuple(names[j] for j in kept),
+            offset,
+            terms,
+            tuple(names[j] for j in dropped),
+            tuple(owners[j] for j in kept),
+            outside,
+        )
 
 
 def build_matrix(matrix: Matrix, data: Columns, slow: dict[str, np.ndarray]) -> np.ndarray:

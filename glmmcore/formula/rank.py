@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from glmmcore.errors import ModelError
 from glmmcore.tall import cross
 
-__all__ = ["aliased_columns", "column_sizes", "require_scale"]
+__all__ = ["Aliasing", "aliased_columns", "column_sizes", "require_scale"]
 
 # R's and lme4's tolerance: with less than this share of its norm left a column depends on earlier ones.
 _TOLERANCE = 1e-7
@@ -17,6 +18,11 @@ _TOLERANCE = 1e-7
 _SUSPICIOUS = 1e-8
 # Sizes whose squares, and so variances of coefficients, stay within double precision whatever the other columns.
 _SMALLEST, _LARGEST = 1e-140, 1e140
+# A row fulfils a relation between columns when it does so to this share of the column's size: on the rows of the fit
+# dropped columns do to 1e-7.
+_FULFILLED = 1e-6
+# Rounding of the sum that a relation is, as a share of its addends.
+_ROUNDING = 1e-10
 # Up to so many columns numpy is faster with one after the other than with all side by side.
 _FEW = 8
 
@@ -71,6 +77,54 @@ def aliased_columns(X: np.ndarray) -> np.ndarray:
         if (pivots**2 > _SUSPICIOUS).all():
             return none
     return _orthogonalise(X)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Aliasing:
+    """Which columns of a matrix are kept, and how the others depend on them.
+
+    Attributes
+    ----------
+    kept, dropped : tuple of int
+        Positions of columns.
+    weights : ndarray, shape (len(kept), len(dropped))
+        ``X[:, dropped] = X[:, kept] @ weights`` on the rows of the fit.
+    sizes : ndarray, shape (len(dropped),)
+        Largest absolute value of each dropped column, 1 for a column of zeros.
+    """
+
+    kept: tuple[int, ...]
+    dropped: tuple[int, ...]
+    weights: np.ndarray
+    sizes: np.ndarray
+
+    @classmethod
+    def of(cls, X: np.ndarray) -> Aliasing:
+        """Find the columns of X (n, p) that depend on earlier ones."""
+        aliased = aliased_columns(X)
+        kept, dropped = np.flatnonzero(~aliased), np.flatnonzero(aliased)
+        weights = np.zeros((len(kept), len(dropped)))
+        sizes = column_sizes(X[:, dropped])
+        sizes[sizes == 0.0] = 1.0
+        if len(kept) and len(dropped):
+            scale = column_sizes(X[:, kept])
+            shares = np.linalg.lstsq(X[:, kept] / scale, X[:, dropped] / sizes, rcond=None)[0]
+            shares[np.abs(shares) < _ROUNDING] = 0.0
+            weights = shares * sizes / scale[:, None]
+        return cls(tuple(kept.tolist()), tuple(dropped.tolist()), weights, sizes)
+
+    def outside(self, X: np.ndarray) -> np.ndarray:
+        """How far rows X (n, p) are from fulfilling the relations, (n, len(dropped)); zero where they do.
+
+        A linear combination of coefficients can be estimated if, and only if, its weights fulfil all of them: then it
+        is a combination of expected values of rows of the fit (Searle 1971, chapter 5).
+        """
+        sums = X[:, self.kept] @ self.weights
+        given = X[:, self.dropped]
+        addends = np.abs(X[:, self.kept]) @ np.abs(self.weights)
+        limit = _FULFILLED * np.maximum(self.sizes, np.abs(given)) + _ROUNDING * addends
+        distance = given - sums
+        return np.where(np.abs(distance) > limit, distance / self.sizes, 0.0)
 
 
 def _orthogonalise(X: np.ndarray) -> np.ndarray:

@@ -38,7 +38,7 @@ def make_response(
     if name is not None and data.kind(name) == "categorical":
         return _two_levels(name, data, trials)
     y = values[0]
-    levels = (False, True) if name is not None and data.is_boolean(name) else None
+    levels = (False, True) if name is not None and data.kind(name) == "boolean" else None
     if trials is not None:
         _require(trials >= 0, data, "trials is negative", trials)
         y = successes(y, trials)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,9 @@ from scipy import special
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.inference.nesting import Nesting, nesting
-from glmmcore.inference.terms import fixed_terms, relatives
 
 if TYPE_CHECKING:
+    from glmmcore.design import PredictorDesign
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["compare", "drop_terms", "wald_tests"]
@@ -145,27 +146,25 @@ def drop_terms(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
     <none>    NaN     NaN
     x       4.667   0.031
     """
-    columns = _columns(fit, part)
+    before = _part(fit, part)
     n_agq = fit.estimator.n_agq
     whole = fit.solution.llf
     if fit.reml:
         whole = Estimator.build(fit.design, fit.family, n_agq=n_agq).fit().llf
     n_params = fit.df_model
-    terms = fixed_terms(columns)
+    terms = _terms(before)
     index = ["<none>"]
     rows = [{"df": np.nan, "aic": 2.0 * (n_params - whole), "llf": whole, "chisq": np.nan, "pvalue": np.nan}]
-    for label, members in terms.items():
-        if relatives(label, list(terms)):
+    for factors, members in terms.items():
+        if _containing(factors, terms):
             continue
-        kept = np.setdiff1d(np.arange(len(columns)), members)
-        before = fit.design.predictors[part]
-        reduced = replace(before, X=np.ascontiguousarray(before.X[:, kept]), columns=tuple(columns[j] for j in kept))
+        reduced = before.with_columns(np.setdiff1d(np.arange(len(before.columns)), members).tolist())
         design = replace(fit.design, predictors={**fit.design.predictors, part: reduced})
         llf = Estimator.build(design, fit.family, n_agq=n_agq).fit().llf
         df, statistic = len(members), max(2.0 * (whole - llf), 0.0)
         row = {"df": df, "aic": 2.0 * (n_params - df - llf), "llf": llf, "chisq": statistic}
         rows.append({**row, "pvalue": float(special.chdtrc(df, statistic))})
-        index.append(label)
+        index.append(":".join(factors))
     return pd.DataFrame(rows, index=index)
 
 
@@ -185,7 +184,8 @@ def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.D
     Returns
     -------
     DataFrame
-        Columns chisq, df, pvalue; or F, df, df_resid, pvalue.
+        Columns chisq, df, pvalue; or F, df, df_resid, pvalue. Coefficients that the data do not bound (complete
+        separation) are left out of the tests, and a column note says of which; `drop_terms` tests them.
 
     Examples
     --------
@@ -198,11 +198,12 @@ def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.D
     """
     if df not in ("chi2", "satterthwaite"):
         raise ModelError(f"wald_tests: df must be 'chi2' or 'satterthwaite', not {df!r}")
-    columns = _columns(fit, part)
-    covariance = fit._covariance(part, part)
+    terms = _terms(_part(fit, part))
+    covariance = fit._covariance(part, part).copy()
     beta = fit.solution.coefficients[part]
-    terms = fixed_terms(columns)
-    rows: dict[str, dict[str, float]] = {}
+    unbounded = ~np.isfinite(np.diag(covariance))
+    covariance[unbounded], covariance[:, unbounded] = 0.0, 0.0
+    rows: dict[str, dict[str, Any]] = {}
     if df == "satterthwaite":
         from scipy import stats
 
@@ -211,28 +212,59 @@ def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.D
         if part != "cond":
             raise ModelError("wald_tests: Satterthwaite's degrees of freedom are for part='cond'")
         rule = Satterthwaite(fit)
-    for label, members in terms.items():
-        others = [j for other in relatives(label, list(terms)) for j in terms[other]]
-        contrasts = np.eye(len(beta))[members]
+    for factors, members in terms.items():
+        label = ":".join(factors)
+        tested = [j for j in members if not unbounded[j]]
+        others = [j for other in _containing(factors, terms) for j in terms[other] if not unbounded[j]]
+        contrasts = np.eye(len(beta))[tested]
         if others:
             within = covariance[np.ix_(others, others)]
-            contrasts[:, others] = -np.linalg.solve(within, covariance[np.ix_(others, members)]).T
+            contrasts[:, others] = -np.linalg.solve(within, covariance[np.ix_(others, tested)]).T
         if df == "satterthwaite":
             statistic, q, residual = rule.joint_test(contrasts, beta)
             pvalue = float(stats.f.sf(statistic, q, residual))
             rows[label] = {"F": statistic, "df": q, "df_resid": residual, "pvalue": pvalue}
             continue
-        estimate = contrasts @ beta
-        spread = contrasts @ covariance @ contrasts.T
-        if not np.all(np.isfinite(spread)):
-            rows[label] = {"chisq": np.nan, "df": len(members), "pvalue": np.nan}
-            continue
-        chisq = float(estimate @ np.linalg.lstsq(spread, estimate, rcond=None)[0])
-        rows[label] = {"chisq": chisq, "df": len(members), "pvalue": float(special.chdtrc(len(members), chisq))}
-    return pd.DataFrame.from_dict(rows, orient="index")
+        chisq = pvalue = np.nan
+        if tested:
+            estimate = contrasts @ beta
+            spread = contrasts @ covariance @ contrasts.T
+            chisq = float(estimate @ np.linalg.lstsq(spread, estimate, rcond=None)[0])
+            pvalue = float(special.chdtrc(len(tested), chisq))
+        rows[label] = {"chisq": chisq, "df": len(tested), "pvalue": pvalue}
+        if len(tested) < len(members):
+            rows[label]["note"] = _note(fit, part, [j for j in members if unbounded[j]], bool(tested))
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    if "note" in table:
+        table["note"] = table["note"].fillna("")
+    return table
 
 
-def _columns(fit: FittedGLMM, part: str) -> tuple[str, ...]:
+def _note(fit: FittedGLMM, part: str, missing: list[int], tested: bool) -> str:
+    names = ", ".join(fit.design.predictors[part].columns[j] for j in missing)
+    what = f"tested without {names}, which" if tested else f"no Wald test: {names}"
+    where = "" if part == "cond" else f", {part!r}"
+    return f"{what} the data do not bound; drop_terms(fit{where}) tests the whole term by its likelihood ratio"
+
+
+def _part(fit: FittedGLMM, part: str) -> PredictorDesign:
     if part not in fit.design.predictors:
         raise ModelError(f"the model has no part '{part}'; it has {', '.join(fit.design.predictors)}")
-    return fit.design.predictors[part].columns
+    return fit.design.predictors[part]
+
+
+Term = tuple[str, ...]
+
+
+def _terms(design: PredictorDesign) -> dict[Term, list[int]]:
+    """Positions of the columns of every term, by its factors; the intercept is no term."""
+    out: dict[Term, list[int]] = {}
+    for position, factors in enumerate(design.column_terms):
+        if factors:
+            out.setdefault(factors, []).append(position)
+    return out
+
+
+def _containing(factors: Term, terms: Iterable[Term]) -> list[Term]:
+    """Terms that contain the term of these factors, as an interaction contains its main effects."""
+    return [other for other in terms if set(factors) < set(other)]

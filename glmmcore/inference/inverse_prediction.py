@@ -112,7 +112,7 @@ def inverse_prediction(
     if kind not in ("response", "link"):
         raise ModelError(f"inverse_prediction: kind must be 'response' or 'link', not {kind!r}")
     known: Any = fit.design.encode
-    if known.fixed_kinds.get(variable) != "numeric":
+    if known.fixed_kinds.get(variable) != "numeric" or variable in known.factors:
         raise ModelError(f"inverse_prediction: '{variable}' is no numeric column of the fixed effects")
     with np.errstate(all="ignore"):
         goal = float(target if kind == "link" else fit.family.link.link(np.array(float(target))))
@@ -165,6 +165,11 @@ class _Curve:
         grid = ReferenceGrid.build(self.fit, [self.variable], {**self.at, self.variable: [x]})
         if len(grid.rows) != 1:
             raise ModelError("inverse_prediction: give one value for each column of at=")
+        if grid.outside is not None and grid.outside.any():
+            raise ModelError(
+                f"inverse_prediction: the data of the fit do not determine {', '.join(grid.dropped)}; "
+                "give other values in at="
+            )
         return grid.rows[0], float(grid.offset[0])
 
     def distance(self, x: float) -> float:

@@ -10,8 +10,9 @@ import pandas as pd
 from scipy import special
 
 from glmmcore.arguments import require_level
-from glmmcore.errors import ModelError
+from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.inference.reference_grid import ReferenceGrid
+from glmmcore.results.estimability import not_estimable, zero_sums
 from glmmcore.results.joint_covariance import contrast_variance
 
 if TYPE_CHECKING:
@@ -95,19 +96,24 @@ def marginal_means(
     grid = ReferenceGrid.build(fit, chosen, at)
     rule = _Freedom(fit, df)
     if contrasts is None:
-        out = _estimates(fit, grid.rows, grid.offset, rule)
+        out = _estimates(fit, grid, np.eye(len(grid.rows)), rule)
+        _warn(grid, "mean of", _cell_names(grid.cells[out["estimate"].isna().to_numpy()]))
         half = rule.quantile(out["df"].to_numpy(), 0.5 + 0.5 * level)
         _back_transform(fit, out, half, kind == "response", ratio=False)
         keys = grid.cells
         out.index = pd.Index(keys.iloc[:, 0], name=chosen[0]) if len(chosen) == 1 else pd.MultiIndex.from_frame(keys)
         return out
     tables = {}
+    unknown = []
     for key, members in _groups(grid.cells, within):
         cells = grid.cells.loc[members, [name for name in chosen if name not in within]]
         labels = [" ".join(str(value) for value in row) for row in cells.itertuples(index=False)]
         ratio = kind == "response" and fit.family.link.name in _RATIOS
         weights, paired = _weights(contrasts, labels, "/" if ratio else "-")
-        tables[key] = _contrasts(fit, grid, members, weights, rule, adjust, paired, level, kind)
+        tables[key] = table = _contrasts(fit, grid, members, weights, rule, adjust, paired, level, kind)
+        where = "" if key == () else f" | {key}"
+        unknown += [f"{label}{where}" for label in table.index[table["estimate"].isna()]]
+    _warn(grid, "contrast", unknown)
     return pd.concat(tables, names=[*within, "contrast"]) if within else tables[()]
 
 
@@ -153,12 +159,16 @@ def _contrasts(
         raise ModelError(f"adjust must be one of {', '.join(map(repr, _ADJUSTMENTS))}, not {adjust!r}")
     if adjust == "tukey" and not paired:
         raise ModelError("adjust='tukey' is for contrasts='pairwise'; use 'holm', 'bonferroni' or 'none'")
-    matrix = np.array(list(weights.values()))
-    out = _estimates(fit, matrix @ grid.rows[members], matrix @ grid.offset[members], rule)
+    matrix = np.array(list(weights.values())).reshape(len(weights), len(members))
+    placed = np.zeros((len(matrix), len(grid.rows)))
+    placed[:, members] = matrix
+    out = _estimates(fit, grid, placed, rule)
     out.index = pd.Index(list(weights), name="contrast")
     df = out["df"].to_numpy()
     statistic = (out["estimate"] / out["se"]).to_numpy()
-    pvalue, half = _adjusted(statistic, df, adjust, len(members), level, rule)
+    known = np.isfinite(df) | np.isposinf(df)
+    pvalue, half = np.full((2, len(df)), np.nan)
+    pvalue[known], half[known] = _adjusted(statistic[known], df[known], adjust, len(members), len(matrix), level, rule)
     sums_to_zero = np.allclose(matrix.sum(axis=1), 0.0)
     ratio = kind == "response" and fit.family.link.name in _RATIOS and sums_to_zero
     _back_transform(fit, out, half, ratio, ratio=True)
@@ -167,10 +177,12 @@ def _contrasts(
 
 
 def _adjusted(
-    statistic: np.ndarray, df: np.ndarray, adjust: str, n_means: int, level: float, rule: _Freedom
+    statistic: np.ndarray, df: np.ndarray, adjust: str, n_means: int, m: int, level: float, rule: _Freedom
 ) -> tuple[np.ndarray, np.ndarray]:
-    """P-values and the multiple of the standard error for the limits."""
-    m = len(statistic)
+    """P-values and the multiple of the standard error for the limits, adjusted for m contrasts of `n_means` means.
+
+    Both numbers include means and contrasts that cannot be estimated, as in emmeans.
+    """
     plain = rule.two_sided(statistic, df)
     if adjust == "tukey":
         from scipy.stats import studentized_range
@@ -185,8 +197,8 @@ def _adjusted(
     if adjust == "bonferroni":
         return np.minimum(m * plain, 1.0), half
     order = np.argsort(plain)
-    stepped = np.maximum.accumulate((m - np.arange(m)) * plain[order])
-    pvalue = np.empty(m)
+    stepped = np.maximum.accumulate((m - np.arange(len(plain))) * plain[order])
+    pvalue = np.empty(len(plain))
     pvalue[order] = np.minimum(stepped, 1.0)
     return pvalue, half
 
@@ -226,9 +238,22 @@ class _Freedom:
         return np.asarray(2.0 * np.where(normal, special.ndtr(at), special.stdtr(np.where(normal, 1.0, df), at)))
 
 
-def _estimates(fit: FittedGLMM, rows: np.ndarray, offset: np.ndarray, rule: _Freedom) -> pd.DataFrame:
-    error = np.sqrt(contrast_variance(fit, rows))
-    return pd.DataFrame({"estimate": rows @ fit.params.to_numpy() + offset, "se": error, "df": rule.of(rows)})
+def _estimates(fit: FittedGLMM, grid: ReferenceGrid, weights: np.ndarray, rule: _Freedom) -> pd.DataFrame:
+    """Combinations of the cells' means, weights (m, cells); NaN where the data do not determine them."""
+    rows = weights @ grid.rows
+    estimate = rows @ fit.params.to_numpy() + weights @ grid.offset
+    out = pd.DataFrame({"estimate": estimate, "se": np.sqrt(contrast_variance(fit, rows)), "df": rule.of(rows)})
+    out.loc[~zero_sums(weights, grid.outside)] = np.nan
+    return out
+
+
+def _cell_names(cells: pd.DataFrame) -> list[str]:
+    return [", ".join(f"{name}={value}" for name, value in zip(cells, row, strict=True)) for row in cells.to_numpy()]
+
+
+def _warn(grid: ReferenceGrid, kind: str, names: list[str]) -> None:
+    if names:
+        warn_of_data(not_estimable("marginal_means", kind, [f"({name})" for name in names], grid.dropped), stacklevel=3)
 
 
 def _back_transform(fit: FittedGLMM, out: pd.DataFrame, half: np.ndarray, transform: bool, *, ratio: bool) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
+from glmmcore.results.estimability import dropped_columns
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
@@ -33,11 +34,17 @@ class ReferenceGrid:
         Weights of the coefficients: designs averaged, with equal weights, over the other categories.
     offset : ndarray, shape (m,)
         Known part of the linear predictor.
+    outside : ndarray, shape (m, r), or None
+        As in `PredictorDesign`, averaged likewise: the combination cannot be estimated where it is not zero.
+    dropped : tuple of str
+        Columns that would have to be known for those.
     """
 
     cells: pd.DataFrame
     rows: np.ndarray
     offset: np.ndarray
+    outside: np.ndarray | None = None
+    dropped: tuple[str, ...] = ()
 
     @classmethod
     def build(cls, fit: FittedGLMM, variables: Sequence[str], at: Mapping[str, Any] | None = None) -> ReferenceGrid:
@@ -48,7 +55,8 @@ class ReferenceGrid:
         for name in (*variables, *at):
             if name not in known:
                 raise ModelError(f"'{name}' is no column of the fixed effects; they are {', '.join(known)}")
-        values = {name: _values(fit, name, known[name], name in variables, at.get(name)) for name in known}
+        factors = encode.factors
+        values = {name: _values(fit, name, name in factors, name in variables, at.get(name)) for name in known}
         order = [*variables, *(name for name in known if name not in variables)]
         cells = list(product(*(range(len(values[name])) for name in order)))
         positions = np.array(cells, dtype=int).reshape(len(cells), len(order))
@@ -60,22 +68,24 @@ class ReferenceGrid:
             frame[list(variables)].iloc[::size].reset_index(drop=True),
             design.X.reshape(-1, size, design.X.shape[1]).mean(axis=1),
             design.offset.reshape(-1, size).mean(axis=1),
+            None if design.outside is None else design.outside.reshape(-1, size, design.outside.shape[1]).mean(axis=1),
+            tuple(dropped_columns(design)),
         )
 
 
-def _values(fit: FittedGLMM, name: str, kind: str, chosen: bool, given: Any) -> pd.Series:
-    """Values of one column in the grid, of the type it has in the data."""
+def _values(fit: FittedGLMM, name: str, is_factor: bool, chosen: bool, given: Any) -> pd.Series:
+    """Values of one column in the grid, of the type it has in the data: all levels of a factor, else the mean."""
     column = fit.data[name]
     if given is not None:
         values = pd.Series(np.atleast_1d(np.asarray(given, dtype=object)))
-        if kind == "categorical":
+        if is_factor:
             return _like(column, values)
         try:
             return values.astype(float)
         except (TypeError, ValueError):
             raise ModelError(f"at: values of the numeric column '{name}' must be numbers") from None
     distinct = pd.Series(column.unique()).sort_values(ignore_index=True)
-    if kind == "categorical" or pd.api.types.is_bool_dtype(column.dtype):
+    if is_factor:
         return distinct
     if not chosen:
         return pd.Series([float(column.astype(float).mean())])

@@ -11,7 +11,7 @@ from glmmcore.design import Design, PredictorDesign, RandomTerm
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.fitted import FittedGLMM
-from glmmcore.formula.rank import aliased_columns
+from glmmcore.formula.rank import Aliasing
 
 __all__ = ["refit"]
 
@@ -60,20 +60,17 @@ def _positions(rows: Any, n: int) -> np.ndarray:
 
 def _subset(design: Design, rows: np.ndarray) -> Design:
     """Design of some rows: levels and columns that no longer occur are dropped."""
-    predictors, columns, levels = {}, {}, {}
+    predictors, aliasing, levels = {}, {}, {}
     for name, part in design.predictors.items():
-        x = np.ascontiguousarray(part.X[rows])
-        dependent = aliased_columns(x)
-        kept = np.flatnonzero(~dependent)
-        columns[name] = tuple(int(j) for j in kept)
+        x = part.X[rows]
+        aliasing[name] = found = Aliasing.of(x)
         terms = [_subset_term(term, rows) for term in part.terms]
         levels[name] = tuple(used for _, used in terms)
-        predictors[name] = PredictorDesign(
-            np.ascontiguousarray(x[:, kept]),
-            tuple(part.columns[j] for j in kept),
-            part.offset[rows],
-            tuple(term for term, _ in terms),
-            (*part.aliased, *(part.columns[j] for j in np.flatnonzero(dependent))),
+        predictors[name] = replace(
+            replace(part, X=x).with_columns(found.kept),
+            offset=part.offset[rows],
+            terms=tuple(term for term, _ in terms),
+            aliased=(*part.aliased, *(part.columns[j] for j in found.dropped)),
         )
     response = design.response
     return replace(
@@ -86,7 +83,7 @@ def _subset(design: Design, rows: np.ndarray) -> Design:
         n_missing=0,
         freq_weights=None if design.freq_weights is None else design.freq_weights[rows],
         var_weights=None if design.var_weights is None else design.var_weights[rows],
-        encode=_SubsetEncoder(design.encode, columns, levels, {n: p.aliased for n, p in predictors.items()}),
+        encode=_SubsetEncoder(design.encode, aliasing, levels, {n: p.aliased for n, p in predictors.items()}),
     )
 
 
@@ -104,7 +101,7 @@ class _SubsetEncoder:
     """The encoder of all rows, in terms of the columns and levels that some rows have."""
 
     encode: Any
-    columns: dict[str, tuple[int, ...]]
+    aliasing: dict[str, Aliasing]
     levels: dict[str, tuple[np.ndarray, ...]]
     aliased: dict[str, tuple[str, ...]]
 
@@ -117,12 +114,14 @@ class _SubsetEncoder:
                 place = np.minimum(np.searchsorted(used, term.codes), len(used) - 1)
                 codes = np.where(used[place] == term.codes, place, -1).astype(np.int32)
                 terms.append(replace(term, codes=codes, levels=term.levels[used]))
+            found = self.aliasing[name]
+            outside = [] if part.outside is None else [part.outside]
+            outside += [found.outside(part.X)] if found.dropped else []
             out[name] = replace(
-                part,
-                X=np.ascontiguousarray(part.X[:, self.columns[name]]),
-                columns=tuple(part.columns[j] for j in self.columns[name]),
+                part.with_columns(found.kept),
                 terms=tuple(terms),
                 aliased=self.aliased[name],
+                outside=np.hstack(outside) if outside else None,
             )
         return out, keep
 
@@ -135,6 +134,11 @@ class _SubsetEncoder:
     def left_kinds(self) -> dict[str, str]:
         """Kinds of the columns in the left sides of bars."""
         return self.encode.left_kinds
+
+    @property
+    def factors(self) -> frozenset[str]:
+        """Columns that are factors in fixed parts."""
+        return self.encode.factors
 
     @property
     def group_columns(self) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.arguments import real_array
-from glmmcore.errors import ModelError
+from glmmcore.errors import ModelError, warn_of_data
+from glmmcore.results.estimability import dropped_columns, not_estimable
 from glmmcore.results.law import Law
 from glmmcore.results.predict import fixed_values
 from glmmcore.results.simulation import groups_to_redraw, square_root
@@ -45,6 +46,11 @@ def simulate_new(
         return out
     rows = frame.loc[keep]
     base = fixed_values(fit, predictors, len(rows))[1]
+    estimable = np.logical_and.reduce([design.estimable for design in predictors.values()])
+    if not estimable.all():
+        labels = [repr(v) for v in rows.index[~estimable].tolist()]
+        dropped = [column for design in predictors.values() for column in dropped_columns(design)]
+        warn_of_data(not_estimable("simulate", "row", labels, dropped), stacklevel=3)
     sizes = _trials(fit, rows, keep, trials)
     redrawn = groups_to_redraw(fit, random_effects)
     drawn: list[tuple[TermSolution, RandomTerm, np.ndarray, int]] = []
@@ -63,8 +69,9 @@ def simulate_new(
                     f"simulate with random_effects=['{term.group}'] to draw its effect"
                 )
             base[name] = base[name] + np.einsum("ij,ij->i", term.Z, solution.modes[term.codes])
+    known = np.flatnonzero(keep)[estimable]
     if not drawn:
-        out[:, keep] = Law(fit.family, base, sizes).simulate(n_sims, rng)
+        out[:, known] = Law(fit.family, base, sizes).simulate(n_sims, rng)[:, estimable]
         return out
     for s in range(n_sims):
         values = dict(base)
@@ -72,7 +79,7 @@ def simulate_new(
             root = square_root(solution.covariance)
             b = rng.standard_normal((n_levels, len(root))) @ root.T
             values[solution.predictor] = values[solution.predictor] + np.einsum("ij,ij->i", term.Z, b[codes])
-        out[s, keep] = Law(fit.family, values, sizes).simulate(1, rng)[0]
+        out[s, known] = Law(fit.family, values, sizes).simulate(1, rng)[0][estimable]
     return out
 
 

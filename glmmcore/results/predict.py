@@ -12,9 +12,10 @@ from scipy import special
 
 from glmmcore.arguments import require_level
 from glmmcore.averages import average_over_normal
-from glmmcore.errors import ModelError
+from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.base import Parameters
 from glmmcore.families.links import LINKS, Link
+from glmmcore.results.estimability import dropped_columns, not_estimable
 from glmmcore.results.joint_covariance import Combination, JointCovariance, RandomRows
 
 if TYPE_CHECKING:
@@ -79,9 +80,12 @@ def predict(
         _require_range(fit, rows.values["cond"], index[keep])
     function = quantity(fit, kind)
     estimate = _evaluate(function, rows.values, rows.spread) if rows.n else np.zeros(0)
+    beyond = _beyond_the_data(function, rows, predictors, index[keep])
+    estimate = np.where(beyond, np.nan, estimate)
     if not se and interval is None:
         return _in_place(pd.Series(estimate, index=index[keep], name=kind), keep, index)
     error = np.sqrt(_variance(fit, function, rows)) if rows.n else np.zeros(0)
+    error[beyond] = np.nan
     columns = {"estimate": estimate, "se": error}
     if interval is not None:
         columns["lower"], columns["upper"] = _interval(estimate, error, _scale(fit, kind), interval)
@@ -191,6 +195,24 @@ def _rows(
             modes = np.where(unseen[:, None], 0.0, solution.modes[term.codes])
             values[name] = values[name] + np.einsum("ij,ij->i", term.Z, modes)
     return _Rows(fixed, values, random, spread)
+
+
+def _beyond_the_data(
+    function: _Quantity, rows: _Rows, predictors: dict[str, PredictorDesign], labels: pd.Index
+) -> np.ndarray:
+    """Mask (n,) of the rows for which the quantity cannot be estimated, which are told."""
+    mask = np.zeros(rows.n, dtype=bool)
+    parts = []
+    for name, design in predictors.items():
+        found = ~design.estimable
+        if found.any():
+            found &= _slope(function, rows, name) != 0.0
+            parts += [design] if found.any() else []
+            mask |= found
+    if parts:
+        dropped = [column for design in parts for column in dropped_columns(design)]
+        warn_of_data(not_estimable("predict", "row", [repr(v) for v in labels[mask].tolist()], dropped), stacklevel=4)
+    return mask
 
 
 # ---- quantities ----------------------------------------------------------------------------------------

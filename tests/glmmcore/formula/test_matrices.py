@@ -40,7 +40,7 @@ def data() -> pd.DataFrame:
 
 
 def formulaic_matrix(formula: str, data: pd.DataFrame) -> pd.DataFrame:
-    used = data.copy()
+    used = data.assign(b=pd.Categorical(data["b"]))  # formulaic takes booleans for numbers, R for factors
     used["c"] = used["c"].cat.remove_unused_categories()
     return model_matrix(formula, used, output="pandas")
 
@@ -56,7 +56,8 @@ FAST = [
     "c",
     "0 + c",
     "b",
-    "b:x",
+    "0 + b",
+    "b*x",
     "i + x + z",
     "x:z + f + x",
     "f*h",
@@ -76,13 +77,16 @@ FAST = [
     "I(x**2) + x",
     "log(z) + log(z):f + f",
     "I( x+z ):f + f + I(x + z)",
-    "I(x > 0)",
     "np.maximum(x, 0) + z",
     "`my x` + I(`my x`**2)",
     "größe + I(größe**2)",
     "np.sqrt(z)",
 ]
 SLOW = [
+    "b:x",
+    "b*bs(x, df=3)",
+    "0 + b + scale(x)",
+    "b:f + poly(x, 2)",
     "x:f",
     "f:h",
     "f + f:h",
@@ -170,6 +174,96 @@ def test_names_with_dots(data):
     found = build_design("y ~ log(my.x**2) + my.f + poly(my.x, 3)", dotted).predictors["cond"]
     expected = formulaic_matrix("log(x**2) + f + poly(x, 3)", data)
     np.testing.assert_array_equal(found.X, expected.to_numpy(dtype=float))
+
+
+@pytest.mark.parametrize("rest", ["i", "scale(i)"])
+def test_conditions_are_factors(rest, data):
+    """As in R, on both paths; inside of arithmetic booleans count as 0 and 1."""
+    cut = data.assign(k=np.where(data["x"] > 0, "yes", "no"))
+    for formula in ("0 + I(x > 0)", "I(x > 0):z", "h*I(x > 0)"):
+        found = build_design(f"y ~ {formula} + {rest}", data).predictors["cond"]
+        expected = build_design(f"y ~ {formula.replace('I(x > 0)', 'k')} + {rest}", cut).predictors["cond"]
+        names = [name.replace("I(x > 0)", "k").replace("True", "yes").replace("False", "no") for name in found.columns]
+        assert names == list(expected.columns)
+        np.testing.assert_array_equal(found.X, expected.X)
+    counted = build_design(f"y ~ I(b + (x > 0) + b) + {rest}", data).predictors["cond"].X[:, 1]
+    np.testing.assert_array_equal(counted, 2.0 * data["b"] + (data["x"] > 0))
+
+
+@pytest.mark.parametrize("rest", ["z", "scale(z)"])
+@pytest.mark.parametrize("formula", ["b + (1|g)", "b:x + (1|g)", "0 + b + (1|g)", "x + (0 + b|g)", "x + (b||g)"])
+def test_booleans_are_factors_everywhere(formula, rest, data):
+    """False is the reference; new data may hold one of the two values only, or 0 and 1."""
+    words = data.assign(b=np.where(data["b"], "yes", "no"))
+    design = build_design(f"y ~ {rest} + {formula}", data)
+    expected = build_design(f"y ~ {rest} + {formula}", words)
+    for kind in ("bool", "int", "boolean", "object"):
+        rows = data.assign(b=data["b"].astype(kind))[data["b"] if kind == "bool" else slice(None)]
+        found = design.encode(rows)[0]["cond"]
+        wanted = expected.encode(words.loc[rows.index])[0]["cond"]
+        np.testing.assert_array_equal(found.X, wanted.X)
+        for a, b in zip(found.terms, wanted.terms, strict=True):
+            np.testing.assert_array_equal(a.Z, b.Z)
+            assert a.structure == b.structure
+    with pytest.raises(ModelError, match="column 'b' of the new data is 2 in row 0, the fit had booleans"):
+        design.encode(data.assign(b=2))
+
+
+def test_a_boolean_that_never_changes_is_aliased_as_in_r(data):
+    with pytest.warns(DataWarning, match=r"dropped: b\[T.True\]"):
+        assert build_design("y ~ b + x", data[data["b"]]).predictors["cond"].columns == ("Intercept", "x")
+
+
+@pytest.mark.parametrize(
+    ("formula", "intercept", "terms"),
+    [  # attr(terms(formula), "intercept") and "term.labels" of R 4.2
+        ("(f + 0)/x", 0, "f x:f"),
+        ("x:(f + 0)", 0, "x:f"),
+        ("(0 + x)*z", 0, "x z x:z"),
+        ("x - (z + 0)", 1, "x"),
+        ("x - (z - 1)", 1, "x"),
+        ("x - (z + 1)", 0, "x"),
+        ("0 + (x + 1)", 1, "x"),
+        ("(x + 0) + 1", 1, "x"),
+        ("((x + 0)/z)", 0, "x x:z"),
+        ("(x + z - 1)^2", 0, "x z x:z"),
+        ("(0 + x + z + i)^2 - x:z", 0, "x z i x:i z:i"),
+        ("x + (-1)", 0, "x"),
+        ("(x - 0)/z", 1, "x x:z"),
+        ("(x + 1):z", 1, "x:z"),
+        ("x:(1 + z)", 1, "x:z"),
+        ("x:(0 - z + i)", 0, "x:i"),
+        ("x - (-(z + 0))", 0, "x"),
+        ("x + (-(0 + z))", 1, "x"),
+        ("x + (0 - z + i)*h", 0, "x i h i:h"),
+        ("(x + (z + (i - 1)))*h", 0, "x z i h x:h z:h i:h"),
+        ("((x - 1) + (z + 1)):i", 1, "x:i z:i"),
+        ("x + ((0))", 0, "x"),
+    ],
+)
+def test_the_intercept_inside_of_brackets(formula, intercept, terms, data):
+    fixed = build_design(f"y ~ {formula}", data).predictors["cond"]
+    found = {frozenset(term) for term in fixed.column_terms}
+    assert (() in fixed.column_terms) == bool(intercept)
+    assert found - {frozenset()} == {frozenset(term.split(":")) for term in terms.split()}
+    left = build_design(f"y ~ 1 + ({formula} | g)", data).predictors["cond"].terms[0]
+    assert ("Intercept" in left.columns) == bool(intercept)
+
+
+def test_brackets_without_a_term_are_refused(data):
+    with pytest.raises(ModelError, match=r"no term in these brackets\n  y ~ x:\(0\)\n        \^"):
+        build_design("y ~ x:(0)", data)
+
+
+def test_terms_are_those_of_the_formula_not_of_labels(data):
+    names = data.rename(columns={"x": "length [mm]", "z": "length [log]", "i": "a:b", "h": "p[T.q]"})
+    for rest in ("", " + bs(my, df=3)"):
+        names["my"] = data["my x"]
+        fixed = build_design(f"y ~ `length [mm]` + `length [log]` + `a:b` + f:`p[T.q]` + f{rest}", names)
+        terms = list(dict.fromkeys(fixed.predictors["cond"].column_terms))
+        more = [("bs(my, df=3)",)] if rest else []
+        expected = [(), ("length [mm]",), ("length [log]",), ("a:b",), ("f",), *more, ("f", "p[T.q]")]
+        assert terms == expected
 
 
 def test_levels_follow_r(data):

@@ -8,7 +8,6 @@ import pytest
 from scipy import stats
 
 from glmmcore import ModelError, compare, drop_terms, glmm, wald_tests
-from glmmcore.inference.terms import fixed_terms, relatives
 
 
 @pytest.fixture(scope="module")
@@ -167,10 +166,40 @@ def test_a_wald_test_of_one_coefficient_is_its_square(data):
     assert wald_tests(fit).loc["x", "chisq"] == pytest.approx(fit.tvalues["x"] ** 2)
 
 
-def test_columns_are_told_apart_by_brackets_and_colons():
-    columns = ["Intercept", "C(a, levels=['p:q', 'r'])[T.r]", "bs(x, df=3)[1]", "bs(x, df=3)[2]", "b[T.u:v]:x", "x"]
-    assert fixed_terms(columns) == {"C(a, levels=['p:q', 'r'])": [1], "bs(x, df=3)": [2, 3], "b:x": [4], "x": [5]}
-    assert relatives("x", ["x", "b:x", "b", "c:d"]) == ["b:x"]
+def test_terms_are_those_of_the_formula(data):
+    """Not what labels look like: columns may be called ``length [mm]`` and ``a:b``."""
+    named = data.assign(**{"length [mm]": data["x"], "length [log]": data["x"] ** 2, "a:x": np.sin(data["x"])})
+    fit = glmm("y ~ `length [mm]` + `length [log]` + `a:x` + a", named, family="poisson")
+    found = wald_tests(fit)
+    assert found.index.tolist() == ["length [mm]", "length [log]", "a:x", "a"]
+    assert found["df"].tolist() == [1, 1, 1, 2]
+    assert np.allclose(found["chisq"].iloc[:2], fit.tvalues.iloc[[1, 2]] ** 2)
+    dropped = drop_terms(fit)
+    assert dropped.index.tolist() == ["<none>", *found.index]  # no term contains another
+    without = glmm("y ~ `length [mm]` + `a:x` + a", named, family="poisson")
+    assert dropped.loc["length [log]", "llf"] == pytest.approx(without.llf, abs=1e-7)
+
+
+def test_basis_functions_and_contrasts_are_one_term(data):
+    fit = glmm("y ~ bs(x, df=4) * C(a, contr.sum)", data, family="poisson")
+    assert wald_tests(fit)["df"].to_dict() == {"bs(x, df=4)": 4, "C(a, contr.sum)": 2, "bs(x, df=4):C(a, contr.sum)": 8}
+    assert drop_terms(fit).index.tolist() == ["<none>", "bs(x, df=4):C(a, contr.sum)"]
+
+
+def test_wald_tests_beside_complete_separation(data):
+    """Level w has zeros only: its coefficient has no estimate, the others keep their tests."""
+    cut = data.assign(y=data["y"].where(data["a"] != "w", 0))
+    fit = glmm("y ~ a * x", cut, family="poisson")
+    rest = glmm("y ~ a * x", cut[cut["a"] != "w"], family="poisson")
+    assert np.isinf(fit.bse["a[T.w]"])
+    found, expected = wald_tests(fit), wald_tests(rest)
+    # without w the same likelihood: a and a:x with one df less, x as it is
+    assert np.allclose(found["chisq"], expected["chisq"], rtol=2e-3)
+    assert found["df"].tolist() == expected["df"].tolist() == [1, 1, 1]
+    assert "tested without a[T.w], which the data do not bound; drop_terms(fit)" in found.loc["a", "note"]
+    assert found.loc["x", "note"] == ""
+    alone = wald_tests(glmm("y ~ I(a == 'w')", cut, family="poisson"))
+    assert np.isnan(alone["pvalue"].iloc[0]) and alone["note"].iloc[0].startswith("no Wald test: I(a == 'w')[T.True]")
 
 
 # ---- nesting -----------------------------------------------------------------------------------------

@@ -57,10 +57,10 @@ NUMERIC = {
     "I(x + z)": DATA["x"] + DATA["z"],
     "log(z)": np.log(DATA["z"]),
     "np.exp(-z)": np.exp(-DATA["z"]),
-    "I(x > 0)": (DATA["x"] > 0).astype(float),
     "{z - x}": DATA["z"] - DATA["x"],
 }
-FACTORS = ["f", "h", "a"]
+CATEGORIES = {**{name: DATA[name] for name in "fha"}, "I(x > 0)": DATA["x"] > 0}
+FACTORS = list(CATEGORIES)
 GROUPS = ["g", "b", "a", "f", "g:b", "b:f", "g/b", "a/f", "f/h/b"]
 
 
@@ -79,7 +79,7 @@ class Term:
         out = np.ones((N, 1))
         for atom in self.atoms:
             columns = (
-                pd.get_dummies(DATA[atom]).to_numpy(float)
+                pd.get_dummies(CATEGORIES[atom]).to_numpy(float)
                 if atom in FACTORS
                 else np.asarray(NUMERIC[atom], dtype=float)[:, None]
             )
