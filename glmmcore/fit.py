@@ -119,7 +119,7 @@ def check_design(design: Design, family: Family, n_agq: int) -> None:
             f"family '{family.name}' takes no trials, but the response '{response.name}' is k of n; "
             "use family='binomial' or 'betabinomial'"
         )
-    if response.levels is not None and family.name not in ("binomial", "betabinomial"):
+    if response.levels is not None and not family.takes_trials:
         raise ModelError(
             f"response '{response.name}' is a category with levels {response.levels[0]!r} and "
             f"{response.levels[1]!r}; family '{family.name}' needs numbers, use family='binomial'"
@@ -129,7 +129,7 @@ def check_design(design: Design, family: Family, n_agq: int) -> None:
             raise ModelError(f"family '{family.name}' has no dispersion parameter; drop disp=")
         if design.predictors["disp"].terms:
             raise ModelError("disp= takes fixed effects only; move the random effects to the formula or to zi=")
-    if design.var_weights is not None and family.name != "gaussian":
+    if design.var_weights is not None and not family.takes_variance_weights:
         raise ModelError(
             f"var_weights= are for family='gaussian', not '{family.name}'; for repeated rows use freq_weights=, "
             "for k-of-n responses trials="

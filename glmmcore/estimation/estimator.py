@@ -57,11 +57,7 @@ class Estimator:
             raise ModelError(f"reml must be True or False, not {reml!r}")
         has_bars = any(p.terms for p in design.predictors.values())
         linear = (
-            family.name == "gaussian"
-            and family.link.name == "identity"
-            and "disp" not in design.predictors
-            and "zi" not in design.predictors
-            and (has_bars or reml)
+            family.linear and "disp" not in design.predictors and "zi" not in design.predictors and (has_bars or reml)
         )
         problem = build_problem(design, family, reml=reml, profiled=linear)
         # linear models are integrated exactly as they are

@@ -9,6 +9,8 @@ The fitter asks for nothing else than the methods of `Family`; it never looks at
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -81,6 +83,13 @@ class Family(ABC):
     """Whether f(0) := 0, so that zero inflation makes a hurdle model."""
     mass_at_zero: ClassVar[bool] = False
     """Whether a law that is not discrete puts mass on 0."""
+    takes_variance_weights: ClassVar[bool] = False
+    """Whether the variance of a row may be divided by a weight."""
+    special_cases: ClassVar[Mapping[str, str | None]] = MappingProxyType({})
+    """Families that this one contains: name -> its parameter that is on the edge of the range there, None where it is
+    an inner point."""
+    dispersion_words: ClassVar[str] = "{sigma:.4g}"
+    """What `sigma` says about the variance; may use sigma, variance (sigma^2) and increased (1 + sigma)."""
 
     def __init__(self, link: str | Link | None = None) -> None:
         self.link = Link.get(link or self.default_link)
@@ -93,6 +102,11 @@ class Family(ABC):
 
     def __repr__(self) -> str:
         return f"{self.name}({self.link.name})"
+
+    @property
+    def linear(self) -> bool:
+        """Whether the law is normal around its linear predictor, so that random effects integrate in closed form."""
+        return False
 
     @property
     def predictors(self) -> tuple[str, ...]:
@@ -137,6 +151,14 @@ class Family(ABC):
     @abstractmethod
     def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
         """Return (P(Y < y), P(Y <= y)), each (n,); the two are equal for continuous laws."""
+
+    def unit_deviance(self, y: np.ndarray, trials: np.ndarray, mean: np.ndarray, p: Parameters) -> np.ndarray | None:
+        """Twice the log-likelihood lost by `mean` (n,) against y, without the dispersion; None where not defined."""
+        return None
+
+    def latent_variance(self) -> float | None:
+        """Variance of the continuous variable of which a binary response is the sign; None without one."""
+        return None
 
     # ---- starting values --------------------------------------------------------------------------------------
     @abstractmethod

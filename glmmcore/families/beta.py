@@ -131,6 +131,7 @@ class Beta(NaturalFamily):
     """
 
     name = "beta"
+    dispersion_words = "{sigma:.4g}: the variance is mean (1 - mean) / {increased:.4g}"
     default_link = "logit"
     links = ("logit", "probit", "cloglog")
     has_dispersion = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 
 import numpy as np
 
@@ -105,6 +106,10 @@ class BetaBinomial(Family):
     """
 
     name = "betabinomial"
+    special_cases = MappingProxyType({"binomial": "overdispersion"})
+    dispersion_words = (
+        "{sigma:.4g}: the variance is (N + {sigma:.4g}) / {increased:.4g} times the binomial one, N the trials"
+    )
     default_link = "logit"
     links = ("logit", "probit", "cloglog", "log", "identity")
     discrete = True

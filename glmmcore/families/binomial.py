@@ -119,6 +119,15 @@ class Binomial(Family):
         success, failure = proportion_pair(self.link.name, p.eta)
         return trials * success * failure
 
+    def unit_deviance(self, y: np.ndarray, trials: np.ndarray, mean: np.ndarray, p: Parameters) -> np.ndarray:
+        """2 [y log(y / mean) + (N - y) log((N - y) / (N - mean))]."""
+        failures = trials - y
+        return 2.0 * (special.xlogy(y, y / mean) + special.xlogy(failures, failures / (trials - mean)))
+
+    def latent_variance(self) -> float | None:
+        """Of a logistic, normal or Gumbel variable, by the link."""
+        return {"logit": np.pi**2 / 3.0, "probit": 1.0, "cloglog": np.pi**2 / 6.0}.get(self.link.name)
+
     def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """See `Family.simulate`."""
         success, _ = proportion_pair(self.link.name, p.eta)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
@@ -78,6 +79,8 @@ class COMPoisson(CountFamily):
     """
 
     name = "compois"
+    special_cases = MappingProxyType({"poisson": None})
+    dispersion_words = "{sigma:.4g}: the variance is about {sigma:.4g} times the mean"
     has_dispersion = True
 
     def __init__(self, link: str | Link | None = None) -> None:

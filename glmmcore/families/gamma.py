@@ -71,6 +71,7 @@ class Gamma(NaturalFamily):
     """
 
     name = "gamma"
+    dispersion_words = "coefficient of variation {sigma:.4g}"
     default_link = "log"
     links = ("log", "identity", "inverse", "sqrt")
     has_dispersion = True
@@ -93,6 +94,10 @@ class Gamma(NaturalFamily):
     def variance(self, trials: Array, p: Parameters) -> Array:
         """mu^2 / phi."""
         return self.link.inverse(p.eta) ** 2 / np.exp(p.delta)
+
+    def unit_deviance(self, y: np.ndarray, trials: np.ndarray, mean: np.ndarray, p: Parameters) -> np.ndarray:
+        """2 [(y - mean) / mean - log(y / mean)]."""
+        return 2.0 * ((y - mean) / mean - np.log(y / mean))
 
     def simulate(self, trials: Array, p: Parameters, n_sims: int, rng: np.random.Generator) -> Array:
         """See `Family.simulate`; what underflows to 0 is moved inside the support."""

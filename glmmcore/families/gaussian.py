@@ -57,6 +57,8 @@ class Gaussian(NaturalFamily):
     """
 
     name = "gaussian"
+    dispersion_words = "residual standard deviation {sigma:.4g} (variance {variance:.4g})"
+    takes_variance_weights = True
     default_link = "identity"
     links = ("identity", "log", "inverse", "sqrt")
     has_dispersion = True
@@ -93,6 +95,15 @@ class Gaussian(NaturalFamily):
         """See `Family.cdf`."""
         at = special.ndtr((y - self.link.inverse(p.eta)) * np.exp(-p.delta))
         return at, at
+
+    @property
+    def linear(self) -> bool:
+        """With the identity link."""
+        return self.link.name == "identity"
+
+    def unit_deviance(self, y: np.ndarray, trials: np.ndarray, mean: np.ndarray, p: Parameters) -> np.ndarray:
+        """(y - mean)^2."""
+        return (y - mean) ** 2
 
     def start_mean(self, y: np.ndarray, trials: np.ndarray) -> np.ndarray:
         """Y itself, moved into the range of the link."""

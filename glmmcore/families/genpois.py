@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 
 import numpy as np
 
@@ -173,6 +174,8 @@ class GeneralizedPoisson(CountFamily):
     """
 
     name = "genpois"
+    special_cases = MappingProxyType({"poisson": None})
+    dispersion_words = "{sigma:.4g}: the variance is {sigma:.4g} times the mean"
     has_dispersion = True
 
     def _natural_newton(

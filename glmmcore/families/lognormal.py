@@ -110,6 +110,7 @@ class LogNormal(NaturalFamily):
     """
 
     name = "lognormal"
+    dispersion_words = "standard deviation of the response {sigma:.4g}"
     default_link = "log"
     links = ("log", "identity", "inverse", "sqrt")
     has_dispersion = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 
 import numpy as np
 
@@ -79,6 +80,8 @@ class NegativeBinomial1(CountFamily):
     """
 
     name = "nbinom1"
+    special_cases = MappingProxyType({"poisson": "overdispersion"})
+    dispersion_words = "{sigma:.4g}: the variance is {increased:.4g} times the mean"
     has_dispersion = True
 
     def _natural_newton(

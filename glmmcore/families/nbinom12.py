@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 
 import numpy as np
 
@@ -94,6 +95,8 @@ class NegativeBinomial12(CountFamily):
     """
 
     name = "nbinom12"
+    special_cases = MappingProxyType({"nbinom1": "quadratic overdispersion", "nbinom2": "linear overdispersion"})
+    dispersion_words = "{sigma:.4g}: the linear part of the variance, mean (1 + {sigma:.4g} + mean / kappa)"
     has_dispersion = True
     extra = ("log_kappa",)
 

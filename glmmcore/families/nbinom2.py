@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import numpy as np
+from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
@@ -63,6 +66,8 @@ class NegativeBinomial2(CountFamily):
     """
 
     name = "nbinom2"
+    special_cases = MappingProxyType({"poisson": "overdispersion"})
+    dispersion_words = "{sigma:.4g}: the variance is mean + mean^2 / {sigma:.4g}"
     has_dispersion = True
 
     def _natural_newton(
@@ -87,6 +92,11 @@ class NegativeBinomial2(CountFamily):
         """Return mu (1 + mu / phi)."""
         mu = self._mu(p)
         return mu * (1 + mu / self.size(p))
+
+    def unit_deviance(self, y: np.ndarray, trials: np.ndarray, mean: np.ndarray, p: Parameters) -> np.ndarray:
+        """2 [y log(y / mean) - (y + phi) log((y + phi) / (mean + phi))]."""
+        phi = np.exp(p.delta)
+        return 2.0 * (special.xlogy(y, y / mean) - (y + phi) * np.log((y + phi) / (mean + phi)))
 
     def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """See `Family.simulate`."""

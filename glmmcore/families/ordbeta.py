@@ -74,6 +74,7 @@ class OrdBeta(NaturalFamily):
     """
 
     name = "ordbeta"
+    dispersion_words = "{sigma:.4g}: inside (0, 1) the variance is mean (1 - mean) / {increased:.4g}"
     default_link = "logit"
     links = ("logit",)
     has_dispersion = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
@@ -60,6 +61,10 @@ class Poisson(CountFamily):
     def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
         """Mu."""
         return self._mu(p)
+
+    def unit_deviance(self, y: np.ndarray, trials: np.ndarray, mean: np.ndarray, p: Parameters) -> np.ndarray:
+        """2 [y log(y / mean) - (y - mean)]."""
+        return 2.0 * (special.xlogy(y, y / mean) - (y - mean))
 
     def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
         """See `Family.simulate`."""

@@ -98,6 +98,7 @@ class SkewNormal(NaturalFamily):
     """
 
     name = "skewnormal"
+    dispersion_words = "residual standard deviation {sigma:.4g} (variance {variance:.4g})"
     default_link = "identity"
     links = ("identity", "log", "inverse")
     has_dispersion = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import numpy as np
 from scipy import special
 
@@ -82,6 +84,8 @@ class StudentT(NaturalFamily):
     """
 
     name = "t"
+    special_cases = MappingProxyType({"gaussian": "inverse degrees of freedom"})
+    dispersion_words = "scale {sigma:.4g}, which is less than the standard deviation"
     default_link = "identity"
     links = ("identity", "log", "inverse")
     has_dispersion = True

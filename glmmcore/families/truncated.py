@@ -8,6 +8,7 @@ down to m = 0, where all mass is on 1. mu is the mean of the untruncated law.
 from __future__ import annotations
 
 from abc import abstractmethod
+from types import MappingProxyType
 
 import numpy as np
 
@@ -216,6 +217,8 @@ class TruncatedNegativeBinomial1(_Truncated):
     """
 
     name = "truncated_nbinom1"
+    special_cases = MappingProxyType({"truncated_poisson": "overdispersion"})
+    dispersion_words = "{sigma:.4g}: before truncation the variance is {increased:.4g} times the mean"
     has_dispersion = True
 
     def _whole(self) -> NegativeBinomial1:
@@ -249,6 +252,8 @@ class TruncatedNegativeBinomial2(_Truncated):
     """
 
     name = "truncated_nbinom2"
+    special_cases = MappingProxyType({"truncated_poisson": "overdispersion"})
+    dispersion_words = "{sigma:.4g}: before truncation the variance is mean + mean^2 / {sigma:.4g}"
     has_dispersion = True
 
     def _whole(self) -> NegativeBinomial2:

@@ -184,6 +184,7 @@ class Tweedie(NaturalFamily):
     """
 
     name = "tweedie"
+    dispersion_words = "{sigma:.4g}: the variance is {sigma:.4g} mean^power"
     default_link = "log"
     links = ("log", "identity", "inverse", "sqrt")
     has_dispersion = True

@@ -12,20 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Nesting", "nesting", "spans"]
 
-# (small, large): what the small family sets to zero in the large one, None when it is an inner point.
-_FAMILIES: dict[tuple[str, str], str | None] = {
-    ("poisson", "nbinom1"): "overdispersion",
-    ("poisson", "nbinom2"): "overdispersion",
-    ("poisson", "genpois"): None,
-    ("poisson", "compois"): None,
-    ("nbinom1", "nbinom12"): "quadratic overdispersion",
-    ("nbinom2", "nbinom12"): "linear overdispersion",
-    ("binomial", "betabinomial"): "overdispersion",
-    ("gaussian", "t"): "inverse degrees of freedom",
-    ("truncated_poisson", "truncated_nbinom1"): "overdispersion",
-    ("truncated_poisson", "truncated_nbinom2"): "overdispersion",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Nesting:
@@ -52,9 +38,9 @@ def nesting(small: FittedGLMM, large: FittedGLMM) -> Nesting:
         return Nesting(False, 0, "the links differ")
     pair = (small.family.name, large.family.name)
     if pair[0] != pair[1]:
-        if pair not in _FAMILIES:
+        if pair[0] not in large.family.special_cases:
             return Nesting(False, 0, f"{pair[0]} is no special case of {pair[1]}")
-        edge = _FAMILIES[pair]
+        edge = large.family.special_cases[pair[0]]
         edges += [edge] if edge is not None else []
     parts = {**dict.fromkeys(small.design.predictors), **dict.fromkeys(large.design.predictors)}
     for part in parts:

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from glmmcore.errors import ModelError
 
@@ -45,24 +44,13 @@ def _working(fit: FittedGLMM) -> np.ndarray:
 def _deviance(fit: FittedGLMM) -> np.ndarray:
     """Signed root of the unit deviance, without the dispersion."""
     _require_plain(fit, "deviance")
-    y, mu = fit.observed, fit.fitted
-    name = fit.family.name
-    if name == "gaussian":
-        weights = 1.0 if fit.design.var_weights is None else fit.design.var_weights
-        return np.sqrt(weights) * (y - mu)
-    if name == "poisson":
-        unit = special.xlogy(y, y / mu) - (y - mu)
-    elif name == "binomial":
-        n = np.ones_like(y) if fit.trials is None else fit.trials
-        unit = special.xlogy(y, y / mu) + special.xlogy(n - y, (n - y) / (n - mu))
-    elif name == "gamma":
-        unit = (y - mu) / mu - np.log(y / mu)
-    elif name == "nbinom2":
-        phi = np.exp(fit._law.parameters.delta)
-        unit = special.xlogy(y, y / mu) - (y + phi) * np.log((y + phi) / (mu + phi))
-    else:
+    y, mean = fit.observed, fit.fitted
+    trials = np.ones(fit.nobs) if fit.trials is None else fit.trials
+    unit = fit.family.unit_deviance(y, trials, mean, fit._law.parameters)
+    if unit is None:
         raise ModelError(
-            f"deviance residuals are not defined for family '{name}'; use kind='pearson', or "
+            f"deviance residuals are not defined for family '{fit.family.name}'; use kind='pearson', or "
             "simresid.simulate_residuals for residuals that are uniform under the model"
         )
-    return np.sign(y - mu) * np.sqrt(2.0 * np.maximum(unit, 0.0))
+    weights = 1.0 if fit.design.var_weights is None else fit.design.var_weights
+    return np.sign(y - mean) * np.sqrt(weights * np.maximum(unit, 0.0))

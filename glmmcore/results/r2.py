@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ["icc", "r2", "variance_components"]
 
-# Variance of the latent variable behind a binary response.
-_LATENT = {"logit": np.pi**2 / 3.0, "probit": 1.0, "cloglog": np.pi**2 / 6.0}
-
 
 def variance_components(fit: FittedGLMM) -> dict[str, float]:
     """Variances of the conditional linear predictor: by fixed effects, by each group, and of the response.
@@ -50,10 +47,11 @@ def _residual(fit: FittedGLMM) -> float:
     delta = fit._law.parameters.delta
     if link == "identity":
         return float(np.mean(fit._law.variance()))
-    if family.takes_trials and link in _LATENT:
-        if family.name != "binomial":
-            raise ModelError(f"r2 and icc are not defined for family '{family.name}'")
-        return float(_LATENT[link])
+    latent = family.latent_variance()
+    if latent is not None:
+        return latent
+    if family.takes_trials and family.has_dispersion:
+        raise ModelError(f"r2 and icc are not defined for family '{family.name}'")
     # delta method for other links, exact for a lognormal: variance at the mean response of an average level
     mean = float(np.mean(fit.population_mean()))
     eta = fit.family.link.link(np.array([mean]))

@@ -17,25 +17,6 @@ __all__ = ["Summary", "coefficient_table", "dispersion_in_words", "summarise"]
 _PARTS = {"cond": "Conditional model", "zi": "Zero-inflation model (logit)", "disp": "Dispersion model (log)"}
 _HEADERS = {"estimate": "Estimate", "se": "Std. Error", "z": "z value", "p": "Pr(>|z|)"}
 _RANDOM_TITLE = "Random effects"
-# What the number says about the variance of the response, for a mean m.
-_WORDS = {
-    "gaussian": "residual standard deviation {0:.4g} (variance {1:.4g})",
-    "gamma": "coefficient of variation {0:.4g}",
-    "lognormal": "standard deviation of the response {0:.4g}",
-    "skewnormal": "residual standard deviation {0:.4g} (variance {1:.4g})",
-    "t": "scale {0:.4g}, which is less than the standard deviation",
-    "nbinom1": "{0:.4g}: the variance is {2:.4g} times the mean",
-    "nbinom2": "{0:.4g}: the variance is mean + mean^2 / {0:.4g}",
-    "nbinom12": "{0:.4g}: the linear part of the variance, mean (1 + {0:.4g} + mean / kappa)",
-    "truncated_nbinom1": "{0:.4g}: before truncation the variance is {2:.4g} times the mean",
-    "truncated_nbinom2": "{0:.4g}: before truncation the variance is mean + mean^2 / {0:.4g}",
-    "genpois": "{0:.4g}: the variance is {0:.4g} times the mean",
-    "compois": "{0:.4g}: the variance is about {0:.4g} times the mean",
-    "tweedie": "{0:.4g}: the variance is {0:.4g} mean^power",
-    "beta": "{0:.4g}: the variance is mean (1 - mean) / {2:.4g}",
-    "ordbeta": "{0:.4g}: inside (0, 1) the variance is mean (1 - mean) / {2:.4g}",
-    "betabinomial": "{0:.4g}: the variance is (N + {0:.4g}) / {2:.4g} times the binomial one, N the trials",
-}
 
 
 class Summary(str):
@@ -96,9 +77,8 @@ def dispersion_in_words(fit: FittedGLMM) -> str:
     if not fit.family.has_dispersion or "disp" in fit.design.predictors:
         return ""
     sigma = fit.sigma
-    template = _WORDS.get(fit.family.name, "{0:.4g}")
     with np.errstate(over="ignore"):
-        return template.format(sigma, np.square(sigma), 1.0 + sigma)
+        return fit.family.dispersion_words.format(sigma=sigma, variance=np.square(sigma), increased=1.0 + sigma)
 
 
 def _dispersion_line(fit: FittedGLMM) -> str:

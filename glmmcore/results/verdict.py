@@ -40,7 +40,7 @@ def sentences(fit: FittedGLMM) -> list[str]:
         if is_singular(t):
             out.append(_singular_sentence(t))
         if (
-            fit.family.name == "gaussian"
+            fit.family.linear
             and t.modes.size >= fit.nobs
             and fit.design.var_weights is None
             and t.term.structure in _HOLDING_NOISE
