@@ -41,6 +41,6 @@ def _only_factor(matrix: Matrix) -> tuple[str, pd.Index] | None:
     """Column and levels of a matrix that has one column for each level of one factor, nothing else."""
     if isinstance(matrix, FastMatrix) and len(matrix.factors) == 1:
         factor = next(iter(matrix.factors.values()))
-        if factor.levels is not None and matrix.terms == (((factor.label, True),),):
+        if factor.levels is not None and isinstance(factor.source, str) and matrix.terms == (((factor.label, True),),):
             return factor.source, factor.levels
     return None

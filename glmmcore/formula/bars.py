@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from glmmcore.errors import ModelError
-from glmmcore.formula.algebra import check_algebra
-from glmmcore.formula.expressions import CONSTANTS, Expression, call_arguments, parse_expression, translate
-from glmmcore.formula.intercept import hoist_intercept
+from glmmcore.formula.algebra import expand
+from glmmcore.formula.allowed import CONSTANTS, is_function
+from glmmcore.formula.expressions import Expression, checked, column
+from glmmcore.formula.grammar import ExpressionError, parse_tree
+from glmmcore.formula.lexer import Lexeme, fail_at, read_lexemes
 from glmmcore.formula.parsed import Bar, ParsedFormula, Part
-from glmmcore.formula.tokens import Token, fail_at, has_bar, is_bracketed, tokenise, top_level
+from glmmcore.formula.syntax import Call, Name, Node
+from glmmcore.formula.tokens import Token, call_name, group_tokens, has_bar, strip_brackets, top_level
 
 __all__ = ["parse_formula"]
-
-_CALL = re.compile(r"\s*([^\W\d][\w.]*)\s*\(")
 
 
 def parse_formula(text: str, one_sided: bool = False) -> ParsedFormula:
@@ -35,7 +35,7 @@ def parse_formula(text: str, one_sided: bool = False) -> ParsedFormula:
     Examples
     --------
     >>> parsed = parse_formula("y ~ x + offset(log(n)) + (x || a/b)")
-    >>> parsed.fixed.text, [bar.group for bar in parsed.bars], parsed.offsets[0].code
+    >>> parsed.fixed.text, [bar.group for bar in parsed.bars], parsed.offsets[0].label
     ('1 + x', [('a',), ('a', 'b')], 'log(n)')
     """
     if not isinstance(text, str):
@@ -55,12 +55,14 @@ class _Splitter:
 
     def __init__(self, text: str) -> None:
         self.text = text
+        self.lexemes = tuple(read_lexemes(text))
+        self.expressions: dict[int, Expression] = {}  # of calls by their place
         self.fixed: list[tuple[str, tuple[Token, ...]]] = []
         self.bars: list[Bar] = []
         self.offsets: list[Expression] = []
 
     def split(self, one_sided: bool) -> ParsedFormula:
-        tokens = tokenise(self.text)
+        tokens = group_tokens(self.text, self.lexemes)
         tildes = [i for i, token in enumerate(tokens) if token.text == "~" and token.kind == "operator"]
         if not tildes:
             example = "'~ x'" if one_sided else "'y ~ x + (1 | g)'"
@@ -75,50 +77,75 @@ class _Splitter:
             fail_at(self.text, place, "there is no response to the left of '~'")
         if not right:
             fail_at(self.text, place + 1, "nothing to the right of '~', write '~ 1' for an intercept only")
-        response = self._response(left, self.text[:place]) if left else ()
+        response = self._response(left) if left else ()
         self._collect(right)
         name = self.text[:place].strip()
         if len(left) == 1 and left[0].kind == "name":
             name = left[0].text
         return ParsedFormula(self.text, response, name, self._part(self.fixed), tuple(self.bars), tuple(self.offsets))
 
-    def _response(self, tokens: list[Token], source: str) -> tuple[Expression, ...]:
+    def _response(self, tokens: list[Token]) -> tuple[Expression, ...]:
         for token in tokens:
             if token.kind == "operator" and token.text in ("|", "||"):
                 fail_at(self.text, token.start, "a bar in the response")
-            if token.kind == "python" and self._barred_call(token):
+            if self._barred_call(token):
                 fail_at(self.text, token.start, "random effects in the response")
-        code = translate(f"`{tokens[0].text}`" if len(tokens) == 1 and tokens[0].kind == "name" else source.strip())
         place = tokens[0].start
-        expression = self._expression(code, place)
-        if not any(name not in CONSTANTS for name in expression.names):
-            fail_at(self.text, place, "there is no column in the response")
-        if "cbind" not in expression.functions:
-            return (expression,)
-        arguments = call_arguments(code)
-        if arguments is None or len(arguments) != 2 or not _CALL.match(code) or len(tokens) != 1:
-            fail_at(self.text, place, "the response must be exactly cbind(successes, failures)")
-        return tuple(self._expression(argument, place) for argument in arguments)
+        if len(tokens) == 1 and call_name(tokens[0]) == "cbind":
+            call = self._tree(tokens[0].lexemes, place, tokens[0].end)
+            if not isinstance(call, Call) or len(call.arguments) != 2 or call.keywords:
+                fail_at(self.text, place, "the response must be exactly cbind(successes, failures)")
+            response = tuple(self._checked(argument, place) for argument in call.arguments)
+        else:
+            response = (self._expression(tokens),)
+        for expression in response:
+            if all(name in CONSTANTS for name in expression.names):
+                fail_at(self.text, place, "there is no column in the response")
+        return response
 
-    def _expression(self, code: str, place: int) -> Expression:
+    def _expression(self, tokens: list[Token]) -> Expression:
+        """Expression of a name, of a call, or of several tokens as arithmetic."""
+        if len(tokens) == 1 and tokens[0].kind in ("name", "call"):
+            return self._read(tokens[0])
+        first, last = tokens[0].start, tokens[-1].end
+        lexemes = tuple(lexeme for lexeme in self.lexemes if first <= lexeme.start <= last)
+        return self._checked(self._tree(lexemes, first, last), first)
+
+    def _read(self, token: Token) -> Expression:
+        """Expression of a name or call."""
+        if token.kind == "name":
+            return column(token.text)
+        if token.start not in self.expressions:
+            tree = self._tree(token.lexemes, token.start, token.end)
+            self.expressions[token.start] = self._checked(tree, token.start)
+        return self.expressions[token.start]
+
+    def _tree(self, lexemes: tuple[Lexeme, ...], start: int, end: int) -> Node:
         try:
-            return parse_expression(code)
-        except SyntaxError as error:
-            shown = code if len(code) <= 80 else f"{code[:77]}..."
-            fail_at(self.text, place, f"'{shown}' is not a valid expression ({error.msg})")
+            return parse_tree(lexemes)
+        except ExpressionError as error:
+            shown = self.text[start : end + 1]
+            shown = shown if len(shown) <= 80 else f"{shown[:77]}..."
+            fail_at(self.text, start, f"'{shown}' is not a valid expression ({error})")
+
+    def _checked(self, node: Node, place: int) -> Expression:
+        try:
+            return checked(node)
+        except ExpressionError as error:
+            fail_at(self.text, place, str(error))
 
     def _collect(self, tokens: list[Token]) -> None:
         """Sort the summands into fixed terms, bars and offsets."""
         for sign, summand in self._summands(tokens):
             first = summand[0]
-            word = _CALL.match(first.text) if first.kind == "python" else None
+            word = call_name(first)
             barred = has_bar(summand) or any(self._barred_call(token) for token in summand)
+            inner = strip_brackets(summand) if barred else summand
             if barred and len(summand) == 1 and word is not None:
                 self._need_plus(sign, first, "a random-effects term")
                 self._structured_bar(first, word)
-            elif barred and is_bracketed(summand):
+            elif barred and len(inner) < len(summand):
                 self._need_plus(sign, first, "a random-effects term")
-                inner = list(summand[1:-1])
                 if top_level(inner, ("|", "||")):
                     self._bar(inner, "us", summand[-1].start)
                 else:
@@ -126,14 +153,14 @@ class _Splitter:
             elif barred:
                 place = next((t.start for t in summand if t.text in ("|", "||")), first.start)
                 fail_at(self.text, place, "a bar must stand alone in brackets and be added: ... + (x | g)")
-            elif word is not None and word.group(1) == "offset":
+            elif word == "offset":
                 self._need_plus(sign, first, "an offset")
                 if len(summand) > 1:
                     fail_at(self.text, first.start, "offset(...) must stand alone and be added")
-                arguments = call_arguments(self._expression(translate(first.text), first.start).code)
-                if arguments is None or len(arguments) != 1:
+                call = self._tree(first.lexemes, first.start, first.end)
+                if not isinstance(call, Call) or len(call.arguments) != 1 or call.keywords:
                     fail_at(self.text, first.start, "offset takes exactly one argument")
-                self.offsets.append(self._expression(arguments[0], first.start))
+                self.offsets.append(self._checked(call.arguments[0], first.start))
             else:
                 self.fixed.append((sign, tuple(summand)))
 
@@ -167,33 +194,30 @@ class _Splitter:
             fail_at(self.text, token.start, f"{what} cannot be subtracted")
 
     def _barred_call(self, token: Token) -> bool:
-        word = _CALL.match(token.text) if token.kind == "python" else None
+        word = call_name(token)
         return word is not None and self._inner_bar(token, word) is not None
 
-    def _inner_bar(self, token: Token, word: re.Match[str]) -> list[Token] | None:
+    def _inner_bar(self, token: Token, word: str) -> list[Token] | None:
         """Tokens inside ``word(left | group)``, None when there is no bar at the top level of the call."""
-        if "|" not in token.text or not token.text.rstrip().endswith(")"):
-            return None
-        if word.group(1) in ("I", "offset", "cbind"):  # there it is Python's "or"
-            return None
-        shift = token.start + word.end()
-        inner = [
-            Token(t.kind, t.text, t.start + shift, t.end + shift)
-            for t in tokenise(token.text[word.end() : token.text.rindex(")")])
-        ]
-        return inner if top_level(inner, ("|", "||")) else None
-
-    def _structured_bar(self, token: Token, word: re.Match[str]) -> None:
         from glmmcore.covariance import STRUCTURES
 
-        structure = word.group(1)
+        if not any(lexeme.kind == "symbol" and lexeme.text in ("|", "||") for lexeme in token.lexemes):
+            return None
+        if word not in STRUCTURES and (word in ("offset", "cbind") or is_function(word)):  # there it means "or"
+            return None
+        inner = group_tokens(self.text, token.lexemes[2:-1])
+        return inner if top_level(inner, ("|", "||")) else None
+
+    def _structured_bar(self, token: Token, structure: str) -> None:
+        from glmmcore.covariance import STRUCTURES
+
         if structure not in STRUCTURES:
             fail_at(
                 self.text,
                 token.start,
                 f"covariance structure '{structure}' is not known, use {', '.join(STRUCTURES)}",
             )
-        inner = self._inner_bar(token, word)
+        inner = self._inner_bar(token, structure)
         assert inner is not None
         self._bar(inner, structure, token.end)
 
@@ -210,7 +234,7 @@ class _Splitter:
         if bar.text == "||" and structure != "us":
             fail_at(self.text, bar.start, f"'||' and {structure}(...) contradict each other, use one bar")
         for token in left:
-            if token.kind == "python" and token.text.startswith("offset("):
+            if call_name(token) == "offset":
                 fail_at(self.text, token.start, "an offset cannot stand inside a random-effects term")
         part = self._part([(sign, tuple(summand)) for sign, summand in self._summands(left)])
         for group in self._groups(right):
@@ -218,8 +242,7 @@ class _Splitter:
 
     def _groups(self, tokens: list[Token]) -> list[tuple[str, ...]]:
         """``a/b`` to ``a`` and ``a:b``."""
-        while is_bracketed(tokens):
-            tokens = tokens[1:-1]
+        tokens = strip_brackets(tokens)
         names: list[str] = []
         groups: list[tuple[str, ...]] = []
         for i, token in enumerate(tokens):
@@ -239,28 +262,36 @@ class _Splitter:
         return groups
 
     def _group_name(self, token: Token) -> str:
-        if token.kind == "name":
-            return token.text
-        code = translate(token.text)
-        if token.kind == "python" and code.startswith("C("):
-            self._expression(code, token.start)
-            arguments = call_arguments(code)
-            if arguments is not None and len(arguments) == 1:
-                names = self._expression(arguments[0], token.start).names
-                if names and arguments[0].strip("`") == names[0]:
-                    return names[0]
+        if token.kind in ("name", "call"):
+            match self._read(token).node:
+                case Name(name=name) | Call(function="C", arguments=(Name(name=name),), keywords=()):
+                    return name
         fail_at(self.text, token.start, f"the grouping factor must be a column (or a:b, a/b), not '{token.text}'")
 
     def _part(self, summands: list[tuple[str, tuple[Token, ...]]]) -> Part:
-        expressions = {}
-        translated = []
+        atoms: dict[Expression, None] = {}
+
+        def read(token: Token) -> Expression:
+            expression = self._read(token)
+            atoms[expression] = None
+            return expression
+
+        terms = expand(self.text, summands, read)
+        self._check_labels(atoms, summands)
+        return Part(self._print(summands), terms, tuple(atoms))
+
+    def _check_labels(self, atoms: Iterable[Expression], summands: list[tuple[str, tuple[Token, ...]]]) -> None:
+        """Refuse a column whose name is what an expression is printed as."""
+        by_label: dict[str, Expression] = {}
+        for atom in atoms:
+            if by_label.setdefault(atom.label, atom) != atom:
+                place = summands[0][1][0].start
+                fail_at(self.text, place, f"the column '{atom.label}' and an expression have the same name, rename it")
+
+    def _print(self, summands: list[tuple[str, tuple[Token, ...]]]) -> str:
+        """Formula text of a sum, with the intercept that is there unless it is taken away."""
+        pieces = ["1"]
         for sign, tokens in summands:
-            check_algebra(self.text, tokens)
-            changed = []
-            for token in tokens:
-                if token.kind == "python":
-                    token = token._replace(text=translate(token.text))
-                    expressions[token.start] = self._expression(token.text, token.start)
-                changed.append(token)
-            translated.append((sign, tuple(changed)))
-        return Part(tuple(hoist_intercept(self.text, translated)), expressions)
+            pieces.append(sign)
+            pieces += [self._read(t).text if t.kind in ("name", "call") else t.text for t in tokens]
+        return " ".join(pieces)

@@ -16,7 +16,7 @@ from glmmcore.formula.autoregressive import check_times
 from glmmcore.formula.bars import parse_formula
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.encode import Encoder
-from glmmcore.formula.expressions import ENVIRONMENT, Expression, UnsupportedExpression, coded_column
+from glmmcore.formula.expressions import Expression, column
 from glmmcore.formula.fast import plain_matrix
 from glmmcore.formula.frame import as_frame, row_name
 from glmmcore.formula.groups import make_grouping
@@ -84,8 +84,7 @@ def build_design(
         _check_twice(part, parsed["cond"].response_column)
     if isinstance(offset, str):  # an addend like those in the formula, so that new data can have it too
         columns.read([offset])
-        addend = Expression(f"`{offset}`", (offset,), ())
-        parsed["cond"] = replace(parsed["cond"], offsets=(*parsed["cond"].offsets, addend))
+        parsed["cond"] = replace(parsed["cond"], offsets=(*parsed["cond"].offsets, column(offset)))
         offset = None
     given = {"trials": trials, "offset": offset, "freq_weights": freq_weights, "var_weights": var_weights}
     arguments = {name: _argument(name, value, columns) for name, value in given.items() if value is not None}
@@ -121,10 +120,9 @@ def _read(parsed: ParsedFormula, columns: Columns) -> None:
     expressions = [*parsed.response, *parsed.offsets]
     parts = [parsed.fixed, *(bar.left for bar in parsed.bars)]
     for part in parts:
-        expressions += part.expressions.values()
+        expressions += part.expressions
         columns.read(part.columns)
     for expression in expressions:
-        _check_functions(expression)
         columns.read_operands(expression)
     for bar in parsed.bars:
         columns.read((), bar.group)
@@ -141,24 +139,6 @@ def _check_twice(parsed: ParsedFormula, response: str | None) -> None:
         if key in seen:
             raise ModelError(f"the same random effects of '{':'.join(bar.group)}' appear twice, remove one")
         seen.add(key)
-
-
-def _check_functions(expression: Expression) -> None:
-    """Refuse functions that are not known, and those whose values would change with the rows of new data."""
-    if expression.row_bound is not None:
-        raise ModelError(
-            f"'{expression.row_bound}' in '{expression.code}' is not known to work row by row, "
-            "use center(), scale() or compute a column first"
-        )
-    if all(name in ENVIRONMENT for name in expression.functions):
-        return
-    from formulaic.transforms import TRANSFORMS
-
-    for name in expression.functions:
-        if name not in ENVIRONMENT and name not in TRANSFORMS:
-            raise ModelError(
-                f"function '{name}' in '{expression.code}' is not known, use np.* or compute a column first"
-            )
 
 
 def _argument(name: str, value: Argument, columns: Columns) -> np.ndarray:
@@ -258,15 +238,14 @@ class _Builder:
                     raise ModelError(f"column '{name}' has only one level ('{levels[0]}'), leave it out")
         recipe = plain_matrix(part, self.columns)
         if recipe is None:
-            self.keys[text] = self.parts.add_part(text, part)
+            self.keys[text] = self.parts.add_part(part)
         else:
             self.recipes[text] = recipe
 
     def _addend(self, expression: Expression) -> OffsetPlan:
-        try:
-            self.columns.evaluate(expression.code)
-        except UnsupportedExpression:
+        if not expression.is_arithmetic:
             return OffsetPlan(expression, self.parts.add_expression(expression))
+        self.columns.evaluate(expression)
         return OffsetPlan(expression, None)
 
     def _matrix(self, part: Part) -> tuple[Matrix, np.ndarray]:
@@ -339,5 +318,5 @@ class _Builder:
         """Whether a column of a fixed part is a factor there, by its values or by ``C(...)`` around it."""
         if name in self.columns and self.columns.is_factor(name):
             return True
-        expressions = [e for part in self.parsed.values() for e in part.fixed.expressions.values()]
-        return any(coded_column(e.code) == name for e in expressions)
+        expressions = [e for part in self.parsed.values() for e in part.fixed.expressions]
+        return any(e.coded_column == name for e in expressions)

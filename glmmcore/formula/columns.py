@@ -9,14 +9,8 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
-from glmmcore.formula.expressions import (
-    CONSTANTS,
-    Expression,
-    UnsupportedExpression,
-    canonical,
-    evaluate,
-    parse_expression,
-)
+from glmmcore.formula.allowed import CONSTANTS
+from glmmcore.formula.expressions import Expression, evaluate
 from glmmcore.formula.frame import BOOLEAN_LEVELS, Column, drop_unused, factorise, find_column, read_column, row_name
 
 __all__ = ["Columns"]
@@ -39,8 +33,8 @@ class Columns:
         self.index = data.index
         self._columns: dict[str, Column] = {}
         self._factors: dict[str, tuple[np.ndarray, pd.Index]] = {}
-        self._evaluated: dict[str, np.ndarray] = {}
-        self._conditions: set[str] = set()  # expressions whose values are booleans
+        self._evaluated: dict[Expression, np.ndarray] = {}
+        self._conditions: set[Expression] = set()  # those whose values are booleans
 
     @property
     def nobs(self) -> int:
@@ -71,7 +65,7 @@ class Columns:
                     self._factors[name] = factorise(find_column(self.data, name, self.what), name)
 
     def read_operands(self, expression: Expression) -> None:
-        """Read the columns of an expression; a constant such as ``np`` need not be one."""
+        """Read the columns of an expression; a constant such as ``pi`` need not be one."""
         self.read(name for name in expression.names if name in self.data.columns or name not in CONSTANTS)
 
     def missing(self) -> np.ndarray:
@@ -164,45 +158,52 @@ class Columns:
                 self._factors[name] = factorise(column.source, name)
         return self._factors[name]
 
-    def evaluate(self, code: str) -> np.ndarray:
+    def evaluate(self, expression: Expression) -> np.ndarray:
         """Finite float64 values (n,) of an arithmetic expression; computed once.
 
         Raises
         ------
-        UnsupportedExpression
-            When formulaic has to do it.
         ModelError
             When the expression needs numbers where there is text, or is not finite somewhere.
         """
-        if code not in self._evaluated:
-            try:
-                value = np.asarray(evaluate(code, self._operand))
-            except (TypeError, ArithmeticError):
-                value = np.full(self.nobs, None)
-            if value.shape not in ((), (self.nobs,)):
-                raise ModelError(f"'{code}' is not one number per row")
+        if expression not in self._evaluated:
+            value = self.arithmetic(expression)
             if value.dtype.kind not in "iufb":
-                text = [name for name in parse_expression(code).names if self.is_text(name)]
-                if text and canonical(code) == f"I({text[0]})":  # a category protected: formulaic's business
-                    raise UnsupportedExpression(code)
-                for name in text:
-                    self.numeric(name)  # says what the column holds
-                raise ModelError(f"'{code}' is not numeric")
+                for name in expression.names:
+                    if self.is_text(name):
+                        self.numeric(name)  # says what the column holds
+                raise ModelError(f"'{expression.label}' is not numeric")
             if value.dtype.kind == "b":
-                self._conditions.add(code)
-            self._evaluated[code] = self.finite_column(value, code)
-        return self._evaluated[code]
+                self._conditions.add(expression)
+            self._evaluated[expression] = self.finite_column(value, expression.label)
+        return self._evaluated[expression]
 
-    def is_condition(self, code: str) -> bool:
+    def arithmetic(self, expression: Expression) -> np.ndarray:
+        """Value of an arithmetic expression, one per row or one for all; of objects when it is not numeric."""
+        try:
+            value = np.asarray(evaluate(expression.node, self.operand))
+        except (TypeError, ArithmeticError):
+            value = np.full(self.nobs, None)
+        except ValueError as error:
+            raise ModelError(f"'{expression.label}' cannot be computed: {str(error).splitlines()[0]}") from error
+        if value.shape not in ((), (self.nobs,)):
+            raise ModelError(f"'{expression.label}' is not one number per row")
+        return value
+
+    def is_condition(self, expression: Expression) -> bool:
         """Whether an arithmetic expression is true or false in each row, such as ``I(x > 0)``."""
-        self.evaluate(code)
-        return code in self._conditions
+        self.evaluate(expression)
+        return expression in self._conditions
 
     def is_text(self, name: str) -> bool:
         """Whether a name is a column without numeric values."""
         return name in self._columns and self._columns[name].values is None
 
-    def _operand(self, name: str) -> Any:
+    def is_whole(self, name: str) -> bool:
+        """Whether a column holds whole numbers by its type."""
+        return bool(pd.api.types.is_integer_dtype(self._columns[name].source.dtype))
+
+    def operand(self, name: str) -> Any:
         """Value of a name inside an expression: numbers, or labels of a categorical column."""
         column = self._columns[name]
         if column.kind == "categorical" and column.codes is not None and column.levels is not None:
@@ -215,22 +216,3 @@ class Columns:
         column[:] = value
         self.require_finite(column, f"'{code}'", "change the expression or leave the row out")
         return column
-
-    def table(self, names: Iterable[str], factors: Iterable[str]) -> pd.DataFrame:
-        """Frame for formulaic: float64 and categories; `factors` keep their values, such as integers.
-
-        Booleans are float64 too, as arithmetic takes them.
-        """
-        as_is = set(factors)
-        series: dict[str, Any] = {}
-        for name in names:
-            column = self._columns[name]
-            if column.kind == "categorical":
-                codes, levels = self.factor(name)
-                series[name] = pd.Categorical.from_codes(codes, categories=levels)
-            elif name in as_is:
-                codes, levels = self.factor(name)
-                series[name] = np.asarray(levels)[codes]
-            else:
-                series[name] = self.numeric(name)
-        return pd.DataFrame(series, index=pd.RangeIndex(self.nobs), copy=False)

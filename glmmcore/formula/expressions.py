@@ -1,284 +1,293 @@
-"""Python (or R-like) arithmetic inside a formula: what it needs, and its value for plain expressions.
+"""Expressions inside a formula: read once, checked against the list of what is allowed, and evaluated from their tree.
 
-Names are looked up in the data, then in `ENVIRONMENT`; the caller's variables are never seen. Arithmetic and
-numpy functions are evaluated here by walking the syntax tree; anything else (splines, contrasts, `scale`) is
-left to formulaic, which calls `eval`: `glmmcore.formula.allowed` says what may get there.
+Names are columns of the data, then `CONSTANTS`; variables of the caller and builtins cannot be named. A value is found
+by walking the tree; a function is called only if it is found by its name in one of the tables of
+`glmmcore.formula.allowed`. Neither Python's ``eval`` nor formulaic's parser sees any text.
 """
 
 from __future__ import annotations
 
-import ast
 import operator
-import re
-import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from glmmcore.formula.allowed import DEEPEST, ELEMENTWISE, check_syntax, depth, is_elementwise
+from glmmcore.formula.allowed import (
+    CONSTANTS,
+    CONTRASTS,
+    ELEMENTWISE,
+    ROWWISE,
+    TRANSFORMS,
+    bind,
+    constant,
+    options_of,
+    signature,
+)
+from glmmcore.formula.grammar import ExpressionError, parse_tree
+from glmmcore.formula.hints import unknown_function
+from glmmcore.formula.lexer import Lexeme
+from glmmcore.formula.syntax import (
+    Binary,
+    Call,
+    Constant,
+    Library,
+    Listing,
+    Mapping,
+    Name,
+    Node,
+    Number,
+    Text,
+    Unary,
+    show,
+    walk,
+)
 
-__all__ = [
-    "CONSTANTS",
-    "ENVIRONMENT",
-    "Expression",
-    "UnsupportedExpression",
-    "call_arguments",
-    "canonical",
-    "coded_column",
-    "evaluate",
-    "parse_expression",
-    "translate",
-]
+__all__ = ["Expression", "column", "evaluate", "parse_expression"]
 
-_FUNCTIONS = (
-    "abs", "log", "log10", "log2", "log1p", "exp", "expm1", "sqrt", "floor", "ceil", "sign",
-    "minimum", "maximum", "sin", "cos", "tan", "arcsin", "arccos", "arctan",
-    "sinh", "cosh", "tanh", "arctanh",
-)  # fmt: skip
-ENVIRONMENT: dict[str, Any] = {
-    "np": np,
-    "pi": np.pi,
-    **{name: getattr(np, name) for name in _FUNCTIONS},
-    **{f"a{name}": getattr(np, f"arc{name}") for name in ("sin", "cos", "tan")},
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": np.add,
+    "-": np.subtract,
+    "*": np.multiply,
+    "/": np.true_divide,
+    "**": operator.pow,  # unlike np.power it squares exactly
+    "%": np.mod,
+    "//": np.floor_divide,
+    "==": np.equal,
+    "!=": np.not_equal,
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
 }
-"""Names a formula may use besides the columns of the data (and formulaic's own transforms)."""
-CONSTANTS = frozenset({"np", "pi", "contr", "Treatment", "Sum", "Helmert", "Diff", "Poly"})
-"""What may stand in value position without being a column."""
-
-_OPERATORS: dict[type, Callable[..., Any]] = {
-    ast.Add: np.add,
-    ast.Sub: np.subtract,
-    ast.Mult: np.multiply,
-    ast.Div: np.true_divide,
-    ast.Pow: operator.pow,  # unlike np.power it squares exactly as formulaic's evaluation does
-    ast.Mod: np.mod,
-    ast.FloorDiv: np.floor_divide,
-    ast.USub: np.negative,
-    ast.UAdd: np.positive,
-    ast.Eq: np.equal,
-    ast.NotEq: np.not_equal,
-    ast.Lt: np.less,
-    ast.LtE: np.less_equal,
-    ast.Gt: np.greater,
-    ast.GtE: np.greater_equal,
-}
-_QUOTED = re.compile(r"(`[^`]*`|'[^']*'|\"[^\"]*\")")
-_DOTTED = re.compile(r"(?<![\w.])(?!(?:np|contr)\.)([^\W\d]\w*(?:\.\w+)+)(?![\w.]*\s*\()")
-_IDENTIFIER = re.compile(r"[^\W\d]\w*")
+_LOGICAL: dict[str, np.ufunc] = {"&": np.logical_and, "|": np.logical_or}
+_COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})
 
 
-class UnsupportedExpression(Exception):
-    """The expression needs more than arithmetic."""
-
-
-class Expression(NamedTuple):
-    """A parsed expression.
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """An expression that may stand in a formula.
 
     Attributes
     ----------
-    code : str
-        Python spelling, names that are no identifiers in back-ticks.
+    node : Node
+    label : str
+        As it names a column of a matrix: a column's own name, else the expression with usual spacing.
     names : tuple of str
-        Names in value position (columns, or constants of the environment).
-    functions : tuple of str
-        Names in call position.
-    row_bound : str or None
-        First piece, if any, whose value in a row may depend on other rows without formulaic remembering it.
+        Columns that it needs, or constants such as ``pi``.
+    is_arithmetic : bool
+        Whether nothing in it remembers data or makes a category.
     """
 
-    code: str
-    names: tuple[str, ...]
-    functions: tuple[str, ...]
-    row_bound: str | None = None
+    node: Node
+    label: str = field(compare=False)
+    names: tuple[str, ...] = field(compare=False)
+    is_arithmetic: bool = field(compare=False)
+
+    @property
+    def column(self) -> str | None:
+        """The column that it is as it stands, if it is one."""
+        return self.node.name if isinstance(self.node, Name) else None
+
+    @property
+    def coded_column(self) -> str | None:
+        """The column that it makes a factor of, such as ``year`` in ``C(year, contr.sum)``."""
+        match self.node:
+            case Call(function="C", arguments=(Name(name=name), *_)):
+                return name
+        return None
+
+    @property
+    def text(self) -> str:
+        """Spelling in a formula among terms."""
+        if isinstance(self.node, Name):
+            return show(self.node)
+        return f"{{{self.label}}}"
 
 
-def translate(code: str) -> str:
-    """Spell R's ``^``, ``factor()``, ``as.factor()`` and dotted names the Python way.
-
-    Examples
-    --------
-    >>> translate("I(x^2) + factor(my.var)")
-    'I(x**2) + C(`my.var`)'
-    """
-    pieces = _QUOTED.split(code)
-    for i in range(0, len(pieces), 2):
-        piece = pieces[i].replace("^", "**")
-        piece = re.sub(r"(?<![\w.])(?:as\.)?factor\s*\(", "C(", piece)
-        piece = _DOTTED.sub(r"`\1`", piece)
-        pieces[i] = _IDENTIFIER.sub(_quote_unstable, piece) if not piece.isascii() else piece
-    return "".join(pieces)
+@lru_cache(maxsize=4096)
+def column(name: str) -> Expression:
+    """A column as it stands."""
+    return Expression(Name(name), name, (name,), True)
 
 
-def _quote_unstable(match: re.Match[str]) -> str:
-    """Quote a name that Python's parser would turn into another one (the micro sign into a Greek mu)."""
-    name = match.group()
-    return name if unicodedata.normalize("NFKC", name) == name else f"`{name}`"
-
-
-@lru_cache(maxsize=512)
-def _syntax_tree(code: str) -> tuple[ast.expr, dict[str, str]]:
-    """Tree of the code and, for the stand-ins of back-ticked names, the names."""
-    aliases: dict[str, str] = {}
-    pieces = _QUOTED.split(code)
-    for i in range(1, len(pieces), 2):
-        if pieces[i].startswith("`"):
-            alias = f"_quoted_{len(aliases)}_"
-            while alias in code:  # a column of that very name
-                alias = f"{alias}_"
-            aliases[alias] = pieces[i][1:-1]
-            pieces[i] = alias
-    try:
-        tree = ast.parse("".join(pieces).strip(), mode="eval").body
-    except ValueError as error:
-        raise SyntaxError(str(error)) from None
-    except (MemoryError, RecursionError):
-        raise SyntaxError("nested too deep") from None
-    if depth(tree) > DEEPEST:
-        raise SyntaxError(f"nested more than {DEEPEST} levels deep, compute a column first")
-    return tree, aliases
-
-
-@lru_cache(maxsize=512)
-def parse_expression(code: str) -> Expression:
-    """Find the names that an expression (already translated) needs.
+def parse_expression(lexemes: tuple[Lexeme, ...]) -> Expression:
+    """Read an expression and check it.
 
     Raises
     ------
-    SyntaxError
-        When the code is not an expression, or one that a formula may not hold (see `glmmcore.formula.allowed`).
+    ExpressionError
+        When it is none, or holds what a formula may not hold.
+
+    Examples
+    --------
+    >>> from glmmcore.formula.lexer import read_lexemes
+    >>> found = parse_expression(tuple(read_lexemes("log(x^2+`my z`)*np.pi")))
+    >>> found.label, found.names
+    ('log(x ** 2 + `my z`) * np.pi', ('x', 'my z'))
     """
-    tree, aliases = _syntax_tree(code)
-    check_syntax(tree, ENVIRONMENT)
-    functions: dict[str, None] = {}
+    try:
+        return checked(parse_tree(lexemes))
+    except RecursionError:
+        raise ExpressionError("nested too deep") from None
+
+
+def checked(node: Node) -> Expression:
+    """Expression of a tree that is checked first.
+
+    Raises
+    ------
+    ExpressionError
+    """
+    if isinstance(node, Name):
+        return column(node.name)
     names: dict[str, None] = {}
-    row_bound = None
-    called = {id(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Name):
-            target = functions if id(node) in called else names
-            target[aliases.get(node.id, node.id)] = None
-        elif isinstance(node, ast.Call) and not _works_by_row(node.func):
-            row_bound = row_bound or _print(node.func, aliases)
-        elif isinstance(node, (ast.Subscript, ast.Lambda, ast.comprehension)):
-            row_bound = row_bound or _print(node, aliases)
-    return Expression(code, tuple(names), tuple(functions), row_bound)
+    _check(node, names)
+    plain = not any(isinstance(n, Call) and n.function in TRANSFORMS and n.function != "I" for n in walk(node))
+    return Expression(node, show(node), tuple(names), plain)
 
 
-def _works_by_row(function: ast.expr) -> bool:
-    """Whether a called function is a plain name, a contrast, or a function of numpy that works row by row."""
-    match function:
-        case ast.Name():
-            return True
-        case ast.Attribute(value=ast.Name(id="contr")):
-            return True
-        case ast.Attribute(value=ast.Name(id="np"), attr=name):
-            return name in ELEMENTWISE or is_elementwise(getattr(np, name, None))
-    return False
+def _check(node: Node, names: dict[str, None]) -> None:
+    """Refuse what has no value in each row; collect the columns."""
+    match node:
+        case Name(name=name):
+            names[name] = None
+        case Number() | Text() | Constant(value=bool()):
+            pass
+        case Library(name=name) if name in CONSTANTS:
+            pass
+        case Library(name=name) if name in CONTRASTS:
+            raise ExpressionError(f"{name} says how a category is coded, write C(f, {name})")
+        case Library(name=name):
+            raise ExpressionError(f"{name} is neither a constant of numpy nor a contrast")
+        case Unary(operand=operand):
+            _check_operand(operand)
+            _check(operand, names)
+        case Binary(operator=sign, left=left, right=right):
+            if sign not in _COMPARISONS:
+                _check_operand(left)
+                _check_operand(right)
+            _check_power(node)
+            _check(left, names)
+            _check(right, names)
+        case Call():
+            _check_call(node, names)
+        case _:
+            raise ExpressionError(f"{show(node)} is not one number per row")
 
 
-def call_arguments(code: str) -> list[str] | None:
-    """Positional arguments of a call as code, None when the code is not a call with only such.
-
-    Examples
-    --------
-    >>> call_arguments("cbind(k, n - k)")
-    ['k', 'n - k']
-    """
-    tree, aliases = _syntax_tree(code)
-    if not isinstance(tree, ast.Call) or tree.keywords:
-        return None
-    return [_print(argument, aliases) for argument in tree.args]
+def _check_operand(node: Node) -> None:
+    if isinstance(node, (Text, Listing, Mapping)):
+        raise ExpressionError(f"{show(node)} is not a number")
 
 
-def coded_column(code: str) -> str | None:
-    """Column that an expression makes a factor of, None when it does not.
-
-    Examples
-    --------
-    >>> coded_column("C(year, contr.sum)"), coded_column("C(np.round(x))")
-    ('year', None)
-    """
-    tree, aliases = _syntax_tree(code)
-    match tree:
-        case ast.Call(func=ast.Name(id="C"), args=[ast.Name(id=name), *_]):
-            return aliases.get(name, name)
-    return None
+def _check_power(node: Binary) -> None:
+    """Refuse powers of constants that are out of range."""
+    if node.operator == "**" and not any(isinstance(part, (Name, Call, Text)) for part in walk(node)):
+        constant(node)
 
 
-def canonical(code: str) -> str:
-    """Print the code with the spacing that formulaic uses in column names.
+def _check_call(call: Call, names: dict[str, None]) -> None:
+    function = ELEMENTWISE.get(call.function)
+    if function is not None:
+        if call.keywords or len(call.arguments) != function.nin:
+            given = len(call.arguments) + len(call.keywords)
+            raise ExpressionError(f"{call.function}() takes {function.nin} argument(s) in a formula, here are {given}")
+        for argument in call.arguments:
+            _check_operand(argument)
+            _check(argument, names)
+        return
+    known = signature(call.function)
+    if known is None:
+        raise ExpressionError(unknown_function(call))
+    rows, options = bind(call, known)
+    options_of(call.function, options, known.options)
+    for row in rows:
+        for item in row.items if isinstance(row, Listing) and call.function == "np.select" else (row,):
+            _check(item, names)
 
-    Examples
-    --------
-    >>> canonical("I(x**2+`my var`)")
-    'I(x ** 2 + `my var`)'
-    """
-    return _print(*_syntax_tree(code))
+
+Lookup = Callable[[str], Any]
+Transform = Callable[[Call], Any]
 
 
-def _print(tree: ast.AST, aliases: dict[str, str]) -> str:
-    text = ast.unparse(tree)
-    for alias, name in aliases.items():
-        text = text.replace(alias, f"`{name}`")
-    return text
-
-
-def evaluate(code: str, lookup: Callable[[str], Any]) -> Any:
-    """Value of an arithmetic expression.
+def evaluate(node: Node, lookup: Lookup, transform: Transform | None = None) -> Any:
+    """Value of a checked tree.
 
     Parameters
     ----------
-    code : str
-        Translated code.
+    node : Node
     lookup : callable
         Column of a name; raises KeyError for a name that is not a column.
+    transform : callable, optional
+        Value of a call of a function with a state. Not needed for arithmetic.
+    """
+    with np.errstate(all="ignore"):  # what is not finite is reported by name and row afterwards
+        return _value(node, lookup, transform)
+
+
+def _value(node: Node, lookup: Lookup, transform: Transform | None) -> Any:
+    match node:
+        case Number(value=value):
+            return float(value)
+        case Text(value=value) | Constant(value=value):
+            return value
+        case Library(name=name):
+            return CONSTANTS[name]
+        case Name(name=name):
+            try:
+                return lookup(name)
+            except KeyError:
+                return CONSTANTS[name]
+        case Unary(operator="~", operand=operand):
+            return np.logical_not(_condition(_value(operand, lookup, transform), operand))
+        case Unary(operator=sign, operand=operand):
+            value = _value(operand, lookup, transform)
+            return np.negative(value) if sign == "-" else np.positive(value)
+        case Binary(operator=sign, left=left, right=right) if sign in _LOGICAL:
+            conditions = (_condition(_value(side, lookup, transform), side) for side in (left, right))
+            return _LOGICAL[sign](*conditions)
+        case Binary(operator=sign, left=left, right=right):
+            return _OPERATORS[sign](_value(left, lookup, transform), _value(right, lookup, transform))
+        case Call():
+            return _called(node, lookup, transform)
+    raise TypeError(f"{show(node)} has no value")
+
+
+def _called(call: Call, lookup: Lookup, transform: Transform | None) -> Any:
+    """Call a function of the list; there is no other place where a formula calls anything but a transform."""
+    if call.function in ELEMENTWISE:
+        return ELEMENTWISE[call.function](*(_value(argument, lookup, transform) for argument in call.arguments))
+    if call.function == "I":
+        return _value(call.arguments[0], lookup, transform)
+    if call.function in ROWWISE:
+        known = ROWWISE[call.function]
+        rows, given = bind(call, known)
+        values = [
+            [_value(item, lookup, transform) for item in row.items]
+            if isinstance(row, Listing)
+            else _value(row, lookup, transform)
+            for row in rows
+        ]
+        assert known.call is not None
+        return known.call(*values, **options_of(call.function, given, known.options))
+    if transform is None or call.function not in TRANSFORMS:
+        raise TypeError(f"{call.function}() is more than arithmetic")
+    return transform(call)
+
+
+def _condition(value: Any, node: Node) -> Any:
+    """True and False, of 1 and 0 too.
 
     Raises
     ------
-    UnsupportedExpression
-        When formulaic has to do it.
+    TypeError
     """
-    tree, aliases = _syntax_tree(code)
-
-    def value(node: ast.expr) -> Any:
-        match node:
-            case ast.Constant(value=bool() | int() | float() | str() as constant):
-                return float(constant) if type(constant) is int else constant
-            case ast.Name(id=name):
-                name = aliases.get(name, name)
-                try:
-                    return lookup(name)
-                except KeyError:
-                    if isinstance(ENVIRONMENT.get(name), float):
-                        return ENVIRONMENT[name]
-            case ast.Attribute(value=ast.Name(id="np"), attr=name) if isinstance(getattr(np, name, None), float):
-                return getattr(np, name)
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
-                return _OPERATORS[type(op)](value(left), value(right))
-            case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
-                return _OPERATORS[type(op)](value(operand))
-            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATORS:
-                return _OPERATORS[type(op)](value(left), value(right))
-            case ast.Call(func=ast.Name(id="I"), args=[argument], keywords=[]):
-                return value(argument)
-            case ast.Call(func=func, args=arguments, keywords=[]):
-                function = _ufunc(func)
-                if function is not None and len(arguments) == function.nin:  # one more would be written to
-                    return function(*map(value, arguments))
-        raise UnsupportedExpression(code)
-
-    with np.errstate(all="ignore"):  # what is not finite is reported by name and row afterwards
-        return value(tree)
-
-
-def _ufunc(node: ast.expr) -> np.ufunc | None:
-    """Only elementwise functions are evaluated here."""
-    function = None
-    match node:
-        case ast.Name(id=name):
-            function = ENVIRONMENT.get(name)
-        case ast.Attribute(value=ast.Name(id="np"), attr=name):
-            function = getattr(np, name, None)
-    return function if isinstance(function, np.ufunc) and is_elementwise(function) else None
+    array = np.asarray(value)
+    if array.dtype.kind == "b":
+        return array
+    if array.dtype.kind in "iuf" and ((array == 0) | (array == 1)).all():
+        return array != 0
+    raise TypeError(f"{show(node)} is not True or False in each row")

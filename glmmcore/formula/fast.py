@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.formula.columns import Columns
-from glmmcore.formula.expressions import UnsupportedExpression, call_arguments, canonical
+from glmmcore.formula.expressions import Expression
 from glmmcore.formula.frame import BOOLEAN_LEVELS, recode
 from glmmcore.formula.parsed import Part
-from glmmcore.formula.tokens import Token
+from glmmcore.formula.syntax import Call, Name
 
 __all__ = ["FastMatrix", "plain_matrix"]
 
@@ -35,21 +35,19 @@ class Factor:
     ----------
     label : str
         As formulaic prints it.
-    source : str
-        Column, or code of an arithmetic expression.
-    is_column : bool
+    source : str or Expression
+        Column, or an arithmetic expression.
     levels : pandas.Index or None
         Of a categorical factor, as fitted.
     """
 
     label: str
-    source: str
-    is_column: bool = True
+    source: str | Expression
     levels: pd.Index | None = None
 
     def values(self, data: Columns) -> np.ndarray:
         """Numbers (n,), or codes (n,) in terms of the fitted levels."""
-        if not self.is_column:
+        if isinstance(self.source, Expression):
             values = data.evaluate(self.source)
             return values if self.levels is None else values.astype(np.int32)
         if self.levels is None:
@@ -120,10 +118,12 @@ class FastMatrix:
 def plain_matrix(part: Part, data: Columns) -> FastMatrix | None:
     """Recipe for a part of plain terms, None when formulaic has to do it."""
     factors: dict[str, Factor] = {}
-    terms = _expand(part, data, factors)
-    if terms is None:
-        return None
-    coded = _code(terms, factors)
+    for atom in dict.fromkeys(factor for term in part.terms for factor in term):
+        factor = _factor(atom, data)
+        if factor is None:
+            return None
+        factors[factor.label] = factor
+    coded = _code([tuple(factor.label for factor in term) for term in part.terms], factors)
     if coded is None:
         return None
     columns: list[str] = []
@@ -133,63 +133,20 @@ def plain_matrix(part: Part, data: Columns) -> FastMatrix | None:
     return FastMatrix(factors, coded, tuple(columns))
 
 
-def _expand(part: Part, data: Columns, factors: dict[str, Factor]) -> list[tuple[str, ...]] | None:
-    """Terms (tuples of factor labels) in formulaic's order: by degree, then as written."""
-    terms: dict[frozenset[str], tuple[str, ...]] = {frozenset(): ()}
-    for sign, tokens in part.summands:
-        only = tokens[0].text if len(tokens) == 1 and tokens[0].kind == "value" else None
-        if only in ("0", "1"):
-            if (only == "1") == (sign == "+"):
-                terms[frozenset()] = ()
-            else:
-                terms.pop(frozenset(), None)
-            continue
-        found = _product(tokens, data, factors) if sign == "+" else None
-        if found is None:
+def _factor(atom: Expression, data: Columns) -> Factor | None:
+    match atom.node:
+        case Name(name=name) if data.is_factor(name):
+            return Factor(atom.label, name, data.factor(name)[1])
+        case Name(name=name):
+            data.numeric(name)  # refuses dates
+            return Factor(atom.label, name)
+        case Call(function="C", arguments=(Name(name=name),), keywords=()):
+            return Factor(atom.label, name, data.factor(name)[1])
+        case Call(function="I", arguments=(Name(name=name),)) if data.is_text(name):  # a category protected
             return None
-        for term in found:
-            terms.setdefault(frozenset(term), term)
-    return sorted(terms.values(), key=len)
-
-
-def _product(tokens: tuple[Token, ...], data: Columns, factors: dict[str, Factor]) -> list[tuple[str, ...]] | None:
-    """Terms of ``a:b * c``; None when there is anything else than factors, ``:`` and ``*``."""
-    result: list[tuple[str, ...]] = []
-    current: tuple[str, ...] = ()
-    for i, token in enumerate(tokens):
-        if i % 2:
-            if token.kind != "operator" or token.text not in (":", "*"):
-                return None
-            if token.text == "*":
-                result += [current, *(term + current for term in result)]
-                current = ()
-            continue
-        factor = _factor(token, data)
-        if factor is None:
-            return None
-        factors[factor.label] = factor
-        current += (factor.label,)
-    result += [current, *(term + current for term in result)]
-    return None if any(len(set(term)) < len(term) for term in result) else result
-
-
-def _factor(token: Token, data: Columns) -> Factor | None:
-    if token.kind == "name":
-        if data.is_factor(token.text):
-            return Factor(token.text, token.text, levels=data.factor(token.text)[1])
-        data.numeric(token.text)  # refuses dates
-        return Factor(token.text, token.text)
-    if token.kind != "python":
+    if not atom.is_arithmetic:
         return None
-    if token.text.startswith("C("):
-        arguments = call_arguments(token.text)
-        name = arguments[0].strip("`") if arguments is not None and len(arguments) == 1 else ""
-        return Factor(canonical(token.text), name, levels=data.factor(name)[1]) if name in data else None
-    try:
-        levels = BOOLEAN_LEVELS if data.is_condition(token.text) else None
-    except UnsupportedExpression:
-        return None
-    return Factor(canonical(token.text), token.text, is_column=False, levels=levels)
+    return Factor(atom.label, atom, BOOLEAN_LEVELS if data.is_condition(atom) else None)
 
 
 def _code(terms: list[tuple[str, ...]], factors: dict[str, Factor]) -> tuple[tuple[tuple[str, bool], ...], ...] | None:

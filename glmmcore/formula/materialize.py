@@ -1,54 +1,31 @@
-"""Matrices that need formulaic: contrasts, splines, `scale` and whatever has a state; one call for all."""
+"""Matrices that need formulaic: codings of categories other than the plain ones, splines, `scale` and the like.
+
+Formulaic is given values by their labels and terms as lists of labels; it never sees text that it would parse.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
+from glmmcore.formula.algebra import Term
 from glmmcore.formula.columns import Columns
-from glmmcore.formula.expressions import ENVIRONMENT, Expression
-from glmmcore.formula.frame import BOOLEAN_LEVELS, recode
+from glmmcore.formula.expressions import Expression
+from glmmcore.formula.frame import recode
 from glmmcore.formula.parsed import Part
-from glmmcore.memory import require_memory
+from glmmcore.formula.size import require_factor, require_rows
+from glmmcore.formula.syntax import Call, Name, walk
+from glmmcore.formula.transforms import States, numbers_of, value_of, width
 
 __all__ = ["FormulaicParts", "SlowMatrix"]
 
-
-@cache
-def _materializer() -> Any:
-    """Formulaic's materializer, with boolean columns (float64 in its table) and conditions as factors.
-
-    Inside of expressions they stay numbers, so that ``I(a + b)`` counts.
-    """
-    from formulaic.materializers import PandasMaterializer
-    from interface_meta import override
-
-    class Materializer(PandasMaterializer):  # type: ignore[misc]  # formulaic has no types
-        REGISTER_NAME = None
-
-        @override
-        def _lookup(self, name: str) -> Any:
-            values, *rest = super()._lookup(name)
-            return (_as_factor(values) if name in self.params["booleans"] else values), *rest
-
-        @override
-        def _evaluate(self, expr: str, metadata: Any, spec: Any) -> Any:
-            values, *rest = super()._evaluate(expr, metadata, spec)
-            is_condition = np.ndim(values) == 1 and getattr(getattr(values, "dtype", None), "kind", "") == "b"
-            return (_as_factor(values) if is_condition else values), *rest
-
-    return Materializer
-
-
-def _as_factor(values: Any) -> pd.Series:
-    return pd.Series(pd.Categorical(np.asarray(values).astype(bool), categories=BOOLEAN_LEVELS))
+_INTERCEPT = ""  # no column can have this name in a formula
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,83 +55,129 @@ class FormulaicParts:
 
     Attributes
     ----------
-    formulas : dict of str to str
-    names : tuple of str
-        Columns they need.
-    as_is : tuple of str
-        Columns that are categories by ``C(...)`` and keep their own values, such as integers.
-    booleans : tuple of str
-        Boolean columns among them, after `fit`.
+    terms : dict of str to tuple of Term
+        By key.
+    single : dict of str to Expression
+        Expressions that give one column, by key.
+    states : dict
+        What transforms remember, after `fit`.
     levels : dict of str to pandas.Index
         Level sets of the categorical columns, after `fit`.
     specs : dict of str to formulaic.ModelSpec
-        States and codings, after `fit`.
+        Codings, after `fit`.
     """
 
-    formulas: dict[str, str] = field(default_factory=dict)
-    names: tuple[str, ...] = ()
-    as_is: tuple[str, ...] = ()
-    booleans: tuple[str, ...] = ()
+    terms: dict[str, tuple[Term, ...]] = field(default_factory=dict)
+    single: dict[str, Expression] = field(default_factory=dict)
+    states: States = field(default_factory=dict)
     levels: dict[str, pd.Index] = field(default_factory=dict)
     specs: dict[str, Any] = field(default_factory=dict)
 
-    def add_part(self, text: str, part: Part) -> str:
+    def add_part(self, part: Part) -> str:
         """Register a sum of terms; returns its key."""
-        for expression in part.expressions.values():
-            if "C" in expression.functions:
-                self.as_is += tuple(name for name in expression.names if name not in self.as_is)
-        return self._add(text, part.names)
+        key = f"part{len(self.terms) + len(self.single)}"
+        self.terms[key] = part.terms
+        return key
 
     def add_expression(self, expression: Expression) -> str:
         """Register an expression that gives one column; returns its key."""
-        return self._add("0 + {" + expression.code + "}", expression.names)
-
-    def _add(self, formula: str, names: tuple[str, ...]) -> str:
-        key = f"part{len(self.formulas)}"
-        self.formulas[key] = formula
-        self.names += tuple(name for name in names if name not in self.names)
+        key = f"part{len(self.terms) + len(self.single)}"
+        self.single[key] = expression
         return key
 
     def fit(self, data: Columns) -> dict[str, np.ndarray]:
         """Evaluate on the data of the fit and remember states and levels; one dense matrix for each key."""
-        if not self.formulas:
+        if not self.terms and not self.single:
             return {}
-        from formulaic import Formula
-
-        table = self._table(data)
-        for name in self.names:
-            if name in data and (name in self.as_is or data.kind(name) == "categorical"):
-                _require_memory(data.nobs, len(data.factor(name)[1]), name)
-        self.booleans = tuple(name for name in self.names if name in data and data.kind(name) == "boolean")
+        for name in self._categories(data):
+            self.levels[name] = data.factor(name)[1]
+            require_factor(data.nobs, len(self.levels[name]), name)
         with _translated_errors("formula"):
-            matrices = self._evaluator(table).get_model_matrix(
-                Formula(**self.formulas), na_action="ignore", output="numpy"
-            )
-        self.specs = {key: getattr(matrices, key).model_spec for key in self.formulas}
-        for name in self.names:
-            if name in data and (name in self.as_is or data.kind(name) == "categorical"):
-                self.levels[name] = data.factor(name)[1]
-        return {key: self._dense(key, getattr(matrices, key), data) for key in self.formulas}
+            found = {key: self._column(expression, data) for key, expression in self.single.items()}
+            if self.terms:
+                found |= self._matrices(data)
+        return found
 
     def repeat(self, data: Columns, keys: list[str]) -> dict[str, np.ndarray]:
         """Evaluate parts on new data with the fitted states."""
         if not keys:
             return {}
-        needed = {str(name) for key in keys for name in self.specs[key].required_variables}
+        needed = {name for key in keys for expression in self._expressions(key) for name in expression.names}
         for name, known in self.levels.items():
             if name in needed:
                 recode(*data.factor(name), known, name)  # refuses levels that the fit has not seen
-        table = self._table(data)
         with _translated_errors("new data"):
-            return {
-                key: self._dense(key, self._evaluator(table).get_model_matrix(self.specs[key]), data) for key in keys
-            }
+            found = {key: self._column(self.single[key], data) for key in keys if key in self.single}
+            chosen = [key for key in keys if key in self.terms]
+            context = self._context(chosen, data)
+            frame = pd.DataFrame(index=pd.RangeIndex(data.nobs))
+            for key in chosen:
+                matrix = self.specs[key].get_model_matrix(frame, context=context)
+                found[key] = self._dense(key, matrix, data)
+        return found
 
-    def _evaluator(self, table: pd.DataFrame) -> Any:
-        return _materializer()(table, context=ENVIRONMENT, booleans=self.booleans)
+    def matrix(self, key: str) -> SlowMatrix:
+        """Noun for a fitted part."""
+        spec = self.specs[key]
+        numeric = not any(contrasts for contrasts in spec.factor_contrasts.values())
+        owners: dict[int, tuple[str, ...]] = {}
+        for term, columns in zip(self.terms[key], spec.term_indices.values(), strict=True):
+            owners.update(dict.fromkeys(columns, tuple(factor.label for factor in term)))
+        names = tuple(spec.column_names)
+        return SlowMatrix(key, names, tuple(owners[j] for j in range(len(names))), numeric)
 
-    def _table(self, data: Columns) -> pd.DataFrame:
-        return data.table([name for name in self.names if name in data], self.as_is)
+    def _expressions(self, key: str) -> Iterable[Expression]:
+        if key in self.single:
+            return (self.single[key],)
+        return dict.fromkeys(factor for term in self.terms[key] for factor in term)
+
+    def _categories(self, data: Columns) -> list[str]:
+        """Columns that are text or categories, or are made categories by ``C(...)``."""
+        found: dict[str, None] = {}
+        for key in (*self.terms, *self.single):
+            for expression in self._expressions(key):
+                coded = {
+                    node.arguments[0].name
+                    for node in walk(expression.node)
+                    if isinstance(node, Call) and node.function == "C" and isinstance(node.arguments[0], Name)
+                }
+                for name in expression.names:
+                    if name in data and (name in coded or data.kind(name) == "categorical"):
+                        found[name] = None
+        return list(found)
+
+    def _column(self, expression: Expression, data: Columns) -> np.ndarray:
+        return data.finite_column(numbers_of(expression, data, self.states), expression.label)[:, None]
+
+    def _context(self, keys: Iterable[str], data: Columns) -> dict[str, Any]:
+        """Values by their labels."""
+        from formulaic.materializers.types import FactorValues
+
+        context: dict[str, Any] = {_INTERCEPT: FactorValues(1, kind="constant")}
+        for key in keys:
+            for expression in self._expressions(key):
+                if expression.label not in context:
+                    context[expression.label] = value_of(expression, data, self.states)
+        return context
+
+    def _matrices(self, data: Columns) -> dict[str, np.ndarray]:
+        from formulaic import Formula
+        from formulaic.parser.types import Factor, Term
+
+        context = self._context(self.terms, data)
+        widths = {label: width(value) for label, value in context.items() if label != _INTERCEPT}
+        formulas = {}
+        for key, terms in self.terms.items():
+            labels = [[factor.label for factor in term] for term in terms]
+            require_rows(data.nobs, [[widths[label] for label in term] for term in labels])
+            formulas[key] = [
+                Term([Factor(label, eval_method="lookup") for label in term or [_INTERCEPT]]) for term in labels
+            ]
+        matrices = Formula(**formulas, _ordering="none").get_model_matrix(
+            pd.DataFrame(index=pd.RangeIndex(data.nobs)), context=context, na_action="ignore", output="numpy"
+        )
+        self.specs = {key: getattr(matrices, key).model_spec for key in formulas}
+        return {key: self._dense(key, getattr(matrices, key), data) for key in formulas}
 
     def _dense(self, key: str, matrix: Any, data: Columns) -> np.ndarray:
         """Float64, C order, all finite (a column that is not is named)."""
@@ -168,29 +191,6 @@ class FormulaicParts:
             data.require_finite(values[:, j], f"'{columns[j]}'", "change the expression or leave the row out")
         return values
 
-    def matrix(self, key: str) -> SlowMatrix:
-        """Noun for a fitted part."""
-        spec = self.specs[key]
-        numeric = not any(contrasts for contrasts in spec.factor_contrasts.values())
-        terms: dict[int, tuple[str, ...]] = {}
-        for term, columns in spec.term_indices.items():
-            factors = tuple(factor.expr for factor in term.factors if factor.expr != "1")
-            terms.update(dict.fromkeys(columns, factors))
-        names = tuple(spec.column_names)
-        return SlowMatrix(key, names, tuple(terms[j] for j in range(len(names))), numeric)
-
-
-def _require_memory(nobs: int, n_levels: int, name: str) -> None:
-    """Refuse a factor that would become too large a matrix, before formulaic makes it."""
-    try:
-        require_memory(
-            3 * 8.0 * nobs * n_levels,
-            f"a matrix of {nobs} rows and a column for each of the {n_levels} levels of '{name}'",
-            "make a factor with so many levels a random effect, (1 | name)",
-        )
-    except MemoryError as error:
-        raise ModelError(str(error)) from None
-
 
 @contextmanager
 def _translated_errors(where: str) -> Iterator[None]:
@@ -201,4 +201,5 @@ def _translated_errors(where: str) -> Iterator[None]:
     except ModelError:
         raise
     except Exception as error:  # formulaic lets through whatever a function in the formula raises
-        raise ModelError(f"{where}: {str(error).splitlines()[0]}") from error
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise ModelError(f"{where}: {lines[0]}") from error

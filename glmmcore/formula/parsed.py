@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
+from glmmcore.formula.algebra import Term
 from glmmcore.formula.expressions import Expression
-from glmmcore.formula.tokens import Token, render
 
 __all__ = ["Bar", "ParsedFormula", "Part"]
 
@@ -17,41 +16,32 @@ class Part:
 
     Attributes
     ----------
-    summands : tuple of (sign, tokens)
-        Sign is ``"+"`` or ``"-"``.
-    expressions : dict of int to Expression
-        Parsed calls by the place of their token.
+    text : str
+        As a formula.
+    terms : tuple of tuple of Expression
+        Factors of each term, none for the intercept; of low degree first, then as written.
+    atoms : tuple of Expression
+        Columns and expressions that are written anywhere, also in terms that are taken away again.
     """
 
-    summands: tuple[tuple[str, tuple[Token, ...]], ...]
-    expressions: dict[int, Expression]
-
-    @property
-    def text(self) -> str:
-        """Formula text for formulaic, which adds no intercept of its own to parts of a model."""
-        return " ".join(["1", *(f"{sign} {render(tokens)}" for sign, tokens in self.summands)])
+    text: str
+    terms: tuple[Term, ...]
+    atoms: tuple[Expression, ...]
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Columns that are terms or factors of terms as they stand."""
-        return tuple(token.text for token in self.tokens if token.kind == "name")
+        return tuple(atom.column for atom in self.atoms if atom.column is not None)
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """Atoms that are more than a column."""
+        return tuple(atom for atom in self.atoms if atom.column is None)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Columns that the part mentions, and constants such as ``np`` in its expressions."""
-        found: dict[str, None] = {}
-        for token in self.tokens:
-            if token.kind == "name":
-                found[token.text] = None
-            elif token.kind == "python":
-                found.update(dict.fromkeys(self.expressions[token.start].names))
-        return tuple(found)
-
-    @property
-    def tokens(self) -> Iterator[Token]:
-        """All tokens but the signs."""
-        for _, tokens in self.summands:
-            yield from tokens
+        """Columns that the part mentions, and constants such as ``pi`` in its expressions."""
+        return tuple(dict.fromkeys(name for atom in self.atoms for name in atom.names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +91,7 @@ class ParsedFormula:
     @property
     def response_column(self) -> str | None:
         """Column that is the response as it stands; None for cbind or an expression."""
-        if len(self.response) != 1:
-            return None
-        name = self.response[0].code.strip("`")
-        return name if self.response[0].names == (name,) else None
+        return self.response[0].column if len(self.response) == 1 else None
 
     @property
     def is_counts(self) -> bool:

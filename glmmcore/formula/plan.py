@@ -30,7 +30,7 @@ class OffsetPlan:
         """Addend (n,)."""
         if self.key is not None:
             return slow[self.key][:, 0]
-        return data.evaluate(self.expression.code)
+        return data.evaluate(self.expression)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,8 +31,8 @@ def make_response(
         if trials is not None:
             raise ModelError("give either cbind(successes, failures) or trials=, not both")
         won, lost = values
-        for code, counts in zip(parsed.response, values, strict=True):
-            _require(counts >= 0, data, f"'{code.code}' in cbind is negative", counts)
+        for expression, counts in zip(parsed.response, values, strict=True):
+            _require(counts >= 0, data, f"'{expression.label}' in cbind is negative", counts)
         return Response(parsed.response_name, won, won + lost)
     name = parsed.response_column
     if name is not None and data.kind(name) == "categorical":

@@ -1,17 +1,12 @@
-"""Formula text to tokens with places, and errors that point at a place."""
+"""Lexemes of a formula to the tokens that formula algebra knows; a call with its arguments is one token."""
 
 from __future__ import annotations
 
-import re
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
-from glmmcore.errors import ModelError
+from glmmcore.formula.lexer import Lexeme, fail_at, read_lexemes
 
-__all__ = ["Token", "fail_at", "has_bar", "is_bracketed", "render", "tokenise", "top_level"]
-
-# Operators of more than one character; other runs of symbols are single ones ("~ -1" arrives as "~-").
-_LONG_OPERATORS = ("||", "**")
-_PLAIN_NAME = re.compile(r"[^\W\d][\w.]*")
+__all__ = ["Token", "call_name", "group_tokens", "has_bar", "strip_brackets", "tokenise", "top_level"]
 
 
 class Token(NamedTuple):
@@ -20,100 +15,86 @@ class Token(NamedTuple):
     Attributes
     ----------
     kind : str
-        ``"name"``, ``"value"``, ``"python"`` (a whole call or ``{...}``), ``"operator"`` or ``"context"``
+        ``"name"``, ``"value"``, ``"call"`` (with its arguments, or ``{...}``), ``"operator"`` or ``"context"``
         (a bracket).
     text : str
-        Without back-ticks.
+        Names without back-ticks; of a call as it is written.
     start, end : int
         First and last character in the formula.
+    lexemes : tuple of Lexeme
+        Of a call; of ``{...}`` what is between the brackets.
     """
 
     kind: str
     text: str
     start: int
     end: int
-
-
-def fail_at(formula: str, place: int, message: str) -> NoReturn:
-    """Raise a `ModelError` that shows the formula with a caret under `place`."""
-    place = min(max(place, 0), len(formula))
-    line_start = formula.rfind("\n", 0, place) + 1
-    line = formula[line_start:].split("\n", 1)[0]
-    raise ModelError(f"formula: {message}\n  {line}\n  {' ' * (place - line_start)}^")
+    lexemes: tuple[Lexeme, ...] = ()
 
 
 def tokenise(formula: str) -> list[Token]:
-    """Split a formula on formulaic's token stream; a call with its arguments is one token.
+    """Split a formula.
 
     Raises
     ------
     ModelError
-        For brackets or quotes that do not match.
+        For brackets or quotes that do not match, and for ``.`` and ``%in%``.
     """
-    from formulaic.errors import FormulaParsingError
-    from formulaic.parser.algos.tokenize import tokenize
+    return group_tokens(formula, tuple(read_lexemes(formula)))
 
-    _check_brackets(formula)
+
+def group_tokens(formula: str, lexemes: tuple[Lexeme, ...]) -> list[Token]:
+    """Tokens of lexemes whose brackets match."""
     tokens: list[Token] = []
-    try:
-        for raw in tokenize(formula):
-            tokens.extend(_normalise(raw.kind.value, raw.token, raw.source_start, raw.source_end, formula))
-    except FormulaParsingError as error:
-        fail_at(formula, len(formula), f"it cannot be read ({str(error).splitlines()[0]})")
+    place = 0
+    while place < len(lexemes):
+        end = _end_of_call(lexemes, place)
+        tokens.append(_token(formula, lexemes[place:end]))
+        place = end
     return tokens
 
 
-def _normalise(kind: str, text: str, start: int, end: int, formula: str) -> list[Token]:
-    if text == "." and formula[start] != "`":
-        fail_at(formula, start, "'.' (all other columns) is not supported, name the columns")
-    if kind != "operator":
-        return [Token(kind, text, start, end)]
-    if formula[start] == "%":
-        fail_at(formula, start, f"%{text}% is not supported, write a/b for b within a, or a:b")
-    found = []
-    place = start
-    while text:
-        symbol = next((s for s in _LONG_OPERATORS if text.startswith(s)), text[0])
-        place = formula.index(symbol[0], place)
-        found.append(Token("operator", symbol, place, place + len(symbol) - 1))
-        place += len(symbol)
-        text = text[len(symbol) :]
-    return found
+def _end_of_call(lexemes: tuple[Lexeme, ...], place: int) -> int:
+    """Where the token that begins at a place ends: behind the closing bracket of a call or ``{...}``."""
+    first = lexemes[place]
+    if first.text != "{" or first.kind != "symbol":
+        if first.kind != "name" or place + 1 == len(lexemes):
+            return place + 1
+        place += 1
+        bracket = lexemes[place]
+        if bracket.kind != "symbol" or bracket.text not in "([" or bracket.start != first.end + 1:
+            return place
+    depth = 0
+    while True:
+        if lexemes[place].kind == "symbol":
+            depth += (lexemes[place].text in ("(", "[", "{")) - (lexemes[place].text in (")", "]", "}"))
+        place += 1
+        if depth == 0:
+            return place
 
 
-def render(tokens: tuple[Token, ...] | list[Token]) -> str:
-    """Write tokens as formula text, with names quoted again where they need it."""
-    return " ".join(_render_one(token) for token in tokens)
+def _token(formula: str, lexemes: tuple[Lexeme, ...]) -> Token:
+    first, last = lexemes[0], lexemes[-1]
+    if len(lexemes) > 1:
+        inner = lexemes[1:-1] if first.kind == "symbol" else lexemes
+        return Token("call", formula[first.start : last.end + 1], first.start, last.end, inner)
+    if first.text == "." and first.kind == "name":
+        fail_at(formula, first.start, "'.' (all other columns) is not supported, name the columns")
+    if first.kind == "symbol" and first.text.startswith("%"):
+        fail_at(formula, first.start, f"{first.text} is not supported, write a/b for b within a, or a:b")
+    kind = {"name": "name", "quoted": "name", "number": "value", "text": "value"}.get(first.kind)
+    if kind is None:
+        kind = "context" if first.text in "()[]{}" else "operator"
+    text = repr(first.text) if first.kind == "text" else first.text
+    return Token(kind, text, first.start, first.end)
 
 
-def _render_one(token: Token) -> str:
-    if token.kind == "name" and not _PLAIN_NAME.fullmatch(token.text):
-        return f"`{token.text}`"
-    return f"{{{token.text}}}" if token.kind == "python" else token.text
-
-
-def _check_brackets(formula: str) -> None:
-    closers = {"(": ")", "[": "]", "{": "}"}
-    open_at: list[int] = []
-    quote_at = -1
-    for place, char in enumerate(formula):
-        if quote_at >= 0:
-            if char == formula[quote_at]:
-                quote_at = -1
-        elif char in "'\"`":
-            quote_at = place
-        elif char in closers:
-            open_at.append(place)
-        elif char in ")]}":
-            if not open_at:
-                fail_at(formula, place, f"'{char}' without an opening bracket")
-            opened = open_at.pop()
-            if closers[formula[opened]] != char:
-                fail_at(formula, place, f"'{closers[formula[opened]]}' expected here")
-    if quote_at >= 0:
-        fail_at(formula, quote_at, f"the quote {formula[quote_at]} is not closed")
-    if open_at:
-        fail_at(formula, open_at[-1], f"'{formula[open_at[-1]]}' is not closed")
+def call_name(token: Token) -> str | None:
+    """Name of the function that a token calls; None for ``{...}`` and what is no call."""
+    lexemes = token.lexemes
+    if len(lexemes) > 1 and lexemes[0].start == token.start and lexemes[1].text == "(":
+        return lexemes[0].text
+    return None
 
 
 def top_level(tokens: list[Token], symbols: tuple[str, ...]) -> list[int]:
@@ -133,14 +114,17 @@ def has_bar(tokens: list[Token]) -> bool:
     return any(token.kind == "operator" and token.text in ("|", "||") for token in tokens)
 
 
-def is_bracketed(tokens: list[Token]) -> bool:
-    """Whether the first bracket closes at the very end."""
-    if len(tokens) < 2 or tokens[0].text != "(" or tokens[0].kind != "context":
-        return False
-    depth = 0
+def strip_brackets(tokens: list[Token]) -> list[Token]:
+    """Tokens without the brackets around all of them."""
+    closes: dict[int, int] = {}
+    opened: list[int] = []
     for i, token in enumerate(tokens):
         if token.kind == "context":
-            depth += 1 if token.text in "([" else -1
-            if depth == 0:
-                return i == len(tokens) - 1
-    return False
+            if token.text in "([{":
+                opened.append(i)
+            else:
+                closes[opened.pop()] = i
+    around = 0
+    while closes.get(around) == len(tokens) - 1 - around and tokens[around].text == "(":
+        around += 1
+    return tokens[around : len(tokens) - around]

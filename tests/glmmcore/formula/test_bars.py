@@ -53,9 +53,9 @@ def test_bars(text, expected):
         ("y ~ 0 + (1|g)", "1 + 0"),
         ("y ~ -1 + x + (1|g) - z", "1 - 1 + x - z"),
         ("y ~ a*b:c + offset(log(n)) + (a+b)^2", "1 + a * b : c + ( a + b ) ^ 2"),
-        ("y ~ `my x` + I(x^2) + poly(x, 2)", "1 + `my x` + {I(x**2)} + {poly(x, 2)}"),
+        ("y ~ `my x` + I(x^2) + poly(x, 2)", "1 + `my x` + {I(x ** 2)} + {poly(x, 2)}"),
         ("y ~ cs(x, df=3) + x", "1 + {cs(x, df=3)} + x"),
-        ("y ~ I(a|b)", "1 + {I(a|b)}"),
+        ("y ~ I(a|b)", "1 + {I(a | b)}"),
         ("höhe ~ größe + (1|straße)", "1 + größe"),
         ("y ~ + x\n + z", "1 + x + z"),
     ],
@@ -66,13 +66,13 @@ def test_fixed_part_is_what_remains(text, fixed):
 
 def test_offsets_are_collected_from_anywhere():
     parsed = parse_formula("y ~ offset(log(n)) + x + offset(z) + (1|g)")
-    assert [offset.code for offset in parsed.offsets] == ["log(n)", "z"]
+    assert [offset.label for offset in parsed.offsets] == ["log(n)", "z"]
 
 
 def test_response_forms():
-    assert [e.code for e in parse_formula("cbind(k, n - k) ~ 1").response] == ["k", "n - k"]
+    assert [e.label for e in parse_formula("cbind(k, n - k) ~ 1").response] == ["k", "n - k"]
     assert parse_formula("cbind(k, n - k) ~ 1").response_name == "cbind(k, n - k)"
-    assert parse_formula("log(y) ~ 1").response[0].code == "log(y)"
+    assert parse_formula("log(y) ~ 1").response[0].label == "log(y)"
     assert parse_formula("log(y) ~ 1").response_column is None
     assert parse_formula("`my y` ~ 1").response_column == "my y"
     assert parse_formula("s/n ~ 1").response[0].names == ("s", "n")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import glmmcore.formula
 from glmmcore import ModelError
 from glmmcore.formula import build_design
+from glmmcore.formula.allowed import CONTRASTS, ELEMENTWISE, ROWWISE, TRANSFORMS
 
 
 def table() -> pd.DataFrame:
@@ -88,6 +92,34 @@ def test_code_is_refused_and_not_run(side, tmp_path):
         with pytest.raises(ModelError):
             build_design(shape.format(code), table(), zi=f"~ {code}" if side == "zi" else None)
         assert not flag.exists(), code
+
+
+TWO_READINGS = [
+    r"""C(f, levels=['a','b','\'`', __import__('os').system('touch FLAG'), '`\''])""",
+    """C(`a'`, '` if __import__("os").system("touch FLAG") else np.arange(12)) #`')""",
+    r"""C(f, '\\', __import__('os').system('touch FLAG'), '\\')""",
+    r"""I(x + `q"`) + C(f, "`", __import__('os').system('touch FLAG'), "`")""",
+    """{x}`} + {__import__('os').system('touch FLAG')} + {`""",
+    """`{__import__('os').system("touch FLAG")}`""",
+    r"""C(f, levels=['a\\', 'b', __import__('os').system('touch FLAG')])""",
+]
+
+
+@pytest.mark.parametrize("code", TWO_READINGS)
+def test_quotes_and_escapes_are_read_once(code, tmp_path):
+    flag = tmp_path / "flag"
+    data = table().assign(**{"a'": ["u", "v"] * 6, 'q"': np.arange(12.0), "x}": 1.0})
+    with pytest.raises(ModelError):
+        build_design("y ~ " + code.replace("FLAG", str(flag)), data)
+    assert not flag.exists()
+
+
+def test_texts_mean_what_they_say():
+    levels = ["it's", 'a "b"', "back`tick", "back\\slash", "new\nline"]
+    data = pd.DataFrame({"y": np.arange(10.0), "f": levels * 2})
+    written = r"""['it\'s', 'a "b"', "back`tick", 'back\\slash', 'new\nline']"""
+    columns = build_design(f"y ~ 0 + C(f, levels={written})", data).predictors["cond"].X
+    np.testing.assert_array_equal(columns, np.vstack([np.eye(5)] * 2))
 
 
 @pytest.mark.parametrize(
@@ -178,7 +210,89 @@ def test_what_formulas_need_still_works(term):
 
 
 def test_a_column_may_have_the_name_of_a_stand_in():
-    """Back-ticked names are replaced while the expression is parsed; a column of the stand-in's name must not be."""
+    """Once, back-ticked names were replaced by stand-ins while an expression was parsed."""
     data = {"y": [1.0, 2, 3, 5], "my x": [1.0, 2, 3, 4], "_quoted_0_": [5.0, 5, 6, 7]}
     design = build_design("y ~ I(`my x` * _quoted_0_)", data)
     np.testing.assert_array_equal(design.predictors["cond"].X[:, 1], [5.0, 10.0, 18.0, 28.0])
+
+
+SOURCES = sorted(Path(glmmcore.formula.__file__).parent.glob("*.py"))
+
+
+def test_no_way_from_text_to_code():
+    """No call in the package that reads formulas turns text into code, a module or an attribute."""
+    forbidden = {"eval", "exec", "compile", "__import__", "import_module", "literal_eval", "setattr", "globals", "vars"}
+    found = []
+    for file in SOURCES:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+                text = ast.unparse(node)
+                if name in forbidden and text != "vars(np)" and not text.startswith("re.compile("):
+                    found.append(f"{file.name}: {text}")
+            if isinstance(node, ast.Import | ast.ImportFrom) and "ast" in ast.unparse(node).replace(",", " ").split():
+                found.append(f"{file.name}: {ast.unparse(node)}")
+    assert len(SOURCES) > 15
+    assert found == []
+
+
+def test_what_can_be_called():
+    """The whole list, so that whoever adds to it has to say so here and in SECURITY.md."""
+    plain = {name for name in ELEMENTWISE if not name.startswith("np.")}
+    assert plain == {
+        "abs",
+        "log",
+        "log10",
+        "log2",
+        "log1p",
+        "exp",
+        "expm1",
+        "exp2",
+        "sqrt",
+        "floor",
+        "ceil",
+        "sign",
+        "minimum",
+        "maximum",
+        "sin",
+        "cos",
+        "tan",
+        "arcsin",
+        "arccos",
+        "arctan",
+        "asin",
+        "acos",
+        "atan",
+        "sinh",
+        "cosh",
+        "tanh",
+        "arctanh",
+    }
+    assert all(isinstance(function, np.ufunc) for function in ELEMENTWISE.values())
+    assert {name.removeprefix("np.") for name in ROWWISE} == {
+        "where",
+        "clip",
+        "round",
+        "around",
+        "isin",
+        "digitize",
+        "interp",
+        "select",
+        "nan_to_num",
+    }
+    assert set(TRANSFORMS) == {"I", "C", "center", "scale", "standardize", "poly", "bs", "cr", "cs", "cc", "hashed"}
+    assert set(CONTRASTS) == {
+        "contr.treatment",
+        "contr.SAS",
+        "contr.sum",
+        "contr.helmert",
+        "contr.diff",
+        "contr.poly",
+        "contr.custom",
+        "Treatment",
+        "Sum",
+        "Helmert",
+        "Diff",
+        "Poly",
+    }

@@ -19,6 +19,7 @@ from glmmcore.families import get_family
 from glmmcore.formula import build_design
 from glmmcore.formula.bars import parse_formula
 from glmmcore.formula.parsed import ParsedFormula
+from glmmcore.formula.syntax import show
 
 from .budget import examples
 
@@ -207,13 +208,13 @@ def test_random_terms_against_indicator_matrices(bar: tuple[str, Sum, str, bool]
 
 def render(parsed: ParsedFormula) -> str:
     """A parsed formula as text again."""
-    response = parsed.response[0].code if len(parsed.response) == 1 else None
+    response = show(parsed.response[0].node) if len(parsed.response) == 1 else None
     pieces = [parsed.fixed.text]
     for bar in parsed.bars:
         word = bar.structure if bar.structure != "us" else ""
         names = ":".join(f"`{name}`" for name in bar.group)
         pieces.append(f"{word}({bar.left.text} {'||' if bar.independent else '|'} {names})")
-    pieces += [f"offset({offset.code})" for offset in parsed.offsets]
+    pieces += [f"offset({show(offset.node)})" for offset in parsed.offsets]
     return f"{response} ~ {' + '.join(pieces)}"
 
 
