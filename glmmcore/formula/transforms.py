@@ -210,7 +210,7 @@ class _Evaluation:
 
 def _condition(values: np.ndarray) -> pd.Series:
     """0 and 1 as a factor with False and True."""
-    return pd.Series(pd.Categorical.from_codes(values.astype(np.int8), categories=BOOLEAN_LEVELS))
+    return pd.Series(pd.Categorical(values.astype(bool), categories=BOOLEAN_LEVELS))
 
 
 def _check_size(call: Call, options: dict[str, Any], values: np.ndarray) -> None:
