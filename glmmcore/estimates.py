@@ -9,16 +9,16 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from glmmcore.estimation.solution import invert_hessian
 from glmmcore.results import verdict
 from glmmcore.results.variance_parameters import (
-    linear_covariance,
-    linear_hessian,
+    joint_curvature,
+    linear_curvature,
     parameter_errors,
     variance_parameters,
 )
 
 if TYPE_CHECKING:
+    from glmmcore.curvature import Curvature
     from glmmcore.design import Design
     from glmmcore.estimation.estimator import Estimator
     from glmmcore.estimation.solution import Solution
@@ -131,27 +131,27 @@ class Estimates:
         return tuple(p.name for p in self.estimator.problem.parts)
 
     @cached_property
-    def _hessian(self) -> np.ndarray:
-        """Hessian of the negative log-likelihood in the optimiser's parameters, made now if the fit did without."""
-        hessian = self.solution.optimum.hessian
-        return linear_hessian(self.estimator, self.solution) if hessian is None else hessian
+    def _curvature(self) -> Curvature:
+        """Covariance and flat directions of the optimiser's parameters, made now if the fit did without."""
+        known = self.solution.curvature
+        return linear_curvature(self.estimator, self.solution) if known is None else known
 
     @cached_property
-    def _parameter_covariance(self) -> np.ndarray:
-        """Covariance of the optimiser's parameters, followed by log sigma for a linear model."""
+    def _joint_curvature(self) -> Curvature:
+        """The same, followed by log sigma for a linear model."""
         if self.estimator.linear:
-            return linear_covariance(self.estimator, self.solution, self._hessian)
-        return invert_hessian(self._hessian)[0]
+            return joint_curvature(self.estimator, self.solution, self._curvature)
+        return self._curvature
 
     @cached_property
     def _variance_errors(self) -> dict[str, tuple[float, float]]:
         """Value and standard error of every variance parameter by label."""
-        return parameter_errors(self.estimator, self.solution, self._parameter_covariance)
+        return parameter_errors(self.estimator, self.solution, self._joint_curvature)
 
     def _covariance(self, a: str, b: str) -> np.ndarray:
         """Covariance of the coefficients of two predictors."""
         if self.estimator.linear and a == b == "disp":
-            return self._parameter_covariance[-1:, -1:]
+            return self._joint_curvature.inverse[-1:, -1:]
         return self.solution.covariance[a, b]
 
     def _standard_errors(self, part: str) -> pd.Series:

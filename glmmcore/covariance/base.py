@@ -53,6 +53,10 @@ class Structure(ABC):
             out += [("corr", i, j) for j in range(i) if self.correlated]
         return out
 
+    def units(self, unit: float) -> np.ndarray:
+        """Natural size of each parameter where coefficients have the size `unit`, (size,)."""
+        return np.full(self.size, unit)
+
     def curvature(self, n_levels: int) -> np.ndarray:
         """Rough second derivative of the negative log-likelihood in each parameter near a unit factor."""
         return np.full(self.size, 2.0 * n_levels)

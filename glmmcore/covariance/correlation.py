@@ -77,6 +77,10 @@ class CompoundSymmetric(_CompoundSymmetry):
         """See `Structure.start`."""
         return np.append(np.log(sd), self._independent())
 
+    def units(self, unit: float) -> np.ndarray:
+        """See `Structure.units`: logarithms and a logit have none."""
+        return np.ones(self.size)
+
     def curvature(self, n_levels: int) -> np.ndarray:
         """See `Structure.curvature`."""
         return np.full(self.size, 1.0 * n_levels)
@@ -101,6 +105,10 @@ class _CommonScale(_OneCorrelation):
         c, dc = self._triangle(theta[1])
         lower = np.tril(d_factor)
         return np.array([np.sum(lower * c), theta[0] * np.sum(lower * dc)])
+
+    def units(self, unit: float) -> np.ndarray:
+        """See `Structure.units`."""
+        return np.array([unit, 1.0])
 
     def curvature(self, n_levels: int) -> np.ndarray:
         """See `Structure.curvature`."""

@@ -15,7 +15,7 @@ from glmmcore.estimation.optimize import Optimum, minimise
 from glmmcore.estimation.problem import Problem, build_problem
 from glmmcore.estimation.quadrature import QuadratureObjective, check_quadrature
 from glmmcore.estimation.solution import Solution, from_laplace, from_linear
-from glmmcore.estimation.start import response_scale, start_candidates, start_curvature, step_limits
+from glmmcore.estimation.start import natural_units, response_scale, start_candidates, start_curvature, step_limits
 from glmmcore.families.base import Family
 
 __all__ = ["Estimator"]
@@ -97,9 +97,14 @@ class Estimator:
         theta = objective.start() if start is None else _off_the_edge(problem, start, objective.unit)
         objective(theta)
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
-        limit = np.full(len(theta), 1.5 * objective.unit)
+        units = objective.units
         optimum = minimise(
-            objective, theta, curvature, limit, regular=lambda x: _inside(problem, x, _INSIDE * objective.unit)
+            objective,
+            theta,
+            curvature,
+            1.5 * units,
+            units=units,
+            regular=lambda x: _inside(problem, x, _INSIDE * objective.unit),
         )
         return from_linear(objective, optimum)
 
@@ -120,12 +125,12 @@ class Estimator:
             candidates = [_off_the_edge(problem, start, response_scale(problem))]
         else:
             candidates = start_candidates(problem)
-        limit = step_limits(problem)
+        limit, units = step_limits(problem), natural_units(problem)
         best: tuple[LaplaceObjective, Optimum] | None = None
         for candidate in candidates:
             objective = self.objective(problem)
             x = _finite_start(objective, candidate)
-            optimum = minimise(objective, x, start_curvature(problem, x, objective), limit)
+            optimum = minimise(objective, x, start_curvature(problem, x, objective), limit, units=units)
             if best is None or optimum.value < best[1].value:
                 best = objective, optimum
         assert best is not None

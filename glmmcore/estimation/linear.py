@@ -138,6 +138,14 @@ class LinearObjective:
             theta[term.where] = term.structure.start(np.minimum(np.sqrt(variance / residual), 5.0 * self.unit))
         return theta
 
+    @property
+    def units(self) -> np.ndarray:
+        """Natural unit of every element of theta, (n_params,)."""
+        out = np.ones(self.problem.n_params)
+        for term in self.problem.terms:
+            out[term.where] = term.structure.units(self.unit)
+        return out
+
     def curvature(self, theta: np.ndarray) -> np.ndarray:
         """Average information of theta at the last evaluation, which was at theta, with sigma profiled out."""
         out = np.zeros((len(theta), len(theta)))

@@ -7,19 +7,23 @@ It stops on the expected decrease of the objective (EDM), which is free of the s
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from glmmcore.curvature import scaled_eigen
 
 __all__ = ["Optimum", "minimise"]
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 # BFGS hands over to Newton's method here: by then its quadratic model is good, and one Newton step squares the error.
-_BFGS_EDM = 1e-6
+_BFGS_EDM = 1e-9
 # The log-likelihood cannot rise by more than this at an accepted optimum.
 _FINAL_EDM = 1e-9
 _CONVERGED_EDM = 1e-6
+# Squared distance in standard errors between two points with the same Hessian, to 1e-4 times the skewness.
+_SAME_POINT = 1e-8
 _MAX_ITERATIONS = 300
 _MAX_HESSIANS = 6
 _MAX_EVALUATIONS = 1000
@@ -28,11 +32,15 @@ _MAX_EVALUATIONS = 1000
 _SUPREMUM_EDM = 1e-4
 _RUNAWAY_STEP = 0.1
 _TAIL_CURVATURE = 0.05
-# Step of the differences in units of each parameter's standard error: truncation 3e-5 x skewness, noise 1e-9 / 3e-5,
+# Step of the differences in units of each parameter's standard error: truncation 1e-5 x skewness, noise 1e-11 / 1e-5,
 # and so short that the random effects' modes are predicted to full precision.
-_DIFFERENCE = 3e-5
+_DIFFERENCE = 1e-5
 # Eigenvalues of the Hessian scaled to a unit diagonal: below, a direction is flat; below its negative, a saddle.
 _FLAT = 1e-7
+# Below this a direction gives no idea of how far to go.
+_LEAST_CURVATURE = 1e-3
+# Standard errors below, in natural units, are zeros of a projection.
+_NOTHING = 1e-10
 # Smallest eigenvalue of the scaled quasi-Newton model with which it is believed, and the least move of every parameter
 # from its start, in standard errors.
 _WELL_CONDITIONED = 1e-4
@@ -75,6 +83,7 @@ def minimise(
     curvature: np.ndarray,
     limit: np.ndarray,
     *,
+    units: np.ndarray | None = None,
     regular: Callable[[np.ndarray], bool] | None = None,
 ) -> Optimum:
     """Minimise a smooth function with gradient.
@@ -89,10 +98,34 @@ def minimise(
         Guess of the Hessian, positive definite.
     limit : ndarray, shape (p,)
         Largest change of each parameter in one step.
+    units : ndarray, shape (p,), optional
+        Natural unit of each parameter, in which a vanishing curvature is told; `limit` by default.
     regular : callable, optional
         For an objective whose curvature is known well: ``x -> bool``, whether a minimum there is an ordinary one, for
         which the quasi-Newton model is believed and no Hessian is made.
     """
+    units = limit if units is None else units
+    # powers of two: nothing is rounded on the way there and back
+    units = np.exp2(np.round(np.log2(units)))
+
+    def scaled(z: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = objective(z * units)
+        return value, gradient * units
+
+    inside = None if regular is None else lambda z: regular(z * units)
+    found = _minimise(scaled, x / units, curvature * np.outer(units, units), limit / units, inside)
+    hessian = None if found.hessian is None else found.hessian / np.outer(units, units)
+    return replace(found, x=found.x * units, gradient=found.gradient / units, hessian=hessian)
+
+
+def _minimise(
+    objective: Objective,
+    x: np.ndarray,
+    curvature: np.ndarray,
+    limit: np.ndarray,
+    regular: Callable[[np.ndarray], bool] | None,
+) -> Optimum:
+    """The same for parameters in their natural units."""
     counter = _Counted(objective)
     value, gradient = counter(x)
     inverse = np.linalg.inv(curvature) if len(x) else np.zeros((0, 0))
@@ -105,15 +138,17 @@ def minimise(
             return told
     for _attempt in range(_MAX_HESSIANS):
         point, inverse = _bfgs(counter, point, inverse, limit, _BFGS_EDM)
-        hessian = _difference_hessian(counter, point, inverse, limit)
+        hessian = _difference_hessian(counter, point, inverse)
         begin = point
         point, satisfied, pushed = _newton(counter, point, hessian, limit)
         unbounded |= pushed
-        if satisfied and not pushed:
-            hessian = _carried_along(hessian, begin, point)
         if satisfied or counter.exhausted:
             break
-        inverse = _positive_inverse(hessian)
+        # beyond a tail only what is not flat is searched on: there is nothing to find that far out
+        inverse = _positive_inverse(hessian, 0.0 if pushed else 1.0 / _LEAST_CURVATURE)
+    step = point.x - begin.x
+    if float(step @ hessian @ step) > _SAME_POINT:
+        hessian = _difference_hessian(counter, point, _positive_inverse(hessian))
     return _report(point, hessian, unbounded, counter.calls)
 
 
@@ -151,7 +186,7 @@ def _told_without_hessian(point: _Point, inverse: np.ndarray, start: np.ndarray,
     errors = np.sqrt(np.maximum(np.diag(inverse), 0.0))
     if not (np.isfinite(point.value) and edm < _FINAL_EDM and np.all(np.abs(point.x - start) > _STILL * errors)):
         return None
-    eigenvalues = _scaled_eigen(np.linalg.inv(inverse))[1]
+    eigenvalues = scaled_eigen(np.linalg.inv(inverse))[1]
     if not eigenvalues[0] > _WELL_CONDITIONED:
         return None
     return Optimum(point.x, point.value, point.gradient, None, edm, eigenvalues, True, calls)
@@ -211,10 +246,11 @@ def _line_search(objective: _Counted, point: _Point, step: np.ndarray, slope: fl
     return best
 
 
-def _difference_hessian(objective: _Counted, point: _Point, inverse: np.ndarray, limit: np.ndarray) -> np.ndarray:
+def _difference_hessian(objective: _Counted, point: _Point, inverse: np.ndarray) -> np.ndarray:
     p = len(point.x)
     hessian = np.empty((p, p))
-    steps = _DIFFERENCE * np.minimum(np.sqrt(np.maximum(np.diag(inverse), 0.0)), limit)
+    errors = np.sqrt(np.maximum(np.diag(inverse), 0.0))
+    steps = _DIFFERENCE * np.minimum(np.where(errors > _NOTHING, errors, 1.0), 1.0)
     steps = np.maximum(steps, 1e-9 * np.maximum(1.0, np.abs(point.x)))
     for j in range(p):
         x = point.x.copy()
@@ -230,17 +266,12 @@ def _difference_hessian(objective: _Counted, point: _Point, inverse: np.ndarray,
     return np.nan_to_num(0.5 * (hessian + hessian.T), posinf=0.0, neginf=0.0)
 
 
-def _scaled_eigen(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Scale to a unit diagonal and decompose: (scale, eigenvalues ascending, eigenvectors)."""
-    scale = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-12 * max(np.abs(np.diag(hessian)).max(), 1e-300)))
-    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
-    return scale, values, vectors
-
-
-def _positive_inverse(hessian: np.ndarray) -> np.ndarray:
-    scale, values, vectors = _scaled_eigen(hessian)
-    values = np.maximum(np.abs(values), 1e-3)
-    return (vectors / values) @ vectors.T / np.outer(scale, scale)
+def _positive_inverse(hessian: np.ndarray, weakest: float = 1.0 / _LEAST_CURVATURE) -> np.ndarray:
+    """Invert with eigenvalues made positive; `weakest` stands for the reciprocal of those near zero."""
+    scale, values, vectors = scaled_eigen(hessian)
+    size = np.abs(values)
+    reciprocal = np.where(size > _LEAST_CURVATURE, 1.0 / np.maximum(size, _LEAST_CURVATURE), weakest)
+    return (vectors * reciprocal) @ vectors.T / np.outer(scale, scale)
 
 
 def _newton(objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.ndarray) -> tuple[_Point, bool, bool]:
@@ -251,7 +282,7 @@ def _newton(objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.n
     """
     if not len(point.x):
         return point, True, False
-    scale, values, vectors = _scaled_eigen(hessian)
+    scale, values, vectors = scaled_eigen(hessian)
     tail = _tail_steps(point, scale, values, vectors, limit)
     if tail:
         pushed = _push(objective, point, tail)
@@ -274,32 +305,6 @@ def _newton(objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.n
             return point, edm < _CONVERGED_EDM, False
         point = _Point(x, value, gradient)
     return point, edm < _CONVERGED_EDM, False
-
-
-def _carried_along(hessian: np.ndarray, begin: _Point, end: _Point) -> np.ndarray:
-    """Take a Hessian from one point to a close one, as far as the change of the gradient tells.
-
-    The gradients give the mean Hessian along the step s; it changes by as much again on the second half. What changes
-    is mostly the curvature along one skewed direction, for which the symmetric update of rank one is exact. Where that
-    direction is far from the step's it would exaggerate; then of all symmetric changes that agree with the gradients
-    the smallest is taken, in units of the standard errors (Powell's symmetric Broyden update).
-    """
-    s = end.x - begin.x
-    expected = hessian @ s
-    if 0.5 * float(s @ expected) < _FINAL_EDM:  # too short a step for its change of curvature to be seen
-        return hessian
-    scale = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
-    step, surprise = s * scale, 2.0 * (end.gradient - begin.gradient - expected) / scale
-    square, along = float(step @ step), float(surprise @ step)
-    if abs(along) > 0.5 * np.linalg.norm(surprise) * np.sqrt(square):
-        change = np.outer(surprise, surprise) / along
-    else:
-        change = (np.outer(surprise, step) + np.outer(step, surprise)) / square
-        change -= np.outer(step, step) * along / square**2
-    carried = hessian + change * np.outer(scale, scale)
-    # where curvature vanishes at the optimum itself, as on the edge of zero variances, there is nothing to extrapolate
-    trusted = _scaled_eigen(carried)[1][0] > 0.5 * _scaled_eigen(hessian)[1][0]
-    return carried if trusted else hessian
 
 
 def _tail_steps(
@@ -352,7 +357,7 @@ def _report(point: _Point, hessian: np.ndarray, unbounded: bool, calls: int) -> 
     finite = bool(np.isfinite(point.value))
     if p == 0:
         return Optimum(point.x, point.value, point.gradient, hessian, 0.0, np.ones(0), finite, calls)
-    scale, values, vectors = _scaled_eigen(hessian)
+    scale, values, vectors = scaled_eigen(hessian)
     usable = values > _FLAT
     along = vectors.T @ (point.gradient / scale)
     edm = 0.5 * float(np.sum(along[usable] ** 2 / values[usable]))

@@ -108,6 +108,12 @@ class Problem:
         """Linear part of one predictor."""
         return next(p for p in self.parts if p.name == name)
 
+    @property
+    def blocks(self) -> list[slice]:
+        """Places in x of the parameters that belong together: coefficients of a predictor, theta of a term."""
+        places = [p.where for p in self.parts] + [t.where for t in self.terms]
+        return [w for w in places if w.stop > w.start]
+
     def with_response(self, y: np.ndarray) -> Problem:
         """The same model of another response (n,), given in the original row order, with a system of its own."""
         likelihood = self.likelihood.with_response(np.ascontiguousarray(y[self.rows]))

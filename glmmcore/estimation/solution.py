@@ -6,17 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from glmmcore.curvature import Curvature, informed
 from glmmcore.design import RandomTerm
 from glmmcore.estimation.laplace import LaplaceObjective
 from glmmcore.estimation.linear import LinearObjective
 from glmmcore.estimation.optimize import Optimum
 from glmmcore.estimation.problem import Problem
-from glmmcore.estimation.start import response_scale
+from glmmcore.estimation.start import natural_units, response_scale
 
 __all__ = ["Solution", "TermSolution", "from_laplace", "from_linear"]
-
-# Eigenvalues of the Hessian scaled to a unit diagonal below which a direction carries no information.
-_FLAT = 1e-7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,6 +53,8 @@ class Solution:
     x : ndarray
         Parameters in the optimiser's coordinates (warm start of a refit).
     optimum : Optimum
+    curvature : Curvature or None
+        Of the parameters x; None for a linear model, whose Hessian is made when it is asked for.
     coefficients : dict of str to ndarray
         By predictor, in the user's columns.
     covariance : dict of (str, str) to ndarray
@@ -71,6 +71,7 @@ class Solution:
     llf: float
     x: np.ndarray
     optimum: Optimum
+    curvature: Curvature | None
     coefficients: dict[str, np.ndarray]
     covariance: dict[tuple[str, str], np.ndarray]
     terms: tuple[TermSolution, ...]
@@ -79,39 +80,17 @@ class Solution:
     mode_found: bool
 
 
-def invert_hessian(hessian: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Invert on the directions the data inform about.
-
-    Returns
-    -------
-    inverse : ndarray, shape (p, p)
-        Generalised inverse.
-    flat : ndarray, shape (p, f)
-        The other directions, one a column: along them the likelihood does not change.
-    """
-    if not len(hessian):
-        return hessian, np.zeros((0, 0))
-    scale = np.sqrt(np.maximum(np.abs(np.diag(hessian)), 1e-300))
-    values, vectors = np.linalg.eigh(hessian / np.outer(scale, scale))
-    informed = values > _FLAT
-    inverse = np.where(informed, 1.0 / np.where(informed, values, 1.0), 0.0)
-    return (vectors * inverse) @ vectors.T / np.outer(scale, scale), vectors[:, ~informed] / scale[:, None]
-
-
-def _covariance(problem: Problem, optimum: Optimum) -> dict[tuple[str, str], np.ndarray]:
+def _covariance(problem: Problem, curvature: Curvature) -> dict[tuple[str, str], np.ndarray]:
     """Covariances of the users' coefficients; an infinite variance where the likelihood is flat."""
-    assert optimum.hessian is not None
-    inverse, flat = invert_hessian(optimum.hessian)
     out = {}
     estimated = [p for p in problem.parts if p.where.stop - p.where.start == p.size]
     for a in estimated:
-        unbounded = np.abs(a.back @ flat[a.where]).max(axis=1, initial=0.0)
         for b in estimated:
-            out[a.name, b.name] = a.back @ inverse[a.where, b.where] @ b.back.T
-        sd = np.sqrt(np.maximum(np.diag(out[a.name, a.name]), 0.0))
-        # a flat direction that moves a coefficient by more than a trace of its own standard error
-        for j in np.flatnonzero(unbounded > 1e-3 * np.maximum(sd, 1e-300)):
-            out[a.name, a.name][j, j] = np.inf
+            out[a.name, b.name] = a.back @ curvature.inverse[a.where, b.where] @ b.back.T
+        rows = np.zeros((a.size, problem.n_params))
+        rows[:, a.where] = a.back
+        unbounded = np.flatnonzero(curvature.reaches(rows))
+        out[a.name, a.name][unbounded, unbounded] = np.inf
     return out
 
 
@@ -125,8 +104,10 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
         for part in problem.parts
         if part.where.stop > part.where.start or part.size == 0
     }
-    covariance = _covariance(problem, optimum)
-    drift = _integrated_drift(objective, optimum) if problem.reml else None
+    assert optimum.hessian is not None
+    curvature = informed(optimum.hessian, optimum.gradient, natural_units(problem), problem.blocks)
+    covariance = _covariance(problem, curvature)
+    drift = _integrated_drift(objective, x, curvature) if problem.reml else None
     edf = objective.effective_parameters(x)
     values = objective.linear_predictors(x)
     if problem.reml:
@@ -137,28 +118,26 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
     named = {name: _original_order(problem, v) for name, v in zip(problem.likelihood.predictors, values, strict=True)}
     terms = _terms(problem, x, objective.mode, 1.0, response_scale(problem))
     return Solution(
-        -value, x, optimum, coefficients, covariance, terms, named, edf, objective.mode_found
+        -value, x, optimum, curvature, coefficients, covariance, terms, named, edf, objective.mode_found
     )  # fmt: skip
 
 
-def _integrated_drift(objective: LaplaceObjective, optimum: Optimum) -> np.ndarray:
+def _integrated_drift(objective: LaplaceObjective, x: np.ndarray, curvature: Curvature) -> np.ndarray:
     """J V J' with J = d beta^ / dx: what not knowing the other parameters adds to integrated fixed effects.
 
     Leaves the objective evaluated at the optimum.
     """
-    x, p = optimum.x, objective.problem.part("cond").size
-    assert optimum.hessian is not None
-    inverse, _ = invert_hessian(optimum.hessian)
+    p = objective.problem.part("cond").size
     centre = objective.mode[-p:].copy()
     jacobian = np.zeros((p, len(x)))
-    for j, sd in enumerate(np.sqrt(np.maximum(np.diag(inverse), 0.0))):
-        if sd > 0.0:
+    for j, step in enumerate(curvature.steps):
+        if step > 0.0:
             moved = x.copy()
-            moved[j] += 1e-3 * sd
+            moved[j] += 1e-3 * step
             if np.isfinite(objective(moved)[0]):
                 jacobian[:, j] = (objective.mode[-p:] - centre) / (moved[j] - x[j])
     objective(x)
-    return jacobian @ inverse @ jacobian.T
+    return jacobian @ curvature.inverse @ jacobian.T
 
 
 def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
@@ -191,6 +170,7 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
         -value,
         theta,
         optimum,
+        None,
         {"cond": beta, "disp": np.array([np.log(sigma)])},
         covariance,
         _terms(problem, theta, objective.spherical, sigma, objective.unit),

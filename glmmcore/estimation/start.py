@@ -11,7 +11,7 @@ from glmmcore.estimation.laplace import LaplaceObjective, row_blocks
 from glmmcore.estimation.problem import LinearPart, Problem
 from glmmcore.tall import cross, times
 
-__all__ = ["response_scale", "start_candidates", "start_curvature", "step_limits", "theta_curvature"]
+__all__ = ["natural_units", "response_scale", "start_candidates", "start_curvature", "step_limits", "theta_curvature"]
 
 _IRLS_STEPS = 4
 # Largest relative change of linear predictors that still counts as moving; the next change is about its square.
@@ -22,6 +22,8 @@ _WIDEST = 2.0
 _LEAST_NOISE = 0.1
 # Links without an edge close to which a first-order correction makes no sense.
 _GENTLE_LINKS = ("log", "logit", "probit")
+# Links to a scale on which one is much, whatever the unit of the response.
+_LOGARITHMIC_LINKS = ("log", "logit", "probit", "cloglog", "cauchit")
 # Mean squared residual of a continuous response over its mean square: below, only rounding and the ridge of IRLS.
 _PERFECT = 1e-16
 
@@ -307,5 +309,21 @@ def step_limits(problem: Problem) -> np.ndarray:
     unit = response_scale(problem)
     limit[problem.part("cond").where] = 3.0 * unit
     for term in problem.terms:
-        limit[term.where] = 1.5 * unit
+        limit[term.where] = 1.5 * term.structure.units(unit)
     return limit
+
+
+def natural_units(problem: Problem) -> np.ndarray:
+    """Change of each parameter that matters if anything does, (n_params,).
+
+    One for logarithms, logits and the like; for other links the size or the spread of the linear predictor.
+    """
+    family, units = problem.family, np.ones(problem.n_params)
+    unit = response_scale(problem)
+    if family.link.name not in ("identity", *_LOGARITHMIC_LINKS):
+        mean = family.start_mean(problem.likelihood.y, _trials(problem, 0, problem.n)).mean()
+        unit = abs(float(family.link.link(np.array([mean]))[0])) or 1.0
+    units[problem.part("cond").where] = unit
+    for term in problem.terms:
+        units[term.where] = term.structure.units(unit if term.predictor == "cond" else 1.0)
+    return units

@@ -90,6 +90,8 @@ class Family(ABC):
     an inner point."""
     dispersion_words: ClassVar[str] = "{sigma:.4g}"
     """What `sigma` says about the variance; may use sigma, variance (sigma^2) and increased (1 + sigma)."""
+    limits: ClassVar[Mapping[tuple[str, int], str]] = MappingProxyType({})
+    """What the law becomes as a further predictor goes to minus or plus infinity, by name and sign."""
 
     def __init__(self, link: str | Link | None = None) -> None:
         self.link = Link.get(link or self.default_link)

@@ -115,6 +115,7 @@ class BetaBinomial(Family):
     discrete = True
     has_dispersion = True
     takes_trials = True
+    limits = MappingProxyType({("disp", 1): "the binomial distribution"})
 
     def check_support(self, y: np.ndarray, trials: np.ndarray, *, zero_model: bool = False) -> None:
         """Refuse what is not a number of successes 0 <= y <= trials."""

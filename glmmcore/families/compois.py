@@ -82,6 +82,12 @@ class COMPoisson(CountFamily):
     special_cases = MappingProxyType({"poisson": None})
     dispersion_words = "{sigma:.4g}: the variance is about {sigma:.4g} times the mean"
     has_dispersion = True
+    limits = MappingProxyType(
+        {
+            ("disp", -1): "as little dispersed as it can be",
+            ("disp", 1): "the geometric distribution",
+        }
+    )
 
     def __init__(self, link: str | Link | None = None) -> None:
         super().__init__(link)

@@ -83,6 +83,7 @@ class NegativeBinomial1(CountFamily):
     special_cases = MappingProxyType({"poisson": "overdispersion"})
     dispersion_words = "{sigma:.4g}: the variance is {increased:.4g} times the mean"
     has_dispersion = True
+    limits = MappingProxyType({("disp", -1): "the Poisson distribution"})
 
     def _natural_newton(
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray

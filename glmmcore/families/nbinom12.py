@@ -99,6 +99,12 @@ class NegativeBinomial12(CountFamily):
     dispersion_words = "{sigma:.4g}: the linear part of the variance, mean (1 + {sigma:.4g} + mean / kappa)"
     has_dispersion = True
     extra = ("log_kappa",)
+    limits = MappingProxyType(
+        {
+            ("disp", -1): "a law without phi",
+            ("log_kappa", 1): "a law without kappa",
+        }
+    )
 
     def _natural_newton(
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray

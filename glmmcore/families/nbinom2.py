@@ -69,6 +69,7 @@ class NegativeBinomial2(CountFamily):
     special_cases = MappingProxyType({"poisson": "overdispersion"})
     dispersion_words = "{sigma:.4g}: the variance is mean + mean^2 / {sigma:.4g}"
     has_dispersion = True
+    limits = MappingProxyType({("disp", 1): "the Poisson distribution"})
 
     def _natural_newton(
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 
 import numpy as np
 from scipy import special
@@ -80,6 +81,12 @@ class OrdBeta(NaturalFamily):
     has_dispersion = True
     extra = ("lower", "gap")
     mass_at_zero = True
+    limits = MappingProxyType(
+        {
+            ("lower", -1): "a law without zeros",
+            ("gap", 1): "a law without ones",
+        }
+    )
 
     def check_support(self, y: Array, trials: Array, *, zero_model: bool = False) -> None:
         """Inside [0, 1]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from types import MappingProxyType
 
 import numpy as np
 from scipy import special
@@ -103,6 +104,12 @@ class SkewNormal(NaturalFamily):
     links = ("identity", "log", "inverse")
     has_dispersion = True
     extra = ("slant",)
+    limits = MappingProxyType(
+        {
+            ("slant", -1): "the half-normal distribution",
+            ("slant", 1): "the half-normal distribution",
+        }
+    )
 
     def check_support(self, y: Array, trials: Array, *, zero_model: bool = False) -> None:
         """Any real number."""

@@ -90,6 +90,7 @@ class StudentT(NaturalFamily):
     links = ("identity", "log", "inverse")
     has_dispersion = True
     extra = ("df",)
+    limits = MappingProxyType({("df", 1): "the normal distribution"})
 
     def __init__(self, link: str | Link | None = None, *, df: float | None = None) -> None:
         super().__init__(link)

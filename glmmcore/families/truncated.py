@@ -220,6 +220,7 @@ class TruncatedNegativeBinomial1(_Truncated):
     special_cases = MappingProxyType({"truncated_poisson": "overdispersion"})
     dispersion_words = "{sigma:.4g}: before truncation the variance is {increased:.4g} times the mean"
     has_dispersion = True
+    limits = MappingProxyType({("disp", -1): "the zero-truncated Poisson distribution"})
 
     def _whole(self) -> NegativeBinomial1:
         return NegativeBinomial1(self.link)
@@ -255,6 +256,12 @@ class TruncatedNegativeBinomial2(_Truncated):
     special_cases = MappingProxyType({"truncated_poisson": "overdispersion"})
     dispersion_words = "{sigma:.4g}: before truncation the variance is mean + mean^2 / {sigma:.4g}"
     has_dispersion = True
+    limits = MappingProxyType(
+        {
+            ("disp", -1): "the logarithmic series distribution",
+            ("disp", 1): "the zero-truncated Poisson distribution",
+        }
+    )
 
     def _whole(self) -> NegativeBinomial2:
         return NegativeBinomial2(self.link)

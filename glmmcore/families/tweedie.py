@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 from scipy import special
@@ -190,6 +191,7 @@ class Tweedie(NaturalFamily):
     has_dispersion = True
     extra = ("power",)
     mass_at_zero = True
+    limits = MappingProxyType({("power", -1): "of power 1", ("power", 1): "of power 2"})
 
     def __init__(self, link: str | Link | None = None) -> None:
         super().__init__(link)

@@ -49,7 +49,7 @@ class Satterthwaite:
             objective(at)
             return np.asarray(back @ objective.coefficient_covariance() @ back.T / objective.sigma**2)
 
-        self._variance = fit._parameter_covariance
+        self._variance = fit._joint_curvature.inverse
         self._covariance = fit.cov_params().to_numpy()
         square = fit.sigma**2
         slopes = []

@@ -12,7 +12,6 @@ from glmmcore.arguments import random_generator, require_level
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.estimation.problem import build_problem
-from glmmcore.estimation.solution import invert_hessian
 from glmmcore.inference.profile import ProfiledFunction, profile_limits
 from glmmcore.results.variance_parameters import VarianceParameter, parameter_errors, variance_parameters
 
@@ -122,7 +121,8 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
                 error = 1.0 / max(float(np.sqrt(np.mean(np.square(fit.design.predictors[part].X[:, j])))), 1e-300)
             limits[name] = profile_limits(objective, x, hessian, _linear(direction), error, quantile)
         return _table(limits)
-    errors = parameter_errors(estimator, solution, invert_hessian(hessian)[0])
+    assert solution.curvature is not None
+    errors = parameter_errors(estimator, solution, solution.curvature)
     limits = {}
     for parameter in variance_parameters(estimator):
         limits[parameter.label] = _variance_limits(

@@ -18,15 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.estimation.solution import invert_hessian
-
 if TYPE_CHECKING:
     from glmmcore.estimation.problem import TermPart
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["Combination", "JointCovariance", "RandomRows", "contrast_variance"]
 
-# Step of the differences of the modes, in standard errors of the parameter.
+# Step of the differences of the modes, in standard errors of the parameter or its natural units.
 _STEP = 1e-3
 
 
@@ -80,7 +78,7 @@ class JointCovariance:
         self.problem: Any = fit.estimator.problem
         self.linear = fit.estimator.linear
         self.x = fit.solution.x
-        self.inverse, self.flat = invert_hessian(fit._hessian)
+        self.curvature = fit._curvature
         self._fit = fit
         self._terms = {id(t.term): t for t in fit.solution.terms}
         self._integrated = [p.name for p in self.problem.parts if p.size and p.where.stop == p.where.start]
@@ -104,12 +102,7 @@ class JointCovariance:
                 slopes += self._mode_slopes(blocks, fixed_rows)
                 total += self._modes.scale**2 * self._quadratic(blocks, fixed_rows, rows.n)
             total += unseen
-        total += np.einsum("ij,jk,ik->i", slopes, self.inverse, slopes)
-        total = np.maximum(total, 0.0)
-        if self.flat.shape[1]:
-            reach = np.abs(slopes @ self.flat).max(axis=1)
-            total[reach > 1e-3 * np.maximum(np.sqrt(total), 1e-300)] = np.inf
-        return total
+        return np.maximum(total, 0.0) + self.curvature.variance(slopes)
 
     # ---- random effects --------------------------------------------------------------------------------
     def _by_factor(self, rows: Combination) -> tuple[dict[int, tuple[np.ndarray, np.ndarray]], np.ndarray]:
@@ -213,7 +206,7 @@ class _Modes:
         estimator: Any = joint._fit.estimator
         self.objective = estimator.linear_objective() if joint.linear else estimator.objective()
         self.objective(x)
-        self.jacobian = self._jacobian(x, np.sqrt(np.maximum(np.diag(joint.inverse), 0.0)))
+        self.jacobian = self._jacobian(x, joint.curvature.steps)
         self.objective(x)
         self.factors = self.problem.factors(x)
         self.system = self.problem.system
@@ -263,17 +256,17 @@ class _Modes:
             b[len(b) - p :] = self.objective.coefficients
         return b
 
-    def _jacobian(self, x: np.ndarray, errors: np.ndarray) -> np.ndarray:
+    def _jacobian(self, x: np.ndarray, steps: np.ndarray) -> np.ndarray:
         centre = self._effects(x)
         assert centre is not None
         out = np.zeros((len(centre), len(x)))
-        for j, error in enumerate(errors):
-            if error == 0.0:
+        for j, step in enumerate(steps):
+            if step == 0.0:
                 continue
             ends = []
             for sign in (1.0, -1.0):
                 moved = x.copy()
-                moved[j] += sign * _STEP * error
+                moved[j] += sign * _STEP * step
                 effects = self._effects(moved)
                 ends.append((x[j], centre) if effects is None else (moved[j], effects))
             (high, up), (low, down) = ends

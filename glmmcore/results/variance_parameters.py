@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.estimation.solution import invert_hessian
+from glmmcore.curvature import Curvature, informed
 
 if TYPE_CHECKING:
     from glmmcore.estimation.estimator import Estimator
     from glmmcore.estimation.problem import TermPart
     from glmmcore.estimation.solution import Solution
 
-__all__ = ["VarianceParameter", "linear_covariance", "linear_hessian", "parameter_errors", "variance_parameters"]
+__all__ = ["VarianceParameter", "joint_curvature", "linear_curvature", "parameter_errors", "variance_parameters"]
 
 # A standard deviation this small, beside the largest of its term, is zero: it has no slope there.
 _ZERO = 1e-4
@@ -130,13 +130,11 @@ def variance_parameters(estimator: Estimator) -> list[VarianceParameter]:
     return out
 
 
-def parameter_errors(
-    estimator: Estimator, solution: Solution, covariance: np.ndarray
-) -> dict[str, tuple[float, float]]:
+def parameter_errors(estimator: Estimator, solution: Solution, curvature: Curvature) -> dict[str, tuple[float, float]]:
     """Value and standard error (delta method) of every variance parameter by label; NaN on the boundary.
 
-    `covariance` is that of the optimiser's parameters, followed by log sigma for a linear model. The dispersion is
-    given as log(phi).
+    `curvature` is that of the optimiser's parameters, followed by log sigma for a linear model. The dispersion is
+    given as log(phi); its error is infinite at a limit.
     """
     out = {}
     scale, log_sigma = 1.0, 0.0
@@ -145,7 +143,7 @@ def parameter_errors(
         scale = float(np.exp(log_sigma))
     for parameter in variance_parameters(estimator):
         if parameter.term is None and estimator.linear:
-            out[parameter.label] = log_sigma, float(np.sqrt(covariance[-1, -1]))
+            out[parameter.label] = log_sigma, float(np.sqrt(curvature.inverse[-1, -1]))
             continue
         value = parameter.value(solution.x, scale)
         error = float("nan")
@@ -153,38 +151,43 @@ def parameter_errors(
             slope = parameter.gradient(solution.x, scale)
             if estimator.linear:
                 slope = np.append(slope, value if parameter.kind == "sd" else 0.0)
-            error = float(np.sqrt(max(slope @ covariance @ slope, 0.0)))
+            error = float(np.sqrt(curvature.variance(slope[None])[0]))
+            if parameter.term is not None and not np.isfinite(error):
+                error = float("nan")
         out[parameter.label] = value, error
     return out
 
 
-def linear_hessian(estimator: Estimator, solution: Solution) -> np.ndarray:
-    """Hessian of the profiled objective of a linear mixed model in theta, by central differences of its gradient."""
+def linear_curvature(estimator: Estimator, solution: Solution) -> Curvature:
+    """Curvature of the profiled objective of a linear mixed model in theta, by central differences of its gradient."""
     objective = estimator.linear_objective()
-    theta = solution.x
-    hessian = np.empty((len(theta), len(theta)))
-    objective(theta)
-    information = objective.curvature(theta) if len(theta) else hessian
-    for j, step in enumerate(_DIFFERENCE / np.sqrt(np.diag(information))):
-        ends = []
-        for sign in (1.0, -1.0):
-            moved = theta.copy()
-            moved[j] += sign * step
-            ends.append(objective(moved)[1])
-        hessian[j] = (ends[0] - ends[1]) / (2.0 * step)
-    return 0.5 * (hessian + hessian.T)
+    theta, hessian = solution.x, solution.optimum.hessian
+    if hessian is None:
+        hessian = np.empty((len(theta), len(theta)))
+        objective(theta)
+        information = objective.curvature(theta) if len(theta) else hessian
+        for j, step in enumerate(_DIFFERENCE / np.sqrt(np.diag(information))):
+            ends = []
+            for sign in (1.0, -1.0):
+                moved = theta.copy()
+                moved[j] += sign * step
+                ends.append(objective(moved)[1])
+            hessian[j] = (ends[0] - ends[1]) / (2.0 * step)
+        hessian = 0.5 * (hessian + hessian.T)
+    return informed(hessian, solution.optimum.gradient, objective.units, estimator.problem.blocks)
 
 
-def linear_covariance(estimator: Estimator, solution: Solution, hessian: np.ndarray) -> np.ndarray:
-    """Joint covariance of (theta, log sigma) of a linear mixed model, (p + 1, p + 1).
+def joint_curvature(estimator: Estimator, solution: Solution, curvature: Curvature) -> Curvature:
+    """Curvature of (theta, log sigma) of a linear mixed model, from that of theta.
 
     Sigma is profiled out: log sigma^(theta) = log(r^2 / n) / 2, and given theta its variance is 1 / (2 n).
     """
     objective = estimator.linear_objective()
     theta = solution.x
-    inverse, _ = invert_hessian(hessian)
     objective(theta)
     slope = 0.5 * objective.square_gradient(theta) / objective.residual_square
-    mixed = inverse @ slope
+    mixed = curvature.inverse @ slope
     corner = slope @ mixed + 1.0 / (2.0 * objective.n_effective)
-    return np.block([[inverse, mixed[:, None]], [mixed[None], np.array([[corner]])]])
+    inverse = np.block([[curvature.inverse, mixed[:, None]], [mixed[None], np.array([[corner]])]])
+    flat = np.vstack([curvature.flat, np.zeros((1, curvature.flat.shape[1]))])
+    return Curvature(inverse, flat, np.append(curvature.units, 1.0))

@@ -16,8 +16,8 @@ __all__ = ["is_singular", "sentences"]
 EDGE = 1e-3
 # Structures whose covariances keep their form when independent noise is added to every coefficient.
 _HOLDING_NOISE = ("us", "diag", "homdiag", "homcs")
-# Standard error of a coefficient, times the size of its column, that only a likelihood without a maximum gives.
-_UNBOUNDED = 30.0
+# Logit of a zero inflation that is none.
+_NO_ZERO_INFLATION = -4.0
 
 
 def is_singular(t: TermSolution) -> bool:
@@ -49,12 +49,7 @@ def sentences(fit: FittedGLMM) -> list[str]:
                 f"{t.term.group} has as many coefficients as there are rows: its variance and the residual variance "
                 "cannot be told apart, only their sum means something."
             )
-    unbounded = _unbounded(fit)
-    if unbounded:
-        out.append(
-            f"The data do not bound {', '.join(unbounded)} (complete separation or an empty cell): its estimate and "
-            "Wald test mean nothing beyond its sign; log-likelihood, other coefficients and simulations are valid."
-        )
+    out += _limit_sentences(fit)
     if fit.design.n_missing:
         rows = (
             "1 row with a missing value was"
@@ -83,18 +78,47 @@ def _singular_sentence(t: TermSolution) -> str:
     )
 
 
-def _unbounded(fit: FittedGLMM) -> list[str]:
-    """Columns whose coefficient has no finite estimate."""
-    out: list[str] = []
-    if fit.family.link.name == "identity":
-        return out
-    for name in ("cond", "zi"):
-        if name not in fit.design.predictors:
+def _limit_sentences(fit: FittedGLMM) -> list[str]:
+    """What the data do not bound, one sentence a part: told by the likelihood, not by origin or unit of a column."""
+    problem, curvature = fit.estimator.problem, fit._curvature
+    eigenvalues = fit.solution.optimum.eigenvalues
+    if not fit.converged and len(eigenvalues) and eigenvalues[0] < -1e-3:
+        return []  # at a saddle nothing is known about limits
+    out = []
+    for part in problem.parts:
+        rows = np.zeros((part.size, len(curvature.units)))
+        if part.where.stop - part.where.start != part.size:
             continue
-        estimates = fit.params if name == "cond" else fit.zi_params
-        errors = fit.bse if name == "cond" else fit.zi_bse
-        size = np.sqrt(np.mean(np.square(fit.design.predictors[name].X), axis=0))
-        for column, error, scale in zip(estimates.index, errors, size, strict=True):
-            if not error * scale < _UNBOUNDED:
-                out.append(column if name == "cond" else f"{column} ({name})")
+        rows[:, part.where] = part.back
+        names = [name for name, moves in zip(part.columns, curvature.reaches(rows), strict=True) if moves]
+        if names:
+            out.append(_limit_sentence(fit, part.name, names))
     return out
+
+
+def _limit_sentence(fit: FittedGLMM, part: str, names: list[str]) -> str:
+    listed = ", ".join(names)
+    if part == "cond":
+        return (
+            f"The data do not bound {listed} (complete separation or an empty cell): its estimate and Wald test mean "
+            "nothing beyond its sign; log-likelihood, other coefficients and simulations are valid."
+        )
+    values = fit.solution.values[part]
+    if part == "zi":
+        if values.max() < _NO_ZERO_INFLATION:
+            return (
+                f"The zero inflation is estimated as zero: {listed} (zi) has no finite estimate. The fit is that of "
+                "the model without zi=, whose standard errors, predictions and simulations these are."
+            )
+        return (
+            f"The data do not bound {listed} (zi), a probability of zero or one in some rows: its estimate and Wald "
+            "test mean nothing beyond its sign; everything else is valid."
+        )
+    extreme = float(values[np.argmax(np.abs(values))])
+    limit = fit.family.limits.get((part, 1 if extreme > 0.0 else -1), "no longer changed by it")
+    where = "" if len(values) == 1 or np.ptp(values) < 1.0 else " in some rows"
+    named = f"{listed} ({part})" if part == "disp" else part
+    return (
+        f"{named} is at its limit, where {fit.family.name} is {limit}{where}: its own estimate and standard error mean "
+        "nothing. Everything else is that of the model at the limit, and valid."
+    )
