@@ -17,11 +17,14 @@ __all__ = ["Optimum", "minimise"]
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
-# BFGS hands over to Newton's method here: by then its quadratic model is good, and one Newton step squares the error.
+# BFGS hands over to Newton's method here: its Hessian is then that of the optimum itself to 1e-4 times the skewness, and
+# one Newton step squares the error of the estimates.
 _BFGS_EDM = 1e-9
 # The log-likelihood cannot rise by more than this at an accepted optimum.
 _FINAL_EDM = 1e-9
 _CONVERGED_EDM = 1e-6
+# One Newton step from there costs nothing, as its end is evaluated in any case.
+_POLISHED_EDM = 1e-12
 # Squared distance in standard errors between two points with the same Hessian, to 1e-4 times the skewness.
 _SAME_POINT = 1e-8
 _MAX_ITERATIONS = 300
@@ -293,7 +296,7 @@ def _newton(objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.n
     for _ in range(4):
         along = vectors.T @ (point.gradient / scale)
         edm = 0.5 * float(np.sum(along[usable] ** 2 / values[usable]))
-        if edm < _FINAL_EDM:
+        if edm < _POLISHED_EDM:
             return point, True, False
         step = -(vectors[:, usable] @ (along[usable] / values[usable])) / scale
         excess = float(np.max(np.abs(step) / limit))
