@@ -18,8 +18,8 @@ from glmmcore.results.variance_parameters import (
 )
 
 if TYPE_CHECKING:
-    from glmmcore.curvature import Curvature
     from glmmcore.design import Design
+    from glmmcore.estimation.curvature import Curvature
     from glmmcore.estimation.estimator import Estimator
     from glmmcore.estimation.solution import Solution
     from glmmcore.families.base import Family

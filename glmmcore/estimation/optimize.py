@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from glmmcore.curvature import scaled_eigen
+from glmmcore.estimation.curvature import scaled_eigen
 
 __all__ = ["Optimum", "minimise"]
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
-# BFGS hands over to Newton's method here: its Hessian is then that of the optimum itself to 1e-4 times the skewness, and
+# BFGS hands over to Newton's method here: the Hessian is then that of the optimum to 1e-4 times the skewness, and
 # one Newton step squares the error of the estimates.
 _BFGS_EDM = 1e-9
 # The log-likelihood cannot rise by more than this at an accepted optimum.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glmmcore.curvature import Curvature, informed
 from glmmcore.design import RandomTerm
+from glmmcore.estimation.curvature import Curvature, informed
 from glmmcore.estimation.laplace import LaplaceObjective
 from glmmcore.estimation.linear import LinearObjective
 from glmmcore.estimation.optimize import Optimum

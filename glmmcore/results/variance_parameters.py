@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.curvature import Curvature, informed
+from glmmcore.estimation.curvature import Curvature, informed
 
 if TYPE_CHECKING:
     from glmmcore.estimation.estimator import Estimator

@@ -1,0 +1,139 @@
+"""Standard errors, predictions, means, intervals and sentences where a parameter is at its limit.
+
+Data of a simpler model are fitted by a richer one. Where the log-likelihood is the simpler model's, everything else
+that is reported must be the simpler model's too. `benchmarks/standard_errors.py` does the same at length.
+"""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glmmcore import glmm, marginal_means, wald_tests
+
+# The richer fit stops short of its limit by so much log-likelihood ...
+AT_LIMIT = 5e-4
+# ... and by so much of a standard error: the share of one more parameter near its edge.
+RELATIVE = 1e-2
+GROUPS, EACH = 30, 10
+
+
+def data(seed):
+    rng = np.random.default_rng([618, seed])
+    g = np.repeat(np.arange(GROUPS), EACH)
+    n = len(g)
+    x, f = rng.normal(size=n), rng.integers(0, 3, n)
+    eta = 0.7 + 0.3 * x + np.array([0.0, 0.2, -0.2])[f] + rng.normal(0, 0.5, GROUPS)[g]
+    k = rng.binomial(6, 1.0 / (1.0 + np.exp(-eta)))
+    return pd.DataFrame(
+        {
+            "x": x,
+            "g": g.astype(str),
+            "f": np.array(list("abc"))[f],
+            "count": rng.poisson(np.exp(eta)),
+            "k": k,
+            "m": 6 - k,
+            "share": np.clip(1.0 / (1.0 + np.exp(-eta - rng.normal(0, 0.4, n))), 0.01, 0.99),
+            "positive": np.exp(eta + rng.normal(0, 0.3, n)),
+            "real": eta + rng.uniform(-1.0, 1.0, n),
+        }
+    )
+
+
+COUNT, TRIALS = "count ~ x + f + (1|g)", "cbind(k, m) ~ x + f + (1|g)"
+# name: (formula, richer model, simpler model, what the sentence says of the limit)
+CASES = {
+    "nbinom2": (COUNT, {"family": "nbinom2"}, {"family": "poisson"}, "where nbinom2 is the Poisson"),
+    "nbinom1": (COUNT, {"family": "nbinom1"}, {"family": "poisson"}, "where nbinom1 is the Poisson"),
+    "zi": (COUNT, {"family": "poisson", "zi": "~ 1"}, {"family": "poisson"}, "zero inflation is estimated as zero"),
+    "both": (COUNT, {"family": "nbinom2", "zi": "~ 1"}, {"family": "poisson"}, "zero inflation is estimated as zero"),
+    "betabinomial": (TRIALS, {"family": "betabinomial"}, {"family": "binomial"}, "is the binomial distribution"),
+    "no zeros": (
+        "positive ~ x + f + (1|g)", {"family": "gamma", "zi": "~ x"}, {"family": "gamma"}, "zero inflation is estimated"
+    ),
+    "no bounds": ("share ~ x + f + (1|g)", {"family": "ordbeta"}, {"family": "beta"}, "a law without zeros"),
+    "t": ("real ~ x + f + (1|g)", {"family": "t"}, {"family": "gaussian"}, "is the normal distribution"),
+}  # fmt: skip
+
+
+def at_limit(name):
+    """A data set on which the richer model is the simpler one, with both fits."""
+    formula, richer, simpler, _ = CASES[name]
+    for seed in range(20):
+        d = data(seed)
+        big, small = glmm(formula, d, **richer), glmm(formula, d, **simpler)
+        if abs(big.llf - small.llf) < AT_LIMIT:
+            return d, big, small
+    raise AssertionError("none of twenty data sets is at the limit")
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_everything_reported_is_that_of_the_simpler_model(name):
+    d, big, small = at_limit(name)
+    assert big.converged
+    np.testing.assert_allclose(big.bse, small.bse, rtol=RELATIVE)
+    np.testing.assert_allclose(big.pvalues, small.pvalues, rtol=0.1, atol=1e-4)
+    width = (small.conf_int()["upper"] - small.conf_int()["lower"]).to_numpy()
+    np.testing.assert_allclose(big.conf_int(), small.conf_int(), atol=RELATIVE * width.max())
+    for kind in ("link", "response"):
+        for level in ("none", "conditional"):
+            ours, theirs = (m.predict(d.head(7), kind=kind, random_effects=level, se=True) for m in (big, small))
+            np.testing.assert_allclose(ours["se"], theirs["se"], rtol=RELATIVE)
+    ours, theirs = (marginal_means(m, "f") for m in (big, small))
+    np.testing.assert_allclose(ours["se"], theirs["se"], rtol=RELATIVE)
+    np.testing.assert_allclose(wald_tests(big)["chisq"], wald_tests(small)["chisq"], rtol=2.0 * RELATIVE)
+    spread, plain = (m.conf_int(parameters="random").loc["sd(Intercept|g)"] for m in (big, small))
+    np.testing.assert_allclose(spread, plain, rtol=RELATIVE)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_sentence_names_the_parameter_at_its_limit_and_nothing_else(name):
+    _, big, small = at_limit(name)
+    said = [s for s in big.verdict if s not in small.verdict]
+    assert sum(CASES[name][3] in s for s in said) == 1
+    assert not any("do not bound" in s for s in said)
+    assert len(said) == (2 if name in ("both", "no bounds") else 1)
+
+
+def test_what_is_at_its_limit_has_no_error_of_its_own():
+    _, big, _ = at_limit("both")
+    assert np.isinf(big.zi_bse).all()
+    assert np.isinf(big.disp_bse).all()
+
+
+@pytest.mark.parametrize(("shift", "unit"), [(0.0, 1.0), (2008.0, 1.0), (0.0, 1e-6), (-1e4, 1e3), (5.0, 1e6)])
+def test_no_coefficient_is_called_unbounded_for_its_origin_or_unit(shift, unit):
+    rng = np.random.default_rng(7)
+    g = np.repeat(np.arange(20), 15)
+    year = rng.integers(-10, 11, 300).astype(float)
+    p = 1.0 / (1.0 + np.exp(-0.1 * year - rng.normal(0.0, 0.5, 20)[g]))
+    d = pd.DataFrame({"b": rng.binomial(1, p), "g": g.astype(str), "year": shift + unit * year})
+    fit = glmm("b ~ year + (1|g)", d, family="binomial")
+    centred = glmm("b ~ year + (1|g)", d.assign(year=year), family="binomial")
+    assert fit.verdict == centred.verdict == []
+    np.testing.assert_allclose(fit.bse["year"] * unit, centred.bse["year"], rtol=1e-4)
+
+
+@pytest.mark.parametrize("shift", [0.0, 100.0])
+def test_an_empty_cell_is_named_and_leaves_the_rest_alone(shift):
+    rng = np.random.default_rng(8)
+    g = np.repeat(np.arange(20), 15)
+    d = pd.DataFrame({"f": rng.choice(list("abc"), 300), "x": shift + rng.normal(size=300), "g": g.astype(str)})
+    d["b"] = np.where(d["f"] == "b", 0, rng.binomial(1, 0.4, 300))
+    fit = glmm("b ~ f + x + (1|g)", d, family="binomial")
+    rest = glmm("b ~ f + x + (1|g)", d[d["f"] != "b"], family="binomial")
+    assert list(fit.bse.index[np.isinf(fit.bse)]) == ["f[T.b]"]
+    np.testing.assert_allclose(fit.bse.drop("f[T.b]"), rest.bse, rtol=RELATIVE)
+    (said,) = (s for s in fit.verdict if "do not bound" in s)
+    assert "do not bound f[T.b] (" in said
+
+
+@pytest.mark.parametrize("unit", [1e-100, 1e100])
+def test_a_response_in_tiny_or_huge_units_has_the_same_tests(unit):
+    d = data(0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fits = [glmm("y ~ x + f", d.assign(y=u * d["real"])) for u in (1.0, unit)]
+    np.testing.assert_allclose(fits[1].tvalues, fits[0].tvalues, rtol=1e-4)
+    assert fits[1].verdict == []
