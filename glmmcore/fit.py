@@ -11,6 +11,7 @@ from glmmcore.estimation.estimator import Estimator
 from glmmcore.families import get_family
 from glmmcore.fitted import FittedGLMM
 from glmmcore.formula import build_design
+from glmmcore.formula.frame import row_name
 from glmmcore.formula.rank import require_scale
 
 if TYPE_CHECKING:
@@ -68,8 +69,9 @@ def glmm(
     n_agq : int
         Quadrature points per dimension; more than one needs a single grouping factor with at most three coefficients.
     trials, offset, freq_weights, var_weights : str or array_like of shape (n,), optional
-        Number of trials of k-of-n responses; known part of the linear predictor; repeat counts of rows; inverse
-        relative variances of gaussian responses. A column name or an array in the order of the rows.
+        Number of trials of k-of-n responses; known part of the linear predictor; how many equal rows each stands for,
+        whole numbers; inverse relative variances of gaussian responses. A column name or an array in the order of the
+        rows.
 
     Returns
     -------
@@ -134,9 +136,29 @@ def check_design(design: Design, family: Family, n_agq: int) -> None:
             f"var_weights= are for family='gaussian', not '{family.name}'; for repeated rows use freq_weights=, "
             "for k-of-n responses trials="
         )
+    if design.freq_weights is not None:
+        _check_freq_weights(design, family)
     if not (isinstance(n_agq, (int, np.integer)) and 1 <= n_agq <= _MAX_NODES):
         raise ModelError(f"n_agq must be a whole number from 1 to {_MAX_NODES}, not {n_agq!r}")
     trials = np.ones(design.nobs) if response.trials is None else response.trials
     if not family.discrete:
         require_scale(response.y[:, None], [response.name])
     family.check_support(response.y, trials, zero_model="zi" in design.predictors)
+
+
+def _check_freq_weights(design: Design, family: Family) -> None:
+    """Refuse weights that do not repeat rows, and trials given as weights, as R's ``glm(weights=size)`` takes them."""
+    weights, y = design.freq_weights, design.response.y
+    assert weights is not None
+    if family.takes_trials and design.response.trials is None and np.any((y > 0) & (y < 1)):
+        raise ModelError(
+            f"the response '{design.response.name}' holds proportions, and freq_weights= says how often a row is "
+            "repeated; for k of n pass the numbers of trials as trials="
+        )
+    broken = np.flatnonzero(weights != np.rint(weights))
+    if broken.size:
+        row = row_name(design.frame.index, int(broken[0]))
+        raise ModelError(
+            f"freq_weights must be whole numbers, since they say how often a row is repeated; it is "
+            f"{weights[broken[0]]:g} in {row}. For precisions of a gaussian response use var_weights="
+        )

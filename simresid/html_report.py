@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks.battery import applicable_tests
+from simresid.checks.battery import applicable_tests, judge_residuals
+from simresid.checks.verdict import Finding, Judgement, pvalue_text
 from simresid.files import replacing
 from simresid.plots._predictors import resolve
-from simresid.plots._style import MARKS, detached, new_figure, pvalue_text, style
-from simresid.plots._verdicts import Verdict, headline, judge_all
+from simresid.plots._style import MARKS, detached, new_figure, style
 from simresid.plots.overview import caution, draw_overview, setting
 from simresid.plots.residuals import draw_against, panel_test, predictor_columns
 from simresid.protocol import HasPredictedEffects, HasPredictedEffectsSd, HasSummary
@@ -98,23 +98,24 @@ def report(
     predictor = resolve(res, None)
     if predictor.kind == "numeric":
         tests["quantiles"] = partial(panel_test, predictor)
-    verdicts = judge_all(tests)
+    judgement = judge_residuals(res, tests)
+    findings = list(judgement.findings)
     name = title or res.description or "Simulated residuals"
-    state, sentence = headline(verdicts, res.n_obs)
+    state, sentence = judgement.state, judgement.headline
     with detached():
-        wide = _image(draw_overview(res, predictor, verdicts, heading=False, figsize=(8.4, 4.9)))
-        tall = _image(draw_overview(res, predictor, verdicts, heading=False, figsize=(3.6, 8.6)))
-        figures = [_figure_tag(caption, figure) for caption, figure in _figures(res, verdicts, time, by, x, y)]
+        wide = _image(draw_overview(res, predictor, judgement, heading=False, figsize=(8.4, 4.9)))
+        tall = _image(draw_overview(res, predictor, judgement, heading=False, figsize=(3.6, 8.6)))
+        figures = [_figure_tag(caption, figure) for caption, figure in _figures(res, judgement, time, by, x, y)]
     body = [
         f"<header><h1>{_mark(state, 34)}<span>{escape(sentence)}</span></h1>",
         f"<p class=model>{escape(name)}</p><p class=how>{escape(setting(res))}</p>",
         f"<p class=caution>{escape(caution(res))}</p></header>" if caution(res) else "</header>",
-        _advice(verdicts),
+        _advice(findings),
         f"<figure class=overview><picture><source media='(max-width: 640px)' srcset='{tall}'>"
         f"<img src='{wide}' alt='Overview: {escape(sentence)}'></picture></figure>",
         "<h2>Tests</h2>",
-        verdict_table(verdicts),
-        *(f"<p class=note>{escape(note)}</p>" for note in [*notes, *_test_notes(verdicts)]),
+        verdict_table(findings),
+        *(f"<p class=note>{escape(note)}</p>" for note in [*notes, *_test_notes(findings)]),
         "<h2>Figures</h2>",
         f"<div class=grid>{''.join(figures)}</div>",
         *_model_summary(res),
@@ -135,17 +136,16 @@ def residuals_html(res: Any) -> str:
     if res.n_obs > QUICK_UP_TO:
         return how + "<p><code>.summary()</code> runs the tests, <code>.plot()</code> draws the overview.</p>"
     battery, _ = applicable_tests(res, None, None, None, None, None, None)
-    verdicts = judge_all({name: partial(test, res) for name, (test, _) in battery.items()})
-    state, sentence = headline(verdicts, res.n_obs)
-    return f"<p>{_mark(state, 20)} <b>{escape(sentence)}</b></p>{how}{verdict_table(verdicts)}"
+    judgement = judge_residuals(res, {name: partial(test, res) for name, (test, _) in battery.items()})
+    sentence = f"{_mark(judgement.state, 20)} <b>{escape(judgement.headline)}</b>"
+    return f"<p>{sentence}</p>{how}{verdict_table(list(judgement.findings))}"
 
 
-def verdict_table(verdicts: list[Verdict]) -> str:
-    """Return the verdicts as an HTML table."""
+def verdict_table(findings: list[Finding]) -> str:
+    """Return the findings as an HTML table."""
     rows = []
-    for v in verdicts:
-        adjusted = "" if v.adjusted is None else _number(v.adjusted)
-        pvalue = "" if v.pvalue is None else _number(v.pvalue)
+    for v in findings:
+        pvalue, adjusted = ("" if p is None else escape(pvalue_text(p, bare=True)) for p in (v.pvalue, v.adjusted))
         effect = v.result.effect if v.result is not None else None
         size = v.effect
         if effect is not None and v.state not in ("ok", "unknown"):
@@ -159,28 +159,24 @@ def verdict_table(verdicts: list[Verdict]) -> str:
     return f"<div class=scroll><table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table></div>"
 
 
-def _number(p: float) -> str:
-    return escape(pvalue_text(p).removeprefix("p = ").removeprefix("p "))
-
-
-def _advice(verdicts: list[Verdict]) -> str:
-    found = [v for v in verdicts if v.state in ("weak", "moderate", "severe") and v.result is not None]
+def _advice(findings: list[Finding]) -> str:
+    found = [v for v in findings if v.state in ("weak", "moderate", "severe") and v.result is not None]
     if not found:
         return ""
     items = "".join(f"<li><b>{escape(v.title)}</b>: {escape(v.result.advice())}.</li>" for v in found if v.result)
     return f"<section class=advice><h2>What to look at</h2><ul>{items}</ul></section>"
 
 
-def _test_notes(verdicts: list[Verdict]) -> list[str]:
-    notes = [note for v in verdicts if v.result is not None for note in v.result.notes]
+def _test_notes(findings: list[Finding]) -> list[str]:
+    notes = [note for v in findings if v.result is not None for note in v.result.notes]
     return list(dict.fromkeys(notes))
 
 
-def _figures(res: Any, verdicts: list[Verdict], time: Any, by: Any, x: Any, y: Any) -> Iterator[tuple[str, Figure]]:
+def _figures(res: Any, judgement: Judgement, time: Any, by: Any, x: Any, y: Any) -> Iterator[tuple[str, Figure]]:
     """Make the further figures that suit the data, each with its caption."""
     from simresid import plots
 
-    done = {v.check for v in verdicts if v.result is not None}
+    done = {v.check for v in judgement.findings if v.result is not None}
     yield "Histogram of the residuals", _drawn(partial(plots.plot_histogram, res))
     if "dispersion" in done:
         yield "Dispersion of the data among simulated data", _drawn(partial(plots.plot_dispersion, res))

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import importlib
+import warnings
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from simresid.adapters._unsupported import unsupported
 
 if TYPE_CHECKING:
     from simresid.protocol import FittedModel
 
-__all__ = ["adapt"]
+__all__ = ["adapt", "converged_of"]
+
+FLAT_GRADIENT = 1e-2
+"""Largest component of the gradient of a log posterior at which its optimum is as good as found."""
 
 _COUNTS = ("statsmodels_counts", "adapt_count")
 _LINEAR = ("statsmodels_linear", "LinearFit")
@@ -77,4 +83,29 @@ def adapt(results: Any) -> FittedModel:
     module, attribute = ADAPTERS[name]
     adapter = getattr(importlib.import_module(f"simresid.adapters.{module}"), attribute)
     fitted_model: FittedModel = adapter(results)
+    converged = converged_of(results)
+    if converged is not None:
+        fitted_model.converged = converged  # type: ignore[attr-defined]  # a capability where the library states it
+    if converged is False:
+        warnings.warn(
+            f"this {name} fit of statsmodels did not converge: residuals are those of other estimates than the "
+            "model's. Fit it with more iterations (maxiter=) or another method= first",
+            UserWarning,
+            stacklevel=4,
+        )
     return fitted_model
+
+
+def converged_of(results: Any) -> bool | None:
+    """Whether the optimiser found what it looked for, as far as the results of a fit say; None for closed forms.
+
+    Two-part models have a flag for each part. Bayesian mixed models keep the optimiser's record, whose success also
+    fails for a line search that ran out of digits at the optimum: there the gradient decides.
+    """
+    record = getattr(results, "optim_retvals", None)
+    if record is not None and "success" in record:
+        return bool(record["success"]) or float(np.max(np.abs(record["jac"]))) < FLAT_GRADIENT
+    settings = getattr(results, "mle_retvals", None)
+    flag = settings.get("converged") if isinstance(settings, dict) else None
+    flag = getattr(results, "converged", None) if flag is None else flag
+    return None if flag is None or callable(flag) else bool(np.all(flag))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simresid.alignment import real_array
+from simresid.checks.results import ResponseKind
 from simresid.protocol import may_have_random_effects
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ __all__ = [
     "generator",
     "is_simulated",
     "residual_array",
+    "response_kind",
     "shares_random_effects",
     "simulated_only",
 ]
@@ -129,6 +131,13 @@ def aligned_numeric(values: Any, res: Any, name: str) -> FloatArray:
     if (bad := np.flatnonzero(~np.isfinite(array))).size:
         raise ValueError(f"{name} is not finite at position {bad[0]}")
     return array
+
+
+def response_kind(res: Any) -> ResponseKind:
+    """What the response is, as far as advice depends on it."""
+    if res.trials is not None and bool(np.any(res.trials > 1)):
+        return "k of n"
+    return "counts" if res.discrete else "continuous"
 
 
 def shares_random_effects(res: Any) -> bool:

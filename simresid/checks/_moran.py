@@ -200,7 +200,7 @@ def moran_test(
     if simulated is not None:
         pvalue = simulation_pvalue(statistic, simulated, alternative)
         error = monte_carlo_error(pvalue, simulated.size, alternative)
-    near = float(moran(z[:, None], nearest)[0])
+    near = float(np.clip(moran(z[:, None], nearest)[0], -1.0, 1.0))  # rows at an edge can push it beyond
     slack = 1.96 * permutation_sd(z, _moments(nearest))
     return result(
         statistic=statistic,
@@ -208,7 +208,7 @@ def moran_test(
         alternative=alternative,
         method=method,
         n_obs=u.size,
-        effect=Effect("autocorrelation", near, expected, (near - slack, near + slack)),
+        effect=Effect("autocorrelation", near, expected, (max(near - slack, -1.0), min(near + slack, 1.0))),
         monte_carlo_error=error,
         notes=tuple(notes),
         expected=expected,

@@ -1,10 +1,10 @@
 """All applicable tests at once, adjusted for multiplicity and read by size as well as significance.
 
-A test *fails* if its Holm-adjusted p-value is below `alpha` and the departure is not negligible. Where the
-observed statistic lies outside all simulated ones, the adjustment uses a tail extrapolated from them. At a
-million rows a dispersion ratio of 1.01 is significant and negligible; at twenty rows a ratio of 2 may be
-neither proven nor small. The limits, negligible below the first and severe from the second, are in
-`simresid.checks.results.THRESHOLDS`:
+A test *fails* if its Holm-adjusted p-value is below `alpha` and the departure is not negligible (the rule is in
+`simresid.checks.verdict`). Where the observed statistic lies outside all simulated ones, the adjustment uses a
+tail extrapolated from them. At a million rows a dispersion ratio of 1.01 is significant and negligible; at
+twenty rows a ratio of 2 may be neither proven nor small. The limits, negligible below the first and severe from
+the second, are in `simresid.checks.results.THRESHOLDS`:
 
 * ratios (dispersion, spread, statistics): 1.1 and 1.5, or their inverses;
 * distance between distributions: .02 and .10;
@@ -28,15 +28,16 @@ from simresid.checks._basis import default_predictor, predictor_basis
 from simresid.checks._inputs import FloatArray, simulated_only
 from simresid.checks._monte_carlo import residual_replicates
 from simresid.checks._null import analytic_null_holds, null_residuals
-from simresid.checks.pvalues import extrapolated_pvalue, holm
-from simresid.checks.results import CheckResult, DispersionResult, StatisticResult
+from simresid.checks.results import CheckResult
+from simresid.checks.verdict import Judgement, judge, pvalue_text
+from simresid.protocol import HasConvergence
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simresid.simulated_residuals import SimulatedResiduals
 
-__all__ = ["Diagnosis", "applicable_tests", "diagnose", "sharp_pvalue"]
+__all__ = ["Diagnosis", "applicable_tests", "diagnose", "judge_residuals"]
 
 WITHOUT_COLUMNS = ("uniformity", "dispersion", "zero inflation", "outliers")
 """Tests that need nothing but the residuals."""
@@ -53,9 +54,11 @@ class Diagnosis:
     table : DataFrame
         One row per test: ``statistic``, ``effect``, ``effect_size``, ``effect_low``, ``effect_high``,
         ``severity``, ``pvalue``, ``monte_carlo_error`` (NaN where it was not estimated), ``pvalue_adjusted``
-        (Holm), ``failed``, ``advice``.
+        (Holm), ``finding`` (in words), ``state`` (see `simresid.checks.verdict`), ``failed``, ``advice``.
     alpha : float
         Level of the verdicts.
+    judgement : Judgement
+        The verdict on every test and on the whole, the same that figures and pages show.
     notes : tuple of str
         Which tests were left out, and why.
 
@@ -75,23 +78,18 @@ class Diagnosis:
     results: dict[str, CheckResult]
     table: pd.DataFrame
     alpha: float
+    judgement: Judgement
     notes: tuple[str, ...] = ()
 
     @property
     def failed(self) -> list[str]:
         """Names of the tests that are significant after adjustment and not negligible in size."""
-        return [str(name) for name in self.table.index[self.table["failed"]]]
+        return self.judgement.failed
 
     @property
     def verdict(self) -> str:
         """One sentence on the whole."""
-        significant = self.table["pvalue_adjusted"] < self.alpha
-        if not significant.any():
-            return f"No evidence against the model in {len(self.table)} tests."
-        if not self.table["failed"].any():
-            names = ", ".join(map(str, self.table.index[significant]))
-            return f"Departures are significant but negligible in size: {names}."
-        return "The model fails: " + ", ".join(self.failed) + "."
+        return self.judgement.sentence
 
     def summary(self) -> str:
         """Verdict, then one sentence of advice per failed test, then notes.
@@ -116,14 +114,20 @@ class Diagnosis:
         return self.table
 
     def __repr__(self) -> str:
-        columns = ["effect", "effect_size", "severity", "pvalue", "pvalue_adjusted"]
-        shown = self.table[columns].copy()
-        shown.loc[shown["pvalue_adjusted"] >= self.alpha, "severity"] = ""  # the size of what may be chance
-        return self.summary() + "\n\n" + shown.to_string(float_format=lambda v: f"{v:.3g}")
+        columns = ["finding", "effect", "effect_size", "pvalue", "pvalue_adjusted"]
+        return self.summary() + "\n\n" + self.table[columns].to_string(float_format=lambda v: f"{v:.3g}")
 
     def _repr_html_(self) -> str:
-        lines = "".join(f"<p>{escape(line)}</p>" for line in self.summary().splitlines())
-        return lines + self.table.drop(columns="advice").to_html(float_format=lambda v: f"{v:.3g}")
+        first, *others = self.summary().splitlines()
+        lines = f"<p><b>{escape(first)}</b></p>" + "".join(f"<p>{escape(line)}</p>" for line in others)
+        rows = []
+        for f in self.judgement.findings:
+            pvalues = (pvalue_text(p, bare=True) for p in (f.pvalue, f.adjusted) if p is not None)
+            texts = (f.title, f.word, f.effect, *pvalues)
+            cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
+            rows.append(f"<tr{' style=font-weight:bold' if f.failed else ''}>{cells}</tr>")
+        head = "<tr><th>Test<th>Finding<th>Size [95 % interval]<th>p<th>p, adjusted</tr>"
+        return f"{lines}<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
 
 
 def diagnose(
@@ -200,7 +204,7 @@ def diagnose(
     for name, (test, takes_array) in tests.items():
         if takes_array and errors[name] == 0.0:
             errors[name] = _error_over(test, replicates) if analytic_null_holds(res, "auto") else np.nan
-    adjusted = holm([sharp_pvalue(result) for result in results.values()])
+    judgement = judge(results, res.n_obs, alpha=alpha, converged=_converged(res))
     if not analytic_null_holds(res, "auto"):
         n_null = len(null_residuals(res).replicates)
         if len(tests) / (n_null + 1) > alpha:
@@ -209,9 +213,9 @@ def diagnose(
                 f"after adjustment for {len(tests)} tests: read their unadjusted p-values, or draw more simulations."
             )
     rows = []
-    for (name, result), p in zip(results.items(), adjusted, strict=True):
+    for name, result in results.items():
         frame = result.to_frame().iloc[0].to_dict()
-        failed = bool(p < alpha and (result.effect is None or result.effect.severity != "negligible"))
+        finding = judgement[name]
         rows.append(
             {
                 "test": name,
@@ -219,22 +223,38 @@ def diagnose(
                 **{key: frame.get(key) for key in ("effect", "effect_size", "effect_low", "effect_high", "severity")},
                 "pvalue": result.pvalue,
                 "monte_carlo_error": errors[name],
-                "pvalue_adjusted": float(p),
-                "failed": failed,
-                "advice": result.advice() if failed else "",
+                "pvalue_adjusted": finding.adjusted,
+                "finding": finding.word,
+                "state": finding.state,
+                "failed": finding.failed,
+                "advice": result.advice() if finding.failed else "",
             }
         )
-    return Diagnosis(results, pd.DataFrame(rows).set_index("test"), alpha, tuple(notes))
+    return Diagnosis(results, pd.DataFrame(rows).set_index("test"), alpha, judgement, tuple(notes))
 
 
-def sharp_pvalue(result: CheckResult) -> float:
-    """Return the p-value to adjust: 250 simulations alone cannot give one that survives many tests."""
-    if isinstance(result, (StatisticResult, DispersionResult)) and result.null_distribution is not None:
-        null = result.null_distribution
-        value = result.observed if isinstance(result, StatisticResult) else result.statistic
-        if value > null.max() or value < null.min():
-            return min(result.pvalue, extrapolated_pvalue(value, null, result.alternative))
-    return result.pvalue
+def judge_residuals(res: SimulatedResiduals, tests: Mapping[str, Callable[[], CheckResult]]) -> Judgement:
+    """Run tests and judge them; a test that cannot be done is a finding too.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals
+        What is judged.
+    tests : mapping of str to callable
+        By name, such as those of `applicable_tests`, each without arguments.
+    """
+    results: dict[str, CheckResult | str] = {}
+    for name, test in tests.items():
+        try:
+            results[name] = test()
+        except ValueError as error:
+            results[name] = str(error)
+    return judge(results, res.n_obs, converged=_converged(res))
+
+
+def _converged(res: SimulatedResiduals) -> bool:
+    """Whether the fit does not say that it did not converge."""
+    return not isinstance(res.model, HasConvergence) or bool(res.model.converged)
 
 
 Test = Callable[[Any], CheckResult]

@@ -51,7 +51,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray, shares_random_effects, simulated_only
+from simresid.checks._inputs import FloatArray, response_kind, shares_random_effects, simulated_only
 from simresid.checks._leverage import effective_parameters, leverage_of
 from simresid.checks.pvalues import check_alternative, floor_pvalue, monte_carlo_error, simulation_pvalue
 from simresid.checks.results import DispersionResult, Effect
@@ -329,6 +329,7 @@ def _pearson(res: SimulatedResiduals, alternative: str) -> DispersionResult:
         null_distribution=None,
         conf_int=interval,
         correction="effective degrees of freedom",
+        response=response_kind(res),
     )
 
 
@@ -388,5 +389,6 @@ def _result(
         null_distribution=null,
         conf_int=interval,
         correction=correction,
+        response=response_kind(res),
         notes=tuple(notes),
     )

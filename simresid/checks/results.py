@@ -37,6 +37,19 @@ __all__ = [
 ]
 
 Severity: TypeAlias = Literal["negligible", "moderate", "severe"]
+ResponseKind: TypeAlias = Literal["counts", "k of n", "continuous"]
+
+#: Where to look for more or less spread, by the kind of response.
+_MORE_SPREAD = {
+    "counts": "nbinom2 or nbinom1, an observation-level random effect",
+    "k of n": "betabinomial, an observation-level random effect",
+    "continuous": "a dispersion formula, a family with heavier tails",
+}
+_LESS_SPREAD = {
+    "counts": "try compois or genpois, or drop an observation-level random effect or a dispersion term",
+    "k of n": "drop an observation-level random effect, or use binomial in place of betabinomial",
+    "continuous": "drop a dispersion term or random effects that the data do not need",
+}
 
 #: Where a departure stops being negligible and where it becomes severe, as a distance from its null value.
 #: Ratios are measured on the log scale, so that half and double count the same.
@@ -68,8 +81,9 @@ class Effect:
 
     Examples
     --------
-    >>> Effect("dispersion ratio", value=1.3, null=1.0, interval=(1.1, 1.5)).severity
-    'moderate'
+    >>> effect = Effect("dispersion ratio", value=1.3, null=1.0, interval=(1.05, 1.5))
+    >>> effect.severity, effect.clear  # 1.05 would be negligible
+    ('moderate', False)
     """
 
     name: str
@@ -80,13 +94,22 @@ class Effect:
     @property
     def severity(self) -> Severity:
         """Negligible, moderate or severe, from the estimate alone (`THRESHOLDS`); not a p-value."""
-        if "ratio" in self.name:
-            with np.errstate(divide="ignore"):
-                distance = abs(float(np.log(self.value / self.null))) if self.value > 0 else np.inf
-        else:
-            distance = abs(self.value - self.null)
+        distance = abs(self._departure(self.value))
         low, high = THRESHOLDS[self.name]
         return "negligible" if distance < low else "moderate" if distance < high else "severe"
+
+    @property
+    def clear(self) -> bool:
+        """Whether every value within the interval is beyond negligible, on the same side."""
+        ends = [self._departure(end) for end in self.interval or (self.value, self.value)]
+        limit = THRESHOLDS[self.name][0]
+        return min(ends) >= limit or max(ends) <= -limit
+
+    def _departure(self, value: float) -> float:
+        """Distance from the null value, with its sign; of ratios on the log scale."""
+        if "ratio" not in self.name:
+            return value - self.null
+        return float(np.log(value / self.null)) if value > 0 else -np.inf
 
     def __str__(self) -> str:
         text = f"{self.name} {self.value:.3g}"
@@ -243,6 +266,11 @@ class StatisticResult(CheckResult):
 class ZeroInflationResult(StatisticResult):
     """Number of zeros among the numbers of zeros in simulated data.
 
+    Attributes
+    ----------
+    response : {"counts", "k of n", "continuous"}
+        What the advice is for.
+
     Examples
     --------
     >>> import numpy as np
@@ -253,6 +281,7 @@ class ZeroInflationResult(StatisticResult):
     15 zeros where 5.1 are expected: look at dispersion first (nbinom2), then try a zero-inflation formula
     """
 
+    response: ResponseKind = "counts"
     title = "zero inflation"
 
     def advice(self) -> str:
@@ -263,15 +292,14 @@ class ZeroInflationResult(StatisticResult):
         str
             One sentence.
         """
+        found = f"{self.observed:.0f} zeros where {self.expected:.1f} are expected"
         if self.statistic > 1:
-            return (
-                f"{self.observed:.0f} zeros where {self.expected:.1f} are expected: look at dispersion first "
-                "(nbinom2), then try a zero-inflation formula"
+            spread = {"counts": "look at dispersion first (nbinom2), then ", "continuous": ""}.get(
+                self.response, "look at dispersion first (betabinomial), then "
             )
-        return (
-            f"{self.observed:.0f} zeros where {self.expected:.1f} are expected: try a zero-truncated or "
-            "hurdle model, or a family with less dispersion"
-        )
+            return f"{found}: {spread}try a zero-inflation formula"
+        other = "try a zero-truncated or hurdle model, or a family with less dispersion"
+        return f"{found}: {'try a family with less dispersion' if self.response == 'k of n' else other}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -286,6 +314,8 @@ class DispersionResult(CheckResult):
         95 % interval of the ratio.
     correction : str
         How the shrinkage of residuals towards zero by the fit was corrected.
+    response : {"counts", "k of n", "continuous"}
+        What the advice is for.
 
     Examples
     --------
@@ -301,6 +331,7 @@ class DispersionResult(CheckResult):
     null_distribution: NDArray[np.float64] | None
     conf_int: tuple[float, float]
     correction: str
+    response: ResponseKind = "counts"
     title = "dispersion"
 
     def advice(self) -> str:
@@ -315,12 +346,9 @@ class DispersionResult(CheckResult):
         if self.statistic > 1:
             return (
                 f"overdispersed {size}: look for missing predictors, unknown groups or zero inflation, then try more "
-                "spread: nbinom2 or nbinom1 for counts, betabinomial for k of n, an observation-level random effect"
+                f"spread: {_MORE_SPREAD[self.response]}"
             )
-        return (
-            f"underdispersed {size}: the model has too much noise; try compois or genpois, or drop an "
-            "observation-level random effect or a dispersion term"
-        )
+        return f"underdispersed {size}: the model has too much noise; {_LESS_SPREAD[self.response]}"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

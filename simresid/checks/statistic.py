@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from simresid.alignment import real_array
-from simresid.checks._inputs import FloatArray, simulated_only
+from simresid.checks._inputs import FloatArray, response_kind, simulated_only
 from simresid.checks.pvalues import check_alternative, monte_carlo_error, simulation_pvalue
 from simresid.checks.results import Effect, StatisticResult, ZeroInflationResult
 
@@ -149,7 +149,7 @@ def zero_inflation_test(res: SimulatedResiduals, alternative: str = "two-sided")
         0.0,
         ((observed - high) / n, (observed - low) / n),
     )
-    return ZeroInflationResult(method="simulated zeros", **numbers)
+    return ZeroInflationResult(method="simulated zeros", response=response_kind(res), **numbers)
 
 
 def _count_zeros(block: FloatArray) -> Any:

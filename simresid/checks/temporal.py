@@ -141,7 +141,6 @@ def temporal_autocorrelation_test(
         notes.append(pool.note)
     acf = autocorrelations(used, n_lags)
     total = sum(e.size for e in used)
-    slack = 1.96 / np.sqrt(total)
     return AutocorrelationResult(
         statistic=statistic,
         pvalue=pvalue,
@@ -153,7 +152,7 @@ def temporal_autocorrelation_test(
             "autocorrelation",
             float(acf[0]),
             -len(used) / total,
-            (float(acf[0] - slack), float(acf[0] + slack)),
+            _interval(float(acf[0]), total),
         ),
         monte_carlo_error=error,
         notes=tuple(notes),
@@ -244,6 +243,15 @@ def autocorrelations(series: list[FloatArray], lags: int) -> FloatArray:
     return np.array(
         [sum(float(np.sum(e[k:] * e[:-k])) for e in series if e.size > k) / total for k in range(1, lags + 1)]
     )
+
+
+def _interval(r: float, n: int) -> tuple[float, float]:
+    """95 % interval of a first autocorrelation, within [-1, 1].
+
+    The variance of `r` is about ``(1 - r**2) / n`` in an autoregressive series, that of its arc sine ``1 / n``.
+    """
+    low, high = np.clip(np.arcsin(np.clip(r, -1, 1)) + np.array([-1.96, 1.96]) / np.sqrt(n), -np.pi / 2, np.pi / 2)
+    return float(np.sin(low)), float(np.sin(high))
 
 
 def _statistic(series: list[FloatArray], method: str, lags: int) -> float:

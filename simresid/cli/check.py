@@ -30,6 +30,7 @@ __all__ = ["DESCRIPTION", "add_arguments", "run"]
 
 DESCRIPTION = "Fit one model and run every test of its residuals that applies."
 WIDTH = 80
+STATES = {"ok": "ok", "negligible": "small", "weak": "unsure", "unknown": ""}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -125,7 +126,7 @@ def _page(fit: Any, diagnosis: Diagnosis, options: argparse.Namespace) -> str:
     lines.append(f"  {'':<20}{'effect':<31}{'size':>8}  {'p':>8}  verdict")
     for name, row in diagnosis.table.iterrows():
         p = row["pvalue_adjusted"]
-        state = "FAILS" if row["failed"] else "ok" if p >= options.alpha else "small"
+        state = "FAILS" if row["failed"] else STATES[row["state"]]
         shown = "< .0001" if p < 1e-4 else f"{p:.4f}"
         size = "" if row["effect_size"] is None else f"{row['effect_size']:.3g}"
         lines.append(f"  {str(name)[:19]:<20}{str(row['effect'] or '')[:30]:<31}{size:>8}  {shown:>8}  {state}")

@@ -10,6 +10,7 @@ import numpy as np
 
 from simresid.checks._basis import default_predictor
 from simresid.checks._inputs import is_simulated, residual_array
+from simresid.plots._style import number_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,7 +65,8 @@ class Predictor:
     @property
     def levels(self) -> list[str]:
         """Names of the levels."""
-        return [f"{v:.3g}" if isinstance(v, float) else str(v) for v in self.category.cat.categories]
+        categories = self.category.cat.categories
+        return number_texts(categories) if categories.dtype.kind == "f" else [str(v) for v in categories]
 
 
 def resolve(res: Any, against: Any, name: str | None = None) -> Predictor:

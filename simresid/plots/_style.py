@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import RLock
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,11 +25,9 @@ BAND = "#d5e3ee"
 POINT = "#34648c"
 ALERT = "#c23b00"
 
-State: TypeAlias = Literal["ok", "negligible", "weak", "moderate", "severe", "unknown"]
-
 
 class Mark(NamedTuple):
-    """How a state looks: marker, glyph in it, fill and glyph colour, and scale of the glyph."""
+    """How a state of a finding looks: marker, glyph in it, fill and glyph colour, and scale of the glyph."""
 
     marker: str
     glyph: str
@@ -144,11 +144,43 @@ def set_title(ax: Axes, text: str) -> None:
     ax.set_title("\n".join("\n".join(textwrap.wrap(line, room)) for line in text.splitlines()))
 
 
-def pvalue_text(p: float) -> str:
-    """Say ``p = 0.031`` or ``p < 0.001``."""
-    if p < 0.001:
-        return "p < 0.001"
-    return f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
+def number_texts(values: Any) -> list[str]:
+    """Numbers as tick labels: whole ones in full, others in as few digits as tell them apart."""
+    values = [float(v) for v in values]
+    texts: list[str] = []
+    for digits in range(3, 18):
+        texts = [_plain(v, digits) for v in values]
+        if len(set(texts)) == len(set(values)):
+            break
+    return texts
+
+
+def _plain(value: float, digits: int) -> str:
+    """A number without an exponent where that is short: 2015, 0.25, but 3e+12."""
+    if value == 0.0 or not 1e-4 <= abs(value) < 1e7:
+        return f"{value:.{digits}g}"
+    return f"{value:.0f}" if value == round(value) else f"{value:.{max(digits, len(str(int(abs(value)))))}g}"
+
+
+def rank_ticks(values: Any) -> tuple[list[float], list[str]]:
+    """Places and labels of ticks on an axis of ranks: the roundest numbers near the quartiles.
+
+    Each stands where its rank is, at most .06 from the quartile unless many rows are tied, so that it can be read off
+    as any tick can.
+    """
+    s = np.sort(np.asarray(values, dtype=float))
+    ticks: dict[float, float] = {}
+    for target in (0.0, 0.25, 0.5, 0.75, 1.0):
+        exact = float(np.quantile(s, target, method="inverted_cdf"))
+        for digits in range(1, 17):
+            rounded = float(f"{exact:.{digits}g}")
+            place = float(np.searchsorted(s, rounded, "left") + np.searchsorted(s, rounded, "right")) / (2 * s.size)
+            if abs(place - target) <= 0.06 and s[0] <= rounded <= s[-1]:
+                break
+        # where many rows are tied, their common value stands apart from the quartile
+        if all(abs(place - other) >= 0.12 for other in ticks.values()):
+            ticks.setdefault(rounded, place)
+    return list(ticks.values()), number_texts(ticks)
 
 
 def shorten_all(names: list[str], width: int) -> list[str]:

@@ -6,16 +6,16 @@ import textwrap
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from simresid.checks.battery import applicable_tests
+from simresid.checks.battery import applicable_tests, judge_residuals
+from simresid.checks.verdict import Finding, Judgement
 from simresid.plots._predictors import Predictor, resolve
 from simresid.plots._style import ALERT, INK, LINE, MARKS, MUTED, draw_mark, new_figure, style
-from simresid.plots._verdicts import Verdict, headline, judge_all
 from simresid.plots.qq import plot_qq
 from simresid.plots.residuals import draw_against, panel_test
 from simresid.protocol import HasRandomEffects, may_have_random_effects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -74,32 +74,32 @@ def plot_overview(
     >>> plt.close(figure)
     """
     predictor = resolve(res, against)
-    verdicts = judge_all(_tests(res, predictor, against))
-    return draw_overview(res, predictor, verdicts, title=title, figsize=figsize, figure=figure)
+    judgement = judge_residuals(res, _tests(res, predictor, against))
+    return draw_overview(res, predictor, judgement, title=title, figsize=figsize, figure=figure)
 
 
 def draw_overview(
     res: Any,
     predictor: Predictor,
-    verdicts: list[Verdict],
+    judgement: Judgement,
     *,
     title: str | None = None,
     figsize: tuple[float, float] | None = None,
     figure: Figure | None = None,
     heading: bool = True,
 ) -> Figure:
-    """Draw the overview from verdicts that exist already, without the heading if the page around has one."""
+    """Draw the overview from a judgement that exists already, without the heading if the page around has one."""
     if figure is None:
         figure = new_figure(figsize or (8.4, 5.7), layout=None)
     page = _Page(figure)
     with style(7.5 if page.narrow else 9.5):
         if heading:
             model = title or res.description or "Simulated residuals"
-            page.head(*headline(verdicts, res.n_obs), model, setting(res), caution(res))
-        page.strip(verdicts)
+            page.head(judgement.state, judgement.headline, model, setting(res), caution(res))
+        page.strip(judgement.findings)
         left, right = page.panels()
         plot_qq(res, left)
-        draw_against(right, predictor, _panel_result(verdicts))
+        draw_against(right, predictor, _panel_result(judgement))
         if predictor.kind == "category":
             page.make_room(right, left)
     return figure
@@ -116,8 +116,8 @@ def _tests(res: Any, predictor: Predictor, against: Any) -> dict[str, Callable[[
     return tests
 
 
-def _panel_result(verdicts: list[Verdict]) -> Any:
-    shown = [v for v in verdicts if v.check == "quantiles" or v.check.startswith("along ")]
+def _panel_result(judgement: Judgement) -> Any:
+    shown = [f for f in judgement.findings if f.check == "quantiles" or f.check.startswith("along ")]
     return shown[-1].result
 
 
@@ -184,18 +184,18 @@ class _Page:
             self._text(self.margin, self.top, "\n".join(lines), fontsize=points, color=colour)
             self.top -= points * 1.25 / 72 * len(lines) + 0.04
 
-    def strip(self, verdicts: list[Verdict]) -> None:
+    def strip(self, findings: Sequence[Finding]) -> None:
         """Draw one cell per check along the bottom, one below the other in narrow figures."""
-        per_row = 1 if self.narrow else 2 if len(verdicts) in (2, 4) else 3
-        n_rows = -(-len(verdicts) // per_row)
+        per_row = 1 if self.narrow else 2 if len(findings) in (2, 4) else 3
+        n_rows = -(-len(findings) // per_row)
         cell_width, cell_height = (self.width - 2 * self.margin) / per_row, 0.43
         gap = 0.06
-        for k, verdict in enumerate(verdicts):
+        for k, finding in enumerate(findings):
             row, column = divmod(k, per_row)
             left = self.margin + column * cell_width
             low = self.bottom + (n_rows - 1 - row) * (cell_height + gap)
             ax = self._axes(left, low, cell_width - gap, cell_height)
-            _cell(ax, verdict, cell_width - gap, cell_height)
+            _cell(ax, finding, cell_width - gap, cell_height)
         self.bottom += n_rows * (cell_height + gap) + 0.04
 
     def panels(self) -> tuple[Axes, Axes]:
@@ -238,18 +238,18 @@ class _Page:
         return textwrap.wrap(text, max(12, int(room / (0.56 * points)))) or [""]
 
 
-def _cell(ax: Axes, verdict: Verdict, width: float, height: float) -> None:
+def _cell(ax: Axes, finding: Finding, width: float, height: float) -> None:
     """Draw mark, finding and size of one check; lengths in inches."""
     ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
-    failed = verdict.state in ("weak", "moderate", "severe")
+    failed = finding.state in ("weak", "moderate", "severe")
     ax.set_facecolor("#fdf1ea" if failed else "#f5f7f9")
-    edge = MARKS["moderate" if verdict.state == "weak" else verdict.state].fill if failed else LINE
+    edge = MARKS["moderate" if finding.state == "weak" else finding.state].fill if failed else LINE
     for spine in ax.spines.values():
         spine.set(visible=True, color=edge, linewidth=1.6 if failed else 0.8)
-    draw_mark(ax, 0.165 / width, 0.5, verdict.state, 14)
-    evidence = ", ".join(filter(None, (verdict.effect, verdict.evidence)))
+    draw_mark(ax, 0.165 / width, 0.5, finding.state, 14)
+    evidence = ", ".join(filter(None, (finding.effect, finding.evidence)))
     rows = (
-        (0.135, f"{verdict.title}: {verdict.word}", 8.8, "bold" if failed else "normal"),
+        (0.135, f"{finding.title}: {finding.word}", 8.8, "bold" if failed else "normal"),
         (0.305, evidence, 7.8, "normal"),
     )
     for down, text, size, weight in rows:

@@ -12,6 +12,7 @@ from simresid.checks._inputs import is_simulated, residual_array
 from simresid.checks.categorical import categorical_test
 from simresid.checks.quantiles import quantile_test
 from simresid.checks.results import CategoricalResult, QuantileResult
+from simresid.checks.verdict import pvalue_text
 from simresid.plots._categories import draw_categories
 from simresid.plots._points import POINTS_UP_TO, draw_cloud
 from simresid.plots._predictors import Predictor, resolve
@@ -21,7 +22,7 @@ from simresid.plots._style import (
     MUTED,
     drawing_on,
     new_figure,
-    pvalue_text,
+    rank_ticks,
     set_title,
     shorten,
     style,
@@ -222,10 +223,8 @@ def name_axis(ax: Axes, predictor: Predictor, by_rank: bool) -> None:
         ax.set_xlabel(name)
         return
     # Ranks have no unit: say which values of the predictor they stand for.
-    at = np.array([0.0, 0.5, 1.0])
     ax.set_xlim(-0.02, 1.02)
-    labels = [f"{v:.3g}" for v in np.quantile(predictor.numbers, at)]
-    ax.set_xticks(at, labels)
+    ax.set_xticks(*rank_ticks(predictor.numbers))
     ax.set_xlabel(name + " (spaced by rank)")
     ax.tick_params(axis="x", labelcolor=INK)
 

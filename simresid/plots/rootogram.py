@@ -6,65 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import simulated_only
+from simresid.checks.frequencies import count_frequencies
 from simresid.plots._style import ALERT, BAND, INK, POINT, drawing_on, set_title
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-__all__ = ["count_frequencies", "plot_rootogram"]
-
-MOST_BARS = 25
-
-
-def count_frequencies(res: Any, max_count: int | None = None) -> pd.DataFrame:
-    """How often each count occurs in the data and in the simulations.
-
-    Parameters
-    ----------
-    res : SimulatedResiduals
-        Of a response of whole numbers, none negative.
-    max_count : int, optional
-        Counts from here on are put together; by default the 99.5 % point of the data.
-
-    Returns
-    -------
-    DataFrame
-        One row per count, or range of counts when there are many: ``low``, ``high`` (None for the last),
-        ``observed``, ``expected`` (mean over simulations), ``lower``, ``upper`` (95 % of simulations).
-
-    Raises
-    ------
-    ValueError
-        If the response is not a count.
-    """
-    import pandas as pd
-
-    simulated_only(res, "plot_rootogram")
-    y = res.observed
-    if np.any(y != np.rint(y)) or y.min() < 0:
-        raise ValueError("a rootogram needs counts: whole numbers, none negative")
-    if y.max() > 2**53:
-        raise ValueError(f"a rootogram needs counts that are exact, up to 2**53; there is one of {y.max():.3g}")
-    top = int(np.quantile(y, 0.995)) + 1 if max_count is None else int(max_count)
-    if top < 1:
-        raise ValueError(f"max_count={max_count}: must be at least 1")
-    step = max(1, -(-top // MOST_BARS))
-    edges = np.arange(0, top + step, step)
-    observed = _tabulate(y[None, :], edges)[0]
-    simulated = np.vstack([_tabulate(block, edges) for _, block in res.iter_simulations()])
-    lower, upper = np.quantile(simulated, [0.025, 0.975], axis=0)
-    return pd.DataFrame(
-        {
-            "low": edges,
-            "high": [*(edges[1:] - 1), None],
-            "observed": observed,
-            "expected": simulated.mean(axis=0),
-            "lower": lower,
-            "upper": upper,
-        }
-    )
+__all__ = ["plot_rootogram"]
 
 
 def plot_rootogram(res: Any, ax: Axes | None = None, *, max_count: int | None = None, title: str | None = None) -> Axes:
@@ -112,7 +61,7 @@ def plot_rootogram(res: Any, ax: Axes | None = None, *, max_count: int | None = 
     root = {c: np.sqrt(table[c].to_numpy(dtype=float)) for c in ("observed", "expected", "lower", "upper")}
     end = root["expected"] - root["observed"]
     low, high = root["expected"] - root["upper"], root["expected"] - root["lower"]
-    outside = (table["observed"] < table["lower"]).to_numpy() | (table["observed"] > table["upper"]).to_numpy()
+    outside = table["outside"].to_numpy()
     with drawing_on(ax, (5.6, 3.8)) as ax:
         ax.bar(x, high - low, 1.0, bottom=low, color=BAND, linewidth=0, label="95 % of simulations", zorder=1)
         for at, style in ((~outside, {"color": POINT, "alpha": 0.75, "label": "observed"}),
@@ -142,13 +91,6 @@ def plot_rootogram(res: Any, ax: Axes | None = None, *, max_count: int | None = 
         set_title(ax, title if title is not None else finding)
         ax.legend(loc="upper right", fontsize="small", frameon=True, framealpha=0.85, edgecolor="none")
     return ax
-
-
-def _tabulate(block: Any, edges: Any) -> Any:
-    """Frequencies of each row of a block ``(b, n)`` in ``[edge, next edge)``, the last open above."""
-    where = np.clip(np.searchsorted(edges, block, side="right") - 1, 0, edges.size - 1)
-    flat = where + np.arange(block.shape[0])[:, None] * edges.size
-    return np.bincount(flat.ravel(), minlength=block.shape[0] * edges.size).reshape(-1, edges.size)
 
 
 def _name_counts(ax: Axes, table: pd.DataFrame) -> None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks._inputs import aligned_numeric, residual_array
-from simresid.plots._style import INK, drawing_on, pvalue_text, set_title, shorten
+from simresid.checks.verdict import pvalue_text
+from simresid.plots._style import INK, drawing_on, set_title, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks._inputs import aligned, residual_array
+from simresid.checks.verdict import pvalue_text
 from simresid.plots._points import draw_cloud
 from simresid.plots._predictors import Predictor, resolve
-from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, new_figure, pvalue_text, set_title, style
+from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, new_figure, set_title, style
 from simresid.plots.residuals import name_axis, outlier_sides, unit_axis
 
 if TYPE_CHECKING:

@@ -42,6 +42,7 @@ __all__ = [
     "HasPredictedEffectsSd",
     "HasRandomEffects",
     "HasResidualDf",
+    "HasSingularity",
     "HasSummary",
     "HasTrials",
     "HasVariance",
@@ -271,6 +272,14 @@ class HasConvergence(Protocol):
 
     @property
     def converged(self) -> bool: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasSingularity(Protocol):
+    """Whether some variance of the fit is zero or some correlation one."""
+
+    @property
+    def singular(self) -> bool: ...  # noqa: D102
 
 
 @runtime_checkable

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.checks.verdict import FAILED, State, state_of, verdict_sentence
 from simresid.residuals.streaming import Execution
 from simresid.screening.journal import ScreenFile, content_key
 from simresid.screening.one_model import TESTS, ModelTask, Record
@@ -17,7 +18,7 @@ from simresid.simulations.time_limit import check_timeout
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simresid.checks.results import CheckResult
+    from simresid.checks.results import CheckResult, Severity
 
 __all__ = ["screen"]
 
@@ -258,8 +259,7 @@ def _table(names: list[Hashable], records: list[Record], task: ModelTask) -> pd.
     p = pd.DataFrame([r["p"] for r in records], index, tests, dtype=float)
     sharp = pd.DataFrame([r["sharp"] for r in records], index, tests, dtype=float)
     adjusted = sharp.apply(_benjamini_hochberg)
-    negligible = np.array([[test in r["negligible"] for test in tests] for r in records], dtype=bool)
-    failed = (adjusted < task.alpha) & ~negligible.reshape(adjusted.shape)
+    states = [_states(r, row, task.alpha) for r, row in zip(records, adjusted.to_dict("records"), strict=True)]
     about = {name: [r.get(name) for r in records] for name in ("description", "nobs", "converged", "singular", "llf")}
     table = pd.DataFrame(about, index)
     if "dispersion" in tests:
@@ -268,11 +268,13 @@ def _table(names: list[Hashable], records: list[Record], task: ModelTask) -> pd.
     for test in tests:
         table[test], table[f"{test} adjusted"] = p[test], adjusted[test]
     broken = np.array([bool(r["error"]) for r in records], dtype=bool)
-    table["n_failed"] = failed.sum(axis=1).where(~broken) if broken.any() else failed.sum(axis=1)
-    table["flagged"] = failed.any(axis=1) | broken | np.array([r.get("converged") is False for r in records], bool)
-    names_failed = [list(failed.columns[row]) for row in failed.to_numpy()]
-    table["failed"] = [", ".join(found) for found in names_failed]
-    table["verdict"] = [_verdict(r, found, task) for r, found in zip(records, names_failed, strict=True)]
+    failed = [[test for test, state in found.items() if state in FAILED] for found in states]
+    n_failed = pd.Series([len(found) for found in failed], index, dtype=int)
+    table["n_failed"] = n_failed.where(~broken) if broken.any() else n_failed
+    unconverged = np.array([r.get("converged") is False for r in records], dtype=bool)
+    table["flagged"] = (n_failed > 0).to_numpy() | broken | unconverged
+    table["failed"] = [", ".join(found) for found in failed]
+    table["verdict"] = [_verdict(r, found) for r, found in zip(records, states, strict=True)]
     table["advice"] = ["; ".join(f"{test}: {text}" for test, text in r["advice"].items()) for r in records]
     for name in ("notes", "seconds", "error"):
         table[name] = [r[name] for r in records]
@@ -289,13 +291,19 @@ def _benjamini_hochberg(p: pd.Series) -> pd.Series:
     return out
 
 
-def _verdict(record: Record, failed: list[str], task: ModelTask) -> str:
+def _states(record: Record, adjusted: dict[Any, float], alpha: float) -> dict[str, State]:
+    """State of every test that was done, by the p-value adjusted over the models of the screen."""
+    severity: dict[str, Severity] = dict.fromkeys(record["negligible"], "negligible")
+    return {
+        test: state_of(p, adjusted[test], severity.get(test), alpha=alpha)
+        for test, p in record["p"].items()
+        if not np.isnan(adjusted[test])
+    }
+
+
+def _verdict(record: Record, states: dict[str, State]) -> str:
     if record["error"]:
         return str(record["error"])
     start = "Not converged. " if record.get("converged") is False else ""
-    if failed:
-        return f"{start}The model fails: {', '.join(failed)}."
-    unsure = [test for test, p in record["p"].items() if p < task.alpha and test not in record["negligible"]]
-    if unsure:
-        return f"{start}Significant before adjustment only: {', '.join(unsure)}."
-    return f"{start}No evidence against the model."
+    clear = any(states.get(test) in FAILED for test in record.get("clear", states))
+    return start + verdict_sentence(states, clear=clear, among="the models of the screen")

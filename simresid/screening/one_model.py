@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from simresid.checks.battery import applicable_tests, sharp_pvalue
+from simresid.checks.battery import applicable_tests
 from simresid.checks.results import DispersionResult
+from simresid.checks.verdict import sharp_pvalue
+from simresid.protocol import HasConvergence, HasFitNotes, HasLikelihood, HasSingularity
 from simresid.simulations.time_limit import call_within
 
 if TYPE_CHECKING:
@@ -62,7 +64,7 @@ class ModelTask:
     def record(self, name: Any, item: Any) -> Record:
         """Fit, simulate and test one model; whatever goes wrong becomes the error of the record."""
         start = time.perf_counter()
-        record: Record = {"error": "", "p": {}, "sharp": {}, "negligible": [], "advice": {}, "notes": ""}
+        record: Record = {"error": "", "p": {}, "sharp": {}, "negligible": [], "clear": [], "advice": {}, "notes": ""}
         with _collected_warnings() as caught:
             try:
                 if self.timeout is None:
@@ -92,6 +94,8 @@ class ModelTask:
             record["sharp"][test] = float(sharp_pvalue(result))
             if result.effect is not None and result.effect.severity == "negligible":
                 record["negligible"].append(test)
+            if result.effect is None or result.effect.clear:
+                record["clear"].append(test)
             if result.pvalue < self.alpha:
                 record["advice"][test] = result.advice()
             if isinstance(result, DispersionResult):
@@ -126,15 +130,13 @@ def _fitted(item: Any) -> Any:
 def _about(res: SimulatedResiduals) -> Record:
     """What is known of the fit itself."""
     model: Any = res.model
-    converged, singular = getattr(model, "converged", None), getattr(model, "singular", None)
-    llf, verdict = getattr(model, "llf", None), getattr(model, "verdict", None)
     return {
         "description": res.description,
         "nobs": res.n_obs,
-        "converged": None if converged is None or callable(converged) else bool(converged),
-        "singular": None if singular is None or callable(singular) else bool(singular),
-        "llf": None if llf is None or callable(llf) else float(llf),
-        "notes": " ".join(verdict) if isinstance(verdict, list) else "",
+        "converged": bool(model.converged) if isinstance(model, HasConvergence) else None,
+        "singular": bool(model.singular) if isinstance(model, HasSingularity) else None,
+        "llf": float(model.llf) if isinstance(model, HasLikelihood) else None,
+        "notes": " ".join(model.verdict) if isinstance(model, HasFitNotes) else "",
     }
 
 

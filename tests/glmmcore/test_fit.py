@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glmmcore import ModelError, glmm
+from glmmcore import ModelError, fit_many, glmm
 from glmmcore.estimation import laplace
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.estimation.laplace import LaplaceObjective
@@ -263,3 +263,28 @@ def test_refits_in_threads_do_not_disturb_each_other():
     with ThreadPoolExecutor(4) as pool:
         together = list(pool.map(lambda y: fit.refit(y).llf, responses))
     assert together == one_by_one
+
+
+@pytest.mark.parametrize("family", ["binomial", "betabinomial"])
+def test_trials_given_as_frequency_weights_are_refused(family):
+    """R's ``glm(k/n ~ x, weights = n)``: repeated rows of a proportion have no law."""
+    rng = np.random.default_rng(21)
+    d = pd.DataFrame({"dose": rng.uniform(0, 4, 40), "insects": rng.integers(4, 15, 40)})
+    d["share"] = rng.binomial(d["insects"], 0.4) / d["insects"]
+    with pytest.raises(ModelError, match=r"proportions.*pass the numbers of trials as trials="):
+        glmm("share ~ dose", d, family=family, freq_weights="insects")
+    assert glmm("share ~ dose", d, family=family, trials="insects").trials is not None
+    yes = d.assign(dead=(d["share"] > 0.4).astype(int))
+    assert glmm("dead ~ dose", yes, family="binomial", freq_weights="insects").nobs == 40  # 0/1 rows may be repeated
+
+
+def test_frequency_weights_that_are_not_whole_are_refused():
+    rng = np.random.default_rng(22)
+    d = pd.DataFrame({"y": rng.poisson(3, 30), "z": rng.normal(size=30)}, index=[f"plot{i}" for i in range(30)])
+    weights = np.ones(30)
+    weights[[4, 9]] = 2.5, 0.7
+    for family in ("poisson", "gaussian"):
+        with pytest.raises(ModelError, match=r"whole numbers.*2\.5 in row .*plot4"):
+            glmm("y ~ z", d, family=family, freq_weights=weights)
+    with pytest.raises(ModelError, match="whole numbers"):
+        fit_many("y ~ z", d.assign(part=np.arange(30) % 2), "poisson", by="part", freq_weights=weights)

@@ -124,7 +124,7 @@ def test_mixedlm_leverages_equal_those_of_glmmcore(frame):
     np.testing.assert_allclose(model.group_leverage(np.arange(N)), model.leverage, rtol=1e-9)
 
 
-@pytest.mark.filterwarnings("ignore:.*on the boundary")
+@pytest.mark.filterwarnings("ignore:.*on the boundary", "ignore:.*did not converge", "ignore:.*optimi")
 def test_right_mixedlm_grouped_by_its_own_factor_passes():
     """Sums over the levels of a random effect follow the data; 98 % of right models were overruled for it."""
     rng = np.random.default_rng(53)

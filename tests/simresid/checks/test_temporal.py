@@ -4,6 +4,8 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.signal import lfilter
+from scipy.special import ndtr
 from scipy.stats import chi2, norm
 from statsmodels.stats.diagnostic import acorr_ljungbox
 from statsmodels.stats.stattools import durbin_watson as statsmodels_dw
@@ -124,7 +126,8 @@ def test_autocorrelations_by_hand():
     assert result.effect.value == pytest.approx(expected[0])
     assert result.effect.null == -0.25
     half = 1.96 / 2
-    assert result.effect.interval == pytest.approx((expected[0] - half, expected[0] + half))
+    middle = np.arcsin(expected[0])  # whose variance is 1 / n
+    assert result.effect.interval == pytest.approx((np.sin(middle - half), np.sin(middle + half)))
     with pytest.raises(ValueError, match="lags=4 must lie between 1 and 3"):
         sr.temporal_autocorrelation_test(0.5 + e, np.arange(4), lags=4)
     # by default a fifth of the series, 10 at most
@@ -203,3 +206,38 @@ def test_clear_errors():
         sr.temporal_autocorrelation_test(u, np.arange(10), alternative="less", method="ljung-box")
     with pytest.raises(ValueError, match="single series"):
         sr.temporal_autocorrelation_test(u, np.arange(10), by=[0] * 5 + [1] * 5, exact=True)
+
+
+@pytest.mark.parametrize("r", [0.97, -0.9])
+def test_intervals_of_autocorrelations_stay_within_their_range(r):
+    """Short, strongly correlated series had limits beyond 1."""
+    rng = np.random.default_rng(31)
+    for n in (8, 20, 45):
+        e = np.empty(n)
+        e[0] = rng.normal()
+        for t in range(1, n):
+            e[t] = r * e[t - 1] + rng.normal(0, np.sqrt(1 - r * r))
+        effect = sr.temporal_autocorrelation_test(ndtr(e), np.arange(n)).effect
+        assert -1 <= effect.interval[0] <= effect.value <= effect.interval[1] <= 1
+
+
+def test_intervals_of_spatial_correlation_stay_within_their_range():
+    x, y = np.divmod(np.arange(36.0), 6)
+    smooth = sr.spatial_autocorrelation_test(0.02 + 0.96 * (x > 2), x, y).effect
+    assert smooth.value > 0.6
+    assert -1 <= smooth.interval[0] <= smooth.value <= smooth.interval[1] <= 1
+    chequered = sr.spatial_autocorrelation_test(np.where((x + y) % 2, 0.1, 0.9), x, y, weights="knn", k=2).effect
+    assert -1 <= chequered.interval[0] <= chequered.value <= chequered.interval[1] <= 1
+
+
+def test_interval_of_an_autocorrelation_covers():
+    """AR(1) of 300 normal values: 500 series, standard error .010; the bias of r costs a little."""
+    rng = np.random.default_rng(32)
+    n_series, n, r, hits = 500, 300, 0.5, 0
+    for _ in range(n_series):
+        e = lfilter([np.sqrt(1 - r * r)], [1, -r], rng.normal(size=n + 50))[50:]
+        u = ndtr(e)
+        # the autocorrelation of u under a normal copula
+        low, high = sr.temporal_autocorrelation_test(u, np.arange(n)).effect.interval
+        hits += low <= 6 / np.pi * np.arcsin(r / 2) <= high
+    assert 0.91 < hits / n_series < 0.99

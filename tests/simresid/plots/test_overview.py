@@ -8,9 +8,10 @@ import pandas as pd
 import pytest
 
 from simresid import diagnose, from_simulations, plot_overview, simulate_residuals
-from simresid.checks.battery import applicable_tests
+from simresid.checks.battery import applicable_tests, judge_residuals
+from simresid.checks.results import CheckResult
+from simresid.checks.verdict import judge
 from simresid.plots._style import MARKS
-from simresid.plots._verdicts import Verdict, headline, judge_all
 
 
 def texts(figure) -> str:
@@ -35,7 +36,7 @@ def test_right_models_are_rarely_called_wrong() -> None:
         mean = rng.uniform(2, 6, 100)
         res = from_simulations(rng.poisson(mean, (99, 100)), rng.poisson(mean), mean)
         tests = {name: partial(test, res) for name, (test, _) in applicable_tests(res, *[None] * 6)[0].items()}
-        called += headline(judge_all(tests), 100)[1].startswith("Misfit")
+        called += bool(judge_residuals(res, tests).failed)
     assert called <= 6  # 0.3 % of the time more, if the rate is 5 %
 
 
@@ -121,25 +122,18 @@ def test_states_differ_by_shape_and_glyph() -> None:
     assert len(set(looks)) == len(looks)
 
 
-class Result:
-    """Stand-in for a test result: what `judge_all` reads."""
-
-    effect = None
-    method = "stand-in"
-    title = "test"
-    alternative = "two-sided"
-
-    def __init__(self, pvalue: float) -> None:
-        self.statistic, self.pvalue = 1.0, pvalue
+def with_pvalue(p: float) -> CheckResult:
+    return CheckResult(statistic=1.0, pvalue=p, alternative="two-sided", method="by hand", n_obs=500)
 
 
 def test_one_p_of_three_percent_among_six_is_only_borderline() -> None:
-    pvalues = {"uniformity": 0.5, "outliers": 0.03, "dispersion": 0.4, "a": 0.6, "b": 0.7, "c": 0.8}
-    tests = {name: (lambda p=p: Result(p)) for name, p in pvalues.items() if name != "outliers"}
-    tests["spatial"] = lambda: Result(0.03)
-    verdicts = judge_all(tests)  # type: ignore[arg-type]
-    assert verdicts[-1].state == "weak"
-    assert headline(verdicts, 500)[0] == "weak"
+    pvalues = {"uniformity": 0.5, "dispersion": 0.4, "a": 0.6, "b": 0.7, "c": 0.8, "spatial": 0.03}
+    judgement = judge({name: with_pvalue(p) for name, p in pvalues.items()}, 500)
+    assert judgement["spatial"].state == "weak"
+    assert judgement["spatial"].adjusted == pytest.approx(6 * 0.03)
+    assert judgement.state == "weak"
+    assert judgement.headline == "Borderline: departs?"
+    assert judgement.sentence.startswith("No clear evidence against the model: spatial significant before adjustment")
 
 
 def test_a_test_that_cannot_be_done_is_said_so(all_equal) -> None:
@@ -148,8 +142,9 @@ def test_a_test_that_cannot_be_done_is_said_so(all_equal) -> None:
 
 
 def test_small_data_are_not_given_a_clean_bill() -> None:
-    fine = Verdict("uniformity", "ok", "as expected", "", 0.5)
-    assert "12 rows" in headline([fine], 12)[1]
+    fine = judge({"uniformity": with_pvalue(0.5)}, 12)
+    assert "12 rows" in fine.headline
+    assert "12 rows" in fine.sentence
 
 
 def test_figure_argument_is_drawn_on() -> None:

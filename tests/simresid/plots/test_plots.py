@@ -9,8 +9,8 @@ import pytest
 
 import simresid
 from simresid import from_simulations, plots, quantile_test
+from simresid.checks.frequencies import count_frequencies
 from simresid.plots._style import ALERT
-from simresid.plots.rootogram import count_frequencies
 
 
 def title(ax) -> str:
@@ -297,3 +297,39 @@ def test_a_significant_but_negligible_departure_is_not_alarming():
     severe = plots.plot_residuals(np.clip(u + 0.3 * (x - 0.5), 0, 1), x)
     assert title(severe).startswith("Quantiles off, p ")
     assert ALERT in {line.get_color() for line in severe.lines}
+
+
+def test_years_are_years_and_ticks_are_told_apart() -> None:
+    rng = np.random.default_rng(17)
+    year = rng.integers(1987, 2024, 240)
+    ax = plots.plot_residuals(rng.random(240), pd.Series(year, name="year"))
+    shown = [label.get_text() for label in ax.get_xticklabels()]
+    assert len(set(shown)) == len(shown) >= 4
+    assert all(len(text) == 4 and 1987 <= int(text) <= 2023 for text in shown)
+    # each stands at the rank of its value
+    for place, text in zip(ax.get_xticks(), shown, strict=True):
+        assert place == pytest.approx((np.mean(year < int(text)) + np.mean(year <= int(text))) / 2)
+    levels = plots.plot_residuals(rng.random(240), pd.Series(rng.choice([2019.0, 2020.0, 2021.0], 240)))
+    assert [label.get_text() for label in levels.get_xticklabels()] == ["2019", "2020", "2021"]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1e6 + 0.1 * k for k in range(60)],
+        list(10.0 ** np.linspace(-5, 4, 80)),
+        [0.0] * 50 + [1.0] * 3 + [2.0],
+        [3e14, 4e14, 9e14] * 9,
+        [-0.0004, -0.0003, 0.0, 1e-5] * 8,
+    ],
+)
+def test_ticks_of_ranks_are_values_within_the_data(values) -> None:
+    from simresid.plots._style import number_texts, rank_ticks
+
+    places, texts = rank_ticks(values)
+    assert len(set(texts)) == len(texts) >= 1
+    assert np.all(np.diff(places) >= 0.12)
+    for place, text in zip(places, texts, strict=True):
+        assert min(values) * (1 - 1e-3 * np.sign(min(values))) <= float(text) <= max(values) * (1 + 1e-3)
+        assert 0 <= place <= 1
+    assert number_texts([0.25, 1.0, 2015.0, 1e9]) == ["0.25", "1", "2015", "1e+09"]

@@ -200,7 +200,7 @@ def test_nothing_to_screen():
 SCRIPT = """
 import sys
 sys.path.insert(0, {here!r})
-from test_screening import specifications
+from test_many_models import specifications
 import simresid as sr
 sr.screen(specifications(60), n_sims=999, out={out!r}, progress=False)
 """

@@ -1,0 +1,364 @@
+"""One verdict on test results, for tables, figures, pages and commands alike.
+
+A test *fails* if it is significant after adjustment for the number of tests and its departure is more than negligible
+in size (`simresid.checks.results.THRESHOLDS`). Significant before adjustment only, it is borderline. Nothing is certain
+where the fit itself made sums over groups too regular and no correction is known. Where not even the smallest size
+within the intervals of the failing tests is beyond negligible, there is evidence against the model, but "the model
+fails" is not said. A fit that did not converge is said before anything else: its residuals are those of other
+estimates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from simresid.checks.pvalues import extrapolated_pvalue, holm
+from simresid.checks.results import (
+    AutocorrelationResult,
+    CategoricalResult,
+    CheckResult,
+    DispersionResult,
+    Effect,
+    QuantileResult,
+    Severity,
+    StatisticResult,
+)
+
+__all__ = ["Finding", "Judgement", "State", "judge", "pvalue_text", "sharp_pvalue", "state_of", "verdict_sentence"]
+
+State: TypeAlias = Literal["ok", "negligible", "weak", "moderate", "severe", "unknown"]
+"""Not significant; significant and negligible in size; significant before adjustment only, or in doubt; the size of a
+failure; not testable."""
+
+ALPHA = 0.05
+SMALL = 30
+TREND = "trend in residuals"
+FAILED: tuple[State, ...] = ("severe", "moderate")
+
+TITLES = {
+    "uniformity": "Distribution",
+    "dispersion": "Dispersion",
+    "zero inflation": "Zeros",
+    "outliers": "Outliers",
+    "quantiles": "Quantiles",
+    "heteroscedasticity": "Spread",
+    "temporal autocorrelation": "Time",
+    "spatial autocorrelation": "Space",
+}
+"""Names of the battery's tests as they appear on a figure; others keep theirs."""
+
+
+@dataclass(frozen=True, eq=False)
+class Finding:
+    """The verdict on one test.
+
+    Attributes
+    ----------
+    check : str
+        Name of the test in `simresid.checks.battery`.
+    state : str
+        See `State`.
+    word, effect : str
+        The finding, and the size of the departure with its interval.
+    pvalue, adjusted : float or None
+        As the test gave it, and adjusted for the number of tests (Holm); None if the test was not possible.
+    result : CheckResult or None
+    """
+
+    check: str
+    state: State
+    word: str
+    effect: str
+    pvalue: float | None = None
+    result: CheckResult | None = None
+    adjusted: float | None = None
+
+    @property
+    def title(self) -> str:
+        """Name of the check on a figure."""
+        return TITLES.get(self.check, self.check[:1].upper() + self.check[1:])
+
+    @property
+    def evidence(self) -> str:
+        """The p-value as text."""
+        return "" if self.pvalue is None else pvalue_text(self.pvalue)
+
+    @property
+    def failed(self) -> bool:
+        """Whether the test is significant after adjustment and not negligible in size."""
+        return self.state in FAILED
+
+    @property
+    def clear(self) -> bool:
+        """Whether every size within the interval is beyond negligible."""
+        return self.result is None or self.result.effect is None or self.result.effect.clear
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """The verdict on all tests of one object.
+
+    Attributes
+    ----------
+    findings : tuple of Finding
+        In the order of the tests.
+    n_obs : int
+        Number of residuals.
+    converged : bool
+        False if the fit says that it did not converge.
+    doubtful : bool
+        Whether the fit made sums over groups too regular, so that nothing is certain.
+    """
+
+    findings: tuple[Finding, ...]
+    n_obs: int
+    converged: bool = True
+    doubtful: bool = False
+
+    def __getitem__(self, check: str) -> Finding:
+        return next(f for f in self.findings if f.check == check)
+
+    @property
+    def failed(self) -> list[str]:
+        """Names of the tests that failed."""
+        return [f.check for f in self.findings if f.failed]
+
+    @property
+    def state(self) -> State:
+        """State of the whole: the worst of the tests, and never better than unknown if the fit did not converge."""
+        states = [f.state for f in self.findings if f.result is not None]
+        order: tuple[State, ...] = ("severe", "moderate", "weak", "negligible", "ok")
+        worst: State = next((s for s in order if s in states), "unknown")
+        return worst if self.converged or worst in FAILED else "unknown"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence, by the names of the tests."""
+        done = {f.check: f.state for f in self.findings if f.result is not None}
+        clear = any(f.clear for f in self.findings if f.failed)
+        text = verdict_sentence(done, clear=clear, doubtful=self.doubtful)
+        if not any(f.state != "ok" for f in self.findings) and self.n_obs < SMALL:
+            text = f"{text[:-1]}, but {self.n_obs} rows show gross misfit only."
+        return self._said_first + text
+
+    @property
+    def headline(self) -> str:
+        """The verdict in a few words for a figure: what departs, the largest first."""
+        return self._said_first + self._headline()
+
+    def _headline(self) -> str:
+        done = [f for f in self.findings if f.result is not None]
+        if not done:
+            return "Nothing could be tested"
+        failed = [f for f in done if f.failed]
+        if failed:
+            start = "Misfit" if any(f.clear for f in failed) else "Evidence of misfit"
+            return f"{start}: {', '.join(_leading(failed))}"
+        weak = next((f for f in done if f.state == "weak"), None)
+        if weak is not None:
+            return f"Borderline: {weak.word}"
+        if any(f.state == "negligible" for f in done):
+            return "Only negligible departures"
+        if self.n_obs < SMALL:
+            return f"No misfit found, but {self.n_obs} rows show gross misfit only"
+        return f"No misfit found in {len(done)} checks"
+
+    @property
+    def _said_first(self) -> str:
+        return "" if self.converged else "Not converged. "
+
+
+def judge(
+    results: Mapping[str, CheckResult | str], n_obs: int, *, alpha: float = ALPHA, converged: bool = True
+) -> Judgement:
+    """Judge results of tests together.
+
+    Parameters
+    ----------
+    results : mapping of str to CheckResult or str
+        Results by the name of the test, or why a test was not possible.
+    n_obs : int
+        Number of residuals.
+    alpha : float
+        Level after Holm's adjustment for the number of tests.
+    converged : bool
+        Whether the fit converged.
+
+    Returns
+    -------
+    Judgement
+        A finding per test, and the verdict on the whole.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import uniformity_test
+    >>> u = (np.arange(100) + 0.5) / 100
+    >>> found = judge({"uniformity": uniformity_test(u**3)}, 100)
+    >>> found.state, found.sentence, found.headline
+    ('severe', 'The model fails: uniformity.', 'Misfit: not uniform')
+    >>> judge({"uniformity": uniformity_test(u)}, 100, converged=False).sentence
+    'Not converged. No evidence against the model in 1 test.'
+    """
+    done = {name: result for name, result in results.items() if isinstance(result, CheckResult)}
+    doubtful = any(_shrunk_by_the_fit(result) for result in done.values())
+    adjusted = dict(zip(done, holm([sharp_pvalue(result) for result in done.values()]), strict=True))
+    findings = []
+    for name, result in results.items():
+        if not isinstance(result, CheckResult):
+            findings.append(Finding(name, "unknown", "not testable", result))
+            continue
+        p = float(adjusted[name])
+        severity = None if result.effect is None else result.effect.severity
+        state = state_of(result.pvalue, p, severity, alpha=alpha, doubtful=doubtful)
+        word = _word(name, result, state) + ("?" if state == "weak" else "")
+        findings.append(Finding(name, state, word, _size(name, result), float(result.pvalue), result, p))
+    return Judgement(tuple(findings), n_obs, converged, doubtful)
+
+
+def state_of(
+    pvalue: float, adjusted: float, severity: Severity | None, *, alpha: float = ALPHA, doubtful: bool = False
+) -> State:
+    """State of one test from its p-value, alone and adjusted, and the severity of its departure (None: unknown).
+
+    Examples
+    --------
+    >>> state_of(0.03, 0.2, "severe"), state_of(0.001, 0.006, "severe"), state_of(0.001, 0.006, "negligible")
+    ('weak', 'severe', 'negligible')
+    """
+    if min(pvalue, adjusted) >= alpha:
+        return "ok"
+    if severity == "negligible":
+        return "negligible"
+    if doubtful or adjusted >= alpha:
+        return "weak"
+    return severity or "moderate"
+
+
+def verdict_sentence(
+    states: Mapping[str, State], *, clear: bool, among: str | None = None, doubtful: bool = False
+) -> str:
+    """Say what failed, what is borderline, what is negligible, or that nothing was found.
+
+    Parameters
+    ----------
+    states : mapping of str to State
+        By the name of the test.
+    clear : bool
+        Whether some test that failed departs more than negligibly at every size within its interval.
+    among : str, optional
+        What the p-values are adjusted for; the number of tests by default.
+    doubtful : bool
+        Whether the fit made sums over groups too regular.
+    """
+    failed, weak, negligible = (
+        [name for name, state in states.items() if state in group] for group in (FAILED, ("weak",), ("negligible",))
+    )
+    if not states:
+        return "Nothing could be tested."
+    tests = f"{len(states)} test{'s' if len(states) > 1 else ''}"
+    if failed:
+        return f"{'The model fails' if clear else 'Evidence against the model'}: {', '.join(failed)}."
+    if weak and doubtful:
+        return (
+            f"Uncertain: {', '.join(weak)} depart, but the fit follows the groups' sums; judge them with "
+            "random_effects='unconditional'."
+        )
+    if weak:
+        only = f"significant before adjustment for {among or tests} only"
+        return f"No clear evidence against the model: {', '.join(weak)} {only}."
+    if negligible:
+        return f"Departures are significant but negligible in size: {', '.join(negligible)}."
+    return f"No evidence against the model in {tests}."
+
+
+def sharp_pvalue(result: CheckResult) -> float:
+    """Return the p-value to adjust: 250 simulations alone cannot give one that survives many tests."""
+    if isinstance(result, (StatisticResult, DispersionResult)) and result.null_distribution is not None:
+        null = result.null_distribution
+        value = result.observed if isinstance(result, StatisticResult) else result.statistic
+        if value > null.max() or value < null.min():
+            return min(result.pvalue, extrapolated_pvalue(value, null, result.alternative))
+    return result.pvalue
+
+
+def pvalue_text(p: float, bare: bool = False) -> str:
+    """Say ``p = 0.031`` or ``p < 0.001``, or `bare` in a column headed p, ``0.031`` or ``< 0.001``."""
+    if p < 0.001:
+        return "< 0.001" if bare else "p < 0.001"
+    text = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    return text if bare else f"p = {text}"
+
+
+def _shrunk_by_the_fit(result: CheckResult) -> bool:
+    """Whether groups lie closer to their expectation than chance and the test could not correct for it."""
+    if not isinstance(result, DispersionResult) or result.statistic >= 1:
+        return False
+    return result.correction == "none" and bool(result.notes)
+
+
+def _leading(findings: Sequence[Finding]) -> list[str]:
+    """Up to three different words, severe before moderate, likely causes before consequences."""
+    order = ["trend", "dispersion", "zero inflation", "heteroscedasticity", "outliers", "quantiles"]
+
+    def place(f: Finding) -> tuple[bool, int]:
+        kind = "trend" if f.word == TREND else f.check
+        return f.state != "severe", order.index(kind) if kind in order else 0
+
+    found = sorted(findings, key=place)
+    # The distribution departs whenever something else does, quantiles whenever the spread does.
+    causes = [f for f in found if f.word == TREND or f.check not in ("uniformity", "quantiles")]
+    return list(dict.fromkeys(f.word for f in causes or found))[:3]
+
+
+def _word(check: str, result: CheckResult, state: State) -> str:
+    if state == "ok":
+        return "as expected"
+    over = result.effect is not None and result.effect.value > result.effect.null
+    words = {
+        "dispersion": "overdispersed" if over else "underdispersed",
+        "outliers": "too many outliers" if over else "too few outliers",
+        "zero inflation": "too many zeros" if over else "too few zeros",
+        "uniformity": "not uniform",
+        "heteroscedasticity": "uneven spread",
+        "temporal autocorrelation": "correlated in time",
+        "spatial autocorrelation": "correlated in space",
+    }
+    return words.get(check) or _direction(result)
+
+
+def _direction(result: CheckResult) -> str:
+    """Say what goes wrong along a predictor."""
+    if isinstance(result, CategoricalResult):
+        p = result.homogeneity_pvalue
+        return "spread differs" if p is not None and p < result.uniformity_pvalue else "levels differ"
+    if not isinstance(result, QuantileResult):
+        return "departs"
+    leading = str(result.components["pvalue"].idxmin())
+    return {"location": TREND, "scale": "wrong spread"}.get(leading, "wrong shape")
+
+
+def _size(check: str, result: CheckResult) -> str:
+    effect = result.effect
+    if check == "outliers":
+        outliers: Any = result
+        return f"{outliers.observed:,}, {outliers.expected:,.1f} expected"
+    if check == "zero inflation":
+        zeros: Any = result
+        return f"{zeros.observed:,.0f}, {zeros.expected:,.0f} expected"
+    if effect is None:
+        return f"statistic {result.statistic:.3g}"
+    labels = {"dispersion": "ratio", "uniformity": "distance", "heteroscedasticity": "ratio"}
+    kinds = ((QuantileResult, "shift"), (CategoricalResult, "distance"), (AutocorrelationResult, "r"))
+    label = labels.get(check) or next((name for kind, name in kinds if isinstance(result, kind)), "size")
+    return f"{label} {_with_interval(effect)}"
+
+
+def _with_interval(effect: Effect) -> str:
+    """Say ``1.34 [1.19, 1.50]``."""
+    text = f"{effect.value:.2f}"
+    if effect.interval is not None:
+        text += f" [{effect.interval[0]:.2f}, {effect.interval[1]:.2f}]"
+    return text
