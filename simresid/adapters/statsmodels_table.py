@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["adapt", "converged_of"]
 
-FLAT_GRADIENT = 1e-2
-"""Largest component of the gradient of a log posterior at which its optimum is as good as found."""
+LITTLE_TO_GAIN = 1e-3
+"""What a log posterior may still rise at an optimum that is as good as found."""
 
 _COUNTS = ("statsmodels_counts", "adapt_count")
 _LINEAR = ("statsmodels_linear", "LinearFit")
@@ -99,12 +99,14 @@ def adapt(results: Any) -> FittedModel:
 def converged_of(results: Any) -> bool | None:
     """Whether the optimiser found what it looked for, as far as the results of a fit say; None for closed forms.
 
-    Two-part models have a flag for each part. Bayesian mixed models keep the optimiser's record, whose success also
-    fails for a line search that ran out of digits at the optimum: there the gradient decides.
+    Two-part models have a flag for each part. Bayesian mixed models keep the optimiser's record, whose success fails
+    for a line search that ran out of digits at the optimum and holds far from it where the objective is flat: there
+    it counts what a Newton step would gain, by the gradient and the optimiser's inverse Hessian.
     """
     record = getattr(results, "optim_retvals", None)
-    if record is not None and "success" in record:
-        return bool(record["success"]) or float(np.max(np.abs(record["jac"]))) < FLAT_GRADIENT
+    if record is not None and {"jac", "hess_inv"} <= set(record):
+        gradient = np.asarray(record["jac"], dtype=float)
+        return float(gradient @ (record["hess_inv"] @ gradient)) / 2 < LITTLE_TO_GAIN
     settings = getattr(results, "mle_retvals", None)
     flag = settings.get("converged") if isinstance(settings, dict) else None
     flag = getattr(results, "converged", None) if flag is None else flag

@@ -286,5 +286,5 @@ def test_frequency_weights_that_are_not_whole_are_refused():
     for family in ("poisson", "gaussian"):
         with pytest.raises(ModelError, match=r"whole numbers.*2\.5 in row .*plot4"):
             glmm("y ~ z", d, family=family, freq_weights=weights)
-    with pytest.raises(ModelError, match="whole numbers"):
-        fit_many("y ~ z", d.assign(part=np.arange(30) % 2), "poisson", by="part", freq_weights=weights)
+    many = fit_many("y ~ z", d.assign(part=np.arange(30) % 2), "poisson", by="part", freq_weights=weights)
+    assert ["whole numbers" in error for error in many.error] == [True, True]
