@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from glmmcore.inference.comparison import compare, drop_terms, wald_tests
     from glmmcore.inference.degrees_of_freedom import satterthwaite
     from glmmcore.inference.inverse_prediction import InversePrediction, inverse_prediction
+    from glmmcore.inference.letters import compact_letters
     from glmmcore.inference.marginal_effects import for_marginaleffects
     from glmmcore.inference.margins import marginal_means
+    from glmmcore.inference.slopes import slopes
     from glmmcore.many.batch import ManyFits, fit_many
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "InversePrediction",
     "ManyFits",
     "ModelError",
+    "compact_letters",
     "compare",
     "drop_terms",
     "fit_many",
@@ -32,6 +35,7 @@ __all__ = [
     "inverse_prediction",
     "marginal_means",
     "satterthwaite",
+    "slopes",
     "wald_tests",
 ]
 
@@ -42,6 +46,7 @@ _HOME = {
     "InversePrediction": "glmmcore.inference.inverse_prediction",
     "ManyFits": "glmmcore.many.batch",
     "ModelError": "glmmcore.errors",
+    "compact_letters": "glmmcore.inference.letters",
     "compare": "glmmcore.inference.comparison",
     "drop_terms": "glmmcore.inference.comparison",
     "fit_many": "glmmcore.many.batch",
@@ -51,6 +56,7 @@ _HOME = {
     "inverse_prediction": "glmmcore.inference.inverse_prediction",
     "marginal_means": "glmmcore.inference.margins",
     "satterthwaite": "glmmcore.inference.degrees_of_freedom",
+    "slopes": "glmmcore.inference.slopes",
     "wald_tests": "glmmcore.inference.comparison",
 }
 

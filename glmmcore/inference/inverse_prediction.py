@@ -163,14 +163,16 @@ class _Curve:
     def row(self, x: float) -> tuple[np.ndarray, float]:
         """Weights of the coefficients at x, (p,), and the offset."""
         grid = ReferenceGrid.build(self.fit, [self.variable], {**self.at, self.variable: [x]})
-        if len(grid.rows) != 1:
+        rows, offset = grid.row()
+        if len(rows) != 1:
             raise ModelError("inverse_prediction: give one value for each column of at=")
-        if grid.outside is not None and grid.outside.any():
+        outside, dropped = grid.outside()
+        if outside is not None and outside.any():
             raise ModelError(
-                f"inverse_prediction: the data of the fit do not determine {', '.join(grid.dropped)}; "
+                f"inverse_prediction: the data of the fit do not determine {', '.join(dropped)}; "
                 "give other values in at="
             )
-        return grid.rows[0], float(grid.offset[0])
+        return rows[0], float(offset[0])
 
     def distance(self, x: float) -> float:
         """Predictor minus target."""

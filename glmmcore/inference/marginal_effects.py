@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
-from glmmcore.results.predict import quantity
+from glmmcore.results.quantities import quantity
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM

@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from glmmcore.arguments import require_level
 from glmmcore.errors import ModelError, warn_of_data
+from glmmcore.families.links import LINKS
+from glmmcore.inference.cell_means import CellMeans, linear_means, mean_is_inverse_link, response_means
+from glmmcore.inference.contrasts import Contrasts, contrast_weights
+from glmmcore.inference.multiplicity import ADJUSTMENTS, Comparisons, adjusted, t_quantile
+from glmmcore.inference.precision import Precision
 from glmmcore.inference.reference_grid import ReferenceGrid
-from glmmcore.results.estimability import not_estimable, zero_sums
-from glmmcore.results.joint_covariance import contrast_variance
+from glmmcore.results.estimability import not_estimable
+from glmmcore.results.joint_covariance import Combination
+from glmmcore.results.quantities import limits_on_scale
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["marginal_means"]
+__all__ = ["chosen_columns", "contrast_tables", "marginal_means", "means_table", "requested_means"]
 
-_ADJUSTMENTS = ("tukey", "holm", "bonferroni", "none")
 # Links whose differences are logarithms of ratios.
 _RATIOS = ("log", "logit")
 
@@ -30,17 +34,22 @@ def marginal_means(
     variables: str | Sequence[str],
     *,
     kind: str = "link",
-    contrasts: str | Mapping[str, Sequence[float]] | None = None,
+    component: str | None = None,
+    contrasts: Contrasts | None = None,
+    scale: str | None = None,
     adjust: str | None = None,
     by: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
+    weights: str = "equal",
+    random_effects: str = "none",
     df: str | float = "normal",
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Means of the conditional model at each level of some columns, the others held fixed or averaged.
+    """Means at each level of some columns, the others held fixed or averaged, and comparisons of them.
 
-    Random effects are at zero. Other numeric columns are at their mean, other categories average with equal weights
-    on the scale of the link (Searle, Speed and Milliken 1980), as in R's emmeans.
+    Other numeric columns are at their mean, other categories average on the scale of the link (Searle, Speed and
+    Milliken 1980), as in R's emmeans. Columns are categories by their part in the formula: ``C(year)`` makes one of a
+    number. What the data do not determine (empty cells) is NaN and named in a `DataWarning`.
 
     Parameters
     ----------
@@ -49,17 +58,31 @@ def marginal_means(
     variables : str or sequence of str
         Columns of the fixed effects. Numeric ones take all their values in the data unless `at` says which.
     kind : {"link", "response"}
-        With ``"response"`` estimates and limits are mapped back from the link; contrasts are then ratios (log link) or
-        odds ratios (logit link), and stay differences of links for others.
-    contrasts : None, "pairwise", or mapping of str to weights
-        Differences of all pairs of means, or named weights of the means in their order.
-    adjust : {"tukey", "holm", "bonferroni", "none"}, optional
-        Of the contrasts' p-values and, except for ``"holm"``, limits; Tukey's for pairs, else none by default. Limits
-        for ``"holm"`` are Bonferroni's.
+        With ``"response"`` means of the response. Where these are the predictor mapped back, averages are on the link's
+        scale and mapped back after; in zero-inflated, hurdle and truncated models they are overall means, zeros
+        included, averaged on the scale of the response.
+    component : {"conditional", "zi"}, optional
+        A part instead: what the conditional formula describes (for a truncated law the mean without truncation), or the
+        probability of a structural zero.
+    contrasts : str or mapping, optional
+        ``"pairwise"``, ``"dunnett"`` (all against the first), ``"sequential"`` (each against the one before),
+        ``"polynomial"`` (trends), ``"effect"`` (against the average of all); a mapping of names to weights of the means
+        in their order; or of every column to one of these words, for contrasts of contrasts.
+    scale : {"ratio", "difference"}, optional
+        Of contrasts with ``kind="response"``: ratios, or differences of means. By default odds ratios for a logit link
+        and ratios for a log link, and differences of links for others.
+    adjust : {"tukey", "dunnett", "mvt", "holm", "sidak", "bonferroni", "none"}, optional
+        Of the contrasts' p-values and limits; by default ``"tukey"`` for pairs, ``"dunnett"`` for comparisons with the
+        first, else ``"none"``. ``"dunnett"`` and ``"mvt"`` use the joint distribution of all contrasts. Limits for
+        ``"holm"`` are Bonferroni's.
     by : str or sequence of str, optional
         Contrasts and their adjustment are made within each level of these columns.
     at : mapping of str to values, optional
         Values of columns; an own grid for numeric ones.
+    weights : {"equal", "proportional"}
+        Of the levels averaged over: all the same, or by their frequency in the data.
+    random_effects : {"none", "average"}
+        Random effects at zero, or, for means of the response, averaged over their distribution.
     df : {"normal", "satterthwaite"} or float
         Degrees of freedom of the t distribution.
     level : float
@@ -85,36 +108,127 @@ def marginal_means(
     contrast
     c - d       -12.25  6.0  0.0012
     """
-    if kind not in ("link", "response"):
-        raise ModelError(f"marginal_means: kind must be 'link' or 'response', not {kind!r}")
+    names, within = chosen_columns("marginal_means", variables, by)
+    chosen = [*within, *names]
     require_level(level, "level")
+    grid = ReferenceGrid.build(fit, chosen, at, weights=weights, random_effects=random_effects)
+    means = requested_means(fit, grid, kind, component, random_effects)
+    precision = Precision(fit, df)
+    if contrasts is None:
+        return means_table("marginal_means", means, precision, level, on_response=kind == "response")
+    compared, sign = _compared(fit, means, kind, scale)
+    return contrast_tables("marginal_means", compared, sign, within, contrasts, adjust, precision, level)
+
+
+def chosen_columns(
+    caller: str, variables: str | Sequence[str], by: str | Sequence[str] | None
+) -> tuple[list[str], list[str]]:
+    """Columns whose cells are looked at, and those within whose levels contrasts are made."""
     if not isinstance(variables, Iterable):
-        raise ModelError(f"marginal_means: variables must name factors of the model, not {variables!r}")
+        raise ModelError(f"{caller}: variables must name factors of the model, not {variables!r}")
     names = [variables] if isinstance(variables, str) else list(variables)
     within = [by] if isinstance(by, str) else list(by or ())
-    chosen = [*within, *(name for name in names if name not in within)]
-    grid = ReferenceGrid.build(fit, chosen, at)
-    rule = _Freedom(fit, df)
-    if contrasts is None:
-        out = _estimates(fit, grid, np.eye(len(grid.rows)), rule)
-        _warn(grid, "mean of", _cell_names(grid.cells[out["estimate"].isna().to_numpy()]))
-        half = rule.quantile(out["df"].to_numpy(), 0.5 + 0.5 * level)
-        _back_transform(fit, out, half, kind == "response", ratio=False)
-        keys = grid.cells
-        out.index = pd.Index(keys.iloc[:, 0], name=chosen[0]) if len(chosen) == 1 else pd.MultiIndex.from_frame(keys)
-        return out
-    tables = {}
-    unknown = []
-    for key, members in _groups(grid.cells, within):
-        cells = grid.cells.loc[members, [name for name in chosen if name not in within]]
-        labels = [" ".join(str(value) for value in row) for row in cells.itertuples(index=False)]
-        ratio = kind == "response" and fit.family.link.name in _RATIOS
-        weights, paired = _weights(contrasts, labels, "/" if ratio else "-")
-        tables[key] = table = _contrasts(fit, grid, members, weights, rule, adjust, paired, level, kind)
+    return [name for name in names if name not in within], within
+
+
+def requested_means(
+    fit: FittedGLMM, grid: ReferenceGrid, kind: str, component: str | None, random_effects: str
+) -> CellMeans:
+    """Means of the part and on the scale that was asked for."""
+    for name, value, allowed in (
+        ("kind", kind, ("link", "response")),
+        ("component", component, (None, "conditional", "zi")),
+        ("random_effects", random_effects, ("none", "average")),
+    ):
+        if value not in allowed:
+            shown = ", ".join(repr(v) for v in allowed if v is not None)
+            raise ModelError(f"marginal_means: {name} must be one of {shown}, not {value!r}")
+    if component == "zi" and "zi" not in fit.design.predictors:
+        raise ModelError("marginal_means: component='zi' needs a model with zi=")
+    part = "zi" if component == "zi" else "cond"
+    if kind == "link":
+        return linear_means(fit, grid, part)
+    if random_effects == "average" and not fit.estimator.linear:
+        quantity = {None: "response", "conditional": "conditional", "zi": "zprob"}[component]
+        return response_means(fit, grid, quantity, "average")
+    if component is None and not mean_is_inverse_link(fit, grid):
+        return response_means(fit, grid, "response", "none")
+    return linear_means(fit, grid, part)
+
+
+def means_table(
+    caller: str, means: CellMeans, precision: Precision, level: float, *, on_response: bool
+) -> pd.DataFrame:
+    """Table of the means themselves."""
+    out, _ = _estimates(means, np.eye(len(means.cells)), precision)
+    unknown = means.cells[out["estimate"].isna().to_numpy()]
+    _warn(caller, "slope of" if caller == "slopes" else "mean of", _cell_names(unknown), means)
+    half = t_quantile(out["df"].to_numpy(), 0.5 + 0.5 * level)
+    if on_response and means.link.name == "identity":
+        estimate, error = out["estimate"].to_numpy(), out["se"].to_numpy()
+        out["lower"], out["upper"] = limits_on_scale(estimate, error, means.shape, half)
+    else:
+        _add_limits(out, half, means.link if on_response else LINKS["identity"])
+    keys = means.cells
+    if keys.shape[1] == 1:
+        out.index = pd.Index(keys.iloc[:, 0], name=keys.columns[0])
+    elif keys.shape[1]:
+        out.index = pd.MultiIndex.from_frame(keys)
+    return out
+
+
+def contrast_tables(
+    caller: str,
+    means: CellMeans,
+    sign: str,
+    within: list[str],
+    contrasts: Contrasts,
+    adjust: str | None,
+    precision: Precision,
+    level: float,
+) -> pd.DataFrame:
+    """Table of contrasts, one family for each level of the columns `within`."""
+    adjust = adjust or {"pairwise": "tukey", "dunnett": "dunnett"}.get(
+        contrasts if isinstance(contrasts, str) else "", "none"
+    )
+    if adjust not in ADJUSTMENTS:
+        raise ModelError(f"adjust must be one of {', '.join(map(repr, ADJUSTMENTS))}, not {adjust!r}")
+    if adjust == "tukey" and contrasts != "pairwise":
+        raise ModelError(
+            "adjust='tukey' is for contrasts='pairwise'; use 'mvt', 'holm', 'sidak', 'bonferroni' or 'none'"
+        )
+    tables, unknown = {}, []
+    for key, members in _groups(means.cells, within):
+        cells = means.cells.loc[members, [name for name in means.cells if name not in within]]
+        names, weights = contrast_weights(contrasts, cells, sign)
+        placed = np.zeros((len(weights), len(means.cells)))
+        placed[:, members] = weights
+        tables[key] = _family(names, placed, means, sign, adjust, precision, level, len(members))
         where = "" if key == () else f" | {key}"
-        unknown += [f"{label}{where}" for label in table.index[table["estimate"].isna()]]
-    _warn(grid, "contrast", unknown)
+        unknown += [f"{name}{where}" for name in tables[key].index[tables[key]["estimate"].isna()]]
+    _warn(caller, "contrast", unknown, means)
     return pd.concat(tables, names=[*within, "contrast"]) if within else tables[()]
+
+
+def _compared(fit: FittedGLMM, means: CellMeans, kind: str, scale: str | None) -> tuple[CellMeans, str]:
+    """Means on the scale on which contrasts are linear, and the sign between them: ``"/"`` for logarithms."""
+    if scale not in (None, "ratio", "difference"):
+        raise ModelError(f"marginal_means: scale must be 'ratio' or 'difference', not {scale!r}")
+    if kind == "link":
+        if scale == "ratio":
+            raise ModelError("marginal_means: ratios of means need kind='response'")
+        return means, "-"
+    if scale == "difference":
+        return means.on_response(), "-"
+    if scale is None:
+        if means.link.name in _RATIOS:
+            return means, "/"
+        if means.link.name != "identity" or fit.family.link.name != "log" or means.shape.name != "log":
+            return means, "-"
+    response = means.on_response()
+    if np.nanmin(response.estimate, initial=np.inf) <= 0.0:
+        raise ModelError("marginal_means: some means are not positive and have no ratio; use scale='difference'")
+    return response.logarithm(), "/"
 
 
 def _groups(cells: pd.DataFrame, within: list[str]) -> list[tuple[Any, np.ndarray]]:
@@ -124,147 +238,59 @@ def _groups(cells: pd.DataFrame, within: list[str]) -> list[tuple[Any, np.ndarra
     return [(key, np.sort(members)) for key, members in grouped.indices.items()]
 
 
-def _weights(
-    contrasts: str | Mapping[str, Sequence[float]], labels: list[str], sign: str
-) -> tuple[dict[str, np.ndarray], bool]:
-    """Weights of the means for each contrast, and whether these are all pairs."""
-    m = len(labels)
-    if isinstance(contrasts, str):
-        if contrasts != "pairwise":
-            raise ModelError(f"contrasts must be 'pairwise' or a mapping of names to weights, not {contrasts!r}")
-        unit = np.eye(m)
-        return {f"{labels[i]} {sign} {labels[j]}": unit[i] - unit[j] for i in range(m) for j in range(i + 1, m)}, True
-    out = {}
-    for name, given in contrasts.items():
-        weights = np.asarray(given, dtype=float)
-        if weights.shape != (m,):
-            raise ModelError(f"contrast '{name}' has {weights.size} weights for {m} means ({', '.join(labels)})")
-        out[name] = weights
-    return out, False
-
-
-def _contrasts(
-    fit: FittedGLMM,
-    grid: ReferenceGrid,
-    members: np.ndarray,
-    weights: dict[str, np.ndarray],
-    rule: _Freedom,
-    adjust: str | None,
-    paired: bool,
+def _family(
+    names: list[str],
+    weights: np.ndarray,
+    means: CellMeans,
+    sign: str,
+    adjust: str,
+    precision: Precision,
     level: float,
-    kind: str,
+    n_means: int,
 ) -> pd.DataFrame:
-    adjust = adjust or ("tukey" if paired else "none")
-    if adjust not in _ADJUSTMENTS:
-        raise ModelError(f"adjust must be one of {', '.join(map(repr, _ADJUSTMENTS))}, not {adjust!r}")
-    if adjust == "tukey" and not paired:
-        raise ModelError("adjust='tukey' is for contrasts='pairwise'; use 'holm', 'bonferroni' or 'none'")
-    matrix = np.array(list(weights.values())).reshape(len(weights), len(members))
-    placed = np.zeros((len(matrix), len(grid.rows)))
-    placed[:, members] = matrix
-    out = _estimates(fit, grid, placed, rule)
-    out.index = pd.Index(list(weights), name="contrast")
-    df = out["df"].to_numpy()
-    statistic = (out["estimate"] / out["se"]).to_numpy()
-    known = np.isfinite(df) | np.isposinf(df)
-    pvalue, half = np.full((2, len(df)), np.nan)
-    pvalue[known], half[known] = _adjusted(statistic[known], df[known], adjust, len(members), len(matrix), level, rule)
-    sums_to_zero = np.allclose(matrix.sum(axis=1), 0.0)
-    ratio = kind == "response" and fit.family.link.name in _RATIOS and sums_to_zero
-    _back_transform(fit, out, half, ratio, ratio=True)
+    out, rows = _estimates(means, weights, precision)
+    out.index = pd.Index(names, name="contrast")
+    known = out["estimate"].notna().to_numpy()
+    statistic, df = (out["estimate"] / out["se"]).to_numpy(), out["df"].to_numpy()
+    needs_joint = adjust in ("dunnett", "mvt") and known.any()
+    correlation = precision.correlation(_taken(rows, known)) if needs_joint else np.eye(int(known.sum()))
+    family = Comparisons(statistic[known], df[known], correlation, n_means, len(names))
+    pvalue, half = np.full((2, len(names)), np.nan)
+    pvalue[known], half[known] = adjusted(family, adjust, level)
+    is_ratio = sign == "/" and np.allclose(weights.sum(axis=1), 0.0)
+    _add_limits(out, half, LINKS["log"] if is_ratio else LINKS["identity"])
     out["statistic"], out["pvalue"] = statistic, pvalue
     return out
 
 
-def _adjusted(
-    statistic: np.ndarray, df: np.ndarray, adjust: str, n_means: int, m: int, level: float, rule: _Freedom
-) -> tuple[np.ndarray, np.ndarray]:
-    """P-values and the multiple of the standard error for the limits, adjusted for m contrasts of `n_means` means.
-
-    Both numbers include means and contrasts that cannot be estimated, as in emmeans.
-    """
-    plain = rule.two_sided(statistic, df)
-    if adjust == "tukey":
-        from scipy.stats import studentized_range
-
-        root = np.sqrt(2.0)
-        pvalue = studentized_range.sf(np.abs(statistic) * root, n_means, df)
-        quantiles = {d: studentized_range.ppf(level, n_means, d) / root for d in np.unique(df)}
-        return np.clip(pvalue, 0.0, 1.0), np.array([quantiles[d] for d in df])
-    if adjust == "none":
-        return plain, rule.quantile(df, 0.5 + 0.5 * level)
-    half = rule.quantile(df, 1.0 - 0.5 * (1.0 - level) / m)
-    if adjust == "bonferroni":
-        return np.minimum(m * plain, 1.0), half
-    order = np.argsort(plain)
-    stepped = np.maximum.accumulate((m - np.arange(len(plain))) * plain[order])
-    pvalue = np.empty(len(plain))
-    pvalue[order] = np.minimum(stepped, 1.0)
-    return pvalue, half
+def _taken(rows: Combination, mask: np.ndarray) -> Combination:
+    direct = None if rows.direct is None else rows.direct[mask]
+    return Combination({name: w[mask] for name, w in rows.fixed.items()}, direct=direct)
 
 
-class _Freedom:
-    """Degrees of freedom of linear combinations of the fixed effects."""
-
-    def __init__(self, fit: FittedGLMM, df: str | float) -> None:
-        self.value = np.inf
-        self.rule: Any = None
-        if df == "satterthwaite":
-            from glmmcore.inference.degrees_of_freedom import Satterthwaite
-
-            self.rule = Satterthwaite(fit)
-        elif isinstance(df, (int, float)) and df > 0:
-            self.value = float(df)
-        elif df != "normal":
-            raise ModelError(f"df must be 'normal', 'satterthwaite' or a positive number, not {df!r}")
-
-    def of(self, rows: np.ndarray) -> np.ndarray:
-        """Degrees of freedom of each row, inf for the normal distribution."""
-        if self.rule is None:
-            return np.full(len(rows), self.value)
-        return np.array([self.rule.df(row) for row in rows])
-
-    @staticmethod
-    def quantile(df: np.ndarray, probability: float) -> np.ndarray:
-        """Quantile of t."""
-        normal = np.isinf(df)
-        t = special.stdtrit(np.where(normal, 1.0, df), probability)
-        return np.asarray(np.where(normal, special.ndtri(probability), t))
-
-    @staticmethod
-    def two_sided(statistic: np.ndarray, df: np.ndarray) -> np.ndarray:
-        """P-value of |t|."""
-        normal, at = np.isinf(df), -np.abs(statistic)
-        return np.asarray(2.0 * np.where(normal, special.ndtr(at), special.stdtr(np.where(normal, 1.0, df), at)))
-
-
-def _estimates(fit: FittedGLMM, grid: ReferenceGrid, weights: np.ndarray, rule: _Freedom) -> pd.DataFrame:
-    """Combinations of the cells' means, weights (m, cells); NaN where the data do not determine them."""
-    rows = weights @ grid.rows
-    estimate = rows @ fit.params.to_numpy() + weights @ grid.offset
-    out = pd.DataFrame({"estimate": estimate, "se": np.sqrt(contrast_variance(fit, rows)), "df": rule.of(rows)})
-    out.loc[~zero_sums(weights, grid.outside)] = np.nan
-    return out
+def _estimates(means: CellMeans, matrix: np.ndarray, precision: Precision) -> tuple[pd.DataFrame, Combination]:
+    """Combinations of the means, matrix (k, m); NaN where the data do not determine them."""
+    estimate, rows = means.combine(matrix)
+    out = pd.DataFrame({"estimate": estimate, "se": np.sqrt(precision.variance(rows)), "df": precision.df(rows)})
+    out.loc[np.isnan(estimate)] = np.nan
+    return out, rows
 
 
 def _cell_names(cells: pd.DataFrame) -> list[str]:
     return [", ".join(f"{name}={value}" for name, value in zip(cells, row, strict=True)) for row in cells.to_numpy()]
 
 
-def _warn(grid: ReferenceGrid, kind: str, names: list[str]) -> None:
+def _warn(caller: str, kind: str, names: list[str], means: CellMeans) -> None:
     if names:
-        warn_of_data(not_estimable("marginal_means", kind, [f"({name})" for name in names], grid.dropped), stacklevel=3)
+        shown = [f"({name})" for name in names]
+        warn_of_data(not_estimable(caller, kind, shown, means.dropped), stacklevel=4)
 
 
-def _back_transform(fit: FittedGLMM, out: pd.DataFrame, half: np.ndarray, transform: bool, *, ratio: bool) -> None:
-    """Add limits, and map estimates, errors and limits back from the link (ratios: from the logarithm), in place."""
+def _add_limits(out: pd.DataFrame, half: np.ndarray, link: Any) -> None:
+    """Add limits, and map estimates, errors and limits back from a link, in place."""
     estimate, error = out["estimate"].to_numpy(), out["se"].to_numpy()
-    low, high = estimate - half * error, estimate + half * error
-    if transform:
-        link = fit.family.link
-        inverse = np.exp if ratio else link.inverse
-        slope = np.exp(estimate) if ratio else link.derivatives(estimate)[1]
-        ends = np.sort(np.stack([inverse(low), inverse(high)]), axis=0)
-        out["estimate"], out["se"] = inverse(estimate), error * np.abs(slope)
-        low, high = ends
-    out["lower"], out["upper"] = low, high
+    ends = np.stack([estimate - half * error, estimate + half * error])
+    if link.name != "identity":
+        ends = np.sort(link.inverse(ends), axis=0)
+        out["estimate"], out["se"] = link.inverse(estimate), error * np.abs(link.derivatives(estimate)[1])
+    out["lower"], out["upper"] = ends

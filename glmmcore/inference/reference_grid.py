@@ -1,4 +1,4 @@
-"""Rows at which a fitted mean is looked at: chosen columns vary, numbers rest at their mean, categories average."""
+"""Rows at which a fitted model is looked at: chosen columns vary, numbers rest at their mean, categories average."""
 
 from __future__ import annotations
 
@@ -12,65 +12,107 @@ import pandas as pd
 
 from glmmcore.errors import ModelError
 from glmmcore.results.estimability import dropped_columns
+from glmmcore.results.quantities import designs_of_rows
 
 if TYPE_CHECKING:
+    from glmmcore.design import PredictorDesign
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["ReferenceGrid"]
+__all__ = ["WEIGHTS", "ReferenceGrid"]
 
+WEIGHTS = ("equal", "proportional")
 # A numeric column with more distinct values needs to be told at which of them to look.
 _MAX_VALUES = 12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ReferenceGrid:
-    """Linear combinations of the conditional coefficients, one for each combination of the chosen columns.
+    """Combinations of the chosen columns, each an average over the levels of the other categories.
 
     Attributes
     ----------
     cells : DataFrame
-        Values of the chosen columns, one row a combination.
-    rows : ndarray, shape (m, p)
-        Weights of the coefficients: designs averaged, with equal weights, over the other categories.
-    offset : ndarray, shape (m,)
-        Known part of the linear predictor.
-    outside : ndarray, shape (m, r), or None
-        As in `PredictorDesign`, averaged likewise: the combination cannot be estimated where it is not zero.
-    dropped : tuple of str
-        Columns that would have to be known for those.
+        Values of the chosen columns, one row for each of the m combinations.
+    weights : ndarray, shape (s,)
+        Of the s combinations of the other columns in every average; their sum is 1.
+    frame : DataFrame
+        The m s rows that are averaged, those of one cell together.
+    predictors : dict of str to PredictorDesign
+        Their designs; with random terms when these are averaged over.
+    averaged : tuple of str
+        Categories averaged over.
     """
 
     cells: pd.DataFrame
-    rows: np.ndarray
-    offset: np.ndarray
-    outside: np.ndarray | None = None
-    dropped: tuple[str, ...] = ()
+    weights: np.ndarray
+    frame: pd.DataFrame
+    predictors: dict[str, PredictorDesign]
+    averaged: tuple[str, ...] = ()
 
     @classmethod
-    def build(cls, fit: FittedGLMM, variables: Sequence[str], at: Mapping[str, Any] | None = None) -> ReferenceGrid:
-        """Lay out the grid of `variables`; `at` gives values of columns, chosen ones or others."""
+    def build(
+        cls,
+        fit: FittedGLMM,
+        variables: Sequence[str],
+        at: Mapping[str, Any] | None = None,
+        *,
+        weights: str = "equal",
+        random_effects: str = "none",
+    ) -> ReferenceGrid:
+        """Lay out the grid of `variables`.
+
+        Parameters
+        ----------
+        fit : FittedGLMM
+        variables : sequence of str
+        at : mapping of str to values, optional
+            Values of columns, chosen ones or others.
+        weights : {"equal", "proportional"}
+            Of combinations averaged over: all the same, or by their number of rows in the data.
+        random_effects : {"none", "average"}
+        """
         encode: Any = fit.design.encode
         known = encode.fixed_kinds
+        if random_effects == "average":
+            known = known | encode.left_kinds
         at = dict(at or {})
         for name in (*variables, *at):
             if name not in known:
                 raise ModelError(f"'{name}' is no column of the fixed effects; they are {', '.join(known)}")
-        factors = encode.factors
+        if weights not in WEIGHTS:
+            raise ModelError(f"weights must be one of {', '.join(map(repr, WEIGHTS))}, not {weights!r}")
+        factors = [name for name in known if name in encode.factors or known[name] == "categorical"]
         values = {name: _values(fit, name, name in factors, name in variables, at.get(name)) for name in known}
-        order = [*variables, *(name for name in known if name not in variables)]
+        others = [name for name in known if name not in variables]
+        order = [*variables, *others]
         cells = list(product(*(range(len(values[name])) for name in order)))
         positions = np.array(cells, dtype=int).reshape(len(cells), len(order))
         frame = pd.DataFrame({name: values[name].array.take(positions[:, j]) for j, name in enumerate(order)})
-        predictors, _ = encode(frame, groups=False)
-        design = predictors["cond"]
+        predictors, _, _ = designs_of_rows(fit, frame, random_effects)
         size = len(frame) // int(np.prod([len(values[name]) for name in variables], initial=1))
-        return cls(
-            frame[list(variables)].iloc[::size].reset_index(drop=True),
-            design.X.reshape(-1, size, design.X.shape[1]).mean(axis=1),
-            design.offset.reshape(-1, size).mean(axis=1),
-            None if design.outside is None else design.outside.reshape(-1, size, design.outside.shape[1]).mean(axis=1),
-            tuple(dropped_columns(design)),
+        averaged = [name for name in others if name in factors]
+        shares = np.full(size, 1.0 / size)
+        if weights == "proportional" and averaged:
+            shares = _shares(fit, frame.iloc[:size], averaged)
+        cells_frame = frame[list(variables)].iloc[::size].reset_index(drop=True)
+        several = tuple(name for name in averaged if len(values[name]) > 1)
+        return cls(cells_frame, shares, frame, predictors, several)
+
+    def average(self, values: np.ndarray) -> np.ndarray:
+        """Mean over each cell of values of the rows, (m s, ...), shape (m, ...)."""
+        return np.tensordot(
+            values.reshape(len(self.cells), len(self.weights), *values.shape[1:]), self.weights, axes=(1, 0)
         )
+
+    def row(self, part: str = "cond") -> tuple[np.ndarray, np.ndarray]:
+        """Averaged weights of a part's coefficients (m, p), and offsets (m,)."""
+        design = self.predictors[part]
+        return self.average(design.X), self.average(design.offset)
+
+    def outside(self, part: str = "cond") -> tuple[np.ndarray | None, list[str]]:
+        """`PredictorDesign.outside` averaged, (m, r) or None, and the columns that would have to be known."""
+        design = self.predictors[part]
+        return None if design.outside is None else self.average(design.outside), dropped_columns(design)
 
 
 def _values(fit: FittedGLMM, name: str, is_factor: bool, chosen: bool, given: Any) -> pd.Series:
@@ -105,3 +147,16 @@ def _like(column: pd.Series, values: pd.Series) -> pd.Series:
     if isinstance(column.dtype, pd.CategoricalDtype):
         return pd.Series(pd.Categorical(values, categories=column.cat.categories))
     return values.astype(column.dtype)
+
+
+def _shares(fit: FittedGLMM, rows: pd.DataFrame, factors: list[str]) -> np.ndarray:
+    """Shares of the data's rows, or frequencies, that have the same levels as each row."""
+    frequency = fit.design.freq_weights
+    held = fit.data[factors].assign(_rows=np.ones(fit.nobs) if frequency is None else frequency)
+    counts = held.groupby(factors, observed=True, sort=False)["_rows"].sum()
+    keys = [tuple(row) for row in rows[factors].itertuples(index=False)]
+    found = {key if isinstance(key, tuple) else (key,): value for key, value in counts.items()}
+    sizes = np.array([found.get(key, 0.0) for key in keys])
+    if sizes.sum() <= 0.0:
+        raise ModelError("weights='proportional': no row of the data has the levels that at= leaves")
+    return np.asarray(sizes / sizes.sum())

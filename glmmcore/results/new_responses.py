@@ -12,7 +12,7 @@ from glmmcore.arguments import real_array
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.results.estimability import dropped_columns, not_estimable
 from glmmcore.results.law import Law
-from glmmcore.results.predict import fixed_values
+from glmmcore.results.quantities import fixed_values
 from glmmcore.results.simulation import groups_to_redraw, square_root
 
 if TYPE_CHECKING:

@@ -167,7 +167,7 @@ def test_an_unbounded_coefficient_spoils_only_its_own_mean():
         ({"contrasts": "treatment"}, "contrasts must be"),
         ({"contrasts": {"odd": [1, -1]}}, "2 weights for 3 means"),
         ({"contrasts": {"odd": [1, -1, 0]}, "adjust": "tukey"}, "is for contrasts='pairwise'"),
-        ({"contrasts": "pairwise", "adjust": "sidak"}, "adjust must be"),
+        ({"contrasts": "pairwise", "adjust": "fdr"}, "adjust must be"),
         ({"df": "kenward-roger"}, "df must be"),
         ({"df": "satterthwaite"}, "family='gaussian'"),
         ({"at": {"t": "d"}}, "'t'"),

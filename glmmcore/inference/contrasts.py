@@ -1,0 +1,136 @@
+"""Weights of contrasts of means: pairs, comparisons with the first, steps, trends, deviations, products of these."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from glmmcore.errors import ModelError
+
+__all__ = ["CONTRASTS", "Contrasts", "contrast_weights"]
+
+Contrasts = str | Mapping[str, Any]
+_DEGREES = ("linear", "quadratic", "cubic", "quartic")
+# Polynomial contrasts are printed as the smallest whole numbers, tried up to this multiple, and otherwise normed.
+_LARGEST_MULTIPLE = 1000
+# Higher trends are left out.
+_HIGHEST_DEGREE = 6
+
+
+def contrast_weights(given: Contrasts, cells: pd.DataFrame, sign: str) -> tuple[list[str], np.ndarray]:
+    """Names and weights (k, m) of contrasts of m means.
+
+    Parameters
+    ----------
+    given : str or mapping
+        A key of `CONTRASTS`; names with weights of the means in their order; or columns of `cells` with a key of
+        `CONTRASTS` each, whose products are contrasts of contrasts.
+    cells : DataFrame, shape (m, columns)
+        Values that tell the means apart.
+    sign : str
+        Between the names of means, ``"-"`` or ``"/"``.
+    """
+    labels = [" ".join(str(value) for value in row) for row in cells.itertuples(index=False)]
+    if isinstance(given, str):
+        numbers = cells.iloc[:, 0] if cells.shape[1] == 1 else None
+        return _made(given, labels, sign, numbers)
+    if not isinstance(given, Mapping):
+        raise ModelError(f"contrasts must be {_choices()}, or a mapping of names to weights, not {given!r}")
+    if given and all(isinstance(kind, str) for kind in given.values()):
+        return _products(given, cells, sign)
+    names, rows = [], []
+    for name, weights in given.items():
+        row = np.asarray(weights, dtype=float)
+        if row.shape != (len(labels),):
+            raise ModelError(f"contrast '{name}' has {row.size} weights for {len(labels)} means ({', '.join(labels)})")
+        names.append(str(name))
+        rows.append(row)
+    return names, np.array(rows).reshape(len(rows), len(labels))
+
+
+def _products(given: Mapping[str, str], cells: pd.DataFrame, sign: str) -> tuple[list[str], np.ndarray]:
+    """Contrasts of each column's levels, multiplied over the columns."""
+    if set(given) != set(cells.columns):
+        raise ModelError(f"contrasts of contrasts need one kind for each of {', '.join(map(str, cells.columns))}")
+    names, rows = [""], np.ones((1, len(cells)))
+    for column in cells.columns:
+        levels = list(dict.fromkeys(cells[column]))
+        own, weights = _made(given[column], [str(v) for v in levels], sign, pd.Series(levels))
+        place = cells[column].map({level: j for j, level in enumerate(levels)}).to_numpy(dtype=int)
+        rows = (rows[:, None, :] * weights[None, :, place]).reshape(-1, len(cells))
+        names = [f"{a} : {b}" if a else b for a in names for b in own]
+    return names, rows
+
+
+def _made(kind: str, labels: list[str], sign: str, numbers: pd.Series | None) -> tuple[list[str], np.ndarray]:
+    if kind not in CONTRASTS:
+        raise ModelError(f"contrasts must be {_choices()}, or a mapping of names to weights, not {kind!r}")
+    names, rows = CONTRASTS[kind](labels, sign, numbers)
+    return names, np.array(rows).reshape(len(names), len(labels))
+
+
+def _choices() -> str:
+    return ", ".join(map(repr, CONTRASTS))
+
+
+Made = tuple[list[str], Sequence[np.ndarray]]
+
+
+def _pairwise(labels: list[str], sign: str, _: pd.Series | None) -> Made:
+    unit, m = np.eye(len(labels)), len(labels)
+    pairs = [(i, j) for i in range(m) for j in range(i + 1, m)]
+    return [f"{labels[i]} {sign} {labels[j]}" for i, j in pairs], [unit[i] - unit[j] for i, j in pairs]
+
+
+def _dunnett(labels: list[str], sign: str, _: pd.Series | None) -> Made:
+    unit, rest = np.eye(len(labels)), range(1, len(labels))
+    return [f"{labels[i]} {sign} {labels[0]}" for i in rest], [unit[i] - unit[0] for i in rest]
+
+
+def _sequential(labels: list[str], sign: str, _: pd.Series | None) -> Made:
+    unit, rest = np.eye(len(labels)), range(1, len(labels))
+    return [f"{labels[i]} {sign} {labels[i - 1]}" for i in rest], [unit[i] - unit[i - 1] for i in rest]
+
+
+def _effect(labels: list[str], _: str, __: pd.Series | None) -> Made:
+    m = len(labels)
+    return [f"{label} effect" for label in labels], list(np.eye(m) - 1.0 / m)
+
+
+def _polynomial(labels: list[str], _: str, numbers: pd.Series | None) -> Made:
+    """Orthogonal trends over levels at equal distances, or over the levels themselves if they are numbers."""
+    m = len(labels)
+    at = np.arange(m, dtype=float)
+    if numbers is not None and pd.api.types.is_numeric_dtype(numbers) and not pd.api.types.is_bool_dtype(numbers):
+        at = numbers.to_numpy(dtype=float)
+    degree = min(m - 1, _HIGHEST_DEGREE)
+    if degree < 1:
+        return [], []
+    centred = (at - at.mean()) / np.ptp(at)
+    basis, root = np.linalg.qr(np.vander(centred, degree + 1, increasing=True))
+    trends = (basis * np.sign(np.diag(root)))[:, 1:].T
+    names = [_DEGREES[j] if j < len(_DEGREES) else f"degree {j + 1}" for j in range(degree)]
+    return names, [_whole_numbers(trend) for trend in trends]
+
+
+def _whole_numbers(weights: np.ndarray) -> np.ndarray:
+    weights = np.where(np.abs(weights) < 1e-10, 0.0, weights)
+    weights = weights / np.abs(weights[weights != 0.0]).min()
+    for multiple in range(1, _LARGEST_MULTIPLE):
+        rounded = np.round(multiple * weights)
+        if np.allclose(multiple * weights, rounded, rtol=0.0, atol=1e-8 * multiple):
+            return np.asarray(rounded)
+    return np.asarray(weights / np.sqrt(np.square(weights).sum()))
+
+
+CONTRASTS: dict[str, Callable[[list[str], str, pd.Series | None], Made]] = {
+    "pairwise": _pairwise,
+    "dunnett": _dunnett,
+    "sequential": _sequential,
+    "polynomial": _polynomial,
+    "effect": _effect,
+}
+"""By name, functions of the means' labels, the sign between them, and their values if these are numbers."""

@@ -1,0 +1,128 @@
+"""Compact letters: means that share one do not differ."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from glmmcore.inference.margins import chosen_columns, marginal_means
+
+if TYPE_CHECKING:
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["compact_letters", "letters_of"]
+
+
+def compact_letters(
+    fit: FittedGLMM,
+    variables: str | Sequence[str],
+    *,
+    by: str | Sequence[str] | None = None,
+    kind: str = "link",
+    component: str | None = None,
+    adjust: str = "tukey",
+    at: Mapping[str, Any] | None = None,
+    weights: str = "equal",
+    random_effects: str = "none",
+    df: str | float = "normal",
+    level: float = 0.05,
+) -> pd.Series:
+    """Letters for means such that two share one if, and only if, they do not differ at a level.
+
+    The lowest mean has an a. Found by insertion and absorption (Piepho 2004). That two means share a letter is no
+    evidence that they are the same.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+        The fitted model.
+    variables, by, kind, component, adjust, at, weights, random_effects, df
+        Of the pairwise contrasts, as in `marginal_means`.
+    level : float
+        Two means differ when their p-value is below it.
+
+    Returns
+    -------
+    Series of str
+        Indexed as the means of `marginal_means`; NaN for a mean that the data do not determine.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from glmmcore import compact_letters, glmm
+    >>> d = pd.DataFrame({"y": [7, 9, 5, 8, 21, 15, 24, 18, 9, 8, 7, 6], "f": list("aaaabbbbcccc")})
+    >>> compact_letters(glmm("y ~ f", d, reml=True), "f").rename_axis(None)
+    a    a
+    b    b
+    c    a
+    Name: letters, dtype: object
+    """
+    options: dict[str, Any] = {"kind": kind, "component": component, "by": by, "at": at, "weights": weights}
+    options |= {"random_effects": random_effects, "df": df}
+    _, within = chosen_columns("compact_letters", variables, by)
+    means = marginal_means(fit, variables, **options)
+    pairs = marginal_means(fit, variables, contrasts="pairwise", adjust=adjust, **options)
+    cells = means.index.to_frame(index=False)
+    out = np.full(len(means), np.nan, dtype=object)
+    families = [np.arange(len(cells))]
+    if within:
+        families = [np.sort(at) for at in cells.groupby(within, sort=False, observed=True).indices.values()]
+    start = 0
+    for members in families:
+        m = len(members)
+        pvalue = pairs["pvalue"].to_numpy()[start : start + m * (m - 1) // 2]
+        start += len(pvalue)
+        differ = np.zeros((m, m), dtype=bool)
+        differ[np.triu_indices(m, 1)] = pvalue < level
+        estimate = means["estimate"].to_numpy()[members]
+        known = np.flatnonzero(np.isfinite(estimate))
+        order = known[np.argsort(estimate[known], kind="stable")]
+        letters = letters_of((differ | differ.T)[np.ix_(order, order)])
+        out[members[order]] = letters
+    return pd.Series(out, index=means.index, name="letters", dtype=object)
+
+
+def letters_of(differ: np.ndarray) -> list[str]:
+    """Letters of sorted means, differ (m, m) which pairs do.
+
+    Examples
+    --------
+    >>> letters_of(np.array([[False, False, True], [False, False, False], [True, False, False]]))
+    ['a', 'ab', 'b']
+    """
+    m = len(differ)
+    columns = [frozenset(range(m))] if m else []
+    for i in range(m):
+        for j in range(i + 1, m):
+            if differ[i, j]:
+                split = [column - {k} if {i, j} <= column else column for column in columns for k in (i, j)]
+                columns = _absorbed(split)
+    columns = _without_need(columns)
+    columns.sort(key=lambda column: sorted(column))
+    return ["".join(_letter(place) for place, column in enumerate(columns) if i in column) for i in range(m)]
+
+
+def _absorbed(columns: list[frozenset[int]]) -> list[frozenset[int]]:
+    """Drop columns that are part of others."""
+    distinct = list(dict.fromkeys(columns))
+    return [c for c in distinct if not any(c < other for other in distinct)]
+
+
+def _without_need(columns: list[frozenset[int]]) -> list[frozenset[int]]:
+    """Drop columns whose every pair shares another one, shortest first."""
+    kept = sorted(columns, key=len)
+    for column in list(kept):
+        rest = [c for c in kept if c is not column]
+        if all(any({i, j} <= c for c in rest) for i in column for j in column):
+            kept = rest
+    return kept
+
+
+def _letter(place: int) -> str:
+    """a to z, then A to Z, then numbered."""
+    alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+    turn, at = divmod(place, len(alphabet))
+    return alphabet[at] + (str(turn) if turn else "")

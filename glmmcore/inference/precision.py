@@ -1,0 +1,69 @@
+"""Variances, covariances and degrees of freedom of linear combinations of estimates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glmmcore.errors import ModelError
+from glmmcore.results.joint_covariance import Combination, contrast_variance
+from glmmcore.results.quantities import combination_variance
+
+if TYPE_CHECKING:
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["Precision"]
+
+
+class Precision:
+    """Standard errors by one rule for degrees of freedom.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+    df : {"normal", "satterthwaite"} or float
+    """
+
+    def __init__(self, fit: FittedGLMM, df: str | float) -> None:
+        self._fit = fit
+        self._constant = np.inf
+        self._rule: Any = None
+        if df == "satterthwaite":
+            from glmmcore.inference.degrees_of_freedom import Satterthwaite
+
+            self._rule = Satterthwaite(fit)
+        elif isinstance(df, (int, float)) and not isinstance(df, bool) and df > 0:
+            self._constant = float(df)
+        elif df != "normal":
+            raise ModelError(f"df must be 'normal', 'satterthwaite' or a positive number, not {df!r}")
+
+    def variance(self, rows: Combination) -> np.ndarray:
+        """Variance of every row, (k,); inf where the data do not bound it."""
+        if set(rows.fixed) == {"cond"} and rows.direct is None:
+            return contrast_variance(self._fit, rows.fixed["cond"])
+        return combination_variance(self._fit, rows)
+
+    def df(self, rows: Combination) -> np.ndarray:
+        """Degrees of freedom of every row, (k,), inf for the normal distribution."""
+        if self._rule is None:
+            return np.full(rows.n, self._constant)
+        return np.array([self._rule.df(row) for row in rows.fixed["cond"]])
+
+    def correlation(self, rows: Combination) -> np.ndarray:
+        """Correlations of the rows, (k, k)."""
+        k = rows.n
+        i, j = np.triu_indices(k)
+        variance = self.variance(_taken(rows, np.eye(k)))
+        sums = self.variance(_taken(rows, np.eye(k)[i] + np.eye(k)[j]))
+        out = np.eye(k)
+        sd = np.sqrt(variance)
+        out[i, j] = 0.5 * (sums - variance[i] - variance[j]) / (sd[i] * sd[j])
+        out[j, i] = out[i, j]
+        np.fill_diagonal(out, 1.0)
+        return out
+
+
+def _taken(rows: Combination, matrix: np.ndarray) -> Combination:
+    direct = None if rows.direct is None else matrix @ rows.direct
+    return Combination({name: matrix @ w for name, w in rows.fixed.items()}, direct=direct)

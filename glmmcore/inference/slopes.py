@@ -1,0 +1,156 @@
+"""Slopes of a numeric column, at some cells of others, and comparisons of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from glmmcore.arguments import require_level
+from glmmcore.errors import ModelError
+from glmmcore.families.links import LINKS
+from glmmcore.inference.cell_means import CellMeans
+from glmmcore.inference.contrasts import Contrasts
+from glmmcore.inference.margins import contrast_tables, means_table, requested_means
+from glmmcore.inference.precision import Precision
+from glmmcore.inference.reference_grid import ReferenceGrid
+from glmmcore.results.joint_covariance import Combination
+
+if TYPE_CHECKING:
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["slopes"]
+
+# Step of central differences as a share of the column's range in the data: a cubic's error is 1e-8 of its slope.
+_STEP = 1e-4
+# The same for telling whether the data determine a slope: wide enough to leave the relations between columns.
+_WIDE = 0.05
+
+
+def slopes(
+    fit: FittedGLMM,
+    variable: str,
+    *,
+    by: str | Sequence[str] | None = None,
+    kind: str = "link",
+    component: str | None = None,
+    contrasts: Contrasts | None = None,
+    adjust: str | None = None,
+    at: Mapping[str, Any] | None = None,
+    weights: str = "equal",
+    random_effects: str = "none",
+    df: str | float = "normal",
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Slopes of means in a numeric column, for each cell of other columns, as R's emtrends.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+        The fitted model.
+    variable : str
+        Numeric column of the fixed effects, also inside of ``poly(x, 3)``, ``bs(x)`` or ``log(x)``.
+    by : str or sequence of str, optional
+        Columns whose cells have a slope each; may hold `variable` itself, with its values in `at`, for the slopes along
+        a curve.
+    kind, component, weights, random_effects
+        Of the means, as in `marginal_means`: slopes of the predictor, or of the mean of the response.
+    contrasts, adjust
+        Comparisons of the slopes of all cells, as in `marginal_means`.
+    at : mapping of str to values, optional
+        Values of columns, such as that of `variable` where the slope is taken; its mean by default.
+    df : {"normal", "satterthwaite"} or float
+        Degrees of freedom of the t distribution.
+    level : float
+        Of the limits.
+
+    Returns
+    -------
+    DataFrame
+        By cell (or by contrast): estimate, se, df, lower, upper; contrasts also statistic and pvalue.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from glmmcore import glmm, slopes
+    >>> d = pd.DataFrame({"y": [1.0, 2.1, 2.9, 4.2, 1.1, 1.4, 2.2, 2.4], "x": [0, 1, 2, 3] * 2, "f": list("aaaabbbb")})
+    >>> slopes(glmm("y ~ f * x", d, reml=True), "x", by="f")[["estimate", "se"]].round(3).rename_axis(None)
+       estimate     se
+    a      1.04  0.067
+    b      0.47  0.067
+    """
+    require_level(level, "level")
+    encode: Any = fit.design.encode
+    if encode.fixed_kinds.get(variable) != "numeric" or variable in encode.factors:
+        raise ModelError(f"slopes: '{variable}' is no numeric column of the fixed effects")
+    columns = [by] if isinstance(by, str) else list(by or ())
+
+    def means_at(order: list[str], values: dict[str, Any]) -> CellMeans:
+        grid = ReferenceGrid.build(fit, order, values, weights=weights, random_effects=random_effects)
+        means = requested_means(fit, grid, kind, component, random_effects)
+        return means.on_response() if kind == "response" else means
+
+    means = _differences(fit, variable, columns, dict(at or {}), means_at, kind == "link")
+    precision = Precision(fit, df)
+    if contrasts is not None:
+        return contrast_tables("slopes", means, "-", [], contrasts, adjust, precision, level)
+    return means_table("slopes", means, precision, level, on_response=False)
+
+
+def _differences(
+    fit: FittedGLMM,
+    variable: str,
+    columns: list[str],
+    at: dict[str, Any],
+    means_at: Callable[[list[str], dict[str, Any]], CellMeans],
+    is_linear: bool,
+) -> CellMeans:
+    """Central differences of the means, within the range of the data where these end."""
+    held = fit.data[variable].astype(float)
+    if not np.ptp(held) > 0.0:
+        raise ModelError(f"slopes: column '{variable}' is the same in all rows")
+    points = np.atleast_1d(np.asarray(at.get(variable, held.mean()), dtype=float))
+    if len(points) > 1 and variable not in columns:
+        raise ModelError(f"slopes: give one value of '{variable}' in at=, or name it in by=")
+    order = columns if variable in columns else [*columns, variable]
+
+    def ends(share: float) -> tuple[CellMeans, CellMeans, np.ndarray]:
+        """Means above and below, and the distance between, for every cell."""
+        step = share * float(np.ptp(held))
+        high = np.minimum(points + step, np.maximum(points, held.max()))
+        low = np.maximum(points - step, np.minimum(points, held.min()))
+        up, down = (means_at(order, {**at, variable: moved}) for moved in (high, low))
+        return up, down, (up.cells[variable] - down.cells[variable]).to_numpy(dtype=float)
+
+    up, down, width = ends(_STEP)
+    cells = means_at(order, {**at, variable: points}).cells
+    matrix = 1.0 / width[:, None]
+    direct = None
+    if up.weights.direct is not None and down.weights.direct is not None:
+        direct = matrix * (up.weights.direct - down.weights.direct)
+    above, below = up.weights.fixed, down.weights.fixed
+    fixed = {name: matrix * (above.get(name, 0.0) - below.get(name, 0.0)) for name in {**above, **below}}
+    outside = None
+    if up.outside is not None or down.outside is not None:
+        outside = _distances(*ends(_WIDE)[:2], is_linear)
+    return CellMeans(
+        cells if variable in columns or not columns else cells[columns],
+        (up.estimate - down.estimate) / width,
+        Combination(fixed, direct=direct),
+        LINKS["identity"],
+        LINKS["identity"],
+        outside,
+        up.dropped or down.dropped,
+    )
+
+
+def _distances(up: CellMeans, down: CellMeans, is_linear: bool) -> np.ndarray | None:
+    """Distances of the slopes from the relations that the data fulfil; else both ends have to be known."""
+    n = len(up.cells)
+    a, b = (means.outside if means.outside is not None else np.zeros((n, 0)) for means in (up, down))
+    if is_linear:
+        return np.where(np.isclose(a, b, rtol=1e-8, atol=0.0), 0.0, a - b)
+    lost = a.any(axis=1) | b.any(axis=1)
+    return np.eye(n)[:, lost]

@@ -1,0 +1,323 @@
+"""Quantities of rows (means, predictors, probabilities) as functions of all that was estimated, and their variances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from glmmcore.averages import average_over_normal
+from glmmcore.errors import ModelError
+from glmmcore.families.base import Parameters
+from glmmcore.families.links import Link
+from glmmcore.results.estimability import dropped_columns
+from glmmcore.results.joint_covariance import Combination, JointCovariance, RandomRows
+
+if TYPE_CHECKING:
+    from glmmcore.design import PredictorDesign
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["RowQuantity", "combination_variance", "designs_of_rows", "fixed_values", "limits_on_scale", "quantity"]
+
+# Relative step of central differences of means: truncation and rounding are both about 1e-10.
+_STEP = 1e-5
+
+
+class RowQuantity:
+    """One quantity of some rows.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+    kind : {"response", "link", "conditional", "zprob", "disp"}
+        As in `FittedGLMM.predict`.
+    predictors : dict of str to PredictorDesign
+        Designs of the rows, from the fit or its encoder.
+    labels : Index, shape (n,)
+        Of the rows, for messages.
+    random_effects : {"conditional", "none", "average"}
+    new_levels : {"error", "zero"}
+
+    Attributes
+    ----------
+    predictors : dict of str to PredictorDesign
+    values : dict of str to ndarray
+        Value of every predictor, (n,).
+    estimate : ndarray, shape (n,)
+    """
+
+    def __init__(
+        self,
+        fit: FittedGLMM,
+        kind: str,
+        predictors: dict[str, PredictorDesign],
+        labels: pd.Index,
+        random_effects: str = "none",
+        new_levels: str = "error",
+    ) -> None:
+        self._fit = fit
+        self._rows = _rows(fit, predictors, random_effects, new_levels, labels)
+        self._function = quantity(fit, kind)
+        self.predictors = predictors
+        self.values = self._rows.values
+        self.estimate = _evaluate(self._function, self.values, self._rows.spread) if self._rows.n else np.zeros(0)
+
+    def unknown(self) -> tuple[np.ndarray, list[str]]:
+        """Mask (n,) of the rows that the data do not determine, and the columns that would have to be known."""
+        mask = np.zeros(self._rows.n, dtype=bool)
+        dropped: list[str] = []
+        for name, design in self.predictors.items():
+            found = ~design.estimable
+            if found.any():
+                found &= _slope(self._function, self._rows, name) != 0.0
+                dropped += dropped_columns(design) if found.any() else []
+                mask |= found
+        return mask, dropped
+
+    def combination(self) -> Combination:
+        """First-order weights of all that was estimated in the quantity, one row each."""
+        rows = self._rows
+        slopes = {name: _slope(self._function, rows, name) for name in rows.values}
+        slopes = {name: s for name, s in slopes.items() if np.any(s)}
+        fixed = {name: rows.fixed[name] * s[:, None] for name, s in slopes.items()}
+        if not fixed:
+            return Combination({"cond": np.zeros_like(rows.fixed["cond"])})
+        if rows.spread:
+            return Combination(fixed, direct=_spread_slopes(self._fit, self._function, rows))
+        random = [
+            RandomRows(r.term, r.Z * slopes[name][:, None], r.codes)
+            for name, terms in rows.random.items()
+            if name in slopes
+            for r in terms
+        ]
+        return Combination(fixed, random)
+
+
+def combination_variance(fit: FittedGLMM, rows: Combination) -> np.ndarray:
+    """Variance of every row, (n,); inf where the data do not bound it."""
+    plain = not rows.random and rows.direct is None
+    if plain and (fit.estimator.linear or not fit.reml or set(rows.fixed) == {"cond"}) and _bounded(fit):
+        return _fixed_variance(fit, rows.fixed)
+    return JointCovariance(fit).variance(rows)
+
+
+# ---- rows ----------------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Complete rows to predict for.
+
+    Attributes
+    ----------
+    fixed : dict of str to ndarray
+        Design of every predictor, (n, p).
+    values : dict of str to ndarray
+        Value of every predictor, (n,).
+    random : dict of str to list of RandomRows
+        Random terms that enter `values`, or, averaged over, that spread them.
+    spread : dict of str to ndarray
+        Variance over new random effects of every predictor that has them and is averaged, (n,).
+    """
+
+    fixed: dict[str, np.ndarray]
+    values: dict[str, np.ndarray]
+    random: dict[str, list[RandomRows]]
+    spread: dict[str, np.ndarray]
+
+    @property
+    def n(self) -> int:
+        return len(self.values["cond"])
+
+
+def designs_of_rows(
+    fit: FittedGLMM, newdata: Any, random_effects: str
+) -> tuple[dict[str, PredictorDesign], np.ndarray, pd.Index]:
+    """Designs of the complete rows, which rows these are, and the labels of all rows."""
+    if newdata is None:
+        return fit.design.predictors, np.ones(fit.nobs, dtype=bool), fit.data.index
+    from glmmcore.formula.frame import as_frame
+
+    frame = as_frame(newdata, "the new data")
+    encode: Any = fit.design.encode
+    if random_effects == "average":  # any level will do: only the left-hand sides are used
+        only_groups = [g for g in encode.group_columns if g not in encode.fixed_kinds | encode.left_kinds]
+        frame = frame.assign(**{g: fit.data[g].iloc[:1].repeat(len(frame)).array for g in only_groups})
+    predictors, keep = encode(frame, groups=random_effects != "none")
+    return predictors, keep, frame.index
+
+
+def fixed_values(
+    fit: FittedGLMM, predictors: dict[str, PredictorDesign], n: int
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Design (n, p) and value (n,) of the fixed part of every predictor, constants included."""
+    fixed, values = {}, {}
+    for part in fit.estimator.problem.parts:
+        coefficients = fit.solution.coefficients[part.name]
+        if part.name in predictors:
+            design = predictors[part.name]
+            fixed[part.name] = design.X
+            values[part.name] = design.X @ coefficients + design.offset
+        else:
+            fixed[part.name] = np.ones((n, 1))
+            values[part.name] = np.full(n, coefficients[0])
+    return fixed, values
+
+
+def _rows(
+    fit: FittedGLMM,
+    predictors: dict[str, PredictorDesign],
+    random_effects: str,
+    new_levels: str,
+    labels: pd.Index,
+) -> _Rows:
+    fixed, values = fixed_values(fit, predictors, len(labels))
+    random: dict[str, list[RandomRows]] = {}
+    spread: dict[str, Any] = {}
+    for name, design in predictors.items() if random_effects != "none" else ():
+        for position, term in enumerate(design.terms):
+            fitted = fit.design.predictors[name].terms[position]
+            solution = next(t for t in fit.solution.terms if t.term is fitted)
+            place = next(t for t in fit.estimator.problem.terms if t.term is fitted)
+            random.setdefault(name, []).append(RandomRows(place, term.Z, term.codes))
+            if random_effects == "average":
+                variance = np.einsum("ij,jk,ik->i", term.Z, solution.covariance, term.Z)
+                spread[name] = spread.get(name, 0.0) + np.maximum(variance, 0.0)
+                continue
+            unseen = term.codes < 0
+            if unseen.any() and new_levels == "error":
+                label = labels[int(np.argmax(unseen))]
+                raise ModelError(
+                    f"the new data have a level of '{term.group}' that the fit has not seen (row {label!r}); "
+                    "predict with new_levels='zero' (its random effect is zero) or random_effects='none'"
+                )
+            modes = np.where(unseen[:, None], 0.0, solution.modes[term.codes])
+            values[name] = values[name] + np.einsum("ij,ij->i", term.Z, modes)
+    return _Rows(fixed, values, random, spread)
+
+
+# ---- quantities ----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True, eq=False)
+class _Quantity:
+    """A product of functions of the predictors' values.
+
+    Attributes
+    ----------
+    factors : dict of str to callable
+        By the predictor over whose random effects the function may be averaged.
+    """
+
+    factors: dict[str, Callable[[dict[str, np.ndarray]], np.ndarray]]
+
+
+def quantity(fit: FittedGLMM, kind: str) -> _Quantity:
+    """What `kind` is, as a function of the values of all predictors."""
+    family = fit.family
+
+    def mean(values: dict[str, np.ndarray]) -> np.ndarray:
+        eta = np.ascontiguousarray(values["cond"])
+        delta = np.ascontiguousarray(values.get("disp", np.zeros(1)))
+        psi = np.array([values[name][0] for name in family.extra])
+        if len(delta) and np.all(delta == delta[0]):
+            delta = delta[:1].copy()
+        return np.asarray(family.mean(np.ones(len(eta)), Parameters(eta, delta, psi)))
+
+    def structural_zero(values: dict[str, np.ndarray]) -> np.ndarray:
+        return np.asarray(special.expit(values["zi"]))
+
+    if kind == "link":
+        return _Quantity({"cond": lambda values: values["cond"]})
+    if kind == "zprob":
+        return _Quantity({"zi": structural_zero})
+    if kind == "disp":
+        return _Quantity({"disp": lambda values: _sigma(family, values["disp"])})
+    if kind == "conditional" or "zi" not in fit.design.predictors:
+        return _Quantity({"cond": mean})
+    return _Quantity({"cond": mean, "zi": lambda values: special.expit(-values["zi"])})
+
+
+def _sigma(family: Any, delta: np.ndarray) -> np.ndarray:
+    distinct, where = np.unique(delta, return_inverse=True)
+    return np.array([family.sigma(float(d)) for d in distinct])[where]
+
+
+def _only(
+    function: Callable[[dict[str, np.ndarray]], np.ndarray], values: dict[str, np.ndarray], name: str
+) -> Callable[[np.ndarray], np.ndarray]:
+    """View a function of all predictors as one of the predictor `name`."""
+    return lambda moved: function({**values, name: moved})
+
+
+def _evaluate(function: _Quantity, values: dict[str, np.ndarray], spread: dict[str, np.ndarray]) -> np.ndarray:
+    """Product of the factors, averaged over the random effects of predictors that have a spread."""
+    out: Any = 1.0
+    for name, factor in function.factors.items():
+        if name not in spread:
+            out = out * factor(values)
+            continue
+        out = out * average_over_normal(_only(factor, values, name), values[name], spread[name])
+    return np.asarray(out)
+
+
+# ---- uncertainty ---------------------------------------------------------------------------------------
+def _bounded(fit: FittedGLMM) -> bool:
+    """Whether the data bound every coefficient; else only the joint covariance knows which combinations."""
+    return all(np.isfinite(np.diag(v)).all() for (a, b), v in fit.solution.covariance.items() if a == b)
+
+
+def _fixed_variance(fit: FittedGLMM, fixed: dict[str, np.ndarray]) -> np.ndarray:
+    """Variance from the covariance of the coefficients that is also behind their standard errors."""
+    total: Any = 0.0
+    for a, wa in fixed.items():
+        for b, wb in fixed.items():
+            total = total + np.einsum("ij,jk,ik->i", wa, fit._covariance(a, b), wb)
+    return np.maximum(total, 0.0)
+
+
+def _slope(function: _Quantity, rows: _Rows, name: str) -> np.ndarray:
+    """Differentiate by the values of one predictor, by central differences."""
+    step = _STEP * np.maximum(1.0, np.abs(rows.values[name]))
+    high = _evaluate(function, {**rows.values, name: rows.values[name] + step}, rows.spread)
+    low = _evaluate(function, {**rows.values, name: rows.values[name] - step}, rows.spread)
+    return (high - low) / (2.0 * step)
+
+
+def _spread_slopes(fit: FittedGLMM, function: _Quantity, rows: _Rows) -> np.ndarray:
+    """Differentiate an average by the optimiser's parameters, as far as they change the variances."""
+    x = fit.solution.x
+    out = np.zeros((rows.n, len(x)))
+    for name, spread in rows.spread.items():
+        step = 1e-4 * np.maximum(spread, 1e-4)
+        high = _evaluate(function, rows.values, {**rows.spread, name: spread + step})
+        low = _evaluate(function, rows.values, {**rows.spread, name: spread - step})
+        slope = (high - low) / (2.0 * step)
+        for r in rows.random[name]:
+            part = r.term
+            z = r.Z @ part.back
+            for j in range(part.where.start, part.where.stop):
+                theta = []
+                for sign in (1.0, -1.0):
+                    moved = x.copy()
+                    moved[j] += sign * 1e-5 * max(1.0, abs(x[j]))
+                    theta.append(np.square(z @ part.structure.factor(moved[part.where])).sum(axis=1))
+                out[:, j] += slope * (theta[0] - theta[1]) / (2e-5 * max(1.0, abs(x[j])))
+    return out
+
+
+def limits_on_scale(
+    estimate: np.ndarray, error: np.ndarray, scale: Link, half: np.ndarray | float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Limits `half` standard errors from the estimate, symmetric on a link's scale and mapped back."""
+    with np.errstate(all="ignore"):
+        centre = scale.link(estimate)
+        slope = scale.derivatives(centre)[1]
+        width = half * error / np.abs(slope)
+        low, high = centre - width, centre + width
+        if scale.name == "sqrt":
+            low = np.maximum(low, 0.0)
+        ends = np.sort(np.stack([scale.inverse(low), scale.inverse(high)]), axis=0)
+    # an estimate on the very edge of its range (0 or 1) has no scale to be symmetric on
+    fine = np.isfinite(width)
+    return np.where(fine, ends[0], np.nan), np.where(fine, ends[1], np.nan)
