@@ -2,28 +2,70 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import importlib.util
-import re
-import sys
-import zlib
-from collections.abc import Sequence
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from simresid.cli.cells import MISSING_WORDS, SPACES, CellFormat
+from simresid.cli.columns import (
+    ColumnReading,
+    PlainNumbers,
+    Texts,
+    UnclearColumn,
+    read_labels,
+    read_predictor,
+    read_times,
+    refuse_points,
+)
+from simresid.cli.csv_file import CsvFile, InputError
+from simresid.cli.formula_names import FormulaNames, names_in_formulas
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["InputError", "read_table"]
+__all__ = ["Columns", "InputError", "TableReading", "cell_format", "first_disagreement", "read_columns", "read_table"]
 
-DELIMITERS = ",;\t|"
-WORDS_OF_FORMULAS = {"pi", "e", "True", "False", "None", "np", "in"}
-"""Names in formulas that are not columns."""
+THOUSANDS = {"space": SPACES, "blank": SPACES, " ": SPACES, "apostrophe": "'’"}
+"""Words for signs that are awkward on a command line."""
 
 
-class InputError(Exception):
-    """The input cannot be used; the message says why and what to do."""
+@dataclass(frozen=True)
+class Columns:
+    """Columns that options name, by what they are taken for.
+
+    Attributes
+    ----------
+    numbers, labels, times : tuple of str
+    """
+
+    numbers: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """Every name once."""
+        return tuple(dict.fromkeys(self.numbers + self.labels + self.times))
+
+
+@dataclass(frozen=True)
+class TableReading:
+    """A table and how it was read.
+
+    Attributes
+    ----------
+    table : DataFrame
+    columns : list of ColumnReading
+    notes : list of str
+        What the user should know, whole sentences.
+    """
+
+    table: pd.DataFrame
+    columns: list[ColumnReading] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_table(
@@ -33,9 +75,42 @@ def read_table(
     *,
     delimiter: str | None = None,
     decimal: str | None = None,
+    thousands: str | None = None,
     encoding: str | None = None,
     na: Sequence[str] = (),
+    na_only: bool = False,
 ) -> pd.DataFrame:
+    """Columns that formulas use and `columns` name as labels; see `read_columns`."""
+    form = cell_format(decimal, thousands, na, na_only)
+    return read_columns(file, formulas, Columns(labels=tuple(columns)), form, delimiter, encoding).table
+
+
+def cell_format(decimal: str | None, thousands: str | None, na: Sequence[str], na_only: bool) -> CellFormat:
+    """Options of the command line as the readers of cells take them.
+
+    Raises
+    ------
+    InputError
+        If the two signs are the same, or the one of thousands can be part of a number.
+    """
+    signs = THOUSANDS.get(thousands, thousands) if thousands else None
+    if signs is not None:
+        if signs not in THOUSANDS.values() and (len(signs) != 1 or signs.isalnum() or signs in '+-"'):
+            raise InputError(f"--thousands: '{thousands}' must be , . _ space apostrophe or another single sign")
+        if decimal is not None and decimal in signs:
+            raise InputError(f"--decimal and --thousands are both '{decimal}'")
+    words = {text.strip() for text in na}
+    return CellFormat(decimal, signs, frozenset(words if na_only else words | MISSING_WORDS))
+
+
+def read_columns(
+    file: str,
+    formulas: Sequence[str],
+    columns: Columns,
+    form: CellFormat,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+) -> TableReading:
     """Columns that formulas and options name, from a CSV or Parquet file or an embedded data set.
 
     Raises
@@ -46,203 +121,189 @@ def read_table(
     from simresid import datasets
 
     path = Path(file)
+    names = names_in_formulas(formulas)
     if not path.exists() and file in datasets.names():
         table = datasets.load(file)
-        _wanted(file, list(table.columns), formulas, columns)
-        return table
+        wanted = _wanted(file, list(table.columns), names, columns)
+        return TableReading(table, [_typed(table[name]) for name in wanted])
     if not path.exists():
         raise InputError(f"there is no file '{file}', nor an embedded data set of this name (see: simresid data)")
     if path.is_dir():
         raise InputError(f"'{file}' is a folder; name a CSV or Parquet file")
-    if path.suffix == ".parquet":
-        table = _read_parquet(path, formulas, columns)
-    else:
-        table = _read_csv(path, formulas, columns, delimiter, decimal, encoding, list(na))
-    if not len(table):
+    if not path.is_file():
+        raise InputError(f"'{file}' is not a file that can be read twice; write its content to one first")
+    try:
+        if path.suffix.lower() == ".parquet":
+            reading = _read_parquet(path, names, columns, form)
+        else:
+            reading = _read_csv(path, names, columns, form, delimiter, encoding)
+    except UnclearColumn as error:
+        raise InputError(f"'{path}': {error}") from None
+    if not len(reading.table):
         raise InputError(f"'{file}' has a header but no rows")
-    return table
+    return reading
 
 
-def _read_parquet(path: Path, formulas: Sequence[str], columns: Sequence[str]) -> pd.DataFrame:
+# ---- CSV -------------------------------------------------------------------------------------------
+def _read_csv(
+    path: Path,
+    names: FormulaNames,
+    columns: Columns,
+    form: CellFormat,
+    delimiter: str | None,
+    encoding: str | None,
+) -> TableReading:
+    import pandas as pd
+
+    def score(header: list[str]) -> int:
+        return sum(name in names.possible or name in columns.all for name in header)
+
+    file = CsvFile(path, encoding, delimiter, score)
+    wanted = _wanted(str(path), file.header, names, columns)
+    positions = [file.header.index(name) for name in wanted]
+    commas = file.delimiter != ","
+    numbers = {n: PlainNumbers(n, form, commas) for n in wanted if _role(n, names, columns) == "predictor"}
+    texts = {name: Texts(name) for name in wanted if name not in numbers}
+    rows = 0
+    for chunk in file.chunks(positions):
+        rows += len(chunk[0])
+        for name, cells in zip(wanted, chunk, strict=True):
+            if name in texts:
+                texts[name].add(cells)
+            elif name in numbers and not numbers[name].add(cells):
+                del numbers[name]
+    again = [name for name in wanted if name not in texts and name not in numbers]
+    if again:  # not plain numbers after all: what they are is judged on all of their texts
+        texts |= {name: Texts(name) for name in again}
+        for chunk in file.chunks([file.header.index(name) for name in again]):
+            for name, cells in zip(again, chunk, strict=True):
+                texts[name].add(cells)
+    if not rows:
+        return TableReading(pd.DataFrame(columns=wanted))
+    points = {name: column.grouped_point for name, column in numbers.items()}
+    found = {name: column.finish() for name, column in numbers.items()}
+    notes = file.notes
+    for name, column in texts.items():
+        column.finish()
+        found[name] = _judged(column, _role(name, names, columns), form, commas)
+        notes += _notes_on_missing(found[name][1])
+    if any("decimal commas" in reading.read_as for _, reading in found.values()):
+        _refuse_points(points, texts, found, form)
+    table = pd.DataFrame({name: found[name][0] for name in wanted})
+    return TableReading(table, [found[name][1] for name in wanted], notes)
+
+
+def _role(name: str, names: FormulaNames, columns: Columns) -> str:
+    """What a column is used for; as a number wherever the formula uses it so."""
+    if name in names.predictors or name in columns.numbers:
+        return "predictor"
+    return "time" if name in columns.times else "label"
+
+
+def _judged(column: Texts, role: str, form: CellFormat, commas: bool) -> tuple[pd.Series, ColumnReading]:
+    if role == "label":
+        return read_labels(column, form)
+    if role == "time":
+        return read_times(column, form)
+    return read_predictor(column, form, commas)
+
+
+def _notes_on_missing(reading: ColumnReading) -> list[str]:
+    """Sentence where words among labels were taken for missing."""
+    if not reading.is_text or not reading.missing_texts:
+        return []
+    text, count = next(iter(reading.missing_texts.items()))
+    others = len(reading.missing_texts) - 1
+    more = f" (and {others} other texts)" if others else ""
+    advice = "if it is a label, use --na-only"
+    return [f"column '{reading.name}': '{text}' in {count} rows{more} is read as missing; {advice}"]
+
+
+def _refuse_points(
+    points: dict[str, str | None], texts: dict[str, Texts], found: dict[str, Any], form: CellFormat
+) -> None:
+    """Where some columns have decimal commas, 1.250 in all rows of another one may be thousands."""
+    if form.thousands and "." in form.thousands:
+        return
+    for name, text in points.items():
+        if text is not None:
+            refuse_points(name, text)
+    for name, column in texts.items():
+        if found[name][1].read_as == "numbers":
+            read_predictor(column, replace(form, decimal=","), True)
+
+
+# ---- Parquet, and what both need --------------------------------------------------------------------
+def _read_parquet(path: Path, names: FormulaNames, columns: Columns, form: CellFormat) -> TableReading:
     import pandas as pd
 
     if importlib.util.find_spec("pyarrow") is None:
         raise InputError("Parquet files need the package pyarrow; install it or use CSV")
     try:
-        table = pd.read_parquet(path)
+        parquet = importlib.import_module("pyarrow.parquet")
+        header = [str(name) for name in parquet.read_schema(path).names]
+        wanted = _wanted(str(path), header, names, columns)
+        table = pd.read_parquet(path, columns=wanted)
     except (OSError, ValueError) as error:
-        raise InputError(f"'{path}' cannot be read as Parquet: {error}") from None
-    return table[_wanted(str(path), list(table.columns), formulas, columns)]
+        raise InputError(f"'{path}' cannot be read as Parquet: {' '.join(str(error).split())}") from None
+    own = replace(form, missing=form.missing - MISSING_WORDS)  # what is missing is marked as such
+    readings = []
+    for name in wanted:
+        role = _role(name, names, columns)
+        if table[name].dtype.kind == "O" and role != "label" and not isinstance(table[name].dtype, pd.CategoricalDtype):
+            column = Texts(name)
+            column.add("" if gone else str(v).strip() for v, gone in zip(table[name], table[name].isna(), strict=True))
+            column.finish()
+            series, reading = _judged(column, role, own, commas=False)
+            table[name] = series.array
+            readings.append(reading)
+        else:
+            readings.append(_typed(table[name]))
+    return TableReading(table, readings)
 
 
-def _read_csv(
-    path: Path,
-    formulas: Sequence[str],
-    columns: Sequence[str],
-    delimiter: str | None,
-    decimal: str | None,
-    encoding: str | None,
-    na: list[str],
-) -> pd.DataFrame:
+def _typed(column: pd.Series) -> ColumnReading:
+    """Reading of a column whose type the file says."""
     import pandas as pd
 
-    try:
-        encoding = encoding or _encoding(path)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"'{path}' cannot be read: {error}") from None
-    line = _first_line(path, encoding)
-    delimiter = {"tab": "\t", "\\t": "\t"}.get(delimiter or "", delimiter) or _delimiter(line, formulas, columns)
-    if len(delimiter) != 1:
-        raise InputError(f"--delimiter: '{delimiter}' must be a single character, or 'tab'")
-    header = [name.strip() for name in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
-    wanted = _wanted(str(path), header, formulas, columns)
-    if not wanted:
-        raise InputError(f"the formula names no column of '{path}'; its columns are: {', '.join(header[:12])}")
-    for name in wanted:
-        if header.count(name) > 1:
-            raise InputError(f"'{path}' has {header.count(name)} columns called '{name}'; rename them")
-    _refuse_ragged_rows(path, encoding, delimiter, len(header))
-    positions = sorted(header.index(name) for name in wanted)
-    arguments: dict[str, Any] = {
-        "sep": delimiter, "encoding": encoding, "usecols": positions, "header": 0, "na_values": na,
-        "names": [header[i] for i in positions], "skipinitialspace": True, "low_memory": False,
-        "index_col": False,
-    }  # fmt: skip
-    try:
-        table = pd.read_csv(path, decimal=decimal or ".", **arguments)
-        if delimiter != "," and decimal is None and _has_decimal_commas(path, table):
-            table = pd.read_csv(path, decimal=",", **arguments)
-    except UnicodeDecodeError as error:
-        raise InputError(f"'{path}' is not {encoding}: {error.reason} at byte {error.start}; set --encoding") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError, OSError, EOFError, zlib.error) as error:
-        raise InputError(f"'{path}' cannot be read: {' '.join(str(error).split())}") from None
-    groups = {name for formula in formulas for bar in re.findall(r"\|([^)]*)", formula) for name in _variables(bar)}
-    for name in wanted:
-        if name not in groups and name not in columns:
-            _refuse_stray_text(path, table[name])
-    return table
+    kind = column.dtype.kind
+    words = {"b": "true or false", "M": "dates", "m": "times"}
+    is_number = pd.api.types.is_numeric_dtype(column.dtype) and kind != "b"
+    how = "numbers" if is_number else words.get(kind, "labels")
+    levels = int(column.astype(str)[column.notna()].nunique()) if how == "labels" else None
+    return ColumnReading(str(column.name), how, levels, int(column.isna().sum()))
 
 
-def _encoding(path: Path) -> str:
-    """utf-8 if it is, utf-16 by its mark, else latin-1, which any file is."""
-    with _open(path) as stream:
-        mark = stream.read(4)
-        if mark[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            return "utf-16"
-        if b"\x00" in mark or mark == b"PAR1":
-            raise InputError(f"'{path}' is not a text file")
-        stream.seek(0)
-        import codecs
-
-        decoder = codecs.getincrementaldecoder("utf-8")()
-        try:
-            while block := stream.read(1 << 20):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-        except UnicodeDecodeError:
-            print(f"simresid: '{path}' is not utf-8, read as latin-1 (see --encoding)", file=sys.stderr)
-            return "latin-1"
-    return "utf-8-sig"
-
-
-def _open(path: Path) -> Any:
-    return gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb")
-
-
-def _first_line(path: Path, encoding: str) -> str:
-    try:
-        with gzip.open(path, "rt", encoding=encoding) if path.suffix == ".gz" else path.open(encoding=encoding) as s:
-            line = s.readline(1 << 20).rstrip("\r\n")
-    except (LookupError, UnicodeError, OSError, EOFError, zlib.error) as error:
-        raise InputError(f"'{path}' cannot be read as {encoding}: {error}") from None
-    if not line.strip():
-        raise InputError(f"'{path}' is empty, or its first line is; a header with the names of columns is needed")
-    return line
-
-
-def _refuse_ragged_rows(path: Path, encoding: str, delimiter: str, width: int) -> None:
-    """A row with other than the header's number of fields has its values in the wrong columns."""
-    with (
-        gzip.open(path, "rt", encoding=encoding, newline="")
-        if path.suffix == ".gz"
-        else path.open(encoding=encoding, newline="") as stream
-    ):
-        reader = csv.reader(stream, delimiter=delimiter, skipinitialspace=True)
-        try:
-            for row in reader:
-                if len(row) != width and row and (len(row) < width or any(row[width:])):
-                    raise InputError(
-                        f"'{path}': line {reader.line_num} has {len(row)} fields, the header has {width}; look for "
-                        "a missing value or a delimiter inside a text without quotes"
-                    )
-        except (csv.Error, UnicodeError, OSError, EOFError, zlib.error) as error:
-            raise InputError(f"'{path}' cannot be read: {error}") from None
-
-
-def _delimiter(line: str, formulas: Sequence[str], columns: Sequence[str]) -> str:
-    """Find the delimiter that makes most of the names in use columns, then most columns."""
-
-    def score(delimiter: str) -> tuple[int, int]:
-        header = [name.strip() for name in next(csv.reader([line], delimiter=delimiter, skipinitialspace=True))]
-        return sum(_mentioned(name, formulas) or name in columns for name in header), len(header)
-
-    return max(DELIMITERS, key=score)
-
-
-def _wanted(file: str, header: list[str], formulas: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """Columns in use, in the order of the header; refuse names that are none."""
+def _wanted(file: str, header: list[str], names: FormulaNames, columns: Columns) -> list[str]:
+    """Columns in use, in the order of the header; refuse names that are none, or twice, or could fool a terminal."""
     known = set(header)
-    missing = [name for name in columns if name not in known]
-    for formula in formulas:
-        missing += [name for name in _variables(formula) if name not in known]
+    missing = [name for name in (*columns.all, *names.needed) if name not in known]
     if missing:
         shown = ", ".join(map(str, header[:12])) + (", ..." if len(header) > 12 else "")
         hint = "; is the delimiter right? (--delimiter)" if len(header) == 1 else ""
         raise InputError(f"'{file}' has no column '{missing[0]}'; its columns are: {shown}{hint}")
-    return [name for name in dict.fromkeys(header) if name in columns or any(_mentioned(name, [f]) for f in formulas)]
+    chosen = names.possible | set(columns.all)
+    wanted = [name for name in dict.fromkeys(header) if name in chosen and name]
+    if not wanted:
+        raise InputError(f"the formula names no column of '{file}'; its columns are: {', '.join(header[:12])}")
+    for name in wanted:
+        if header.count(name) > 1:
+            raise InputError(f"'{file}' has {header.count(name)} columns called '{name}'; rename them")
+        if any(unicodedata.category(character) in ("Cc", "Cs") for character in name):
+            at = header.index(name) + 1
+            raise InputError(f"'{file}': the name of column {at} holds control characters; rename it")
+    return wanted
 
 
-def _mentioned(name: str, formulas: Sequence[str]) -> bool:
-    pattern = rf"(?<![\w.]){re.escape(name)}(?![\w.(])"
-    return bool(name) and any(re.search(pattern, formula) for formula in formulas)
-
-
-def _variables(formula: str) -> list[str]:
-    """Names in a formula that must be columns: no functions, keywords, attributes or quoted text."""
-    quoted = re.findall(r"`([^`]*)`", formula)
-    bare = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", " ", formula)
-    words = re.findall(r"(?<![\w.])([^\W\d][\w.]*)(?!\s*\()(?![\w.])(?!\s*=[^=])", bare)
-    return quoted + [word for word in words if word not in WORDS_OF_FORMULAS]
-
-
-def _has_decimal_commas(path: Path, table: pd.DataFrame) -> bool:
-    """Whether a column of text is one of numbers with decimal commas."""
-    found = False
-    for name in table.columns[[kind.kind not in "iufb" for kind in table.dtypes]]:
-        known = table[name].dropna().astype(str)
-        if len(known) and known.str.fullmatch(r"[-+]?\d*,?\d+([eE][-+]?\d+)?\s*").all():
-            if known.str.fullmatch(r"[-+]?[1-9]\d{0,2},\d{3}\s*").all():
-                raise InputError(
-                    f"'{path}': column '{name}' holds values like {known.iloc[0]}: decimals or thousands? Use "
-                    "--decimal , for decimals; for thousands take the commas out"
-                )
-            found = True
-    return found
-
-
-def _refuse_stray_text(path: Path, column: pd.Series) -> None:
-    """A column of numbers with some text among them would silently be read as categories."""
-    import pandas as pd
-
-    if column.dtype.kind in "iufb":
-        return
-    known = column.dropna()
-    numbers = pd.to_numeric(known, errors="coerce")
-    stray = numbers.isna()
-    if not 0 < stray.sum() < 0.5 * len(known):
-        return
-    at, text = known.index[stray][0], known[stray].iloc[0]
-    raise InputError(
-        f"'{path}': column '{column.name}' holds numbers, but also the text '{text}' in data row {at + 1} "
-        f"({stray.sum()} such rows); correct it, or use --na '{text}' if it means missing"
-    )
+def first_disagreement(readings: Iterable[tuple[str, TableReading]]) -> str | None:
+    """Sentence on a column that is of numbers in one file and of labels in another; None if there is none."""
+    first: dict[str, tuple[str, str]] = {}
+    for file, reading in readings:
+        for column in reading.columns:
+            if column.missing == len(reading.table):
+                continue
+            kind = column.read_as.split()[0].rstrip(",")
+            other, seen = first.setdefault(column.name, (file, kind))
+            if seen != kind:
+                return f"column '{column.name}' holds {seen} in '{other}', but {kind} in '{file}'"
+    return None
