@@ -1,8 +1,9 @@
-"""An estimate of the need before something large is allocated, so that one call does not bring a machine down."""
+"""An estimate of the need before something large is allocated, so that a machine is not brought down by one call."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["available_memory", "require_memory"]
@@ -10,11 +11,15 @@ __all__ = ["available_memory", "require_memory"]
 SHARE = 0.8
 """Part of the available memory that one array may take."""
 
+_PROC, _CGROUP = Path("/proc"), Path("/sys/fs/cgroup")
+
 
 def available_memory() -> float | None:
-    """Bytes that can still be used without swapping; None where the system does not say."""
-    found = [_meminfo(), _cgroup()]
-    known = [value for value in found if value is not None]
+    """Bytes that can still be used: by the machine, the process's limits and its control groups.
+
+    None where the system says nothing.
+    """
+    known = [value for value in (_meminfo(), _process_limits(), _control_groups()) if value is not None]
     if known:
         return min(known)
     try:
@@ -40,31 +45,73 @@ def require_memory(n_bytes: float, what: str, advice: str) -> None:
 
 def _meminfo() -> float | None:
     """Linux: what the kernel estimates to be available."""
+    return _kilobytes(_PROC / "meminfo", "MemAvailable:")
+
+
+def _kilobytes(file: Path, field: str) -> float | None:
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
+        for line in file.read_text().splitlines():
+            if line.startswith(field):
                 return 1024.0 * float(line.split()[1])
     except (OSError, ValueError, IndexError):
         pass
     return None
 
 
-def _cgroup() -> float | None:
-    """Linux: what the limit of a container or batch job leaves."""
-    for folder, limit, used in (
-        ("/sys/fs/cgroup", "memory.max", "memory.current"),
-        ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
-    ):
+def _process_limits() -> float | None:
+    """What ``ulimit -v`` and ``ulimit -d`` leave of address space and of data; batch systems set them."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    left = []
+    for limit, field in ((resource.RLIMIT_AS, "VmSize:"), (resource.RLIMIT_DATA, "VmData:")):
+        most = resource.getrlimit(limit)[0]
+        if most != resource.RLIM_INFINITY:
+            used = _kilobytes(_PROC / "self" / "status", field) or 0.0
+            left.append(max(most - used, 0.0))
+    return min(left, default=None)
+
+
+def _control_groups() -> float | None:
+    """Linux: what the limits of a container, service or batch job leave, those of the groups around it included."""
+    left = []
+    for folder, limit, used in _groups():
         try:
-            most = float((Path(folder) / limit).read_text())
-            cached = _cached(Path(folder) / "memory.stat")
-            return max(most - float((Path(folder) / used).read_text()) + cached, 0.0)
+            most = float((folder / limit).read_text())
+            cached = _given_back(folder / "memory.stat")
+            left.append(max(most - float((folder / used).read_text()) + cached, 0.0))
         except (OSError, ValueError):  # no such file, or the word "max"
             continue
-    return None
+    return min(left, default=None)
 
 
-def _cached(file: Path) -> float:
+def _groups() -> Iterator[tuple[Path, str, str]]:
+    """Folder of every control group this process is in, with its files of limit and use, the innermost first."""
+    try:
+        lines = (_PROC / "self" / "cgroup").read_text().splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        number, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if number == "0" and not controllers:  # version 2
+            yield from _upwards(_CGROUP, path, "memory.max", "memory.current")
+            yield from _upwards(_CGROUP / "unified", path, "memory.max", "memory.current")
+        elif "memory" in controllers.split(","):
+            yield from _upwards(_CGROUP / "memory", path, "memory.limit_in_bytes", "memory.usage_in_bytes")
+    # inside a container the path may be that of the host, while the files of the own group are at the top
+    yield _CGROUP, "memory.max", "memory.current"
+    yield _CGROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"
+
+
+def _upwards(top: Path, path: str, limit: str, used: str) -> Iterator[tuple[Path, str, str]]:
+    parts = [part for part in path.split("/") if part not in ("", "..")]
+    for length in range(len(parts), 0, -1):
+        yield top.joinpath(*parts[:length]), limit, used
+
+
+def _given_back(file: Path) -> float:
     """Pages of files that the kernel would give back."""
     for line in file.read_text().splitlines():
         if line.startswith("inactive_file "):

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["named_errors", "replacing"]
+__all__ = ["create_exclusively", "named_errors", "remove_leftovers", "replacing"]
+
+_SCRATCH = re.compile(r"\.(\d+)-[0-9a-f]{16}\.new\.(.*)", flags=re.S)
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str], mark: str = "") -> Iterator[Path]:
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path to write to; what is there afterwards replaces `path`.
 
     Whatever goes wrong in between, a full disk or Ctrl-C included, `path` stays as it was and nothing is left beside
-    it. Only a killed process leaves a hidden ``.<mark>.new.<name>``.
+    it. Only a killed process leaves a hidden ``.<process>-<random>.new.<name>``. That file is created anew under a name
+    that nobody can foresee, never opened through a link, and has the permissions of the file that it replaces.
 
     Parameters
     ----------
     path : path-like
         A symbolic link is followed. What is no file, such as ``/dev/stdout``, is written to directly.
-    mark : str, optional
-        Tells the files of several writers apart; the number of the process by default.
 
     Raises
     ------
@@ -34,14 +38,51 @@ def replacing(path: str | os.PathLike[str], mark: str = "") -> Iterator[Path]:
         yield target
         return
     # the suffix stays, since it tells writers of figures and tables the format
-    scratch = target.with_name(f".{mark or os.getpid()}.new.{target.name}")
-    try:
-        with named_errors(path):
+    scratch = target.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.new.{target.name}")
+    with named_errors(path):
+        handle = create_exclusively(scratch)
+        try:
+            with suppress(OSError):  # no file yet, or one of somebody else
+                os.chmod(scratch, stat.S_IMODE(target.stat().st_mode))
+            os.close(handle)
             yield scratch
             os.replace(scratch, target)
-    except BaseException:
-        scratch.unlink(missing_ok=True)
-        raise
+        except BaseException:
+            scratch.unlink(missing_ok=True)
+            raise
+
+
+def create_exclusively(path: Path) -> int:
+    """Make an empty file that was not there, not even as a link, and return its descriptor.
+
+    Raises
+    ------
+    FileExistsError
+        If there is anything of this name.
+    """
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0), 0o666)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left of `path`: scratch files whose process is no more."""
+    if os.name != "posix":  # elsewhere a process cannot be asked for without a signal to it
+        return
+    target = Path(os.path.realpath(path))
+    for entry in os.scandir(target.parent):
+        match = _SCRATCH.fullmatch(entry.name)
+        if match and match[2] == target.name and not _is_running(int(match[1])):
+            with suppress(OSError):
+                os.unlink(entry.path)
+
+
+def _is_running(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 @contextmanager

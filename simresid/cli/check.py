@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import textwrap
 import warnings
 from pathlib import Path
@@ -15,22 +14,29 @@ from simresid.cli.options import (
     add_model_arguments,
     add_verdict_arguments,
     clean,
+    different,
     fit_options,
     model_table,
     names_in,
+    whole_formula,
     writable,
 )
-from simresid.cli.tables import InputError
+from simresid.cli.tables import Columns, InputError
+from simresid.cli.terminal import one_line, say, show
 from simresid.files import replacing
 
 if TYPE_CHECKING:
     from simresid.checks.battery import Diagnosis
+    from simresid.cli.columns import ColumnReading
 
-__all__ = ["DESCRIPTION", "add_arguments", "run"]
+__all__ = ["DESCRIPTION", "EPILOG", "add_arguments", "run"]
 
 DESCRIPTION = "Fit one model and run every test of its residuals that applies."
+EPILOG = 'Example: simresid check owls --formula "calls ~ food + (1|nest)" --family nbinom2 --report owls.html'
 WIDTH = 80
 STATES = {"ok": "ok", "negligible": "small", "weak": "unsure", "unknown": ""}
+SERIES = ("time", "by", "x", "y")
+"""Options that name columns for tests of autocorrelation."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,37 +56,54 @@ def run(options: argparse.Namespace) -> int:
     """Fit, test, print; 1 when the model is flagged."""
     from simresid import diagnose, report, simulate_residuals
     from simresid.fitting import fit_formula
-    from simresid.plots._style import detached
 
-    writable("--plot", options.plot, options.force)
-    writable("--report", options.report, options.force)
-    columns = {name: getattr(options, name) for name in ("time", "by", "x", "y") if getattr(options, name)}
-    data = model_table(options, *columns.values())
+    different(plot=options.plot, report=options.report)
+    for name in ("plot", "report"):
+        writable(f"--{name}", getattr(options, name), options.force, [Path(options.file)])
+    reading = model_table(options, _named_columns(options))
+    for note in reading.notes:
+        say(f"simresid check: {note}")
+    # values, since columns that the formula does not name are not part of the model
+    columns = {name: reading.table[column] for name in SERIES if (column := getattr(options, name))}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        try:
-            fit = fit_formula(options.formula, data, options.family, **fit_options(options))
-            res = simulate_residuals(fit, options.sims, rng=options.seed)
-            diagnosis = diagnose(res, alpha=options.alpha, **columns)
-        except (ValueError, TypeError) as error:
-            raise InputError(" ".join(str(error).split())) from None
-    for warning in caught:
-        print(f"simresid check: note: {' '.join(str(warning.message).split())}", file=sys.stderr)
+        fit = fit_formula(whole_formula(options), reading.table, options.family, **fit_options(options))
+        res = simulate_residuals(fit, options.sims, rng=options.seed)
+        diagnosis = diagnose(res, alpha=options.alpha, **columns)
+    for message in dict.fromkeys(one_line(warning.message) for warning in caught):
+        say(f"simresid check: note: {message}")
     flagged = _flagged(fit, diagnosis, options.fail_on)
     if options.plot:
-        try:
-            with detached(), replacing(options.plot) as scratch:
-                res.plot().savefig(scratch, dpi=120)
-        except ValueError as error:  # a format that matplotlib does not know
-            raise InputError(f"--plot: {error}") from None
+        _save_overview(res, options.plot)
     if options.report:
         report(res, options.report, **columns)
-    print(
-        json.dumps(_record(fit, diagnosis, options, flagged), indent=1)
+    show(
+        json.dumps(_record(fit, diagnosis, options, reading.columns, flagged), indent=1)
         if options.json
-        else _page(fit, diagnosis, options)
+        else _page(fit, diagnosis, options, reading.columns)
     )
     return int(flagged)
+
+
+def _named_columns(options: argparse.Namespace) -> Columns:
+    """Columns that the tests need beside those of the model."""
+    return Columns(
+        numbers=tuple(name for name in (options.x, options.y) if name),
+        labels=(options.by,) if options.by else (),
+        times=(options.time,) if options.time else (),
+    )
+
+
+def _save_overview(res: Any, path: Path) -> None:
+    from simresid.plots._style import detached
+
+    with detached():
+        figure = res.plot()
+        known = sorted(figure.canvas.get_supported_filetypes())
+        if path.suffix.lower().lstrip(".") not in known:
+            raise InputError(f"--plot: format of '{path.name}' is not known; one of {', '.join(known)}")
+        with replacing(path) as scratch:
+            figure.savefig(scratch, dpi=120)
 
 
 def _flagged(fit: Any, diagnosis: Diagnosis, fail_on: str) -> bool:
@@ -92,11 +115,14 @@ def _flagged(fit: Any, diagnosis: Diagnosis, fail_on: str) -> bool:
     return any(name in diagnosis.failed for name in names) or ("convergence" in names and not fit.converged)
 
 
-def _record(fit: Any, diagnosis: Diagnosis, options: argparse.Namespace, flagged: bool) -> Any:
+def _record(
+    fit: Any, diagnosis: Diagnosis, options: argparse.Namespace, columns: list[ColumnReading], flagged: bool
+) -> Any:
     spread = fit.var_corr[["component", "group", "term", "sd"]].to_dict("records")
     return clean(
         {
             "file": options.file,
+            "columns": {c.name: {"read_as": c.read_as, "levels": c.levels, "missing": c.missing} for c in columns},
             "description": fit.description,
             "nobs": fit.nobs,
             "converged": fit.converged,
@@ -118,9 +144,13 @@ def _record(fit: Any, diagnosis: Diagnosis, options: argparse.Namespace, flagged
     )
 
 
-def _page(fit: Any, diagnosis: Diagnosis, options: argparse.Namespace) -> str:
+def _page(fit: Any, diagnosis: Diagnosis, options: argparse.Namespace, columns: list[ColumnReading]) -> str:
     """All findings, at most 80 columns wide."""
-    lines = [f"{options.file}: {fit.nobs} rows", "", *fit.summary().splitlines(), ""]
+    lines = [f"{options.file}: {fit.nobs} rows", ""]
+    width = min(max(len(column.name) for column in columns), 30)
+    for column in columns:
+        lines += textwrap.wrap(f"  {one_line(column.name):<{width}}  {column}", WIDTH, subsequent_indent=" " * 6)
+    lines += ["", *fit.summary().splitlines(), ""]
     lines += _wrapped(fit.verdict)
     lines += [f"Tests ({options.sims} simulations; p-values adjusted for their number):", ""]
     lines.append(f"  {'':<20}{'effect':<31}{'size':>8}  {'p':>8}  verdict")

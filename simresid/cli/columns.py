@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.cli.cells import CellFormat, Disguise, disguise_of, is_date, is_grouped, is_truth_value, number_reader
+from simresid.cli.terminal import one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -68,6 +69,10 @@ class ColumnReading:
     def is_text(self) -> bool:
         """Whether the values are labels."""
         return self.read_as.startswith("labels")
+
+    def __str__(self) -> str:
+        levels = "" if self.levels is None else f", {self.levels} different"
+        return self.read_as + levels + (f", {self.missing} missing" if self.missing else "")
 
 
 class Texts:
@@ -244,7 +249,7 @@ def _labelled(column: Texts, known: _Known, sort_by_value: bool) -> pd.Series:
     texts = np.array([None, *column.texts], dtype=object)[1:]
     gone = sorted(set(range(len(texts))) - set(known.positions))
     texts[gone] = None
-    return pd.Series(texts[column.codes], name=column.name, dtype=object)
+    return pd.Series(texts[column.codes], name=column.name, dtype=object).infer_objects()
 
 
 def _reading(column: Texts, known: _Known, how: str, levels: int | None = None) -> ColumnReading:
@@ -410,4 +415,5 @@ def _rows(column: Texts, positions: Iterable[int]) -> int:
 
 
 def _short(text: str) -> str:
+    text = one_line(text[:100])
     return text if len(text) <= 40 else text[:37] + "..."

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from simresid.cli.terminal import one_line
+
 __all__ = ["CsvFile", "InputError"]
 
 DELIMITERS = ",;\t|"
@@ -24,7 +26,17 @@ _UNREADABLE = (LookupError, UnicodeError, OSError, EOFError, zlib.error)
 
 
 class InputError(Exception):
-    """The input cannot be used; the message says why and what to do."""
+    """The input cannot be used; the message says why and what to do.
+
+    Parameters
+    ----------
+    message : str
+    *details : str
+        Lines of their own below it.
+    """
+
+    def __init__(self, message: str, *details: str) -> None:
+        super().__init__("\n  ".join(one_line(text) for text in (message, *details)))
 
 
 class CsvFile:

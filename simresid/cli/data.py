@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import textwrap
 from pathlib import Path
 
 from simresid.cli.options import add_force_argument, writable
 from simresid.cli.tables import InputError
+from simresid.cli.terminal import show
 from simresid.files import replacing
 
-__all__ = ["DESCRIPTION", "add_arguments", "run"]
+__all__ = ["DESCRIPTION", "EPILOG", "add_arguments", "run"]
 
 DESCRIPTION = "List the embedded data sets, or write one as CSV."
+EPILOG = "Example: simresid data owls --out owls.csv"
 WIDTH = 80
 
 
@@ -30,19 +31,28 @@ def run(options: argparse.Namespace) -> int:
     from simresid import datasets
 
     if options.name is None:
-        for name in datasets.names():
-            print(name)
-            if not options.names:
-                text = " ".join(datasets.describe(name).split())
-                print(textwrap.fill(text, WIDTH, initial_indent="    ", subsequent_indent="    "))
+        show("\n".join(datasets.names() if options.names else map(_entry, datasets.names())))
         return 0
     if options.name not in datasets.names():
         raise InputError(f"no data set '{options.name}'; there are {', '.join(datasets.names())}")
     writable("--out", options.out, options.force)
     table = datasets.load(options.name)
     if options.out is None:
-        table.to_csv(sys.stdout, index=False)
+        show(table.to_csv(index=False).rstrip("\n"))
     else:
         with replacing(options.out) as scratch:
             table.to_csv(scratch, index=False)
     return 0
+
+
+def _entry(name: str) -> str:
+    """Name and description of a data set, its paragraphs apart and a line for every column."""
+    from simresid import datasets
+
+    lines = [name]
+    for paragraph in datasets.describe(name).split("\n\n"):
+        rows = paragraph.splitlines()
+        for text in rows if paragraph.startswith("  ") else [" ".join(rows)]:
+            indent = " " * (4 + len(text) - len(text.lstrip()))
+            lines += textwrap.wrap(text.strip(), WIDTH, initial_indent=indent, subsequent_indent=indent)
+    return "\n".join([*lines, ""])

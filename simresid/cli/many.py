@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,22 +13,32 @@ from simresid.cli.options import (
     add_model_arguments,
     add_verdict_arguments,
     clean,
+    different,
     fit_options,
     model_table,
     names_in,
+    whole_formula,
     writable,
 )
-from simresid.cli.tables import InputError
+from simresid.cli.tables import Columns, InputError, TableReading, first_disagreement
+from simresid.cli.terminal import one_line, say, show
+from simresid.screening.journal import journal_of
+from simresid.screening.many_models import former_description
 from simresid.screening.one_model import TESTS
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DESCRIPTION", "add_arguments", "run"]
+__all__ = ["DESCRIPTION", "EPILOG", "add_arguments", "run"]
 
 DESCRIPTION = "Fit and test one model for each file of a folder, each group of rows, or each of several responses."
-SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".parquet")
-"""Files of a folder that are taken for tables."""
+EPILOG = 'Example: simresid screen counts/ --formula "y ~ x + (1|site)" --family poisson --out screen.csv'
+SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz", ".parquet")
+"""Files of a folder that are taken for tables, in capitals too."""
+
+OTHER_TABLES = (".xlsx", ".xls", ".ods", ".sav", ".dta", ".rds", ".rdata", ".feather", ".dat", ".zip", ".bz2", ".xz")
+"""Files of a folder that may hold tables but are not read: they are named."""
+
 SHOWN = 20
 
 
@@ -54,82 +64,114 @@ def run(options: argparse.Namespace) -> int:
     tests = names_in(options.tests, TESTS, "--tests")
     if options.fail_on not in ("any", "never"):
         names_in(options.fail_on, ["error", "convergence", *tests], "--fail-on")
-    writable("--report", options.report, options.force)
-    if options.out and (options.no_resume or not Path(f"{options.out}.journal").is_file()):
-        writable("--out", Path(options.out), options.force)  # with its journal beside it, it is a run to go on with
-    models = _models(options)
-    try:
-        table = screen(
-            models,
-            tests,
-            options.sims,
-            rng=options.seed,
-            alpha=options.alpha,
-            n_jobs=options.jobs,
-            progress=True,
-            out=options.out,
-            resume=not options.no_resume,
-        )
-    except (ValueError, OSError) as error:
-        raise InputError(" ".join(str(error).split())) from None
+    if Path(options.file).is_dir() and (options.by or options.responses):
+        raise InputError("of a folder every file is one model; --by and --responses are for a single file")
+    out = None if options.out is None else Path(options.out)
+    journal = None if out is None else journal_of(out)
+    resumes = journal is not None and journal.is_file() and not options.no_resume
+    different(out=out, report=options.report)
+    inputs = _files(Path(options.file), out, resumes) if Path(options.file).is_dir() else [Path(options.file)]
+    writable("--report", options.report, options.force, inputs)
+    writable("--out", out, options.force or resumes, inputs)
+    writable("--out", journal, True, inputs)
+    models, reading = _models(options, inputs)
+    settings: dict[str, Any] = {"tests": tests, "n_sims": options.sims, "rng": options.seed, "alpha": options.alpha}
+    if out is not None and out.is_file() and resumes and not options.force:
+        known = former_description(models, out, **settings)
+        if known is not None:
+            raise InputError(
+                f"--out: '{out}' is the table of another screen ({known}); use --force to replace it, or another name"
+            )
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        table = screen(models, **settings, n_jobs=options.jobs, progress=True, out=out, resume=not options.no_resume)
+    for message in dict.fromkeys(one_line(warning.message) for warning in caught):
+        say(f"simresid screen: note: {message}")
     if options.report:
         from simresid.cli.screen_page import write_page
 
         write_page(table, options.report, f"{options.formula}, {options.family}: {options.file}")
     if options.json:
         rows = table.reset_index().to_dict("records")
-        print(json.dumps([clean(row) for row in rows], indent=1))
+        show(json.dumps([clean(row) for row in rows], indent=1))
     else:
-        print(_summary(table, options))
+        show(_summary(table, options, reading))
     return int(_flagged(table, tests, options))
 
 
-def _models(options: argparse.Namespace) -> dict[str, tuple[Any, ...]]:
+Models = dict[str, tuple[Any, ...]]
+
+
+def _models(options: argparse.Namespace, files: list[Path]) -> tuple[Models, TableReading]:
+    """Models by name, and how the columns were read, of a folder those of its first file."""
     settings = (options.family, fit_options(options))
+    formula = whole_formula(options)
     if Path(options.file).is_dir():
-        return {name: (options.formula, data, *settings) for name, data in _tables(options).items()}
+        readings = _tables(options, files)
+        models = {name: (formula, reading.table, *settings) for name, reading in readings.items()}
+        return models, next(iter(readings.values()))
     if not (options.by or options.responses):
         raise InputError("say what the models are by --by or --responses, or name a folder of files")
     if options.by:
-        data = model_table(options, options.by)
+        reading = _noted(model_table(options, Columns(labels=(options.by,))))
+        data = reading.table
         groups = data.groupby(options.by, sort=True, observed=True)
         if not len(groups):
             raise InputError(f"column '{options.by}' has no values")
         missing = int(data[options.by].isna().sum())
         if missing:
-            print(f"simresid screen: {missing} rows without {options.by} were left out", file=sys.stderr)
-        return {str(name): (options.formula, part.reset_index(drop=True), *settings) for name, part in groups}
+            say(f"simresid screen: {missing} rows without {options.by} were left out")
+        parts = {str(name): part.reset_index(drop=True) for name, part in groups}
+        return {name: (formula, part, *settings) for name, part in parts.items()}, reading
     names = [name.strip() for name in options.responses.split(",") if name.strip()]
     if not names or len(set(names)) < len(names):
         raise InputError("--responses must name columns, each once, separated by commas")
-    right = options.formula.partition("~")[2]
-    if not right.strip():
+    right = formula.partition("~")[2]
+    if not options.formula.partition("~")[2].strip():
         raise InputError("--formula has no right-hand side")
-    options.formula = f"~ {right.strip()}"
-    data = model_table(options, *names)
-    others = [name for name in data.columns if name not in names]
-    return {name: (f"`{name}` {options.formula}", data[[name, *others]], *settings) for name in names}
+    options.formula = f"~ {options.formula.partition('~')[2].strip()}"
+    reading = _noted(model_table(options, Columns(numbers=tuple(names))))
+    others = [name for name in reading.table.columns if name not in names]
+    data = reading.table
+    return {name: (f"`{name}` ~ {right.strip()}", data[[name, *others]], *settings) for name in names}, reading
 
 
-def _tables(options: argparse.Namespace) -> dict[str, pd.DataFrame]:
-    """Tables of a folder by file name; all that cannot be used are named before anything is fitted."""
-    folder = Path(options.file)
-    if options.by or options.responses:
-        raise InputError("of a folder every file is one model; --by and --responses are for a single file")
-    own = None if options.out is None else Path(options.out).resolve()
-    files = [path for path in sorted(folder.iterdir()) if path.name.endswith(SUFFIXES) and path.resolve() != own]
-    files = [path for path in files if path.is_file() and not path.name.startswith(".")]
+def _noted(reading: TableReading) -> TableReading:
+    for note in reading.notes:
+        say(f"simresid screen: {note}")
+    return reading
+
+
+def _files(folder: Path, out: Path | None, resumes: bool) -> list[Path]:
+    """Tables of a folder, without the table of a former screen."""
+    found = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    others = [path.name for path in found if path.name.lower().endswith(OTHER_TABLES)]
+    if others:
+        shown = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
+        say(f"simresid screen: {len(others)} files that are neither CSV nor Parquet were left out: {shown}")
+    own = out.resolve() if out is not None and (resumes or journal_of(out).is_file()) else None
+    files = [path for path in found if path.name.lower().endswith(SUFFIXES) and path.resolve() != own]
     if not files:
         raise InputError(f"folder '{folder}' holds no file that ends in {', '.join(SUFFIXES)}")
-    tables, problems = {}, []
+    return files
+
+
+def _tables(options: argparse.Namespace, files: list[Path]) -> dict[str, TableReading]:
+    """Tables of a folder by file name; all that cannot be used are named before anything is fitted."""
+    readings: dict[str, TableReading] = {}
+    problems = []
     for path in files:
         try:
-            tables[path.name] = model_table(options, file=str(path))
-        except InputError as error:
-            problems.append(f"\n  {error}")
+            name = path.name.encode("utf-8", "backslashreplace").decode()  # a name need not be text
+            readings[name] = _noted(model_table(options, file=str(path)))
+        except (InputError, OSError) as error:
+            problems.append(str(error))
     if problems:
-        raise InputError(f"{len(problems)} of {len(files)} files cannot be used:{''.join(problems)}")
-    return tables
+        raise InputError(f"{len(problems)} of {len(files)} files cannot be used:", *problems)
+    differing = first_disagreement(readings.items())
+    if differing:
+        raise InputError(f"{differing}; correct one of them, or leave it out")
+    return readings
 
 
 def _flagged(table: pd.DataFrame, tests: list[str], options: argparse.Namespace) -> bool:
@@ -146,7 +188,7 @@ def _flagged(table: pd.DataFrame, tests: list[str], options: argparse.Namespace)
     )
 
 
-def _summary(table: pd.DataFrame, options: argparse.Namespace) -> str:
+def _summary(table: pd.DataFrame, options: argparse.Namespace, reading: TableReading) -> str:
     flagged = table[table["flagged"]]
     errors = int((table["error"] != "").sum())
     lines = [
@@ -161,4 +203,5 @@ def _summary(table: pd.DataFrame, options: argparse.Namespace) -> str:
         lines.append(
             f"  ... and {len(flagged) - SHOWN} more" + (f", see {options.out}" if options.out else " (use --out)")
         )
+    lines.append("Columns: " + "; ".join(f"{one_line(column.name)} {column}" for column in reading.columns) + ".")
     return "\n".join(lines)

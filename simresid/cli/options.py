@@ -4,40 +4,66 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from simresid.cli.tables import InputError, read_table
+from simresid.cli.tables import Columns, InputError, TableReading, cell_format, read_columns
 
 __all__ = [
     "add_force_argument",
     "add_model_arguments",
     "add_verdict_arguments",
     "clean",
+    "different",
     "fit_options",
     "model_table",
     "names_in",
+    "whole_formula",
     "writable",
 ]
 
-PARTS = ("link", "zi", "disp", "trials", "offset")
+FAMILIES = (
+    "gaussian, binomial, betabinomial, beta, ordbeta, gamma, lognormal, poisson, nbinom1, nbinom2, nbinom12, genpois, "
+    "compois, bell, tweedie, t, skewnormal, truncated_poisson, truncated_nbinom1, truncated_nbinom2"
+)
+"""Names that ``--family`` takes, for the help, which should not wait for the fitter to be loaded."""
+
+_CALL = re.compile(r"[^\W\d][\w.]*\(.*\)")
 
 
 def add_model_arguments(parser: argparse.ArgumentParser, what: str = "CSV or Parquet file") -> None:
-    """Where the data are, and the model."""
+    """Where the data are, how to read them, and the model."""
     parser.add_argument("file", help=f"{what}, or the name of an embedded data set")
-    parser.add_argument("--formula", required=True, help='such as "count ~ trt + (1|block)"')
-    parser.add_argument("--family", default="gaussian", help="response distribution (default: gaussian)")
-    parser.add_argument("--link", help="link of the mean")
-    parser.add_argument("--zi", metavar="FORMULA", help='zero-inflation part, such as "~ 1"')
-    parser.add_argument("--disp", metavar="FORMULA", help="dispersion part")
-    parser.add_argument("--trials", metavar="COLUMN", help="number of trials of k-of-n responses")
-    parser.add_argument("--offset", metavar="COLUMN", help="known part of the linear predictor")
-    parser.add_argument("--delimiter", help="between columns of a CSV file (default: found out)")
-    parser.add_argument("--decimal", choices=[".", ","], help="decimal sign of a CSV file (default: found out)")
-    parser.add_argument("--encoding", help="of a CSV file (default: utf-8, else latin-1)")
-    parser.add_argument("--na", action="append", default=[], metavar="TEXT", help="text that means missing; repeatable")
+    model = parser.add_argument_group("the model")
+    model.add_argument("--formula", required=True, help='such as "count ~ trt + (1|block)"')
+    model.add_argument("--family", default="gaussian", help=f"response distribution (default: gaussian): {FAMILIES}")
+    model.add_argument("--link", help="link of the mean (default: that of the family)")
+    model.add_argument("--zi", metavar="FORMULA", help='zero-inflation part, such as "~ 1"')
+    model.add_argument("--disp", metavar="FORMULA", help='dispersion part, such as "~ trt"')
+    model.add_argument("--trials", metavar="COLUMN", help="number of trials of k-of-n responses")
+    model.add_argument(
+        "--offset",
+        metavar="COLUMN",
+        help="known part of the linear predictor, on the link scale: a column, or a function of columns such as "
+        '"log(effort)" for counts per effort with the log link',
+    )
+    model.add_argument("--reml", action="store_true", help="restricted maximum likelihood, for family gaussian")
+    csv = parser.add_argument_group("how a CSV file is read")
+    csv.add_argument("--delimiter", help="between columns: a character or 'tab' (default: found out)")
+    csv.add_argument("--decimal", choices=[".", ","], help="decimal sign (default: point, comma where it is clear)")
+    csv.add_argument(
+        "--thousands", metavar="SIGN", help="between thousands: , . _ space apostrophe (default: none is taken out)"
+    )
+    csv.add_argument("--encoding", help="default: utf-8, else latin-1")
+    csv.add_argument("--na", action="append", default=[], metavar="TEXT", help="text that means missing; repeatable")
+    csv.add_argument(
+        "--na-only",
+        action="store_true",
+        help="only empty cells and the texts of --na mean missing; NA, None, null and the like are labels",
+    )
 
 
 def add_verdict_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,29 +86,57 @@ def add_force_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force", action="store_true", help="replace files that exist; without it none is")
 
 
-def writable(option: str, path: Path | None, force: bool) -> None:
-    """Refuse a file that exists, or whose folder does not, before anything is computed."""
+def writable(option: str, path: Path | None, force: bool, inputs: Iterable[Path] = ()) -> None:
+    """Refuse a file that exists, or whose folder does not, before anything is computed; an input even with --force."""
     if path is None:
         return
     if not path.parent.is_dir():
         raise InputError(f"{option}: folder {path.parent} does not exist")
     if path.is_dir():
         raise InputError(f"{option}: '{path}' is a folder; name a file")
+    for source in inputs:
+        if path.exists() and source.exists() and path.samefile(source):
+            raise InputError(f"{option}: '{path}' is the input itself, which is never replaced; name another file")
+    if path.is_symlink() and not path.exists():
+        raise InputError(f"{option}: '{path}' is a link to a file that does not exist; name the file")
     if path.is_file() and not force:
         raise InputError(f"{option}: '{path}' exists; use --force to replace it")
 
 
+def different(**files: Path | None) -> None:
+    """Refuse two outputs in one file."""
+    seen: dict[Path, str] = {}
+    for name, path in files.items():
+        if path is not None:
+            other = seen.setdefault(path.resolve(), name)
+            if other != name:
+                raise InputError(f"--{other} and --{name} name the same file '{path}'")
+
+
 def fit_options(options: argparse.Namespace) -> dict[str, Any]:
     """Arguments of the fit beside formula, data and family."""
-    return {name: getattr(options, name) for name in PARTS if getattr(options, name) is not None}
+    chosen = {name: getattr(options, name) for name in ("link", "zi", "disp", "trials")}
+    chosen |= {"offset": None if _is_call(options.offset) else options.offset, "reml": options.reml or None}
+    return {name: value for name, value in chosen.items() if value is not None}
 
 
-def model_table(options: argparse.Namespace, *columns: str | None, file: str | None = None) -> Any:
-    """Read the columns that the model and the options name, of `file` or of the one on the command line."""
-    formulas = [options.formula, *(text for text in (options.zi, options.disp) if text)]
-    named = [name for name in (options.trials, options.offset, *columns) if name]
-    how = {name: getattr(options, name) for name in ("delimiter", "decimal", "encoding", "na")}
-    return read_table(file or options.file, formulas, named, **how)
+def whole_formula(options: argparse.Namespace) -> str:
+    """Formula with the offset in it where that is a function of columns."""
+    return f"{options.formula} + offset({options.offset})" if _is_call(options.offset) else str(options.formula)
+
+
+def _is_call(offset: str | None) -> bool:
+    return bool(offset and _CALL.fullmatch(offset.strip()))
+
+
+def model_table(options: argparse.Namespace, columns: Columns | None = None, file: str | None = None) -> TableReading:
+    """Read the columns that the model and `columns` name, of `file` or of the one on the command line."""
+    columns = columns or Columns()
+    formulas = [whole_formula(options), *(text for text in (options.zi, options.disp) if text)]
+    numbers = [options.trials, None if _is_call(options.offset) else options.offset]
+    columns = replace(columns, numbers=(*(name for name in numbers if name), *columns.numbers))
+    form = cell_format(options.decimal, options.thousands, options.na, options.na_only)
+    return read_columns(file or options.file, formulas, columns, form, options.delimiter, options.encoding)
 
 
 def names_in(text: str, allowed: Iterable[str], what: str) -> list[str]:

@@ -22,6 +22,7 @@ from simresid.cli.columns import (
 )
 from simresid.cli.csv_file import CsvFile, InputError
 from simresid.cli.formula_names import FormulaNames, names_in_formulas
+from simresid.cli.terminal import say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,9 +81,12 @@ def read_table(
     na: Sequence[str] = (),
     na_only: bool = False,
 ) -> pd.DataFrame:
-    """Columns that formulas use and `columns` name as labels; see `read_columns`."""
+    """Columns that formulas use and `columns` name as labels, with notes on standard error; see `read_columns`."""
     form = cell_format(decimal, thousands, na, na_only)
-    return read_columns(file, formulas, Columns(labels=tuple(columns)), form, delimiter, encoding).table
+    reading = read_columns(file, formulas, Columns(labels=tuple(columns)), form, delimiter, encoding)
+    for note in reading.notes:
+        say(f"simresid: {note}")
+    return reading.table
 
 
 def cell_format(decimal: str | None, thousands: str | None, na: Sequence[str], na_only: bool) -> CellFormat:

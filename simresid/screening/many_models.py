@@ -10,7 +10,7 @@ import numpy as np
 
 from simresid.checks.verdict import FAILED, State, state_of, verdict_sentence
 from simresid.residuals.streaming import Execution
-from simresid.screening.journal import ScreenFile, content_key
+from simresid.screening.journal import ScreenFile, content_key, journal_of, journal_records
 from simresid.screening.one_model import TESTS, ModelTask, Record
 from simresid.simulate import resolve_seed
 from simresid.simulations.time_limit import check_timeout
@@ -123,11 +123,30 @@ def screen(
     >>> table["flagged"].to_dict()
     {'beetles': True, 'moths': False}
     """
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"alpha={alpha!r} must lie between 0 and 1, such as 0.05")
     columns = {"predictors": predictors, "categories": categories, "time": time, "by": by, "x": x, "y": y}
     task = ModelTask(_chosen(tests), n_sims, random_effects, resolve_seed(rng), alpha, columns, check_timeout(timeout))
     run = _Run(task, Execution(n_jobs, progress), out, resume)
     run(models)
     return run.table()
+
+
+def former_description(
+    models: Mapping[Any, Any], out: str | PathLike[str], tests: Iterable[str], n_sims: int, rng: int, alpha: float
+) -> str | None:
+    """Describe the screen whose table `out` is if it is none of these models; None where it is one of them.
+
+    Parameters
+    ----------
+    models, out, tests, n_sims, rng, alpha
+        As in `screen`.
+    """
+    known = journal_records(journal_of(out))
+    task = ModelTask(_chosen(tests), n_sims, "conditional", resolve_seed(rng), alpha)
+    if any(content_key(task.settings, name, item) in known for name, item in models.items()):
+        return None
+    return next((r["description"] for r in known.values() if r.get("description")), "of models that were not fitted")
 
 
 def _chosen(tests: Any) -> Any:
@@ -155,9 +174,7 @@ class _Run:
         self.keys: dict[Hashable, str] = {}
         self.failure: Exception | None = None
         self.file = None if out is None else ScreenFile(out, resume, self.table)
-        settings = (task.n_sims, str(task.random_effects), task.seed, task.alpha, repr(task.columns))
-        names = task.tests if task.tests is None else tuple(task.tests)
-        self.settings = repr((names, *settings))
+        self.settings = task.settings
 
     def __call__(self, models: Any) -> None:
         total = len(models) if hasattr(models, "__len__") else None
@@ -258,7 +275,7 @@ def _table(names: list[Hashable], records: list[Record], task: ModelTask) -> pd.
     tests = list(dict.fromkeys([*asked, *(test for r in records for test in r["p"])]))
     p = pd.DataFrame([r["p"] for r in records], index, tests, dtype=float)
     sharp = pd.DataFrame([r["sharp"] for r in records], index, tests, dtype=float)
-    adjusted = sharp.apply(_benjamini_hochberg)
+    adjusted = sharp.apply(_benjamini_hochberg) if tests else sharp  # no model could be tested
     states = [_states(r, row, task.alpha) for r, row in zip(records, adjusted.to_dict("records"), strict=True)]
     about = {name: [r.get(name) for r in records] for name in ("description", "nobs", "converged", "singular", "llf")}
     table = pd.DataFrame(about, index)

@@ -57,6 +57,13 @@ class ModelTask:
     columns: dict[str, Any] = field(default_factory=dict)
     timeout: float | None = None
 
+    @property
+    def settings(self) -> str:
+        """All that a record depends on beside its model, as text."""
+        columns = {name: values for name, values in self.columns.items() if values is not None}
+        names = None if self.tests is None else tuple(self.tests)
+        return repr((names, self.n_sims, str(self.random_effects), self.seed, self.alpha, repr(columns)))
+
     def __call__(self, models: Sequence[tuple[Any, Any]]) -> list[Record]:
         """Records of some (name, model) pairs."""
         return [self.record(name, item) for name, item in models]
