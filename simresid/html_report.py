@@ -182,7 +182,7 @@ def _figures(res: Any, judgement: Judgement, time: Any, by: Any, x: Any, y: Any)
         yield "Dispersion of the data among simulated data", _drawn(partial(plots.plot_dispersion, res))
     if "zero inflation" in done:
         yield "Zeros in the data among simulated data", _drawn(partial(plots.plot_zero_inflation, res))
-    if res.discrete and res.trials is None and np.unique(res.observed).size > 2 and res.observed.min() >= 0:
+    if res.discrete and res.trials is None and _are_counts(res.observed):
         yield "Rootogram of the counts", _drawn(partial(plots.plot_rootogram, res))
     if len(res.outliers()):
         yield "Observations outside all their simulations", _drawn(partial(plots.plot_outliers, res))
@@ -200,6 +200,12 @@ def _figures(res: Any, judgement: Judgement, time: Any, by: Any, x: Any, y: Any)
     if isinstance(model, HasPredictedEffects) and model.random_effects and isinstance(model, HasPredictedEffectsSd):
         axes = plots.plot_random_effects(model)
         yield "Random effects", axes[0, 0].figure
+
+
+def _are_counts(observed: Any) -> bool:
+    """Whether a rootogram can be drawn: exact whole numbers, none negative, more than two different ones."""
+    whole = observed.min() >= 0 and observed.max() < 2**53 and np.all(observed == np.floor(observed))
+    return bool(whole and np.unique(observed).size > 2)
 
 
 def _drawn(plot: Callable[[], Axes]) -> Figure:

@@ -56,6 +56,8 @@ class Estimator:
         if not isinstance(reml, (bool, np.bool_)):
             raise ModelError(f"reml must be True or False, not {reml!r}")
         has_bars = any(p.terms for p in design.predictors.values())
+        if not has_bars and not design.predictors["cond"].columns:
+            reml = False  # without fixed effects the restricted likelihood is the likelihood
         linear = (
             family.linear and "disp" not in design.predictors and "zi" not in design.predictors and (has_bars or reml)
         )

@@ -48,6 +48,8 @@ def _irls(problem: Problem) -> _Unmixed:
     x = cast(np.ndarray, part.X)
     offset = np.zeros(1) if part.offset is None else part.offset
     eta = family.link.link(family.start_mean(problem.likelihood.y, _trials(problem, 0, problem.n)))
+    if not part.size:  # nothing to estimate: the mean is what the offset says, not what the responses do
+        eta = np.broadcast_to(offset, (problem.n,)).astype(np.float64)
     coefficients = np.zeros(part.size)
     for _ in range(_IRLS_STEPS if part.size else 0):
         gram, target = _normal_equations(problem, eta, offset)

@@ -116,7 +116,10 @@ class _Parser(argparse.ArgumentParser):
     """Parser whose messages cannot steer a terminal."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
-        super()._print_message(harmless(message), file)
+        if file is sys.stdout:  # argparse itself would hide that nobody reads it
+            file.write(harmless(message))
+        else:
+            say(message.rstrip("\n"))
 
 
 def _parser() -> argparse.ArgumentParser:

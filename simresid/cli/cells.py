@@ -102,7 +102,7 @@ def number_reader(decimal: str, thousands: str | None = None) -> Callable[[str],
     if thousands:
         sign = f"[{re.escape(thousands)}]"
         # groups of three, all with the same sign between them
-        whole = rf"(?:\d{{1,3}}(?:(?P<sign>{sign})\d{{3}}(?:(?P=sign)\d{{3}})*)(?!\d)|\d+)"
+        whole = rf"(?:[1-9]\d{{0,2}}(?:(?P<sign>{sign})\d{{3}}(?:(?P=sign)\d{{3}})*)(?!\d)|\d+)"
     number = re.compile(
         rf"[+-]?(?:{whole}(?:{point}\d*)?|{point}\d+)(?:e[+-]?\d{{1,4}})?|[+-]?(?:inf|infinity)",
         re.ASCII | re.IGNORECASE,
@@ -169,10 +169,13 @@ _UNIT = re.compile(r"[^\W\d_µ%°]{1,8}[²³]?(?:/[^\W\d_]{1,8}[²³]?)?|[µ°%�
 def disguise_of(text: str) -> Disguise | None:
     """Say in which way a text that is no number seems to be meant as one; None for labels.
 
-    Bands such as ``10-19``, ``<5`` beside ``65+``, and versions such as ``1.2.3`` are labels. Numbers with a unit are
-    told by `Disguise.what` beginning with "a unit": some such as ``10 mg`` may be meant as labels.
+    Bands such as ``10-19`` and ``65+`` and versions such as ``1.2.3`` are labels. `Disguise.what` of numbers with
+    letters behind them begins with "letters": few such as ``1a``, ``1b`` are labels.
     """
-    if len(text) > LONGEST_NUMBER or not any(c.isdigit() or c in "½¼¾⅓⅔⅛⅜⅝⅞" for c in text):
+    if len(text) > LONGEST_NUMBER:
+        is_number = text.lstrip("+-.")[:1].isdigit()
+        return Disguise(f"numbers of more than {LONGEST_NUMBER} characters", "correct them") if is_number else None
+    if not any(c.isdigit() or c in "½¼¾⅓⅔⅛⅜⅝⅞" for c in text):
         return None
     for pattern, disguise in _READABLE:
         if pattern.fullmatch(text):
@@ -214,15 +217,15 @@ def _other_disguise(text: str) -> Disguise | None:
         return Disguise("another decimal sign", "write 1.5")
     if _FRACTION.fullmatch(text):
         return Disguise("fractions", "write them as decimals")
-    if re.fullmatch(r"[+-]?[\d.,;|_'’ \u00a0\u2007\u2009\u202f]{2,400}(?:[eE][+-]?\d{1,4})?", text, flags=re.ASCII):
+    if re.fullmatch(r"[+-]?[\d.,;|_'’ \u00a0\u2007\u2009\u202f]{1,400}(?:[eE][+-]?[\d.,]{1,9})?", text, flags=re.ASCII):
         return (
             None
             if text.count(".") > 1 and text.replace(".", "").isdigit()
             else Disguise("digits, points, commas or blanks in an order that is no number", "correct them")
         )
-    number = re.match(r"[+-]?\d{1,400}(?:[.,]\d{1,400})?", text, flags=re.ASCII)
+    number = re.match(r"[+-]?\d{1,400}(?:[.,]\d{1,400})?(?:[eE][+-]?\d{1,4})?", text, flags=re.ASCII)
     if number and _UNIT.fullmatch(text[number.end() :].strip(SPACES)):
-        return Disguise("a unit behind the number", "take the units out")
+        return Disguise("letters behind numbers", "take them out")
     return None
 
 

@@ -150,8 +150,10 @@ def _page(fit: Any, diagnosis: Diagnosis, options: argparse.Namespace, columns: 
     width = min(max(len(column.name) for column in columns), 30)
     for column in columns:
         lines += textwrap.wrap(f"  {one_line(column.name):<{width}}  {column}", WIDTH, subsequent_indent=" " * 6)
-    lines += ["", *fit.summary().splitlines(), ""]
-    lines += _wrapped(fit.verdict)
+    lines.append("")
+    for line in fit.summary().splitlines():  # its tables are narrow enough, its sentences on the fit are not
+        lines += textwrap.wrap(line, WIDTH) if len(line) > WIDTH else [line]
+    lines.append("")
     lines += [f"Tests ({options.sims} simulations; p-values adjusted for their number):", ""]
     lines.append(f"  {'':<20}{'effect':<31}{'size':>8}  {'p':>8}  verdict")
     for name, row in diagnosis.table.iterrows():
@@ -159,11 +161,18 @@ def _page(fit: Any, diagnosis: Diagnosis, options: argparse.Namespace, columns: 
         state = "FAILS" if row["failed"] else STATES[row["state"]]
         shown = "< .0001" if p < 1e-4 else f"{p:.4f}"
         size = "" if row["effect_size"] is None else f"{row['effect_size']:.3g}"
-        lines.append(f"  {str(name)[:19]:<20}{str(row['effect'] or '')[:30]:<31}{size:>8}  {shown:>8}  {state}")
+        lines.append(f"  {_shortened(str(name)):<20}{str(row['effect'] or '')[:30]:<31}{size:>8}  {shown:>8}  {state}")
     lines += ["", *_wrapped([diagnosis.verdict])]
     lines += _wrapped([f"{name}: {diagnosis.table['advice'][name]}." for name in diagnosis.failed], "* ")
     lines += _wrapped(diagnosis.notes)
     return "\n".join(lines).rstrip()
+
+
+def _shortened(name: str) -> str:
+    """Name of a test that fits its column."""
+    shorter = {"temporal autocorrelation": "autocorr. in time", "spatial autocorrelation": "autocorr. in space"}
+    name = shorter.get(name, name)
+    return name if len(name) <= 19 else name[:16] + "..."
 
 
 def _wrapped(sentences: Any, bullet: str = "") -> list[str]:

@@ -28,8 +28,8 @@ __all__ = [
 MOST_NUMBERS_AMONG_LABELS = 10
 """Different numbers that may stand among labels, as in 0, 5, 10, control."""
 
-MOST_LABELS_WITH_UNITS = 6
-"""Different texts such as ``10 mg`` that are taken for labels."""
+MOST_NUMBERED_LABELS = 6
+"""Different texts such as ``1a``, ``1b`` that are taken for labels."""
 
 MOST_LABELS = 50
 """Different labels that a predictor may have where they are more than half as many as rows."""
@@ -165,10 +165,10 @@ class PlainNumbers:
 
 
 def refuse_points(name: str, text: str) -> None:
-    """Refuse a column like 1.250 in a file whose other columns have decimal commas."""
+    """Refuse a column like 1.250 in a file where decimal commas are to be expected."""
     raise UnclearColumn(
-        f"column '{name}' holds values like {text} while other columns have decimal commas: decimals or thousands? "
-        "Use --thousands . for thousands; write decimals with one sign in all columns"
+        f"column '{name}' holds values like {text} in a file that may have decimal commas: decimals or thousands? "
+        "Use --decimal . for decimals, --thousands . for thousands; decimals need one sign in all columns"
     )
 
 
@@ -314,7 +314,7 @@ def read_predictor(column: Texts, form: CellFormat, commas: bool) -> tuple[pd.Se
         if known.missing:
             values = pd.arrays.BooleanArray(values, absent[column.codes])
         return pd.Series(values, name=column.name), _reading(column, known, "true or false")
-    _refuse_disguised(column, known, form)
+    _refuse_disguised(column, known, _ways(form, commas)[0])
     return _labelled(column, known, sort_by_value=False), _reading(column, known, "labels", len(known.positions))
 
 
@@ -366,16 +366,17 @@ def _refuse_infinite(column: Texts, known: _Known, numbers: list[Any]) -> None:
             )
 
 
-def _refuse_disguised(column: Texts, known: _Known, form: CellFormat) -> None:
+def _refuse_disguised(column: Texts, known: _Known, way: tuple[str, str | None, str]) -> None:
     """Numbers in disguise, numbers among other texts, and too many labels would silently become categories."""
-    read = number_reader(form.decimal or ".", form.thousands)
+    read = number_reader(*way[:2])
     plain = [i for i in known.positions if read(column.texts[i]) is not None]
     rest = sorted(set(known.positions) - set(plain))
     disguised = {i: found for i in rest if (found := disguise_of(column.texts[i])) is not None}
-    with_unit = [i for i, found in disguised.items() if found.what.startswith("a unit")]
-    few = len(with_unit) <= MOST_LABELS_WITH_UNITS and 2 * len(with_unit) <= known.rows
-    if few and 2 * _rows(column, plain) < known.rows:
-        for i in with_unit:
+    numbered = [i for i, found in disguised.items() if found.what.startswith("letters")]
+    few = len(numbered) <= MOST_NUMBERED_LABELS and 2 * len(numbered) <= known.rows
+    letters = {column.texts[i].lstrip("+-.,0123456789") for i in numbered}  # the same behind all are a unit
+    if few and len(letters) > 1 and 2 * _rows(column, plain) < known.rows:
+        for i in numbered:
             del disguised[i]
     n_plain, n_disguised = _rows(column, plain), _rows(column, disguised)
     categories = f"; C({column.name}) in the formula if its texts are categories"

@@ -112,7 +112,9 @@ class CsvFile:
                     if row and (len(row) > 1 or row[0].strip()) and row != [_END]:
                         yield reader.line_num, row
             except csv.Error as error:
-                reason = "holds a text without an end; is a quote missing?" if "field limit" in str(error) else error
+                reason = str(error)
+                if "field limit" in reason:
+                    reason = f"holds a text of more than {csv.field_size_limit()} characters; is a quote missing?"
                 raise InputError(f"'{self.path}': the row that ends in line {reader.line_num}: {reason}") from None
             except UnicodeDecodeError as error:
                 raise InputError(

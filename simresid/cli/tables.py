@@ -191,7 +191,8 @@ def _read_csv(
         column.finish()
         found[name] = _judged(column, _role(name, names, columns), form, commas)
         notes += _notes_on_missing(found[name][1])
-    if any("decimal commas" in reading.read_as for _, reading in found.values()):
+    has_commas = any("decimal commas" in reading.read_as for _, reading in found.values())
+    if has_commas or (file.delimiter == ";" and form.decimal is None):
         _refuse_points(points, texts, found, form)
     table = pd.DataFrame({name: found[name][0] for name in wanted})
     return TableReading(table, [found[name][1] for name in wanted], notes)
@@ -226,7 +227,7 @@ def _notes_on_missing(reading: ColumnReading) -> list[str]:
 def _refuse_points(
     points: dict[str, str | None], texts: dict[str, Texts], found: dict[str, Any], form: CellFormat
 ) -> None:
-    """Where some columns have decimal commas, 1.250 in all rows of another one may be thousands."""
+    """Where some columns have decimal commas, or may have them, 1.250 in all rows of another one may be thousands."""
     if form.thousands and "." in form.thousands:
         return
     for name, text in points.items():

@@ -1,0 +1,27 @@
+"""Models whose formula is ``y ~ 0``: there is nothing to estimate but the dispersion."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm, poisson
+
+from glmmcore import glmm
+
+RNG = np.random.default_rng(5)
+DATA = pd.DataFrame({"y": RNG.normal(1, 2, 40), "n": RNG.poisson(2, 40), "o": RNG.normal(size=40)})
+
+
+@pytest.mark.parametrize("reml", [False, True])
+def test_gaussian(reml):
+    """Was an AssertionError with REML, and said to be fitted perfectly without."""
+    fit = glmm("y ~ 0", DATA, reml=reml)
+    sigma = np.sqrt(np.mean(DATA["y"] ** 2))  # closed form
+    assert fit.sigma == pytest.approx(sigma, rel=1e-6)
+    assert fit.llf == pytest.approx(norm.logpdf(DATA["y"], 0, sigma).sum(), rel=1e-9)
+
+
+def test_poisson_with_offset():
+    fit = glmm("n ~ 0 + offset(o)", DATA, "poisson")
+    assert fit.llf == pytest.approx(poisson.logpmf(DATA["n"], np.exp(DATA["o"])).sum(), rel=1e-12)
