@@ -158,7 +158,7 @@ def _records(text: bytes) -> tuple[dict[str, Record], int]:
 
 _FIELDS: dict[str, type | tuple[type, ...]] = {
     "key": str, "error": str, "notes": str, "seconds": (int, float), "p": dict, "sharp": dict, "negligible": list,
-    "advice": dict,
+    "clear": list, "advice": dict,
 }  # fmt: skip
 _NUMBERS = ("p", "sharp")
 
@@ -169,7 +169,7 @@ def _is_record(record: Any) -> bool:
         return False
     numbers = [value for name in _NUMBERS for value in record[name].values()]
     numbers += record["ratio"] if isinstance(record.get("ratio", []), list) and "ratio" in record else []
-    texts = [*record["advice"].values(), *record["negligible"], record.get("description", "")]
+    texts = [*record["advice"].values(), *record["negligible"], *record["clear"], record.get("description", "")]
     fine = all(isinstance(value, int | float) for value in numbers) and all(isinstance(text, str) for text in texts)
     whole_ratio = "ratio" not in record or (isinstance(record["ratio"], list) and len(record["ratio"]) == 3)
     known = all(record.get(name) in (None, True, False) for name in ("converged", "singular"))
