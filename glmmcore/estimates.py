@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
+from glmmcore.estimation.problem import pinned_dispersion
 from glmmcore.results import verdict
 from glmmcore.results.variance_parameters import (
     joint_curvature,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.estimator import Estimator
     from glmmcore.estimation.solution import Solution
     from glmmcore.families.base import Family
+    from glmmcore.fitted import FittedGLMM
     from glmmcore.inference.leverage import RowFit
 
 __all__ = ["Estimates"]
@@ -223,6 +225,9 @@ class Estimates:
         """Dispersion as glmmTMB's ``sigma()``: see `Family.sigma`; NaN when it varies with covariates."""
         if not self.family.has_dispersion:
             return 1.0
+        if "disp" in self.design.predictors and not len(self.disp_params):
+            pinned = pinned_dispersion(self.design.predictors["disp"], self.family)
+            return float("nan") if np.any(self.design.predictors["disp"].offset) else self.family.sigma(pinned)
         if "disp" in self.design.predictors and len(self.disp_params) != 1:
             return float("nan")
         return self.family.sigma(float(self.solution.coefficients["disp"][0]))
@@ -365,5 +370,25 @@ class Estimates:
 
     @property
     def random_effects_sd(self) -> dict[str, pd.DataFrame]:
-        """Conditional standard deviations of `random_effects` given the parameters."""
-        return self._by_group(lambda t: np.sqrt(np.maximum(np.diagonal(t.mode_covariance, axis1=1, axis2=2), 0.0)))
+        """Conditional standard deviations of `random_effects` given all parameters, fixed effects among them.
+
+        What lme4's ``ranef(m, condVar = TRUE)`` holds; `random_effects_se` adds that the parameters are estimated.
+        """
+        if not self.reml:
+            return self._by_group(lambda t: np.sqrt(np.maximum(np.diagonal(t.mode_covariance, axis1=1, axis2=2), 0.0)))
+        from glmmcore.results.joint_covariance import JointCovariance
+
+        joint = JointCovariance(cast("FittedGLMM", self))
+        return self._by_group(lambda t: np.sqrt(joint.given_parameters(t)))
+
+    @property
+    def random_effects_se(self) -> dict[str, pd.DataFrame]:
+        """Standard errors of predicting the random effects: of `random_effects` minus what they estimate.
+
+        With the uncertainty of fixed effects and variances, to first order, as glmmTMB's ``condsd``; see
+        `random_effects_sd` for the part that remains when the parameters are known.
+        """
+        from glmmcore.results.joint_covariance import JointCovariance
+
+        joint = JointCovariance(cast("FittedGLMM", self))
+        return self._by_group(lambda t: np.sqrt(joint.of_modes(t)))

@@ -13,14 +13,16 @@ __all__ = ["Structure"]
 class Structure(ABC):
     """Covariance of the k coefficients of one level, as the relative factor T(theta), lower triangular.
 
-    ``chained`` says that the coefficients form a first-order chain with one standard deviation, whose precision matrix
-    is tridiagonal; ``correlated`` that there are correlations to report. ``rescaling`` says which changes of basis of
-    the left-hand side the structure survives, so that the fitter may standardise the columns: ``"linear"`` (any),
+    ``linear`` says that T is linear in theta, so that the likelihood is symmetric about a vanishing column of T;
+    ``chained`` that the coefficients form a first-order chain with one standard deviation, whose precision matrix is
+    tridiagonal; ``correlated`` that there are correlations to report. ``rescaling`` says which changes of basis of the
+    left-hand side the structure survives, so that the fitter may standardise the columns: ``"linear"`` (any),
     ``"columns"`` (one factor a column), ``"common"`` (one factor).
     """
 
     name: ClassVar[str]
     rescaling: ClassVar[str]
+    linear: ClassVar[bool] = False
     chained: ClassVar[bool] = False
     correlated: ClassVar[bool] = True
 

@@ -14,6 +14,7 @@ class Diagonal(Structure):
 
     name = "diag"
     rescaling = "columns"
+    linear = True
     correlated = False
 
     @property
@@ -39,6 +40,7 @@ class CommonDiagonal(Structure):
 
     name = "homdiag"
     rescaling = "common"
+    linear = True
     correlated = False
 
     @property

@@ -14,6 +14,7 @@ class Unstructured(Structure):
 
     name = "us"
     rescaling = "linear"
+    linear = True
 
     def __init__(self, k: int) -> None:
         super().__init__(k)

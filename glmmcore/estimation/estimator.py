@@ -88,6 +88,19 @@ class Estimator:
         problem = problem or self.problem
         return LaplaceObjective(problem) if self.n_agq == 1 else QuadratureObjective(problem, self.n_agq)
 
+    def objective_at(self, solution: Solution) -> LaplaceObjective:
+        """The objective of a model that is not linear, evaluated at its solution, the modes found there for a start."""
+        objective = self.objective()
+        if self.problem.layout is not None:
+            objective.mode = _spherical_modes(self.problem, solution)
+        value, _ = objective(solution.x)
+        if not np.isfinite(value):
+            raise ModelError(
+                "the log-likelihood cannot be evaluated again at the estimates: they are on the edge of what doubles "
+                "can hold, and nothing that needs the likelihood around them is known"
+            )
+        return objective
+
     def linear_objective(self) -> LinearObjective:
         """Negative profiled log-likelihood of a linear model."""
         weights = self.design.var_weights
@@ -125,6 +138,9 @@ class Estimator:
         """The best optimum from all starts, for all rows or for distinct ones."""
         if start is not None:
             candidates = [_off_the_edge(problem, start, response_scale(problem))]
+            if any(not term.structure.linear for term in problem.terms) and not np.array_equal(candidates[0], start):
+                # where standard deviations are logarithms, one that has vanished is no point of symmetry to be left
+                candidates.append(start)
         else:
             candidates = start_candidates(problem)
         limit, units = step_limits(problem), natural_units(problem)
@@ -153,6 +169,21 @@ def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:
         f"no starting point with a finite log-likelihood for {problem.family!r}; check offsets and the scale of the "
         "response, or try another link"
     )
+
+
+def _spherical_modes(problem: Problem, solution: Solution) -> np.ndarray:
+    """Modes of a solution in the coordinates of the objective, (q,); zero along directions without variance."""
+    assert problem.layout is not None
+    u = np.zeros(problem.layout.order)
+    modes = {id(t.term): t.modes for t in solution.terms}
+    for term in problem.terms:
+        root = term.back @ term.structure.factor(solution.x[term.where])
+        place = problem.layout.by_level(u, term.factor)
+        place[:, term.columns] = modes[id(term.term)] @ np.linalg.pinv(root).T
+    if problem.reml:
+        part = problem.part("cond")
+        u[len(u) - part.size :] = np.linalg.solve(part.back, solution.coefficients["cond"])
+    return u
 
 
 def _inside(problem: Problem, x: np.ndarray, margin: float) -> bool:

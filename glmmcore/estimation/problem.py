@@ -16,12 +16,18 @@ from glmmcore.engines import choose_system
 from glmmcore.engines.choice import BORDER, LONG_CHAIN
 from glmmcore.engines.contract import System
 from glmmcore.engines.layout import Factor, RowLayout
+from glmmcore.errors import ModelError
 from glmmcore.estimation.likelihood import Likelihood
 from glmmcore.estimation.standardise import orthonormal, rescale
 from glmmcore.families.base import Family
 from glmmcore.tall import times
 
-__all__ = ["LinearPart", "Problem", "TermPart", "build_problem"]
+__all__ = ["LinearPart", "Problem", "TermPart", "build_problem", "pinned_dispersion"]
+
+# Spreads of a response between which the units of the user are as good as any.
+_SMALL, _LARGE = 1e-4, 1e4
+# Spread below which, or above whose reciprocal, densities and their derivatives leave the range of doubles.
+_LEAST = 1e-120
 
 
 @dataclass(slots=True, eq=False)
@@ -86,6 +92,11 @@ class Problem:
         Original position of every row.
     reml : bool
     n_params : int
+    inner : tuple of str
+        Predictors with random effects.
+    unit : float
+        Size of the columns of the conditional part and its random effects: 1, but for responses in very small or large
+        units under the identity link, so that the optimiser's parameters are of ordinary size.
     """
 
     family: Family
@@ -98,6 +109,7 @@ class Problem:
     reml: bool
     n_params: int
     inner: tuple[str, ...]
+    unit: float = 1.0
 
     @property
     def n(self) -> int:
@@ -153,12 +165,13 @@ def build_problem(design: Design, family: Family, *, reml: bool = False, profile
         for name in ("cond", "zi")
         if any(source == name for source, _ in bars) or (name == "cond" and (reml or profiled))
     )
-    cond, cond_back = orthonormal(design.predictors["cond"].X)
+    unit = 1.0 if profiled else _unit(design, family)
+    cond, cond_back = (unit * m for m in orthonormal(design.predictors["cond"].X))
     fixed = None
     if (reml or profiled) and cond.shape[1]:
         index = np.full(cond.shape[1], inner.index("cond"), dtype=np.int32)
         fixed = Factor("fixed effects", np.zeros(n, np.int32), 1, cond, index, prior=0.0)
-    factors, terms = _merge(bars, inner)
+    factors, terms = _merge(bars, inner, design.freq_weights, unit)
     if factors:
         order = _leading_order(factors)
         factors = [factors[i] for i in order]
@@ -182,10 +195,25 @@ def build_problem(design: Design, family: Family, *, reml: bool = False, profile
     leading = [term.structure for term in terms if term.factor == 0]
     chained = len(leading) == 1 and leading[0].chained
     system = choose_system(layout, n_profiled, chained=chained) if layout is not None else None
-    return Problem(family, likelihood, parts, terms, layout, system, rows, reml, at, inner)
+    return Problem(family, likelihood, parts, terms, layout, system, rows, reml, at, inner, unit)
 
 
-def _merge(bars: list[tuple[str, RandomTerm]], inner: tuple[str, ...]) -> tuple[list[Factor], list[TermPart]]:
+def _unit(design: Design, family: Family) -> float:
+    """A power of two near the spread of the response where that is far from one and the link the identity."""
+    if family.link.name != "identity":
+        return 1.0
+    spread = float(np.std(design.response.y))
+    if not _LEAST < spread < 1.0 / _LEAST and spread > 0.0:
+        raise ModelError(
+            f"the response has a standard deviation of {spread:.3g}, too close to the limits of double precision for "
+            "this model; measure it in other units"
+        )
+    return 1.0 if spread == 0.0 or _SMALL < spread < _LARGE else float(2.0 ** np.round(np.log2(spread)))
+
+
+def _merge(
+    bars: list[tuple[str, RandomTerm]], inner: tuple[str, ...], weights: np.ndarray | None, unit: float
+) -> tuple[list[Factor], list[TermPart]]:
     """Put the terms of one grouping factor side by side."""
     groups: dict[tuple[str, bool], list[tuple[str, RandomTerm]]] = {}
     for source, term in bars:
@@ -195,7 +223,9 @@ def _merge(bars: list[tuple[str, RandomTerm]], inner: tuple[str, ...]) -> tuple[
     for position, ((group, _), members) in enumerate(groups.items()):
         blocks, predictor, at = [], [], 0
         for source, term in members:
-            z, back = rescale(term.Z, STRUCTURES[term.structure].rescaling)
+            z, back = rescale(term.Z, STRUCTURES[term.structure].rescaling, weights)
+            if source == "cond" and unit != 1.0:
+                z, back = unit * z, unit * back
             k = z.shape[1]
             blocks.append(z)
             predictor += [inner.index(source)] * k
@@ -228,7 +258,9 @@ def _linear_parts(
     if family.has_dispersion:
         log_weights = None if design.var_weights is None else -0.5 * np.log(design.var_weights)
         if "disp" in design.predictors:
-            parts.append(_linear_part("disp", design.predictors["disp"], rows, log_weights))
+            pinned = pinned_dispersion(design.predictors["disp"], family)
+            known = pinned if log_weights is None else log_weights + pinned
+            parts.append(_linear_part("disp", design.predictors["disp"], rows, known))
         elif log_weights is not None:
             constant = np.ones((design.nobs, 1))
             parts.append(LinearPart("disp", ("Intercept",), constant, log_weights[rows], np.eye(1)))
@@ -240,7 +272,14 @@ def _linear_parts(
     return parts
 
 
-def _linear_part(name: str, source: PredictorDesign, rows: np.ndarray, extra_offset: np.ndarray | None) -> LinearPart:
+def pinned_dispersion(source: PredictorDesign, family: Family) -> float:
+    """Logarithm of the dispersion under ``disp="~ 0"``, 0 where coefficients or an offset determine it."""
+    return family.log_absent_dispersion if not source.X.shape[1] and not np.any(source.offset) else 0.0
+
+
+def _linear_part(
+    name: str, source: PredictorDesign, rows: np.ndarray, extra_offset: np.ndarray | float | None
+) -> LinearPart:
     x, back = orthonormal(source.X)
     offset = source.offset if extra_offset is None else source.offset + extra_offset
     return LinearPart(name, source.columns, x[rows], _offset(offset, rows), back)

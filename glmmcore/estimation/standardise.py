@@ -49,7 +49,7 @@ def orthonormal(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(q * (signs * np.sqrt(n))), back / scale[:, None]
 
 
-def rescale(z: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
+def rescale(z: np.ndarray, kind: str, weights: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """Left-hand side of a random term in convenient units, as `orthonormal` does but no further than `kind` allows.
 
     Parameters
@@ -57,9 +57,14 @@ def rescale(z: np.ndarray, kind: str) -> tuple[np.ndarray, np.ndarray]:
     z : ndarray, shape (n, k)
     kind : {"linear", "columns", "common"}
         `Structure.rescaling` of the term.
+    weights : ndarray, shape (n,), optional
+        How often each row counts: quadrature of several coefficients depends on the basis, if little.
     """
     if z.shape[1] == 1 and np.all(z == 1.0):
         return z, np.eye(1)
+    if weights is not None:
+        back = rescale(z * np.sqrt(weights / weights.mean())[:, None], kind)[1]
+        return times(z, back), back
     norm = _root_mean_square(z)
     if kind == "linear":
         scaled = z / norm

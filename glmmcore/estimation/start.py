@@ -297,12 +297,12 @@ def theta_curvature(
 
 
 def response_scale(problem: Problem) -> float:
-    """Unit of the conditional predictor: the spread of y for an identity link, else 1."""
+    """Size of the conditional predictor in units of its columns: the spread of y for an identity link, else 1."""
     if problem.family.link.name != "identity":
         return 1.0
     y, weights = problem.likelihood.y, problem.likelihood.freq_weights
     centre = np.average(y, weights=weights)
-    return float(np.sqrt(np.average(np.square(y - centre), weights=weights))) or 1.0
+    return float(np.sqrt(np.average(np.square(y - centre), weights=weights))) / problem.unit or 1.0
 
 
 def step_limits(problem: Problem) -> np.ndarray:

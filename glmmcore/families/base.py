@@ -171,6 +171,11 @@ class Family(ABC):
         """Variance of y / trials up to a constant, as a function of the mean, for the IRLS start."""
         return np.ones_like(mu)
 
+    @property
+    def log_absent_dispersion(self) -> float:
+        """log(phi) of a dispersion part without coefficients, ``disp="~ 0"``."""
+        return 0.0
+
     def start_delta(self, pearson: float) -> float:
         """Return log(phi) from the mean of (y/trials - mu)^2 / working_variance at the IRLS fit."""
         return 0.0

@@ -111,6 +111,11 @@ class Gaussian(NaturalFamily):
             return y.copy()
         return np.maximum(y, 0.1 * np.mean(np.abs(y)) + 1e-8)
 
+    @property
+    def log_absent_dispersion(self) -> float:
+        """So small a residual standard deviation that its variance is that of the random effects; as glmmTMB's."""
+        return 0.25 * float(np.log(np.finfo(float).eps))
+
     def start_delta(self, pearson: float) -> float:
         """Log of the root mean square residual."""
-        return 0.5 * float(np.log(max(pearson, 1e-30)))
+        return 0.5 * float(np.log(max(pearson, np.finfo(float).tiny)))

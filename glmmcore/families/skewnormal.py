@@ -152,7 +152,7 @@ class SkewNormal(NaturalFamily):
 
     def start_delta(self, pearson: float) -> float:
         """Log of the root mean square residual."""
-        return 0.5 * float(np.log(max(pearson, 1e-16)))
+        return 0.5 * float(np.log(max(pearson, np.finfo(float).tiny)))
 
     def start_psi(self) -> tuple[Array, ...]:
         """Both sides of the stationary point 0."""

@@ -145,7 +145,7 @@ class StudentT(NaturalFamily):
 
     def start_delta(self, pearson: float) -> float:
         """Three quarters of the residual standard deviation, whose square is inflated by the tails."""
-        return float(np.log(0.75)) + 0.5 * float(np.log(max(pearson, 1e-16)))
+        return float(np.log(0.75)) + 0.5 * float(np.log(max(pearson, np.finfo(float).tiny)))
 
     def start_psi(self) -> tuple[np.ndarray, ...]:
         """Heavy and moderate tails: the likelihood in df can have a second mode at the normal limit."""

@@ -99,8 +99,7 @@ def _at_the_fit(estimator: Estimator, solution: Solution) -> tuple[Any, np.ndarr
         weights = np.ones(n) if given is None else given
         residual = problem.likelihood.y - solution.values["cond"][problem.rows]
         return linear, weights, weights * residual, *empty
-    objective: Any = estimator.objective()
-    objective(x)
+    objective: Any = estimator.objective_at(solution)
     values = objective.linear_predictors(x)
     weights = problem.likelihood.conditional_information(0, n, values)
     score = problem.likelihood.derivatives(0, n, values)[1][problem.likelihood.predictors.index("cond")]

@@ -105,7 +105,7 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
         solution = estimator.fit()
     else:
         solution = fit.solution
-    objective: Any = estimator.objective()
+    objective: Any = estimator.objective_at(solution)
     x, hessian = solution.x, solution.optimum.hessian
     assert hessian is not None
     quantile = float(special.ndtri(1.0 - alpha / 2.0))
@@ -124,10 +124,17 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
     assert solution.curvature is not None
     errors = parameter_errors(estimator, solution, solution.curvature)
     limits = {}
+    absent: set[tuple[int, int]] = set()  # coefficients whose standard deviation may be zero at this level
     for parameter in variance_parameters(estimator):
-        limits[parameter.label] = _variance_limits(
-            fit, objective, x, hessian, parameter, errors[parameter.label], quantile
-        )
+        term = id(parameter.term)
+        if parameter.kind in ("corr", "rho") and not absent.isdisjoint({(term, parameter.i), (term, parameter.j)}):
+            # a model without one of the two fits well enough, and there any correlation does
+            limits[parameter.label] = -1.0, 1.0
+            continue
+        own = _variance_limits(fit, objective, x, hessian, parameter, errors[parameter.label], quantile)
+        limits[parameter.label] = own
+        if parameter.kind == "sd" and own[0] == 0.0:
+            absent.add((term, parameter.i))
     return _table(limits)
 
 

@@ -49,8 +49,7 @@ def row_fit(estimator: Estimator, solution: Solution) -> RowFit:
     if estimator.linear:
         h = _linear(estimator, solution.x)
     else:
-        objective = estimator.objective()
-        objective(solution.x)
+        objective = estimator.objective_at(solution)
         spread = _spread(problem)
         h = _laplace(objective, solution.x, spread)
         if spread is not None and not problem.reml:
@@ -95,8 +94,7 @@ def group_leverages(estimator: Estimator, solution: Solution, codes: np.ndarray,
         h = _linear(estimator, solution.x)
         weights = np.ones(problem.n) if weights is None else weights
     else:
-        objective = estimator.objective()
-        objective(solution.x)
+        objective = estimator.objective_at(solution)
         h = _laplace(objective, solution.x, _spread(problem))
         weights = problem.likelihood.conditional_information(0, problem.n, objective.linear_predictors(solution.x))
         information, _ = objective.fixed_information(solution.x)

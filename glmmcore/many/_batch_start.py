@@ -19,7 +19,7 @@ def start_batch(objective: BatchObjective) -> tuple[np.ndarray, np.ndarray]:
         coefficients, pearson = _irls(objective)
     unit = np.ones(count)
     if family.link.name == "identity":
-        unit = np.std(objective.y, axis=1)
+        unit = np.std(objective.y, axis=1) / problem.unit
         unit[unit == 0.0] = 1.0
     x = np.zeros((count, problem.n_params))
     x[:, problem.part("cond").where] = coefficients

@@ -20,6 +20,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from glmmcore.estimation.problem import TermPart
+    from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["Combination", "JointCovariance", "RandomRows", "contrast_variance"]
@@ -103,6 +104,30 @@ class JointCovariance:
                 total += self._modes.scale**2 * self._quadratic(blocks, fixed_rows, rows.n)
             total += unseen
         return np.maximum(total, 0.0) + self.curvature.variance(slopes)
+
+    def of_modes(self, solution: TermSolution) -> np.ndarray:
+        """Variances of predicting the coefficients of every level of a term, (L, k)."""
+        term = next(t for t in self.problem.terms if t.term is solution.term)
+        n_levels, k = solution.modes.shape
+        rows = RandomRows(term, np.tile(np.eye(k), (n_levels, 1)), np.repeat(np.arange(n_levels), k))
+        fixed = {"cond": np.zeros((n_levels * k, self.problem.part("cond").size))}
+        return self.variance(Combination(fixed, [rows])).reshape(n_levels, k)
+
+    def given_parameters(self, solution: TermSolution) -> np.ndarray:
+        """Variances of the coefficients of every level of a term, fixed effects known, (L, k)."""
+        term = next(t for t in self.problem.terms if t.term is solution.term)
+        modes, factor = self._modes, term.factor
+        blocks = modes.system.level_covariances(factor)
+        if self.problem.reml and len(modes.fixed_columns):
+            # the system integrates the fixed effects: condition on them
+            offsets, (p, q) = self.problem.layout.offsets, modes.fixed_columns.shape
+            mixed = modes.fixed_columns[:, offsets[factor] : offsets[factor + 1]]
+            solved = np.linalg.solve(modes.fixed_columns[:, q - p :], mixed)
+            shape = (p, *blocks.shape[:2])
+            blocks = blocks - np.einsum("pij,pik->ijk", mixed.reshape(shape), solved.reshape(shape))
+        own = blocks[:, term.columns, term.columns]
+        variances = np.einsum("ij,ljk,ik->li", term.back, own, term.back)
+        return np.maximum(modes.scale**2 * variances, 0.0)
 
     # ---- random effects --------------------------------------------------------------------------------
     def _by_factor(self, rows: Combination) -> tuple[dict[int, tuple[np.ndarray, np.ndarray]], np.ndarray]:
@@ -204,8 +229,11 @@ class _Modes:
         self.problem, self.linear = joint.problem, joint.linear
         x = joint.x
         estimator: Any = joint._fit.estimator
-        self.objective = estimator.linear_objective() if joint.linear else estimator.objective()
-        self.objective(x)
+        if joint.linear:
+            self.objective = estimator.linear_objective()
+            self.objective(x)
+        else:
+            self.objective = estimator.objective_at(joint._fit.solution)
         self.jacobian = self._jacobian(x, joint.curvature.steps)
         self.objective(x)
         self.factors = self.problem.factors(x)

@@ -12,6 +12,7 @@ from scipy import special
 
 from glmmcore.averages import average_over_normal
 from glmmcore.errors import ModelError
+from glmmcore.estimation.problem import pinned_dispersion
 from glmmcore.families.base import Parameters
 from glmmcore.families.links import Link
 from glmmcore.results.estimability import dropped_columns
@@ -160,6 +161,8 @@ def fixed_values(
             design = predictors[part.name]
             fixed[part.name] = design.X
             values[part.name] = design.X @ coefficients + design.offset
+            if part.name == "disp":
+                values[part.name] += pinned_dispersion(design, fit.family)
         else:
             fixed[part.name] = np.ones((n, 1))
             values[part.name] = np.full(n, coefficients[0])

@@ -86,8 +86,8 @@ class VarianceParameter:
         one, other = self._rows(x)
         if self.kind == "sd":
             return float(scale * np.sqrt(one @ one))
-        product = (one @ one) * (other @ other)
-        return float((one @ other) / np.sqrt(product)) if product > 0.0 else float("nan")
+        sizes = np.sqrt(one @ one), np.sqrt(other @ other)
+        return float((one / sizes[0]) @ (other / sizes[1])) if min(sizes) > 0.0 else float("nan")
 
     def gradient(self, x: np.ndarray, scale: float = 1.0) -> np.ndarray:
         """Differentiate by x, (n_params,); where `is_defined`."""
@@ -100,9 +100,10 @@ class VarianceParameter:
         if self.kind == "sd":
             d_factor = scale * np.outer(back[self.i], one) / sizes[0]
         else:
-            r = (one @ other) / (sizes[0] * sizes[1])
-            d_factor = np.outer(back[self.i], other / (sizes[0] * sizes[1]) - r * one / sizes[0] ** 2)
-            d_factor += np.outer(back[self.j], one / (sizes[0] * sizes[1]) - r * other / sizes[1] ** 2)
+            one, other = one / sizes[0], other / sizes[1]
+            r = one @ other
+            d_factor = np.outer(back[self.i] / sizes[0], other - r * one)
+            d_factor += np.outer(back[self.j] / sizes[1], one - r * other)
         out[self.where] = self.term.structure.gradient(x[self.term.where], d_factor)
         return out
 

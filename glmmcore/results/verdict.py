@@ -44,6 +44,7 @@ def sentences(fit: FittedGLMM) -> list[str]:
             and t.modes.size >= fit.nobs
             and fit.design.var_weights is None
             and t.term.structure in _HOLDING_NOISE
+            and np.isnan(fit.sigma) == ("disp" in fit.design.predictors)
         ):
             out.append(
                 f"{t.term.group} has as many coefficients as there are rows: its variance and the residual variance "
