@@ -26,8 +26,9 @@ __all__ = ["LinearPart", "Problem", "TermPart", "build_problem", "pinned_dispers
 
 # Spreads of a response between which the units of the user are as good as any.
 _SMALL, _LARGE = 1e-4, 1e4
-# Spread below which, or above whose reciprocal, densities and their derivatives leave the range of doubles.
-_LEAST = 1e-120
+# Spread below which, or above whose reciprocal, the gaussian density and those with further parameters, whose kernels
+# take logarithms of the dispersion up to 100, leave the range of doubles.
+_LEAST_GAUSSIAN, _LEAST = 1e-120, 1e-40
 
 
 @dataclass(slots=True, eq=False)
@@ -203,7 +204,8 @@ def _unit(design: Design, family: Family) -> float:
     if family.link.name != "identity":
         return 1.0
     spread = float(np.std(design.response.y))
-    if not _LEAST < spread < 1.0 / _LEAST and spread > 0.0:
+    least = _LEAST_GAUSSIAN if family.linear else _LEAST
+    if not least < spread < 1.0 / least and spread > 0.0:
         raise ModelError(
             f"the response has a standard deviation of {spread:.3g}, too close to the limits of double precision for "
             "this model; measure it in other units"
