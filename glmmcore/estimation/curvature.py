@@ -131,7 +131,8 @@ def _flat_directions(
     length = np.sqrt(np.square(directions).sum(axis=0))
     directions = directions / length
     curvature = values / np.square(length)
-    step = np.abs(directions.T @ (gradient * units)) / np.maximum(curvature, 1e-300)
+    with np.errstate(over="ignore"):  # infinitely far without curvature
+        step = np.abs(directions.T @ (gradient * units)) / np.maximum(curvature, 1e-300)
     found = (curvature < flat) | ((curvature < running) & (step > _RUNNING_STEP)) | (values < _ROUNDING)
     return np.asarray(np.linalg.qr(directions[:, found])[0])
 
