@@ -121,8 +121,9 @@ class Likelihood:
             second = self.mixture.newton_terms(y, trials, p, self._zeta(lo, hi, values))[2][0]
         if self.freq_weights is not None:
             second = second * self.freq_weights[lo:hi]
-        # beside the largest: with a response in other units all of them are as small
-        return np.maximum(-second, max(1e-12 * float(np.max(-second, initial=0.0)), np.finfo(float).tiny))
+        # with a response in large units all of them are small
+        largest = float(np.max(-second, initial=0.0))
+        return np.maximum(-second, max(1e-12 * min(largest, 1.0), np.finfo(float).tiny))
 
     def derivatives(
         self, lo: int, hi: int, values: list[np.ndarray]
