@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from glmmcore.errors import ModelError
 from glmmcore.estimation.problem import pinned_dispersion
 from glmmcore.results import verdict
 from glmmcore.results.variance_parameters import (
@@ -209,8 +210,14 @@ class Estimates:
         psi = [self.solution.coefficients[name][0] for name in self.family.extra]
         return self.family.describe_extra(np.array(psi))
 
-    def cov_params(self) -> pd.DataFrame:
+    def cov_params(self, kind: str = "model") -> pd.DataFrame:
         """Covariance of the conditional fixed effects, (p, p).
+
+        Parameters
+        ----------
+        kind : {"model", "kenward-roger"}
+            What is behind the standard errors; or Kenward and Roger's (1997), which allows for estimated variances, for
+            gaussian fits with ``reml=True``.
 
         Returns
         -------
@@ -218,7 +225,15 @@ class Estimates:
             Columns of the fixed effects on both sides.
         """
         names = self.params.index
-        return pd.DataFrame(self._covariance("cond", "cond"), index=names, columns=names)
+        if kind == "model":
+            covariance = self._covariance("cond", "cond")
+        elif kind == "kenward-roger":
+            from glmmcore.inference.kenward_roger import KenwardRoger
+
+            covariance = KenwardRoger(self).covariance
+        else:
+            raise ModelError(f"cov_params: kind must be 'model' or 'kenward-roger', not {kind!r}")
+        return pd.DataFrame(covariance, index=names, columns=names)
 
     @property
     def sigma(self) -> float:

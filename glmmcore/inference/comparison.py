@@ -178,8 +178,8 @@ def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.D
     fit : FittedGLMM
         The fitted model.
     part : {"cond", "zi", "disp"}
-    df : {"chi2", "satterthwaite"}
-        Chi-square tests, or F tests with Satterthwaite's degrees of freedom for linear mixed models.
+    df : {"chi2", "satterthwaite", "kenward-roger"}
+        Chi-square tests, or F tests for linear mixed models; Kenward and Roger's (1997) need ``reml=True``.
 
     Returns
     -------
@@ -196,22 +196,23 @@ def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.D
        chisq  df  pvalue
     x  4.368   1   0.037
     """
-    if df not in ("chi2", "satterthwaite"):
-        raise ModelError(f"wald_tests: df must be 'chi2' or 'satterthwaite', not {df!r}")
+    if df not in ("chi2", "satterthwaite", "kenward-roger"):
+        raise ModelError(f"wald_tests: df must be 'chi2', 'satterthwaite' or 'kenward-roger', not {df!r}")
     terms = _terms(_part(fit, part))
     covariance = fit._covariance(part, part).copy()
     beta = fit.solution.coefficients[part]
     unbounded = ~np.isfinite(np.diag(covariance))
     covariance[unbounded], covariance[:, unbounded] = 0.0, 0.0
     rows: dict[str, dict[str, Any]] = {}
-    if df == "satterthwaite":
+    if df != "chi2":
         from scipy import stats
 
         from glmmcore.inference.degrees_of_freedom import Satterthwaite
+        from glmmcore.inference.kenward_roger import KenwardRoger
 
         if part != "cond":
-            raise ModelError("wald_tests: Satterthwaite's degrees of freedom are for part='cond'")
-        rule = Satterthwaite(fit)
+            raise ModelError(f"wald_tests: df={df!r} is for part='cond'")
+        rule = Satterthwaite(fit) if df == "satterthwaite" else KenwardRoger(fit)
     for factors, members in terms.items():
         label = ":".join(factors)
         tested = [j for j in members if not unbounded[j]]
@@ -220,7 +221,7 @@ def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.D
         if others:
             within = covariance[np.ix_(others, others)]
             contrasts[:, others] = -np.linalg.solve(within, covariance[np.ix_(others, tested)]).T
-        if df == "satterthwaite":
+        if df != "chi2":
             statistic, q, residual = rule.joint_test(contrasts, beta)
             pvalue = float(stats.f.sf(statistic, q, residual))
             rows[label] = {"F": statistic, "df": q, "df_resid": residual, "pvalue": pvalue}

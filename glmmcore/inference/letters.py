@@ -39,8 +39,24 @@ def compact_letters(
     ----------
     fit : FittedGLMM
         The fitted model.
-    variables, by, kind, component, adjust, at, weights, random_effects, df
-        Of the pairwise contrasts, as in `marginal_means`.
+    variables : str or sequence of str
+        Columns of the fixed effects.
+    by : str or sequence of str, optional
+        Means are compared within each level of these columns.
+    kind : {"link", "response"}
+        As in `marginal_means`.
+    component : {"conditional", "zi"}, optional
+        As in `marginal_means`.
+    adjust : {"tukey", "mvt", "holm", "sidak", "bonferroni", "none"}
+        Of the pairwise contrasts' p-values.
+    at : mapping of str to values, optional
+        Values of columns.
+    weights : {"equal", "proportional"}
+        Of the levels averaged over.
+    random_effects : {"none", "average"}
+        As in `marginal_means`.
+    df : {"normal", "satterthwaite", "kenward-roger"} or float
+        Degrees of freedom.
     level : float
         Two means differ when their p-value is below it.
 

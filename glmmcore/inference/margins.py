@@ -83,8 +83,8 @@ def marginal_means(
         Of the levels averaged over: all the same, or by their frequency in the data.
     random_effects : {"none", "average"}
         Random effects at zero, or, for means of the response, averaged over their distribution.
-    df : {"normal", "satterthwaite"} or float
-        Degrees of freedom of the t distribution.
+    df : {"normal", "satterthwaite", "kenward-roger"} or float
+        Degrees of freedom of the t distribution; Kenward and Roger's standard errors go with theirs.
     level : float
         Of the limits.
 

@@ -14,12 +14,14 @@ from scipy import special
 
 from glmmcore.errors import ModelError
 
-__all__ = ["ADJUSTMENTS", "Comparisons", "JointMaximum", "adjusted", "t_quantile", "two_sided"]
+__all__ = ["ADJUSTMENTS", "Comparisons", "JointMaximum", "StudentizedRange", "adjusted", "t_quantile", "two_sided"]
 
 ADJUSTMENTS = ("tukey", "dunnett", "mvt", "holm", "sidak", "bonferroni", "none")
 
 # Two to this power are the directions averaged over: p-values for up to ten means are good to three digits.
 _POWER, _SEED = 13, 20221127
+# Of Gauss's rule in each direction, and where the normal density is nothing beside double precision.
+_NODES, _FARTHEST = 128, 8.5
 # Share of the largest eigenvalue of the correlations below which one is rounding.
 _DETERMINED = 1e-9
 
@@ -56,7 +58,7 @@ def adjusted(family: Comparisons, how: str, level: float) -> tuple[np.ndarray, n
     if not len(df):
         return plain, plain
     if how == "tukey":
-        return _tukey(family, level)
+        return _tukey(family, plain, level)
     if how in ("dunnett", "mvt"):
         return _multivariate(family, plain, level)
     if how == "none":
@@ -89,13 +91,54 @@ def t_quantile(df: np.ndarray, probability: float) -> np.ndarray:
     return np.asarray(np.where(normal, special.ndtri(probability), t))
 
 
-def _tukey(family: Comparisons, level: float) -> tuple[np.ndarray, np.ndarray]:
-    from scipy.stats import studentized_range
-
+def _tukey(family: Comparisons, plain: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
     root, n = np.sqrt(2.0), family.n_means
-    pvalue = studentized_range.sf(np.abs(family.statistic) * root, n, family.df)
-    quantiles = {d: studentized_range.ppf(level, n, d) / root for d in np.unique(family.df)}
-    return np.clip(pvalue, 0.0, 1.0), np.array([quantiles[d] for d in family.df])
+    tails = {d: StudentizedRange(n, d) for d in np.unique(family.df)}
+    pvalue = [tails[d].sf(abs(t) * root) for t, d in zip(family.statistic, family.df, strict=True)]
+    quantiles = {d: tail.quantile(level) / root for d, tail in tails.items()}
+    half = np.array([quantiles[d] for d in family.df])
+    return np.clip(pvalue, plain, 1.0), half
+
+
+class StudentizedRange:
+    """Range of n normal variates over an independent estimate of their standard deviation with df degrees of freedom.
+
+    Two integrals by Gauss's rule, over the smallest variate and over the estimate, to 1e-10; scipy's is adaptive and
+    takes half a second for a quantile.
+
+    Examples
+    --------
+    >>> round(StudentizedRange(4, 20.0).quantile(0.95), 3)
+    3.958
+    """
+
+    def __init__(self, n: int, df: float) -> None:
+        self._n = n
+        nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+        self._z = _FARTHEST * nodes
+        self._density = n * _FARTHEST * weights * np.exp(-0.5 * np.square(self._z)) / np.sqrt(2.0 * np.pi)
+        self._scale, self._weight = np.ones(1), np.ones(1)
+        if np.isfinite(df):
+            low, high = np.sqrt(2.0 * special.gammaincinv(0.5 * df, np.array([1e-15, 1.0 - 1e-15])) / df)
+            self._scale = 0.5 * (low + high) + 0.5 * (high - low) * nodes
+            log = np.log(2.0) + 0.5 * df * np.log(0.5 * df) - special.gammaln(0.5 * df)
+            log = log + (df - 1.0) * np.log(self._scale) - 0.5 * df * np.square(self._scale)
+            self._weight = 0.5 * (high - low) * weights * np.exp(log)
+            self._weight = self._weight / self._weight.sum()
+
+    def sf(self, q: float) -> float:
+        """P(range > q)."""
+        within = special.ndtr(self._z + q * self._scale[:, None]) - special.ndtr(self._z)
+        return float(1.0 - self._weight @ (within ** (self._n - 1) @ self._density))
+
+    def quantile(self, level: float) -> float:
+        """q with P(range <= q) = level."""
+        from scipy.optimize import brentq
+
+        high = 4.0
+        while self.sf(high) > 1.0 - level:
+            high *= 1.5
+        return float(brentq(lambda q: self.sf(q) - (1.0 - level), 0.0, high, xtol=1e-9))
 
 
 def _multivariate(family: Comparisons, plain: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:

@@ -22,24 +22,33 @@ class Precision:
     Parameters
     ----------
     fit : FittedGLMM
-    df : {"normal", "satterthwaite"} or float
+    df : {"normal", "satterthwaite", "kenward-roger"} or float
     """
 
     def __init__(self, fit: FittedGLMM, df: str | float) -> None:
         self._fit = fit
         self._constant = np.inf
         self._rule: Any = None
+        self._covariance: np.ndarray | None = None
         if df == "satterthwaite":
             from glmmcore.inference.degrees_of_freedom import Satterthwaite
 
             self._rule = Satterthwaite(fit)
+        elif df == "kenward-roger":
+            from glmmcore.inference.kenward_roger import KenwardRoger
+
+            self._rule = KenwardRoger(fit)
+            self._covariance = self._rule.covariance
         elif isinstance(df, (int, float)) and not isinstance(df, bool) and df > 0:
             self._constant = float(df)
         elif df != "normal":
-            raise ModelError(f"df must be 'normal', 'satterthwaite' or a positive number, not {df!r}")
+            raise ModelError(f"df must be 'normal', 'satterthwaite', 'kenward-roger' or a positive number, not {df!r}")
 
     def variance(self, rows: Combination) -> np.ndarray:
         """Variance of every row, (k,); inf where the data do not bound it."""
+        if self._covariance is not None:
+            weights = rows.fixed["cond"]
+            return np.maximum(np.einsum("ij,jk,ik->i", weights, self._covariance, weights), 0.0)
         if set(rows.fixed) == {"cond"} and rows.direct is None:
             return contrast_variance(self._fit, rows.fixed["cond"])
         return combination_variance(self._fit, rows)

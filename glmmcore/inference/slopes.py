@@ -55,14 +55,22 @@ def slopes(
     by : str or sequence of str, optional
         Columns whose cells have a slope each; may hold `variable` itself, with its values in `at`, for the slopes along
         a curve.
-    kind, component, weights, random_effects
-        Of the means, as in `marginal_means`: slopes of the predictor, or of the mean of the response.
-    contrasts, adjust
+    kind : {"link", "response"}
+        Slopes of the predictor, or of the mean of the response.
+    component : {"conditional", "zi"}, optional
+        A part instead, as in `marginal_means`.
+    contrasts : str or mapping, optional
         Comparisons of the slopes of all cells, as in `marginal_means`.
+    adjust : str, optional
+        Of the comparisons' p-values and limits, as in `marginal_means`.
     at : mapping of str to values, optional
         Values of columns, such as that of `variable` where the slope is taken; its mean by default.
-    df : {"normal", "satterthwaite"} or float
-        Degrees of freedom of the t distribution.
+    weights : {"equal", "proportional"}
+        Of the levels averaged over.
+    random_effects : {"none", "average"}
+        For slopes of the mean of the response.
+    df : {"normal", "satterthwaite", "kenward-roger"} or float
+        Degrees of freedom of the t distribution; Kenward and Roger's standard errors go with theirs.
     level : float
         Of the limits.
 

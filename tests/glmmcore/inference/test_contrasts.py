@@ -14,7 +14,7 @@ from scipy import stats
 
 from glmmcore import DataWarning, ModelError, compact_letters, glmm, marginal_means, slopes
 from glmmcore.inference.letters import letters_of
-from glmmcore.inference.multiplicity import JointMaximum
+from glmmcore.inference.multiplicity import JointMaximum, StudentizedRange
 
 # Differenced Hessians are good to 1e-4 of a standard error; p-values multiply that by the square of the statistic.
 STANDARD_ERROR, P_VALUE = 2e-4, 2e-3
@@ -224,6 +224,15 @@ def test_joint_distribution_of_all_pairs_is_tukeys(n, df):
         expected = stats.studentized_range.sf(t * np.sqrt(2.0), n, df)
         assert joint.sf(t, df) == pytest.approx(expected, rel=1.5e-2 if n > 5 else 2e-3)
     assert joint.quantile(0.95, df) == pytest.approx(stats.studentized_range.ppf(0.95, n, df) / np.sqrt(2.0), abs=2e-3)
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 20])
+@pytest.mark.parametrize("df", [2.0, 7.3, 118.4, np.inf])
+def test_studentized_range_agrees_with_scipy(n, df):
+    found = StudentizedRange(n, df)
+    for q in (0.5, 2.0, 3.6, 8.0):
+        assert found.sf(q) == pytest.approx(stats.studentized_range.sf(q, n, df), abs=1e-9)
+    assert stats.studentized_range.cdf(found.quantile(0.95), n, df) == pytest.approx(0.95, abs=1e-8)
 
 
 def test_joint_distribution_without_correlation_is_sidaks():

@@ -168,7 +168,7 @@ def test_an_unbounded_coefficient_spoils_only_its_own_mean():
         ({"contrasts": {"odd": [1, -1]}}, "2 weights for 3 means"),
         ({"contrasts": {"odd": [1, -1, 0]}, "adjust": "tukey"}, "is for contrasts='pairwise'"),
         ({"contrasts": "pairwise", "adjust": "fdr"}, "adjust must be"),
-        ({"df": "kenward-roger"}, "df must be"),
+        ({"df": "kenward"}, "df must be"),
         ({"df": "satterthwaite"}, "family='gaussian'"),
         ({"at": {"t": "d"}}, "'t'"),
         ({"level": 95}, "level must lie"),

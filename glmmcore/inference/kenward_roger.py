@@ -1,0 +1,273 @@
+"""Covariance of fixed effects and degrees of freedom that allow for estimated variances (Kenward and Roger 1997).
+
+With V = s W^-1 + Z D Z' the covariance of the response, V_i its derivative by the i-th variance parameter, Phi the
+inverse of X'V^-1 X, and
+
+    P_i = -X'V^-1 V_i V^-1 X,   Q_ij = X'V^-1 V_i V^-1 V_j V^-1 X,   R_ij = X'V^-1 V_ij V^-1 X,
+
+the covariance is Phi + 2 Phi (sum_ij C_ij (Q_ij - P_i Phi P_j - R_ij / 4)) Phi, C the inverse of the expected
+information of the variance parameters under REML. Nothing of the size of the rows is formed: with K = Z'WZ / s all
+products follow from M = Z'V^-1 Z = (I + K D)^-1 K and N = Z'V^-1 X, and those with V_0 = W^-1, the derivative by the
+residual variance, from V^-1 W^-1 V^-1 = (V^-1 - V^-1 Z D Z'V^-1) / s.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glmmcore.errors import ModelError
+from glmmcore.memory import require_memory
+
+if TYPE_CHECKING:
+    from glmmcore.estimates import Estimates
+    from glmmcore.estimation.problem import TermPart
+
+__all__ = ["KenwardRoger"]
+
+# Share of the largest eigenvalue of the variance parameters' information below which one is not informed about.
+_FLAT = 1e-9
+# Step of the differences of nonlinear structures' covariances, in units of their parameters.
+_STEP = 1e-4
+
+
+class KenwardRoger:
+    """Adjusted covariance of the fixed effects of one gaussian REML fit, and F tests with it.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+        Gaussian with identity link, ``reml=True``, constant dispersion.
+
+    Attributes
+    ----------
+    covariance : ndarray, shape (p, p)
+        Adjusted, in the order of `fit.params`.
+    """
+
+    def __init__(self, fit: Estimates) -> None:
+        if not fit.estimator.linear or not fit.reml:
+            raise ModelError(
+                "Kenward and Roger's method is for family='gaussian' with identity link and reml=True, without disp= "
+                f"or zi=; this model is {fit.description}"
+            )
+        products = _Products(fit)
+        self._plain = products.phi
+        self._p, self._inverse = products.p, products.inverse
+        phi, inner = products.phi, np.zeros_like(products.phi)
+        for i, row in enumerate(products.inverse):
+            for j, weight in enumerate(row):
+                inner += weight * (products.q[i][j] - products.p[i] @ phi @ products.p[j] - 0.25 * products.r[i][j])
+        adjusted = phi + 2.0 * phi @ inner @ phi
+        self.covariance = 0.5 * (adjusted + adjusted.T)
+
+    def df(self, contrast: np.ndarray) -> float:
+        """Degrees of freedom of ``contrast @ params``, contrast (p,)."""
+        return self._scaled(contrast[None])[1]
+
+    def joint_test(self, contrasts: np.ndarray, estimates: np.ndarray) -> tuple[float, int, float]:
+        """Scaled F statistic of ``contrasts @ params = 0``, contrasts (q, p), and its two degrees of freedom."""
+        values, vectors = np.linalg.eigh(contrasts @ self._plain @ contrasts.T)
+        rows = vectors[:, values > 1e-10 * values.max()].T @ contrasts
+        scaling, df = self._scaled(rows)
+        found = rows @ estimates
+        statistic = float(found @ np.linalg.solve(rows @ self.covariance @ rows.T, found)) / len(rows)
+        return scaling * statistic, len(rows), df
+
+    def _scaled(self, rows: np.ndarray) -> tuple[float, float]:
+        """Scaling of the F statistic and denominator degrees of freedom, by matching two moments."""
+        q, phi = len(rows), self._plain
+        theta = rows.T @ np.linalg.solve(rows @ phi @ rows.T, rows)
+        turned = [theta @ phi @ p @ phi for p in self._p]
+        traces = np.array([np.trace(t) for t in turned])
+        a1 = float(traces @ self._inverse @ traces)
+        pairs = np.array([[np.sum(a * b.T) for b in turned] for a in turned])
+        a2 = float(np.sum(self._inverse * pairs))
+        if not a2 > 0.0:
+            return 1.0, np.inf
+        b = (a1 + 6.0 * a2) / (2.0 * q)
+        g = ((q + 1.0) * a1 - (q + 4.0) * a2) / ((q + 2.0) * a2)
+        below = 3.0 * q + 2.0 * (1.0 - g)
+        c1, c2, c3 = g / below, (q - g) / below, (q + 2.0 - g) / below
+        mean = 1.0 / (1.0 - a2 / q)
+        variance = 2.0 / q * (1.0 + c1 * b) / ((1.0 - c2 * b) ** 2 * (1.0 - c3 * b))
+        rho = variance / (2.0 * mean**2)
+        df = 4.0 + (q + 2.0) / (q * rho - 1.0)
+        return df / (mean * (df - 2.0)), df
+
+
+class _Products:
+    """Phi, P_i, Q_ij, R_ij and the variance parameters' inverse information; the residual variance is the first."""
+
+    def __init__(self, fit: Estimates) -> None:
+        x, z, weights = fit.design.predictors["cond"].X, _sparse_design(fit), _weights(fit)
+        s, n_rows = fit.sigma**2, _n_rows(fit)
+        k, b, c = (np.asarray(m) / s for m in _cross_products(z, x, weights))
+        blocks = _Blocks(fit)
+        q = k.shape[0]
+        d = blocks.matrix([t.covariance for t in fit.solution.terms], q)
+        solved = np.linalg.solve(np.eye(q) + k @ d, np.hstack([k, b]))
+        m, n = solved[:, :q], solved[:, q:]
+        information = c - b.T @ (d @ n)
+        self.phi = np.linalg.inv(0.5 * (information + information.T))
+        dn = d @ n
+        first = (information - n.T @ dn) / s  # X'V^-1 W^-1 V^-1 X
+        n0 = (n - m @ dn) / s  # Z'V^-1 W^-1 V^-1 X
+        m0 = (m - m @ d @ m) / s
+        derivatives = [blocks.matrix(parts, q) for parts in blocks.first]
+        moved = [e @ n for e in derivatives]
+        self.p = [-first, *(-(n.T @ e) for e in moved)]
+        r = len(self.p)
+        self.q: list[list[np.ndarray]] = [[np.zeros_like(first)] * r for _ in range(r)]
+        self.r: list[list[np.ndarray]] = [[np.zeros_like(first)] * r for _ in range(r)]
+        self.q[0][0] = (first - dn.T @ n0) / s
+        traces = np.zeros((r, r))
+        traces[0, 0] = ((n_rows - float(np.sum(d * m.T))) / s - float(np.sum(d * m0.T))) / s
+        left = [m @ e for e in derivatives]
+        for i in range(1, r):
+            self.q[0][i] = n0.T @ moved[i - 1]
+            self.q[i][0] = self.q[0][i].T
+            traces[0, i] = traces[i, 0] = float(np.sum(m0 * derivatives[i - 1].T))
+            for j in range(1, r):
+                self.q[i][j] = moved[i - 1].T @ m @ moved[j - 1]
+                traces[i, j] = float(np.sum(left[i - 1] * left[j - 1].T))
+        for (i, j), parts in blocks.second.items():
+            self.r[i + 1][j + 1] = n.T @ blocks.matrix(parts, q) @ n
+        expected = np.empty((r, r))
+        for i in range(r):
+            for j in range(r):
+                drift = 2.0 * np.sum(self.phi * self.q[i][j].T) - np.sum(
+                    (self.phi @ self.p[i]) * (self.phi @ self.p[j]).T
+                )
+                expected[i, j] = 0.5 * (traces[i, j] - drift)
+        self.inverse = _inverse(expected)
+
+
+def _inverse(information: np.ndarray) -> np.ndarray:
+    """Inverse, in units of the parameters, on what the data inform about."""
+    scale = np.sqrt(np.maximum(np.diag(information), 1e-300))
+    values, vectors = np.linalg.eigh(information / np.outer(scale, scale))
+    used = values > _FLAT * values[-1]
+    return (vectors[:, used] / values[used]) @ vectors[:, used].T / np.outer(scale, scale)
+
+
+def _n_rows(fit: Estimates) -> float:
+    frequency = fit.design.freq_weights
+    return float(fit.nobs if frequency is None else frequency.sum())
+
+
+def _weights(fit: Estimates) -> np.ndarray:
+    weights = np.ones(fit.nobs)
+    for given in (fit.design.freq_weights, fit.design.var_weights):
+        weights = weights if given is None else weights * given
+    return weights
+
+
+def _sparse_design(fit: Estimates) -> Any:
+    """Indicator matrix Z of all terms, term by term, level by level, (n, q)."""
+    from scipy import sparse
+
+    columns = []
+    for t in fit.solution.terms:
+        n, k = t.term.Z.shape
+        places = t.term.codes[:, None] * k + np.arange(k)
+        rows = np.repeat(np.arange(n), k)
+        columns.append(sparse.csr_matrix((t.term.Z.ravel(), (rows, places.ravel())), (n, len(t.term.levels) * k)))
+    return sparse.hstack(columns, format="csr") if columns else sparse.csr_matrix((fit.nobs, 0))
+
+
+def _cross_products(z: Any, x: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Z'WZ, Z'WX, X'WX."""
+    q = z.shape[1]
+    require_memory(
+        10 * 8.0 * q * q,
+        f"Kenward and Roger's method with {q} random effects",
+        "use df='satterthwaite' with so many",
+    )
+    weighted = z.multiply(weights[:, None]).tocsr()
+    wx = x * weights[:, None]
+    return (weighted.T @ z).toarray(), np.asarray(z.T @ wx), x.T @ wx
+
+
+class _Blocks:
+    """Derivatives of the random effects' covariance D by the variance parameters.
+
+    Attributes
+    ----------
+    first : list of list of ndarray
+        For each parameter, the derivative of every term's covariance of one level.
+    second : dict of (int, int) to list of ndarray
+        Second derivatives that are not zero.
+    """
+
+    def __init__(self, fit: Estimates) -> None:
+        self._terms = fit.solution.terms
+        self.first: list[list[np.ndarray]] = []
+        self.second: dict[tuple[int, int], list[np.ndarray]] = {}
+        problem, square = fit.estimator.problem, fit.sigma**2
+        for place, t in enumerate(self._terms):
+            part = next(p for p in problem.terms if p.term is t.term)
+            linear = _linear_derivatives(part)
+            if linear is not None:
+                self.first += [self._only(place, slope) for slope in linear]
+                continue
+            start = len(self.first)
+            slopes, curvatures = _differences(part, fit.solution.x[part.where], square)
+            self.first += [self._only(place, slope) for slope in slopes]
+            for (i, j), value in curvatures.items():
+                self.second[start + i, start + j] = self._only(place, value)
+
+    def _only(self, place: int, value: np.ndarray) -> list[np.ndarray]:
+        zero = [np.zeros((t.term.Z.shape[1],) * 2) for t in self._terms]
+        zero[place] = value
+        return zero
+
+    def matrix(self, parts: list[np.ndarray], q: int) -> Any:
+        """Block-diagonal matrix (q, q) with a term's (k, k) block for each of its levels, sparse."""
+        from scipy import sparse
+
+        if not parts:
+            return np.zeros((0, 0))
+        blocks = [sparse.kron(sparse.eye(len(t.term.levels)), p) for t, p in zip(self._terms, parts, strict=True)]
+        return sparse.block_diag(blocks, format="csr").toarray()
+
+
+def _linear_derivatives(part: TermPart) -> list[np.ndarray] | None:
+    """Derivatives by variances and covariances where the structure leaves these free; None for others."""
+    k = part.structure.k
+    unit = np.eye(k)
+    match part.term.structure:
+        case "us":
+            pairs = [(i, j) for i in range(k) for j in range(i + 1)]
+            return [
+                unit[[i]].T @ unit[[i]] if i == j else np.outer(unit[i], unit[j]) + np.outer(unit[j], unit[i])
+                for i, j in pairs
+            ]
+        case "diag":
+            return [np.outer(unit[i], unit[i]) for i in range(k)]
+        case "homdiag":
+            common = part.back @ part.back.T
+            return [common / common[0, 0]]
+    return None
+
+
+def _differences(
+    part: TermPart, theta: np.ndarray, square: float
+) -> tuple[list[np.ndarray], dict[tuple[int, int], np.ndarray]]:
+    """First and second derivatives of one level's covariance by the structure's own parameters."""
+
+    def covariance(at: np.ndarray) -> np.ndarray:
+        root = part.back @ part.structure.factor(at)
+        return np.asarray(square * root @ root.T)
+
+    steps = _STEP * np.maximum(np.abs(theta), 1e-2)
+    unit = np.diag(steps)
+    slopes = [(covariance(theta + e) - covariance(theta - e)) / (2.0 * h) for e, h in zip(unit, steps, strict=True)]
+    curvatures = {}
+    for i, a in enumerate(unit):
+        for j, b in enumerate(unit):
+            corners = covariance(theta + a + b) - covariance(theta + a - b)
+            corners += covariance(theta - a - b) - covariance(theta - a + b)
+            curvatures[i, j] = corners / (4.0 * steps[i] * steps[j])
+    return slopes, curvatures
