@@ -100,6 +100,11 @@ def informed(hessian: np.ndarray, gradient: np.ndarray, units: np.ndarray, block
         Parameters that belong together, such as the coefficients of one predictor.
     """
     p = len(hessian)
+    scale, values, vectors = scaled_eigen(hessian, units)
+    # no direction is flatter, in natural units, than the least eigenvalue
+    if not p or (values[0] > _FLAT and np.linalg.norm(gradient * units) < _RUNNING_STEP * values[0]):
+        basis = vectors / scale[:, None]
+        return Curvature((basis / values) @ basis.T, np.zeros((p, 0)), units)
     flat = np.zeros((p, 0))
     for block in blocks:
         own = _flat_directions(hessian[block, block], gradient[block], units[block], _FLAT, _RUNNING)

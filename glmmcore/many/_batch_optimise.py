@@ -14,12 +14,12 @@ from glmmcore.many._batch_objective import BatchObjective
 
 __all__ = ["BatchOptimum", "minimise_batch"]
 
-_BFGS_EDM = 1e-5
+_BFGS_EDM = 1e-8
 _FINAL_EDM = 1e-9
 _MAX_ITERATIONS = 60
 _MAX_HALVINGS = 12
 _MAX_POLISH = 3
-_DIFFERENCE = 1e-4
+_DIFFERENCE = 3e-5
 # Eigenvalues of the Hessian scaled to a unit diagonal below which a maximum is not clean.
 _CLEAN = 1e-6
 # Standard error, in units of the step limits, beyond which an estimate may not be finite.

@@ -30,7 +30,10 @@ def refit(fit: FittedGLMM, y: np.ndarray | None, rows: Any = None) -> FittedGLMM
     if y is None:
         raise ModelError("refit: give a response y, or rows to fit to")
     estimator = fit.estimator.with_response(y)
-    return FittedGLMM(estimator, estimator.fit(start=fit.solution.x))
+    curvature = fit.solution.curvature
+    # from a limit there is no way back: the likelihood is flat there, whatever the response
+    at_limit = curvature is not None and curvature.flat.shape[1] > 0
+    return FittedGLMM(estimator, estimator.fit(start=None if at_limit else fit.solution.x))
 
 
 def _check_response(fit: FittedGLMM, y: np.ndarray) -> None:

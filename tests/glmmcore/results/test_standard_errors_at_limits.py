@@ -4,13 +4,19 @@ Data of a simpler model are fitted by a richer one. Where the log-likelihood is 
 that is reported must be the simpler model's too. `benchmarks/standard_errors.py` does the same at length.
 """
 
+import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from glmmcore import glmm, marginal_means, wald_tests
+
+sys.path.insert(0, str(Path(__file__).parents[3]))
+
+from benchmarks import standard_errors
 
 # The richer fit stops short of its limit by so much log-likelihood ...
 AT_LIMIT = 5e-4
@@ -137,3 +143,39 @@ def test_a_response_in_tiny_or_huge_units_has_the_same_tests(unit):
         fits = [glmm("y ~ x + f", d.assign(y=u * d["real"])) for u in (1.0, unit)]
     np.testing.assert_allclose(fits[1].tvalues, fits[0].tvalues, rtol=1e-4)
     assert fits[1].verdict == []
+
+
+def test_a_refit_from_a_limit_finds_its_way_back():
+    d, big, _ = at_limit("nbinom2")
+    rng = np.random.default_rng(3)
+    mu = np.exp(1.0 + 0.3 * d["x"])
+    y = rng.negative_binomial(1.5, 1.5 / (1.5 + mu)).astype(float)
+    again, fresh = big.refit(y), glmm(COUNT, d.assign(count=y), family="nbinom2")
+    np.testing.assert_allclose(again.llf, fresh.llf, atol=1e-6)
+    np.testing.assert_allclose(again.bse, fresh.bse, rtol=1e-4)
+    many = big.refit_many(np.array([y, d["count"]]))
+    np.testing.assert_allclose(many.bse.iloc[0], fresh.bse, rtol=1e-4)
+    np.testing.assert_allclose(many.bse.iloc[1], big.bse, rtol=1e-4)
+
+
+# Standard errors inside, relative: differences over 1e-5 of a standard error, at most 5e-5 of one from the maximum.
+EXACT = 2e-4
+
+
+@pytest.mark.parametrize(("shift", "unit"), [(0.0, 1.0), (1e4, 1.0), (0.0, 1e-6), (0.0, 1e6)])
+@pytest.mark.parametrize("seed", range(8))
+def test_interior_errors_are_those_of_the_exact_hessian(seed, shift, unit):
+    formula, d, options = standard_errors.random_model(np.random.default_rng([9, seed]), shift, unit)
+    fit = glmm(formula, d, **options)
+    exact = standard_errors.exact_errors(fit)
+    if fit.singular or exact is None:
+        pytest.skip("the maximum is not inside")
+    for part, errors in exact.items():
+        np.testing.assert_allclose(np.sqrt(np.diag(fit._covariance(part, part))), errors, rtol=EXACT)
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_separation_is_found_and_named(seed):
+    for _, formula, d, options, column in standard_errors.separated(np.random.default_rng([10, seed])):
+        fit = glmm(formula, d, **options)
+        assert any("do not bound" in s and column in s for s in fit.verdict), (formula, fit.verdict)
