@@ -158,12 +158,18 @@ class FittedGLMM(Estimates):
         """
         from glmmcore.inference.leverage import group_leverages
 
-        codes = np.asarray(codes)
-        if codes.shape != (self.nobs,) or codes.dtype.kind not in "iu":
-            raise ModelError(
-                f"group_leverage: codes must be {self.nobs} whole numbers, got shape {codes.shape} of {codes.dtype}"
-            )
-        return group_leverages(self.estimator, self.solution, codes, self.variance())
+        return group_leverages(self.estimator, self.solution, self._group_codes(codes), self.variance())
+
+    def _group_codes(self, codes: ArrayLike) -> np.ndarray:
+        """Group of every row, refused unless the numbers run from 0 without gaps, -1 aside."""
+        given = np.asarray(codes)
+        if given.shape != (self.nobs,) or given.dtype.kind not in "iu":
+            raise ModelError(f"codes must be {self.nobs} whole numbers, got shape {given.shape} of {given.dtype}")
+        present = np.unique(given)
+        present = present[present != -1] if given.dtype.kind == "i" else present
+        if present.size == 0 or present[0] != 0 or present[-1] != present.size - 1:
+            raise ModelError("codes must number the groups 0, 1, 2, ... without gaps, and be -1 for rows in none")
+        return given.astype(np.intp)
 
     def deletion_changes(self, codes: ArrayLike) -> np.ndarray:
         """Fixed effects without each group of rows minus those with it, by one Newton step.
@@ -181,7 +187,7 @@ class FittedGLMM(Estimates):
         """
         from glmmcore.inference.deletion import deletion_changes
 
-        return deletion_changes(self.estimator, self.solution, np.asarray(codes))
+        return deletion_changes(self.estimator, self.solution, self._group_codes(codes))
 
     def population_mean(self) -> np.ndarray:
         """Mean over new random effects, (nobs,): the mean of unconditional simulations.

@@ -150,6 +150,8 @@ class _HatMatrix:
     def of_groups(self, codes: NDArray[np.intp]) -> FloatArray:
         """``e'He / e'e`` for the rows of every group ``(n_groups,)``; `codes` ``(n,)`` are -1 for rows in none."""
         n_groups = int(codes.max()) + 1
+        if codes.shape != self._exog.shape[:1] or n_groups > codes.size or codes.min() < -1:
+            raise ValueError(f"codes must number the groups of {self._exog.shape[0]} rows from 0, -1 for rows in none")
         kept, fixed = np.zeros(n_groups), np.zeros((n_groups, self._exog.shape[1]))
         for rows, half in self._blocks:
             inside = codes[rows] >= 0

@@ -103,6 +103,8 @@ def converged_of(results: Any) -> bool | None:
     for a line search that ran out of digits at the optimum and holds far from it where the objective is flat: there
     it counts what a Newton step would gain, by the gradient and the optimiser's inverse Hessian.
     """
+    if getattr(results, "constraints", None) is not None:
+        return None  # put in place by a fit without iterations, whose flag says nothing of the search
     record = getattr(results, "optim_retvals", None)
     if record is not None and {"jac", "hess_inv"} <= set(record):
         gradient = np.asarray(record["jac"], dtype=float)

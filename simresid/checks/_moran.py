@@ -92,8 +92,11 @@ def inverse_weights(distances: FloatArray) -> FloatArray:
     >>> inverse_weights(np.array([[0.0, 1.0, 2.0], [1.0, 0.0, 1.0], [2.0, 1.0, 0.0]]))[0]
     array([0.        , 0.66666667, 0.33333333])
     """
-    with np.errstate(divide="ignore"):
-        w = 1.0 / distances
+    # relative to the nearest neighbour of each row, so that neither large nor tiny distances overflow
+    d = np.array(distances, dtype=float)
+    np.fill_diagonal(d, np.inf)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        w = d.min(axis=1, keepdims=True) / d
     np.fill_diagonal(w, 0.0)
     return np.asarray(w / w.sum(axis=1, keepdims=True))
 
@@ -103,6 +106,7 @@ def neighbour_weights(neighbours: NDArray[np.intp]) -> Any:
     from scipy.sparse import csr_array
 
     n, k = neighbours.shape
+    _check_indices(neighbours, n)
     indptr = np.arange(0, n * k + 1, k)
     return csr_array((np.full(n * k, 1.0 / k), neighbours.ravel(), indptr), shape=(n, n))
 
@@ -111,11 +115,18 @@ def band_weights(pairs: NDArray[np.intp], n: int) -> tuple[Any, int]:
     """Equal weights for all partners of a row in `pairs` ``(m, 2)``; also the number of rows without any."""
     from scipy.sparse import csr_array, diags_array
 
+    _check_indices(pairs, n)
     i, j = np.concatenate([pairs, pairs[:, ::-1]]).T
     adjacency = csr_array((np.ones(i.size), (i, j)), shape=(n, n))
     count = np.ravel(adjacency.sum(axis=1))
     scale = np.divide(1.0, count, out=np.zeros(n), where=count > 0)
     return diags_array(scale, format="csr") @ adjacency, int(np.count_nonzero(count == 0))
+
+
+def _check_indices(indices: NDArray[np.intp], n: int) -> None:
+    """Raise ValueError for places that do not exist: sparse matrices do not look, and write beyond their memory."""
+    if indices.size and not (indices.min() >= 0 and indices.max() < n):
+        raise ValueError("the distances between places cannot be ordered; are they finite?")
 
 
 # ---- rows at the same place

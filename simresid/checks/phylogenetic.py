@@ -85,9 +85,12 @@ def phylogenetic_autocorrelation_test(
         species = aligned(labels, res, "labels")
         if not distances.index.is_unique or set(distances.index) != set(distances.columns):
             raise ValueError("distances must have the same, unique species as row and column labels")
-        unknown = sorted({str(s) for s in species} - {str(s) for s in distances.index})
+        unknown = sorted(str(s) for s in set(species) - set(distances.index))
         if unknown:
-            raise ValueError(f"species without distances: {', '.join(unknown[:5])} ({len(unknown)} in all)")
+            raise ValueError(
+                f"species without distances: {', '.join(unknown[:5])} ({len(unknown)} in all); the distances are of "
+                f"{', '.join(map(repr, distances.index[:5]))}, ..."
+            )
         used = [s for s in distances.index if s in set(species)]
         d, tip = places_from_distances(distances.loc[used, used])
         place = tip[pd.Index(used).get_indexer(species)]

@@ -34,6 +34,8 @@ __all__ = ["spatial_autocorrelation_test"]
 
 Weights = Literal["auto", "inverse", "knn", "band"]
 EARTH_RADIUS = 6371.0088  # km, mean
+LARGEST_COORDINATE = 1e150
+"""Squares of larger ones overflow; what is found in data is a mark for missing values."""
 INVERSE_UP_TO, INVERSE_LIMIT = 2000, 8000
 
 
@@ -113,11 +115,22 @@ def spatial_autocorrelation_test(
         return moran_test(res, u, place, matrix, near, alternative, null, f"Moran, {label}", notes)
     if x is None or y is None:
         raise ValueError("pass both coordinates, x and y, or distances")
-    points = np.column_stack([aligned_numeric(x, res, "x"), aligned_numeric(y, res, "y")])
+    points = np.column_stack([_coordinate(x, res, "x"), _coordinate(y, res, "y")])
     places, place = np.unique(points, axis=0, return_inverse=True)
     place = np.ravel(place)
     matrix, near, label = _from_coordinates(places, weights, k, radius, great_circle, notes)
     return moran_test(res, u, place, matrix, near, alternative, null, f"Moran, {label}", notes)
+
+
+def _coordinate(values: Any, res: Residuals, name: str) -> FloatArray:
+    """One coordinate of every row, of a size that can be squared."""
+    numbers = aligned_numeric(values, res, name)
+    if (large := np.flatnonzero(np.abs(numbers) > LARGEST_COORDINATE)).size:
+        raise ValueError(
+            f"{name} is {numbers[large[0]]:.4g} at position {large[0]} ({large.size} such rows), which is no place but "
+            "a mark for a missing value; leave these rows out with recalculate(select=)"
+        )
+    return numbers
 
 
 def great_circle_distances(longitude: FloatArray, latitude: FloatArray) -> FloatArray:
@@ -143,16 +156,20 @@ def _from_coordinates(
 
     n = places.shape[0]
     _enough(n)
-    if great_circle and (np.abs(places[:, 1]) > 90).any():
-        raise ValueError("great_circle=True takes x as longitude and y as latitude; |y| exceeds 90 degrees")
-    tree = cKDTree(_on_sphere(places) if great_circle else places)
+    if great_circle and (np.abs(places) > [360, 90]).any():
+        raise ValueError(
+            "great_circle=True takes x as longitude and y as latitude in degrees; |x| exceeds 360 or |y| exceeds 90"
+        )
+    # Squared distances of tiny coordinates would vanish. Powers of two change no digit.
+    unit = 1.0 if great_circle else 2.0 ** np.floor(np.log2(float(np.ptp(places, axis=0).max())))
+    tree = cKDTree(_on_sphere(places) if great_circle else places / unit)
     near = neighbour_weights(_nearest(tree, min(k, n - 1)))
     kind = ("inverse" if n <= INVERSE_UP_TO else "knn") if weights == "auto" else weights
     if kind == "knn":
         return near, near, f"{min(k, n - 1)} nearest neighbours"
     if kind == "band":
         reach = _positive(radius)
-        chord = 2 * np.sin(min(reach / EARTH_RADIUS, np.pi) / 2) if great_circle else reach
+        chord = 2 * np.sin(min(reach / EARTH_RADIUS, np.pi) / 2) if great_circle else reach / unit
         matrix, lonely = band_weights(tree.query_pairs(chord, output_type="ndarray"), n)
         if lonely == n:
             raise ValueError(f"no two places lie within radius={radius}")
@@ -197,10 +214,15 @@ def _positive(radius: float | None) -> float:
 
 
 def _nearest(tree: Any, k: int) -> NDArray[np.intp]:
-    """Find the `k` nearest other points."""
-    found = tree.query(tree.data, k=k + 1)[1]
-    # a point is its own nearest neighbour; the places are distinct, so no other is at distance zero
-    return np.ascontiguousarray(found[:, 1:], dtype=np.intp)
+    """Find the `k` nearest other points.
+
+    A point is its own nearest neighbour, but for others that are so close that their distance squared is zero: these
+    may stand before it or crowd it out.
+    """
+    found = np.asarray(tree.query(tree.data, k=k + 1)[1], dtype=np.intp)
+    own = found == np.arange(len(found))[:, None]
+    own[~own.any(axis=1), -1] = True
+    return np.ascontiguousarray(found[~own].reshape(len(found), k))
 
 
 def _on_sphere(places: FloatArray) -> FloatArray:

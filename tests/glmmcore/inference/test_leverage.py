@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from glmmcore import glmm
+from glmmcore import ModelError, glmm
 from simresid import create_data
 
 
@@ -54,3 +54,22 @@ def test_leverage_of_groups_equals_the_dense_hat_matrix(family, grouping):
     np.testing.assert_allclose(fit.group_leverage(codes), expected, atol=1e-6)
     if grouping == "rows":
         np.testing.assert_allclose(fit.group_leverage(np.arange(120)), fit.leverage, rtol=1e-6)
+
+
+@pytest.mark.parametrize("of", ["group_leverage", "deletion_changes"])
+def test_codes_of_groups_are_checked_before_they_index_anything(of):
+    data = create_data(40, n_groups=8, rng=5)
+    fit = glmm("observed ~ x1 + (1|group)", data, "poisson")
+    good = np.arange(40) % 4
+    assert len(getattr(fit, of)(good.astype(np.int8))) == 4
+    for bad in (
+        good * 2,
+        good - 2,
+        good + 1,
+        np.where(good == 1, 10**12, good),
+        np.full(40, -1),
+        good[:39],
+        good + 0.0,
+    ):
+        with pytest.raises(ModelError, match="codes must"):
+            getattr(fit, of)(bad)

@@ -66,6 +66,12 @@ def test_closed_forms_have_no_convergence(frame):
     assert not hasattr(model, "converged")
 
 
+def test_constraints_are_put_in_place_without_iterations(frame):
+    """The flag of that last step says nothing of the search."""
+    glm = smf.glm("fish ~ depth", frame, family=sm.families.Poisson())
+    assert converged_of(glm.fit_constrained("depth = 0.5")) is None
+
+
 def test_every_verdict_says_it_first(frame, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -6,7 +6,15 @@ import pandas as pd
 import pytest
 
 import simresid as sr
-from simresid.checks._moran import _moments, combine, inverse_weights, moran, permutation_sd
+from simresid.checks._moran import (
+    _moments,
+    band_weights,
+    combine,
+    inverse_weights,
+    moran,
+    neighbour_weights,
+    permutation_sd,
+)
 from simresid.checks.spatial import great_circle_distances
 
 
@@ -261,3 +269,59 @@ def test_clear_errors():
         sr.spatial_autocorrelation_test(u, u, list("abcdef"))
     with pytest.raises(ValueError, match="x is missing"):
         sr.spatial_autocorrelation_test(u, [np.nan, 1, 2, 3, 4, 5], u)
+
+
+NO_PLACES = [1e151, -1.7976931348623157e308, 9.9e307, -4e200]
+
+
+@pytest.mark.parametrize("mark", NO_PLACES)
+@pytest.mark.parametrize("options", [{}, {"weights": "knn"}, {"weights": "band", "radius": 0.2}])
+def test_coordinates_that_cannot_be_squared_are_refused(mark, options):
+    """Their squared distances overflow: indices from the tree pointed beyond the matrix, and memory was overwritten."""
+    rng = np.random.default_rng(51)
+    u, x, y = rng.random((3, 70))
+    y[[13, 40]] = mark
+    with pytest.raises(ValueError, match=r"y is .* at position 13 \(2 such rows\)"):
+        sr.spatial_autocorrelation_test(u, x, y, **options)
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-160, 1e-12, 1e12, 1e149])
+@pytest.mark.parametrize("weights", ["inverse", "knn", "band"])
+def test_the_unit_of_coordinates_changes_nothing(unit, weights):
+    rng = np.random.default_rng(52)
+    u, x, y = rng.random((3, 90))
+    radius = {"radius": 0.21} if weights == "band" else {}
+    wanted = sr.spatial_autocorrelation_test(u, x, y, weights=weights, **radius)
+    scaled = {"radius": 0.21 * unit} if radius else {}
+    found = sr.spatial_autocorrelation_test(u, x * unit, y * unit, weights=weights, **scaled)
+    assert found.statistic == pytest.approx(wanted.statistic, rel=1e-9)
+    assert found.effect.value == pytest.approx(wanted.effect.value, rel=1e-9)
+    assert found.pvalue == pytest.approx(wanted.pvalue, rel=1e-7)
+
+
+def test_places_too_close_to_be_told_apart_have_neighbours_all_the_same():
+    """Distances of 1e-170 beside others of 1 vanish when squared."""
+    rng = np.random.default_rng(53)
+    x = np.concatenate([1e-170 * np.arange(1, 31), rng.uniform(1, 2, 30)])
+    for weights in ("knn", "inverse"):
+        result = sr.spatial_autocorrelation_test(rng.random(60), x, np.zeros(60), weights=weights, k=5)
+        assert np.isfinite([result.statistic, result.pvalue, result.effect.value]).all()
+
+
+def test_indices_of_places_are_checked():
+    with pytest.raises(ValueError, match="cannot be ordered"):
+        neighbour_weights(np.array([[1], [3], [0]]))
+    with pytest.raises(ValueError, match="cannot be ordered"):
+        band_weights(np.array([[0, 1], [-1, 2]]), 3)
+    with pytest.raises(ValueError, match="exceeds 360"):
+        sr.spatial_autocorrelation_test(np.linspace(0.1, 0.9, 6), np.arange(6) * 1e5, np.arange(6), great_circle=True)
+
+
+def test_species_are_matched_by_value_not_by_their_text():
+    """A species 3 beside a species "3" took the distances of the last species of the tree."""
+    tips = ["a", "b", "c", 1, 2, "3"]
+    d = pd.DataFrame(np.abs(np.subtract.outer(np.arange(6.0), np.arange(6.0))), tips, tips)
+    u = np.linspace(0.1, 0.9, 6)
+    assert 0 < sr.phylogenetic_autocorrelation_test(u, d, tips).pvalue <= 1
+    with pytest.raises(ValueError, match="species without distances: 3 "):
+        sr.phylogenetic_autocorrelation_test(u, d, ["a", "b", "c", 1, 2, 3])
