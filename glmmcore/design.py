@@ -124,6 +124,8 @@ class Design:
         The complete rows of the columns used, with the user's row labels.
     n_missing : int
         Rows left out because something was missing.
+    complete : ndarray of bool, shape (n + n_missing,), or None
+        Which rows of the user's data these are; None when none was left out.
     freq_weights, var_weights : ndarray of shape (n,) or None
     encode : callable
         ``encode(newdata) -> (dict of PredictorDesign, keep)``: the same columns, transforms and level sets for
@@ -135,6 +137,7 @@ class Design:
     predictors: dict[str, PredictorDesign]
     frame: pd.DataFrame
     n_missing: int = 0
+    complete: np.ndarray | None = None
     freq_weights: np.ndarray | None = None
     var_weights: np.ndarray | None = None
     formulas: dict[str, str] = field(default_factory=dict)

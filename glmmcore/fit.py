@@ -11,7 +11,7 @@ from glmmcore.estimation.estimator import Estimator
 from glmmcore.families import get_family
 from glmmcore.fitted import FittedGLMM
 from glmmcore.formula import build_design
-from glmmcore.formula.frame import row_name
+from glmmcore.formula.frame import as_frame, row_name
 from glmmcore.formula.rank import require_scale
 
 if TYPE_CHECKING:
@@ -98,9 +98,10 @@ def glmm(
     dtype: float64
     """
     law = get_family(family, link)
+    table = as_frame(data)
     design = build_design(
         formula,
-        data,
+        table,
         zi=zi,
         disp=disp,
         trials=trials,
@@ -110,7 +111,7 @@ def glmm(
     )
     check_design(design, law, n_agq)
     estimator = Estimator.build(design, law, reml=reml, n_agq=n_agq)
-    return FittedGLMM(estimator, estimator.fit())
+    return FittedGLMM(estimator, estimator.fit(), table)
 
 
 def check_design(design: Design, family: Family, n_agq: int) -> None:

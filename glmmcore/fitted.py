@@ -19,6 +19,8 @@ from glmmcore.results.law import Law
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
+    from glmmcore.estimation.estimator import Estimator
+    from glmmcore.estimation.solution import Solution
     from glmmcore.many.batch import ManyFits
     from glmmcore.results.summary import Summary
 
@@ -39,6 +41,73 @@ class FittedGLMM(Estimates):
     >>> fit
     <FittedGLMM poisson(log): y ~ x + (1|g), 8 rows, logLik -16.17>
     """
+
+    def __init__(self, estimator: Estimator, solution: Solution, table: pd.DataFrame | None = None) -> None:
+        super().__init__(estimator, solution)
+        self._table = table
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._table = None  # the user's data are not copied into files and other processes
+
+    @property
+    def column_names(self) -> list[Any]:
+        """Columns that `column` knows: those of the data frame that was given to `glmm`, used or not."""
+        return list(self.data.columns if self._table is None else self._table.columns)
+
+    def column(self, name: Any) -> pd.Series:
+        """Return any column of the data frame that was given to `glmm`, at the rows of the fit.
+
+        The frame is kept by reference, so that a column may be added to it after the fit. Of a fit that was
+        unpickled or made by `fit_many` or `refit`, only the columns used are known.
+
+        Parameters
+        ----------
+        name : hashable
+            A column, whether the formula uses it or not.
+
+        Returns
+        -------
+        Series
+            Shape (nobs,), with the index of `data`.
+
+        Raises
+        ------
+        KeyError
+            If there is no such column.
+        ModelError
+            If the frame is no longer the one that was fitted: rows or values that the fit used were changed.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from glmmcore import glmm
+        >>> d = pd.DataFrame({"y": [1, 3, None, 6], "x": [0, 1, 0, 1], "day": [4, 1, 2, 3]})
+        >>> glmm("y ~ x", d).column("day").tolist()
+        [4, 1, 3]
+        """
+        found: pd.Series
+        if name in self.data.columns:
+            found = self.data[name]
+            return found
+        if self._table is None or name not in self._table.columns:
+            raise KeyError(f"no column {name!r}; columns: {self.column_names[:20]}")
+        complete = self.design.complete
+        n_rows = self.nobs if complete is None else complete.size
+        same = len(self._table) == n_rows
+        if same:
+            kept = slice(None) if complete is None else complete
+            same = self._table.index[kept].equals(self.data.index) and all(
+                used in self._table.columns and self._table[used][kept].equals(self.data[used])
+                for used in self.data.columns
+            )
+        if not same:
+            raise ModelError(
+                f"column {name!r}: the data frame was changed after the fit, so that its rows may be others; pass the "
+                "values themselves, or fit again"
+            )
+        found = self._table[name][kept]
+        return found
 
     def __repr__(self) -> str:
         return f"<FittedGLMM {self.description}, {self.nobs} rows, logLik {self.llf:.2f}>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,21 +16,32 @@ EXACT_INTEGERS = 2**53
 """Neighbouring whole numbers beyond differ in no bit of a float64: ranks among them would be chance."""
 
 
-def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | None) -> pd.Series:
+class Columns(Protocol):
+    """Columns that can be named."""
+
+    @property
+    def names(self) -> list[Any]: ...
+
+    def __contains__(self, name: Any) -> bool: ...
+
+    def __getitem__(self, name: Any) -> pd.Series: ...
+
+
+def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None = None) -> pd.Series:
     """One value per residual, in the order of the residuals.
 
     Parameters
     ----------
     values : str, Series or array-like
-        A column of `data`, or several as in ``"batch:cask"`` for each combination of theirs; a Series, matched by its
+        One of `columns`, or several as in ``"batch:cask"`` for each combination of theirs; a Series, matched by its
         labels when they contain all of `index` and no label twice; or anything else of the right length, taken by
         position.
     what : str
         Name of the argument for messages.
     index : Index (n,)
         Row labels of the residuals.
-    data : DataFrame or None
-        Rows that the residuals belong to.
+    columns : NamedColumns, optional
+        What the residuals know of their rows.
 
     Returns
     -------
@@ -46,14 +57,14 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
 
     n = len(index)
     if isinstance(values, str):
-        if data is None:
+        if columns is None or not columns.names:
             raise KeyError(f"{what}={values!r} names a column, but these residuals carry no data; pass the values")
+        if values in columns:
+            return pd.Series(columns[values].array, index=index, name=values)
         parts = values.split(":")
-        if values not in data.columns and len(parts) > 1 and data.columns.isin(parts).sum() == len(set(parts)):
-            return _nested(data[parts], index, values)
-        if values not in data.columns:
-            raise KeyError(f"{what}={values!r} is not a column of the data; columns: {list(data.columns)[:20]}")
-        return pd.Series(data[values].array, index=index, name=values)
+        if len(parts) > 1 and all(part in columns for part in parts):
+            return _nested(pd.DataFrame({part: columns[part] for part in parts})[parts], index, values)
+        raise KeyError(f"{what}={values!r} is not a column of the data; columns: {columns.names[:20]}")
     if isinstance(values, pd.Series):
         values = _native(values)
         if len(values) == n and values.index.equals(index):
@@ -83,7 +94,7 @@ def align_rows(values: Any, what: str, index: pd.Index, data: pd.DataFrame | Non
             f"; {len(array)} rows were given, but only {n} entered the fit: pass a Series with the data's "
             f"index or a "
             "column name"
-            if array.ndim == 1 and len(array) > n and data is not None
+            if array.ndim == 1 and len(array) > n and columns is not None and columns.names
             else ""
         )
         raise ValueError(f"{what} has {shape} but there are {n} residuals{hint}")

@@ -11,6 +11,7 @@ import numpy as np
 from simresid.alignment import align_rows, finite_vector
 from simresid.protocol import (
     HasCdf,
+    HasColumns,
     HasData,
     HasDescription,
     HasDiscreteness,
@@ -20,7 +21,7 @@ from simresid.protocol import (
     HasVariance,
 )
 from simresid.residuals.rotation import shrunk_covariance, simulations_for_covariance, whitening
-from simresid.residuals.rows import Rows
+from simresid.residuals.rows import NamedColumns, Rows
 from simresid.residuals.streaming import Execution, materialise
 from simresid.simulated_residuals import METHODS, SMALL_MATRIX_BYTES, SimulatedResiduals
 from simresid.simulations.sources import WHITENING, MatrixSource, ModelSource, SimulationSource
@@ -279,12 +280,13 @@ def from_simulations(
     elif rotation is not None:
         whiten = whitening(rotation, y.size)
     source = MatrixSource(matrix)
+    columns = NamedColumns(data)
     mean = None
     if fitted is not None:
-        mean = finite_vector(align_rows(fitted, "fitted", index, data), "fitted")
+        mean = finite_vector(align_rows(fitted, "fitted", index, columns), "fitted")
         _warn_of_probabilities(mean, matrix)
     return SimulatedResiduals(
-        Rows(observed=y, index=index, fitted=mean, data=data),
+        Rows(observed=y, index=index, fitted=mean, columns=columns),
         source,
         method=method,
         seed=seed,
@@ -351,6 +353,7 @@ def model_rows(model: FittedModel, random_effects: RandomEffects) -> Rows:
             variance = None
     trials = model.trials if isinstance(model, HasTrials) else None
     data = model.data if isinstance(model, HasData) else None
+    columns = NamedColumns(data, model if isinstance(model, HasColumns) else None)
     return Rows(
         observed=observed,
         index=_row_index(data, None, n),
@@ -358,7 +361,7 @@ def model_rows(model: FittedModel, random_effects: RandomEffects) -> Rows:
         expected=expected,
         variance=variance,
         trials=None if trials is None else finite_vector(trials, "the model's trials", n),
-        data=data,
+        columns=columns,
     )
 
 

@@ -431,7 +431,22 @@ class SimulatedResiduals:
         Series (n,)
             The values under the row labels of the residuals.
         """
-        return align_rows(values, what, self.index, self.data)
+        return align_rows(values, what, self.index, self.rows.columns)
+
+    def has_column(self, name: Any) -> bool:
+        """Whether `name` is a column that tests and figures can refer to, used by the model or not.
+
+        Parameters
+        ----------
+        name : hashable
+            Of a column of the user's data frame.
+
+        Returns
+        -------
+        bool
+            True if `align` knows it.
+        """
+        return name in self.rows.columns
 
     def derive(
         self,

@@ -110,7 +110,7 @@ def build_design(
             raise ModelError(f"{name} must be positive, it is {values[at]:g} in {label}; leave the row out instead")
 
     builder = _Builder(columns, parsed, arguments)
-    design = builder.build(frame, n_missing)
+    design = builder.build(frame, ~missing if n_missing else None)
     for note in builder.notes:
         warn_of_data(note, stacklevel=3)  # the line that called the fit
     return design
@@ -195,7 +195,7 @@ class _Builder:
         self.built: dict[str, np.ndarray] = {}
         self.notes: list[str] = []
 
-    def build(self, frame: pd.DataFrame, n_missing: int) -> Design:
+    def build(self, frame: pd.DataFrame, complete: np.ndarray | None) -> Design:
         """Design of the complete rows; `frame` is for the user."""
         cond = self.parsed["cond"]
         for part in self.parsed.values():
@@ -214,7 +214,8 @@ class _Builder:
             response=response,
             predictors={name: predictor for name, (_, predictor) in made.items()},
             frame=frame,
-            n_missing=n_missing,
+            n_missing=0 if complete is None else int(np.count_nonzero(~complete)),
+            complete=complete,
             freq_weights=self.arguments.get("freq_weights"),
             var_weights=self.arguments.get("var_weights"),
             formulas={name: part.text for name, part in self.parsed.items()},

@@ -84,6 +84,7 @@ def _subset(design: Design, rows: np.ndarray) -> Design:
         predictors=predictors,
         frame=design.frame.iloc[rows],
         n_missing=0,
+        complete=None,
         freq_weights=None if design.freq_weights is None else design.freq_weights[rows],
         var_weights=None if design.var_weights is None else design.var_weights[rows],
         encode=_SubsetEncoder(design.encode, aliasing, levels, {n: p.aliased for n, p in predictors.items()}),

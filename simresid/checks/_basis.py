@@ -194,8 +194,7 @@ def _columns(predictor: Any, res: Any) -> dict[str, Any]:
 
 
 def _are_columns(names: Any, res: Any) -> bool:
-    data = res.data if is_simulated(res) else None
-    return data is not None and all(isinstance(name, str) and name in data.columns for name in names)
+    return is_simulated(res) and all(isinstance(name, str) and res.has_column(name) for name in names)
 
 
 def _is_factor(series: Any) -> bool:

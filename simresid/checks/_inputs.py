@@ -108,7 +108,7 @@ def aligned(values: Any, res: Any, name: str) -> pd.Series:
         series = res.align(values, name)
     else:
         values = values.to_numpy() if isinstance(values, pd.Series) else values
-        series = align_rows(values, name, pd.RangeIndex(np.asarray(res).size), None)
+        series = align_rows(values, name, pd.RangeIndex(np.asarray(res).size))
     if (missing := np.flatnonzero(series.isna())).size:
         raise ValueError(f"{name} is missing in {missing.size} rows, the first at position {missing[0]}")
     if series.dtype == object and pd.api.types.infer_dtype(series) in _NUMBERS:

@@ -29,7 +29,7 @@ from simresid.checks._inputs import FloatArray, simulated_only
 from simresid.checks._monte_carlo import residual_replicates
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks.results import CheckResult
-from simresid.checks.verdict import Judgement, judge, pvalue_text
+from simresid.checks.verdict import Judgement, check_alpha, judge, pvalue_text
 from simresid.protocol import HasConvergence
 
 if TYPE_CHECKING:
@@ -185,8 +185,7 @@ def diagnose(
     import pandas as pd
 
     simulated_only(res, "diagnose")
-    if not 0.0 < alpha < 1.0:
-        raise ValueError(f"alpha={alpha!r} must lie between 0 and 1, such as 0.05")
+    alpha = check_alpha(alpha)
     tests, notes = applicable_tests(res, predictors, categories, time, by, x, y)
     results = {}
     for name, (test, _) in list(tests.items()):

@@ -62,6 +62,9 @@ if TYPE_CHECKING:
 
 __all__ = ["dispersion_test"]
 
+SQUARED = (1e-60, 1e60)
+"""Sizes of deviations whose squares, summed and multiplied with each other, neither vanish nor overflow."""
+
 Method = Literal["conditional", "dharma", "pearson", "refit"]
 _conditional_simulations: WeakKeyDictionary[Any, tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = (
     WeakKeyDictionary()
@@ -177,12 +180,14 @@ def _conditional(res: SimulatedResiduals, alternative: str) -> DispersionResult:
     notes: list[str] = []
     if shares_random_effects(res) and not res.is_grouped:
         mean, variance, squared, deviation = _given_random_effects(res)
+        unit = 1.0
         notes.append("Simulated once more given the fitted random effects.")
     else:
         mean = res.expected
-        squared, deviation = _sums(res, mean)
+        unit = _unit(res, mean)
+        squared, deviation = _sums(res, mean, unit)
         known = res.pearson_variance
-        variance = _row_variance(res, mean) if known is None else known
+        variance = _row_variance(res, mean, unit) if known is None or unit != 1.0 else known
     if float(squared.max()) == 0.0:
         raise ValueError("the simulations do not vary around their mean, so dispersion cannot be tested")
     leverage, correction = leverage_of(res)
@@ -192,15 +197,19 @@ def _conditional(res: SimulatedResiduals, alternative: str) -> DispersionResult:
         raise ValueError("the variance of the response is zero in every row")
     if not np.all(np.isfinite(variance)):
         raise ValueError("the variance of the response is not finite in some rows, so it has no dispersion to test")
+    # Ratios have no unit: with a largest variance of 1 nothing overflows, not even fourth powers.
+    scale = float(np.max(variance))
+    variance, squared, deviation = variance / scale, squared / scale, deviation / np.sqrt(scale)
+    observed = (res.observed - mean) / (unit * np.sqrt(scale))
     expected = variance * _averaging(res)
-    _, error = squared_deviation_ratio(res.observed, mean, expected, leverage)
+    _, error = squared_deviation_ratio(observed, np.zeros(res.n_obs), expected, leverage)
     null = squared / float(squared.mean())
     # The simulated mean is used on both sides, so that an approximate variance cannot bias the comparison.
     shrinkage = float(np.sum(expected * (1 - leverage)) / np.sum(variance))
-    statistic = float(np.sum((res.observed - mean) ** 2)) / shrinkage / float(squared.mean())
+    statistic = float(np.sum(observed**2)) / shrinkage / float(squared.mean())
     if leverage.any():
         if (membership := res.rows.membership) is None or bool(np.all(membership >= 0)):
-            null = _given_total(null, deviation, float(np.sum(res.observed - mean)))
+            null = _given_total(null, deviation, float(np.sum(observed)))
         null = null ** _stretch(variance, expected, leverage, float(np.var(null)))
         null /= float(null.mean())
     return _result(res, statistic, null, alternative, "conditional simulations", error, correction, notes)
@@ -236,6 +245,8 @@ def _given_total(null: FloatArray, deviation: FloatArray, observed: float) -> Fl
 
 def _stretch(variance: FloatArray, expected: FloatArray, leverage: FloatArray, null_variance: float) -> float:
     """How much more the logarithm of the data's ratio varies than that of simulations; see the module."""
+    if null_variance == 0.0:
+        return 1.0
     free = expected * (1 - leverage)
     scale = float(np.sum(variance) / np.sum(free)) ** 2 / float(np.sum(variance**2))
     normal, cumulant = (float(np.sum(expected**2 * (1 - leverage) ** k)) * scale for k in (1, 4))
@@ -243,22 +254,34 @@ def _stretch(variance: FloatArray, expected: FloatArray, leverage: FloatArray, n
     return max(1.0, float(np.sqrt(share * normal + (1 - share) * cumulant)))
 
 
-def _sums(res: SimulatedResiduals, mean: FloatArray) -> tuple[FloatArray, FloatArray]:
+def _unit(res: SimulatedResiduals, mean: FloatArray) -> float:
+    """Power of two of the size of the deviations, 1 where these can be squared as they are."""
+    _, block = next(iter(res.iter_simulations()))
+    size = float(max(np.max(np.abs(res.observed - mean)), np.max(np.abs(block[:2] - mean))))
+    if size == 0.0 or SQUARED[0] < size < SQUARED[1]:
+        return 1.0
+    return float(2.0 ** np.floor(np.log2(size)))
+
+
+def _sums(res: SimulatedResiduals, mean: FloatArray, unit: float) -> tuple[FloatArray, FloatArray]:
     """Squared deviations and deviations from the mean, summed over rows, of every replicate."""
     sums = res.replicate_sums
-    if sums is not None:
+    if sums is not None and unit == 1.0:
         return sums.squared, sums.deviation
     squared, deviation = res.simulated_statistics(
-        [lambda block: np.sum((block - mean) ** 2, axis=1), lambda block: np.sum(block - mean, axis=1)]
+        [
+            lambda block: np.sum(((block - mean) / unit) ** 2, axis=1),
+            lambda block: np.sum((block - mean) / unit, axis=1),
+        ]
     )
     return squared, deviation
 
 
-def _row_variance(res: SimulatedResiduals, mean: FloatArray) -> FloatArray:
+def _row_variance(res: SimulatedResiduals, mean: FloatArray, unit: float) -> FloatArray:
     """Variance per row from the simulations."""
     total = np.zeros(res.n_obs)
     for _, block in res.iter_simulations():
-        total += np.sum((block - mean) ** 2, axis=0)
+        total += np.sum(((block - mean) / unit) ** 2, axis=0)
     return total / res.n_sims
 
 
@@ -294,11 +317,12 @@ def _simulate_given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray,
 
 def _dharma(res: SimulatedResiduals, alternative: str) -> DispersionResult:
     centre = res.fitted
-    null = res.simulated_statistics([lambda block: np.var(block - centre, axis=1, ddof=1)])[0]
+    unit = _unit(res, centre)
+    null = res.simulated_statistics([lambda block: np.var((block - centre) / unit, axis=1, ddof=1)])[0]
     mean = float(null.mean())
     if mean == 0.0:
         raise ValueError("the simulations do not vary around the fitted values")
-    statistic = float(np.var(res.observed - centre, ddof=1)) / mean
+    statistic = float(np.var((res.observed - centre) / unit, ddof=1)) / mean
     return _result(res, statistic, null / mean, alternative, "DHARMa", 0.0, "none", [])
 
 

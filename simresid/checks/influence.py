@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.protocol import HasData, HasDeletionChanges
+from simresid.protocol import HasColumns, HasData, HasDeletionChanges
+from simresid.residuals.rows import NamedColumns
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,7 +122,8 @@ def influence(fitted_model: Any, group: Any) -> InfluenceResult:
         raise ValueError(f"{type(model).__name__} cannot say how its coefficients change without some rows")
     data = model.data if isinstance(model, HasData) else None
     index = pd.RangeIndex(model.nobs) if data is None else data.index
-    labels = align_rows(group, "group", index, data)
+    columns = NamedColumns(data, model if isinstance(model, HasColumns) else None)
+    labels = align_rows(group, "group", index, columns)
     if labels.isna().any():
         raise ValueError(f"group is missing in {int(labels.isna().sum())} rows")
     codes, names = pd.factorize(labels.to_numpy(), sort=True)

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+
 from simresid.checks.pvalues import extrapolated_pvalue, holm
 from simresid.checks.results import (
     AutocorrelationResult,
@@ -26,7 +28,17 @@ from simresid.checks.results import (
     StatisticResult,
 )
 
-__all__ = ["Finding", "Judgement", "State", "judge", "pvalue_text", "sharp_pvalue", "state_of", "verdict_sentence"]
+__all__ = [
+    "Finding",
+    "Judgement",
+    "State",
+    "check_alpha",
+    "judge",
+    "pvalue_text",
+    "sharp_pvalue",
+    "state_of",
+    "verdict_sentence",
+]
 
 State: TypeAlias = Literal["ok", "negligible", "weak", "moderate", "severe", "unknown"]
 """Not significant; significant and negligible in size; significant before adjustment only, or in doubt; the size of a
@@ -272,6 +284,13 @@ def verdict_sentence(
     if negligible:
         return f"Departures are significant but negligible in size: {', '.join(negligible)}."
     return f"No evidence against the model in {tests}."
+
+
+def check_alpha(alpha: Any) -> float:
+    """Return the level of verdicts, or raise ValueError where it is none."""
+    if isinstance(alpha, (int, float, np.number)) and not isinstance(alpha, bool) and 0.0 < alpha < 1.0:
+        return float(alpha)
+    raise ValueError(f"alpha={alpha!r} must be a number between 0 and 1, such as 0.05")
 
 
 def sharp_pvalue(result: CheckResult) -> float:

@@ -86,7 +86,7 @@ def resolve(res: Any, against: Any, name: str | None = None) -> Predictor:
     else:
         n = residual_array(res).size
         array = against.to_numpy() if isinstance(against, pd.Series) else against
-        series = align_rows(array, "against", pd.RangeIndex(n), None)
+        series = align_rows(array, "against", pd.RangeIndex(n))
     name = name or (str(against) if isinstance(against, str) else str(getattr(against, "name", None) or "predictor"))
     if pd.api.types.is_complex_dtype(series.dtype):
         raise ValueError(f"{name} must hold real numbers, not {series.dtype}")

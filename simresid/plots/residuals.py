@@ -256,12 +256,12 @@ def _several(res: Any, against: Any) -> dict[str, Any] | None:
     if isinstance(against, pd.DataFrame):
         return {str(c): against[c] for c in against.columns}
     if isinstance(against, (list, tuple)) and against and all(isinstance(a, str) for a in against):
-        if data is None or not all(a in data.columns for a in against):
+        if not is_simulated(res) or not all(res.has_column(a) for a in against):
             n = residual_array(res).size
             if len(against) == n:
                 return None
             raise KeyError(f"against={list(against)!r}: not all of these are columns of the data")
-        return {a: data[a].array for a in against}
+        return {a: res.align(a).array for a in against}
     return None
 
 

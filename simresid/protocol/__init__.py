@@ -24,6 +24,7 @@ __all__ = [
     "FitTable",
     "FittedModel",
     "HasCdf",
+    "HasColumns",
     "HasConvergence",
     "HasData",
     "HasDeletionChanges",
@@ -180,6 +181,18 @@ class HasData(Protocol):
 
     @property
     def data(self) -> pd.DataFrame | None: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasColumns(Protocol):
+    """Columns of the user's data frame besides those of `data`, at the rows that entered the fit."""
+
+    @property
+    def column_names(self) -> list[Any]: ...  # noqa: D102
+
+    def column(self, name: Any) -> pd.Series:
+        """Return one column ``(nobs,)``; KeyError if there is none of this name."""
+        ...
 
 
 @runtime_checkable

@@ -159,6 +159,32 @@ class _Take:
         return block[:, self.positions]
 
 
+@dataclass(frozen=True, eq=False)
+class _TakeRows:
+    """A column at some rows."""
+
+    positions: NDArray[np.intp]
+
+    def __call__(self, values: pd.Series) -> pd.Series:
+        return values.iloc[self.positions]
+
+
+@dataclass(frozen=True, eq=False)
+class _GroupMeans:
+    """Means of a column over groups, or the value that all rows of a group share."""
+
+    codes: NDArray[np.int32]
+    index: pd.Index
+
+    def __call__(self, values: pd.Series) -> pd.Series:
+        groups = values.groupby(self.codes)
+        if values.dtype.kind in "iuf":
+            return groups.mean().set_axis(self.index)
+        if (groups.nunique(dropna=False) > 1).any():
+            raise KeyError(f"{values.name!r} differs within groups, and has no mean")
+        return groups.first().set_axis(self.index)
+
+
 def _positions(residuals: SimulatedResiduals, select: Any) -> NDArray[np.intp]:
     import pandas as pd
 
@@ -217,7 +243,7 @@ def _subset(residuals: SimulatedResiduals, positions: NDArray[np.intp]) -> Simul
             expected=take(rows.expected),
             variance=take(rows.variance),
             trials=take(rows.trials),
-            data=None if rows.data is None else rows.data.iloc[positions],
+            columns=rows.columns.then(_TakeRows(positions), None if rows.data is None else rows.data.iloc[positions]),
             membership=_followed(residuals, _places(positions, residuals.n_obs)),
         ),
         mapped(residuals.simulations, _Take(positions), positions.size),
@@ -263,7 +289,7 @@ def _grouped(
             expected=groups.vector(rows.expected) if rows.expected is not None and linear else None,
             variance=groups.variance(rows.variance) if rows.variance is not None and linear else None,
             trials=groups.vector(rows.trials) if rows.trials is not None and aggregate == "sum" else None,
-            data=data,
+            columns=rows.columns.then(_GroupMeans(codes, index), data),
             membership=_followed(residuals, codes.astype(np.intp)) if linear else None,
         ),
         mapped(residuals.simulations, groups, len(index)),

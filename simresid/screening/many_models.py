@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks.verdict import FAILED, State, state_of, verdict_sentence
+from simresid.checks.verdict import FAILED, State, check_alpha, state_of, verdict_sentence
 from simresid.residuals.streaming import Execution
 from simresid.screening.journal import ScreenFile, content_key, journal_of, journal_records
 from simresid.screening.one_model import TESTS, ModelTask, Record
@@ -126,7 +126,8 @@ def screen(
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha={alpha!r} must lie between 0 and 1, such as 0.05")
     columns = {"predictors": predictors, "categories": categories, "time": time, "by": by, "x": x, "y": y}
-    task = ModelTask(_chosen(tests), n_sims, random_effects, resolve_seed(rng), alpha, columns, check_timeout(timeout))
+    seed, level = resolve_seed(rng), check_alpha(alpha)
+    task = ModelTask(_chosen(tests), n_sims, random_effects, seed, level, columns, check_timeout(timeout))
     run = _Run(task, Execution(n_jobs, progress), out, resume)
     run(models)
     return run.table()

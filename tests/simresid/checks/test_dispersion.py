@@ -1,12 +1,16 @@
 import gzip
 import json
+import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import statsmodels.api as sm
+import statsmodels.formula.api as smf
 
 import glmmcore
 import simresid as sr
+from glmmcore import glmm
 from simresid.checks.dispersion import _given_total, _stretch, squared_deviation_ratio
 
 
@@ -217,3 +221,45 @@ def test_clear_errors():
         sr.dispersion_test(res, method="refit")
     with pytest.raises(ValueError, match="method='deviance'"):
         sr.dispersion_test(res, method="deviance")
+
+
+@pytest.mark.parametrize("unit", [1e-290, 1e-150, 1e-100, 1e-9, 1e100, 1e150, 1e290])
+@pytest.mark.parametrize("method", ["conditional", "dharma"])
+def test_ratios_have_no_unit(unit, method):
+    """Fourth powers of 1e100 overflow, squares of 1e-200 vanish."""
+    rng = np.random.default_rng(61)
+    mean = rng.normal(size=120)
+    simulated, observed = mean + rng.normal(size=(99, 120)), mean + 1.3 * rng.normal(size=120)
+    wanted = sr.dispersion_test(sr.from_simulations(simulated, observed, mean), method=method)
+    found = sr.dispersion_test(sr.from_simulations(simulated * unit, observed * unit, mean * unit), method=method)
+    assert found.pvalue == wanted.pvalue
+    assert (found.statistic, *found.conf_int) == pytest.approx((wanted.statistic, *wanted.conf_int), rel=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1e-120, 1e120])
+def test_ratios_of_fits_have_no_unit(unit):
+    rng = np.random.default_rng(62)
+    d = pd.DataFrame({"x": rng.normal(size=90), "pen": np.repeat(np.arange(15), 6)})
+    d["gain"] = 2 + d["x"] + rng.normal(size=15)[d["pen"]] + rng.normal(size=90)
+    ratios = []
+    for factor in (1.0, unit):
+        fit = glmm("gain ~ x + (1|pen)", d.assign(gain=d["gain"] * factor))
+        for res in (sr.simulate_residuals(fit, 99), sr.simulate_residuals(fit, 99).recalculate(group="pen")):
+            ratios.append(res.dispersion_test().statistic)
+    assert ratios[2:] == pytest.approx(ratios[:2], rel=1e-3)  # as far as the optimum of the variances is found
+
+
+@pytest.mark.parametrize("weight", [1e-300, 1e-160, 1e160, 1e300])
+def test_extreme_weights_are_no_reason_to_fail(weight):
+    """Variances from 1e-300 to 1 in one sum, whose squares overflow."""
+    rng = np.random.default_rng(63)
+    d = pd.DataFrame({"x": rng.normal(size=50), "w": np.where(np.arange(50) == 7, weight, 1.0)})
+    d["y"] = 1 + d["x"] + rng.normal(size=50)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fits = [glmm("y ~ x", d, var_weights="w"), smf.wls("y ~ x", d, weights=d["w"]).fit()]
+        for fit in fits:
+            result = sr.simulate_residuals(fit, 60).dispersion_test()
+            assert np.isfinite(result.statistic)
+            assert result.statistic > 0
+            assert 0 < result.pvalue <= 1

@@ -274,3 +274,29 @@ def _load() -> None:
     """Import on the workers beforehand, so that the kill comes in the middle of the work."""
     importlib.import_module("glmmcore.fit")
     importlib.import_module("simresid.screening.many_models")
+
+
+@pytest.mark.parametrize("tests", ["all", "quantiles", {"own": lambda r: r.dispersion_test()}, ("uniformity",)])
+def test_a_screen_whose_models_all_fail_keeps_their_errors(tests, tmp_path):
+    """An IndexError of the empty table of p-values hid what was wrong."""
+    rng = np.random.default_rng(81)
+    d = pd.DataFrame({"length": rng.gamma(2, size=30), "site": ["a"] * 30})
+    models = {"no such column": ("length ~ depth", d), "one level": ("length ~ site", d, "gamma")}
+    out = tmp_path / "screen.csv"
+    table = sr.screen(models, tests=tests, progress=False, out=out)
+    assert "depth" in table["error"]["no such column"]
+    assert "only one level" in table["error"]["one level"]
+    assert list(table["verdict"]) == list(table["error"])
+    assert table["flagged"].all()
+    assert table["n_failed"].isna().all()
+    assert len(pd.read_csv(out)) == 2
+    assert sr.screen({}, tests=tests, progress=False).empty
+
+
+@pytest.mark.parametrize("alpha", [-1, 0, 1, 2, np.nan, np.inf, "0.05", None, True])
+def test_a_level_out_of_range_is_refused_before_any_work(alpha):
+    with pytest.raises(ValueError, match=r"alpha=.*between 0 and 1"):
+        sr.screen(specifications(2), alpha=alpha, progress=False)
+    rng = np.random.default_rng(82)
+    with pytest.raises(ValueError, match=r"alpha=.*between 0 and 1"):
+        sr.diagnose(sr.from_simulations(rng.normal(size=(20, 15)), rng.normal(size=15)), alpha=alpha)
