@@ -33,9 +33,9 @@ def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None 
     Parameters
     ----------
     values : str, Series or array-like
-        One of `columns`, or several as in ``"batch:cask"`` for each combination of theirs; a Series, matched by its
-        labels when they contain all of `index` and no label twice; or anything else of the right length, taken by
-        position.
+        One of `columns`, or several as in ``"batch:cask"`` or ``["batch", "cask"]`` for each combination of theirs; a
+        Series, matched by its labels when they contain all of `index` and no label twice; or anything else of the right
+        length, taken by position.
     what : str
         Name of the argument for messages.
     index : Index (n,)
@@ -65,6 +65,8 @@ def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None 
         if len(parts) > 1 and all(part in columns for part in parts):
             return _nested(pd.DataFrame({part: columns[part] for part in parts})[parts], index, values)
         raise KeyError(f"{what}={values!r} is not a column of the data; columns: {columns.names[:20]}")
+    if columns is not None and _names_columns(values, columns, n):
+        return _nested(pd.DataFrame({name: columns[name] for name in values}), index, ":".join(values))
     if isinstance(values, pd.Series):
         values = _native(values)
         if len(values) == n and values.index.equals(index):
@@ -99,6 +101,13 @@ def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None 
         )
         raise ValueError(f"{what} has {shape} but there are {n} residuals{hint}")
     return pd.Series(array, index=index)
+
+
+def _names_columns(values: Any, columns: Columns, n: int) -> bool:
+    """Whether a list holds names of columns rather than a label for each of n rows."""
+    if not isinstance(values, list | tuple) or not values or len(values) == n:
+        return False
+    return all(isinstance(value, str) and value in columns for value in values)
 
 
 def _nested(columns: pd.DataFrame, index: pd.Index, name: str) -> pd.Series:

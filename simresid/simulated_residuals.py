@@ -519,7 +519,7 @@ class SimulatedResiduals:
         Parameters
         ----------
         group : str or array_like (n,), optional
-            Group of each row: column of the data (or several, as in ``"batch:cask"``), Series or array, before `select`
+            Group of each row: column of the data (or several: ``["batch", "cask"]``), Series or array, before `select`
             is applied.
         select : str or array_like, optional
             Rows to use: boolean ``(n,)`` (column, Series or array) or distinct positions.

@@ -30,6 +30,9 @@ _SMALL, _LARGE = 1e-4, 1e4
 # take logarithms of the dispersion up to 100, leave the range of doubles.
 _LEAST_GAUSSIAN, _LEAST = 1e-120, 1e-40
 
+# So many variance parameters of a term are fitted in a second or so, even to fewer rows.
+_FEW_PARAMETERS = 200
+
 
 @dataclass(slots=True, eq=False)
 class LinearPart:
@@ -229,6 +232,7 @@ def _merge(
             if source == "cond" and unit != 1.0:
                 z, back = unit * z, unit * back
             k = z.shape[1]
+            _require_rows(term, k)
             blocks.append(z)
             predictor += [inner.index(source)] * k
             structure = STRUCTURES[term.structure](k)
@@ -238,6 +242,21 @@ def _merge(
         z = blocks[0] if len(blocks) == 1 else np.hstack(blocks)
         factors.append(Factor(group, first.codes, len(first.levels), z, np.array(predictor, dtype=np.int32)))
     return factors, terms
+
+
+def _require_rows(term: RandomTerm, k: int) -> None:
+    """Refuse more variance parameters than rows; a few are fitted whatever the number of rows.
+
+    Raises
+    ------
+    ModelError
+    """
+    size, nobs = STRUCTURES[term.structure](k).size, len(term.codes)
+    if size > max(nobs, _FEW_PARAMETERS):
+        raise ModelError(
+            f"the random effects of '{term.group}' have {k} columns and {size} variance parameters, there are only "
+            f"{nobs} rows; write diag(... | {term.group}) or (1 | {term.group})"
+        )
 
 
 def _stands_apart(term: RandomTerm, beside: int) -> bool:

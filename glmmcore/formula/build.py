@@ -23,7 +23,7 @@ from glmmcore.formula.groups import make_grouping
 from glmmcore.formula.materialize import FormulaicParts
 from glmmcore.formula.parsed import Bar, ParsedFormula, Part
 from glmmcore.formula.plan import Matrix, OffsetPlan, PredictorPlan, TermPlan, build_matrix, sum_offsets
-from glmmcore.formula.rank import Aliasing, require_scale
+from glmmcore.formula.rank import Aliasing, require_offset, require_scale
 from glmmcore.formula.response import make_response
 from glmmcore.memory import available_memory
 
@@ -272,6 +272,7 @@ class _Builder:
         offset = sum_offsets(offsets, self.columns, self.slow)
         if name == "cond" and "offset" in self.arguments:
             offset += self.arguments["offset"]
+        require_offset(offset)
         terms = [term for bar in parsed.bars for term in self._terms(bar)]
         plan = PredictorPlan(recipe, aliasing, offsets, tuple(plan for plan, _, _ in terms))
         built = tuple(plan.build(matrix, codes) for plan, matrix, codes in terms)

@@ -10,7 +10,7 @@ import numpy as np
 from glmmcore.errors import ModelError
 from glmmcore.tall import cross
 
-__all__ = ["Aliasing", "aliased_columns", "column_sizes", "require_scale"]
+__all__ = ["Aliasing", "aliased_columns", "column_sizes", "require_offset", "require_scale"]
 
 # R's and lme4's tolerance: with less than this share of its norm left a column depends on earlier ones.
 _TOLERANCE = 1e-7
@@ -49,6 +49,21 @@ def require_scale(X: np.ndarray, columns: Sequence[str]) -> None:
         raise ModelError(
             f"column '{columns[at]}' has a largest absolute value of {size[at]:.3g}, whose square is beyond double "
             "precision; measure it in other units"
+        )
+
+
+def require_offset(offset: np.ndarray) -> None:
+    """Refuse an offset (n,) whose square is beyond double precision.
+
+    Raises
+    ------
+    ModelError
+    """
+    size = np.abs(offset).max(initial=0.0)
+    if size > _LARGEST:
+        raise ModelError(
+            f"the offset has a largest absolute value of {size:.3g}, whose square is beyond double precision; measure "
+            "it in other units"
         )
 
 

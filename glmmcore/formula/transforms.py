@@ -40,9 +40,9 @@ def value_of(expression: Expression, data: Columns, states: States) -> Any:
 
 def width(value: Any) -> int:
     """Columns that a value has before any is dropped."""
-    if isinstance(value, pd.Series):
-        return len(value.cat.categories)
     inner = getattr(value, "__wrapped__", value)
+    if isinstance(inner, pd.Series):
+        return len(inner.cat.categories)
     if isinstance(inner, dict):
         return sum(isinstance(key, int) for key in inner)
     return 1 if inner.ndim == 1 else inner.shape[1]
@@ -131,7 +131,7 @@ class _Evaluation:
         from formulaic.transforms import C
 
         values = self._labels(call, inner)
-        found = list(pd.unique(values))
+        found = pd.unique(values).tolist()
         if "levels" not in state:
             state["levels"] = self._levels(call, options.pop("levels", None), found)
         options.pop("levels", None)
@@ -188,7 +188,7 @@ class _Evaluation:
         contrast = options.pop("contrasts", None)
         if "levels" not in options:
             raise ModelError(f"{show(call)} needs the number of levels to make, such as hashed(f, 10)")
-        require_factor(self.data.nobs, options["levels"], show(call))
+        _require_rows(call, options["levels"], self.data.nobs)
         if isinstance(contrast, Contrast):
             contrast = _formulaic_contrast(call, contrast, list(range(options["levels"])))
         return hashed(np.broadcast_to(values, self.data.nobs), contrasts=contrast, **options)
@@ -213,12 +213,17 @@ def _condition(values: np.ndarray) -> pd.Series:
     return pd.Series(pd.Categorical(values.astype(bool), categories=BOOLEAN_LEVELS))
 
 
+def _require_rows(call: Call, size: int, nobs: int) -> None:
+    """Refuse a basis with more columns than rows."""
+    if size > nobs:
+        raise ModelError(f"formula: {show(call)} makes {size} columns, there are only {nobs} rows")
+
+
 def _check_size(call: Call, options: dict[str, Any], values: np.ndarray) -> None:
     """Refuse a basis with more columns than rows, and knots that are no knots of these data."""
     nobs = len(values)
     size = options.get("df", 0) or len(options.get("knots", ())) + options.get("degree", 1)
-    if size > nobs:
-        raise ModelError(f"formula: {show(call)} makes {size} columns, there are only {nobs} rows")
+    _require_rows(call, size, nobs)
     if call.function == "poly" and not options.get("raw", False):
         distinct = len(np.unique(values))
         if options.get("degree", 1) >= distinct:

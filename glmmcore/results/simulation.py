@@ -43,7 +43,7 @@ def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effe
 
 
 def groups_to_redraw(fit: FittedGLMM, random_effects: str | Iterable[str]) -> set[str]:
-    """Names of the groups to draw anew."""
+    """Names of the groups to draw anew; the columns of a combination may come in any order."""
     known = {t.term.group for t in fit.solution.terms}
     if isinstance(random_effects, str):
         if random_effects == "conditional":
@@ -53,7 +53,8 @@ def groups_to_redraw(fit: FittedGLMM, random_effects: str | Iterable[str]) -> se
         random_effects = [random_effects]
     if not isinstance(random_effects, Iterable):
         raise ModelError(f"random_effects: {random_effects!r} is no name of a group nor a list of such")
-    wanted = set(random_effects)
+    by_columns = {frozenset(name.split(":")): name for name in known}
+    wanted = {by_columns.get(frozenset(str(name).split(":")), name) for name in random_effects}
     if wanted - known:
         raise ModelError(
             f"random_effects: no group {', '.join(sorted(map(repr, wanted - known)))}; choose 'conditional', "

@@ -42,7 +42,7 @@ def recalculate(
     residuals : SimulatedResiduals
         Grouped ones are aggregated further.
     group : str or array-like (n,), optional
-        Group of each row: column of the data (or several, as in ``"batch:cask"``), Series or array, before `select` is
+        Group of each row: column of the data (or several: ``["batch", "cask"]``), Series or array, before `select` is
         applied.
     select : str or array-like, optional
         Rows to use: boolean ``(n,)`` (column, Series or array) or distinct positions.

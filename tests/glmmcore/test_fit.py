@@ -5,8 +5,9 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
-from glmmcore import ModelError, fit_many, glmm
+from glmmcore import DataWarning, ModelError, fit_many, glmm
 from glmmcore.estimation import laplace
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.estimation.laplace import LaplaceObjective
@@ -288,3 +289,40 @@ def test_frequency_weights_that_are_not_whole_are_refused():
             glmm("y ~ z", d, family=family, freq_weights=weights)
     many = fit_many("y ~ z", d.assign(part=np.arange(30) % 2), "poisson", by="part", freq_weights=weights)
     assert ["whole numbers" in error for error in many.error] == [True, True]
+
+
+@pytest.mark.parametrize("reml", [False, True])
+def test_a_gaussian_without_any_coefficient(reml):
+    """Mean zero: the maximum is in closed form, and REML has nothing to integrate."""
+    y = np.array([0.3, -1.2, 0.8, 2.1, -0.4])
+    fit = glmm("y ~ 0", {"y": y}, reml=reml)
+    np.testing.assert_allclose(fit.llf, stats.norm.logpdf(y, 0.0, np.sqrt(np.mean(y**2))).sum(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">i4", ">u2"])
+def test_columns_in_the_byte_order_of_other_machines(dtype):
+    rng = np.random.default_rng(5)
+    data = {"k": rng.poisson(2, 60), "x": rng.integers(0, 5, 60), "h": rng.integers(0, 6, 60)}
+    foreign = {name: values.astype(dtype) for name, values in data.items()}
+    formula = "k ~ x + scale(x) + C(x) + (1 | h)"
+    with pytest.warns(DataWarning, match="dropped"):
+        fits = [glmm(formula, one, "poisson", offset="x") for one in (data, foreign)]
+    assert fits[0].llf == fits[1].llf
+    np.testing.assert_array_equal(fits[0].predict(foreign), fits[1].predict(data))
+
+
+@pytest.mark.parametrize("offset", [800.0, -1e8, "mixed"])
+def test_extreme_offsets_give_no_warnings_of_numpy(offset):
+    """Warnings are errors in these tests."""
+    rng = np.random.default_rng(5)
+    data = {"k": rng.poisson(2, 40), "x": rng.normal(size=40)}
+    values = np.where(np.arange(40) % 2, 800.0, -800.0) if offset == "mixed" else np.full(40, offset)
+    assert glmm("k ~ x", data, "poisson", offset=values).nobs == 40
+
+
+def test_combined_groups_are_named_in_any_order():
+    rng = np.random.default_rng(5)
+    data = {"y": rng.normal(size=60), "a": np.arange(60) % 5, "b": np.arange(60) // 12}
+    fit = glmm("y ~ 1 + (1 | a:b)", data)
+    one, other = (fit.simulate(3, rng=1, random_effects=[name]) for name in ("a:b", "b:a"))
+    np.testing.assert_array_equal(one, other)

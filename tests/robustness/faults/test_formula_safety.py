@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 
 import glmmcore.formula
-from glmmcore import ModelError
+from glmmcore import ModelError, glmm
 from glmmcore.formula import build_design
 from glmmcore.formula.allowed import CONTRASTS, ELEMENTWISE, ROWWISE, TRANSFORMS
+from tests.robustness import attacks
 
 
 def table() -> pd.DataFrame:
@@ -296,3 +297,89 @@ def test_what_can_be_called():
         "Diff",
         "Poly",
     }
+
+
+def test_generated_attacks():
+    """Some thousands of those that the campaign of `tests/robustness/attacks.py` tries by the hundred thousand."""
+    tally = attacks.campaign(3000, seed=19)
+    assert tally.violations == []
+    assert tally.counts["built"] > 500 and tally.counts["refused"] > 1500
+    assert tally.slowest < 5.0
+
+
+def test_the_generator_of_attacks_would_notice():
+    """What a formula must not do is seen when something else does it."""
+    with attacks.watched() as events:
+        eval("1 + 1")
+    assert any(event.startswith("compile") for event in events) and any(event.startswith("exec") for event in events)
+    tally = attacks.Tally()
+    wrong = attacks.Trial("y ~ 0 + x", lambda: attacks.BEFORE["z"].to_numpy()[:, None])
+    attacks.judge(wrong, tally)
+    attacks.judge(attacks.Trial("y ~ 0 + x", refused=True), tally)
+    assert ["other numbers" in tally.violations[0], "nobody said so" in tally.violations[1]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("y ~ C(f, levels=['a', 'b'])", "does not list the level 'c' of the data"),
+        ("y ~ C(count, levels=[1, 2])", "does not list the level 3 of the data"),
+        ("y ~ C(count, levels=['1', '2'])", "does not list the level 1 of the data"),
+        ("y ~ C(f, levels=['a', 'b', 'c', 'a'])", "a level is given twice"),
+        ("y ~ C(count % 4, contr.sum, levels=[0, 1])", r"does not list the level 2"),
+        ("y ~ C(f, Treatment('d'))", "'d' in .* is none of the levels 'a', 'b', 'c'"),
+        ("y ~ 1 + (0 + C(f, levels=['a', 'b']) | g)", "does not list the level 'c' of the data"),
+    ],
+)
+def test_levels_that_are_left_out_are_no_reference(formula, message):
+    with pytest.raises(ModelError, match=message):
+        build_design(formula, table())
+
+
+def test_new_levels_of_an_expression_are_no_reference():
+    design = build_design("y ~ C(count % 3, contr.sum)", table())
+    with pytest.raises(ModelError, match=r"C\(count % 3, contr.sum\) has the level 0.5 that the fit has not seen"):
+        design.encode(table().assign(count=0.5))
+
+
+@pytest.mark.parametrize(
+    ("formula", "message"),
+    [
+        ("y ~ bs(x, df=200)", "makes 200 columns, there are only 12 rows"),
+        ("y ~ poly(x, 12)", "degree of .* must be below 12"),
+        ("y ~ hashed(f, 100)", "makes 100 columns, there are only 12 rows"),
+        ("y ~ C(x):C(z):C(count):scale(x)", "12 complete rows are too few for at least 1332 coefficients"),
+        ("y ~ bs(x, knots=[9])", "knot 9 of .* is outside of 0.5 to 3"),
+        ("y ~ " + ":".join(f"C(x, levels={list(range(i))})" for i in range(1, 15)), "interaction of more than 12"),
+        ("y ~ offset(big)", "the offset has a largest absolute value of 1e.200"),
+    ],
+)
+def test_matrices_beyond_reason_are_refused_early(formula, message):
+    start = time.process_time()
+    with pytest.raises(ModelError, match=message):
+        build_design(formula, table().assign(big=1e200))
+    assert time.process_time() - start < 2.0
+
+
+def test_power_of_a_sum_is_cheap():
+    start = time.process_time()
+    design = build_design("y ~ (x + f)^20", table())
+    assert time.process_time() - start < 1.0
+    assert len(design.predictors["cond"].columns) == 6
+
+
+def test_spline_beyond_the_data_says_how_to_go_on():
+    for term in ("bs(x, df=4)", "0 + cr(x, df=3)"):
+        design = build_design(f"y ~ {term}", table())
+        with pytest.raises(ModelError, match=r"is fitted from 0.5 to 3, row 0 .* has 9; .* extrapolation='extend'"):
+            design.encode(table().assign(x=9.0))
+        longer = build_design(f"y ~ {term[:-1]}, extrapolation='extend')", table())
+        assert np.isfinite(longer.encode(table().assign(x=9.0))[0]["cond"].X).all()
+
+
+def test_more_variance_parameters_than_rows_are_refused():
+    data = pd.DataFrame(
+        {"y": np.arange(40.0) % 7, "t": [f"t{i}" for i in range(40)], "g": np.repeat(list("abcdefgh"), 5)}
+    )
+    with pytest.raises(ModelError, match="40 columns and 820 variance parameters, there are only 40 rows"):
+        glmm("y ~ (t | g)", data)

@@ -189,3 +189,12 @@ def test_groups_within_groups_are_named_as_in_a_formula():
     holed = sr.from_simulations(rng.poisson(3, (99, 6)), rng.poisson(3, 6), data=data)
     with pytest.raises(ValueError, match="missing"):
         holed.recalculate(group="house:plant")
+
+
+def test_columns_by_name_are_combined(res):
+    """As in R's paste: each combination is a group, whether written as a list or with a colon."""
+    listed, written = res.recalculate(group=["site", "plot"]), res.recalculate(group="site:plot")
+    np.testing.assert_array_equal(listed.index, written.index)
+    np.testing.assert_array_equal(listed.observed, written.observed)
+    with pytest.raises(ValueError, match="2 values but there are 300 residuals"):
+        res.recalculate(group=["site", "nowhere"])
