@@ -10,19 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simresid.cli.cells import MISSING_WORDS, SPACES, CellFormat
-from simresid.cli.columns import (
-    ColumnReading,
-    PlainNumbers,
-    Texts,
-    UnclearColumn,
-    read_labels,
-    read_predictor,
-    read_times,
-    refuse_points,
-)
+from simresid.cli.columns import ColumnReading, PlainNumbers, read_labels, read_predictor, read_times
 from simresid.cli.csv_file import CsvFile, InputError
 from simresid.cli.formula_names import FormulaNames, names_in_formulas
 from simresid.cli.terminal import say
+from simresid.cli.texts import Texts
+from simresid.cli.unclear import UnclearColumn, refuse_merged_labels, refuse_points
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -166,7 +159,9 @@ def _read_csv(
     wanted = _wanted(str(path), file.header, names, columns)
     positions = [file.header.index(name) for name in wanted]
     commas = file.delimiter != ","
-    numbers = {n: PlainNumbers(n, form, commas) for n in wanted if _role(n, names, columns) == "predictor"}
+    both = (names.labels | set(columns.labels)) & names.predictors
+    plain = [name for name in wanted if _role(name, names, columns) == "predictor" and name not in both]
+    numbers = {name: PlainNumbers(name, form, commas) for name in plain}
     texts = {name: Texts(name) for name in wanted if name not in numbers}
     rows = 0
     for chunk in file.chunks(positions):
@@ -190,6 +185,8 @@ def _read_csv(
     for name, column in texts.items():
         column.finish()
         found[name] = _judged(column, _role(name, names, columns), form, commas)
+        if name in both:
+            refuse_merged_labels(column, found[name][0])
         notes += _notes_on_missing(found[name][1])
     has_commas = any("decimal commas" in reading.read_as for _, reading in found.values())
     if has_commas or (file.delimiter == ";" and form.decimal is None):

@@ -236,6 +236,12 @@ def test_labels_are_their_texts(tmp_path):
     assert long.nunique() == 2  # one number in double precision
 
 
+def test_a_column_used_as_number_and_for_groups(tmp_path):
+    assert column(["1", "2", "", "1"], tmp_path, "y ~ x + (1|x)").tolist()[:2] == [1.0, 2.0]
+    with pytest.raises(InputError, match=r"'01' and '1' are one number but two labels \(data row 3\)"):
+        column(["01", "2", "1"], tmp_path, "y ~ x + (1|x)")
+
+
 def test_words_for_missing_among_labels(tmp_path, capsys):
     cells = ["None", "low", "high", "NA"] * 3
     assert column(cells, tmp_path).isna().sum() == 6
