@@ -23,9 +23,6 @@ from glmmcore.tall import cross, inner, times
 
 __all__ = ["LinearObjective"]
 
-# Residual sum of squares, relative to that of y, below which the fit is perfect and sigma has no meaning.
-_PERFECT = 1e-24
-
 
 class LinearObjective:
     """Negative profiled log-likelihood F(theta) and gradient of a gaussian identity `Problem`.
@@ -48,7 +45,15 @@ class LinearObjective:
     unit : float
         Size of theta when random effects vary as much as rows of average weight: sigma is the standard deviation of a
         row of weight one, which with small or large `var_weights` is far from that of any row.
+    row_weights : ndarray, shape (n,)
+        Frequencies times inverse relative variances.
+    constant : float
+        What F has besides the terms above.
+    perfect_share : float
+        Residual sum of squares, relative to that of y, below which the fit is perfect and sigma has no meaning.
     """
+
+    perfect_share = 1e-24
 
     def __init__(self, problem: Problem, var_weights: np.ndarray | None) -> None:
         assert problem.layout is not None
@@ -59,34 +64,42 @@ class LinearObjective:
         frequency = likelihood.freq_weights
         weights = np.ones(n) if frequency is None else frequency
         self.n_rows = float(weights.sum())
-        self._constant, self.unit = 0.0, 1.0
+        self.constant, self.unit = 0.0, 1.0
         self.var_weights = var_weights
         if var_weights is not None:
-            self._constant = -0.5 * inner(weights, np.log(var_weights))
-            self.unit = float(np.exp(self._constant / self.n_rows))
+            self.constant = -0.5 * inner(weights, np.log(var_weights))
+            self.unit = float(np.exp(self.constant / self.n_rows))
             weights = weights * var_weights
         if problem.reml:
             # the flat prior is on the user's coefficients, not on the standardised ones
-            self._constant -= float(np.log(np.abs(np.diag(part.back))).sum())
+            self.constant -= float(np.log(np.abs(np.diag(part.back))).sum())
         self.n_effective = self.n_rows - (p if problem.reml else 0)
         if self.n_effective <= 0:
             raise ModelError(f"{n} rows are too few for REML with {p} fixed-effects coefficients")
-        y = likelihood.y if part.offset is None else likelihood.y - part.offset
+        self.row_weights = weights
+        self.system.reset()
+        self.system.add(0, n, weights[None], np.zeros((1, n)), np.zeros(self.layout.order))
+        self.respond(likelihood.y)
+
+    def respond(self, y: np.ndarray) -> None:
+        """Take another response (n,), in the problem's row order; what does not depend on it is kept."""
+        part, weights = self.problem.part("cond"), self.row_weights
         x = part.X
         assert x is not None
-        weighted = x * weights[:, None]
+        y = y if part.offset is None else y - part.offset
         # cross-products of residuals, not of y: what the fixed effects explain would only cost digits
-        self._ols = np.linalg.lstsq(cross(weighted, x), cross(weighted, y), rcond=None)[0] if p else np.zeros(0)
+        self._ols = np.zeros(0)
+        if part.size:
+            weighted = x * weights[:, None]
+            self._ols = np.linalg.lstsq(cross(weighted, x), cross(weighted, y), rcond=None)[0]
         residual = y - times(x, self._ols)
         self.total_square = inner(weights, residual * residual)
-        if not self.total_square > _PERFECT * inner(weights, y * y):
+        if not self.total_square > self.perfect_share * inner(weights, y * y):
             raise ModelError(
                 "the response is fitted perfectly by the fixed effects: there is no variation left to model"
             )
-        self.system.reset()
         self._rhs = np.zeros(self.layout.order)
-        self.system.add(0, n, weights[None], (weights * residual)[None], self._rhs)
-        self._weights = weights
+        self.layout.add_score(0, self.problem.n, (weights * residual)[None], self._rhs)
         self._last: tuple[np.ndarray, float, np.ndarray] | None = None
         self._solved: np.ndarray | None = None
 
@@ -100,10 +113,10 @@ class LinearObjective:
             return np.inf, np.zeros(len(theta))
         target = self.layout.apply_transposed(factors, self._rhs)
         self.spherical = self.system.solve(target)
-        square = max(self.total_square - float(target @ self.spherical), _PERFECT * self.total_square)
+        square = max(self.total_square - float(target @ self.spherical), self.perfect_share * self.total_square)
         self.residual_square = square
         n = self.n_effective
-        value = 0.5 * (self.system.logdet + n * (1.0 + np.log(2.0 * np.pi * square / n))) + self._constant
+        value = 0.5 * (self.system.logdet + n * (1.0 + np.log(2.0 * np.pi * square / n))) + self.constant
         gradient = np.zeros(len(theta))
         if len(theta):
             self.system.invert()
@@ -123,7 +136,7 @@ class LinearObjective:
         """Theta from moments of the residuals of the fixed effects: sum(s^2 - sigma^2 w) / sum w^2 over levels."""
         layout = self.layout
         information = np.zeros(layout.order)
-        layout.add_information(0, self.problem.n, self._weights[None], information)
+        layout.add_information(0, self.problem.n, self.row_weights[None], information)
         total = self.total_square / self.n_rows
         found, explained = [], 0.0
         for term in self.problem.terms:

@@ -13,7 +13,7 @@ import numpy as np
 
 from glmmcore.estimation.curvature import scaled_eigen
 
-__all__ = ["Optimum", "minimise"]
+__all__ = ["Optimum", "descend", "minimise"]
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
@@ -153,6 +153,26 @@ def _minimise(
     if float(step @ hessian @ step) > _SAME_POINT:
         hessian = _difference_hessian(counter, point, _positive_inverse(hessian))
     return _report(point, hessian, unbounded, counter.calls)
+
+
+def descend(
+    objective: Objective, x: np.ndarray, inverse: np.ndarray, limit: np.ndarray, tolerance: float
+) -> np.ndarray | None:
+    """Quasi-Newton search alone, for a start close to the minimum and a good guess of the inverse Hessian there.
+
+    Returns
+    -------
+    ndarray, shape (p,), or None
+        Where the expected decrease by the quasi-Newton model is below `tolerance` or below what rounding lets see; None
+        where the search ended elsewhere.
+    """
+    counter = _Counted(objective)
+    point = _Point(x, *counter(x))
+    if not np.isfinite(point.value) or not len(x):
+        return x if np.isfinite(point.value) else None
+    point, inverse = _bfgs(counter, point, inverse, limit, tolerance)
+    edm = 0.5 * float(point.gradient @ inverse @ point.gradient)
+    return point.x if edm < max(tolerance, 1e-12 * abs(point.value)) else None
 
 
 @dataclass(slots=True)

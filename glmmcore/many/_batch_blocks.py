@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from glmmcore.errors import no_data_warnings
-from glmmcore.estimation.problem import build_problem
 from glmmcore.estimation.start import step_limits
 from glmmcore.fitted import FittedGLMM
+from glmmcore.many._batch_linear import BatchLinear, linear_batch_suits
 from glmmcore.many._batch_objective import BatchObjective, unsupported
-from glmmcore.many._batch_optimise import BatchOptimum, minimise_batch
+from glmmcore.many._batch_optimise import BatchOptimum, descend_batch, minimise_batch
 from glmmcore.many._batch_start import start_batch, start_curvature_batch
+from glmmcore.many.warm import WARM_EDM, WarmFit, WarmRefits, WarmStart, fresh_copy, reported
 from glmmcore.results.verdict import EDGE
 
 if TYPE_CHECKING:
@@ -26,8 +26,10 @@ __all__ = ["BlockFits", "BlockTask"]
 # Rows of a block: enough to make calls of numpy cheap, few enough for the second-level cache.
 _BLOCK_ROWS = 16384
 _MAX_BLOCK = 256
-# With more rows than this per response the compiled single fit is as fast.
-_LONG = 5000
+# Rows of a block of a linear model, whose cost is all in passes over them.
+_LINEAR_ROWS = 1 << 21
+# With more rows than this per response the compiled single fit is as fast; the second where it starts at the truth.
+_LONG, _LONG_WARM = 5000, 1500
 
 
 @dataclass(slots=True, eq=False)
@@ -65,7 +67,7 @@ class BlockFits:
         def nan(*shape: int) -> np.ndarray:
             return np.full((count, *shape), np.nan)
 
-        n_sd = sum(len(t.term.columns) for t in problem.terms)
+        n_sd = sum(len(reported(t, t.term.columns)) for t in problem.terms)
         return cls(
             nan(), nan(), np.zeros(count, bool), np.zeros(count, bool),
             {name: nan(sizes[name]) for name in parts}, {name: nan(sizes[name]) for name in parts},
@@ -125,8 +127,9 @@ class BlockFits:
             self.coefficients[name][i], self.errors[name][i] = estimates, errors
         self.llf[i], self.sigma[i] = fit.llf, fit.sigma
         self.converged[i], self.singular[i] = fit.converged, fit.singular
-        covariances = [t.covariance[None] for t in fit.solution.terms]
-        self.sd[i] = _deviations(covariances, 1)[0]
+        own = zip(fit.estimator.problem.terms, fit.solution.terms, strict=True)
+        variances = [reported(t, np.diag(s.covariance)) for t, s in own]
+        self.sd[i] = np.sqrt(np.maximum(np.concatenate([np.zeros(0), *variances]), 0.0))
         for name, rows in fit.solution.values.items():
             own = self.values[name][i]
             own[slice(None) if present is None or len(own) == 1 else present] = rows
@@ -140,27 +143,33 @@ class BlockTask:
     ----------
     estimator : Estimator
     problem : Problem or None
-        What is fitted block-wise; None where responses are fitted one by one.
+        What is fitted by Laplace's method block-wise; None where responses are fitted one by one.
+    linear : bool
+        Whether blocks are fitted from cross-products.
+    start : WarmStart or None
+        Where all searches start, which then end without Hessians and standard errors.
     """
 
     estimator: Estimator
     problem: Problem | None
+    linear: bool
+    start: WarmStart | None
 
     @classmethod
-    def of(cls, estimator: Estimator) -> BlockTask:
+    def of(cls, estimator: Estimator, start: WarmStart | None = None) -> BlockTask:
         """Choose block-wise or single fits."""
         problem = estimator.problem
-        if estimator.n_agq > 1 or estimator.reml or estimator.design.nobs > _LONG:
-            return cls(estimator, None)
         if estimator.linear:
-            # Laplace's method is exact for linear models, so that they need no batch of their own
-            problem = build_problem(estimator.design, estimator.family)
-        return cls(estimator, None if unsupported(problem) else problem)
+            return cls(estimator, None, linear_batch_suits(problem), start)
+        long = estimator.design.nobs > (_LONG if start is None else _LONG_WARM)
+        suits = estimator.n_agq == 1 and not long and not unsupported(problem)
+        return cls(estimator, problem if suits else None, False, start)
 
     @property
     def block_size(self) -> int:
         """Responses per block."""
-        return max(1, min(_BLOCK_ROWS // self.estimator.design.nobs, _MAX_BLOCK))
+        rows = _LINEAR_ROWS if self.linear else _BLOCK_ROWS
+        return max(1, min(rows // self.estimator.design.nobs, _MAX_BLOCK))
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -171,32 +180,96 @@ class BlockTask:
         """Fit the responses y (b, n), original row order."""
         out = BlockFits.empty(self.estimator.problem, self.parts, len(y))
         with no_data_warnings():  # one for each response helps nobody
-            good = [i for i in range(len(y)) if self._valid(y[i], out, i)]
-            left = np.array(good, dtype=np.int64)
-            if self.problem is not None and len(left):
+            left = self._valid(y, out)
+            if len(left) and self.linear:
+                left = self._from_cross_products(y, left, out)
+            if len(left) and self.problem is not None:
                 left = self._together(y, left, out)
+            if len(left) and self.start is not None:
+                left = self._warm(y, left, out)
             self._singly(y, left, out)
         return out
 
-    def _valid(self, y: np.ndarray, out: BlockFits, i: int) -> bool:
-        if not np.isfinite(y).all():
-            out.error[i] = f"the response is not finite in rows {np.flatnonzero(~np.isfinite(y))[:5].tolist()}"
-            return False
-        design = self.estimator.design
-        trials = np.ones(len(y)) if design.response.trials is None else design.response.trials
-        try:
-            self.estimator.family.check_support(y, trials, zero_model="zi" in design.predictors)
-        except ValueError as error:
-            out.error[i] = str(error)
-            return False
-        return True
+    def _valid(self, y: np.ndarray, out: BlockFits) -> np.ndarray:
+        """Which responses can be fitted; the others are told why not."""
+        design, family = self.estimator.design, self.estimator.family
+        trials = np.ones(design.nobs) if design.response.trials is None else design.response.trials
+        zeros = "zi" in design.predictors
+        good = np.isfinite(y).all(axis=1)
+        try:  # all of them at once, as a rule
+            family.check_support(y[good].ravel(), np.tile(trials, int(good.sum())), zero_model=zeros)
+        except ValueError:
+            for i in np.flatnonzero(good):
+                try:
+                    family.check_support(y[i], trials, zero_model=zeros)
+                except ValueError as error:
+                    out.error[i], good[i] = str(error), False
+        for i in np.flatnonzero(~np.isfinite(y).all(axis=1)):
+            rows = np.flatnonzero(~np.isfinite(y[i]))[:5].tolist()
+            out.error[i] = f"the response is not finite in rows {rows}"
+        return np.flatnonzero(good)
 
+    # ---- linear models ---------------------------------------------------------------------------------
+    def _from_cross_products(self, y: np.ndarray, which: np.ndarray, out: BlockFits) -> np.ndarray:
+        """Fit a block of a linear model, write what ended in maxima, and return the others."""
+        estimator = fresh_copy(self.estimator)
+        problem = estimator.problem
+        objective = BatchLinear(estimator.linear_objective(), np.ascontiguousarray(y[which][:, problem.rows]))
+        everything = np.arange(len(which))
+        if self.start is not None:
+            x, inverse, limit = self.start.tiled(len(which))
+        else:
+            x = objective.start()
+            inverse = np.tile(np.linalg.inv(objective.curvature()), (len(which), 1, 1))
+            limit = np.tile(1.5 * objective.objective.units, (len(which), 1))
+        x, value, reached = descend_batch(objective, x, inverse, limit, WARM_EDM)
+        at = everything[reached]
+        if len(at):
+            self._write_linear(objective, at, x[at], value[at], which[at], out)
+        return which[~reached]
+
+    def _write_linear(
+        self, objective: BatchLinear, at: np.ndarray, x: np.ndarray, value: np.ndarray, rows: np.ndarray, out: BlockFits
+    ) -> None:
+        problem, base = objective.problem, objective.objective
+        found, part = objective.solution(at, x), objective.problem.part("cond")
+        out.llf[rows], out.converged[rows], out.sigma[rows] = -value, True, found.sigma
+        out.coefficients["cond"][rows] = found.beta @ part.back.T
+        out.coefficients["disp"][rows, 0] = np.log(found.sigma)
+        self._write_spread(problem, x, rows, out, np.full(len(rows), base.unit), found.sigma)
+        out.values["cond"][np.ix_(rows, problem.rows)] = found.eta
+        out.values["disp"][rows] = np.log(found.sigma)[:, None]
+        if base.var_weights is not None:
+            out.values["disp"][np.ix_(rows, problem.rows)] -= 0.5 * np.log(base.var_weights)
+        if self.start is None:
+            block = part.back @ found.covariance @ part.back.T
+            out.errors["cond"][rows] = np.sqrt(np.maximum(np.diagonal(block, axis1=1, axis2=2), 0.0))
+            # sigma is profiled out: its logarithm follows r^2(theta), and has the variance 1 / 2n given theta
+            out.errors["disp"][rows, 0] = objective.log_sigma_errors(at, x)
+
+    def _write_spread(
+        self, problem: Problem, x: np.ndarray, rows: np.ndarray, out: BlockFits, unit: np.ndarray, sigma: np.ndarray
+    ) -> None:
+        """Standard deviations of random effects, and whether one of the factors is singular."""
+        factors = [_factors(term, x) for term in problem.terms]
+        edges = [np.linalg.svd(t, compute_uv=False)[:, -1] / unit < EDGE for t in factors]
+        out.singular[rows] = np.any(edges, axis=0) if edges else False
+        roots = [t.back @ f for t, f in zip(problem.terms, factors, strict=True)]
+        sd = [reported(t, np.sqrt(np.square(r).sum(axis=2))) for t, r in zip(problem.terms, roots, strict=True)]
+        out.sd[rows] = sigma[:, None] * np.hstack([np.zeros((len(rows), 0)), *sd])
+
+    # ---- Laplace's method ------------------------------------------------------------------------------
     def _together(self, y: np.ndarray, which: np.ndarray, out: BlockFits) -> np.ndarray:
         """Fit a block, write what ended in clean maxima, and return the others."""
         problem = self.problem
         assert problem is not None
         objective = BatchObjective(problem, np.ascontiguousarray(y[which][:, problem.rows]))
         everything = np.arange(len(which))
+        if self.start is not None:
+            x, inverse, limit = self.start.tiled(len(which))
+            x, value, reached = descend_batch(objective, x, inverse, limit, WARM_EDM)
+            self._write(objective, BatchOptimum(x, value, inverse, np.zeros(len(x)), reached), which, out)
+            return which[~reached]
         x, unit = start_batch(objective)
         objective(everything, x)
         limit = np.repeat(step_limits(problem)[None], len(which), axis=0)
@@ -215,27 +288,19 @@ class BlockTask:
         rows, x = which[at], optimum.x[at]
         value, _ = objective(at, x)  # the search may have looked elsewhere last
         out.llf[rows], out.converged[rows] = -value, True
-        inverse = np.linalg.inv(optimum.hessian[at])
+        inverse = np.linalg.inv(optimum.hessian[at]) if self.start is None else None
         for part in problem.parts:
             out.coefficients[part.name][rows] = x[:, part.where] @ part.back.T
-            block = inverse[:, part.where, part.where]
-            if self.estimator.linear and part.name == "cond":
-                # generalised least squares given the variances, as for single linear fits
-                block = np.linalg.inv(objective.conditional_information(at, x))
-            block = part.back @ block @ part.back.T
-            out.errors[part.name][rows] = np.sqrt(np.maximum(np.diagonal(block, axis1=1, axis2=2), 0.0))
-        scale = np.ones(len(at))
+            if inverse is not None:
+                block = part.back @ inverse[:, part.where, part.where] @ part.back.T
+                out.errors[part.name][rows] = np.sqrt(np.maximum(np.diagonal(block, axis1=1, axis2=2), 0.0))
         if family.has_dispersion and problem.part("disp").size == 1:
-            delta = out.coefficients["disp"][rows, 0]
-            out.sigma[rows] = [family.sigma(float(d)) for d in delta]
-            scale = np.exp(delta) if self.estimator.linear else scale
+            out.sigma[rows] = [family.sigma(float(d)) for d in out.coefficients["disp"][rows, 0]]
         elif not family.has_dispersion:
             out.sigma[rows] = 1.0
-        factors = [_factors(term, x) for term in problem.terms]
-        edges = [np.linalg.svd(t, compute_uv=False)[:, -1] / scale < EDGE for t in factors]
-        out.singular[rows] = np.any(edges, axis=0) if edges else False
-        roots = [t.back @ f for t, f in zip(problem.terms, factors, strict=True)]
-        out.sd[rows] = _deviations([r @ np.swapaxes(r, 1, 2) for r in roots], len(rows))
+        ones = np.ones(len(rows))
+        unit = np.std(objective.y[at], axis=1) / problem.unit if family.link.name == "identity" else ones
+        self._write_spread(problem, x, rows, out, unit, ones)
         for name, flat in zip(problem.likelihood.predictors, objective.predictors(at, x), strict=True):
             own, by_row = out.values[name], flat.reshape(len(at), -1)
             if own.shape[1] == 1:
@@ -243,13 +308,44 @@ class BlockTask:
             else:
                 own[np.ix_(rows, problem.rows)] = by_row
 
+    # ---- one by one ------------------------------------------------------------------------------------
+    def _warm(self, y: np.ndarray, which: np.ndarray, out: BlockFits) -> np.ndarray:
+        """Fit one by one from the common start, write what ended in maxima, and return the others."""
+        assert self.start is not None
+        refit, missed = WarmRefits(self.estimator, self.start), []
+        for i in which.tolist():
+            try:
+                found = refit(y[i])
+            except (ValueError, ArithmeticError, np.linalg.LinAlgError):
+                found = None  # the ordinary fit will say why
+            if found is None:
+                missed.append(i)
+            else:
+                self._write_one(found, i, out)
+        return np.array(missed, dtype=np.int64)
+
+    def _write_one(self, found: WarmFit, i: int, out: BlockFits) -> None:
+        family, rows = self.estimator.family, self.estimator.problem.rows
+        out.llf[i], out.converged[i], out.singular[i] = found.llf, True, found.smallest < EDGE
+        for name in out.coefficients:
+            out.coefficients[name][i] = found.coefficients[name]
+        out.sd[i] = found.sd
+        if not family.has_dispersion:
+            out.sigma[i] = 1.0
+        elif len(found.coefficients["disp"]) == 1:
+            out.sigma[i] = family.sigma(float(found.coefficients["disp"][0]))
+        for name, values in found.values.items():
+            if len(values) == 1:
+                out.values[name][i] = values
+            else:
+                out.values[name][i, rows] = values
+
     def _singly(self, y: np.ndarray, which: np.ndarray, out: BlockFits) -> None:
         """Fit one by one, from the ordinary start."""
         if not len(which):
             return
         # refits write into the linear system: blocks in other threads must not share it
-        own = replace(self.estimator, problem=replace(self.estimator.problem))
-        own.problem.system = copy.deepcopy(own.problem.system)
+        own = fresh_copy(self.estimator)
         for i in which:
             estimator = own.with_response(y[i])
             try:
@@ -260,9 +356,3 @@ class BlockTask:
 
 def _factors(term: TermPart, x: np.ndarray) -> np.ndarray:
     return np.array([term.structure.factor(row) for row in x[:, term.where]])
-
-
-def _deviations(covariances: list[np.ndarray], count: int) -> np.ndarray:
-    """Square roots of the diagonals of all terms' covariances (b, k, k), side by side."""
-    variances = [np.diagonal(c, axis1=1, axis2=2) for c in covariances]
-    return np.sqrt(np.maximum(np.hstack([np.zeros((count, 0)), *variances]), 0.0))

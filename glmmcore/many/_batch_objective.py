@@ -11,21 +11,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glmmcore.covariance import STRUCTURES
 from glmmcore.estimation.likelihood import Likelihood
 from glmmcore.estimation.problem import LinearPart, Problem
+from glmmcore.many._batch_algebra import factor_basis, inverted, levels_of_rows, pushed
 
 __all__ = ["BatchObjective", "unsupported"]
 
-# As in `glmmcore.estimation.laplace`: decrement below which one more step is taken without looking, ...
-_NEARLY_THERE = 1e-8
-# ... that must hold where the derivatives are taken, and beyond which the point is no mode.
-_THERE = 1e-14
-_HOPELESS = 1e-6
+# Newton decrement of the modes below which one more step is taken without looking, ...
+_LAST_STEP = 1e-8
+# ... the decrement that must hold where the derivatives are taken, and beyond which the point is no mode.
+_AT_MODE = 1e-14
+_NO_MODE = 1e-6
 _MAX_SWEEPS = 40
 _MAX_HALVINGS = 20
-# Structures whose factor T is linear in theta.
-_LINEAR_STRUCTURES = ("us", "diag", "homdiag")
 
 
 def unsupported(problem: Problem) -> str:
@@ -40,7 +38,7 @@ def unsupported(problem: Problem) -> str:
         return "random effects in the zero-inflation part"
     if len(problem.layout.factors) > 1:
         return "several grouping factors"
-    if any(t.term.structure not in _LINEAR_STRUCTURES for t in problem.terms):
+    if not all(t.structure.linear for t in problem.terms):
         return "a covariance structure that is not linear in its parameters"
     return ""
 
@@ -84,11 +82,8 @@ class BatchObjective:
             self.basis = np.zeros((0, 0, 0))
         else:
             self.z = layout.of_rows(layout.z)
-            self.level = layout.of_rows(layout.start[:, 0].astype(np.int64)) // self.z.shape[1]
-            self.first = np.flatnonzero(np.diff(self.level, prepend=-1))
-            # levels without rows keep their prior and add nothing: number those that have rows
-            self.level = np.repeat(np.arange(len(self.first)), np.diff(np.append(self.first, self.n)))
-            self.basis = _basis(problem)
+            self.level, self.first = levels_of_rows(layout, self.z.shape[1])
+            self.basis = factor_basis(problem)
         self.k = self.z.shape[1]
         self.pairs = self.z[:, :, None] * self.z[:, None, :]
         self.theta = slice(problem.n_params - len(self.basis), problem.n_params)
@@ -161,7 +156,7 @@ class BatchObjective:
             h, score, weights = h[todo], score[todo], weights[todo]
         for _ in range(_MAX_SWEEPS):
             step, decrement = self._newton_step(t[todo], u[todo], score, weights)
-            far = decrement > _NEARLY_THERE
+            far = decrement > _LAST_STEP
             u[todo[~far]] += step[~far]
             todo, step, decrement, h = todo[far], step[far], decrement[far], h[far]
             if not len(todo):
@@ -182,17 +177,17 @@ class BatchObjective:
         return fine
 
     def _random(self, t: np.ndarray, u: np.ndarray) -> np.ndarray:
-        return self.random_part(_times(t, u))
+        return self.random_part(pushed(t, u))
 
     def _newton_step(
         self, t: np.ndarray, u: np.ndarray, score: np.ndarray, weights: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        inverse, _, positive = _invert(self._hessian(t, self.information(weights)))
+        inverse, _, positive = inverted(self._hessian(t, self.information(weights)))
         if not positive.all():
             bad = ~positive
             clipped = self.information(np.maximum(weights[bad], 0.0))
-            inverse[bad], _, _ = _invert(self._hessian(t[bad], clipped))
-        downhill = _times(np.swapaxes(t, 1, 2), score) - u
+            inverse[bad], _, _ = inverted(self._hessian(t[bad], clipped))
+        downhill = pushed(np.swapaxes(t, 1, 2), score) - u
         step = np.einsum("blij,blj->bli", inverse, downhill)
         return step, np.einsum("bli,bli->b", step, downhill)
 
@@ -233,11 +228,11 @@ class BatchObjective:
             h = 0.5 * np.einsum("blk,blk->b", u, u) - l.reshape(shape).sum(axis=1)
             score = self.level_sums(d1[0][:, :, None] * self.z)
             information = self.information(-d2[0])
-            inverse, logdet, positive = _invert(self._hessian(t, information))
-            residual = _times(t_transposed, score) - u
+            inverse, logdet, positive = inverted(self._hessian(t, information))
+            residual = pushed(t_transposed, score) - u
             step = np.einsum("blij,blj->bli", inverse, residual)
             decrement = np.einsum("bli,bli->b", step, residual)
-            far = decrement > _THERE
+            far = decrement > _AT_MODE
             if attempt == 2 or not far.any():
                 break
             self.modes[which[far]] += step[far]
@@ -249,11 +244,11 @@ class BatchObjective:
         v = np.einsum(
             "blij,blj->bli",
             inverse,
-            _times(t_transposed, self.level_sums(half_trace[0][:, :, None] * self.z)),
+            pushed(t_transposed, self.level_sums(half_trace[0][:, :, None] * self.z)),
         )
         g += d2 * self._random(t, v)
         value = h + 0.5 * logdet - 0.5 * decrement + np.einsum("bli,bli->b", v, residual)
-        value[~(positive & (decrement <= _HOPELESS))] = np.inf
+        value[~(positive & (decrement <= _NO_MODE))] = np.inf
         gradient = self._assemble(g)
         inner_score = self.level_sums(g[0][:, :, None] * self.z)
         d_factor = np.einsum("bli,blj->bij", inner_score, u) + np.einsum("bli,blj->bij", score, v)
@@ -285,7 +280,7 @@ class BatchObjective:
         information = (weights @ products).reshape(-1, part.size, part.size)
         if self.k:
             t = self.factors(x)
-            inverse, _, _ = _invert(self._hessian(t, self.information(weights)))
+            inverse, _, _ = inverted(self._hessian(t, self.information(weights)))
             mixed = self.z[:, :, None] * part.X[:, None, :]
             cross = self.level_sums(weights[:, :, None, None] * mixed)
             cross = np.swapaxes(t, 1, 2)[:, None] @ cross
@@ -301,50 +296,11 @@ class BatchObjective:
         return self._flat(at, np.arange(len(which)), random)
 
 
-def _basis(problem: Problem) -> np.ndarray:
-    """d T / d theta, (number of theta, k, k): T is linear in theta."""
-    assert problem.layout is not None
-    k = problem.layout.factors[0].k
-    out = []
-    for term in problem.terms:
-        structure = STRUCTURES[term.term.structure](term.structure.k)
-        for unit in np.eye(structure.size):
-            t = np.zeros((k, k))
-            t[term.columns, term.columns] = structure.factor(unit)
-            out.append(t)
-    return np.array(out)
-
-
 def _linear_part(part: LinearPart, coefficients: np.ndarray) -> np.ndarray:
     if part.X is None:
         return coefficients
     out = coefficients @ part.X.T
     return out if part.offset is None else out + part.offset
-
-
-def _times(t: np.ndarray, u: np.ndarray) -> np.ndarray:
-    """T u by level: (b, k, k) times (b, L, k)."""
-    return u * t if t.shape[1] == 1 else u @ np.swapaxes(t, 1, 2)
-
-
-def _invert(h: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Inverse, log determinant (b,) and whether all are positive definite (b,), of blocks (b, L, k, k)."""
-    if h.shape[-1] == 1:
-        diagonal = h[:, :, 0, 0]
-        positive = np.asarray((diagonal > 0.0).all(axis=1))
-        safe = np.where(diagonal > 0.0, diagonal, 1.0)
-        return (1.0 / safe)[:, :, None, None], np.log(safe).sum(axis=1), positive
-    try:
-        root = np.linalg.cholesky(h)
-        positive = np.asarray(np.isfinite(root).all(axis=(1, 2, 3)))
-    except np.linalg.LinAlgError:
-        finite = np.isfinite(h).all(axis=(1, 2, 3))
-        h = np.where(finite[:, None, None, None], h, np.eye(h.shape[-1]))
-        positive = finite & (np.linalg.eigvalsh(h)[:, :, 0] > 0.0).all(axis=1)
-        h = np.where(positive[:, None, None, None], h, np.eye(h.shape[-1]))
-        root = np.linalg.cholesky(h)
-    logdet = 2.0 * np.log(np.diagonal(root, axis1=2, axis2=3)).sum(axis=(1, 2))
-    return np.linalg.inv(h), logdet, positive
 
 
 def _guarded(value: np.ndarray, gradient: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

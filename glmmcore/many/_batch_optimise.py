@@ -1,18 +1,19 @@
 """BFGS, Hessian from differences of the exact gradient and Newton polish for many responses in step.
 
-Same tolerances as `glmmcore.estimation.optimize`, none of its care for difficult surfaces: a response that does not end
-in a clean maximum is reported as such, for the plain optimiser to take over.
+Without the care of `glmmcore.estimation.optimize` for difficult surfaces: a response that does not end in a clean
+maximum is reported as such, for the plain optimiser to take over.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from glmmcore.many._batch_objective import BatchObjective
 
-__all__ = ["BatchOptimum", "minimise_batch"]
+__all__ = ["BatchOptimum", "descend_batch", "minimise_batch"]
 
 _BFGS_EDM = 1e-8
 _FINAL_EDM = 1e-9
@@ -37,8 +38,46 @@ class BatchOptimum:
     clean: np.ndarray
 
 
+class Objective(Protocol):
+    """F and its gradient of the responses `which` (b,) at x (b, p)."""
+
+    def __call__(self, which: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]: ...
+
+
+def descend_batch(
+    objective: Objective, x: np.ndarray, inverse: np.ndarray, limit: np.ndarray, tolerance: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Quasi-Newton search alone, for starts close to the minima and a good guess of the inverse Hessians.
+
+    Parameters
+    ----------
+    objective : callable
+    x : ndarray, shape (B, p)
+        Starts.
+    inverse : ndarray, shape (B, p, p)
+        Guesses of the inverse Hessians; overwritten.
+    limit : ndarray, shape (B, p)
+        Largest change of each parameter in one step.
+    tolerance : float
+        Expected decrease at which a search ends.
+
+    Returns
+    -------
+    x : ndarray, shape (B, p)
+    value : ndarray, shape (B,)
+    reached : ndarray of bool, shape (B,)
+        Whether the search ended below the tolerance.
+    """
+    x = x.copy()
+    value, gradient = objective(np.arange(len(x)), x)
+    which = np.flatnonzero(np.isfinite(value))
+    reached = np.zeros(len(x), dtype=bool)
+    reached[which[_bfgs(objective, which, x, value, gradient, inverse, limit, tolerance)]] = True
+    return x, value, reached
+
+
 def minimise_batch(objective: BatchObjective, x: np.ndarray, curvature: np.ndarray, limit: np.ndarray) -> BatchOptimum:
-    """Minimise the objective of every response.
+    """Minimise the objective of every response, with Hessians from differences at the end.
 
     Parameters
     ----------
@@ -59,7 +98,7 @@ def minimise_batch(objective: BatchObjective, x: np.ndarray, curvature: np.ndarr
         return BatchOptimum(x, value, hessian, np.zeros(count), clean)
     inverse = np.linalg.inv(curvature)
     which = np.flatnonzero(clean)
-    which = which[_bfgs(objective, which, x, value, gradient, inverse, limit)]
+    which = which[_bfgs(objective, which, x, value, gradient, inverse, limit, _BFGS_EDM)]
     if len(which):
         hessian[which], fine = _difference_hessian(objective, which, x, gradient, inverse, limit)
         edm[which], polished = _newton(objective, which, x, value, gradient, hessian[which], limit[which])
@@ -70,22 +109,23 @@ def minimise_batch(objective: BatchObjective, x: np.ndarray, curvature: np.ndarr
 
 
 def _bfgs(
-    objective: BatchObjective,
+    objective: Objective,
     which: np.ndarray,
     x: np.ndarray,
     value: np.ndarray,
     gradient: np.ndarray,
     inverse: np.ndarray,
     limit: np.ndarray,
+    tolerance: float,
 ) -> np.ndarray:
-    """Search from x in place; which of the responses reached the hand-over to Newton's method."""
+    """Search from x in place; which of the responses reached the tolerance."""
     reached = np.zeros(len(which), dtype=bool)
     todo = np.arange(len(which))
     for _ in range(_MAX_ITERATIONS):
         r = which[todo]
         step = -np.einsum("bij,bj->bi", inverse[r], gradient[r])
         slope = np.einsum("bi,bi->b", step, gradient[r])
-        done = ~(-0.5 * slope > _BFGS_EDM)
+        done = ~(-0.5 * slope > tolerance)
         reached[todo[done]] = True
         todo, r, step, slope = todo[~done], r[~done], step[~done], slope[~done]
         if not len(todo):
@@ -101,7 +141,7 @@ def _bfgs(
 
 
 def _backtrack(
-    objective: BatchObjective,
+    objective: Objective,
     r: np.ndarray,
     x: np.ndarray,
     value: np.ndarray,

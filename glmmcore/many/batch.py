@@ -25,6 +25,7 @@ from glmmcore.formula.frame import as_frame
 from glmmcore.many import _batch_input as given
 from glmmcore.many._batch_blocks import BlockFits, BlockTask
 from glmmcore.many._batch_laws import ManyLaws
+from glmmcore.many.warm import WarmStart, reported
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -45,9 +46,9 @@ class ManyFits:
 
     Attributes
     ----------
-    params, bse : pandas.DataFrame (responses x columns)
-        Conditional fixed effects and their standard errors.
-    zi_params, zi_bse, disp_params, disp_bse : pandas.DataFrame
+    params : pandas.DataFrame (responses x columns)
+        Conditional fixed effects.
+    zi_params, disp_params : pandas.DataFrame
         The same of the other parts; without columns where a model has no such part.
     sd : pandas.DataFrame
         Standard deviations of the random effects, columns ``"group: term"``.
@@ -82,11 +83,11 @@ class ManyFits:
         single: pd.DataFrame,
         laws: ManyLaws | None,
         fit_one: Callable[[int], FittedGLMM],
+        errors: Callable[[], dict[str, pd.DataFrame]],
     ) -> None:
         none = pd.DataFrame(index=single.index)
-        self.params, self.bse = tables["cond"], tables["cond errors"]
-        self.zi_params, self.zi_bse = tables.get("zi", none), tables.get("zi errors", none)
-        self.disp_params, self.disp_bse = tables.get("disp", none), tables.get("disp errors", none)
+        self.params, self.zi_params, self.disp_params = (tables.get(part, none) for part in ("cond", "zi", "disp"))
+        self._make_errors = errors
         self.sd = tables["sd"]
         self.llf, self.sigma = single["llf"], single["sigma"]
         self.converged, self.singular, self.error = single["converged"], single["singular"], single["error"]
@@ -101,6 +102,25 @@ class ManyFits:
     def __repr__(self) -> str:
         failed = int((self.error != "").sum())
         return f"<ManyFits: {len(self)} responses, {int(self.converged.sum())} converged, {failed} failed>"
+
+    @cached_property
+    def _errors(self) -> dict[str, pd.DataFrame]:
+        return self._make_errors()
+
+    @property
+    def bse(self) -> pd.DataFrame:
+        """Standard errors of `params`; those of refits are made when they are read, by fits with Hessians."""
+        return self._errors["cond"]
+
+    @property
+    def zi_bse(self) -> pd.DataFrame:
+        """Standard errors of `zi_params`."""
+        return self._errors.get("zi", pd.DataFrame(index=self.llf.index))
+
+    @property
+    def disp_bse(self) -> pd.DataFrame:
+        """Standard errors of `disp_params`."""
+        return self._errors.get("disp", pd.DataFrame(index=self.llf.index))
 
     @cached_property
     def fitted(self) -> np.ndarray | None:
@@ -286,9 +306,13 @@ def refit_many(fit: FittedGLMM, y: ArrayLike, n_jobs: int | None = None) -> Many
         raise ModelError(
             f"refit_many: y has shape {matrix.shape}, it must be (responses, {fit.nobs}), one response a row"
         )
-    task = BlockTask.of(fit.estimator)
-    fits = _run(task, matrix, n_jobs)
-    return _many(pd.RangeIndex(len(matrix)), fits, task, matrix, lambda i: fit.refit(matrix[i]))
+    task, names = BlockTask.of(fit.estimator, WarmStart.of(fit)), pd.RangeIndex(len(matrix))
+
+    def errors() -> dict[str, pd.DataFrame]:
+        complete = BlockTask.of(fit.estimator)
+        return _by_part(names, _run(complete, matrix, n_jobs).errors, complete)
+
+    return _many(names, _run(task, matrix, n_jobs), task, matrix, lambda i: fit.refit(matrix[i]), errors)
 
 
 # ---- columns that share rows ---------------------------------------------------------------------------
@@ -346,21 +370,28 @@ def _run(task: BlockTask, y: np.ndarray, n_jobs: int | None) -> BlockFits:
 
 
 def _many(
-    names: pd.Index, fits: BlockFits, task: BlockTask, y: np.ndarray, fit_one: Callable[[int], FittedGLMM]
+    names: pd.Index,
+    fits: BlockFits,
+    task: BlockTask,
+    y: np.ndarray,
+    fit_one: Callable[[int], FittedGLMM],
+    errors: Callable[[], dict[str, pd.DataFrame]] | None = None,
 ) -> ManyFits:
     problem = task.estimator.problem
-    tables = {
-        "sd": pd.DataFrame(fits.sd, names, [f"{t.term.group}: {c}" for t in problem.terms for c in t.term.columns])
-    }
-    for part in task.parts:
-        columns = list(problem.part(part).columns)
-        tables[part] = pd.DataFrame(fits.coefficients[part], names, columns)
-        tables[f"{part} errors"] = pd.DataFrame(fits.errors[part], names, columns)
+    tables = _by_part(names, fits.coefficients, task)
+    columns = [f"{t.term.group}: {c}" for t in problem.terms for c in reported(t, t.term.columns)]
+    tables["sd"] = pd.DataFrame(fits.sd, names, columns)
     single = pd.DataFrame({"llf": fits.llf, "sigma": fits.sigma}, names)
     single["converged"], single["singular"] = fits.converged, fits.singular
     single["error"] = pd.Series(fits.error, names, dtype=object)
     laws = ManyLaws(task.estimator.family, fits.values, task.estimator.design.response.trials, y)
-    return ManyFits(tables, single, laws, fit_one)
+    return ManyFits(tables, single, laws, fit_one, errors or (lambda: _by_part(names, fits.errors, task)))
+
+
+def _by_part(names: pd.Index, values: dict[str, np.ndarray], task: BlockTask) -> dict[str, pd.DataFrame]:
+    """One table a part, a row for each response."""
+    problem = task.estimator.problem
+    return {part: pd.DataFrame(values[part], names, list(problem.part(part).columns)) for part in task.parts}
 
 
 # ---- groups of rows ------------------------------------------------------------------------------------
@@ -397,8 +428,9 @@ def _fit_groups(
         key: pd.DataFrame([r.get(key, {}) for r in records], index=names)
         for key in ("cond", "cond errors", "zi", "zi errors", "disp", "disp errors", "sd")
     }
+    errors = {part: tables.pop(f"{part} errors") for part in ("cond", "zi", "disp")}
     single = pd.DataFrame([r["single"] for r in records], index=names)
-    return ManyFits(tables, single, None, fit_one)
+    return ManyFits(tables, single, None, fit_one, lambda: errors)
 
 
 def _group_records(

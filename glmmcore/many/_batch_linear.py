@@ -1,0 +1,189 @@
+"""Linear mixed models of many responses from cross-products, all responses at once.
+
+The mathematics is that of `glmmcore.estimation.linear` for one grouping factor: Z'WZ, Z'WX and X'WX are the same for
+every response, Z'Wy, X'Wy and y'Wy are taken once, and an evaluation costs what the levels cost, not the rows. Arrays
+carry the response as their first axis; L levels of k coefficients, p fixed effects.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from glmmcore.covariance import STRUCTURES
+from glmmcore.estimation.linear import LinearObjective
+from glmmcore.estimation.problem import Problem
+from glmmcore.many._batch_algebra import factor_basis, inverted, levels_of_rows, pulled, pushed
+
+__all__ = ["BatchLinear", "linear_batch_suits"]
+
+
+def linear_batch_suits(problem: Problem) -> bool:
+    """Whether a linear problem has one grouping factor and factors T that are linear in theta."""
+    if problem.layout is None or not problem.terms:
+        return False
+    random = [f for f in problem.layout.factors if f.prior > 0.0]
+    return len(random) == 1 and all(STRUCTURES[t.term.structure].linear for t in problem.terms)
+
+
+class BatchLinear:
+    """F and dF/d theta of `B` responses of a profiled linear problem.
+
+    Parameters
+    ----------
+    objective : LinearObjective
+        Of any of the responses: what does not depend on the response is read off it.
+    y : ndarray, shape (B, n)
+        Responses in the problem's row order.
+
+    Attributes
+    ----------
+    perfect : ndarray of bool, shape (B,)
+        Responses without variation around the fixed effects.
+    """
+
+    def __init__(self, objective: LinearObjective, y: np.ndarray) -> None:
+        problem = self.problem = objective.problem
+        layout, part = problem.layout, problem.part("cond")
+        assert layout is not None and part.X is not None
+        self.objective, self.y, self.k = objective, y, layout.factors[0].k
+        self.n_params = problem.n_params
+        self.basis = factor_basis(problem)
+        z = np.ascontiguousarray(layout.of_rows(layout.z[:, : self.k]))
+        self.level, first = levels_of_rows(layout, self.k)
+        self._z, self._x = z, part.X
+        w = objective.row_weights
+        wz, wx = w[:, None] * z, w[:, None] * part.X
+        self._lead = np.add.reduceat(wz[:, :, None] * z[:, None, :], first)
+        self._cross = np.add.reduceat(wz[:, :, None] * part.X[:, None, :], first)
+        self._fixed = part.X.T @ wx
+        centred = y if part.offset is None else y - part.offset
+        ols = np.linalg.lstsq(self._fixed, (centred @ wx).T, rcond=None)[0].T if part.size else centred @ wx
+        residual = centred - ols @ part.X.T
+        # levels in one pass each: k columns of left-hand sides
+        self._score = np.add.reduceat(residual[:, :, None] * wz, first, axis=1)
+        self._rhs = residual @ wx
+        self._total = np.square(residual) @ w
+        self._ols = ols
+        self.perfect = ~(self._total > objective.perfect_share * (np.square(centred) @ w))
+        self._total[self.perfect] = 1.0
+
+    def start(self) -> np.ndarray:
+        """Theta (B, p) from moments of the residuals, as `LinearObjective.start`."""
+        total = self._total / self.objective.n_rows
+        information = np.einsum("lkk->lk", self._lead)
+        square = np.square(self._score).sum(axis=1) - total[:, None] * information.sum(axis=0)
+        variance = np.maximum(square / np.square(information).sum(axis=0), 0.01 * total[:, None])
+        explained = variance @ information.sum(axis=0) / self.objective.n_rows
+        residual = np.maximum(total - explained, 0.2 * total)
+        sd = np.minimum(np.sqrt(variance / residual[:, None]), 5.0 * self.objective.unit)
+        x = np.zeros((len(total), self.n_params))
+        for term in self.problem.terms:
+            x[:, term.where] = np.array([term.structure.start(row) for row in sd[:, term.columns]])
+        return x
+
+    def curvature(self) -> np.ndarray:
+        """Guess of the Hessian near the start, (p, p)."""
+        guess = np.concatenate([t.structure.curvature(len(self._lead)) for t in self.problem.terms])
+        return np.diag(guess / self.objective.unit**2)
+
+    def __call__(self, which: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """F (b,) and dF/d theta (b, p) of the responses `which` at x (b, p); inf where F does not exist."""
+        with np.errstate(all="ignore"):
+            value, gradient = self._evaluate(which, x)
+        bad = ~(np.isfinite(value) & np.isfinite(gradient).all(axis=1)) | self.perfect[which]
+        value[bad], gradient[bad] = np.inf, 0.0
+        return value, gradient
+
+    def _evaluate(self, which: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        t = np.tensordot(x, self.basis, axes=1)
+        inverse, logdet, positive = inverted(self._hessian(t))
+        solved = self._solve(which, t, inverse)
+        n, p = self.objective.n_effective, len(self._fixed)
+        value = n * (1.0 + np.log(2.0 * np.pi * solved.square / n)) + logdet
+        # derivative of the log determinant by T, and of r^2
+        pulled_lead = np.matmul(self._lead, t[:, None]) if self.k > 1 else self._lead * t[:, None]
+        d = np.matmul(pulled_lead, inverse).sum(axis=1) if self.k > 1 else (pulled_lead * inverse).sum(axis=1)
+        if self.problem.reml and p:
+            value += np.linalg.slogdet(solved.schur)[1]
+            fixed = np.linalg.inv(solved.schur)
+            gained = np.einsum("blip,bpq->bliq", solved.gain, fixed)
+            moved = np.einsum("blij,bljp->blip", pulled_lead, gained) - np.einsum("lip,bpq->bliq", self._cross, fixed)
+            d = d + np.einsum("blip,bljp->bij", moved, solved.gain)
+        left = self._score[which] - np.einsum("blij,blj->bli", pulled_lead, solved.spherical)
+        left -= np.einsum("lip,bp->bli", self._cross, solved.beta)
+        d = d - (n / solved.square)[:, None, None] * np.einsum("bli,blj->bij", left, solved.spherical)
+        value = 0.5 * value + self.objective.constant
+        value[~positive] = np.inf
+        return value, np.einsum("bij,mij->bm", d, self.basis)
+
+    def _hessian(self, t: np.ndarray) -> np.ndarray:
+        if self.k == 1:
+            return np.square(t)[:, None] * self._lead + 1.0
+        return np.swapaxes(t, 1, 2)[:, None] @ self._lead @ t[:, None] + np.eye(self.k)
+
+    def _solve(self, which: np.ndarray, t: np.ndarray, inverse: np.ndarray) -> _Solved:
+        """Fixed effects and spherical modes of every response given T."""
+        cross = pulled(t, self._cross)
+        score = pulled(t, self._score[which][..., None])
+        gain = np.matmul(inverse, cross) if self.k > 1 else inverse * cross
+        own = np.matmul(inverse, score) if self.k > 1 else inverse * score
+        p = cross.shape[-1]
+        square = self._total[which] - np.einsum("blix,blix->b", score, own)
+        if not p:
+            return _Solved(np.zeros((len(which), 0, 0)), gain, np.zeros((len(which), 0)), own[..., 0], square)
+        flat = (len(which), -1, p)
+        schur = self._fixed - np.matmul(np.swapaxes(cross.reshape(flat), 1, 2), gain.reshape(flat))
+        target = self._rhs[which] - np.einsum("blip,blix->bp", gain, score)
+        beta = np.linalg.solve(schur, target[:, :, None])[:, :, 0]
+        square = square - np.einsum("bp,bp->b", target, beta)
+        spherical = own[..., 0] - np.einsum("blip,bp->bli", gain, beta)
+        return _Solved(schur, gain, beta, spherical, square)
+
+    def solution(self, which: np.ndarray, x: np.ndarray) -> LinearSolution:
+        """What was estimated at x, in the problem's units."""
+        t = np.tensordot(x, self.basis, axes=1)
+        inverse, _, _ = inverted(self._hessian(t))
+        solved = self._solve(which, t, inverse)
+        sigma = np.sqrt(solved.square / self.objective.n_effective)
+        beta = self._ols[which] + solved.beta
+        b = pushed(t, solved.spherical)
+        random = (
+            b[:, self.level, 0] * self._z[:, 0] if self.k == 1 else np.einsum("bnk,nk->bn", b[:, self.level], self._z)
+        )
+        eta = beta @ self._x.T + random
+        part = self.problem.part("cond")
+        covariance = np.square(sigma)[:, None, None] * np.linalg.inv(solved.schur)
+        return LinearSolution(beta, sigma, eta if part.offset is None else eta + part.offset, covariance)
+
+    def log_sigma_errors(self, which: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """Standard error of the logarithm of sigma, which is profiled out, at the maxima x, (b,)."""
+        p, n = x.shape[1], self.objective.n_effective
+        steps = 1e-4 * self.objective.unit / np.sqrt(len(self._lead))
+        hessian, slope = np.empty((len(which), p, p)), np.empty((len(which), p))
+        for j in range(p):
+            ends = []
+            for sign in (1.0, -1.0):
+                moved = x.copy()
+                moved[:, j] += sign * steps
+                t = np.tensordot(moved, self.basis, axes=1)
+                square = self._solve(which, t, inverted(self._hessian(t))[0]).square
+                ends.append((self._evaluate(which, moved)[1], 0.5 * np.log(square)))
+            hessian[:, j], slope[:, j] = ((a - b) / (2.0 * steps) for a, b in zip(*ends, strict=True))
+        moved_slopes = np.einsum("bij,bj->bi", np.linalg.pinv(0.5 * (hessian + np.swapaxes(hessian, 1, 2))), slope)
+        return np.sqrt(np.maximum(np.einsum("bi,bi->b", slope, moved_slopes), 0.0) + 0.5 / n)
+
+
+class _Solved:
+    """Schur complement (b, p, p), H^-1 T'Z'WX (b, L, k, p), fixed effects, spherical modes and r^2."""
+
+    def __init__(
+        self, schur: np.ndarray, gain: np.ndarray, beta: np.ndarray, spherical: np.ndarray, square: np.ndarray
+    ) -> None:
+        self.schur, self.gain, self.beta, self.spherical, self.square = schur, gain, beta, spherical, square
+
+
+class LinearSolution:
+    """Standardised fixed effects (b, p), sigma (b,), linear predictors (b, n) and cov of the effects (b, p, p)."""
+
+    def __init__(self, beta: np.ndarray, sigma: np.ndarray, eta: np.ndarray, covariance: np.ndarray) -> None:
+        self.beta, self.sigma, self.eta, self.covariance = beta, sigma, eta, covariance

@@ -1,0 +1,154 @@
+"""Refits from the estimates of a fit: every number is that of a fit from scratch, whatever the structure."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glmmcore import glmm
+from glmmcore.many._batch_blocks import BlockTask
+from glmmcore.many._batch_linear import BatchLinear
+from glmmcore.many.warm import WarmStart
+
+# Log-likelihoods stop within 1e-9, hence estimates within 5e-5 standard errors; 1e-7 relative is asked for.
+LLF, PARAMS = 1e-7, 1e-4
+COUNT = 12
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    rng = np.random.default_rng(2)
+    n, g, h = 120, rng.permutation(np.repeat(np.arange(12), 10)), rng.integers(0, 6, 120)
+    x, z = rng.normal(size=n), rng.normal(size=n)
+    t = pd.Categorical(rng.integers(0, 4, n))
+    eta = 0.6 + 0.3 * x + rng.normal(0, 0.5, 12)[g] + rng.normal(0, 0.3, 6)[h]
+    mean = np.exp(eta)
+    columns = {
+        "count": rng.poisson(mean),
+        "zero": np.where(rng.random(n) < 0.25, 0, rng.poisson(mean)),
+        "wide": rng.negative_binomial(2, 2 / (2 + mean)),
+        "k": rng.binomial(1, 1 / (1 + np.exp(0.5 - eta))),
+        "real": eta + rng.normal(0, 0.7, n),
+        "share": rng.beta(4 / (1 + np.exp(-eta)), 4 / (1 + np.exp(eta))),
+        "heap": np.where(rng.random(n) < 0.2, 0.0, rng.gamma(2, mean)),
+        "w": rng.integers(1, 4, n),
+    }
+    return pd.DataFrame({"x": x, "z": z, "g": g, "h": h, "t": t, **columns})
+
+
+MODELS = {
+    "gaussian": ("real ~ x + (1|g)", "gaussian", {}),
+    "gaussian REML": ("real ~ x + z + (1|g)", "gaussian", {"reml": True}),
+    "gaussian slopes": ("real ~ x + (x|g)", "gaussian", {}),
+    "gaussian slopes REML": ("real ~ x + (x||g)", "gaussian", {"reml": True}),
+    "gaussian three coefficients": ("real ~ x + (x + z|g)", "gaussian", {}),
+    "gaussian weights": ("real ~ x + (1|g)", "gaussian", {"var_weights": "w", "freq_weights": "w"}),
+    "gaussian crossed": ("real ~ x + offset(z) + (1|g) + (1|h)", "gaussian", {}),
+    "gaussian crossed REML": ("real ~ x + (1|g) + (1|h)", "gaussian", {"reml": True}),
+    "gaussian without effects": ("real ~ x", "gaussian", {"reml": True}),
+    "gaussian disp": ("real ~ x + (1|g)", "gaussian", {"disp": "~ z"}),
+    "gaussian ar1": ("real ~ x + ar1(0 + t|g)", "gaussian", {}),
+    "poisson": ("count ~ x + (1|g)", "poisson", {}),
+    "poisson crossed": ("count ~ x + (1|g) + (1|h)", "poisson", {}),
+    "poisson slopes": ("count ~ x + (x|g)", "poisson", {}),
+    "poisson cs": ("count ~ x + homcs(0 + t|g)", "poisson", {}),
+    "poisson REML": ("count ~ x + (1|g)", "poisson", {"reml": True}),
+    "zi": ("zero ~ x + (1|g)", "poisson", {"zi": "~ 1"}),
+    "zi effects": ("zero ~ x + (1|g)", "poisson", {"zi": "~ 1 + (1|g)"}),
+    "binomial quadrature": ("k ~ x + (1|g)", "binomial", {"n_agq": 7}),
+    "nbinom2": ("wide ~ x + (1|g)", "nbinom2", {"freq_weights": "w"}),
+    "beta": ("share ~ x + (1|g)", "beta", {"disp": "~ z"}),
+    "tweedie": ("heap ~ x + (1|g)", "tweedie", {}),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_same_as_fits_from_scratch(name: str, frame: pd.DataFrame) -> None:
+    formula, family, options = MODELS[name]
+    fit = glmm(formula, frame, family, **options)
+    y = fit.simulate(COUNT, rng=4, random_effects="unconditional")
+    many = fit.refit_many(y)
+    response = formula.split(" ~")[0]
+    lower, upper = many.cdf()
+    for i in range(COUNT):
+        one = glmm(formula, frame.assign(**{response: y[i]}), family, **options)
+        if not one.converged:
+            continue
+        assert many.error[i] == "" and many.converged[i]
+        assert many.llf[i] >= one.llf - LLF * abs(one.llf)
+        if many.llf[i] > one.llf + 1e-5:  # the fit from scratch ended in another maximum
+            continue
+        assert many.singular[i] == one.singular
+        if not np.isfinite(one.bse).all():
+            continue
+        np.testing.assert_array_less(np.abs(many.params.loc[i] - one.params), PARAMS * one.bse)
+        np.testing.assert_allclose(many.sd.loc[i], one.var_corr["sd"].astype(float), rtol=2e-3, atol=2e-3)
+        np.testing.assert_allclose(many.sigma[i], one.sigma, rtol=1e-3)
+        np.testing.assert_allclose(many.fitted[i], one.fitted, rtol=1e-3, atol=1e-4)
+        np.testing.assert_allclose(lower[i], one.cdf()[0], atol=1e-4)
+        np.testing.assert_allclose(upper[i], one.cdf()[1], atol=1e-4)
+
+
+def test_standard_errors_are_made_when_they_are_read(frame: pd.DataFrame) -> None:
+    for formula, family, options in (MODELS[m] for m in ("gaussian", "gaussian REML", "poisson", "tweedie")):
+        fit = glmm(formula, frame, family, **options)
+        y = fit.simulate(3, rng=1, random_effects="unconditional")
+        many = fit.refit_many(y)
+        for i in range(3):
+            one = fit.refit(y[i])
+            np.testing.assert_allclose(many.bse.loc[i], one.bse, rtol=2e-3)
+            if one.disp_bse.size:
+                np.testing.assert_allclose(many.disp_bse.loc[i], one.disp_bse, rtol=2e-3)
+
+
+@pytest.mark.parametrize(
+    "name", ["gaussian", "gaussian slopes REML", "gaussian three coefficients", "gaussian weights"]
+)
+def test_cross_products_against_one_response_at_a_time(name: str, frame: pd.DataFrame) -> None:
+    """Value and gradient of all responses at any theta, a singular one among them."""
+    formula, family, options = MODELS[name]
+    fit = glmm(formula, frame, family, **options)
+    y, rows = fit.simulate(5, rng=2), fit.estimator.problem.rows
+    batch = BatchLinear(fit.estimator.linear_objective(), np.ascontiguousarray(y[:, rows]))
+    x = np.random.default_rng(3).normal(0.4, 0.5, (5, batch.n_params))
+    x[4] = 0.0
+    value, gradient = batch(np.arange(5), x)
+    for i in range(5):
+        single = fit.estimator.with_response(y[i]).linear_objective()
+        want, slope = single(x[i])
+        assert value[i] == pytest.approx(want, rel=1e-11)
+        np.testing.assert_allclose(gradient[i], slope, rtol=1e-8, atol=1e-8)
+
+
+def test_a_response_without_variation_is_told(frame: pd.DataFrame) -> None:
+    for formula in ("real ~ x + (1|g)", "real ~ x + (1|g) + (1|h)"):
+        fit = glmm(formula, frame)
+        y = fit.simulate(3, rng=1)
+        y[1] = 2.0 + frame["x"]
+        many = fit.refit_many(y)
+        assert "perfectly" in many.error[1] and (many.error[[0, 2]] == "").all()
+
+
+def test_start_of_a_singular_fit_is_off_the_edge(frame: pd.DataFrame) -> None:
+    """Zero is a point of symmetry: from there no variance would ever be found."""
+    rng = np.random.default_rng(0)
+    flat = frame.assign(count=frame.groupby("g").cumcount() % 5)  # the same in every group
+    fit = glmm("count ~ x + (1|g)", flat, "poisson")
+    assert fit.singular
+    start = WarmStart.of(fit)
+    assert abs(start.x[-1]) > 0.05
+    lively = np.array([rng.poisson(np.exp(rng.normal(0, 0.8, 12)[frame["g"]])) for _ in range(4)], dtype=float)
+    np.testing.assert_allclose(
+        fit.refit_many(lively).sd["g: Intercept"],
+        [glmm("y ~ x + (1|g)", frame.assign(y=y), "poisson").var_corr["sd"][0] for y in lively],
+        rtol=1e-3,
+    )
+
+
+def test_results_do_not_depend_on_workers(frame: pd.DataFrame) -> None:
+    for name in ("gaussian", "poisson crossed"):
+        formula, family, options = MODELS[name]
+        fit = glmm(formula, frame, family, **options)
+        y = fit.simulate(300, rng=2)
+        one, two = fit.refit_many(y, n_jobs=1), fit.refit_many(y, n_jobs=2)
+        assert one.llf.equals(two.llf) and one.params.equals(two.params)
+    assert BlockTask.of(fit.estimator).block_size < 300
