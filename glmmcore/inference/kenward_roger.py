@@ -106,16 +106,16 @@ class _Products:
         k, b, c = (np.asarray(m) / s for m in _cross_products(z, x, weights))
         blocks = _Blocks(fit)
         q = k.shape[0]
-        d = blocks.matrix([t.covariance for t in fit.solution.terms], q)
-        solved = np.linalg.solve(np.eye(q) + k @ d, np.hstack([k, b]))
+        d = blocks.matrix([t.covariance for t in fit.solution.terms])
+        solved = np.linalg.solve(np.eye(q) + k @ d, np.hstack([k, b]))  # D and its derivatives are sparse
         m, n = solved[:, :q], solved[:, q:]
         information = c - b.T @ (d @ n)
         self.phi = np.linalg.inv(0.5 * (information + information.T))
         dn = d @ n
         first = (information - n.T @ dn) / s  # X'V^-1 W^-1 V^-1 X
         n0 = (n - m @ dn) / s  # Z'V^-1 W^-1 V^-1 X
-        m0 = (m - m @ d @ m) / s
-        derivatives = [blocks.matrix(parts, q) for parts in blocks.first]
+        m0 = (m - (m @ d) @ m) / s
+        derivatives = [blocks.matrix(parts) for parts in blocks.first]
         moved = [e @ n for e in derivatives]
         self.p = [-first, *(-(n.T @ e) for e in moved)]
         r = len(self.p)
@@ -123,17 +123,17 @@ class _Products:
         self.r: list[list[np.ndarray]] = [[np.zeros_like(first)] * r for _ in range(r)]
         self.q[0][0] = (first - dn.T @ n0) / s
         traces = np.zeros((r, r))
-        traces[0, 0] = ((n_rows - float(np.sum(d * m.T))) / s - float(np.sum(d * m0.T))) / s
+        traces[0, 0] = ((n_rows - _trace(d, m)) / s - _trace(d, m0)) / s
         left = [m @ e for e in derivatives]
         for i in range(1, r):
             self.q[0][i] = n0.T @ moved[i - 1]
             self.q[i][0] = self.q[0][i].T
-            traces[0, i] = traces[i, 0] = float(np.sum(m0 * derivatives[i - 1].T))
+            traces[0, i] = traces[i, 0] = _trace(derivatives[i - 1], m0)
             for j in range(1, r):
                 self.q[i][j] = moved[i - 1].T @ m @ moved[j - 1]
                 traces[i, j] = float(np.sum(left[i - 1] * left[j - 1].T))
         for (i, j), parts in blocks.second.items():
-            self.r[i + 1][j + 1] = n.T @ blocks.matrix(parts, q) @ n
+            self.r[i + 1][j + 1] = n.T @ blocks.matrix(parts) @ n
         expected = np.empty((r, r))
         for i in range(r):
             for j in range(r):
@@ -142,6 +142,11 @@ class _Products:
                 )
                 expected[i, j] = 0.5 * (traces[i, j] - drift)
         self.inverse = _inverse(expected)
+
+
+def _trace(a: Any, b: np.ndarray) -> float:
+    """Trace of the product of a sparse and a dense matrix."""
+    return float(a.multiply(b.T).sum())
 
 
 def _inverse(information: np.ndarray) -> np.ndarray:
@@ -223,14 +228,14 @@ class _Blocks:
         zero[place] = value
         return zero
 
-    def matrix(self, parts: list[np.ndarray], q: int) -> Any:
+    def matrix(self, parts: list[np.ndarray]) -> Any:
         """Block-diagonal matrix (q, q) with a term's (k, k) block for each of its levels, sparse."""
         from scipy import sparse
 
         if not parts:
-            return np.zeros((0, 0))
-        blocks = [sparse.kron(sparse.eye(len(t.term.levels)), p) for t, p in zip(self._terms, parts, strict=True)]
-        return sparse.block_diag(blocks, format="csr").toarray()
+            return sparse.csr_array((0, 0))
+        blocks = [sparse.kron(sparse.eye_array(len(t.term.levels)), p) for t, p in zip(self._terms, parts, strict=True)]
+        return sparse.csr_array(sparse.block_diag(blocks))
 
 
 def _linear_derivatives(part: TermPart) -> list[np.ndarray] | None:

@@ -8,6 +8,7 @@ averaged over directions that are always the same, so that a result never depend
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from scipy import special
@@ -20,8 +21,9 @@ ADJUSTMENTS = ("tukey", "dunnett", "mvt", "holm", "sidak", "bonferroni", "none")
 
 # Two to this power are the directions averaged over: p-values for up to ten means are good to three digits.
 _POWER, _SEED = 13, 20221127
-# Of Gauss's rule in each direction, and where the normal density is nothing beside double precision.
-_NODES, _FARTHEST = 128, 8.5
+# Nodes of Gauss's rule over the smallest variate and over the estimate, and where the normal density is nothing beside
+# double precision.
+_INNER, _OUTER, _FARTHEST = 96, 48, 8.5
 # Share of the largest eigenvalue of the correlations below which one is rounding.
 _DETERMINED = 1e-9
 
@@ -114,11 +116,12 @@ class StudentizedRange:
 
     def __init__(self, n: int, df: float) -> None:
         self._n = n
-        nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+        nodes, weights = _gauss_rule(_INNER)
         self._z = _FARTHEST * nodes
         self._density = n * _FARTHEST * weights * np.exp(-0.5 * np.square(self._z)) / np.sqrt(2.0 * np.pi)
         self._scale, self._weight = np.ones(1), np.ones(1)
         if np.isfinite(df):
+            nodes, weights = _gauss_rule(_OUTER if df >= 3.0 else 5 * _OUTER)
             low, high = np.sqrt(2.0 * special.gammaincinv(0.5 * df, np.array([1e-15, 1.0 - 1e-15])) / df)
             self._scale = 0.5 * (low + high) + 0.5 * (high - low) * nodes
             log = np.log(2.0) + 0.5 * df * np.log(0.5 * df) - special.gammaln(0.5 * df)
@@ -139,6 +142,11 @@ class StudentizedRange:
         while self.sf(high) > 1.0 - level:
             high *= 1.5
         return float(brentq(lambda q: self.sf(q) - (1.0 - level), 0.0, high, xtol=1e-9))
+
+
+@cache
+def _gauss_rule(size: int) -> tuple[np.ndarray, np.ndarray]:
+    return np.polynomial.legendre.leggauss(size)
 
 
 def _multivariate(family: Comparisons, plain: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
