@@ -20,6 +20,8 @@ from glmmcore.results.variance_parameters import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from glmmcore.design import Design
     from glmmcore.estimation.curvature import Curvature
     from glmmcore.estimation.estimator import Estimator
@@ -210,14 +212,21 @@ class Estimates:
         psi = [self.solution.coefficients[name][0] for name in self.family.extra]
         return self.family.describe_extra(np.array(psi))
 
-    def cov_params(self, kind: str = "model") -> pd.DataFrame:
+    def cov_params(
+        self, kind: str = "model", *, cluster: str | ArrayLike | None = None, small_sample: str | None = None
+    ) -> pd.DataFrame:
         """Covariance of the conditional fixed effects, (p, p).
 
         Parameters
         ----------
-        kind : {"model", "kenward-roger"}
-            What is behind the standard errors; or Kenward and Roger's (1997), which allows for estimated variances, for
-            gaussian fits with ``reml=True``.
+        kind : {"model", "kenward-roger", "HC0", "HC1", "HC2", "HC3", "sandwich"}
+            What is behind the standard errors; Kenward and Roger's (1997), which allows for estimated variances, for
+            gaussian fits with ``reml=True``; or one that does not trust the model's variance: heteroscedastic rows of
+            models without random effects (HC), or dependence within clusters (sandwich).
+        cluster : str or array_like, shape (nobs,), optional
+            For ``"sandwich"``: a column or labels. Clusters hold whole levels of every grouping factor.
+        small_sample : {"CR0", "CR1"}, optional
+            Correction of the sandwich: none, or the number of clusters over one less.
 
         Returns
         -------
@@ -232,7 +241,12 @@ class Estimates:
 
             covariance = KenwardRoger(self).covariance
         else:
-            raise ModelError(f"cov_params: kind must be 'model' or 'kenward-roger', not {kind!r}")
+            from glmmcore.inference.robust import ROBUST, robust_covariance
+
+            if kind not in ROBUST:
+                kinds = ", ".join(map(repr, ("model", "kenward-roger", *ROBUST)))
+                raise ModelError(f"cov_params: kind must be one of {kinds}, not {kind!r}")
+            covariance = robust_covariance(cast("FittedGLMM", self), kind, cluster, small_sample)
         return pd.DataFrame(covariance, index=names, columns=names)
 
     @property

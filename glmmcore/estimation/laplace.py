@@ -93,6 +93,7 @@ class LaplaceObjective:
         self._best_value, self._best_mode = np.inf, self.mode
         self.mode_found = True
         self._last: Evaluated | None = None
+        self.keeps_rows, self.row_gradient = False, np.zeros((0, 0))
         self._inner = [problem.likelihood.predictors.index(name) for name in problem.inner]
         self._prior = np.zeros(0) if problem.layout is None else self.layout.prior
         self._constant = 0.0
@@ -391,6 +392,8 @@ class LaplaceObjective:
 
     def _assemble(self, g: np.ndarray) -> np.ndarray:
         """Chain from the values of the predictors to their coefficients."""
+        if self.keeps_rows:
+            self.row_gradient = g.copy()
         gradient = np.zeros(self.problem.n_params)
         for part, row in zip(self.problem.parts, g, strict=True):
             if part.where.stop > part.where.start:

@@ -13,8 +13,11 @@ from scipy import special
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.inference.nesting import Nesting, nesting
+from glmmcore.inference.precision import given_covariance
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from glmmcore.design import PredictorDesign
     from glmmcore.fitted import FittedGLMM
 
@@ -168,7 +171,9 @@ def drop_terms(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
     return pd.DataFrame(rows, index=index)
 
 
-def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.DataFrame:
+def wald_tests(
+    fit: FittedGLMM, part: str = "cond", *, df: str = "chi2", cov: pd.DataFrame | ArrayLike | None = None
+) -> pd.DataFrame:
     """Joint Wald test of the coefficients of every fixed term, adjusted for all terms that do not contain it.
 
     That is a type II test: a main effect is tested in the absence of its interactions.
@@ -180,6 +185,9 @@ def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.D
     part : {"cond", "zi", "disp"}
     df : {"chi2", "satterthwaite", "kenward-roger"}
         Chi-square tests, or F tests for linear mixed models; Kenward and Roger's (1997) need ``reml=True``.
+    cov : DataFrame or array_like, shape (p, p), optional
+        Covariance of the fixed effects for chi-square tests instead of the model's, such as
+        ``fit.cov_params("sandwich", cluster="g")``.
 
     Returns
     -------
@@ -200,6 +208,10 @@ def wald_tests(fit: FittedGLMM, part: str = "cond", *, df: str = "chi2") -> pd.D
         raise ModelError(f"wald_tests: df must be 'chi2', 'satterthwaite' or 'kenward-roger', not {df!r}")
     terms = _terms(_part(fit, part))
     covariance = fit._covariance(part, part).copy()
+    if cov is not None:
+        if part != "cond" or df != "chi2":
+            raise ModelError("wald_tests: cov= is for part='cond' with df='chi2'")
+        covariance = given_covariance(fit, cov).copy()
     beta = fit.solution.coefficients[part]
     unbounded = ~np.isfinite(np.diag(covariance))
     covariance[unbounded], covariance[:, unbounded] = 0.0, 0.0

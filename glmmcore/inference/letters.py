@@ -11,6 +11,8 @@ import pandas as pd
 from glmmcore.inference.margins import chosen_columns, marginal_means
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["compact_letters", "letters_of"]
@@ -28,6 +30,7 @@ def compact_letters(
     weights: str = "equal",
     random_effects: str = "none",
     df: str | float = "normal",
+    cov: pd.DataFrame | ArrayLike | None = None,
     level: float = 0.05,
 ) -> pd.Series:
     """Letters for means such that two share one if, and only if, they do not differ at a level.
@@ -57,6 +60,8 @@ def compact_letters(
         As in `marginal_means`.
     df : {"normal", "satterthwaite", "kenward-roger"} or float
         Degrees of freedom.
+    cov : DataFrame or array_like, shape (p, p), optional
+        Covariance of the fixed effects instead of the model's, such as ``fit.cov_params("sandwich", cluster="g")``.
     level : float
         Two means differ when their p-value is below it.
 
@@ -77,7 +82,7 @@ def compact_letters(
     Name: letters, dtype: object
     """
     options: dict[str, Any] = {"kind": kind, "component": component, "by": by, "at": at, "weights": weights}
-    options |= {"random_effects": random_effects, "df": df}
+    options |= {"random_effects": random_effects, "df": df, "cov": cov}
     _, within = chosen_columns("compact_letters", variables, by)
     means = marginal_means(fit, variables, **options)
     pairs = marginal_means(fit, variables, contrasts="pairwise", adjust=adjust, **options)

@@ -21,6 +21,8 @@ from glmmcore.results.joint_covariance import Combination
 from glmmcore.results.quantities import limits_on_scale
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["chosen_columns", "contrast_tables", "marginal_means", "means_table", "requested_means"]
@@ -43,6 +45,7 @@ def marginal_means(
     weights: str = "equal",
     random_effects: str = "none",
     df: str | float = "normal",
+    cov: pd.DataFrame | ArrayLike | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Means at each level of some columns, the others held fixed or averaged, and comparisons of them.
@@ -85,6 +88,8 @@ def marginal_means(
         Random effects at zero, or, for means of the response, averaged over their distribution.
     df : {"normal", "satterthwaite", "kenward-roger"} or float
         Degrees of freedom of the t distribution; Kenward and Roger's standard errors go with theirs.
+    cov : DataFrame or array_like, shape (p, p), optional
+        Covariance of the fixed effects instead of the model's, such as ``fit.cov_params("sandwich", cluster="g")``.
     level : float
         Of the limits.
 
@@ -113,7 +118,7 @@ def marginal_means(
     require_level(level, "level")
     grid = ReferenceGrid.build(fit, chosen, at, weights=weights, random_effects=random_effects)
     means = requested_means(fit, grid, kind, component, random_effects)
-    precision = Precision(fit, df)
+    precision = Precision(fit, df, cov)
     if contrasts is None:
         return means_table("marginal_means", means, precision, level, on_response=kind == "response")
     compared, sign = _compared(fit, means, kind, scale)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from glmmcore.errors import ModelError
 from glmmcore.results.joint_covariance import Combination, contrast_variance
@@ -13,7 +14,7 @@ from glmmcore.results.quantities import combination_variance
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["Precision"]
+__all__ = ["Precision", "given_covariance"]
 
 
 class Precision:
@@ -23,9 +24,11 @@ class Precision:
     ----------
     fit : FittedGLMM
     df : {"normal", "satterthwaite", "kenward-roger"} or float
+    cov : array_like, shape (p, p), optional
+        Covariance of the conditional fixed effects, instead of the model's.
     """
 
-    def __init__(self, fit: FittedGLMM, df: str | float) -> None:
+    def __init__(self, fit: FittedGLMM, df: str | float, cov: Any = None) -> None:
         self._fit = fit
         self._constant = np.inf
         self._rule: Any = None
@@ -43,10 +46,16 @@ class Precision:
             self._constant = float(df)
         elif df != "normal":
             raise ModelError(f"df must be 'normal', 'satterthwaite', 'kenward-roger' or a positive number, not {df!r}")
+        if cov is not None:
+            self._covariance = given_covariance(fit, cov)
 
     def variance(self, rows: Combination) -> np.ndarray:
         """Variance of every row, (k,); inf where the data do not bound it."""
         if self._covariance is not None:
+            if set(rows.fixed) != {"cond"} or rows.direct is not None:
+                raise ModelError(
+                    "cov= is for the conditional fixed effects: means of this model depend on other estimates"
+                )
             weights = rows.fixed["cond"]
             return np.maximum(np.einsum("ij,jk,ik->i", weights, self._covariance, weights), 0.0)
         if set(rows.fixed) == {"cond"} and rows.direct is None:
@@ -76,3 +85,16 @@ class Precision:
 def _taken(rows: Combination, matrix: np.ndarray) -> Combination:
     direct = None if rows.direct is None else matrix @ rows.direct
     return Combination({name: matrix @ w for name, w in rows.fixed.items()}, direct=direct)
+
+
+def given_covariance(fit: FittedGLMM, cov: Any) -> np.ndarray:
+    """Check a covariance of the conditional fixed effects that a user gave, (p, p)."""
+    names = fit.params.index
+    if isinstance(cov, pd.DataFrame):
+        if set(cov.index) != set(names) or set(cov.columns) != set(names):
+            raise ModelError(f"cov: rows and columns must be {', '.join(names)}")
+        cov = cov.loc[names, names]
+    values = np.asarray(cov, dtype=float)
+    if values.shape != (len(names), len(names)) or not np.all(np.isfinite(values)):
+        raise ModelError(f"cov must be {len(names)} by {len(names)} finite numbers, one for each pair of fixed effects")
+    return values

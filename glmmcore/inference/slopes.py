@@ -19,6 +19,8 @@ from glmmcore.inference.reference_grid import ReferenceGrid
 from glmmcore.results.joint_covariance import Combination
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["slopes"]
@@ -42,6 +44,7 @@ def slopes(
     weights: str = "equal",
     random_effects: str = "none",
     df: str | float = "normal",
+    cov: pd.DataFrame | ArrayLike | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Slopes of means in a numeric column, for each cell of other columns, as R's emtrends.
@@ -71,6 +74,8 @@ def slopes(
         For slopes of the mean of the response.
     df : {"normal", "satterthwaite", "kenward-roger"} or float
         Degrees of freedom of the t distribution; Kenward and Roger's standard errors go with theirs.
+    cov : DataFrame or array_like, shape (p, p), optional
+        Covariance of the fixed effects instead of the model's, such as ``fit.cov_params("sandwich", cluster="g")``.
     level : float
         Of the limits.
 
@@ -101,7 +106,7 @@ def slopes(
         return means.on_response() if kind == "response" else means
 
     means = _differences(fit, variable, columns, dict(at or {}), means_at, kind == "link")
-    precision = Precision(fit, df)
+    precision = Precision(fit, df, cov)
     if contrasts is not None:
         return contrast_tables("slopes", means, "-", [], contrasts, adjust, precision, level)
     return means_table("slopes", means, precision, level, on_response=False)
