@@ -199,7 +199,7 @@ class _Expansion:
         found = terms
         for _ in range(int(self.tokens[place + 1].text) - 1):
             longer = list(self._collect(operator, self._products(operator, found, terms)).values())
-            if len(longer) == len(found):
+            if longer == found:
                 break
             found = longer
         return found

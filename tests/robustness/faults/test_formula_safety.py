@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import time
 from pathlib import Path
 
@@ -14,6 +15,9 @@ import glmmcore.formula
 from glmmcore import ModelError, glmm
 from glmmcore.formula import build_design
 from glmmcore.formula.allowed import CONTRASTS, ELEMENTWISE, ROWWISE, TRANSFORMS
+from glmmcore.formula.expressions import checked, evaluate
+from glmmcore.formula.grammar import ExpressionError
+from glmmcore.formula.syntax import Call, Name
 from tests.robustness import attacks
 
 
@@ -383,3 +387,24 @@ def test_more_variance_parameters_than_rows_are_refused():
     )
     with pytest.raises(ModelError, match="40 columns and 820 variance parameters, there are only 40 rows"):
         glmm("y ~ (t | g)", data)
+
+
+def test_no_other_function_can_be_called():
+    """Every builtin, every name of numpy and formulaic's own transforms, in a tree and in a formula."""
+    from formulaic.transforms import TRANSFORMS as library
+
+    allowed = {*ELEMENTWISE, *ROWWISE, *TRANSFORMS}
+    numpy = (f"np.{name}" for name in dir(np))
+    names = {*dir(builtins), *library, *numpy, *(f"contr.{name}" for name in dir(list)), "os.system"}
+    others = sorted(names - allowed - {"Q"})  # Q('x') is read as the column x
+    assert len(others) > 500
+
+    def transform(call):
+        raise AssertionError(f"{call.function} was taken for a transform")
+
+    for name in others:
+        call = Call(name, (Name("x"),))
+        with pytest.raises(ExpressionError):
+            checked(call)
+        with pytest.raises(TypeError, match="more than arithmetic"):
+            evaluate(call, {"x": np.ones(3)}.__getitem__, transform)
