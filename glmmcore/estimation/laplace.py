@@ -37,8 +37,13 @@ _THERE = 1e-18
 _HOPELESS = 1e-6
 # A predicted move of the mode this small (squared, in the metric of H) needs no Newton step of its own.
 _SMALL_MOVE = 1e-5
+# Correction of the log-likelihood for an inexact mode beyond which there is none, as where a mean is driven to the end of
+# its range and derivatives of higher order have no bound.
+_LARGEST_CORRECTION = 1e-3
 _MAX_SWEEPS = 150
 _MAX_HALVINGS = 30
+# Share of a Newton step that leaves the domain still: the mode is then taken to be on its edge.
+_SHORTEST_INSIDE = 1e-3
 
 
 def row_blocks(n: int) -> list[tuple[int, int]]:
@@ -92,6 +97,7 @@ class LaplaceObjective:
         self.mode = np.zeros(order)
         self._best_value, self._best_mode = np.inf, self.mode
         self.mode_found = True
+        self._at_edge = False
         self._last: Evaluated | None = None
         self.keeps_rows, self.row_gradient = False, np.zeros((0, 0))
         self._inner = [problem.likelihood.predictors.index(name) for name in problem.inner]
@@ -116,6 +122,7 @@ class LaplaceObjective:
         near = self._predict_mode(values, factors) <= _SMALL_MOVE
         self._last = None
         # the last mode may be a bad guide: then that of the best point so far, then the prior mean
+        self._at_edge = False
         for guess in (self.mode, self._best_mode, np.zeros_like(self.mode)):
             self.mode = guess
             if near or self._find_mode(values, factors):
@@ -124,6 +131,8 @@ class LaplaceObjective:
                     if value < self._best_value:
                         self._best_value, self._best_mode = value, self.mode
                     return value, gradient
+            if self._at_edge and guess is self._best_mode:
+                break
             near = False
         return np.inf, np.zeros(len(x))
 
@@ -259,7 +268,11 @@ class LaplaceObjective:
         return float(rhs @ step)
 
     def _find_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> bool:
-        """Guarded Newton from the last mode, one full step short of the tolerance; False without a finite h."""
+        """Guarded Newton from the last mode, one full step short of the tolerance; False without one.
+
+        A step of which next to nothing stays inside the domain leads to its edge, as where an identity link would need a
+        negative mean: there is no mode then, whatever the first guess.
+        """
         u = self.mode
         h, score = self._sweep(values, factors, u)
         if not np.isfinite(h):
@@ -280,6 +293,9 @@ class LaplaceObjective:
                 sweeps += 1
                 if h_new <= h - 1e-4 * length * decrement + 1e-13 * abs(h):
                     break
+                if length < _SHORTEST_INSIDE and not np.isfinite(h_new):
+                    self._at_edge = True
+                    return False
                 length *= 0.5
             else:
                 break
@@ -364,8 +380,11 @@ class LaplaceObjective:
             layout.add_random_part(lo, hi, bv, av)
             for a in range(m):
                 g[:, lo:hi] += d2[a, :, lo:hi] * av[a]
-        # first-order correction for what is left of the inner gradient
-        value = at.h + 0.5 * system.logdet - 0.5 * at.decrement + float(v @ at.residual) + self._constant
+        # what is left of the inner gradient changes h and, to first order, the determinant
+        correction = float(v @ at.residual) - 0.5 * at.decrement
+        if not abs(correction) < _LARGEST_CORRECTION:
+            return np.inf, np.zeros(len(x))
+        value = at.h + 0.5 * system.logdet + correction + self._constant
         gradient = self._assemble(g)
         # Z'g for the predictors with random effects, without another pass over the rows
         inner_score = trace_score - score - system.multiply(bv)

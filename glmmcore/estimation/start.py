@@ -297,12 +297,19 @@ def theta_curvature(
 
 
 def response_scale(problem: Problem) -> float:
-    """Size of the conditional predictor in units of its columns: the spread of y for an identity link, else 1."""
-    if problem.family.link.name != "identity":
+    """Size of the conditional predictor in units of its columns: the spread of y, carried through a link with units."""
+    link = problem.family.link.name
+    if link not in ("identity", "inverse", "sqrt"):
         return 1.0
     y, weights = problem.likelihood.y, problem.likelihood.freq_weights
     centre = np.average(y, weights=weights)
-    return float(np.sqrt(np.average(np.square(y - centre), weights=weights))) / problem.unit or 1.0
+    spread = float(np.sqrt(np.average(np.square(y - centre), weights=weights)))
+    size = max(abs(float(centre)), 0.1 * spread)
+    if link == "inverse":
+        spread = min(spread / size**2, 1.0 / size) if size > 0.0 else 0.0
+    elif link == "sqrt":
+        spread = 0.5 * spread / np.sqrt(size) if size > 0.0 else 0.0
+    return spread / problem.unit or 1.0
 
 
 def step_limits(problem: Problem) -> np.ndarray:

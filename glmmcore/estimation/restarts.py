@@ -1,0 +1,164 @@
+"""Other starts for fits that are known to have several local maxima, or that ended on an edge.
+
+One start is enough for an interior maximum of an ordinary model. Where a covariance is singular, the optimiser did not
+converge, or the link or the family is one with many local maxima, a few short descents from elsewhere tell whether
+there is a higher point; only a descent that finds one is followed to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from glmmcore.estimation.optimize import Objective, Optimum, descend
+from glmmcore.estimation.problem import Problem, TermPart
+
+__all__ = ["doubtful", "search_elsewhere"]
+
+# Smallest singular value of a relative factor, in units of the rows' spread, with which a term is on the edge.
+_EDGE = 1e-3
+# Links whose range or curvature makes several maxima common.
+_UNRULY_LINKS = ("identity", "inverse", "sqrt")
+# Evaluations of one short descent: these, and so many for each parameter.
+_EVALUATIONS, _EVALUATIONS_PER_PARAMETER = 40, 6
+# Expected further decrease at which a descent stops, and the differences of log-likelihoods that count as another value.
+_LOOSE_EDM = 1e-3
+_HIGHER, _LOWER = 1e-5, 1e-2
+_RANDOM_STARTS = 2
+_SEED = 20261127
+
+
+def _on_edge(problem: Problem, x: np.ndarray, unit: float) -> list[TermPart]:
+    """Terms with a singular covariance."""
+    out = []
+    for term in problem.terms:
+        smallest = np.linalg.svd(term.structure.factor(x[term.where]), compute_uv=False)[-1]
+        if smallest < _EDGE * unit:
+            out.append(term)
+    return out
+
+
+def doubtful(problem: Problem, optimum: Optimum, unit: float) -> int:
+    """How many other starts an optimum calls for, 0 for an ordinary one."""
+    family = problem.family
+    most = 2 + _RANDOM_STARTS
+    linear = family.name == "gaussian" and family.link.name == "identity"
+    varying = family.has_dispersion and problem.part("disp").size > 1
+    unruly = family.several_maxima or (family.link.name in _UNRULY_LINKS and not linear)
+    if not optimum.converged or unruly or (varying and problem.terms):
+        return most
+    singular = _on_edge(problem, optimum.x, unit)
+    if not singular:
+        return 0
+    return 1 if all(term.structure.k == 1 for term in singular) else most
+
+
+def search_elsewhere(
+    problem: Problem,
+    optimum: Optimum,
+    cold: np.ndarray,
+    *,
+    unit: float,
+    limit: np.ndarray,
+    objective: Callable[[], Objective],
+    curvature: Callable[[Objective, np.ndarray], np.ndarray],
+    finish: Callable[[Objective, np.ndarray], Optimum],
+    n_starts: int,
+) -> tuple[Objective | None, Optimum]:
+    """Descend from other starts and keep the best.
+
+    Parameters
+    ----------
+    problem : Problem
+    optimum : Optimum
+        Where the first start led.
+    cold : ndarray
+        The first start.
+    unit : float
+        Usual size of the random effects' factors.
+    limit : ndarray
+        Step limits.
+    objective, curvature, finish : callable
+        A fresh objective; its guess of the curvature at its last point; its full optimisation from a point.
+    n_starts : int
+
+    Returns
+    -------
+    objective : callable or None
+        That of a better optimum; None when the first one stays.
+    optimum : Optimum
+        With the counts of other starts and of other maxima.
+    """
+    best, best_objective = optimum, None
+    tried, lower = 0, 0
+    evaluations = _EVALUATIONS + _EVALUATIONS_PER_PARAMETER * len(cold)
+    for start in _other_starts(problem, optimum.x, cold, unit, limit, n_starts):
+        trial = objective()
+        if not np.isfinite(trial(start)[0]):
+            continue
+        tried += 1
+        x, value, edm = descend(trial, start, curvature(trial, start), limit, _LOOSE_EDM, evaluations)
+        promising = value - edm < best.value - _HIGHER or not best.converged
+        if promising:
+            found = finish(trial, x)
+            if _better(found, best):
+                lower += best.converged and best.value > found.value + _LOWER
+                best, best_objective = found, trial
+                continue
+            value, edm = found.value, found.edm if found.converged else np.inf
+        lower += bool(edm < _LOOSE_EDM and value > best.value + _LOWER)
+    higher = max(best.value - optimum.value, 0.0)
+    return best_objective, replace(best, n_other_starts=tried, n_other_maxima=lower, higher_seen=higher)
+
+
+def _better(new: Optimum, old: Optimum) -> bool:
+    """Whether to prefer an optimum: a maximum to a point that is none, and the higher of two."""
+    if new.converged != old.converged:
+        return new.converged
+    return new.value < old.value - _HIGHER
+
+
+def _other_starts(
+    problem: Problem, x: np.ndarray, cold: np.ndarray, unit: float, limit: np.ndarray, n_starts: int
+) -> Iterator[np.ndarray]:
+    """Starts away from the first one, the same for the same model and data."""
+    rng = np.random.default_rng(_SEED)
+    plain = cold.copy()
+    for part in problem.parts:
+        if part.name in ("disp", "zi") and part.size > 1 and part.where.stop > part.where.start:
+            # only the level: slopes of zero
+            values = part.values(cold[part.where])
+            level = np.full(len(values), values.mean()) - (0.0 if part.offset is None else part.offset)
+            plain[part.where] = np.linalg.lstsq(part.X, level, rcond=None)[0] if part.X is not None else values
+    starts = [_spread(problem, x, unit, 1.0), _spread(problem, plain, unit, 0.3, flip=x)]
+    if not problem.terms:
+        starts = [plain]
+    while len(starts) < n_starts:
+        size = float(np.exp(rng.uniform(-1.5, 0.7)))
+        starts.append(_spread(problem, plain + 0.15 * limit * rng.normal(size=len(x)), unit, size))
+    yield from starts[:n_starts]
+
+
+def _spread(
+    problem: Problem, x: np.ndarray, unit: float, size: float, flip: np.ndarray | None = None
+) -> np.ndarray:
+    """The same fixed part with random effects of this size, uncorrelated, or correlated against `flip`."""
+    out = x.copy()
+    for term in problem.terms:
+        structure = term.structure
+        theta = structure.start(np.full(structure.k, size * unit))
+        if flip is not None and structure.k > 1:
+            old = structure.factor(flip[term.where])
+            covariance = old @ old.T
+            rows, columns = np.tril_indices(structure.k, -1)
+            against = -np.sign(covariance[rows, columns].sum() or 1.0)
+            if structure.name == "us":
+                t = np.diag(np.full(structure.k, size * unit))
+                t[rows, columns] = -0.5 * size * unit * np.sign(covariance[rows, columns])
+                theta = t[np.tril_indices(structure.k)]
+            elif structure.name in ("cs", "homcs", "ar1"):
+                theta[-1] += against
+        out[term.where] = theta
+    return out
