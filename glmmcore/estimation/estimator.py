@@ -14,6 +14,7 @@ from glmmcore.estimation.linear import LinearObjective
 from glmmcore.estimation.optimize import Optimum, minimise
 from glmmcore.estimation.problem import Problem, build_problem
 from glmmcore.estimation.quadrature import QuadratureObjective, check_quadrature
+from glmmcore.estimation.restarts import doubtful, other_starts, search_elsewhere
 from glmmcore.estimation.solution import Solution, from_laplace, from_linear
 from glmmcore.estimation.start import natural_units, response_scale, start_candidates, start_curvature, step_limits
 from glmmcore.families.base import Family
@@ -112,15 +113,24 @@ class Estimator:
         theta = objective.start() if start is None else _off_the_edge(problem, start, objective.unit)
         objective(theta)
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
-        units = objective.units
-        optimum = minimise(
-            objective,
-            theta,
-            curvature,
-            1.5 * units,
-            units=units,
-            regular=lambda x: _inside(problem, x, _INSIDE * objective.unit),
-        )
+        units, unit = objective.units, objective.unit
+
+        def optimise(_: LinearObjective, x: np.ndarray, curvature: np.ndarray) -> Optimum:
+            inside = lambda x: _inside(problem, x, _INSIDE * unit)  # noqa: E731
+            return minimise(objective, x, curvature, 1.5 * units, units=units, regular=inside)
+
+        optimum = optimise(objective, theta, curvature)
+        n_starts = 0 if start is not None or optimum.hessian is None else doubtful(problem, optimum, unit)
+        if n_starts:
+            starts = other_starts(problem, optimum.x, theta, unit, 1.5 * units, n_starts)
+            _, optimum = search_elsewhere(
+                optimum,
+                starts,
+                1.5 * units,
+                objective=lambda: objective,
+                curvature=lambda _, x: objective.curvature(x),
+                optimise=optimise,
+            )
         return from_linear(objective, optimum)
 
     def _fit_laplace(self, start: np.ndarray | None) -> Solution:
@@ -144,15 +154,31 @@ class Estimator:
         else:
             candidates = start_candidates(problem)
         limit, units = step_limits(problem), natural_units(problem)
+
+        def optimise(objective: LaplaceObjective, x: np.ndarray, curvature: np.ndarray) -> Optimum:
+            return minimise(objective, x, curvature, limit, units=units)
+
         best: tuple[LaplaceObjective, Optimum] | None = None
         for candidate in candidates:
             objective = self.objective(problem)
             x = _finite_start(objective, candidate)
-            optimum = minimise(objective, x, start_curvature(problem, x, objective), limit, units=units)
+            optimum = optimise(objective, x, start_curvature(problem, x, objective))
             if best is None or optimum.value < best[1].value:
                 best = objective, optimum
         assert best is not None
-        return best
+        unit = response_scale(problem)
+        n_starts = 0 if start is not None else doubtful(problem, best[1], unit)
+        if not n_starts:
+            return best
+        elsewhere, optimum = search_elsewhere(
+            best[1],
+            other_starts(problem, best[1].x, candidates[0], unit, limit, n_starts),
+            limit,
+            objective=lambda: self.objective(problem),
+            curvature=lambda objective, x: start_curvature(problem, x, objective),
+            optimise=optimise,
+        )
+        return elsewhere or best[0], optimum
 
 
 def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:

@@ -136,6 +136,14 @@ class LaplaceObjective:
             near = False
         return np.inf, np.zeros(len(x))
 
+    def settle(self, x: np.ndarray) -> float:
+        """F at the best point so far, x, with everything else left as of there; inf where its mode is lost."""
+        value, _ = self(x)
+        if not np.isfinite(value):
+            self.mode = self._best_mode
+            value, _ = self(x)
+        return value
+
     @property
     def score(self) -> np.ndarray:
         """Z'l_1 at the last evaluation, (q,)."""
@@ -270,8 +278,8 @@ class LaplaceObjective:
     def _find_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> bool:
         """Guarded Newton from the last mode, one full step short of the tolerance; False without one.
 
-        A step of which next to nothing stays inside the domain leads to its edge, as where an identity link would need a
-        negative mean: there is no mode then, whatever the first guess.
+        A step of which next to nothing stays inside the domain leads to its edge, as where an identity link would need
+        a negative mean: there is no mode then.
         """
         u = self.mode
         h, score = self._sweep(values, factors, u)

@@ -13,7 +13,7 @@ import numpy as np
 
 from glmmcore.estimation.curvature import scaled_eigen
 
-__all__ = ["Optimum", "descend", "minimise"]
+__all__ = ["Objective", "Optimum", "descend", "minimise", "short_descent"]
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
@@ -30,6 +30,8 @@ _SAME_POINT = 1e-8
 _MAX_ITERATIONS = 300
 _MAX_HESSIANS = 6
 _MAX_EVALUATIONS = 1000
+# A round of descent and Hessian that gains less than this without ending at an optimum is the last.
+_NO_PROGRESS = 1e-7
 # Close to the supremum of a likelihood without a maximum (separation): little to gain, yet a Newton step this long, in
 # units of the step limits. A parameter with a finite estimate would have a standard error of hundreds of those units.
 _SUPREMUM_EDM = 1e-4
@@ -67,6 +69,12 @@ class Optimum:
         Of the Hessian scaled to a unit diagonal, ascending.
     converged : bool
     n_evaluations : int
+    n_other_starts, n_other_maxima : int
+        How many other starts were tried, and how many of them ended at lower maxima.
+    higher_seen : float
+        How far the log-likelihood of a point that is no maximum lies above this one.
+    n_refused : int
+        Evaluations where the log-likelihood does not exist.
     """
 
     x: np.ndarray
@@ -77,6 +85,10 @@ class Optimum:
     eigenvalues: np.ndarray
     converged: bool
     n_evaluations: int
+    n_other_starts: int = 0
+    n_other_maxima: int = 0
+    higher_seen: float = 0.0
+    n_refused: int = 0
 
 
 @np.errstate(over="ignore", invalid="ignore")  # points far outside are refused for their value
@@ -138,21 +150,53 @@ def _minimise(
         point, inverse = _bfgs(counter, point, inverse, limit, _FINAL_EDM)
         told = _told_without_hessian(point, inverse, x, counter.calls)
         if told is not None and regular(point.x):
-            return told
+            return _one_more_step(counter, told, inverse)
+    last_value = np.inf
     for _attempt in range(_MAX_HESSIANS):
         point, inverse = _bfgs(counter, point, inverse, limit, _BFGS_EDM)
         hessian = _difference_hessian(counter, point, inverse)
         begin = point
         point, satisfied, pushed = _newton(counter, point, hessian, limit)
         unbounded |= pushed
-        if satisfied or counter.exhausted:
+        stuck = not pushed and not point.value < last_value - _NO_PROGRESS
+        if satisfied or counter.exhausted or stuck:
             break
         # beyond a tail only what is not flat is searched on: there is nothing to find that far out
         inverse = _positive_inverse(hessian, 0.0 if pushed else 1.0 / _LEAST_CURVATURE)
+        last_value = point.value
     step = point.x - begin.x
     if float(step @ hessian @ step) > _SAME_POINT:
         hessian = _difference_hessian(counter, point, _positive_inverse(hessian))
-    return _report(point, hessian, unbounded, counter.calls)
+    return replace(_report(point, hessian, unbounded, counter.calls), n_refused=counter.refused)
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def short_descent(
+    objective: Objective, x: np.ndarray, curvature: np.ndarray, limit: np.ndarray, tolerance: float, evaluations: int
+) -> tuple[np.ndarray, float, float]:
+    """Go downhill until the expected decrease is below `tolerance`, with so many evaluations at most.
+
+    Returns
+    -------
+    x : ndarray
+    value : float
+    edm : float
+        Expected further decrease.
+    """
+    counter = _Counted(objective, evaluations)
+    point = _Point(x, *counter(x))
+    point, inverse = _bfgs(counter, point, np.linalg.inv(curvature), limit, tolerance)
+    return point.x, point.value, 0.5 * float(point.gradient @ inverse @ point.gradient)
+
+
+def _one_more_step(objective: _Counted, told: Optimum, inverse: np.ndarray) -> Optimum:
+    """The optimum after another step of the model, which all but squares the distance to the maximum."""
+    x = told.x - inverse @ told.gradient
+    value, gradient = objective(x)
+    edm = 0.5 * float(gradient @ inverse @ gradient)
+    if not (value <= told.value + 1e-11 * (1.0 + abs(told.value)) and edm < told.edm):
+        return told
+    return replace(told, x=x, value=value, gradient=gradient, edm=edm, n_evaluations=objective.calls)
 
 
 def descend(
@@ -183,19 +227,21 @@ class _Point:
 
 
 class _Counted:
-    def __init__(self, objective: Objective) -> None:
+    def __init__(self, objective: Objective, most: int = _MAX_EVALUATIONS) -> None:
         self.objective = objective
-        self.calls = 0
+        self.most = most
+        self.calls = self.refused = 0
 
     @property
     def exhausted(self) -> bool:
         """Whether to give up: a likelihood that needs this many evaluations has no maximum."""
-        return self.calls > _MAX_EVALUATIONS
+        return self.calls > self.most
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         self.calls += 1
         value, gradient = self.objective(x)
         if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
+            self.refused += 1
             return np.inf, gradient
         return value, gradient
 

@@ -7,26 +7,37 @@ there is a higher point; only a descent that finds one is followed to its end.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 
-from glmmcore.estimation.optimize import Objective, Optimum, descend
+from glmmcore.estimation.optimize import Objective, Optimum, short_descent
 from glmmcore.estimation.problem import Problem, TermPart
 
-__all__ = ["doubtful", "search_elsewhere"]
+__all__ = ["doubtful", "other_starts", "search_elsewhere"]
+
+Target = TypeVar("Target", bound=Objective)
 
 # Smallest singular value of a relative factor, in units of the rows' spread, with which a term is on the edge.
 _EDGE = 1e-3
 # Links whose range or curvature makes several maxima common.
 _UNRULY_LINKS = ("identity", "inverse", "sqrt")
+# Structures with one correlation, the last parameter, and the least information about it: a standard error of 1.4 on a
+# scale on which a correlation of one half is about 1.
+_ONE_CORRELATION = ("cs", "homcs", "ar1")
+_LEAST_INFORMATION = 0.5
 # Evaluations of one short descent: these, and so many for each parameter.
 _EVALUATIONS, _EVALUATIONS_PER_PARAMETER = 40, 6
-# Expected further decrease at which a descent stops, and the differences of log-likelihoods that count as another value.
+# Expected further decrease at which a descent stops; differences of log-likelihoods that count as another value.
 _LOOSE_EDM = 1e-3
 _HIGHER, _LOWER = 1e-5, 1e-2
 _RANDOM_STARTS = 2
+# Expected further decrease at which a descent that ran out of evaluations is still worth an end.
+_NEAR_END = 0.5
+# Descents that may be followed to an end that is no maximum.
+_MOST_FAILURES = 2
 _SEED = 20261127
 
 
@@ -51,38 +62,39 @@ def doubtful(problem: Problem, optimum: Optimum, unit: float) -> int:
         return most
     singular = _on_edge(problem, optimum.x, unit)
     if not singular:
-        return 0
+        return 2 if _vague_correlation(problem, optimum) else 0
     return 1 if all(term.structure.k == 1 for term in singular) else most
 
 
+def _vague_correlation(problem: Problem, optimum: Optimum) -> bool:
+    """Whether the one correlation of a structure is hardly determined, so that either sign may be a maximum."""
+    if optimum.hessian is None:
+        return False
+    last = [term.where.stop - 1 for term in problem.terms if term.structure.name in _ONE_CORRELATION]
+    return any(not optimum.hessian[j, j] > _LEAST_INFORMATION for j in last)
+
+
 def search_elsewhere(
-    problem: Problem,
     optimum: Optimum,
-    cold: np.ndarray,
-    *,
-    unit: float,
+    starts: Iterable[np.ndarray],
     limit: np.ndarray,
-    objective: Callable[[], Objective],
-    curvature: Callable[[Objective, np.ndarray], np.ndarray],
-    finish: Callable[[Objective, np.ndarray], Optimum],
-    n_starts: int,
-) -> tuple[Objective | None, Optimum]:
+    *,
+    objective: Callable[[], Target],
+    curvature: Callable[[Target, np.ndarray], np.ndarray],
+    optimise: Callable[[Target, np.ndarray, np.ndarray], Optimum],
+) -> tuple[Target | None, Optimum]:
     """Descend from other starts and keep the best.
 
     Parameters
     ----------
-    problem : Problem
     optimum : Optimum
         Where the first start led.
-    cold : ndarray
-        The first start.
-    unit : float
-        Usual size of the random effects' factors.
+    starts : iterable of ndarray
     limit : ndarray
         Step limits.
-    objective, curvature, finish : callable
-        A fresh objective; its guess of the curvature at its last point; its full optimisation from a point.
-    n_starts : int
+    objective, curvature, optimise : callable
+        A fresh objective; its guess of the curvature at its last point; a full optimisation from a point with a guess
+        of the curvature.
 
     Returns
     -------
@@ -91,18 +103,21 @@ def search_elsewhere(
     optimum : Optimum
         With the counts of other starts and of other maxima.
     """
-    best, best_objective = optimum, None
-    tried, lower = 0, 0
-    evaluations = _EVALUATIONS + _EVALUATIONS_PER_PARAMETER * len(cold)
-    for start in _other_starts(problem, optimum.x, cold, unit, limit, n_starts):
+    best = optimum
+    best_objective: Target | None = None
+    tried, lower, failures = 0, 0, 0
+    evaluations = _EVALUATIONS + _EVALUATIONS_PER_PARAMETER * len(limit)
+    for start in starts:
         trial = objective()
         if not np.isfinite(trial(start)[0]):
             continue
         tried += 1
-        x, value, edm = descend(trial, start, curvature(trial, start), limit, _LOOSE_EDM, evaluations)
+        x, value, edm = short_descent(trial, start, curvature(trial, start), limit, _LOOSE_EDM, evaluations)
         promising = value - edm < best.value - _HIGHER or not best.converged
-        if promising:
-            found = finish(trial, x)
+        if promising and edm < _NEAR_END and failures < _MOST_FAILURES:
+            trial(x)
+            found = optimise(trial, x, curvature(trial, x))
+            failures += not found.converged
             if _better(found, best):
                 lower += best.converged and best.value > found.value + _LOWER
                 best, best_objective = found, trial
@@ -120,7 +135,7 @@ def _better(new: Optimum, old: Optimum) -> bool:
     return new.value < old.value - _HIGHER
 
 
-def _other_starts(
+def other_starts(
     problem: Problem, x: np.ndarray, cold: np.ndarray, unit: float, limit: np.ndarray, n_starts: int
 ) -> Iterator[np.ndarray]:
     """Starts away from the first one, the same for the same model and data."""
@@ -141,9 +156,7 @@ def _other_starts(
     yield from starts[:n_starts]
 
 
-def _spread(
-    problem: Problem, x: np.ndarray, unit: float, size: float, flip: np.ndarray | None = None
-) -> np.ndarray:
+def _spread(problem: Problem, x: np.ndarray, unit: float, size: float, flip: np.ndarray | None = None) -> np.ndarray:
     """The same fixed part with random effects of this size, uncorrelated, or correlated against `flip`."""
     out = x.copy()
     for term in problem.terms:
@@ -158,7 +171,7 @@ def _spread(
                 t = np.diag(np.full(structure.k, size * unit))
                 t[rows, columns] = -0.5 * size * unit * np.sign(covariance[rows, columns])
                 theta = t[np.tril_indices(structure.k)]
-            elif structure.name in ("cs", "homcs", "ar1"):
-                theta[-1] += against
+            elif structure.name in _ONE_CORRELATION:
+                theta[-1] += 2.0 * against
         out[term.where] = theta
     return out

@@ -98,7 +98,9 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
     """Read a solution off the objective; evaluates it once more at the optimum."""
     problem = objective.problem
     x = optimum.x
-    value, _ = objective(x)
+    value = objective.settle(x)
+    if not np.isfinite(value):
+        value = optimum.value
     coefficients = {
         part.name: part.back @ x[part.where]
         for part in problem.parts

@@ -81,6 +81,8 @@ class Family(ABC):
     extra: ClassVar[tuple[str, ...]] = ()
     hurdle: ClassVar[bool] = False
     """Whether f(0) := 0, so that zero inflation makes a hurdle model."""
+    several_maxima: ClassVar[bool] = False
+    """Whether its likelihood is known for several local maxima, so that one start is not enough."""
     mass_at_zero: ClassVar[bool] = False
     """Whether a law that is not discrete puts mass on 0."""
     takes_variance_weights: ClassVar[bool] = False

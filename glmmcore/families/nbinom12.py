@@ -98,6 +98,7 @@ class NegativeBinomial12(CountFamily):
     special_cases = MappingProxyType({"nbinom1": "quadratic overdispersion", "nbinom2": "linear overdispersion"})
     dispersion_words = "{sigma:.4g}: the linear part of the variance, mean (1 + {sigma:.4g} + mean / kappa)"
     has_dispersion = True
+    several_maxima = True
     extra = ("log_kappa",)
     limits = MappingProxyType(
         {

@@ -103,6 +103,7 @@ class SkewNormal(NaturalFamily):
     default_link = "identity"
     links = ("identity", "log", "inverse")
     has_dispersion = True
+    several_maxima = True
     extra = ("slant",)
     limits = MappingProxyType(
         {

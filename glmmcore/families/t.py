@@ -89,6 +89,7 @@ class StudentT(NaturalFamily):
     default_link = "identity"
     links = ("identity", "log", "inverse")
     has_dispersion = True
+    several_maxima = True
     extra = ("df",)
     limits = MappingProxyType({("df", 1): "the normal distribution"})
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from glmmcore.estimation.optimize import Optimum
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
@@ -14,6 +15,8 @@ __all__ = ["is_singular", "sentences"]
 
 # Relative size of the smallest standard deviation of a term's coefficients that counts as zero.
 EDGE = 1e-3
+# Share of evaluations without a log-likelihood that tells of an edge which the optimiser runs against.
+_MANY_REFUSED = 0.05
 # Structures whose covariances keep their form when independent noise is added to every coefficient.
 _HOLDING_NOISE = ("us", "diag", "homdiag", "homcs")
 # Logit of a zero inflation that is none.
@@ -35,10 +38,17 @@ def sentences(fit: FittedGLMM) -> list[str]:
             reason = "the point found is not a maximum in every direction"
         elif not fit.solution.mode_found:
             reason = "the random effects' modes were not found to full precision"
+        if optimum.n_refused > _MANY_REFUSED * optimum.n_evaluations:
+            reason += (
+                f"; beyond it the log-likelihood does not exist, since with the {fit.family.link.name} link random effects "
+                "would bring means to the end of their range"
+            )
         out.append(f"Not converged: {reason}; estimates are approximate and standard errors are not reliable.")
+    elif optimum.n_other_maxima or optimum.higher_seen:
+        out.append(_several_maxima_sentence(optimum))
     for t in fit.solution.terms:
         if is_singular(t):
-            out.append(_singular_sentence(t))
+            out.append(_singular_sentence(t, optimum.n_other_starts))
         if (
             fit.family.linear
             and t.modes.size >= fit.nobs
@@ -66,16 +76,31 @@ def sentences(fit: FittedGLMM) -> list[str]:
     return out
 
 
-def _singular_sentence(t: TermSolution) -> str:
+def _several_maxima_sentence(optimum: Optimum) -> str:
+    """What other starts found besides the maximum that is reported."""
+    found = f"{optimum.n_other_maxima} of {optimum.n_other_starts} other starts ended at lower maxima"
+    if optimum.higher_seen:
+        found = f"a point {optimum.higher_seen:.3g} higher was seen that is no maximum" + (
+            f", {found}" if optimum.n_other_maxima else ""
+        )
+    return (
+        f"Several maxima: {found}. What is reported is the highest maximum found, but it may not be the highest there "
+        "is; a model with fewer parameters or the default link has fewer of them."
+    )
+
+
+def _singular_sentence(t: TermSolution, n_other_starts: int) -> str:
     sd = np.sqrt(np.maximum(np.diag(t.covariance), 0.0))
     columns = np.array(t.term.columns)
     # a standard deviation is zero beside the others, or beside the size it could have in a standardised column
     zero = columns[sd <= max(1e-3 * sd.max(), 1e-8)] if len(sd) > 1 else columns
+    times = "One other start" if n_other_starts == 1 else f"{n_other_starts} other starts"
+    searched = f"{times} led to no higher log-likelihood. " if n_other_starts else ""
     what = f"the variance of {', '.join(zero)}" if len(zero) else "a combination of the coefficients' variances"
     return (
         f"Singular fit: {what} by {t.term.group} is estimated as zero"
-        f"{' (a correlation of one)' if not len(zero) else ''}. That is the maximum of the likelihood; fixed effects "
-        "and log-likelihood are valid, a simpler random part fits as well."
+        f"{' (a correlation of one)' if not len(zero) else ''}. {searched}Fixed effects and log-likelihood are "
+        "valid, a simpler random part fits as well."
     )
 
 
