@@ -37,8 +37,8 @@ _THERE = 1e-18
 _HOPELESS = 1e-6
 # A predicted move of the mode this small (squared, in the metric of H) needs no Newton step of its own.
 _SMALL_MOVE = 1e-5
-# Correction of the log-likelihood for an inexact mode beyond which there is none, as where a mean is driven to the end of
-# its range and derivatives of higher order have no bound.
+# Correction of the log-likelihood for an inexact mode beyond which there is none, as where a mean is driven to the end
+# of its range and derivatives of higher order have no bound.
 _LARGEST_CORRECTION = 1e-3
 _MAX_SWEEPS = 150
 _MAX_HALVINGS = 30

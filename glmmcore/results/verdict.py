@@ -17,6 +17,8 @@ __all__ = ["is_singular", "sentences"]
 EDGE = 1e-3
 # Share of evaluations without a log-likelihood that tells of an edge which the optimiser runs against.
 _MANY_REFUSED = 0.05
+# Share of rows whose mean random effects can bring to the end of its range that is worth a sentence.
+_MANY_ROWS = 0.02
 # Structures whose covariances keep their form when independent noise is added to every coefficient.
 _HOLDING_NOISE = ("us", "diag", "homdiag", "homcs")
 # Logit of a zero inflation that is none.
@@ -40,12 +42,17 @@ def sentences(fit: FittedGLMM) -> list[str]:
             reason = "the random effects' modes were not found to full precision"
         if optimum.n_refused > _MANY_REFUSED * optimum.n_evaluations:
             reason += (
-                f"; beyond it the log-likelihood does not exist, since with the {fit.family.link.name} link random effects "
-                "would bring means to the end of their range"
+                f"; next to it the log-likelihood does not exist (with the {fit.family.link.name} link random effects "
+                "can bring means to the end of their range)"
             )
         out.append(f"Not converged: {reason}; estimates are approximate and standard errors are not reliable.")
     elif optimum.n_other_maxima or optimum.higher_seen:
         out.append(_several_maxima_sentence(optimum))
+    if fit.converged and _means_reach_the_end(fit):
+        out.append(
+            f"With the {fit.family.link.name} link random effects of this size reach linear predictors of 0: Laplace's "
+            "method sees one of several modes there, and the log-likelihood found may not be the highest."
+        )
     for t in fit.solution.terms:
         if is_singular(t):
             out.append(_singular_sentence(t, optimum.n_other_starts))
@@ -74,6 +81,18 @@ def sentences(fit: FittedGLMM) -> list[str]:
                 f"{', '.join(part.aliased)} of the {name} part is a linear combination of earlier columns: dropped."
             )
     return out
+
+
+def _means_reach_the_end(fit: FittedGLMM) -> bool:
+    """Whether the linear predictor of many rows is within two standard deviations of where the mean ends."""
+    if fit.family.linear or fit.family.link.name not in ("identity", "sqrt", "inverse"):
+        return False
+    variance = np.zeros(fit.nobs)
+    for t in fit.solution.terms:
+        if t.predictor == "cond":
+            variance += np.einsum("ij,jk,ik->i", t.term.Z, t.covariance, t.term.Z)
+    reached = np.abs(fit.solution.values["cond"]) < 2.0 * np.sqrt(np.maximum(variance, 0.0))
+    return bool(np.mean(reached) > _MANY_ROWS)
 
 
 def _several_maxima_sentence(optimum: Optimum) -> str:

@@ -26,6 +26,8 @@ from glmmcore import ModelError, glmm
 from .models import Model, draw_model
 
 TOLERANCE = 1e-4
+# Seconds after which R is given up on with one model.
+PATIENCE = 60.0
 # Words of the verdicts that say that the log-likelihood may not be the maximum.
 TOLD = ("Not converged", "may not be the highest")
 
@@ -58,11 +60,28 @@ def fit_in_r(models: list[Model], folder: Path) -> dict[str, float]:
     for m in models:
         m.data.to_csv(folder / f"{m.name}.csv", index=False)
     found = folder / "found.tsv"
-    found.unlink(missing_ok=True)
-    script = Path(__file__).with_name("fit.R")
-    subprocess.run(["Rscript", str(script), str(folder)], check=True, stdout=subprocess.DEVNULL)
+    found.touch()
+    while len(done := found.read_text().splitlines()) < len(models):
+        _run_r(folder, found)
+        if len(found.read_text().splitlines()) == len(done):
+            # compiled code that does not return is ended from outside, and its model has no answer
+            with found.open("a") as out:
+                out.write(f"{models[len(done)].name}\tNA\tNA\tNA\t{PATIENCE}\n")
     rows = pd.read_csv(found, sep="\t", header=None)
     return dict(zip(rows[0], pd.to_numeric(rows[1], errors="coerce"), strict=True))
+
+
+def _run_r(folder: Path, found: Path) -> None:
+    """Let R work on what is left, until it is done or has been silent for too long."""
+    script = Path(__file__).with_name("fit.R")
+    run = subprocess.Popen(["Rscript", str(script), str(folder)], stdout=subprocess.DEVNULL)
+    silent, size = 0.0, found.stat().st_size
+    while run.poll() is None and silent < PATIENCE:
+        time.sleep(1.0)
+        silent = silent + 1.0 if found.stat().st_size == size else 0.0
+        size = found.stat().st_size
+    run.kill()
+    run.wait()
 
 
 def compare(model: Model, reference: float) -> Outcome:

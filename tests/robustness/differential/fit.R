@@ -4,6 +4,8 @@ suppressWarnings(suppressMessages(library(glmmTMB)))
 folder <- commandArgs(TRUE)[1]
 cat(as.character(packageVersion("glmmTMB")), file = file.path(folder, "version"))
 models <- read.delim(file.path(folder, "models.tsv"), stringsAsFactors = FALSE, quote = "")
+done <- file.path(folder, "found.tsv")
+if (file.exists(done)) models <- models[seq_len(nrow(models)) > length(readLines(done)), ]
 
 fit_one <- function(m, d, start) {
   tryCatch(suppressWarnings(suppressMessages(glmmTMB(
