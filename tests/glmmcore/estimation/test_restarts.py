@@ -47,7 +47,7 @@ def test_an_ordinary_fit_has_one_start() -> None:
 def test_linear_models_go_to_the_end() -> None:
     """A balanced one-way layout, whose REML estimates are those of the analysis of variance."""
     rng = np.random.default_rng(2)
-    y = rng.normal(1500.0, 50.0, (6, 5)) + rng.normal(0.0, 40.0, (6, 1))
+    y = rng.normal(1500.0, 50.0, (6, 5)) + 40.0 * np.array([-1.5, -0.7, -0.1, 0.3, 0.8, 1.2])[:, None]
     within = y.var(axis=1, ddof=1).mean()
     between = y.mean(axis=1).var(ddof=1) - within / 5.0
     assert between > 0.0
