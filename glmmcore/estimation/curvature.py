@@ -63,6 +63,10 @@ class Curvature:
         total[self.reaches(rows)] = np.inf
         return total
 
+    def positive(self) -> np.ndarray:
+        """Positive definite Hessian, (p, p): that of the estimates, and one per squared unit along flat directions."""
+        return np.linalg.inv(self.inverse + self.flat @ self.flat.T)
+
     @property
     def steps(self) -> np.ndarray:
         """Standard errors of the parameters but no more than their units, (p,): the scale of differences."""

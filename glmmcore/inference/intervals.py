@@ -106,8 +106,9 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
     else:
         solution = fit.solution
     objective: Any = estimator.objective_at(solution)
-    x, hessian = solution.x, solution.optimum.hessian
-    assert hessian is not None
+    x, curvature = solution.x, solution.curvature
+    assert curvature is not None
+    hessian = curvature.positive()
     quantile = float(special.ndtri(1.0 - alpha / 2.0))
     if part != _RANDOM:
         linear = estimator.problem.part(part)
@@ -121,8 +122,7 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
                 error = 1.0 / max(float(np.sqrt(np.mean(np.square(fit.design.predictors[part].X[:, j])))), 1e-300)
             limits[name] = profile_limits(objective, x, hessian, _linear(direction), error, quantile)
         return _table(limits)
-    assert solution.curvature is not None
-    errors = parameter_errors(estimator, solution, solution.curvature)
+    errors = parameter_errors(estimator, solution, curvature)
     limits = {}
     absent: set[tuple[int, int]] = set()  # coefficients whose standard deviation may be zero at this level
     for parameter in variance_parameters(estimator):
@@ -153,6 +153,7 @@ def _variance_limits(
 ) -> tuple[float, float]:
     error = estimate[1]
     if parameter.kind == "sigma":
+        error = error if np.isfinite(error) else 1.0  # at its limit
         function = ProfiledFunction(parameter.value, parameter.gradient)
         limits = profile_limits(objective, x, hessian, function, error, quantile)
         low, high = sorted(float(fit.family.sigma(v)) if np.isfinite(v) else v for v in limits)

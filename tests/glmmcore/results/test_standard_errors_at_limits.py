@@ -179,3 +179,12 @@ def test_separation_is_found_and_named(seed):
     for _, formula, d, options, column in standard_errors.separated(np.random.default_rng([10, seed])):
         fit = glmm(formula, d, **options)
         assert any("do not bound" in s and column in s for s in fit.verdict), (formula, fit.verdict)
+
+
+def test_profile_limits_beside_a_parameter_at_its_limit_are_those_of_the_simpler_model():
+    _, big, small = at_limit("nbinom2")
+    ours, theirs = (m.conf_int(method="profile") for m in (big, small))
+    np.testing.assert_allclose(ours, theirs, atol=RELATIVE * float((theirs["upper"] - theirs["lower"]).max()))
+    spread = big.conf_int(method="profile", parameters="random").loc["sigma"]
+    assert spread["lower"] < big.sigma
+    assert spread["upper"] == np.inf
