@@ -232,8 +232,9 @@ class _Builder:
         text = part.text
         if text in self.recipes or text in self.keys:
             return
+        coded = {expression.coded_column for expression in part.expressions}
         for name in part.names:
-            if name in self.columns and self.columns.is_text(name):
+            if name in self.columns and (self.columns.is_text(name) or name in coded):
                 levels = self.columns.factor(name)[1]
                 if len(levels) < 2:
                     raise ModelError(f"column '{name}' has only one level ('{levels[0]}'), leave it out")

@@ -7,10 +7,13 @@ its residual variance is that of the degrees of freedom.
 from __future__ import annotations
 
 import warnings
+from itertools import product
 
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from glmmcore import DataWarning, ModelError, glmm, inverse_prediction, marginal_means
 
@@ -217,6 +220,73 @@ def test_a_column_twice_and_a_boolean_that_never_changes():
     assert len(marginal_means(always, "L", contrasts="pairwise")) == 0
     false = linear("y ~ L + A", DATA.assign(L=False))
     close(means(false, "L")["estimate"], 5.180555556, 1e-9)
+
+
+@pytest.mark.parametrize(
+    "formula", ["y ~ f + x", "y ~ x + C(one)", "y ~ C(one):x", "y ~ bs(x, df=3) * C(one, contr.sum)"]
+)
+def test_factors_of_one_level_are_refused_by_name(formula):
+    """As in R; a column that silently vanished would be one."""
+    with pytest.raises(ModelError, match=r"column '(f|one)' has only one level"):
+        glmm(formula, DATA.assign(f="only", one=2000))
+
+
+def test_a_grid_of_one_level_has_a_mean_and_no_contrast():
+    fit = linear("y ~ A + x", DATA)
+    one = marginal_means(fit, "A", at={"A": "a2"})
+    close(one["estimate"], marginal_means(fit, "A").loc[["a2"], "estimate"])
+    for contrasts in ("pairwise", "dunnett", "sequential", "polynomial"):
+        assert marginal_means(fit, "A", at={"A": "a2"}, contrasts=contrasts).empty
+
+
+TERMS = {
+    "A*B": ["", "A", "B", "AB"],
+    "A*B*C": ["", "A", "B", "C", "AB", "AC", "BC", "ABC"],
+    "(A + B + C)**2": ["", "A", "B", "C", "AB", "AC", "BC"],
+    "A*x + B:x": ["", "A", "x", "Ax", "Bx"],
+    "A/B + C*x": ["", "A", "AB", "C", "x", "Cx"],
+    "0 + A:B + A:x": ["AB", "Ax"],
+}
+
+
+def every_column(terms: list[str], frame: pd.DataFrame, levels: dict[str, list[str]]) -> np.ndarray:
+    """Design with a column for each combination of levels, none left out."""
+    out = []
+    for term in terms:
+        block = np.ones((len(frame), 1))
+        for name in term:
+            column = frame[name].to_numpy()
+            own = column[:, None] if name == "x" else column[:, None] == np.array(levels[name])
+            block = (block[:, :, None] * own[:, None, :]).reshape(len(frame), -1)
+        out.append(block.astype(float))
+    return np.hstack(out)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.sampled_from(list(TERMS)))
+def test_estimability_against_the_row_space(seed, formula):
+    """Means and pairs with random cells lost exist if, and only if, their weights lie in the span of the rows."""
+    rng = np.random.default_rng(seed)
+    cells = DATA.groupby(["A", "B", "C"]).ngroup().to_numpy()
+    some = DATA[~np.isin(cells, rng.choice(24, rng.integers(2, 14), replace=False))]
+    some = some.assign(x=np.where(some["A"] == rng.choice(["a1", "none"]), 1.5, some["x"]))
+    used = [name for name in "ABC" if name in formula]
+    if any(some[name].nunique() < 2 for name in used):
+        return
+    levels = {name: sorted(some[name].unique()) for name in "ABC"}
+    X, y = every_column(TERMS[formula], some, levels), some["y"].to_numpy()
+    if np.linalg.matrix_rank(X) >= len(X) - 1:
+        return
+    fit = linear(f"y ~ {formula}", some)
+    grid = pd.DataFrame(list(product(*(levels[name] for name in used))), columns=used).assign(x=some["x"].mean())
+    rows = pd.DataFrame(every_column(TERMS[formula], grid, levels)).groupby([grid["A"], grid["B"]]).mean()
+    pairs = np.array([rows.iloc[i] - rows.iloc[j] for i in range(len(rows)) for j in range(i + 1, len(rows))])
+    inverse = np.linalg.pinv(X)
+    for found, weights in ((means(fit, ["A", "B"]), rows), (means(fit, ["A", "B"], contrasts="pairwise"), pairs)):
+        weights = np.asarray(weights)
+        exists = np.abs(weights - weights @ inverse @ X).max(axis=1) < 1e-8
+        assert found["estimate"].notna().tolist() == exists.tolist()
+        close(found["estimate"][exists], (weights @ inverse @ y)[exists], 1e-6)
 
 
 # ---- predictions -------------------------------------------------------------------------------------
