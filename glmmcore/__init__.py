@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from glmmcore.families import get_family
     from glmmcore.fit import glmm
     from glmmcore.fitted import FittedGLMM
+    from glmmcore.inference.collinearity import collinearity
     from glmmcore.inference.comparison import compare, drop_terms, wald_tests
     from glmmcore.inference.degrees_of_freedom import satterthwaite
     from glmmcore.inference.inverse_prediction import InversePrediction, inverse_prediction
@@ -25,6 +26,7 @@ __all__ = [
     "InversePrediction",
     "ManyFits",
     "ModelError",
+    "collinearity",
     "compact_letters",
     "compare",
     "drop_terms",
@@ -46,6 +48,7 @@ _HOME = {
     "InversePrediction": "glmmcore.inference.inverse_prediction",
     "ManyFits": "glmmcore.many.batch",
     "ModelError": "glmmcore.errors",
+    "collinearity": "glmmcore.inference.collinearity",
     "compact_letters": "glmmcore.inference.letters",
     "compare": "glmmcore.inference.comparison",
     "drop_terms": "glmmcore.inference.comparison",

@@ -249,6 +249,78 @@ class Estimates:
             covariance = robust_covariance(cast("FittedGLMM", self), kind, cluster, small_sample)
         return pd.DataFrame(covariance, index=names, columns=names)
 
+    def exp_table(self, alpha: float = 0.05, part: str = "cond", *, cov: pd.DataFrame | None = None) -> pd.DataFrame:
+        """Exponentiated coefficients with limits: rate ratios of a log link, odds ratios of a logit link.
+
+        Parameters
+        ----------
+        alpha : float
+            One minus the level of the limits.
+        part : {"cond", "zi", "disp"}
+            Coefficients of which part; those of ``"zi"`` are logarithms of odds, those of ``"disp"`` of dispersions.
+        cov : DataFrame, optional
+            Covariance of the conditional coefficients instead of the model's, such as a robust one of `cov_params`.
+
+        Returns
+        -------
+        DataFrame
+            By coefficient without the intercept: ratio, lower, upper, pvalue. ``to_markdown()`` and ``to_latex()`` of
+            pandas make tables to paste.
+
+        Raises
+        ------
+        ModelError
+            If the link of the part is neither log nor logit.
+
+        Examples
+        --------
+        >>> import pandas as pd
+        >>> from glmmcore import glmm
+        >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
+        >>> glmm("y ~ x + (1|g)", d, family="poisson").exp_table().round(3)
+           ratio  lower  upper  pvalue
+        x  2.083  1.047  4.147   0.037
+        """
+        link = {"zi": "logit", "disp": "log"}.get(part, self.family.link.name)
+        if link not in ("log", "logit"):
+            raise ModelError(f"exp_table: coefficients of link '{link}' are no logarithms of ratios")
+        estimates = self._coefficients(part)
+        if not len(estimates):
+            raise ModelError(f"exp_table: the model has no part '{part}'")
+        errors = self._standard_errors(part)
+        if cov is not None:
+            if part != "cond":
+                raise ModelError("exp_table: cov= is for part='cond'")
+            errors = pd.Series(np.sqrt(np.diag(cov.loc[estimates.index, estimates.index])), index=estimates.index)
+        half = float(special.ndtri(1.0 - 0.5 * alpha)) * errors
+        columns = {"ratio": estimates, "lower": estimates - half, "upper": estimates + half}
+        with np.errstate(over="ignore"):
+            table = pd.DataFrame({name: np.exp(values) for name, values in columns.items()})
+        table["pvalue"] = 2.0 * special.ndtr(-np.abs((estimates / errors).to_numpy()))
+        design = self.design.predictors.get(part)
+        if design is None:
+            return table
+        return table[[bool(factors) for factors in design.column_terms]]
+
+    def odds_ratios(self, alpha: float = 0.05, *, cov: pd.DataFrame | None = None) -> pd.DataFrame:
+        """`exp_table` of a model with a logit link.
+
+        Parameters
+        ----------
+        alpha : float
+            One minus the level of the limits.
+        cov : DataFrame, optional
+            Covariance of the coefficients instead of the model's.
+
+        Returns
+        -------
+        DataFrame
+            By coefficient without the intercept: ratio (of odds), lower, upper, pvalue.
+        """
+        if self.family.link.name != "logit":
+            raise ModelError(f"odds_ratios: the link is '{self.family.link.name}', not logit; see exp_table")
+        return self.exp_table(alpha, cov=cov)
+
     @property
     def sigma(self) -> float:
         """Dispersion as glmmTMB's ``sigma()``: see `Family.sigma`; NaN when it varies with covariates."""

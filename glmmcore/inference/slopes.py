@@ -91,8 +91,8 @@ def slopes(
     >>> d = pd.DataFrame({"y": [1.0, 2.1, 2.9, 4.2, 1.1, 1.4, 2.2, 2.4], "x": [0, 1, 2, 3] * 2, "f": list("aaaabbbb")})
     >>> slopes(glmm("y ~ f * x", d, reml=True), "x", by="f")[["estimate", "se"]].round(3).rename_axis(None)
        estimate     se
-    a      1.04  0.067
-    b      0.47  0.067
+    a      1.04  0.072
+    b      0.47  0.072
     """
     require_level(level, "level")
     encode: Any = fit.design.encode
