@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from glmmcore.inference.marginal_effects import for_marginaleffects
     from glmmcore.inference.margins import marginal_means
     from glmmcore.inference.slopes import slopes
-    from glmmcore.many.batch import ManyFits, fit_many
+    from glmmcore.many.batch import ManyFits
+    from glmmcore.many_responses import fit_many
 
 __all__ = [
     "DataWarning",
@@ -52,7 +53,7 @@ _HOME = {
     "compact_letters": "glmmcore.inference.letters",
     "compare": "glmmcore.inference.comparison",
     "drop_terms": "glmmcore.inference.comparison",
-    "fit_many": "glmmcore.many.batch",
+    "fit_many": "glmmcore.many_responses",
     "for_marginaleffects": "glmmcore.inference.marginal_effects",
     "get_family": "glmmcore.families",
     "glmm": "glmmcore.fit",

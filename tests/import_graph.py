@@ -27,9 +27,10 @@ LAYERS = {
         ("results",),
         ("inference",),
         ("estimates",),
+        ("many",),
         ("fitted",),
         ("fit",),
-        ("many",),
+        ("many_responses",),
     ),
     "simresid": (
         ("alignment", "datasets", "files", "rdatasets"),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from glmmcore.design import Design, PredictorDesign, RandomTerm
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
-from glmmcore.fitted import FittedGLMM
 from glmmcore.formula.rank import Aliasing
+
+if TYPE_CHECKING:
+    from glmmcore.fitted import FittedGLMM
 
 __all__ = ["refit"]
 
@@ -26,14 +28,14 @@ def refit(fit: FittedGLMM, y: np.ndarray | None, rows: Any = None) -> FittedGLMM
             design = replace(design, response=replace(design.response, y=y))
         design = _subset(design, _positions(rows, fit.nobs))
         estimator = Estimator.build(design, fit.family, reml=fit.reml, n_agq=fit.estimator.n_agq)
-        return FittedGLMM(estimator, estimator.fit())
+        return type(fit)(estimator, estimator.fit())
     if y is None:
         raise ModelError("refit: give a response y, or rows to fit to")
     estimator = fit.estimator.with_response(y)
     curvature = fit.solution.curvature
     # from a limit there is no way back: the likelihood is flat there, whatever the response
     at_limit = curvature is not None and curvature.flat.shape[1] > 0
-    return FittedGLMM(estimator, estimator.fit(start=None if at_limit else fit.solution.x))
+    return type(fit)(estimator, estimator.fit(start=None if at_limit else fit.solution.x))
 
 
 def _check_response(fit: FittedGLMM, y: np.ndarray) -> None:

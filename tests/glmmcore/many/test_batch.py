@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from glmmcore import ModelError, fit_many, glmm
-from glmmcore.many._batch_blocks import BlockTask
 from glmmcore.many._batch_objective import BatchObjective
 from glmmcore.many._batch_start import start_batch
+from glmmcore.many.batch_blocks import BlockTask
 
 # Both stop where the log-likelihood can rise by 1e-9 at most, hence within sqrt(2e-9) standard errors of the maximum.
 LLF, PARAMS = 1e-6, 1e-4

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from glmmcore import glmm
-from glmmcore.many._batch_blocks import BlockTask
 from glmmcore.many._batch_linear import BatchLinear
+from glmmcore.many.batch_blocks import BlockTask
 from glmmcore.many.warm import WarmStart
 
 # Log-likelihoods stop within 1e-9, hence estimates within 5e-5 standard errors; 1e-7 relative is asked for.

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glmmcore.errors import no_data_warnings
+from glmmcore.estimates import Estimates
 from glmmcore.estimation.start import step_limits
-from glmmcore.fitted import FittedGLMM
 from glmmcore.many._batch_linear import BatchLinear, linear_batch_suits
 from glmmcore.many._batch_objective import BatchObjective, unsupported
 from glmmcore.many._batch_optimise import BatchOptimum, descend_batch, minimise_batch
@@ -118,7 +118,7 @@ class BlockFits:
             error=error,
         )
 
-    def put(self, i: int, fit: FittedGLMM, present: np.ndarray | None = None) -> None:
+    def put(self, i: int, fit: Estimates, present: np.ndarray | None = None) -> None:
         """Take one response's numbers from an ordinary fit, of the rows `present` (n,) or of all."""
         parts = {name: (fit._coefficients(name), fit._standard_errors(name)) for name in self.coefficients}
         if any(len(estimates) != self.coefficients[name].shape[1] for name, (estimates, _) in parts.items()):
@@ -349,7 +349,7 @@ class BlockTask:
         for i in which:
             estimator = own.with_response(y[i])
             try:
-                out.put(i, FittedGLMM(estimator, estimator.fit()))
+                out.put(i, Estimates(estimator, estimator.fit()))
             except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
                 out.error[i] = f"{type(error).__name__}: {error}"
 

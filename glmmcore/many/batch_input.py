@@ -35,6 +35,7 @@ ROW_ARGUMENTS = ("trials", "offset", "freq_weights", "var_weights")
 
 
 def right_side(formula: str) -> str:
+    """Right-hand side of a formula whose left side is empty or a placeholder."""
     if not isinstance(formula, str) or formula.count("~") != 1:
         raise ModelError("fit_many: formula must be text with one '~', such as '~ x + (1 | g)'")
     left, right = formula.split("~")
@@ -47,6 +48,7 @@ def right_side(formula: str) -> str:
 
 
 def placeholder(frame: pd.DataFrame) -> str:
+    """Name for the response that no column of the data has."""
     name = "response"
     while name in frame.columns:
         name += "_"
