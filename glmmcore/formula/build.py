@@ -32,6 +32,10 @@ __all__ = ["build_design"]
 Argument = str | Any
 
 
+_LEAST_WEIGHT = 1e-100
+"""Variance weights from here to its inverse have squares that double precision can hold with room for sums."""
+
+
 def build_design(
     formula: str,
     data: Any,
@@ -108,6 +112,15 @@ def build_design(
             at = int(np.argmin(values > 0))
             label = row_name(columns.index, at)
             raise ModelError(f"{name} must be positive, it is {values[at]:g} in {label}; leave the row out instead")
+        if (
+            name == "var_weights"
+            and len(values)
+            and not _LEAST_WEIGHT < values.min() <= values.max() < 1 / _LEAST_WEIGHT
+        ):
+            raise ModelError(
+                f"var_weights reach from {values.min():g} to {values.max():g}, and their squares are beyond double "
+                "precision; only their ratios matter for estimates other than sigma: divide them by their mean"
+            )
 
     builder = _Builder(columns, parsed, arguments)
     design = builder.build(frame, ~missing if n_missing else None)

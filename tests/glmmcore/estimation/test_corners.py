@@ -1,4 +1,4 @@
-"""Models whose formula is ``y ~ 0``: there is nothing to estimate but the dispersion."""
+"""Models with nothing to estimate but the dispersion, ``y ~ 0``, and weights beyond what can be squared."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm, poisson
 
-from glmmcore import glmm
+from glmmcore import ModelError, glmm
 
 RNG = np.random.default_rng(5)
 DATA = pd.DataFrame({"y": RNG.normal(1, 2, 40), "n": RNG.poisson(2, 40), "o": RNG.normal(size=40)})
@@ -25,3 +25,13 @@ def test_gaussian(reml):
 def test_poisson_with_offset():
     fit = glmm("n ~ 0 + offset(o)", DATA, "poisson")
     assert fit.llf == pytest.approx(poisson.logpmf(DATA["n"], np.exp(DATA["o"])).sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [1e160, 1e-160])
+def test_weights_beyond_double_precision(size):
+    """Was an AttributeError after overflows."""
+    with pytest.raises(ModelError, match=r"var_weights reach from .* divide them by their mean"):
+        glmm("y ~ 1 + (1|n)", DATA, var_weights=np.full(40, size))
+    scaled = glmm("y ~ 1 + (1|n)", DATA, var_weights=np.full(40, np.sqrt(size)))
+    plain = glmm("y ~ 1 + (1|n)", DATA)
+    assert scaled.params["Intercept"] == pytest.approx(plain.params["Intercept"], rel=1e-5)
