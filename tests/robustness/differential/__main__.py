@@ -61,14 +61,20 @@ def fit_in_r(models: list[Model], folder: Path) -> dict[str, float]:
         m.data.to_csv(folder / f"{m.name}.csv", index=False)
     found = folder / "found.tsv"
     found.touch()
-    while len(done := found.read_text().splitlines()) < len(models):
+    while _missing(models, found):
         _run_r(folder, found)
-        if len(found.read_text().splitlines()) == len(done):
-            # compiled code that does not return is ended from outside, and its model has no answer
+        for name in _missing(models, found)[:1]:
+            # compiled code that did not return was ended from outside, and its model has no answer
             with found.open("a") as out:
-                out.write(f"{models[len(done)].name}\tNA\tNA\tNA\t{PATIENCE}\n")
+                out.write(f"{name}\tNA\tNA\tNA\t{PATIENCE}\n")
     rows = pd.read_csv(found, sep="\t", header=None)
     return dict(zip(rows[0], pd.to_numeric(rows[1], errors="coerce"), strict=True))
+
+
+def _missing(models: list[Model], found: Path) -> list[str]:
+    """Names without an answer, in order."""
+    done = {line.split("\t")[0] for line in found.read_text().splitlines()}
+    return [m.name for m in models if m.name not in done]
 
 
 def _run_r(folder: Path, found: Path) -> None:

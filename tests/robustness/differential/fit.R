@@ -5,7 +5,7 @@ folder <- commandArgs(TRUE)[1]
 cat(as.character(packageVersion("glmmTMB")), file = file.path(folder, "version"))
 models <- read.delim(file.path(folder, "models.tsv"), stringsAsFactors = FALSE, quote = "")
 done <- file.path(folder, "found.tsv")
-if (file.exists(done)) models <- models[seq_len(nrow(models)) > length(readLines(done)), ]
+if (length(readLines(done)) > 0) models <- models[!models$name %in% read.delim(done, header = FALSE)[[1]], ]
 
 fit_one <- function(m, d, start) {
   tryCatch(suppressWarnings(suppressMessages(glmmTMB(
