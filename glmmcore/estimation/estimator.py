@@ -66,7 +66,7 @@ class Estimator:
         # linear models are integrated exactly as they are
         n_agq = 1 if linear else n_agq
         if n_agq > 1:
-            check_quadrature(problem)
+            check_quadrature(problem, n_agq)
         return cls(design, family, reml, problem, linear, n_agq)
 
     def with_response(self, y: np.ndarray) -> Estimator:

@@ -25,12 +25,14 @@ from glmmcore.estimation.problem import Problem
 __all__ = ["QuadratureObjective", "check_quadrature", "laplace_error"]
 
 _MAX_COEFFICIENTS = 3
+# Points of the product rule for one level: each is a pass over the rows.
+_MAX_POINTS = 1000
 # Nodes whose weight is below this share of the largest cannot matter at double precision.
 _PRUNE = 1e-10
 
 
-def check_quadrature(problem: Problem) -> None:
-    """Raise `ModelError` when the model has no quadrature rule."""
+def check_quadrature(problem: Problem, n_agq: int) -> None:
+    """Raise `ModelError` when the model has no quadrature rule, or none of bearable size."""
     layout = problem.layout
     if layout is None:
         raise ModelError("n_agq > 1 needs random effects; the model has none")
@@ -44,13 +46,20 @@ def check_quadrature(problem: Problem) -> None:
             f"n_agq > 1 allows at most {_MAX_COEFFICIENTS} coefficients per level, "
             f"{layout.factors[0].name} has {layout.factors[0].k}; use n_agq=1 (Laplace)"
         )
+    k = layout.factors[0].k
+    if n_agq**k > _MAX_POINTS:
+        most = int(_MAX_POINTS ** (1.0 / k) + 1e-9)
+        raise ModelError(
+            f"n_agq={n_agq} with {k} coefficients per level of {layout.factors[0].name} takes {n_agq**k} quadrature points "
+            f"a level, more than the {_MAX_POINTS} allowed; n_agq up to {most} is possible, and 9 are plenty"
+        )
 
 
 class QuadratureObjective(LaplaceObjective):
     """`LaplaceObjective` with `n_agq` nodes in each dimension."""
 
     def __init__(self, problem: Problem, n_agq: int) -> None:
-        check_quadrature(problem)
+        check_quadrature(problem, n_agq)
         super().__init__(problem)
         lead = self.layout.factors[0]
         self.nodes, self.weights = _product_rule(n_agq, lead.k)

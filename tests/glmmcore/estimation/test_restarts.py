@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glmmcore import FittedGLMM, glmm
+from glmmcore import FittedGLMM, ModelError, glmm
 from tests.robustness.differential.models import draw_model
 
 # Of a log-likelihood: where both optimisers stop.
@@ -55,3 +55,9 @@ def test_linear_models_go_to_the_end() -> None:
     found = glmm("y ~ 1 + (1|batch)", d, reml=True)
     # the variance is known to about 40 %: seven digits of it are far beyond what the criterion can tell
     np.testing.assert_allclose(found.var_corr["sd"][0] ** 2, between, rtol=1e-7)
+
+
+def test_quadrature_of_unbearable_size_is_refused() -> None:
+    d = pd.DataFrame({"g": list("aabbc"), "x": [0.1, 0.5, -0.3, 1.0, 2.0], "y": [0, 3, 1, 0, 5]})
+    with pytest.raises(ModelError, match="n_agq up to 31"):
+        glmm("y ~ x + (x|g)", d, family="poisson", n_agq=100)
