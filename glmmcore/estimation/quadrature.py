@@ -50,7 +50,7 @@ def check_quadrature(problem: Problem, n_agq: int) -> None:
     if n_agq**k > _MAX_POINTS:
         most = int(_MAX_POINTS ** (1.0 / k) + 1e-9)
         raise ModelError(
-            f"n_agq={n_agq} with {k} coefficients per level of {layout.factors[0].name} takes {n_agq**k} quadrature points "
+            f"n_agq={n_agq} with {k} coefficients per level of {layout.factors[0].name} takes {n_agq**k} points "
             f"a level, more than the {_MAX_POINTS} allowed; n_agq up to {most} is possible, and 9 are plenty"
         )
 
