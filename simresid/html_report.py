@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks.battery import applicable_tests, judge_residuals
-from simresid.checks.verdict import Finding, Judgement, pvalue_text
+from simresid.checks.results import pvalue_text
+from simresid.checks.verdict import Finding, Judgement
 from simresid.files import replacing
 from simresid.plots._predictors import resolve
 from simresid.plots._style import MARKS, detached, new_figure, style

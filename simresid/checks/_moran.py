@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from glmmcore.memory import require_memory
 from simresid.alignment import real_array
+from simresid.checks._combined import combine
 from simresid.checks._inputs import (
     FloatArray,
     Null,
@@ -34,7 +35,6 @@ from simresid.checks.results import Effect, MoranResult
 __all__ = [
     "MoranNull",
     "band_weights",
-    "combine",
     "inverse_weights",
     "moran",
     "moran_test",
@@ -129,13 +129,8 @@ def _check_indices(indices: NDArray[np.intp], n: int) -> None:
         raise ValueError("the distances between places cannot be ordered; are they finite?")
 
 
-# ---- rows at the same place
-# --------------------------------------------------------------------------------------
-
-
-def combine(u: FloatArray, place: NDArray[np.intp]) -> FloatArray:
-    """One value per place: ``sum(u - 1/2) / sqrt(m)``, with the variance of a single residual."""
-    return np.asarray(np.bincount(place, weights=u - 0.5) / np.sqrt(np.bincount(place)))
+# ---- distances
+# ----------------------------------------------------------------------------------------------------
 
 
 def places_from_distances(distances: Any, name: str = "distances") -> tuple[FloatArray, NDArray[np.intp]]:

@@ -28,8 +28,8 @@ from simresid.checks._basis import default_predictor, predictor_basis
 from simresid.checks._inputs import FloatArray, simulated_only
 from simresid.checks._monte_carlo import residual_replicates
 from simresid.checks._null import analytic_null_holds, null_residuals
-from simresid.checks.results import CheckResult
-from simresid.checks.verdict import Judgement, check_alpha, judge, pvalue_text
+from simresid.checks.results import CheckResult, pvalue_text
+from simresid.checks.verdict import Judgement, check_alpha, judge
 from simresid.protocol import HasConvergence
 
 if TYPE_CHECKING:

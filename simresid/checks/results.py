@@ -118,6 +118,14 @@ class Effect:
         return text
 
 
+def pvalue_text(p: float, bare: bool = False) -> str:
+    """Say ``p = 0.031`` or ``p < 0.001``, or `bare` in a column headed p, ``0.031`` or ``< 0.001``."""
+    if p < 0.001:
+        return "< 0.001" if bare else "p < 0.001"
+    text = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
+    return text if bare else f"p = {text}"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CheckResult:
     """Base of all test results.
@@ -164,6 +172,8 @@ class CheckResult:
     notes: tuple[str, ...] = ()
 
     title = "test"
+    #: What `statistic` is, in a word.
+    statistic_name = "statistic"
     #: What to try when the test fails; formatted with the effect.
     remedy = "look at the residual plots"
 
@@ -181,7 +191,7 @@ class CheckResult:
         str
             What ``print(result)`` shows.
         """
-        text = f"{self.title} ({self.method}): statistic {self.statistic:.4g}, p = {self.pvalue:.3g}"
+        text = f"{self.title} ({self.method}): {self.statistic_name} {self.statistic:.4g}, {pvalue_text(self.pvalue)}"
         if self.alternative != "two-sided":
             text += f" ({self.alternative})"
         if self.effect is not None:
@@ -197,7 +207,7 @@ class CheckResult:
         str
             One sentence.
         """
-        size = f"{self.effect}" if self.effect is not None else f"statistic {self.statistic:.3g}"
+        size = f"{self.effect}" if self.effect is not None else f"{self.statistic_name} {self.statistic:.3g}"
         return f"{size}: {self.remedy}"
 
     def to_frame(self) -> pd.DataFrame:
@@ -259,6 +269,7 @@ class StatisticResult(CheckResult):
     null_distribution: NDArray[np.float64]
     conf_int: tuple[float, float]
     title = "simulated statistic"
+    statistic_name = "observed / expected"
     remedy = "the model does not reproduce this feature of the data"
 
 
@@ -333,6 +344,7 @@ class DispersionResult(CheckResult):
     correction: str
     response: ResponseKind = "counts"
     title = "dispersion"
+    statistic_name = "ratio"
 
     def advice(self) -> str:
         """Say in which direction the spread departs.
@@ -475,7 +487,8 @@ class QuantileResult(CheckResult):
         direction = str(self.components["pvalue"].idxmin())
         what = {
             "location": "the mean is off along the predictor: try a quadratic term, a spline or another link",
-            "scale": "the spread changes along the predictor: model the dispersion, or change the family",
+            "scale": "the spread changes along the predictor: model the dispersion, as in "
+            "glmm(..., disp='~ predictor'), or change the family",
         }.get(direction, "the shape of the distribution changes along the predictor: change the family")
         return f"{self.effect}: {what}" if self.effect is not None else what
 
@@ -518,7 +531,10 @@ class CategoricalResult(CheckResult):
             One sentence.
         """
         if self.homogeneity_pvalue is not None and self.homogeneity_pvalue < self.uniformity_pvalue:
-            return "the spread differs between the levels: model the dispersion by this category"
+            return (
+                "the spread differs between the levels: model the dispersion by this category, as in "
+                "glmm(..., disp='~ category')"
+            )
         worst = self.levels["pvalue"].idxmin()
         return f"level {worst} departs most: add this category to the model, or an interaction with it"
 
@@ -545,7 +561,10 @@ class HeteroscedasticityResult(CheckResult):
 
     df: int
     title = "heteroscedasticity"
-    remedy = "model the dispersion along this predictor, or choose a family with another mean-variance relation"
+    remedy = (
+        "model the dispersion along this predictor, as in glmm(..., disp='~ predictor'), or choose a family with "
+        "another mean-variance relation"
+    )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -558,6 +577,9 @@ class AutocorrelationResult(CheckResult):
         Autocorrelations at lag 1, 2, ...
     series : DataFrame
         One row per series: ``n``, ``statistic``, ``autocorrelation``, ``pvalue``.
+    times : DataFrame or None
+        What was tested, in order: ``series``, ``row`` (position of the first row of each time), ``n`` (rows at that
+        time), ``residual`` (those rows combined, uniform under the model).
 
     Examples
     --------
@@ -571,6 +593,7 @@ class AutocorrelationResult(CheckResult):
 
     autocorrelation: NDArray[np.float64]
     series: pd.DataFrame
+    times: pd.DataFrame | None = None
     title = "temporal autocorrelation"
     remedy = "add a term that varies in time (trend, season), or an AR(1) structure"
 
@@ -585,6 +608,9 @@ class MoranResult(CheckResult):
         Mean and standard deviation of I for exchangeable residuals.
     null_distribution : ndarray or None
         Permuted or simulated values of I.
+    places : DataFrame or None
+        What was tested where there are coordinates: ``x``, ``y``, ``n`` (rows at the place), ``residual`` (those rows
+        combined, uniform under the model).
 
     Examples
     --------
@@ -599,6 +625,7 @@ class MoranResult(CheckResult):
     expected: float
     sd: float
     null_distribution: NDArray[np.float64] | None = None
+    places: pd.DataFrame | None = None
     title = "spatial autocorrelation"
     remedy = "neighbours resemble each other: add spatial predictors, a smooth of space or a spatial effect"
 

@@ -12,12 +12,14 @@ neighbours, the null distribution is that of the simulated residuals.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glmmcore.memory import require_memory
+from simresid.checks._combined import combine, shown
 from simresid.checks._inputs import FloatArray, Residuals, aligned_numeric, residual_array
 from simresid.checks._moran import (
     MoranNull,
@@ -29,6 +31,9 @@ from simresid.checks._moran import (
 )
 from simresid.checks.pvalues import check_alternative
 from simresid.checks.results import MoranResult
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["spatial_autocorrelation_test"]
 
@@ -119,7 +124,8 @@ def spatial_autocorrelation_test(
     places, place = np.unique(points, axis=0, return_inverse=True)
     place = np.ravel(place)
     matrix, near, label = _from_coordinates(places, weights, k, radius, great_circle, notes)
-    return moran_test(res, u, place, matrix, near, alternative, null, f"Moran, {label}", notes)
+    result = moran_test(res, u, place, matrix, near, alternative, null, f"Moran, {label}", notes)
+    return replace(result, places=_table(places, u, place))
 
 
 def _coordinate(values: Any, res: Residuals, name: str) -> FloatArray:
@@ -131,6 +137,14 @@ def _coordinate(values: Any, res: Residuals, name: str) -> FloatArray:
             "a mark for a missing value; leave these rows out with recalculate(select=)"
         )
     return numbers
+
+
+def _table(places: FloatArray, u: FloatArray, place: NDArray[np.intp]) -> pd.DataFrame:
+    """What is tested: the combined residual of every place."""
+    import pandas as pd
+
+    size = np.bincount(place)
+    return pd.DataFrame({"x": places[:, 0], "y": places[:, 1], "n": size, "residual": shown(combine(u, place), size)})
 
 
 def great_circle_distances(longitude: FloatArray, latitude: FloatArray) -> FloatArray:

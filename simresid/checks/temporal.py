@@ -19,10 +19,11 @@ the variance.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from simresid.checks._combined import combine, shown
 from simresid.checks._inputs import (
     FloatArray,
     Null,
@@ -42,6 +43,9 @@ from simresid.checks.pvalues import (
     simulation_pvalue,
 )
 from simresid.checks.results import AutocorrelationResult, Effect
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["durbin_watson_pvalue", "temporal_autocorrelation_test"]
 
@@ -158,6 +162,7 @@ def temporal_autocorrelation_test(
         notes=tuple(notes),
         autocorrelation=acf,
         series=_table(layout, series),
+        times=layout.table(u),
     )
 
 
@@ -280,9 +285,23 @@ class _Layout:
         repeated = int(time.size - self.size.size)
         self.notes = [f"{repeated} rows share their time with another and were combined."] if repeated else []
 
+    def table(self, u: FloatArray) -> pd.DataFrame:
+        """What is tested: the combined residual of every time of every series, in order."""
+        import pandas as pd
+
+        lengths = np.diff(np.append(self.starts, self.size.size))
+        return pd.DataFrame(
+            {
+                "series": np.repeat(np.array(self.labels, dtype=object), lengths),
+                "row": self.order[np.searchsorted(self.cell, np.arange(self.size.size))],
+                "n": self.size,
+                "residual": shown(combine(u[self.order], self.cell), self.size),
+            }
+        )
+
     def split(self, u: FloatArray) -> list[FloatArray]:
         """Centred series, in order of time."""
-        value = np.bincount(self.cell, weights=u[self.order] - 0.5) / np.sqrt(self.size)
+        value = combine(u[self.order], self.cell)
         return [e - e.mean() for e in np.split(value, self.starts[1:])]
 
 

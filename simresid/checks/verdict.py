@@ -26,6 +26,7 @@ from simresid.checks.results import (
     QuantileResult,
     Severity,
     StatisticResult,
+    pvalue_text,
 )
 
 __all__ = [
@@ -34,7 +35,6 @@ __all__ = [
     "State",
     "check_alpha",
     "judge",
-    "pvalue_text",
     "sharp_pvalue",
     "state_of",
     "verdict_sentence",
@@ -303,14 +303,6 @@ def sharp_pvalue(result: CheckResult) -> float:
     return result.pvalue
 
 
-def pvalue_text(p: float, bare: bool = False) -> str:
-    """Say ``p = 0.031`` or ``p < 0.001``, or `bare` in a column headed p, ``0.031`` or ``< 0.001``."""
-    if p < 0.001:
-        return "< 0.001" if bare else "p < 0.001"
-    text = f"{p:.3f}" if p < 0.1 else f"{p:.2f}"
-    return text if bare else f"p = {text}"
-
-
 def _shrunk_by_the_fit(result: CheckResult) -> bool:
     """Whether groups lie closer to their expectation than chance and the test could not correct for it."""
     if not isinstance(result, DispersionResult) or result.statistic >= 1:
@@ -377,7 +369,5 @@ def _size(check: str, result: CheckResult) -> str:
 
 def _with_interval(effect: Effect) -> str:
     """Say ``1.34 [1.19, 1.50]``."""
-    text = f"{effect.value:.2f}"
-    if effect.interval is not None:
-        text += f" [{effect.interval[0]:.2f}, {effect.interval[1]:.2f}]"
-    return text
+    value, *ends = (round(v, 2) + 0.0 for v in (effect.value, *(effect.interval or ())))  # no negative zero
+    return f"{value:.2f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")

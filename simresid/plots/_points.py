@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.plots._style import ALERT, POINT
+from simresid.plots._style import ALERT, INK, POINT
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["POINTS_UP_TO", "draw_cloud"]
 
 VECTOR_UP_TO, POINTS_UP_TO = 2000, 20_000
+POINTS_PER_CELL, FEW = 100, 20.0
 
 
 def draw_cloud(ax: Axes, x: Any, y: Any, outlier: Any, *, alarm: bool, upright: bool = True) -> None:
@@ -32,7 +33,7 @@ def draw_cloud(ax: Axes, x: Any, y: Any, outlier: Any, *, alarm: bool, upright: 
     """
     n = x.size
     if n > POINTS_UP_TO:
-        _density(ax, x, y)
+        _density(ax, x, y, upright)
     else:
         size = float(np.clip(42 / np.sqrt(n) * 6, 4, 26))
         alpha = float(np.clip(6.0 / np.sqrt(n / 10), 0.18, 0.7))
@@ -48,12 +49,22 @@ def draw_cloud(ax: Axes, x: Any, y: Any, outlier: Any, *, alarm: bool, upright: 
                        alpha=0.9 if alarm else 1.0, rasterized=bool(at.sum() > VECTOR_UP_TO))  # fmt: skip
 
 
-def _density(ax: Axes, x: Any, y: Any) -> None:
-    """Shade by number of points; an even grey is what a right model gives on a rank scale."""
+def _density(ax: Axes, x: Any, y: Any, upright: bool) -> None:
+    """Shade by the ratio of the number of points to that of residuals spread evenly beside the same predictor.
+
+    Pale everywhere is what a right model gives, whatever the predictor. Cells hold about a hundred points or more.
+    """
     from matplotlib.colors import LinearSegmentedColormap
 
-    shades = LinearSegmentedColormap.from_list("points", ["#f4f7fa", "#7d9dbb", "#1c4468"])
-    counts, x_edges, y_edges = np.histogram2d(x, y, bins=(60, 40))
-    typical = float(np.median(counts[counts > 0]))
-    ax.pcolormesh(x_edges, y_edges, np.ma.masked_equal(counts.T, 0), cmap=shades, vmin=0, vmax=2 * typical,
-                  rasterized=True, zorder=1.1, linewidth=0)  # fmt: skip
+    fine = int(np.clip(np.sqrt(x.size / POINTS_PER_CELL / 1.5), 8, 40))
+    residual, other = (y, x) if upright else (x, y)
+    counts, other_edges, edges = np.histogram2d(other, residual, bins=(int(1.5 * fine), fine))
+    even = np.broadcast_to(counts.mean(axis=1, keepdims=True), counts.shape)
+    # where points are few their ratio is chance: it counts as even until some tens of them say otherwise
+    ratio = np.ma.masked_where(even == 0, (counts + FEW) / (even + FEW))
+    shades = LinearSegmentedColormap.from_list("ratio", ["#2166a5", "#eef1f4", "#d1661f"])
+    grid = (other_edges, edges, ratio.T) if upright else (edges, other_edges, ratio)
+    ax.pcolormesh(*grid, cmap=shades, vmin=0, vmax=2, rasterized=True, zorder=1.1, linewidth=0)
+    ax.annotate("blue: fewer than even, orange: more", (0.985, 0.015), xycoords="axes fraction", ha="right",
+                va="bottom", fontsize="x-small", color=INK, zorder=4,
+                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5})  # fmt: skip

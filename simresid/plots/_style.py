@@ -6,9 +6,11 @@ every state has its own shape and glyph, and departing curves are drawn thicker 
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
 from threading import RLock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -114,7 +116,29 @@ def new_figure(figsize: tuple[float, float], layout: str | None = "constrained")
         return DetachedFigure(figsize=figsize, layout=layout)  # type: ignore[arg-type]  # None is allowed
     import matplotlib.pyplot as plt
 
-    return plt.figure(figsize=figsize, layout=layout)  # type: ignore[arg-type]
+    return plt.figure(figsize=figsize, layout=layout, FigureClass=_shown_once())  # type: ignore[arg-type]
+
+
+@cache
+def _shown_once() -> type[Figure]:
+    """A figure that a notebook shows once: as an open figure of its cell, or as the value of an expression."""
+    import matplotlib
+    from matplotlib.figure import Figure as PlainFigure
+
+    class ShownOnce(PlainFigure):
+        def _ipython_display_(self) -> None:
+            """Show the figure and, if all open ones are shown at the end of a cell, close it before that."""
+            import matplotlib.pyplot as plt
+            from IPython.display import Image, display
+
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi="figure", bbox_inches="tight")
+            display(Image(buffer.getvalue()))  # type: ignore[no-untyped-call]
+            if "inline" in matplotlib.get_backend():
+                plt.close(self)
+
+    ShownOnce.__name__ = ShownOnce.__qualname__ = "Figure"
+    return ShownOnce
 
 
 def draw_mark(ax: Axes, x: float, y: float, state: str, size: float, transform: Any = None) -> None:
@@ -171,16 +195,31 @@ def rank_ticks(values: Any) -> tuple[list[float], list[str]]:
     s = np.sort(np.asarray(values, dtype=float))
     ticks: dict[float, float] = {}
     for target in (0.0, 0.25, 0.5, 0.75, 1.0):
-        exact = float(np.quantile(s, target, method="inverted_cdf"))
-        for digits in range(1, 17):
-            rounded = float(f"{exact:.{digits}g}")
-            place = float(np.searchsorted(s, rounded, "left") + np.searchsorted(s, rounded, "right")) / (2 * s.size)
-            if abs(place - target) <= 0.06 and s[0] <= rounded <= s[-1]:
-                break
-        # where many rows are tied, their common value stands apart from the quartile
+        value = _roundest(s, target)
+        place = _rank(s, value)
         if all(abs(place - other) >= 0.12 for other in ticks.values()):
-            ticks.setdefault(rounded, place)
+            ticks[value] = place
     return list(ticks.values()), number_texts(ticks)
+
+
+def _roundest(s: Any, target: float) -> float:
+    """Number of the fewest decimals within the sorted data whose rank is near `target`, or a value of the data."""
+    exact = float(np.quantile(s, target, method="inverted_cdf"))
+    span = float(s[-1] - s[0])
+    for decimals in range(18):
+        if span == 0.0:
+            break
+        step = 10.0 ** (np.floor(np.log10(span)) - decimals)
+        near = [float(f"{side(exact / step) * step:.15g}") for side in (np.floor, np.ceil)]
+        fitting = [v for v in near if s[0] <= v <= s[-1] and abs(_rank(s, v) - target) <= 0.06]
+        if fitting:
+            return min(fitting, key=lambda v: abs(_rank(s, v) - target)) + 0.0
+    return exact
+
+
+def _rank(s: Any, value: float) -> float:
+    """Share of the sorted data below `value`, ties counted half."""
+    return float(np.searchsorted(s, value, "left") + np.searchsorted(s, value, "right")) / (2 * s.size)
 
 
 def shorten_all(names: list[str], width: int) -> list[str]:

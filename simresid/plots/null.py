@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks.results import StatisticResult
-from simresid.checks.verdict import pvalue_text
+from simresid.checks.results import StatisticResult, pvalue_text
 from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
 
 if TYPE_CHECKING:

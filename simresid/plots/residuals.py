@@ -11,8 +11,7 @@ from simresid.checks._basis import ranks
 from simresid.checks._inputs import is_simulated, residual_array
 from simresid.checks.categorical import categorical_test
 from simresid.checks.quantiles import quantile_test
-from simresid.checks.results import CategoricalResult, QuantileResult
-from simresid.checks.verdict import pvalue_text
+from simresid.checks.results import CategoricalResult, QuantileResult, pvalue_text
 from simresid.plots._categories import draw_categories
 from simresid.plots._points import POINTS_UP_TO, draw_cloud
 from simresid.plots._predictors import Predictor, resolve
@@ -57,9 +56,10 @@ def plot_residuals(
 
     For numbers and dates: smooth quantile curves with pointwise 95 % bands over dashed lines where they
     should be; a curve that departs (Holm-adjusted p < 0.05, and not by a negligible shift) is thick and carries
-    crosses. More than 20 000 rows are shown as a density. For categories: a box per level with the middle half of
-    its residuals; levels that depart are hatched. Residuals outside all simulations are triangles, filled if there
-    are too many, and not negligibly so.
+    crosses. More than 20 000 rows are shown as their density relative to an even one: blue where there are fewer,
+    orange where there are more. For categories: a box per level with the middle half of its residuals;
+    levels that depart are hatched. Residuals outside all simulations are triangles, filled if there are too many, and
+    not negligibly so.
 
     Parameters
     ----------

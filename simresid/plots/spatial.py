@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import aligned_numeric, residual_array
-from simresid.checks.verdict import pvalue_text
+from simresid.checks.results import pvalue_text
 from simresid.plots._style import INK, drawing_on, set_title, shorten
 
 if TYPE_CHECKING:
@@ -31,10 +30,12 @@ def plot_spatial(
     colorbar: bool = True,
     **test: Any,
 ) -> Axes:
-    """Map of the residuals with the test of spatial autocorrelation.
+    """Map of what the test of spatial autocorrelation tests, with its finding.
 
-    Low residuals are blue triangles that point down, high ones vermilion triangles that point up, those
-    between 1/4 and 3/4 grey circles. More than 5000 rows are shown as means over cells.
+    One symbol per place: rows at the same place are combined as the test combines them, so that a site of many visits
+    is low or high only if its visits are on the whole. Low residuals are blue triangles that point down, high ones
+    vermilion triangles that point up, those between 1/4 and 3/4 grey circles. More than 5000 places are shown as means
+    over cells.
 
     Parameters
     ----------
@@ -68,14 +69,15 @@ def plot_spatial(
     """
     from simresid.checks.spatial import spatial_autocorrelation_test
 
-    u = residual_array(res)
-    east, north = aligned_numeric(x, res, "x"), aligned_numeric(y, res, "y")
     result = spatial_autocorrelation_test(res, x, y, **test)
+    assert result.places is not None
+    east, north, u = (result.places[name].to_numpy(dtype=float) for name in ("x", "y", "residual"))
+    combined = bool((result.places["n"] > 1).any())
     with drawing_on(ax, (5.4, 4.4)) as ax:
         mappable = _symbols(ax, east, north, u) if u.size <= POINTS_UP_TO else _cells(ax, east, north, u)
         if colorbar:
             bar = ax.figure.colorbar(mappable, ax=ax, shrink=0.8, aspect=18, pad=0.03)
-            bar.set_label("Scaled residual")
+            bar.set_label("Scaled residual of the place" if combined else "Scaled residual")
             bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", "0.25", "0.5", "0.75", "1"])
         ax.set(xlabel=_name(x, "x"), ylabel=_name(y, "y"))
         spans = np.ptp(east), np.ptp(north)

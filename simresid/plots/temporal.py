@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import aligned, residual_array
-from simresid.checks.verdict import pvalue_text
+from simresid.checks._inputs import residual_array
+from simresid.checks.results import pvalue_text
 from simresid.plots._points import draw_cloud
 from simresid.plots._predictors import Predictor, resolve
 from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, new_figure, set_title, style
@@ -40,7 +40,8 @@ def plot_temporal(
     res : SimulatedResiduals or array_like (n,)
         Residuals to draw; plain ones must lie in [0, 1].
     time, by : as in `temporal_autocorrelation_test`
-        Points of a series are joined by a line up to 500 rows.
+        Rows of a series that share a time are combined as the test combines them, and drawn faintly behind. Points of a
+        series are joined by a line up to 500 times.
     ax : Axes or two Axes, optional
         For the series, and for the autocorrelations if there are two. By default a figure with both.
     lags : int, optional
@@ -75,17 +76,17 @@ def plot_temporal(
     correlations = temporal_autocorrelation_test(res, time, by, lags=lags).autocorrelation
     if ax is not None and not isinstance(ax, (list, tuple, np.ndarray)):
         own: Axes = ax
-        _draw_series(own, when, by, res, result, title)
+        _draw_series(own, when, res, result, title)
         return own
     if ax is None:
         with style():
             axes = np.array(new_figure((8.4, 3.6)).subplots(1, 2, width_ratios=(2.2, 1)))
-            _draw_both(axes, when, by, res, result, correlations, title)
+            _draw_both(axes, when, res, result, correlations, title)
     else:
         axes = np.array(ax, dtype=object)
         if axes.shape != (2,):
             raise ValueError("ax must be one Axes or two")
-        _draw_both(axes, when, by, res, result, correlations, title)
+        _draw_both(axes, when, res, result, correlations, title)
     return axes
 
 
@@ -98,33 +99,35 @@ def _is_numeric(when: Predictor) -> bool:
 def _draw_both(
     axes: Any,
     when: Predictor,
-    by: Any,
     res: Any,
     result: AutocorrelationResult,
     correlations: Any,
     title: str | None,
 ) -> None:
-    _draw_series(axes[0], when, by, res, result, title)
+    _draw_series(axes[0], when, res, result, title)
     _draw_correlations(axes[1], correlations, int(result.series["n"].sum()))
 
 
-def _draw_series(
-    ax: Axes, when: Predictor, by: Any, res: Any, result: AutocorrelationResult, title: str | None
-) -> None:
-    u, x = residual_array(res), when.numbers
-    codes = np.zeros(u.size, dtype=int)
-    if by is not None:
-        codes = aligned(by, res, "by").astype("category").cat.codes.to_numpy()
-    if u.size <= LINES_UP_TO:
-        for code in np.unique(codes):
-            rows = np.flatnonzero(codes == code)
-            rows = rows[np.argsort(x[rows], kind="stable")]
-            ax.plot(x[rows], u[rows], color=POINT, linewidth=0.8, alpha=0.45, zorder=1.1)
-    side, alarm = outlier_sides(res)
-    draw_cloud(ax, x, u, side, alarm=alarm)
+def _draw_series(ax: Axes, when: Predictor, res: Any, result: AutocorrelationResult, title: str | None) -> None:
+    assert result.times is not None
+    times = result.times
+    x, y = when.numbers[times["row"]], times["residual"].to_numpy()
+    if len(times) <= LINES_UP_TO:
+        for _, rows in times.groupby("series", sort=False).indices.items():
+            ax.plot(x[rows], y[rows], color=POINT, linewidth=0.8, alpha=0.45, zorder=1.15)
+    combined = bool((times["n"] > 1).any())
+    if combined:
+        ax.plot(when.numbers, residual_array(res), linestyle="none", marker=".", markersize=3, color=MUTED, alpha=0.35,
+                markeredgewidth=0, zorder=1.05, rasterized=True)  # fmt: skip
+        draw_cloud(ax, x, y, np.zeros(x.size, dtype=int), alarm=False)
+    else:
+        side, alarm = outlier_sides(res)
+        draw_cloud(ax, when.numbers, residual_array(res), side, alarm=alarm)
     for q in (0.25, 0.5, 0.75):
         ax.axhline(q, color=MUTED, linewidth=0.8, linestyle=(0, (4, 3)), zorder=1.6)
     unit_axis(ax)
+    if combined:
+        ax.set_ylabel("Scaled residual of a time")
     name_axis(ax, when, by_rank=False)
     set_title(ax, title if title is not None else _finding(result))
 

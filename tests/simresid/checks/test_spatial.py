@@ -6,10 +6,10 @@ import pandas as pd
 import pytest
 
 import simresid as sr
+from simresid.checks._combined import combine
 from simresid.checks._moran import (
     _moments,
     band_weights,
-    combine,
     inverse_weights,
     moran,
     neighbour_weights,

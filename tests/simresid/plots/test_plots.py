@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import norm
 
 import simresid
 from simresid import from_simulations, plots, quantile_test
@@ -333,3 +337,99 @@ def test_ticks_of_ranks_are_values_within_the_data(values) -> None:
         assert min(values) * (1 - 1e-3 * np.sign(min(values))) <= float(text) <= max(values) * (1 + 1e-3)
         assert 0 <= place <= 1
     assert number_texts([0.25, 1.0, 2015.0, 1e9]) == ["0.25", "1", "2015", "1e+09"]
+
+
+def test_map_draws_what_the_test_tests() -> None:
+    """Many visits a site lay on top of each other, and nearly every site showed its most extreme one."""
+    rng = np.random.default_rng(18)
+    sites, visits = 40, 25
+    east, north = rng.random((2, sites))
+    site = rng.permutation(np.repeat(np.arange(sites), visits))
+    u = rng.random(sites * visits)
+    ax = plots.plot_spatial(u, east[site], north[site])
+    drawn = np.concatenate([c.get_array() for c in ax.collections if len(c.get_offsets())])
+    places = np.concatenate([c.get_offsets() for c in ax.collections if len(c.get_offsets())])
+    assert len(drawn) == sites
+    total = np.array([(u[site == s] - 0.5).sum() for s in range(sites)])
+    expected = norm.cdf(total * np.sqrt(12 / visits))  # a sum of uniform variables is as good as normal
+    for s in range(sites):
+        at = np.argmin(np.hypot(*(places - [east[s], north[s]]).T))
+        assert drawn[at] == pytest.approx(expected[s], abs=1e-9)
+    assert 0.25 < np.mean((drawn > 0.25) & (drawn < 0.75)) < 0.75
+    assert ax.figure.axes[1].get_ylabel() == "Scaled residual of the place"
+    result = simresid.spatial_autocorrelation_test(u, east[site], north[site])
+    assert result.places["n"].tolist() == [visits] * sites
+
+
+def test_series_with_many_rows_a_time_are_joined_as_they_are_tested() -> None:
+    rng = np.random.default_rng(19)
+    year = np.repeat(np.arange(1995, 2020), 12)
+    order = rng.permutation(year.size)
+    u = rng.random(year.size)
+    axes = plots.plot_temporal(u[order], year[order])
+    line = next(line for line in axes[0].lines if line.get_linestyle() == "-" and len(line.get_xdata()) == 25)
+    total = np.array([(u[year == y] - 0.5).sum() for y in range(1995, 2020)])
+    np.testing.assert_array_equal(line.get_xdata(), np.arange(1995, 2020))
+    np.testing.assert_allclose(line.get_ydata(), norm.cdf(total * np.sqrt(12 / 12)))
+    assert axes[0].get_ylabel() == "Scaled residual of a time"
+    times = simresid.temporal_autocorrelation_test(u[order], year[order]).times
+    assert times["n"].tolist() == [12] * 25
+    # one row a time: the points are the residuals
+    alone = simresid.temporal_autocorrelation_test(u[:30], np.arange(30)[::-1], np.repeat(["a", "b"], 15)).times
+    np.testing.assert_allclose(alone["residual"], u[alone["row"]])
+    assert alone["series"].tolist() == ["a"] * 15 + ["b"] * 15
+
+
+NOTEBOOK = """
+import numpy as np
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+
+class Shell(InteractiveShell):
+    def enable_gui(self, gui=None):
+        pass  # no event loop here
+
+shell = Shell.instance()
+shell.run_line_magic("matplotlib", "inline")
+rng = np.random.default_rng(1)
+from simresid import from_simulations
+shell.user_ns["res"] = from_simulations(rng.poisson(3, (99, 60)), rng.poisson(3, 60))
+for cell in ("res.plot()", "figure = res.plot()", "figure", "again = res.plot(); again", "1"):
+    with capture_output() as captured:
+        assert shell.run_cell(cell).success
+    print(cell, sum("image/png" in output.data for output in captured.outputs), sep="|")
+"""
+
+
+def test_a_notebook_shows_a_figure_once() -> None:
+    """As the last expression of a cell the overview was drawn twice."""
+    pytest.importorskip("matplotlib_inline")
+    done = subprocess.run([sys.executable, "-c", NOTEBOOK], capture_output=True, text=True, check=False)
+    shown = [line.split("|") for line in done.stdout.splitlines() if "|" in line]
+    assert [int(count) for _, count in shown] == [1, 1, 1, 1, 0], done.stderr[-2000:]
+
+
+def test_words_of_results_name_their_statistic_and_no_tiny_pvalue() -> None:
+    rng = np.random.default_rng(20)
+    y = rng.poisson(4, 300) * (rng.random(300) < 0.6)
+    res = from_simulations(rng.poisson(2.4, (250, 300)), y)
+    zeros, spread = res.zero_inflation_test(), res.dispersion_test()
+    assert f"observed / expected {zeros.statistic:.4g}, p = " in zeros.summary()
+    assert f"ratio {spread.statistic:.4g}, p = " in spread.summary()
+    far = simresid.uniformity_test(rng.random(4000) ** 2)
+    assert far.pvalue < 1e-30
+    assert ", p < 0.001" in far.summary()
+
+
+def test_many_residuals_are_shaded_by_what_departs() -> None:
+    """A right model is pale everywhere, on a skewed axis too; a wrong one is not."""
+    rng = np.random.default_rng(21)
+    n = 60_000
+    x, u = rng.gamma(0.7, size=n), rng.random(n)
+    for rank in (True, False):
+        right = plots.plot_residuals(u, x, rank=rank).collections[0].get_array()
+        cells = right.compressed()
+        assert abs(cells.mean() - 1) < 0.02
+        assert np.quantile(np.abs(cells - 1), 0.99) < 0.35  # about a hundred points a cell
+        wrong = plots.plot_residuals(norm.cdf(1.5 * norm.ppf(u)), x, rank=rank).collections[0].get_array()
+        assert np.quantile(np.abs(wrong.compressed() - 1), 0.97) > 0.35
