@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from glmmcore.errors import no_data_warnings
 from glmmcore.inference.margins import chosen_columns, marginal_means
 
 if TYPE_CHECKING:
@@ -85,7 +86,8 @@ def compact_letters(
     options |= {"random_effects": random_effects, "df": df, "cov": cov}
     _, within = chosen_columns("compact_letters", variables, by)
     means = marginal_means(fit, variables, **options)
-    pairs = marginal_means(fit, variables, contrasts="pairwise", adjust=adjust, **options)
+    with no_data_warnings():  # what the means are not, their contrasts are not
+        pairs = marginal_means(fit, variables, contrasts="pairwise", adjust=adjust, **options)
     cells = means.index.to_frame(index=False)
     out = np.full(len(means), np.nan, dtype=object)
     families = [np.arange(len(cells))]
