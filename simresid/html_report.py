@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from simresid.checks.nulls.choice import NullKind
     from simresid.checks.results import CheckResult
 
 __all__ = ["report", "residuals_html"]
@@ -46,6 +47,8 @@ def report(
     by: Any = None,
     x: Any = None,
     y: Any = None,
+    null: NullKind = "auto",
+    n_refits: int | None = None,
 ) -> Path:
     """Write a self-contained HTML report.
 
@@ -64,6 +67,10 @@ def report(
         As in `temporal_autocorrelation_test`; adds its test and figure.
     x, y : optional
         Coordinates; adds the test and map of spatial autocorrelation.
+    null : {"auto", "refits", "simulated", "analytic"}
+        Null distribution of every test, see `uniformity_test`.
+    n_refits : int, optional
+        As in `uniformity_test`.
 
     Returns
     -------
@@ -94,18 +101,19 @@ def report(
     target = Path(path)
     if not target.parent.is_dir():
         raise FileNotFoundError(f"the folder {target.parent} does not exist")
-    battery, notes = applicable_tests(res, None, None, time, by, x, y)
+    how: dict[str, Any] = {"null": null, "n_refits": n_refits}
+    battery, notes = applicable_tests(res, None, None, time, by, x, y, **how)
     tests: dict[str, Callable[[], CheckResult]] = {n: partial(test, res) for n, (test, _) in battery.items()}
     predictor = resolve(res, None)
     if predictor.kind == "numeric":
-        tests["quantiles"] = partial(panel_test, predictor)
+        tests["quantiles"] = partial(panel_test, predictor, **how)
     judgement = judge_residuals(res, tests)
     findings = list(judgement.findings)
     name = title or res.description or "Simulated residuals"
     state, sentence = judgement.state, judgement.headline
     with detached():
-        wide = _image(draw_overview(res, predictor, judgement, heading=False, figsize=(8.4, 4.9)))
-        tall = _image(draw_overview(res, predictor, judgement, heading=False, figsize=(3.6, 8.6)))
+        wide = _image(draw_overview(res, predictor, judgement, heading=False, figsize=(8.4, 4.9), how=how))
+        tall = _image(draw_overview(res, predictor, judgement, heading=False, figsize=(3.6, 8.6), how=how))
         figures = [_figure_tag(caption, figure) for caption, figure in _figures(res, judgement, time, by, x, y)]
     body = [
         f"<header><h1>{_mark(state, 34)}<span>{escape(sentence)}</span></h1>",
@@ -275,9 +283,9 @@ def _colophon() -> str:
     return (
         f"<footer>simresid {version('simresid')}, {day}. A departure is called a misfit when it is "
         "significant after Holm's adjustment for the number of checks and more than negligible in size; a "
-        "triangle with a question mark is a departure that the adjustment leaves uncertain. Simulation "
-        "p-values are (1 + k) / (1 + number of simulations); for the adjustment, the tail beyond all "
-        "simulations is extrapolated.</footer>"
+        "triangle with a question mark is a departure that the adjustment leaves uncertain. P-values "
+        "are ranks among refits or simulations, (1 + k) / (1 + their number); beyond all refits the tail is "
+        "continued, down to 1e-6.</footer>"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from simresid.protocol import (
     HasTrials,
     HasVariance,
 )
-from simresid.residuals.rotation import shrunk_covariance, simulations_for_covariance, whitening
+from simresid.residuals.rotation import Whiten, shrunk_covariance, simulations_for_covariance, whitening
 from simresid.residuals.rows import NamedColumns, Rows
 from simresid.residuals.streaming import Execution, materialise
 from simresid.simulated_residuals import METHODS, SMALL_MATRIX_BYTES, SimulatedResiduals
@@ -196,10 +197,37 @@ def simulate_residuals(
         refits=refits,
         keep=keep,
         execution=execution,
+        recipe=None if refit else _Recipe(n_sims, random_effects, method, whiten),
     )
     if plot:
         residuals.plot()
     return residuals
+
+
+@dataclass(frozen=True, eq=False)
+class _Recipe:
+    """Residuals of another fit of the same model, made in the same way."""
+
+    n_sims: int
+    random_effects: RandomEffects
+    method: str
+    whiten: Whiten | None
+
+    def __call__(self, model: FittedModel, seed: int) -> SimulatedResiduals:
+        rows = model_rows(model, self.random_effects)
+        n = rows.observed.size
+        return SimulatedResiduals(
+            rows,
+            ModelSource(model, self.n_sims, n, seed, self.random_effects),
+            method=self.method,
+            seed=seed,
+            discrete=model.discrete if isinstance(model, HasDiscreteness) else None,
+            model=model,
+            random_effects=self.random_effects,
+            cdf=model_cdf(model, self.random_effects, n) if self.method == "exact" else None,
+            whiten=self.whiten,
+            execution=Execution(n_jobs=1),
+        )
 
 
 def from_simulations(

@@ -39,11 +39,13 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from simresid.checks.nulls.refit_pool import RefitPool
     from simresid.protocol import FittedModel, RandomEffects
     from simresid.residuals.bootstrap import Refits
     from simresid.residuals.rows import Rows
 
     FloatArray = NDArray[np.float64]
+    Recipe = Callable[[FittedModel, int], "SimulatedResiduals"]
 
 __all__ = ["METHODS", "SimulatedResiduals"]
 
@@ -92,6 +94,8 @@ class SimulatedResiduals:
         Whether a row stands for a group of observations.
     execution : Execution, optional
         Workers, block size and progress bar.
+    recipe : callable, optional
+        Makes the same residuals of another fit: takes a FittedModel and a seed.
 
     Examples
     --------
@@ -141,6 +145,7 @@ class SimulatedResiduals:
         stream: str = "residuals",
         is_grouped: bool = False,
         execution: Execution | None = None,
+        recipe: Recipe | None = None,
     ) -> None:
         self.rows = rows
         self.method = method
@@ -153,9 +158,10 @@ class SimulatedResiduals:
         self.whiten = whiten
         self.refits = refits
         self.stream = stream
-        self._source = source
+        self._source = self._drawn_again = source
         self._cdf = cdf
         self._execution = execution or Execution()
+        self.recipe = recipe
         self._keep = self.n_obs * self.n_sims * 8 <= SMALL_MATRIX_BYTES if keep == "auto" else bool(keep)
         self.residuals: FloatArray = self._scaled() if residuals is None else residuals
 
@@ -190,6 +196,14 @@ class SimulatedResiduals:
     def data(self) -> pd.DataFrame | None:
         """Data of the rows; for groups the mean of each numeric column. None if unknown."""
         return self.rows.data
+
+    @property
+    def positions(self) -> NDArray[np.intp] | None:
+        """Rows of the model that the residuals belong to, if they are a selection of them; None for all."""
+        if self.rows.membership is None or self.is_grouped:
+            return None
+        at = np.flatnonzero(self.rows.membership >= 0)
+        return np.asarray(at[np.argsort(self.rows.membership[at])])
 
     @property
     def trials(self) -> FloatArray | None:
@@ -332,6 +346,45 @@ class SimulatedResiduals:
         return child_generator(self.seed, name)
 
     @cached_property
+    def cells(self) -> tuple[FloatArray, FloatArray]:
+        """Ends of the interval that each residual is uniform on, given how ties are broken; twice ``(n,)``.
+
+        Both are the residual itself where no ties are broken or the residuals were not made from counts.
+        """
+        if self.method == "exact" and self._cdf is not None:
+            return self._cdf
+        if self.refits is not None or self.method == "traditional":
+            return self.residuals, self.residuals
+        counts = self._counts
+        edges = np.zeros(self.n_obs), np.ones(self.n_obs)
+        formula = scaled.rank if self.method in ("rank", "exact") else scaled.pit
+        lower, upper = (formula(counts.below, counts.equal, self.n_sims, v) for v in edges)
+        return lower, upper
+
+    @cached_property
+    def refit_pool(self) -> RefitPool:
+        """Refits to data simulated from the model, shared by all tests of these residuals."""
+        from simresid.checks.nulls.refit_pool import RefitPool
+
+        return RefitPool(self)
+
+    @cached_property
+    def pool_with_simulations(self) -> RefitPool:
+        """The same refits with simulations of each, for statistics of the response."""
+        from simresid.checks.nulls.refit_pool import RefitPool
+
+        return RefitPool(self, with_simulations=True)
+
+    def forget_simulations(self) -> None:
+        """Let go of simulations in memory that can be drawn again."""
+        self._source, self._keep = self._drawn_again, False
+
+    @property
+    def execution(self) -> Execution:
+        """Workers, block size and progress bar."""
+        return self._execution
+
+    @cached_property
     def _row_sums(self) -> FloatArray:
         return row_sums(self.simulations, self._execution)
 
@@ -339,6 +392,14 @@ class SimulatedResiduals:
     def _tally(self) -> Tally:
         rows = self.rows
         return tally(self.simulations, rows.observed, rows.expected, rows.variance, self._execution)
+
+    @cached_property
+    def _counts(self) -> Tally:
+        """How the values that are ranked compare with the observed ones."""
+        if self.whiten is None:
+            return self._tally
+        source = MappedSource(self.simulations, self.whiten, self.n_obs)
+        return tally(source, self.whiten.vector(self.observed), execution=self._execution)
 
     def _scaled(self) -> FloatArray:
         v = self.child_rng(self.stream).random(self.n_obs)
@@ -355,7 +416,7 @@ class SimulatedResiduals:
                 source = MappedSource(source, Jitter(self.seed), self.n_obs)
                 observed = observed + (v - 0.5)
             return scaled.traditional(observed, *neighbours(source, observed), self.n_sims)
-        counts = self._tally if self.whiten is None else tally(source, observed, execution=self._execution)
+        counts = self._counts
         formula = scaled.rank if self.method == "rank" else scaled.pit
         return formula(counts.below, counts.equal, self.n_sims, v)
 
@@ -458,6 +519,7 @@ class SimulatedResiduals:
         refits: Refits | None,
         discrete: bool | None,
         is_grouped: bool,
+        recipe: Recipe | None = None,
     ) -> SimulatedResiduals:
         """Make residuals of other rows under the same seed, ranked anew unless `residuals` is given.
 
@@ -479,6 +541,8 @@ class SimulatedResiduals:
             Whether the values are whole numbers.
         is_grouped : bool
             Whether a row stands for a group.
+        recipe : callable, optional
+            Makes the same residuals of another fit.
 
         Returns
         -------
@@ -501,6 +565,7 @@ class SimulatedResiduals:
             stream=f"{self.stream}/derived",
             is_grouped=is_grouped,
             execution=self._execution,
+            recipe=recipe,
         )
 
     def recalculate(

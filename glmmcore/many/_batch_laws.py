@@ -35,9 +35,14 @@ class ManyLaws:
         """Conditional means, (B, n)."""
         return self._evaluate(lambda law, y: (law.mean(),), 1)[0]
 
-    def cdf(self) -> tuple[np.ndarray, np.ndarray]:
-        """(P(Y < y), P(Y <= y)), each (B, n)."""
-        lower, upper = self._evaluate(lambda law, y: law.cdf(y), 2)
+    def variance(self) -> np.ndarray:
+        """Conditional variances, (B, n)."""
+        return self._evaluate(lambda law, y: (law.variance(),), 1)[0]
+
+    def cdf(self, y: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(P(Y < y), P(Y <= y)), each (B, n), at the responses or at values that spread over (B, n)."""
+        laws = self if y is None else ManyLaws(self.family, self.values, self.trials, np.broadcast_to(y, self.y.shape))
+        lower, upper = laws._evaluate(lambda law, y: law.cdf(y), 2)
         return lower, upper
 
     def pearson(self) -> np.ndarray:

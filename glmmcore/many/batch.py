@@ -125,8 +125,23 @@ class ManyFits:
             return self._pearson
         return pd.Series(self._laws.pearson(), index=self.llf.index, name="pearson")
 
-    def cdf(self) -> tuple[np.ndarray, np.ndarray]:
-        """Conditional distribution function of every fit at its own response.
+    def variance(self) -> np.ndarray:
+        """Conditional variance of every row of every fit.
+
+        Returns
+        -------
+        ndarray, shape (responses, n)
+            NaN where the response is missing or could not be fitted.
+        """
+        return self._rows("variance").variance()
+
+    def cdf(self, y: ArrayLike | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Conditional distribution function of every fit at its own response or at `y`.
+
+        Parameters
+        ----------
+        y : array_like, shape (responses, n) or (n,), optional
+            Values, or counts for k-of-n responses.
 
         Returns
         -------
@@ -140,9 +155,12 @@ class ManyFits:
         ModelError
             For groups of a data frame, whose rows differ.
         """
+        return self._rows("cdf").cdf(None if y is None else real_array(y, "cdf: y"))
+
+    def _rows(self, what: str) -> ManyLaws:
         if self._laws is None:
-            raise ModelError("cdf: groups of a data frame have rows of their own; use fits[name].cdf()")
-        return self._laws.cdf()
+            raise ModelError(f"{what}: groups of a data frame have rows of their own; use fits[name].{what}()")
+        return self._laws
 
     def __getitem__(self, name: Hashable) -> FittedGLMM:
         """Fit one response, by its label, once more and completely."""

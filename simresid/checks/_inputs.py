@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FloatArray",
-    "Null",
     "Residuals",
     "aligned",
     "aligned_numeric",
@@ -32,7 +31,6 @@ __all__ = [
 
 FloatArray: TypeAlias = NDArray[np.float64]
 Residuals: TypeAlias = "SimulatedResiduals | ArrayLike"
-Null: TypeAlias = Literal["auto", "analytic", "simulated"]
 
 
 # Columns of objects that are numbers all the same, in the words of pandas.

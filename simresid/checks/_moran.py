@@ -22,19 +22,21 @@ from numpy.typing import NDArray
 from glmmcore.memory import require_memory
 from simresid.alignment import real_array
 from simresid.checks._combined import combine
-from simresid.checks._inputs import (
-    FloatArray,
-    Null,
-    Residuals,
-    generator,
-)
+from simresid.checks._inputs import FloatArray, Residuals, generator
+from simresid.checks._mean_cdf import middle
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.nulls.choice import NullKind, against_refits, check_null, without_refits
+from simresid.checks.nulls.comparison import compare, digest
+from simresid.checks.nulls.fitted_data import FittedData
+from simresid.checks.nulls.plan import Plan
+from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import monte_carlo_error, normal_pvalue, simulation_pvalue
 from simresid.checks.results import Effect, MoranResult
 
 __all__ = [
     "MoranNull",
     "band_weights",
+    "check_moran_null",
     "inverse_weights",
     "moran",
     "moran_test",
@@ -42,7 +44,7 @@ __all__ = [
     "places_from_distances",
 ]
 
-MoranNull: TypeAlias = Null | Literal["permutation"]
+MoranNull: TypeAlias = NullKind | Literal["permutation"]
 N_PERMUTATIONS = 999
 #: Standard deviation by expectation below which only rounding tells permutations apart.
 SAME = 1e-6
@@ -160,6 +162,14 @@ def places_from_distances(distances: Any, name: str = "distances") -> tuple[Floa
     return d[np.ix_(kept, kept)], place
 
 
+def check_moran_null(null: str, n_refits: int | None) -> None:
+    """Raise ValueError for an unknown null distribution."""
+    if null != "permutation":
+        check_null(null, n_refits, "'auto', 'refits', 'simulated', 'analytic' or 'permutation'")
+    elif n_refits is not None:
+        raise ValueError(f"n_refits={n_refits} goes with null='refits', not with permutations")
+
+
 # ---- test
 # --------------------------------------------------------------------------------------------------------
 
@@ -172,6 +182,7 @@ def moran_test(
     nearest: Any,
     alternative: str,
     null: MoranNull,
+    n_refits: int | None,
     method: str,
     notes: list[str],
     result: type[MoranResult] = MoranResult,
@@ -183,6 +194,17 @@ def moran_test(
     n = int(place.max()) + 1
     if n < u.size:
         notes.append(f"{u.size - n} rows share their place with another and were combined.")
+    if null != "permutation" and _is_informative(u, place, weights):
+        refitted, given = against_refits(
+            res,
+            null,
+            n_refits,
+            lambda pool, plan: _among_refits(pool, plan, place, weights, nearest, alternative, method, notes, result),
+        )
+        if refitted is not None:
+            return refitted
+        notes += given
+    null = without_refits(null)
     pool = None if null == "permutation" or analytic_null_holds(res, null) else null_residuals(res)
     z = combine(u if pool is None else pool.comparable(u), place)
     z = z - z.mean()
@@ -216,10 +238,68 @@ def moran_test(
         n_obs=u.size,
         effect=Effect("autocorrelation", near, expected, (max(near - slack, -1.0), min(near + slack, 1.0))),
         monte_carlo_error=error,
+        null="analytic" if pool is None else "simulated",
         notes=tuple(notes),
         expected=expected,
         sd=sd,
         null_distribution=simulated,
+    )
+
+
+def _is_informative(u: FloatArray, place: NDArray[np.intp], weights: Any) -> bool:
+    """Whether I differs between permutations of the residuals by more than rounding."""
+    z = combine(u, place)
+    z = z - z.mean()
+    return bool(np.any(z)) and permutation_sd(z, _moments(weights)) > SAME / (z.size - 1)
+
+
+def _among_refits(
+    pool: RefitPool,
+    plan: Plan,
+    place: NDArray[np.intp],
+    weights: Any,
+    nearest: Any,
+    alternative: str,
+    method: str,
+    notes: list[str],
+    result: type[MoranResult],
+) -> MoranResult:
+    """Compare Moran's I with that of refits, residuals known up to a cell at its middle."""
+
+    def deviations(data: FittedData) -> FloatArray:
+        z = combine(middle(data.lower, data.upper), place)
+        return np.asarray(z - z.mean())
+
+    def both(data: FittedData) -> FloatArray:
+        z = deviations(data)[:, None]
+        if not np.any(z):
+            raise ValueError("the residuals do not vary between places")
+        return np.array([moran(z, weights)[0], moran(z, nearest)[0]])
+
+    own = deviations(pool.own)
+    sd, near_sd = permutation_sd(own, _moments(weights)), permutation_sd(own, _moments(nearest))
+    found = compare(
+        pool,
+        plan,
+        ("moran", method, digest(place)),
+        both,
+        lambda x: x[:, 0],
+        lambda x: normal_pvalue(x / sd, alternative),
+        alternative=alternative,
+        theory_limits=(-1.96 * sd, 1.96 * sd),
+    )
+    statistic, near, level = float(found.own[0]), float(found.own[1]), float(found.centre[1])
+    return result(
+        statistic=statistic,
+        alternative=alternative,
+        method=method,
+        n_obs=place.size,
+        effect=Effect("autocorrelation", near, level, found.around(near, level, 1.96 * near_sd)),
+        notes=(*notes, *found.notes),
+        expected=float(found.centre[0]),
+        sd=float(found.null.std()),
+        null_distribution=float(found.centre[0]) + found.null,
+        **found.fields,
     )
 
 

@@ -1,8 +1,7 @@
 """All applicable tests at once, adjusted for multiplicity and read by size as well as significance.
 
 A test *fails* if its Holm-adjusted p-value is below `alpha` and the departure is not negligible (the rule is in
-`simresid.checks.verdict`). Where the observed statistic lies outside all simulated ones, the adjustment uses a
-tail extrapolated from them. At a million rows a dispersion ratio of 1.01 is significant and negligible; at
+`simresid.checks.verdict`). At a million rows a dispersion ratio of 1.01 is significant and negligible; at
 twenty rows a ratio of 2 may be neither proven nor small. The limits, negligible below the first and severe from
 the second, are in `simresid.checks.results.THRESHOLDS`:
 
@@ -19,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,8 @@ import numpy as np
 from simresid.checks._basis import default_predictor, predictor_basis
 from simresid.checks._inputs import FloatArray, simulated_only
 from simresid.checks._monte_carlo import residual_replicates
-from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks._null import null_residuals
+from simresid.checks.nulls.choice import NullKind, check_null
 from simresid.checks.results import CheckResult, pvalue_text
 from simresid.checks.verdict import Judgement, check_alpha, judge
 from simresid.protocol import HasConvergence
@@ -140,6 +141,8 @@ def diagnose(
     x: Any = None,
     y: Any = None,
     alpha: float = 0.05,
+    null: NullKind = "auto",
+    n_refits: int | None = None,
     n_monte_carlo: int = 20,
 ) -> Diagnosis:
     """Run every test that applies.
@@ -162,9 +165,13 @@ def diagnose(
         Spatial autocorrelation, see `spatial_autocorrelation_test`.
     alpha : float
         Level after Holm's adjustment.
+    null : {"auto", "refits", "simulated", "analytic"}
+        Null distribution of every test, see `uniformity_test`.
+    n_refits : int, optional
+        How many refits, see `uniformity_test`; all tests share them.
     n_monte_carlo : int
-        Resampled residual vectors for the Monte Carlo error of residual-based p-values; 0 for none. They are
-        skipped where simulations are not in memory.
+        Resampled residual vectors for the Monte Carlo error of residual-based p-values that rest on theory; 0 for
+        none. They are skipped where simulations are not in memory.
 
     Returns
     -------
@@ -186,30 +193,33 @@ def diagnose(
 
     simulated_only(res, "diagnose")
     alpha = check_alpha(alpha)
-    tests, notes = applicable_tests(res, predictors, categories, time, by, x, y)
+    check_null(null, n_refits)
+    tests, notes = applicable_tests(res, predictors, categories, time, by, x, y, null=null, n_refits=n_refits)
     results = {}
-    for name, (test, _) in list(tests.items()):
+    for name, (test, _) in tests.items():
         try:
             results[name] = test(res)
         except ValueError as error:  # one test that cannot be done is no reason to keep the others back
             if name not in WITHOUT_COLUMNS:  # what the user named should be right
                 raise
             notes.append(f"{name} was left out: {error}.")
-            del tests[name]
+            continue
+        if np.isnan(results[name].pvalue):
+            notes.append(f"{name} was left out: {' '.join(results.pop(name).notes)}")
     if not results:
         raise ValueError(f"no test can be done. {' '.join(notes)}")
     errors = {name: result.monte_carlo_error for name, result in results.items()}
-    replicates = residual_replicates(res, n_monte_carlo) if n_monte_carlo > 1 else None
-    for name, (test, takes_array) in tests.items():
-        if takes_array and errors[name] == 0.0:
-            errors[name] = _error_over(test, replicates) if analytic_null_holds(res, "auto") else np.nan
+    theoretical = [n for n, r in results.items() if tests[n][1] and r.null == "analytic" and errors[n] == 0.0]
+    replicates = residual_replicates(res, n_monte_carlo) if n_monte_carlo > 1 and theoretical else None
+    for name in theoretical:
+        errors[name] = _error_over(tests[name][0], replicates)
     judgement = judge(results, res.n_obs, alpha=alpha, converged=_converged(res))
-    if not analytic_null_holds(res, "auto"):
+    if any(result.null == "simulated" for name, result in results.items() if tests[name][1]):
         n_null = len(null_residuals(res).replicates)
-        if len(tests) / (n_null + 1) > alpha:
+        if len(results) / (n_null + 1) > alpha:
             notes.append(
                 f"The null distribution of the residuals has {n_null} replicates, too few for their tests to fail "
-                f"after adjustment for {len(tests)} tests: read their unadjusted p-values, or draw more simulations."
+                f"after adjustment for {len(results)} tests: read their unadjusted p-values, or draw more simulations."
             )
     rows = []
     for name, result in results.items():
@@ -268,6 +278,8 @@ def applicable_tests(
     x: Any,
     y: Any,
     along_prediction: bool = True,
+    null: NullKind = "auto",
+    n_refits: int | None = None,
 ) -> tuple[dict[str, tuple[Test, bool]], list[str]]:
     """List tests by name, each with whether it takes a plain residual array; and notes on those left out.
 
@@ -284,36 +296,37 @@ def applicable_tests(
     from simresid.checks.uniformity import uniformity_test
 
     notes = []
-    tests: dict[str, tuple[Test, bool]] = {"uniformity": (uniformity_test, True)}
+    how: dict[str, Any] = {} if null == "auto" and n_refits is None else {"null": null, "n_refits": n_refits}
+    tests: dict[str, tuple[Test, bool]] = {"uniformity": (partial(uniformity_test, **how), True)}
     if _binary(res):
         notes.append(
             "Single 0/1 responses cannot show dispersion or zero inflation; group rows with recalculate(group=...)."
         )
     else:
-        tests["dispersion"] = (dispersion_test, False)
+        tests["dispersion"] = (partial(dispersion_test, **how), False)
         if res.discrete and _has_zeros(res):
-            tests["zero inflation"] = (zero_inflation_test, False)
-    tests["outliers"] = (outlier_test, False)
+            tests["zero inflation"] = (partial(zero_inflation_test, **how), False)
+    tests["outliers"] = (partial(outlier_test, **how), False)
     if along_prediction:
         predictor = default_predictor(res)
         basis = predictor_basis(predictor, res)
-        tests["quantiles"] = (lambda r: quantile_test(r, basis), True)
+        tests["quantiles"] = (lambda r: quantile_test(r, basis, **how), True)
         if np.ptp(predictor) > 0:
-            tests["heteroscedasticity"] = (lambda r: heteroscedasticity_test(r, basis), True)
+            tests["heteroscedasticity"] = (lambda r: heteroscedasticity_test(r, basis, **how), True)
     for name, values in _named(predictors, "predictor").items():
         column = _fixed(res, values, name)
-        tests[f"quantiles along {name}"] = (lambda r, c=column: quantile_test(r, c), True)  # type: ignore[misc]
+        tests[f"quantiles along {name}"] = (lambda r, c=column: quantile_test(r, c, **how), True)  # type: ignore[misc]
     for name, values in _named(categories, "categories").items():
         column = _fixed(res, values, name)
-        tests[f"categories of {name}"] = (lambda r, c=column: categorical_test(r, c), True)  # type: ignore[misc]
+        tests[f"categories of {name}"] = (lambda r, c=column: categorical_test(r, c, **how), True)  # type: ignore[misc]
     if time is not None:
         when, series = _fixed(res, time, "time"), None if by is None else _fixed(res, by, "by")
-        tests["temporal autocorrelation"] = (lambda r: temporal_autocorrelation_test(r, when, series), True)
+        tests["temporal autocorrelation"] = (lambda r: temporal_autocorrelation_test(r, when, series, **how), True)
     if (x is None) != (y is None):
         raise ValueError("spatial autocorrelation needs both x and y")
     if x is not None:
         east, north = _fixed(res, x, "x"), _fixed(res, y, "y")
-        tests["spatial autocorrelation"] = (lambda r: spatial_autocorrelation_test(r, east, north), True)
+        tests["spatial autocorrelation"] = (lambda r: spatial_autocorrelation_test(r, east, north, **how), True)
     return tests, notes
 
 

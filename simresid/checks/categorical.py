@@ -7,22 +7,29 @@ fewer than ten rows measure from 1/2, the median that a right model gives: the t
 median are equal, so that the variance within pairs would be rounding error, and of three or five rows one
 deviation is always zero, so that the test would never reject. The overall p-value is twice the smaller of the
 smallest adjusted p-value and Levene's.
+
+Compared with refits (`simresid.checks.nulls`), the distances are those of the mean distribution function over all ways
+to break ties, the worst level is that with the largest :math:`\sqrt{n_l} D_l`, and the spread is the analysis of
+variance of :math:`E|u_i - 1/2|` over the cell of each residual. Each of both parts is put into its standard deviations
+over data and refits, and the larger is the statistic.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from simresid.checks._inputs import (
-    FloatArray,
-    Null,
-    Residuals,
-    aligned,
-    residual_array,
-)
+from simresid.checks._inputs import FloatArray, Residuals, aligned, residual_array
+from simresid.checks._mean_cdf import GRID, absolute_deviation, mean_cdf
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
+from simresid.checks.nulls.comparison import LEVEL, compare, digest
+from simresid.checks.nulls.fitted_data import FittedData
+from simresid.checks.nulls.plan import FEWEST_TO_RANK, Plan
+from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import floor_pvalue, holm, monte_carlo_error, simulation_pvalue
 from simresid.checks.results import CategoricalResult, Effect
 from simresid.checks.uniformity import ks_distances, ks_pvalues, ks_statistic
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["categorical_test", "levene"]
 
+NOT_COMPARABLE = "Spread cannot be compared: that needs two levels and more rows than levels."
 #: Values of the replicates that are worked on at a time.
 BLOCK_VALUES = 1_000_000
 #: Rows from which on a level's own median is the centre of its deviations.
@@ -40,7 +48,9 @@ MEDIAN_FROM = 10
 NO_VARIANCE = 1e-20
 
 
-def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") -> CategoricalResult:
+def categorical_test(
+    res: Residuals, categories: Any, *, null: NullKind = "auto", n_refits: int | None = None
+) -> CategoricalResult:
     """Test uniformity within each category and equal spread between categories.
 
     Parameters
@@ -49,7 +59,9 @@ def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") ->
         Residuals to test; plain ones must lie in [0, 1].
     categories : array_like (n,) or str
         Level of each row, or a column of the model's data. Unused levels are ignored.
-    null : {"auto", "analytic", "simulated"}
+    null : {"auto", "refits", "simulated", "analytic"}
+        As in `uniformity_test`.
+    n_refits : int, optional
         As in `uniformity_test`.
 
     Returns
@@ -71,9 +83,6 @@ def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") ->
     (['a', 'b'], True)
     """
     u = residual_array(res)
-    pool = None if analytic_null_holds(res, null) else null_residuals(res)
-    if pool is not None:
-        u = pool.comparable(u)
     series = aligned(categories, res, "categories")
     try:
         series = series.astype("category").cat.remove_unused_categories()
@@ -81,9 +90,17 @@ def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") ->
         raise ValueError(f"categories holds {series.iloc[0]!r}, which cannot be a level; use text") from None
     codes, names = series.cat.codes.to_numpy(), series.cat.categories
     members = [np.flatnonzero(codes == k) for k in range(names.size)]
+    refitted, given = against_refits(
+        res, null, n_refits, lambda pool, plan: _among_refits(pool, plan, names, codes, members)
+    )
+    if refitted is not None:
+        return refitted
+    pool = None if analytic_null_holds(res, without_refits(null)) else null_residuals(res)
+    if pool is not None:
+        u = pool.comparable(u)
     statistic = np.array([ks_statistic(u[rows], "two-sided") for rows in members])
     homogeneity = levene(u, codes)
-    notes: list[str] = []
+    notes = list(given)
     error = 0.0
     if pool is not None:
         replicates = pool.replicates
@@ -99,7 +116,7 @@ def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") ->
         exact = np.array([np.unique(u[rows]).size == rows.size for rows in members])
         pvalue = ks_pvalues(statistic, size, exact)
     if homogeneity is None:
-        notes.append("Spread cannot be compared: that needs two levels and more rows than levels.")
+        notes.append(NOT_COMPARABLE)
     adjusted = holm(pvalue)
     smallest = float(adjusted.min())
     overall = smallest if homogeneity is None else min(1.0, 2 * min(smallest, homogeneity[1]))
@@ -111,12 +128,107 @@ def categorical_test(res: Residuals, categories: Any, *, null: Null = "auto") ->
         n_obs=u.size,
         effect=_effect(members, statistic, pvalue),
         monte_carlo_error=error,
+        null="analytic" if pool is None else "simulated",
         notes=tuple(notes),
         levels=_levels(names, members, statistic, pvalue, adjusted),
         uniformity_pvalue=smallest,
         homogeneity_statistic=None if homogeneity is None else homogeneity[0],
         homogeneity_pvalue=None if homogeneity is None else homogeneity[1],
     )
+
+
+def _among_refits(pool: RefitPool, plan: Plan, names: Any, codes: Any, members: list[Any]) -> CategoricalResult:
+    """Compare the distance within the worst level and the spread between levels with those of refits."""
+    sizes = np.array([rows.size for rows in members])
+    comparable = 1 < names.size < codes.size
+
+    def components(data: FittedData) -> FloatArray:
+        distances = level_distances(data, members)
+        f = spread_between(absolute_deviation(data.lower, data.upper), codes) if comparable else 0.0
+        return np.append(distances, f)
+
+    def evidence(x: FloatArray) -> FloatArray:
+        """The larger of both parts, each in its own standard deviations over data and refits."""
+        parts = np.column_stack([_worst(x[:, :-1], sizes), np.sqrt(np.maximum(x[:, -1], 0.0))])
+        spread = parts.std(axis=0)
+        scaled = (parts - parts.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
+        return np.asarray(scaled[:, : 2 if comparable else 1].max(axis=1))
+
+    found = compare(
+        pool,
+        plan,
+        ("categories", digest(codes)),
+        components,
+        evidence if plan.rounds[0] >= FEWEST_TO_RANK else _by_theory(sizes, codes, comparable),
+        lambda t: min(1.0, 2 * 10.0**-t),
+        theory_limits=(-np.inf, float(-np.log10(LEVEL / 2))),
+        centre_by="theory",
+    )
+    own = found.own[:-1]
+    values = pool.values(("categories", digest(codes)), components, found.n_refits)
+    if found.n_refits >= FEWEST_TO_RANK:
+        pvalue = np.array([simulation_pvalue(d, values[:, k], "greater") for k, d in enumerate(own)])
+        worst = _worst(np.vstack([own[None, :], values[:, :-1]]), sizes)
+        uniformity = simulation_pvalue(float(worst[0]), worst[1:], "greater")
+        homogeneity = simulation_pvalue(float(found.own[-1]), values[:, -1], "greater")
+    else:
+        pvalue = ks_pvalues(own, sizes, np.zeros(sizes.size, dtype=bool))
+        uniformity = float(holm(pvalue).min())
+        homogeneity = levene_pvalue(float(found.own[-1]), codes)
+    at = int(np.argmax(own * np.sqrt(sizes)))
+    low, high = found.around(float(own[at]), 0.0, float(1.3581 / np.sqrt(sizes[at])))
+    notes = [] if comparable else [NOT_COMPARABLE]
+    return CategoricalResult(
+        statistic=float(own.max()),
+        alternative="two-sided",
+        method="distance per level, spread between",
+        n_obs=codes.size,
+        effect=Effect("largest distance within a level", float(own[at]), 0.0, (max(0.0, low), min(1.0, high))),
+        notes=(*notes, *found.notes),
+        levels=_levels(names, members, own, pvalue, holm(pvalue)),
+        uniformity_pvalue=uniformity,
+        homogeneity_statistic=float(found.own[-1]) if comparable else None,
+        homogeneity_pvalue=homogeneity if comparable else None,
+        **found.fields,
+    )
+
+
+def level_distances(data: FittedData, members: list[Any]) -> FloatArray:
+    """Largest distance of the mean distribution function of each level from the uniform one ``(n_levels,)``."""
+    grid = GRID[::4]
+    return np.array([np.max(np.abs(mean_cdf(data.lower[rows], data.upper[rows], grid) - grid)) for rows in members])
+
+
+def _worst(distances: FloatArray, sizes: NDArray[np.intp]) -> FloatArray:
+    return np.asarray((distances * np.sqrt(sizes)).max(axis=1))
+
+
+def _by_theory(sizes: NDArray[np.intp], codes: Any, comparable: bool) -> Callable[[FloatArray], FloatArray]:
+    """Evidence for few refits of very many rows, from the p-values of independent uniforms."""
+
+    def evidence(x: FloatArray) -> FloatArray:
+        smallest = [float(holm(ks_pvalues(row[:-1], sizes, np.zeros(sizes.size, dtype=bool))).min()) for row in x]
+        spread = [levene_pvalue(float(row[-1]), codes) if comparable else 1.0 for row in x]
+        return np.asarray(-np.log10(np.minimum(smallest, spread)))
+
+    return evidence
+
+
+def spread_between(z: FloatArray, codes: Any) -> float:
+    """F statistic of a one-way analysis of variance of `z` ``(n,)``; 0 where it does not vary."""
+    size = np.bincount(codes)
+    mean = np.bincount(codes, weights=z) / size
+    within = float(np.sum((z - mean[codes]) ** 2)) / (z.size - size.size)
+    between = float(np.sum(size * (mean - z.mean()) ** 2)) / (size.size - 1)
+    return between / within if within > NO_VARIANCE else 0.0
+
+
+def levene_pvalue(f: float, codes: Any) -> float:
+    """P-value of an F statistic between levels."""
+    from scipy.special import fdtrc
+
+    n_levels = int(codes.max()) + 1
+    return floor_pvalue(fdtrc(n_levels - 1, codes.size - n_levels, f))
 
 
 def levene(u: FloatArray, codes: Any) -> tuple[float, float] | None:

@@ -35,25 +35,42 @@ fitted. Four corrections make the two comparable.
 If the residual object redraws random effects, the variance between groups would drown the variance within.
 The model then simulates once more, conditionally.
 
+Compared with refits (`simresid.checks.nulls`), none of the corrections is needed: the statistic is :math:`\sum_i
+(y_i-\mu_i)^2 / \sum_i V_i` of every fit, on the log scale, and the reported ratio is that of the data over the
+geometric mean of the refits. Where a continuous response has one variance for all rows, which is estimated from the
+same deviations (a gaussian model), or the refits hardly vary, the fit has fixed the statistic, and the result says so.
+
 DHARMa's statistic is :math:`\mathrm{var}(y-\hat y)/\mathrm{mean}_j \mathrm{var}(S_j-\hat y)` with
 :math:`\hat y` the prediction shown in plots. Pearson's is :math:`X^2/\nu` with :math:`X^2 = \sum_i
 r_{P,i}^2` and :math:`\nu = n - \mathrm{edf}`, referred to a chi-square. The refit method compares
 :math:`X^2` with that of fits to data simulated with new random effects, a parametric bootstrap.
 
 The interval is :math:`r \exp(\pm 1.96 s)`, :math:`s` the larger of the standard error of :math:`\log r` over
-rows and the standard deviation of :math:`\log r_j`.
+rows and the standard deviation of :math:`\log r_j`. With refits its end on the side of 1 is that of the inverted test,
+which excludes 1 where p < .05.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from simresid.checks._inputs import FloatArray, response_kind, shares_random_effects, simulated_only
 from simresid.checks._leverage import effective_parameters, leverage_of
-from simresid.checks.pvalues import check_alternative, floor_pvalue, monte_carlo_error, simulation_pvalue
+from simresid.checks._row_moments import given_random_effects, mean_and_variance, row_variance, sums, unit_of_deviations
+from simresid.checks.nulls.choice import NullKind, against_refits
+from simresid.checks.nulls.comparison import compare
+from simresid.checks.nulls.fitted_data import FittedData
+from simresid.checks.nulls.plan import Plan
+from simresid.checks.nulls.refit_pool import RefitPool, RefitsFailed
+from simresid.checks.pvalues import (
+    check_alternative,
+    floor_pvalue,
+    monte_carlo_error,
+    normal_pvalue,
+    simulation_pvalue,
+)
 from simresid.checks.results import DispersionResult, Effect
 from simresid.protocol import CanRefit, HasExpectedVariance, HasPearson, HasVariance
 
@@ -62,13 +79,12 @@ if TYPE_CHECKING:
 
 __all__ = ["dispersion_test"]
 
-SQUARED = (1e-60, 1e60)
-"""Sizes of deviations whose squares, summed and multiplied with each other, neither vanish nor overflow."""
-
 Method = Literal["conditional", "dharma", "pearson", "refit"]
-_conditional_simulations: WeakKeyDictionary[Any, tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = (
-    WeakKeyDictionary()
-)
+
+FIXED = 0.1
+"""Spread of refits by that of independent rows below which the statistic is a property of the fit, not of the data."""
+
+FIXED_NOTE = "The fit fixes this ratio (its scale is estimated from the same deviations), so there is nothing to test."
 
 
 def dispersion_test(
@@ -76,6 +92,7 @@ def dispersion_test(
     alternative: str = "two-sided",
     method: Method = "conditional",
     *,
+    null: NullKind = "auto",
     n_refits: int | None = None,
     n_jobs: int | None = None,
 ) -> DispersionResult:
@@ -90,8 +107,11 @@ def dispersion_test(
     method : {"conditional", "dharma", "pearson", "refit"}
         See the module documentation for the formulas. ``"pearson"`` is quick and needs the model's Pearson
         residuals and degrees of freedom; ``"refit"`` fits the model to every simulated data set.
+    null : {"auto", "refits", "simulated", "analytic"}
+        As in `uniformity_test`, for ``method="conditional"``; without refits the ratios of the simulations.
     n_refits : int, optional
-        Number of refits; as many as there are simulations by default.
+        Number of refits; by default that of the rule in `simresid.checks.nulls.plan`, for ``method="refit"`` as many as
+        there are simulations.
     n_jobs : int, optional
         Workers for the refits, as in joblib.
 
@@ -122,7 +142,10 @@ def dispersion_test(
     check_alternative(alternative)
     with np.errstate(over="ignore", invalid="ignore"):  # squares that overflow are refused as not finite
         if method == "conditional":
-            return _conditional(res, alternative)
+            refitted, notes = against_refits(
+                res, null, n_refits, lambda pool, plan: _among_refits(res, pool, plan, alternative)
+            )
+            return refitted or _conditional(res, alternative, notes)
         if method == "dharma":
             return _dharma(res, alternative)
         if method == "pearson":
@@ -176,18 +199,75 @@ _GROUP_NOTES = {
 # -----------------------------------------------------------------------------------------------------
 
 
-def _conditional(res: SimulatedResiduals, alternative: str) -> DispersionResult:
-    notes: list[str] = []
+def _log_ratio(data: FittedData) -> FloatArray:
+    return np.array([np.log(max(data.squares, 1e-300) / data.allowed)])
+
+
+def _among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan, alternative: str) -> DispersionResult:
+    if not pool.own.allowed > 0:
+        raise RefitsFailed("the model's variance is not known")
+    error = _row_error(res)
+    found = compare(
+        pool,
+        plan,
+        "dispersion",
+        _log_ratio,
+        lambda x: x[:, 0],
+        lambda x: normal_pvalue(x / error, alternative),
+        alternative=alternative,
+        theory_limits=(-1.96 * error, 1.96 * error),
+    )
+    fields, notes = found.fields, list(found.notes)
     if shares_random_effects(res) and not res.is_grouped:
-        mean, variance, squared, deviation = _given_random_effects(res)
+        notes.append("Deviations are taken given the fitted random effects.")
+    _, variance = mean_and_variance(res)
+    estimated = not res.discrete and not res.is_grouped and float(np.ptp(variance)) <= 1e-9 * float(variance.max())
+    if estimated or float(np.std(found.null)) < FIXED * error:
+        fields |= {"pvalue": np.nan, "monte_carlo_error": np.nan}
+        notes.append(FIXED_NOTE)
+    log_ratio, (low, high) = found.statistic, found.limits
+    # the end towards 1 inverts the test; the other one knows that data vary more the more they are overdispersed
+    towards, away = (high, -low) if log_ratio > 0 else (-low, high)
+    ends = abs(log_ratio) - towards, abs(log_ratio) + max(away, 1.96 * error)
+    ends = ends if log_ratio > 0 else (-ends[1], -ends[0])
+    interval = float(np.exp(ends[0])), float(np.exp(min(ends[1], 700.0)))
+    ratio = float(np.exp(log_ratio))
+    return DispersionResult(
+        statistic=ratio,
+        alternative=alternative,
+        method="squared deviations of refits",
+        response=response_kind(res),
+        n_obs=res.n_obs,
+        effect=Effect("dispersion ratio", ratio, 1.0, interval),
+        null_distribution=np.exp(found.null),
+        conf_int=interval,
+        correction="refits",
+        notes=tuple(notes),
+        **fields,
+    )
+
+
+def _row_error(res: SimulatedResiduals) -> float:
+    """Standard error over rows of the logarithm of the ratio."""
+    mean, variance = mean_and_variance(res)
+    scale = float(variance.max())
+    observed = (res.observed - mean) / np.sqrt(scale)
+    _, error = squared_deviation_ratio(observed, np.zeros(mean.size), variance / scale, np.zeros(mean.size))
+    return max(error, 1e-12)
+
+
+def _conditional(res: SimulatedResiduals, alternative: str, given: tuple[str, ...] = ()) -> DispersionResult:
+    notes = list(given)
+    if shares_random_effects(res) and not res.is_grouped:
+        mean, variance, squared, deviation = given_random_effects(res)
         unit = 1.0
         notes.append("Simulated once more given the fitted random effects.")
     else:
         mean = res.expected
-        unit = _unit(res, mean)
-        squared, deviation = _sums(res, mean, unit)
+        unit = unit_of_deviations(res, mean)
+        squared, deviation = sums(res, mean, unit)
         known = res.pearson_variance
-        variance = _row_variance(res, mean, unit) if known is None or unit != 1.0 else known
+        variance = row_variance(res, mean, unit) if known is None or unit != 1.0 else known
     if float(squared.max()) == 0.0:
         raise ValueError("the simulations do not vary around their mean, so dispersion cannot be tested")
     leverage, correction = leverage_of(res)
@@ -254,70 +334,9 @@ def _stretch(variance: FloatArray, expected: FloatArray, leverage: FloatArray, n
     return max(1.0, float(np.sqrt(share * normal + (1 - share) * cumulant)))
 
 
-def _unit(res: SimulatedResiduals, mean: FloatArray) -> float:
-    """Power of two of the size of the deviations, 1 where these can be squared as they are."""
-    _, block = next(iter(res.iter_simulations()))
-    size = float(max(np.max(np.abs(res.observed - mean)), np.max(np.abs(block[:2] - mean))))
-    if size == 0.0 or SQUARED[0] < size < SQUARED[1]:
-        return 1.0
-    return float(2.0 ** np.floor(np.log2(size)))
-
-
-def _sums(res: SimulatedResiduals, mean: FloatArray, unit: float) -> tuple[FloatArray, FloatArray]:
-    """Squared deviations and deviations from the mean, summed over rows, of every replicate."""
-    sums = res.replicate_sums
-    if sums is not None and unit == 1.0:
-        return sums.squared, sums.deviation
-    squared, deviation = res.simulated_statistics(
-        [
-            lambda block: np.sum(((block - mean) / unit) ** 2, axis=1),
-            lambda block: np.sum((block - mean) / unit, axis=1),
-        ]
-    )
-    return squared, deviation
-
-
-def _row_variance(res: SimulatedResiduals, mean: FloatArray, unit: float) -> FloatArray:
-    """Variance per row from the simulations."""
-    total = np.zeros(res.n_obs)
-    for _, block in res.iter_simulations():
-        total += np.sum(((block - mean) / unit) ** 2, axis=0)
-    return total / res.n_sims
-
-
-def _given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Mean and variance per row given the fitted random effects; squares and deviations of new simulations."""
-    if res not in _conditional_simulations:
-        _conditional_simulations[res] = _simulate_given_random_effects(res)
-    return _conditional_simulations[res]
-
-
-def _simulate_given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    model: Any = res.model
-    at = np.arange(model.nobs)
-    if (membership := res.rows.membership) is not None:  # a selection
-        at = np.flatnonzero(membership >= 0)
-        at = at[np.argsort(membership[at])]
-    mean = np.asarray(model.fitted, dtype=float)[at]
-    step = max(1, int(4e6) // model.nobs)
-    rng = res.child_rng("dispersion, conditional")
-    squared, total, rows = np.empty(res.n_sims), np.empty(res.n_sims), np.zeros(at.size)
-    for first in range(0, res.n_sims, step):
-        size = min(step, res.n_sims - first)
-        block = np.asarray(model.simulate(size, rng=rng, random_effects="conditional"), dtype=float)
-        deviation = block[:, at] - mean
-        total[first : first + size] = deviation.sum(axis=1)
-        deviation **= 2
-        squared[first : first + size] = deviation.sum(axis=1)
-        rows += deviation.sum(axis=0)
-    if isinstance(model, HasVariance):
-        return mean, np.asarray(model.variance(), dtype=float)[at], squared, total
-    return mean, rows / res.n_sims, squared, total
-
-
 def _dharma(res: SimulatedResiduals, alternative: str) -> DispersionResult:
     centre = res.fitted
-    unit = _unit(res, centre)
+    unit = unit_of_deviations(res, centre)
     null = res.simulated_statistics([lambda block: np.var((block - centre) / unit, axis=1, ddof=1)])[0]
     mean = float(null.mean())
     if mean == 0.0:
@@ -410,6 +429,8 @@ def _result(
         n_obs=res.n_obs,
         effect=Effect("dispersion ratio", statistic, 1.0, interval),
         monte_carlo_error=monte_carlo_error(pvalue, null.size, alternative),
+        null="refits" if method == "refit" else "simulated",
+        n_refits=null.size if method == "refit" else 0,
         null_distribution=null,
         conf_int=interval,
         correction=correction,

@@ -9,26 +9,30 @@ ranks,
 
 a weighted sum of chi-squares with :math:`w = (1, 1, .3, .2, .1)`. Dividing by the observed variance makes
 this a permutation statistic: a spread that is wrong, but wrong everywhere alike, is left to the dispersion
-test. Below `n = 150` the permutation distribution is simulated. The effect is the ratio of the spread
+test. Below `n = 150` the permutation distribution is simulated. Compared with refits (`simresid.checks.nulls`) the
+scores are :math:`E (u_i - 1/2)^2` over the cell of each residual, so that ties need not be broken, and the sums are
+taken from their mean over data and refits. The effect is the ratio of the spread
 (standard deviation of `u`) between the highest and the lowest value of the predictor in the linear part of the
 fit, for categories between the levels of the largest and the smallest spread.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from simresid.checks._basis import Basis, predictor_basis
-from simresid.checks._inputs import (
-    FloatArray,
-    Null,
-    Residuals,
-    generator,
-)
+from simresid.checks._inputs import FloatArray, Residuals, generator
 from simresid.checks._leverage import widened_residuals
+from simresid.checks._mean_cdf import squared_deviation
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
+from simresid.checks.nulls.comparison import LEVEL, compare, digest
+from simresid.checks.nulls.fitted_data import FittedData
+from simresid.checks.nulls.plan import Plan
+from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import monte_carlo_error, quadratic_form_sf, simulation_pvalue
 from simresid.checks.quantiles import N_NULL, OTHER_WEIGHTS, SMALL_SAMPLE
 from simresid.checks.results import Effect, HeteroscedasticityResult
@@ -36,7 +40,9 @@ from simresid.checks.results import Effect, HeteroscedasticityResult
 __all__ = ["heteroscedasticity_test"]
 
 
-def heteroscedasticity_test(res: Residuals, predictor: Any = None, *, null: Null = "auto") -> HeteroscedasticityResult:
+def heteroscedasticity_test(
+    res: Residuals, predictor: Any = None, *, null: NullKind = "auto", n_refits: int | None = None
+) -> HeteroscedasticityResult:
     """Test whether the spread of the residuals depends on predictors.
 
     Parameters
@@ -45,7 +51,9 @@ def heteroscedasticity_test(res: Residuals, predictor: Any = None, *, null: Null
         Residuals to test; plain ones must lie in [0, 1].
     predictor : array_like (n,), str, DataFrame, list of str, optional
         As in `quantile_test`.
-    null : {"auto", "analytic", "simulated"}
+    null : {"auto", "refits", "simulated", "analytic"}
+        As in `uniformity_test`.
+    n_refits : int, optional
         As in `uniformity_test`.
 
     Returns
@@ -65,19 +73,24 @@ def heteroscedasticity_test(res: Residuals, predictor: Any = None, *, null: Null
     >>> heteroscedasticity_test(ndtr(rng.normal(size=300) * (0.5 + x)), x).pvalue < 0.01
     True
     """
-    u = widened_residuals(res)
     basis = predictor_basis(predictor, res)
     varying = basis.degree > 0
     if not varying.any():
         raise ValueError("the predictor is constant, so the spread cannot depend on it")
     functions = basis.functions[:, varying]
     weights = OTHER_WEIGHTS[np.minimum(basis.degree, OTHER_WEIGHTS.size - 1)][varying] * basis.share[varying]
+    refitted, notes = against_refits(
+        res, null, n_refits, lambda pool, plan: _among_refits(pool, plan, basis, functions, weights)
+    )
+    if refitted is not None:
+        return refitted
+    u = widened_residuals(res)
     statistic = float(spread_statistic(u[None, :], functions, weights)[0])
     replicates: FloatArray | None = None
-    notes: tuple[str, ...] = ()
-    if not analytic_null_holds(res, null):
+    kind = "analytic"
+    if not analytic_null_holds(res, without_refits(null)):
         pool = null_residuals(res)
-        replicates, notes = pool.replicates, (pool.note,)
+        replicates, notes, kind = pool.replicates, (*notes, pool.note), "simulated"
         statistic = float(spread_statistic(pool.comparable(u)[None, :], functions, weights)[0])
     elif u.size < SMALL_SAMPLE:
         replicates = generator(res, "heteroscedasticity").permuted(np.tile(u, (N_NULL, 1)), axis=1)
@@ -92,11 +105,55 @@ def heteroscedasticity_test(res: Residuals, predictor: Any = None, *, null: Null
         alternative="two-sided",
         method="rank score test" + ("" if replicates is None else ", simulated null"),
         n_obs=u.size,
-        effect=_spread_ratio(u, basis),
+        effect=_spread_ratio((u - 0.5) ** 2, basis),
         monte_carlo_error=error,
+        null=kind,
         notes=notes,
         df=int(weights.size),
     )
+
+
+def _among_refits(
+    pool: RefitPool, plan: Plan, basis: Basis, functions: FloatArray, weights: FloatArray
+) -> HeteroscedasticityResult:
+    def scores(data: FittedData) -> FloatArray:
+        a = squared_deviation(data.lower, data.upper)
+        return np.asarray(a @ functions / max(float(np.std(a, ddof=1)), 1e-150))
+
+    found = compare(
+        pool,
+        plan,
+        ("spread", digest(functions)),
+        scores,
+        lambda z: z**2 @ weights,
+        lambda t: quadratic_form_sf(t, weights),
+        theory_limits=(-np.inf, upper_quantile(weights)),
+        centre_by="shrunken mean",
+    )
+    # the spread of the data without what a fit does to it on average
+    a = squared_deviation(pool.own.lower, pool.own.upper)
+    effect = _spread_ratio(a - functions @ found.centre * float(np.std(a, ddof=1)), basis)
+    assert effect.interval is not None
+    usual = 0.5 * float(np.log(effect.interval[1] / effect.interval[0]))
+    low, high = found.around(float(np.log(effect.value)), 0.0, usual, 0.5)  # the statistic grows with the square
+    return HeteroscedasticityResult(
+        statistic=found.statistic,
+        alternative="two-sided",
+        method="rank score test",
+        n_obs=a.size,
+        effect=replace(effect, interval=(float(np.exp(max(low, -700.0))), float(np.exp(min(high, 700.0))))),
+        notes=found.notes,
+        df=int(weights.size),
+        **found.fields,
+    )
+
+
+def upper_quantile(weights: FloatArray) -> float:
+    """Value that a weighted sum of chi-squares exceeds with a probability of .05."""
+    from scipy.optimize import brentq
+
+    top = float(weights.sum() + 12 * np.sqrt(2 * np.sum(weights**2)))
+    return float(brentq(lambda x: quadratic_form_sf(x, weights) - LEVEL, 1e-6, top, xtol=1e-6))
 
 
 def spread_statistic(u: FloatArray, functions: FloatArray, weights: FloatArray) -> FloatArray:
@@ -119,8 +176,8 @@ def spread_statistic(u: FloatArray, functions: FloatArray, weights: FloatArray) 
     return np.asarray(((a @ functions) ** 2 @ weights) / variance)
 
 
-def _spread_ratio(u: FloatArray, basis: Basis) -> Effect:
-    a = (u - 0.5) ** 2
+def _spread_ratio(a: FloatArray, basis: Basis) -> Effect:
+    """Ratio of spreads from squared deviations `a` ``(n,)``."""
     levels = basis.predictor is None and basis.degree.max() == 1
     linear = basis.functions if levels else basis.functions[:, :2]
     fit = linear @ (linear.T @ a)

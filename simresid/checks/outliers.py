@@ -11,6 +11,12 @@ A fit that follows its data leaves fewer outliers: with the standard deviation o
 \Phi^{-1}(1/(M+1))`, and :math:`p_0` is the average over rows. For a nbinom2 GLMM with 100 groups of 10 and 250
 simulations this is .0057, where :math:`2/(M+1)` is .0080 and .0057 are found.
 
+Compared with refits (`simresid.checks.nulls`), the statistic is the number of outliers to be expected over all
+simulations and all ways to break ties: a row with :math:`l = P(Y < y)`, :math:`h = P(Y \le y)` lies below all of `M`
+simulations with probability :math:`\{(1-l)^{M+1} - (1-h)^{M+1}\} / \{(M+1)(h-l)\}`, ties broken at random, and above
+all likewise. It does not depend on the seed. Where the law is not known, or residuals are exact, it is the part of the
+row's cell outside.
+
 DHARMa's bootstrap (`method="bootstrap"`) counts residuals of exactly 0 or 1 instead, and treats simulated
 data sets as observed ones, with their simulations resampled from the other data sets.
 """
@@ -21,10 +27,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray, Null, simulated_only
+from simresid.checks._inputs import FloatArray, simulated_only
 from simresid.checks._leverage import shrinkage
+from simresid.checks._mean_cdf import below
 from simresid.checks._null import analytic_null_holds, null_residuals
-from simresid.checks.pvalues import check_alternative, floor_pvalue, monte_carlo_error, simulation_pvalue
+from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
+from simresid.checks.nulls.comparison import compare
+from simresid.checks.nulls.fitted_data import FittedData
+from simresid.checks.nulls.plan import Plan
+from simresid.checks.nulls.refit_pool import RefitPool
+from simresid.checks.pvalues import check_alternative, floor_pvalue, monte_carlo_error, normal_pvalue, simulation_pvalue
 from simresid.checks.results import Effect, OutlierResult
 
 if TYPE_CHECKING:
@@ -43,7 +55,8 @@ def outlier_test(
     margin: Margin = "both",
     method: Literal["binomial", "bootstrap"] = "binomial",
     *,
-    null: Null = "auto",
+    null: NullKind = "auto",
+    n_refits: int | None = None,
     n_boot: int = 100,
 ) -> OutlierResult:
     """Test the number of observations outside all simulations.
@@ -58,7 +71,9 @@ def outlier_test(
         Which side to count.
     method : {"binomial", "bootstrap"}
         Exact binomial, or DHARMa's bootstrap for comparison (needs the simulations in memory).
-    null : {"auto", "analytic", "simulated"}
+    null : {"auto", "refits", "simulated", "analytic"}
+        As in `uniformity_test`.
+    n_refits : int, optional
         As in `uniformity_test`.
     n_boot : int
         Data sets for the bootstrap.
@@ -87,14 +102,19 @@ def outlier_test(
         return _bootstrap(res, alternative, margin, n_boot)
     if method != "binomial":
         raise ValueError(f"method={method!r}; choose 'binomial' or 'bootstrap'")
+    refitted, notes = against_refits(
+        res, null, n_refits, lambda pool, plan: _among_refits(res, pool, plan, alternative, margin)
+    )
+    if refitted is not None:
+        return refitted
     n, edge = res.n_obs, 1 / (res.n_ranked + 1)
-    pool = None if analytic_null_holds(res, null) else null_residuals(res)
+    pool = None if analytic_null_holds(res, without_refits(null)) else null_residuals(res)
     u = res.residuals if pool is None else pool.comparable(res.residuals)
     side = _sides(u, edge, margin)
     count = int(np.count_nonzero(side))
     rate = _one_sided_rate(res, edge) * (2 if margin == "both" else 1)
     pvalue, interval = binomial_test(count, n, rate, alternative)
-    extra: dict[str, Any] = {"method": "exact binomial"}
+    extra: dict[str, Any] = {"method": "exact binomial", "notes": notes}
     if pool is not None:
         counts = np.array([np.count_nonzero(_sides(v, edge, margin)) for v in pool.replicates], dtype=float)
         pvalue = simulation_pvalue(count, counts, alternative)
@@ -102,7 +122,8 @@ def outlier_test(
             "method": "simulated counts",
             "null_distribution": counts,
             "monte_carlo_error": monte_carlo_error(pvalue, counts.size, alternative),
-            "notes": (pool.note,),
+            "notes": (*notes, pool.note),
+            "null": "simulated",
         }
     return OutlierResult(
         statistic=float(count),
@@ -115,6 +136,71 @@ def outlier_test(
         conf_int=interval,
         table=_table(res, side),
         **extra,
+    )
+
+
+def expected_outliers(data: FittedData, n_sims: int, margin: Margin, exact: bool) -> float:
+    """Outliers of the data on average over simulations and ties.
+
+    Parameters
+    ----------
+    data : FittedData
+    n_sims : int
+        Simulations that a row is compared with.
+    margin : {"both", "lower", "upper"}
+    exact : bool
+        Whether the residuals are those of the law itself.
+    """
+    lo, hi = data.lower, data.upper
+    if exact or data.is_ranked:
+        edge = 1 / (n_sims + 1)
+        low, high = below(lo, hi, edge), 1.0 - below(lo, hi, 1 - edge)
+    else:
+        low, high = _outside(1.0 - hi, 1.0 - lo, n_sims), _outside(lo, hi, n_sims)
+    return float((low.sum() if margin != "upper" else 0.0) + (high.sum() if margin != "lower" else 0.0))
+
+
+def _outside(without: FloatArray, including: FloatArray, n_sims: int) -> FloatArray:
+    """Probability of a row to lie beyond all simulations, from that of one to lie inside it, without and with ties."""
+    share = including - without
+    tied = share > 1e-9
+    power = n_sims + 1
+    return np.where(tied, (including**power - without**power) / np.where(tied, power * share, 1.0), including**n_sims)
+
+
+def _among_refits(
+    res: SimulatedResiduals, pool: RefitPool, plan: Plan, alternative: str, margin: Margin
+) -> OutlierResult:
+    n, n_sims, exact = res.n_obs, res.n_sims, res.method == "exact"
+    rate = (2 if margin == "both" else 1) / (n_sims + 1)
+    spread = float(np.sqrt(n * rate * (1 - rate)))
+    found = compare(
+        pool,
+        plan,
+        ("outliers", margin),
+        lambda data: np.array([expected_outliers(data, n_sims, margin, exact)]),
+        lambda x: x[:, 0],
+        lambda x: normal_pvalue(x / spread, alternative),
+        alternative=alternative,
+        theory_limits=(-1.96 * spread, 1.96 * spread),
+    )
+    side = _sides(res.residuals, 1 / (n_sims + 1), margin)
+    expected, (low, high) = float(found.centre[0]), found.limits
+    excess = found.statistic
+    interval = (max(excess - high, -expected) / n, (excess - low) / n)
+    return OutlierResult(
+        statistic=float(found.own[0]),
+        alternative=alternative,
+        method="outliers of refits",
+        n_obs=n,
+        effect=Effect("excess outlier frequency", excess / n, 0.0, interval),
+        observed=int(np.count_nonzero(side)),
+        expected=expected,
+        conf_int=(interval[0] + expected / n, interval[1] + expected / n),
+        table=_table(res, side),
+        null_distribution=expected + found.null,
+        notes=found.notes,
+        **found.fields,
     )
 
 

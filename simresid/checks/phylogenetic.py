@@ -13,6 +13,7 @@ import numpy as np
 from simresid.checks._inputs import Residuals, aligned, is_simulated, residual_array
 from simresid.checks._moran import (
     MoranNull,
+    check_moran_null,
     inverse_weights,
     moran_test,
     neighbour_weights,
@@ -31,6 +32,7 @@ def phylogenetic_autocorrelation_test(
     *,
     alternative: str = "two-sided",
     null: MoranNull = "auto",
+    n_refits: int | None = None,
 ) -> MoranResult:
     """Test whether related species have similar residuals.
 
@@ -46,8 +48,10 @@ def phylogenetic_autocorrelation_test(
         species; an array without labels must have one row per residual, in the same order.
     alternative : {"two-sided", "greater", "less"}
         ``"greater"`` is positive autocorrelation.
-    null : {"auto", "analytic", "permutation", "simulated"}
+    null : {"auto", "refits", "simulated", "analytic", "permutation"}
         As in `spatial_autocorrelation_test`.
+    n_refits : int, optional
+        As in `uniformity_test`.
 
     Returns
     -------
@@ -74,8 +78,7 @@ def phylogenetic_autocorrelation_test(
     import pandas as pd
 
     check_alternative(alternative)
-    if null not in ("auto", "analytic", "permutation", "simulated"):
-        raise ValueError(f"null={null!r}; choose 'auto', 'analytic', 'permutation' or 'simulated'")
+    check_moran_null(null, n_refits)
     u = residual_array(res)
     if isinstance(distances, pd.DataFrame):
         if labels is None:
@@ -105,5 +108,7 @@ def phylogenetic_autocorrelation_test(
         raise ValueError(f"Moran's I needs at least 4 distinct species, there are {n}")
     # the nearest species, and any that is as near, is the neighbour for the effect size
     near = neighbour_weights(np.argmin(d + np.diag(np.full(n, np.inf)), axis=1)[:, None])
-    method = "Moran, inverse patristic distance"
-    return moran_test(res, u, place, inverse_weights(d), near, alternative, null, method, [], PhylogeneticResult)
+    kind = "Moran, inverse patristic distance"
+    return moran_test(
+        res, u, place, inverse_weights(d), near, alternative, null, n_refits, kind, [], PhylogeneticResult
+    )

@@ -16,7 +16,11 @@ combined by the Cauchy rule with weights 1, 1, 1/5,
 .... Below `n = 150` the null distribution is simulated, conditional on the predictors, from uniform
 residuals. Everything costs O(n k^2).
 
-Shrinkage of the residuals by the fit is undone first (`simresid.checks._leverage`).
+Shrinkage of the residuals by the fit is undone first (`simresid.checks._leverage`). Compared with refits
+(`simresid.checks.nulls`) this is not needed. The indicators are then the probabilities :math:`G_i(q)` that the
+residual, uniform on its cell, is at most `q`, so that ties need not be broken, and the scores are taken from their mean
+over data and refits; the p-value above becomes the statistic. The interval of the largest shift is scaled so that it
+contains 0 where p is .05 or more.
 
 Compared with the unweighted score test of the same indicators (degree 2, chi-square with 9 df), power at `n
 = 100` and 5 % rises from .72 to .85 for a shift of the normal mean by ``.6 cos(2 pi x)``, from .23 to .31
@@ -33,19 +37,21 @@ import numpy as np
 
 from simresid.alignment import real_array
 from simresid.checks._basis import Basis, predictor_basis
-from simresid.checks._inputs import (
-    FloatArray,
-    Null,
-    Residuals,
-    generator,
-)
+from simresid.checks._inputs import FloatArray, Residuals, generator, residual_array
 from simresid.checks._leverage import widened_residuals
+from simresid.checks._mean_cdf import below
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
+from simresid.checks.nulls.comparison import LEVEL, Comparison, compare, digest
+from simresid.checks.nulls.fitted_data import FittedData
+from simresid.checks.nulls.plan import FEWEST_TO_RANK, Plan
+from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import holm, monte_carlo_error, quadratic_form_sf, simulation_pvalue
 from simresid.checks.results import Effect, QuantileResult
 
 if TYPE_CHECKING:
     import pandas as pd
+
 
 __all__ = ["quantile_test"]
 
@@ -61,7 +67,8 @@ def quantile_test(
     predictor: Any = None,
     quantiles: Sequence[float] = (0.25, 0.5, 0.75),
     *,
-    null: Null = "auto",
+    null: NullKind = "auto",
+    n_refits: int | None = None,
     curves: bool = False,
 ) -> QuantileResult:
     """Test the quantiles of the residuals against predictors.
@@ -74,7 +81,9 @@ def quantile_test(
         One predictor or several, numeric or categorical. By default the prediction without random effects.
     quantiles : sequence of float
         Which quantiles to follow, each in (0, 1).
-    null : {"auto", "analytic", "simulated"}
+    null : {"auto", "refits", "simulated", "analytic"}
+        As in `uniformity_test`.
+    n_refits : int, optional
         As in `uniformity_test`.
     curves : bool
         Also return smooth quantile curves for display (`simresid.checks.curves.quantile_curves`); needs one
@@ -101,22 +110,25 @@ def quantile_test(
     >>> quantile_test(u ** (0.3 + 2 * abs(x - 0.5)), x).pvalue < 0.001
     True
     """
-    import pandas as pd
-
-    u = widened_residuals(res)
     q = _check_quantiles(quantiles)
     basis = predictor_basis(predictor, res)
     if curves and basis.predictor is None:
         raise ValueError("curves=True needs a single numeric predictor")
     score = _Scores(basis, q)
+    refitted, given = against_refits(
+        res, null, n_refits, lambda pool, plan: _among_refits(res, pool, plan, score, curves)
+    )
+    if refitted is not None:
+        return refitted
+    u = widened_residuals(res)
     own = score.scores(u[None, :])
     directions, per_quantile = score.statistics(own)
     statistic, p_direction, p_quantile = score.pvalues(directions, per_quantile)
     simulated, observed = None, u
-    notes: tuple[str, ...] = ()
-    if not analytic_null_holds(res, null):
+    notes, kind = given, "analytic"
+    if not analytic_null_holds(res, without_refits(null)):
         pool = null_residuals(res)
-        simulated, observed, notes = pool.replicates, pool.comparable(u), (pool.note,)
+        simulated, observed, notes, kind = pool.replicates, pool.comparable(u), (*given, pool.note), "simulated"
     elif u.size < SMALL_SAMPLE:
         simulated = generator(res, "quantiles").random((N_NULL, u.size))
     pvalue, error = float(statistic[0]), 0.0
@@ -130,7 +142,6 @@ def quantile_test(
         error = monte_carlo_error(pvalue, simulated.shape[0], "less")
         p_dir = _ranks_below(by_direction[0], by_direction[1:])
         p_q = _ranks_below(by_quantile[0], by_quantile[1:])
-    names = ["location", "scale", *(f"shape {d}" if d > 1 else "shape" for d in range(1, q.size - 1))]
     return QuantileResult(
         statistic=float(-np.log10(statistic[0])),
         pvalue=pvalue,
@@ -140,11 +151,61 @@ def quantile_test(
         effect=_largest_shift(own[0], basis, q),
         monte_carlo_error=error,
         notes=notes,
-        quantiles=pd.DataFrame(
-            {"quantile": q, "statistic": per_quantile[0], "pvalue": p_q, "pvalue_adjusted": holm(p_q)}
-        ),
-        components=pd.DataFrame({"statistic": directions[0], "pvalue": p_dir}, index=names[: q.size]),
+        null=kind,
+        **_tables(q, directions[0], p_dir, per_quantile[0], p_q),
         curves=_curves(u, basis.predictor, q) if curves and basis.predictor is not None else None,
+    )
+
+
+def _tables(
+    q: FloatArray, directions: FloatArray, p_direction: FloatArray, per_quantile: FloatArray, p_quantile: FloatArray
+) -> dict[str, Any]:
+    import pandas as pd
+
+    names = ["location", "scale", *(f"shape {d}" if d > 1 else "shape" for d in range(1, q.size - 1))]
+    columns = {"quantile": q, "statistic": per_quantile, "pvalue": p_quantile, "pvalue_adjusted": holm(p_quantile)}
+    return {
+        "quantiles": pd.DataFrame(columns),
+        "components": pd.DataFrame({"statistic": directions, "pvalue": p_direction}, index=names[: q.size]),
+    }
+
+
+def _among_refits(res: Any, pool: RefitPool, plan: Plan, score: _Scores, curves: bool) -> QuantileResult:
+    n, basis, q = pool.own.lower.size, score.basis, score.q
+    shape = (q.size, basis.functions.shape[1])
+
+    def evidence(scores: FloatArray) -> FloatArray:
+        return -np.log10(score.pvalues(*score.statistics(scores.reshape(-1, *shape)))[0])
+
+    key = ("quantiles", tuple(q), digest(basis.functions))
+    found = compare(
+        pool,
+        plan,
+        key,
+        score.of_cells,
+        evidence,
+        lambda t: 10.0**-t,
+        theory_limits=(-np.inf, -np.log10(LEVEL)),
+        centre_by="shrunken mean",
+    )
+    own = (found.own - found.centre).reshape(1, *shape)
+    directions, per_quantile = score.statistics(own)
+    _, p_direction, p_quantile = score.pvalues(directions, per_quantile)
+    p_dir, p_q = p_direction[0], p_quantile[0]
+    if found.n_refits >= FEWEST_TO_RANK:
+        values = pool.values(key, score.of_cells, found.n_refits) - found.centre
+        null_directions, null_quantiles = score.statistics(values.reshape(-1, *shape))
+        p_dir, p_q = _ranks_above(directions[0], null_directions), _ranks_above(per_quantile[0], null_quantiles)
+    return QuantileResult(
+        statistic=found.statistic,
+        alternative="two-sided",
+        method="weighted score test",
+        n_obs=n,
+        effect=_largest_shift(own[0], basis, q, found),
+        notes=found.notes,
+        **_tables(q, directions[0], p_dir, per_quantile[0], p_q),
+        curves=_curves(residual_array(res), basis.predictor, q) if curves and basis.predictor is not None else None,
+        **found.fields,
     )
 
 
@@ -177,6 +238,11 @@ class _Scores:
     def scores(self, u: FloatArray) -> FloatArray:
         """``sum_i B_j(x_i) Y_iq`` of residual vectors ``(m, n)``, as ``(m, n_quantiles, k)``."""
         return np.stack([((u <= q) - q) @ self.basis.functions for q in self.q], axis=1)
+
+    def of_cells(self, data: FittedData) -> FloatArray:
+        """Scores without breaking ties, ``(n_quantiles * k,)``."""
+        share = np.stack([below(data.lower, data.upper, q) - q for q in self.q])
+        return np.ravel(share @ self.basis.functions)
 
     def statistics(self, scores: FloatArray) -> tuple[FloatArray, FloatArray]:
         """``T_d`` and the same sum per quantile, each ``(m, n_quantiles)``."""
@@ -218,11 +284,15 @@ def _ranks_below(p: FloatArray, null: FloatArray) -> FloatArray:
     return np.array([simulation_pvalue(v, null[:, j], "less") for j, v in enumerate(p)])
 
 
-def _largest_shift(scores: FloatArray, basis: Basis, q: FloatArray) -> Effect:
+def _ranks_above(statistic: FloatArray, null: FloatArray) -> FloatArray:
+    return np.array([simulation_pvalue(v, null[:, j], "greater") for j, v in enumerate(statistic)])
+
+
+def _largest_shift(scores: FloatArray, basis: Basis, q: FloatArray, found: Comparison | None = None) -> Effect:
     """Largest distance of the quantiles from level in a fit of degree 2, with its interval.
 
     A proportion below `q` that is too low by `s` moves the quantile up by about `s`, as the density is about
-    1. Looked for on up to 2000 rows.
+    1. Looked for on up to 2000 rows. Among refits the interval inverts the test.
     """
     few = basis.degree <= 2
     functions = basis.functions[:: max(1, basis.functions.shape[0] // 2000), few]
@@ -230,4 +300,7 @@ def _largest_shift(scores: FloatArray, basis: Basis, q: FloatArray) -> Effect:
     row, column = np.unravel_index(np.argmax(np.abs(shift)), shift.shape)
     value = float(np.clip(shift[row, column], -q[column], 1 - q[column]))
     error = 1.96 * float(np.sqrt(q[column] * (1 - q[column]) * np.sum(functions[row] ** 2)))
-    return Effect("largest quantile shift", value, 0.0, (value - error, value + error))
+    if found is None:
+        return Effect("largest quantile shift", value, 0.0, (value - error, value + error))
+    low, high = found.around(value, 0.0, error, 0.5)  # the evidence grows with the square of the shift
+    return Effect("largest quantile shift", value, 0.0, (max(low, -1.0), min(high, 1.0)))

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from simresid.checks.pvalues import smallest_continued_pvalue
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -147,6 +149,10 @@ class CheckResult:
     monte_carlo_error : float
         Standard error of `pvalue` due to the finite number of simulations; 0 when the null distribution is
         analytic.
+    null : {"refits", "simulated", "analytic"}
+        Where the null distribution comes from (`simresid.checks.nulls.choice`).
+    n_refits : int
+        Refits it rests on.
     notes : tuple of str
         Anything the reader must know, as sentences.
 
@@ -169,6 +175,8 @@ class CheckResult:
     n_obs: int
     effect: Effect | None = None
     monte_carlo_error: float = 0.0
+    null: str = "analytic"
+    n_refits: int = 0
     notes: tuple[str, ...] = ()
 
     title = "test"
@@ -191,7 +199,7 @@ class CheckResult:
         str
             What ``print(result)`` shows.
         """
-        text = f"{self.title} ({self.method}): {self.statistic_name} {self.statistic:.4g}, {pvalue_text(self.pvalue)}"
+        text = f"{self.title} ({self.method}): {self.statistic_name} {self.statistic:.4g}, {self._evidence}"
         if self.alternative != "two-sided":
             text += f" ({self.alternative})"
         if self.effect is not None:
@@ -199,14 +207,28 @@ class CheckResult:
             text += f", {self.effect.severity}" if self.pvalue < 0.05 else ""
         return " ".join([text + ".", *self.notes])
 
+    @property
+    def _evidence(self) -> str:
+        if np.isnan(self.pvalue):
+            return "nothing to test"
+        compared = f" ({self.n_refits} refits)" if self.null == "refits" else ""
+        if self.null != "analytic" and self.pvalue <= smallest_continued_pvalue:
+            return f"p < 1e-6{compared}"
+        return f"{pvalue_text(self.pvalue)}{compared}"
+
     def advice(self) -> str:
-        """Say what the departure looks like and what to try.
+        """Say what the departure looks like and what to try; that there is nothing to do where p is .05 or more.
 
         Returns
         -------
         str
             One sentence.
         """
+        if np.isnan(self.pvalue):
+            return " ".join(self.notes)
+        return self._remedy() if self.pvalue < 0.05 else "nothing to do"
+
+    def _remedy(self) -> str:
         size = f"{self.effect}" if self.effect is not None else f"{self.statistic_name} {self.statistic:.3g}"
         return f"{size}: {self.remedy}"
 
@@ -295,14 +317,7 @@ class ZeroInflationResult(StatisticResult):
     response: ResponseKind = "counts"
     title = "zero inflation"
 
-    def advice(self) -> str:
-        """Say in which direction the zeros depart.
-
-        Returns
-        -------
-        str
-            One sentence.
-        """
+    def _remedy(self) -> str:
         found = f"{self.observed:.0f} zeros where {self.expected:.1f} are expected"
         if self.statistic > 1:
             spread = {"counts": "look at dispersion first (nbinom2), then ", "continuous": ""}.get(
@@ -346,14 +361,7 @@ class DispersionResult(CheckResult):
     title = "dispersion"
     statistic_name = "ratio"
 
-    def advice(self) -> str:
-        """Say in which direction the spread departs.
-
-        Returns
-        -------
-        str
-            One sentence.
-        """
+    def _remedy(self) -> str:
         size = f"{self.statistic:.2g}x [{self.conf_int[0]:.2g}, {self.conf_int[1]:.2g}]"
         if self.statistic > 1:
             return (
@@ -429,14 +437,7 @@ class OutlierResult(CheckResult):
     null_distribution: NDArray[np.float64] | None = None
     title = "outliers"
 
-    def advice(self) -> str:
-        """Say how many and on which side.
-
-        Returns
-        -------
-        str
-            One sentence.
-        """
+    def _remedy(self) -> str:
         side = self.table["direction"].value_counts().to_dict()
         if self.observed < self.expected:
             return f"{self.observed} outliers, {self.expected:.1f} expected: the model may be underdispersed"
@@ -476,14 +477,7 @@ class QuantileResult(CheckResult):
     curves: pd.DataFrame | None = None
     title = "quantiles"
 
-    def advice(self) -> str:
-        """Point at the direction with the strongest evidence.
-
-        Returns
-        -------
-        str
-            One sentence.
-        """
+    def _remedy(self) -> str:
         direction = str(self.components["pvalue"].idxmin())
         what = {
             "location": "the mean is off along the predictor: try a quadratic term, a spline or another link",
@@ -522,14 +516,7 @@ class CategoricalResult(CheckResult):
     homogeneity_pvalue: float | None
     title = "categories"
 
-    def advice(self) -> str:
-        """Name the worst level, or the unequal spread.
-
-        Returns
-        -------
-        str
-            One sentence.
-        """
+    def _remedy(self) -> str:
         if self.homogeneity_pvalue is not None and self.homogeneity_pvalue < self.uniformity_pvalue:
             return (
                 "the spread differs between the levels: model the dispersion by this category, as in "

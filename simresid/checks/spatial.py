@@ -24,6 +24,7 @@ from simresid.checks._inputs import FloatArray, Residuals, aligned_numeric, resi
 from simresid.checks._moran import (
     MoranNull,
     band_weights,
+    check_moran_null,
     inverse_weights,
     moran_test,
     neighbour_weights,
@@ -56,6 +57,7 @@ def spatial_autocorrelation_test(
     radius: float | None = None,
     great_circle: bool = False,
     null: MoranNull = "auto",
+    n_refits: int | None = None,
 ) -> MoranResult:
     """Test for spatial autocorrelation of residuals.
 
@@ -79,9 +81,10 @@ def spatial_autocorrelation_test(
         For ``weights="band"``, in units of the coordinates, or km on the globe.
     great_circle : bool
         Measure distance on the globe.
-    null : {"auto", "analytic", "permutation", "simulated"}
-        Normal with permutation moments, 999 permutations, or the residuals of simulated data sets.
-        ``"auto"`` is analytic unless simulations redraw random effects.
+    null : {"auto", "refits", "simulated", "analytic", "permutation"}
+        As in `uniformity_test`; ``"analytic"`` is normal with permutation moments, ``"permutation"`` 999 permutations.
+    n_refits : int, optional
+        As in `uniformity_test`.
 
     Returns
     -------
@@ -102,8 +105,7 @@ def spatial_autocorrelation_test(
     True
     """
     check_alternative(alternative)
-    if null not in ("auto", "analytic", "permutation", "simulated"):
-        raise ValueError(f"null={null!r}; choose 'auto', 'analytic', 'permutation' or 'simulated'")
+    check_moran_null(null, n_refits)
     if weights not in ("auto", "inverse", "knn", "band"):
         raise ValueError(f"weights={weights!r}; choose 'auto', 'inverse', 'knn' or 'band'")
     if not isinstance(k, int | np.integer) or k < 1:
@@ -117,14 +119,14 @@ def spatial_autocorrelation_test(
         if place.size != u.size:
             raise ValueError(f"distances is {place.size} x {place.size} for {u.size} residuals")
         matrix, near, label = _from_distances(d, weights, k, radius)
-        return moran_test(res, u, place, matrix, near, alternative, null, f"Moran, {label}", notes)
+        return moran_test(res, u, place, matrix, near, alternative, null, n_refits, f"Moran, {label}", notes)
     if x is None or y is None:
         raise ValueError("pass both coordinates, x and y, or distances")
     points = np.column_stack([_coordinate(x, res, "x"), _coordinate(y, res, "y")])
     places, place = np.unique(points, axis=0, return_inverse=True)
     place = np.ravel(place)
     matrix, near, label = _from_coordinates(places, weights, k, radius, great_circle, notes)
-    result = moran_test(res, u, place, matrix, near, alternative, null, f"Moran, {label}", notes)
+    result = moran_test(res, u, place, matrix, near, alternative, null, n_refits, f"Moran, {label}", notes)
     return replace(result, places=_table(places, u, place))
 
 

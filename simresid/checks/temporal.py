@@ -26,14 +26,19 @@ import numpy as np
 from simresid.checks._combined import combine, shown
 from simresid.checks._inputs import (
     FloatArray,
-    Null,
     Residuals,
     aligned,
     aligned_numeric,
     generator,
     residual_array,
 )
+from simresid.checks._mean_cdf import middle
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
+from simresid.checks.nulls.comparison import LEVEL, compare, digest
+from simresid.checks.nulls.fitted_data import FittedData
+from simresid.checks.nulls.plan import Plan
+from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import (
     check_alternative,
     floor_pvalue,
@@ -62,7 +67,8 @@ def temporal_autocorrelation_test(
     *,
     lags: int | None = None,
     exact: bool | None = None,
-    null: Null = "auto",
+    null: NullKind = "auto",
+    n_refits: int | None = None,
 ) -> AutocorrelationResult:
     """Test for autocorrelation of residuals in time.
 
@@ -81,7 +87,9 @@ def temporal_autocorrelation_test(
         Lags for Ljung-Box (and for the autocorrelations returned): by default ``min(10, n/5)``.
     exact : bool, optional
         Exact Durbin-Watson p-value; by default for a single series shorter than 100.
-    null : {"auto", "analytic", "simulated"}
+    null : {"auto", "refits", "simulated", "analytic"}
+        As in `uniformity_test`.
+    n_refits : int, optional
         As in `uniformity_test`.
 
     Returns
@@ -103,17 +111,22 @@ def temporal_autocorrelation_test(
     if method == "ljung-box" and alternative != "two-sided":
         raise ValueError("method='ljung-box' has no direction; use alternative='two-sided'")
     u = residual_array(res)
-    pool = None if analytic_null_holds(res, null) else null_residuals(res)
-    if pool is not None:
-        u = pool.comparable(u)
     layout = _Layout(aligned_numeric(time, res, "time"), None if by is None else aligned(by, res, "by"))
-    series = layout.split(u)
-    longest = max(e.size for e in series)
+    longest = int(np.diff(np.append(layout.starts, layout.size.size)).max())
     if longest < 3:
         raise ValueError("no series has three distinct times, so there is no autocorrelation to test")
     n_lags = int(max(1, min(10, longest // 5))) if lags is None else lags
     if not isinstance(n_lags, int | np.integer) or not 1 <= n_lags < longest:
         raise ValueError(f"lags={n_lags} must lie between 1 and {longest - 1}")
+    refitted, given = against_refits(
+        res, null, n_refits, lambda pool, plan: _among_refits(pool, plan, layout, alternative, method, n_lags)
+    )
+    if refitted is not None:
+        return refitted
+    pool = None if analytic_null_holds(res, without_refits(null)) else null_residuals(res)
+    if pool is not None:
+        u = pool.comparable(u)
+    series = layout.split(u)
     used = [e for e in series if e.size >= 3 and np.ptp(e) > 0]
     if not used:
         raise ValueError("the residuals do not vary within any series")
@@ -132,9 +145,7 @@ def temporal_autocorrelation_test(
             pvalue = simulation_pvalue(statistic, permuted, "greater")
             error = monte_carlo_error(pvalue, permuted.size, "greater")
             label += ", permutation"
-    notes = list(layout.notes)
-    if len(used) < len(series):
-        notes.append(f"{len(series) - len(used)} of {len(series)} series are too short or constant: left out.")
+    notes = [*given, *layout.notes, *_left_out(len(used), len(series))]
     if pool is not None:
         simulated = np.array([_statistic(layout.split(v), method, n_lags) for v in pool.replicates])
         # positive autocorrelation makes d small
@@ -159,10 +170,69 @@ def temporal_autocorrelation_test(
             _interval(float(acf[0]), total),
         ),
         monte_carlo_error=error,
+        null="analytic" if pool is None else "simulated",
         notes=tuple(notes),
         autocorrelation=acf,
         series=_table(layout, series),
         times=layout.table(u),
+    )
+
+
+def _left_out(n_used: int, n_series: int) -> list[str]:
+    if n_used == n_series:
+        return []
+    return [f"{n_series - n_used} of {n_series} series are too short or constant: left out."]
+
+
+def _among_refits(
+    pool: RefitPool, plan: Plan, layout: _Layout, alternative: str, method: str, n_lags: int
+) -> AutocorrelationResult:
+    """Compare the statistic with that of refits, residuals known up to a cell at its middle."""
+
+    def components(data: FittedData) -> FloatArray:
+        series = layout.split(middle(data.lower, data.upper))
+        used = [e for e in series if e.size >= 3 and np.ptp(e) > 0]
+        if not used:
+            raise ValueError("the residuals do not vary within any series")
+        return np.array([_statistic(series, method, n_lags), autocorrelations(used, 1)[0]])
+
+    series = layout.split(middle(pool.own.lower, pool.own.upper))
+    used = [e for e in series if e.size >= 3 and np.ptp(e) > 0]
+    sizes = np.array([e.size for e in used])
+    if method == "durbin-watson":
+        sd = float(np.sqrt(np.sum(sizes**2 * np.array([_dw_variance(n) for n in sizes])))) / sizes.sum()
+        # positive autocorrelation makes d small
+        tail = {"two-sided": "two-sided", "greater": "less", "less": "greater"}[alternative]
+        theory, limits = (lambda x: normal_pvalue(x / sd, tail)), (-1.96 * sd, 1.96 * sd)
+        label, power = "Durbin-Watson", 1.0
+    else:
+        from scipy.special import chdtrc, chdtri
+
+        df = int(np.minimum(n_lags, sizes - 1).sum())
+        # of few refits the mean is taken off, which is that of the chi-square
+        theory, limits = (lambda q: float(chdtrc(df, max(q + df, 0.0)))), (-np.inf, float(chdtri(df, LEVEL)) - df)
+        tail, label, power = "greater", f"Ljung-Box, {n_lags} lags", 0.5
+    found = compare(
+        pool,
+        plan,
+        ("temporal", method, n_lags, digest(layout.order, layout.cell)),
+        components,
+        lambda x: x[:, 0],
+        theory,
+        alternative=tail,
+        theory_limits=limits,
+    )
+    r, null = float(found.own[1]), float(found.centre[1])
+    return AutocorrelationResult(
+        statistic=float(found.own[0]),
+        alternative=alternative,
+        method=label,
+        n_obs=layout.order.size,
+        effect=Effect("autocorrelation", r, null, found.around(r, null, float(1.96 / np.sqrt(sizes.sum())), power)),
+        notes=(*layout.notes, *_left_out(len(used), len(series)), *found.notes),
+        autocorrelation=autocorrelations(used, n_lags),
+        series=_table(layout, series),
+        **found.fields,
     )
 
 

@@ -19,22 +19,36 @@ With :math:`u_{(1)} \le \dots \le u_{(n)}` the sorted residuals:
   rule, whose
   tail hardly depends on dependence between residuals (Liu & Xie 2020).
 
-Residuals of a model with estimated parameters are a little more regular than uniform, so all these are
-conservative.
+Residuals of a model with estimated parameters are more regular than uniform, or less so where many small groups share
+them, so that these p-values are right only for residuals of a known law. Residuals of a model that can refit are
+compared with refits (`simresid.checks.nulls`). The empirical distribution function is then the mean one over all ways
+to break ties, :math:`\bar F` (`simresid.checks._mean_cdf`), and the uniform one its mean :math:`c` over data and
+refits: :math:`D = \max |\bar F - c|`, :math:`A^2 = n \int (\bar F - c)^2 / (u(1-u)) du`, :math:`W^2 = n \int (\bar F -
+c)^2 du`, the band is :math:`\max |\bar F - c| / \sqrt{u(1-u)/n}`, and the Cauchy rule combines the normal p-values of
+the latter at all points. All of them depend on neither the simulations nor the seed but through the refits.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from simresid.checks._inputs import FloatArray, Null, Residuals
+from simresid.checks._inputs import FloatArray, Residuals
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks._smirnov import smirnov_tail
+from simresid.checks._uniformity_refits import (
+    N_BAND_SIMS,
+    NAMES,
+    Method,
+    band_grid,
+    local_level,
+    null_levels,
+    uniformity_among_refits,
+)
+from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.pvalues import (
     cauchy_combination,
     check_alternative,
@@ -47,13 +61,16 @@ from simresid.checks.results import Effect, UniformityResult
 
 __all__ = ["anderson_darling", "kolmogorov_smirnov", "uniformity_test"]
 
-Method = Literal["ks", "ad", "cvm", "band", "dependent"]
-N_BAND_POINTS, N_BAND_SIMS = 100, 1999
 MANY_ROWS = 1000
 
 
 def uniformity_test(
-    res: Residuals, alternative: str = "two-sided", method: Method = "ks", *, null: Null = "auto"
+    res: Residuals,
+    alternative: str = "two-sided",
+    method: Method = "ks",
+    *,
+    null: NullKind = "auto",
+    n_refits: int | None = None,
 ) -> UniformityResult:
     """Test whether scaled residuals are uniform on [0, 1].
 
@@ -67,11 +84,14 @@ def uniformity_test(
     method : {"ks", "ad", "cvm", "band", "dependent"}
         Kolmogorov-Smirnov, Anderson-Darling (more power in the tails), Cramér-von Mises, simultaneous band,
         or a combination of tests of the single order statistics that tolerates dependence between residuals.
-    null : {"auto", "analytic", "simulated"}
-        Null distribution: of independent uniforms, or of the residuals of the simulated data sets. ``"auto"``
-        chooses the latter when simulations redraw random effects, because rows of a group then depend on
+    null : {"auto", "refits", "simulated", "analytic"}
+        Null distribution: of refits to simulated data, of the residuals of the simulated data sets, or of independent
+        uniforms. ``"auto"`` chooses refits where the model can refit (`simresid.checks.nulls.plan` says how many),
+        otherwise ``"simulated"`` when simulations redraw random effects, because rows of a group then depend on
         each other. With `from_simulations` nothing is known about that: choose ``"simulated"`` if rows share
         random draws.
+    n_refits : int, optional
+        How many refits, instead of the rule.
 
     Returns
     -------
@@ -93,11 +113,16 @@ def uniformity_test(
     True
     """
     check_alternative(alternative)
-    u = widened_residuals(res)
     if method not in _METHODS:
         raise ValueError(f"method={method!r}; choose one of {', '.join(map(repr, _METHODS))}")
     if method != "ks" and alternative != "two-sided":
         raise ValueError(f"method={method!r} has no direction; use alternative='two-sided' or method='ks'")
+    refitted, notes = against_refits(
+        res, null, n_refits, lambda pool, plan: uniformity_among_refits(pool, plan, alternative, method)
+    )
+    if refitted is not None:
+        return refitted
+    u = widened_residuals(res)
     numbers = _METHODS[method](u, alternative)
     distance, location = _distance(u)
     slack = 1.3581 / np.sqrt(u.size)  # 95 % point of sqrt(n) D: a band around the empirical distribution function
@@ -112,8 +137,9 @@ def uniformity_test(
         "n_obs": u.size,
         "effect": effect,
         "location": location,
+        "notes": notes,
     }
-    if not analytic_null_holds(res, null):
+    if not analytic_null_holds(res, without_refits(null)):
         pool = null_residuals(res)
         simulated = np.array([_STATISTICS[method](v, alternative) for v in pool.replicates])
         numbers["statistic"] = _STATISTICS[method](pool.comparable(u), alternative)
@@ -121,8 +147,8 @@ def uniformity_test(
         numbers["pvalue"] = simulation_pvalue(numbers["statistic"], simulated, tail)
         numbers["monte_carlo_error"] = monte_carlo_error(numbers["pvalue"], simulated.size, tail)
         numbers["exact"] = True
-        common["notes"] = (pool.note,)
-    return UniformityResult(**numbers, method=_NAMES[method], **common)
+        common |= {"notes": (*notes, pool.note), "null": "simulated"}
+    return UniformityResult(**numbers, method=NAMES[method], **common)
 
 
 def _distance(u: FloatArray) -> tuple[float, float]:
@@ -235,33 +261,10 @@ def _cvm_statistic(u: FloatArray, alternative: str) -> float:
     return float(1 / (12 * s.size) + np.sum((middle - s) ** 2))
 
 
-def _band_grid(n: int) -> FloatArray:
-    k = min(n, N_BAND_POINTS)
-    return np.arange(1, k + 1) / (k + 1)
-
-
-def _local_level(counts: Any, n: int, grid: FloatArray) -> FloatArray:
-    """Smallest two-sided binomial p-value over the grid, per row of counts."""
-    from scipy.special import bdtr, bdtrc
-
-    low = bdtr(counts, n, grid)
-    high = np.where(counts > 0, bdtrc(np.maximum(counts - 1, 0), n, grid), 1.0)
-    return np.asarray(np.min(np.minimum(1.0, 2 * np.minimum(low, high)), axis=-1))
-
-
 def _band_statistic(u: FloatArray, alternative: str) -> float:
     del alternative
-    grid = _band_grid(u.size)
-    return float(_local_level(np.searchsorted(np.sort(u), grid, side="right"), u.size, grid))
-
-
-@lru_cache(maxsize=16)
-def _null_levels(n: int) -> FloatArray:
-    """Simulate the statistic for `n` uniforms; it depends on nothing else, so one fixed stream serves all."""
-    grid = _band_grid(n)
-    cells = np.diff(np.concatenate([[0.0], grid, [1.0]]))
-    counts = np.random.default_rng(n).multinomial(n, cells, size=N_BAND_SIMS)
-    return _local_level(np.cumsum(counts[:, :-1], axis=1), n, grid)
+    grid = band_grid(u.size)
+    return float(local_level(np.searchsorted(np.sort(u), grid, side="right"), u.size, grid))
 
 
 def _dependent_statistic(u: FloatArray, alternative: str) -> float:
@@ -300,8 +303,8 @@ def _band(u: FloatArray, alternative: str) -> dict[str, Any]:
     import pandas as pd
     from scipy.stats import binom
 
-    n, grid = u.size, _band_grid(u.size)
-    statistic, levels = _band_statistic(u, alternative), _null_levels(n)
+    n, grid = u.size, band_grid(u.size)
+    statistic, levels = _band_statistic(u, alternative), null_levels(n)
     pvalue = simulation_pvalue(statistic, levels, "less")
     level = np.quantile(levels, 0.05)
     band = pd.DataFrame(
@@ -340,11 +343,4 @@ _STATISTICS = {
     "cvm": _cvm_statistic,
     "band": _band_statistic,
     "dependent": _dependent_statistic,
-}
-_NAMES = {
-    "ks": "Kolmogorov-Smirnov",
-    "ad": "Anderson-Darling",
-    "cvm": "Cramér-von Mises",
-    "band": "simultaneous band",
-    "dependent": "Cauchy-combined order statistics",
 }

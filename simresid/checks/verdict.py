@@ -10,13 +10,14 @@ estimates.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from simresid.checks.pvalues import extrapolated_pvalue, holm
+from simresid.checks.pvalues import continued_pvalue, holm
 from simresid.checks.results import (
     AutocorrelationResult,
     CategoricalResult,
@@ -25,7 +26,7 @@ from simresid.checks.results import (
     Effect,
     QuantileResult,
     Severity,
-    StatisticResult,
+    ZeroInflationResult,
     pvalue_text,
 )
 
@@ -75,7 +76,8 @@ class Finding:
     word, effect : str
         The finding, and the size of the departure with its interval.
     pvalue, adjusted : float or None
-        As the test gave it, and adjusted for the number of tests (Holm); None if the test was not possible.
+        As the test gave it, and adjusted for the number of tests (Holm), never below the former; None if the test was
+        not possible.
     result : CheckResult or None
     """
 
@@ -214,6 +216,7 @@ def judge(
     >>> judge({"uniformity": uniformity_test(u)}, 100, converged=False).sentence
     'Not converged. No evidence against the model in 1 test.'
     """
+    results = {name: _unless_fixed(result) for name, result in results.items()}
     done = {name: result for name, result in results.items() if isinstance(result, CheckResult)}
     doubtful = any(_shrunk_by_the_fit(result) for result in done.values())
     adjusted = dict(zip(done, holm([sharp_pvalue(result) for result in done.values()]), strict=True))
@@ -222,12 +225,17 @@ def judge(
         if not isinstance(result, CheckResult):
             findings.append(Finding(name, "unknown", "not testable", result))
             continue
-        p = float(adjusted[name])
+        p = max(float(adjusted[name]), result.pvalue)
         severity = None if result.effect is None else result.effect.severity
         state = state_of(result.pvalue, p, severity, alpha=alpha, doubtful=doubtful)
         word = _word(name, result, state) + ("?" if state == "weak" else "")
         findings.append(Finding(name, state, word, _size(name, result), float(result.pvalue), result, p))
     return Judgement(tuple(findings), n_obs, converged, doubtful)
+
+
+def _unless_fixed(result: CheckResult | str) -> CheckResult | str:
+    """The result, or the sentence on why there is nothing to test."""
+    return " ".join(result.notes) if isinstance(result, CheckResult) and math.isnan(result.pvalue) else result
 
 
 def state_of(
@@ -294,12 +302,15 @@ def check_alpha(alpha: Any) -> float:
 
 
 def sharp_pvalue(result: CheckResult) -> float:
-    """Return the p-value to adjust: 250 simulations alone cannot give one that survives many tests."""
-    if isinstance(result, (StatisticResult, DispersionResult)) and result.null_distribution is not None:
-        null = result.null_distribution
-        value = result.observed if isinstance(result, StatisticResult) else result.statistic
-        if value > null.max() or value < null.min():
-            return min(result.pvalue, extrapolated_pvalue(value, null, result.alternative))
+    """P-value that a factor for multiplicity is applied to: 250 simulations alone cannot give one that survives it.
+
+    Where dispersion or zeros lie outside all simulations their tail is continued; refits do so in any case.
+    """
+    if result.null == "simulated" and isinstance(result, ZeroInflationResult):
+        return continued_pvalue(result.observed, result.null_distribution, result.alternative)
+    if result.null == "simulated" and isinstance(result, DispersionResult) and result.null_distribution is not None:
+        logs = np.log(np.maximum([result.statistic, *result.null_distribution], 1e-300))
+        return continued_pvalue(float(logs[0]), logs[1:], result.alternative)
     return result.pvalue
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from simresid.checks.nulls.choice import NullKind
     from simresid.checks.results import CheckResult
 
 __all__ = ["plot_overview"]
@@ -35,6 +36,8 @@ def plot_overview(
     title: str | None = None,
     figsize: tuple[float, float] | None = None,
     figure: Figure | None = None,
+    null: NullKind = "auto",
+    n_refits: int | None = None,
 ) -> Figure:
     """Verdict, QQ plot and residuals against the prediction in one figure.
 
@@ -55,6 +58,10 @@ def plot_overview(
         Inches; panels are stacked when narrow.
     figure : Figure, optional
         An empty figure to draw on; a new one by default.
+    null : {"auto", "refits", "simulated", "analytic"}
+        Null distribution of every test, see `uniformity_test`.
+    n_refits : int, optional
+        As in `uniformity_test`.
 
     Returns
     -------
@@ -74,8 +81,9 @@ def plot_overview(
     >>> plt.close(figure)
     """
     predictor = resolve(res, against)
-    judgement = judge_residuals(res, _tests(res, predictor, against))
-    return draw_overview(res, predictor, judgement, title=title, figsize=figsize, figure=figure)
+    how: dict[str, Any] = {"null": null, "n_refits": n_refits}
+    judgement = judge_residuals(res, _tests(res, predictor, against, how))
+    return draw_overview(res, predictor, judgement, title=title, figsize=figsize, figure=figure, how=how)
 
 
 def draw_overview(
@@ -87,8 +95,12 @@ def draw_overview(
     figsize: tuple[float, float] | None = None,
     figure: Figure | None = None,
     heading: bool = True,
+    how: dict[str, Any] | None = None,
 ) -> Figure:
-    """Draw the overview from a judgement that exists already, without the heading if the page around has one."""
+    """Draw the overview from a judgement that exists already, without the heading if the page around has one.
+
+    `how` holds `null` and `n_refits`.
+    """
     if figure is None:
         figure = new_figure(figsize or (8.4, 5.7), layout=None)
     page = _Page(figure)
@@ -98,21 +110,21 @@ def draw_overview(
             page.head(judgement.state, judgement.headline, model, setting(res), caution(res))
         page.strip(judgement.findings)
         left, right = page.panels()
-        plot_qq(res, left)
+        plot_qq(res, left, **(how or {}))
         draw_against(right, predictor, _panel_result(judgement))
         if predictor.kind == "category":
             page.make_room(right, left)
     return figure
 
 
-def _tests(res: Any, predictor: Predictor, against: Any) -> dict[str, Callable[[], CheckResult]]:
+def _tests(res: Any, predictor: Predictor, against: Any, how: dict[str, Any]) -> dict[str, Callable[[], CheckResult]]:
     """Name the tests of `simresid.diagnose`, the one shown in the right panel last."""
-    battery, _ = applicable_tests(res, None, None, None, None, None, None)
+    battery, _ = applicable_tests(res, None, None, None, None, None, None, **how)
     tests: dict[str, Callable[[], CheckResult]] = {name: partial(test, res) for name, (test, _) in battery.items()}
     if against is not None:
-        tests[f"along {predictor.name}"] = lambda: panel_test(predictor)
+        tests[f"along {predictor.name}"] = lambda: panel_test(predictor, **how)
     elif predictor.kind == "numeric":
-        tests["quantiles"] = lambda: panel_test(predictor)  # the same test, with curves
+        tests["quantiles"] = lambda: panel_test(predictor, **how)  # the same test, with curves
     return tests
 
 

@@ -6,12 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import residual_array, shares_random_effects
+from simresid.checks._inputs import is_simulated, residual_array, shares_random_effects
 from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
+
+    from simresid.checks.nulls.choice import NullKind
+    from simresid.checks.results import UniformityResult
 
 __all__ = ["plot_qq"]
 
@@ -19,11 +22,19 @@ MOST_POINTS = 2000
 """More order statistics than this are thinned evenly: the curve they trace looks the same."""
 
 
-def plot_qq(res: Any, ax: Axes | None = None, *, title: str | None = "QQ plot") -> Axes:
+def plot_qq(
+    res: Any,
+    ax: Axes | None = None,
+    *,
+    title: str | None = "QQ plot",
+    null: NullKind = "auto",
+    n_refits: int | None = None,
+) -> Axes:
     """Sorted residuals against their expectation, with a band that holds all of them in 95 % of right models.
 
-    The band is that of ``uniformity_test(res, method="band")``; points where it is crossed are drawn as
-    crosses.
+    Of a model that can refit the band is that of ``uniformity_test(res)``, an envelope of refits that is crossed where
+    p < .05, and the points are quantiles of the mean distribution function over all ways to break ties. Otherwise it is
+    that of ``uniformity_test(res, method="band")``. Points where it is crossed are drawn as crosses.
 
     Parameters
     ----------
@@ -33,6 +44,10 @@ def plot_qq(res: Any, ax: Axes | None = None, *, title: str | None = "QQ plot") 
         Where to draw; a new figure by default.
     title : str, optional
         Heading of the panel; None or empty for none.
+    null : {"auto", "refits", "simulated", "analytic"}
+        As in `uniformity_test`.
+    n_refits : int, optional
+        As in `uniformity_test`.
 
     Returns
     -------
@@ -48,19 +63,19 @@ def plot_qq(res: Any, ax: Axes | None = None, *, title: str | None = "QQ plot") 
     'Expected residual'
     >>> plt.close(ax.figure)
     """
-    from simresid.checks.uniformity import uniformity_test
-
     u = residual_array(res)
-    test = uniformity_test(u, method="band")
+    test = _test(res, u, null, n_refits)
     band, effect = test.band, test.effect
     assert band is not None
     assert effect is not None
     negligible = effect.severity == "negligible"
-    s = np.sort(u)
     grid = band["probability"].to_numpy()
     crossed = (band["observed"] < band["lower"]).to_numpy() | (band["observed"] > band["upper"]).to_numpy()
-    keep = _thinned(s.size)
-    x, y = ((keep + 1) / (s.size + 1)), s[keep]
+    keep = _thinned(u.size)
+    x = (keep + 1) / (u.size + 1)
+    y = np.sort(u)[keep]
+    if test.null == "refits":  # ties are not broken: quantiles of the mean distribution function
+        y = np.interp(x, np.concatenate([[0.0], band["observed"], [1.0]]), np.concatenate([[0.0], grid, [1.0]]))
     outside = _near_crossing(y, grid, crossed)
     with drawing_on(ax, (4.2, 4.2)) as ax:
         edge = np.concatenate([[0.0], grid, [1.0]])
@@ -70,11 +85,11 @@ def plot_qq(res: Any, ax: Axes | None = None, *, title: str | None = "QQ plot") 
             np.concatenate([[0.0], band["upper"], [1.0]]),
             color=BAND,
             linewidth=0,
-            label="95 % band" + (" (independent rows)" if shares_random_effects(res) else ""),
+            label=_label(res, test),
         )
         ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, zorder=1.5)
-        size = float(np.clip(5.2 - 0.7 * np.log10(s.size), 2.5, 4.5))
-        style: Any = {"linestyle": "none", "rasterized": s.size > MOST_POINTS}
+        size = float(np.clip(5.2 - 0.7 * np.log10(u.size), 2.5, 4.5))
+        style: Any = {"linestyle": "none", "rasterized": u.size > MOST_POINTS}
         ax.plot(x[~outside], y[~outside], marker="o", markersize=size, color=POINT, alpha=0.75,
                 markeredgewidth=0, **style)  # fmt: skip
         if outside.any():
@@ -89,6 +104,23 @@ def plot_qq(res: Any, ax: Axes | None = None, *, title: str | None = "QQ plot") 
         ax.legend(loc="upper left", fontsize="small", frameon=False, labelcolor=INK, handlelength=1.4,
                   borderaxespad=0.2)  # fmt: skip
     return ax
+
+
+def _test(res: Any, u: NDArray[np.float64], null: NullKind, n_refits: int | None) -> UniformityResult:
+    """The test with a band: against refits if possible, or of the residuals as they are."""
+    from simresid.checks.uniformity import uniformity_test
+
+    if is_simulated(res) and null in ("auto", "refits"):
+        among_refits = uniformity_test(res, null=null, n_refits=n_refits)
+        if among_refits.band is not None:
+            return among_refits
+    return uniformity_test(u, method="band")
+
+
+def _label(res: Any, test: UniformityResult) -> str:
+    if test.null == "refits":
+        return f"95 % band of {test.n_refits} refits"
+    return "95 % band" + (" (independent rows)" if shares_random_effects(res) else "")
 
 
 def _thinned(n: int) -> NDArray[np.intp]:

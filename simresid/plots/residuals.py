@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from simresid.checks.nulls.choice import NullKind
     from simresid.checks.results import CheckResult
 
 __all__ = ["plot_residuals"]
@@ -103,12 +104,18 @@ def plot_residuals(
     return ax
 
 
-def panel_test(predictor: Predictor, quantiles: Any = (0.25, 0.5, 0.75)) -> CategoricalResult | QuantileResult:
+def panel_test(
+    predictor: Predictor,
+    quantiles: Any = (0.25, 0.5, 0.75),
+    null: NullKind = "auto",
+    n_refits: int | None = None,
+) -> CategoricalResult | QuantileResult:
     """Test that belongs to a panel: of levels, or of quantile curves (with the curves from 20 rows on)."""
+    how: dict[str, Any] = {"null": null, "n_refits": n_refits} if is_simulated(predictor.residuals) else {}
     if predictor.kind == "category":
-        return categorical_test(predictor.residuals, predictor.codes)
+        return categorical_test(predictor.residuals, predictor.codes, **how)
     n = residual_array(predictor.residuals).size
-    return quantile_test(predictor.residuals, predictor.numbers, quantiles, curves=n >= CURVES_FROM)
+    return quantile_test(predictor.residuals, predictor.numbers, quantiles, curves=n >= CURVES_FROM, **how)
 
 
 def draw_against(

@@ -252,6 +252,7 @@ def _subset(residuals: SimulatedResiduals, positions: NDArray[np.intp]) -> Simul
         refits=None if residuals.refits is None else residuals.refits.mapped(_Take(positions)),
         discrete=residuals.declared_discrete,
         is_grouped=residuals.is_grouped,
+        recipe=_then(residuals.recipe, _Selection(positions)),
     )
 
 
@@ -299,7 +300,43 @@ def _grouped(
         # Noise of the size of a count would drown means of raw residuals.
         discrete=residuals.declared_discrete if aggregate == "sum" else (None if residuals.refits is None else False),
         is_grouped=True,
+        recipe=_then(residuals.recipe, _Grouping(codes, aggregate, rotation)),
     )
+
+
+@dataclass(frozen=True, eq=False)
+class _Selection:
+    positions: NDArray[np.intp]
+
+    def __call__(self, residuals: SimulatedResiduals) -> SimulatedResiduals:
+        return _subset(residuals, self.positions)
+
+
+@dataclass(frozen=True, eq=False)
+class _Grouping:
+    codes: NDArray[np.int32]
+    aggregate: str | Callable[..., Any]
+    rotation: Any
+
+    def __call__(self, residuals: SimulatedResiduals) -> SimulatedResiduals:
+        import pandas as pd
+
+        return _grouped(residuals, pd.Series(self.codes), self.aggregate, self.rotation)
+
+
+@dataclass(frozen=True, eq=False)
+class _Steps:
+    """A recipe for residuals and a step after it."""
+
+    recipe: Any
+    step: Any
+
+    def __call__(self, model: Any, seed: int) -> SimulatedResiduals:
+        return self.step(self.recipe(model, seed))  # type: ignore[no-any-return]
+
+
+def _then(recipe: Any, step: Any) -> _Steps | None:
+    return None if recipe is None else _Steps(recipe, step)
 
 
 def _factorize(labels: pd.Series) -> tuple[NDArray[np.int32], Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.checks.nulls.choice import NullKind, check_null
 from simresid.checks.verdict import FAILED, State, check_alpha, state_of, verdict_sentence
 from simresid.residuals.streaming import Execution
 from simresid.screening.journal import ScreenFile, content_key, journal_of, journal_records
@@ -48,6 +49,8 @@ def screen(
     by: Any = None,
     x: Any = None,
     y: Any = None,
+    null: NullKind = "auto",
+    n_refits: int | None = None,
 ) -> pd.DataFrame:
     """Fit and test many models, one row each.
 
@@ -84,6 +87,10 @@ def screen(
         thread.
     predictors, categories, time, by, x, y : optional
         As in `diagnose`; best as names of columns that every model's data has.
+    null : {"auto", "refits", "simulated", "analytic"}
+        Null distribution of every test, see `uniformity_test`.
+    n_refits : int, optional
+        As in `uniformity_test`.
 
     Returns
     -------
@@ -104,8 +111,8 @@ def screen(
 
     Notes
     -----
-    Where the observed statistic lies outside all simulated ones, the adjustment uses a tail extrapolated from
-    them, as `diagnose` does: 250 simulations alone cannot give a p-value that survives thousands of others.
+    P-values beyond all refits or simulations continue their tail (`simresid.checks.nulls.comparison`), down to 1e-6:
+    250 of them alone cannot give a p-value that survives thousands of others.
 
     References
     ----------
@@ -125,7 +132,9 @@ def screen(
     """
     if not 0.0 < alpha < 1.0:
         raise ValueError(f"alpha={alpha!r} must lie between 0 and 1, such as 0.05")
+    check_null(null, n_refits)
     columns = {"predictors": predictors, "categories": categories, "time": time, "by": by, "x": x, "y": y}
+    columns |= {"null": None if null == "auto" else null, "n_refits": n_refits}
     seed, level = resolve_seed(rng), check_alpha(alpha)
     task = ModelTask(_chosen(tests), n_sims, random_effects, seed, level, columns, check_timeout(timeout))
     run = _Run(task, Execution(n_jobs, progress), out, resume)
@@ -276,7 +285,7 @@ def _table(names: list[Hashable], records: list[Record], task: ModelTask) -> pd.
     tests = list(dict.fromkeys([*asked, *(test for r in records for test in r["p"])]))
     p = pd.DataFrame([r["p"] for r in records], index, tests, dtype=float)
     sharp = pd.DataFrame([r["sharp"] for r in records], index, tests, dtype=float)
-    adjusted = sharp.apply(_benjamini_hochberg) if tests else sharp  # no model could be tested
+    adjusted = sharp.apply(_benjamini_hochberg).clip(lower=p) if tests else sharp  # no model could be tested
     states = [_states(r, row, task.alpha) for r, row in zip(records, adjusted.to_dict("records"), strict=True)]
     about = {name: [r.get(name) for r in records] for name in ("description", "nobs", "converged", "singular", "llf")}
     table = pd.DataFrame(about, index)

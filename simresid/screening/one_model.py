@@ -44,7 +44,7 @@ class ModelTask:
     alpha : float
         Level below which a record carries advice.
     columns : dict
-        `predictors`, `categories`, `time`, `by`, `x`, `y` as in `diagnose`.
+        `predictors`, `categories`, `time`, `by`, `x`, `y`, `null`, `n_refits` as in `diagnose`.
     timeout : float or None
         Seconds for one model.
     """
@@ -98,7 +98,7 @@ class ModelTask:
         record |= _about(res)
         for test, result in self._results(res).items():
             record["p"][test] = float(result.pvalue)
-            record["sharp"][test] = float(sharp_pvalue(result))
+            record["sharp"][test] = sharp_pvalue(result)
             if result.effect is not None and result.effect.severity == "negligible":
                 record["negligible"].append(test)
             if result.effect is None or result.effect.clear:
@@ -112,9 +112,11 @@ class ModelTask:
     def _results(self, res: SimulatedResiduals) -> dict[str, CheckResult]:
         if isinstance(self.tests, Mapping):
             return {name: test(res) for name, test in self.tests.items()}
-        given = {name: self.columns.get(name) for name in ("predictors", "categories", "time", "by", "x", "y")}
+        names = ("predictors", "categories", "time", "by", "x", "y")
+        given: dict[str, Any] = {name: self.columns.get(name) for name in names}
         along = self.tests is None or not {"quantiles", "heteroscedasticity"}.isdisjoint(self.tests)
-        tests, notes = applicable_tests(res, **given, along_prediction=along)
+        how: dict[str, Any] = {"null": self.columns.get("null") or "auto", "n_refits": self.columns.get("n_refits")}
+        tests, notes = applicable_tests(res, **given, **how, along_prediction=along)
         # tests along columns were asked for by naming the columns
         wanted = [name for name in tests if self.tests is None or name in self.tests or name not in TESTS]
         if not wanted:

@@ -37,7 +37,7 @@ __all__ = [
 CHUNK_VALUES = 2**17
 """Values per chunk: 1 MB of float64, about what stays in a core's own cache between drawing and counting."""
 
-REPLICATES, NAMED, JITTER, WHITENING = range(4)
+REPLICATES, NAMED, JITTER, WHITENING, REFITS = range(5)
 """First element of the spawn key of each kind of random stream."""
 
 

@@ -67,6 +67,7 @@ def test_simulation_pvalues_survive_adjustment_for_many_tests(overdispersed):
     diagnosis = sr.diagnose(overdispersed, predictors=many, n_monte_carlo=0)
     assert len(diagnosis.table) == 26 - (not (overdispersed.observed == 0).any())
     assert diagnosis.table.loc["dispersion", "pvalue"] == 2 / 251
+    assert (diagnosis.table["pvalue_adjusted"] >= diagnosis.table["pvalue"]).all()
     assert "dispersion" in diagnosis.failed
 
 

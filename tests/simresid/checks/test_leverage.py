@@ -89,10 +89,11 @@ def test_right_models_pass_after_grouping(grouping):
         fit = glmmcore.glmm("observed ~ x1 + (1|group)", data, "poisson")
         res = sr.simulate_residuals(fit, 99, rng=seed)
         grouped = res.recalculate(group="group" if grouping == "own" else np.arange(200) % 10)
-        result = sr.dispersion_test(grouped)
+        result = sr.dispersion_test(grouped, null="simulated")
         assert "approximate" in result.summary()
         ratio.append(result.statistic)
-        p.append([result.pvalue, sr.uniformity_test(grouped).pvalue, sr.quantile_test(grouped).pvalue])
+        rest = [test(grouped, null="analytic") for test in (sr.uniformity_test, sr.quantile_test)]
+        p.append([r.pvalue for r in (result, *rest)])
     assert np.mean(ratio) == pytest.approx(1, abs=0.2)
     assert np.max(np.mean(np.array(p) <= 0.05, axis=0)) <= 5 / 30
 
@@ -102,13 +103,15 @@ def test_selected_rows_with_new_random_effects_are_compared_given_the_fitted_one
     fit = glmmcore.glmm("observed ~ x1 + (1|group)", data, "poisson")
     res = sr.simulate_residuals(fit, 99, random_effects="unconditional")
     order = np.random.default_rng(1).permutation(120)
-    whole, shuffled = sr.dispersion_test(res), sr.dispersion_test(res.recalculate(select=order))
+    whole, shuffled = (sr.dispersion_test(r, null="simulated") for r in (res, res.recalculate(select=order)))
     assert shuffled.statistic == pytest.approx(whole.statistic, rel=1e-6)
     few = np.arange(0, 120, 3)[::-1]
     squares = np.sum((fit.observed - fit.fitted)[few] ** 2)
     expected = squares / np.sum((fit.variance() * (1 - fit.leverage))[few])
     # the mean of 99 simulated sums of squares stands in for the sum of variances
-    assert sr.dispersion_test(res.recalculate(select=few)).statistic == pytest.approx(expected, rel=0.1)
+    assert sr.dispersion_test(res.recalculate(select=few), null="simulated").statistic == pytest.approx(
+        expected, rel=0.1
+    )
 
 
 def test_where_leverages_come_from(known_poisson):

@@ -8,7 +8,7 @@ from statsmodels.stats.multitest import multipletests
 
 from simresid.checks.pvalues import (
     cauchy_combination,
-    extrapolated_pvalue,
+    continued_pvalue,
     holm,
     monte_carlo_error,
     normal_pvalue,
@@ -172,29 +172,32 @@ def test_cauchy_combination():
     assert rate < 0.01 + 4 * math.sqrt(0.01 * 0.99 / 4000)
 
 
-@pytest.mark.parametrize("function", [normal_pvalue, lambda x, a: extrapolated_pvalue(x, [1.0, 2.0, 4.0], a)])
+@pytest.mark.parametrize("function", [normal_pvalue, lambda x, a: continued_pvalue(x, [1.0, 2.0, 4.0], a)])
 def test_unknown_alternatives_are_refused(function):
     with pytest.raises(ValueError, match="alternative='both'; choose 'two-sided', 'greater' or 'less'"):
         function(1.0, "both")
 
 
-def test_extrapolated_pvalue_follows_the_tail():
-    rng = np.random.default_rng(5)
-    t = rng.gamma(4.0, size=20000)
-    for x in (1.0, 5.0, 12.0, 16.0):
-        assert extrapolated_pvalue(x, t, "greater") == pytest.approx(chi2.sf(2 * x, 8), rel=0.25)
-    assert extrapolated_pvalue(3.0, [3.0] * 5, "greater") == 1.0
-    # the other tail, skewness of the other sign, and both tails
-    for x in (0.5, 8.0):
-        upper, lower = extrapolated_pvalue(x, t, "greater"), extrapolated_pvalue(x, t, "less")
-        assert upper + lower == pytest.approx(1.0, rel=1e-9)
-        assert extrapolated_pvalue(x, t) == pytest.approx(2 * min(upper, lower), rel=1e-12)
-        assert extrapolated_pvalue(-x, -t, "less") == pytest.approx(upper, rel=1e-9)
-        assert extrapolated_pvalue(-x, -t, "greater") == pytest.approx(lower, rel=1e-9)
-    # a gamma law has its own mean, variance and skewness: shape k gives 4 / skewness^2 = k
-    z = (t - t.mean()) / t.std()
-    k = 4 / np.mean(z**3) ** 2
-    y = k + np.sqrt(k) * (12.0 - t.mean()) / t.std()
-    assert extrapolated_pvalue(12.0, t, "greater") == pytest.approx(chi2.sf(2 * y, 2 * k), rel=1e-9)
-    symmetric = np.concatenate([-z, z])
-    assert extrapolated_pvalue(4.0, symmetric, "greater") == pytest.approx(norm.sf(4.0), rel=1e-6)
+def test_continued_pvalue_is_uniform_for_exponential_tails():
+    # P(p <= alpha) = alpha far below 1 / (M + 1); binomial errors of 200 000 draws at a count of 20 to 200
+    rng = np.random.default_rng(1)
+    p = np.array([continued_pvalue(x, t, "greater") for *t, x in rng.exponential(size=(200_000, 41))])
+    for alpha in (1e-3, 1e-4):
+        assert np.mean(p <= alpha) == pytest.approx(alpha, abs=4 * np.sqrt(alpha / p.size))
+
+
+def test_continued_pvalue_is_cautious_for_lighter_tails():
+    rng = np.random.default_rng(2)
+    p = np.array([continued_pvalue(x, t) for *t, x in rng.normal(size=(50_000, 101))])
+    assert np.mean(p <= 1e-3) <= 1e-3 + 3 * np.sqrt(1e-3 / p.size)
+    assert p.min() >= 1e-6
+    t = rng.normal(size=300)
+    assert continued_pvalue(50.0, t) == 1e-6
+    assert 1e-6 < continued_pvalue(4.5, t) < 1e-3 < continued_pvalue(2.5, t)
+
+
+def test_continued_pvalue_is_the_rank_among_the_statistics():
+    t = np.arange(99.0)
+    assert continued_pvalue(95.5, t, "greater") == simulation_pvalue(95.5, t, "greater") == 0.04
+    assert continued_pvalue(3.0, [3.0] * 50, "greater") == 1.0
+    assert continued_pvalue(-9.0, t, "less") == pytest.approx(continued_pvalue(107.0, t, "greater"), rel=1e-12)

@@ -1,0 +1,122 @@
+"""Mean and variance of every row, and what simulations vary around them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from simresid.checks._inputs import FloatArray, shares_random_effects
+from simresid.protocol import HasVariance
+
+if TYPE_CHECKING:
+    from simresid.simulated_residuals import SimulatedResiduals
+
+__all__ = [
+    "given_random_effects",
+    "mean_and_variance",
+    "relative_spread",
+    "row_variance",
+    "spread",
+    "sums",
+    "unit_of_deviations",
+]
+
+SQUARED = (1e-60, 1e60)
+"""Sizes of deviations whose squares, summed and multiplied with each other, neither vanish nor overflow."""
+
+_conditional_simulations: WeakKeyDictionary[Any, tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = (
+    WeakKeyDictionary()
+)
+
+
+def spread(res: SimulatedResiduals) -> tuple[float, float]:
+    """Sum of squared deviations from the mean, and its expectation under the law given the fitted random effects.
+
+    For groups, and models that do not know their variance, as in the simulations.
+    """
+    mean, variance = mean_and_variance(res)
+    return relative_spread(res.observed, mean, variance)
+
+
+def relative_spread(observed: FloatArray, mean: FloatArray, variance: FloatArray) -> tuple[float, float]:
+    """Sums of squared deviations and of variances ``(n,)``, in units of the largest variance so that none overflows."""
+    scale = float(np.max(variance))
+    if not 0.0 < scale < np.inf:
+        return np.nan, np.nan
+    return float(np.sum(np.square((observed - mean) / np.sqrt(scale)))), float(np.sum(variance / scale))
+
+
+def mean_and_variance(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray]:
+    """Per row or group, given the fitted random effects but for groups with new ones."""
+    fitted: Any = res.model
+    if not res.is_grouped and isinstance(model := fitted, HasVariance):
+        at = slice(None) if res.positions is None else res.positions
+        return np.asarray(fitted.fitted, dtype=float)[at], np.asarray(model.variance(), dtype=float)[at]
+    if shares_random_effects(res) and not res.is_grouped:
+        mean, variance, _, _ = given_random_effects(res)
+        return mean, variance
+    known = res.pearson_variance
+    return res.expected, row_variance(res, res.expected) if known is None else known
+
+
+def unit_of_deviations(res: SimulatedResiduals, mean: FloatArray) -> float:
+    """Power of two of the size of the deviations, 1 where these can be squared as they are."""
+    _, block = next(iter(res.iter_simulations()))
+    size = float(max(np.max(np.abs(res.observed - mean)), np.max(np.abs(block[:2] - mean))))
+    if size == 0.0 or SQUARED[0] < size < SQUARED[1]:
+        return 1.0
+    return float(2.0 ** np.floor(np.log2(size)))
+
+
+def sums(res: SimulatedResiduals, mean: FloatArray, unit: float) -> tuple[FloatArray, FloatArray]:
+    """Squared deviations and deviations from the mean, summed over rows, of every replicate."""
+    sums = res.replicate_sums
+    if sums is not None and unit == 1.0:
+        return sums.squared, sums.deviation
+    squared, deviation = res.simulated_statistics(
+        [
+            lambda block: np.sum(((block - mean) / unit) ** 2, axis=1),
+            lambda block: np.sum((block - mean) / unit, axis=1),
+        ]
+    )
+    return squared, deviation
+
+
+def row_variance(res: SimulatedResiduals, mean: FloatArray, unit: float = 1.0) -> FloatArray:
+    """Variance per row from the simulations."""
+    total = np.zeros(res.n_obs)
+    for _, block in res.iter_simulations():
+        total += np.sum(((block - mean) / unit) ** 2, axis=0)
+    return total / res.n_sims
+
+
+def given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Mean and variance per row given the fitted random effects; squares and deviations of new simulations."""
+    if res not in _conditional_simulations:
+        _conditional_simulations[res] = _simulate_given_random_effects(res)
+    return _conditional_simulations[res]
+
+
+def _simulate_given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    model: Any = res.model
+    at = np.arange(model.nobs)
+    if (membership := res.rows.membership) is not None:  # a selection
+        at = np.flatnonzero(membership >= 0)
+        at = at[np.argsort(membership[at])]
+    mean = np.asarray(model.fitted, dtype=float)[at]
+    step = max(1, int(4e6) // model.nobs)
+    rng = res.child_rng("dispersion, conditional")
+    squared, total, rows = np.empty(res.n_sims), np.empty(res.n_sims), np.zeros(at.size)
+    for first in range(0, res.n_sims, step):
+        size = min(step, res.n_sims - first)
+        block = np.asarray(model.simulate(size, rng=rng, random_effects="conditional"), dtype=float)
+        deviation = block[:, at] - mean
+        total[first : first + size] = deviation.sum(axis=1)
+        deviation **= 2
+        squared[first : first + size] = deviation.sum(axis=1)
+        rows += deviation.sum(axis=0)
+    if isinstance(model, HasVariance):
+        return mean, np.asarray(model.variance(), dtype=float)[at], squared, total
+    return mean, rows / res.n_sims, squared, total

@@ -1,0 +1,131 @@
+r"""A user's statistic among refits (formulas in `simresid.checks.statistic`)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.checks._inputs import FloatArray
+from simresid.checks.nulls.comparison import compare
+from simresid.checks.nulls.fitted_data import FittedData
+from simresid.checks.nulls.plan import Plan
+from simresid.checks.nulls.refit_pool import RefitPool, replicate_generator
+from simresid.checks.pvalues import simulation_pvalue
+from simresid.checks.results import Effect, StatisticResult
+
+if TYPE_CHECKING:
+    from simresid.simulated_residuals import SimulatedResiduals
+
+__all__ = ["of_residuals", "of_responses"]
+
+Block = Callable[[FloatArray], Any]
+
+FIXED = 0.1
+"""Spread of refits by that of simulations below which the fit determines the statistic, as it does a mean."""
+
+FIXED_NOTE = "The fit reproduces this statistic by itself, so there is nothing to test."
+
+
+def of_responses(
+    res: SimulatedResiduals, pool: RefitPool, plan: Plan, name: str, function: Block, alternative: str
+) -> StatisticResult:
+    """Excess of a statistic over the simulations of each fit, in their standard deviations."""
+
+    def excess(data: FittedData) -> FloatArray:
+        assert data.residuals is not None
+        own = float(np.asarray(function(data.residuals.observed[None, :]))[0])
+        simulated = data.residuals.simulated_statistics([function])[0]
+        sd = float(simulated.std())
+        return np.array([(own - float(simulated.mean())) / (sd if sd > 0 else 1.0)])
+
+    simulated = res.simulated_statistics([function])[0]
+    observed = float(np.asarray(function(res.observed[None, :]))[0])
+    mean, sd = float(simulated.mean()), float(simulated.std()) or 1.0
+    scores = (simulated - mean) / sd
+    limits = np.quantile(scores, [0.025, 0.975])
+    found = compare(
+        pool,
+        plan,
+        object(),
+        excess,
+        lambda z: z[:, 0],
+        lambda z: simulation_pvalue(z, scores, alternative),
+        alternative=alternative,
+        theory_limits=(float(limits[0]), float(limits[1])),
+        continued=False,
+    )
+    expected = mean + sd * float(found.centre[0])
+    null = expected + sd * found.null
+    fields, notes = found.fields, found.notes
+    if found.null.size > 1 and float(found.null.std()) < FIXED:
+        fields |= {"pvalue": np.nan, "monte_carlo_error": np.nan}
+        notes += (FIXED_NOTE,)
+    low, high = (expected + sd * limit for limit in found.limits)
+    return _result(res, name, observed, expected, null, (low, high), alternative, fields, notes)
+
+
+def of_residuals(
+    res: SimulatedResiduals, pool: RefitPool, plan: Plan, name: str, function: Block, alternative: str
+) -> StatisticResult:
+    """Compare a statistic of the residuals with that of the refits' residuals, ties broken at random."""
+    own = float(np.asarray(function(res.residuals[None, :]))[0])
+    drawn = iter(range(10**9))
+
+    def value(data: FittedData) -> FloatArray:
+        if data is pool.own:
+            return np.array([own])
+        v = replicate_generator(res.seed, next(drawn), 2).random(data.lower.size)
+        return np.array([np.asarray(function((data.lower + v * (data.upper - data.lower))[None, :]))[0]], dtype=float)
+
+    uniform = np.array(
+        [np.asarray(function(replicate_generator(res.seed, j, 3).random((1, res.n_obs))))[0] for j in range(99)]
+    )
+    centred = uniform - uniform.mean()
+    limits = np.quantile(centred, [0.025, 0.975])
+    found = compare(
+        pool,
+        plan,
+        object(),
+        value,
+        lambda x: x[:, 0],
+        lambda x: simulation_pvalue(x, centred, alternative),
+        alternative=alternative,
+        theory_limits=(float(limits[0]), float(limits[1])),
+        continued=False,
+    )
+    expected = float(found.centre[0])
+    low, high = (expected + limit for limit in found.limits)
+    return _result(res, name, own, expected, expected + found.null, (low, high), alternative, found.fields, found.notes)
+
+
+def _result(
+    res: SimulatedResiduals,
+    name: str,
+    observed: float,
+    expected: float,
+    null: FloatArray,
+    limits: tuple[float, float],
+    alternative: str,
+    fields: dict[str, Any],
+    notes: tuple[str, ...],
+) -> StatisticResult:
+    ratio = observed / expected if expected != 0.0 else 1.0 if observed == 0.0 else float(np.copysign(np.inf, observed))
+    effect = None
+    if observed > 0 and min(limits) > 0:
+        effect = Effect("ratio", ratio, 1.0, (observed / limits[1], observed / limits[0]))
+    low, high = (float(q) for q in np.quantile(null, [0.025, 0.975]))
+    return StatisticResult(
+        statistic=ratio,
+        alternative=alternative,
+        method=name,
+        n_obs=res.n_obs,
+        effect=effect,
+        observed=observed,
+        expected=expected,
+        null_distribution=null,
+        conf_int=(low, high),
+        notes=notes,
+        **fields,
+    )

@@ -1,0 +1,221 @@
+r"""A statistic of the data among the same statistic of refits.
+
+A test gives *components*, a vector per data set (values of the mean distribution function, score sums, a ratio), and a
+*distance* from the centre of the components to a number. The centre is made of the data and all refits, so that it
+treats the `B + 1` data sets alike and the rank p-value :math:`(1 + \#\{T_j \ge T\}) / (1 + B)` keeps its level
+whatever a fit does to the components on average.
+
+The centre of a number is the mean. Components that theory expects to be zero are taken from their mean only as far as
+it is larger than the spread of single data sets: it is multiplied by :math:`\max(0, 1 - v / |m|^2)`, `m` the mean and
+`v` the sum of the variances. The bias of a fit with many small groups is taken out, which would drown any departure;
+where bias is small, the noise of its estimate from few refits does not enter the statistic.
+
+Beyond all refits the tail is continued down to 1e-6 (`simresid.checks.pvalues.continued_pvalue`).
+
+Fewer than 39 refits cannot reject by rank. They give the mean of the components; the distance from it, over
+:math:`\sqrt{1 + 1/B}`, is referred to the test's theoretical distribution, whose spread is at least that of a fitted
+model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simresid.checks._refits import failed_refits
+from simresid.checks.nulls.fitted_data import FittedData
+from simresid.checks.nulls.plan import FEWEST_TO_RANK, Plan
+from simresid.checks.nulls.refit_pool import RefitPool, RefitsFailed
+from simresid.checks.pvalues import (
+    continued_pvalue,
+    monte_carlo_error,
+    simulation_pvalue,
+    smallest_continued_pvalue,
+)
+
+__all__ = ["LEVEL", "Comparison", "compare", "digest"]
+
+FloatArray = NDArray[np.float64]
+
+LEVEL = 0.05
+"""Of the intervals."""
+
+MOST_SHARE = 1e6
+"""Half an interval by the effect, at most: where there is no effect its interval has no scale."""
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The data among refits.
+
+    Attributes
+    ----------
+    statistic : float
+        Distance of the data from the centre.
+    null : ndarray (m,)
+        The same of the refits that succeeded.
+    own : ndarray (k,)
+        Components of the data.
+    centre : ndarray (k,)
+        Mean of the components.
+    pvalue, monte_carlo_error : float
+    n_refits : int
+        Refits that were used.
+    limits : tuple of float
+        Statistics between these have p >= .05 in a two-sided test; for one-sided statistics the first is -inf.
+    notes : tuple of str
+    """
+
+    statistic: float
+    null: FloatArray
+    own: FloatArray
+    centre: FloatArray
+    pvalue: float
+    monte_carlo_error: float
+    n_refits: int
+    limits: tuple[float, float]
+    notes: tuple[str, ...]
+
+    @property
+    def share(self) -> float:
+        """Smallest significant statistic in the direction of the data's, in parts of the latter: below 1 if p < .05."""
+        limit = self.limits[1] if self.statistic >= 0 else self.limits[0]
+        return min(max(limit / self.statistic, 0.0), MOST_SHARE) if self.statistic != 0 else MOST_SHARE
+
+    def around(self, value: float, null: float, usual: float, power: float = 1.0) -> tuple[float, float]:
+        """Interval of an effect that grows with the statistic's `power`: contains `null` where p is .05 or more.
+
+        Parameters
+        ----------
+        value, null : float
+            Effect of the data, and of a right model.
+        usual : float
+            Half of the interval to be expected, for effects close to `null`, which the statistic gives no scale.
+        power : float
+        """
+        size = abs(value - null)
+        half = size * self.share**power
+        if half >= size:
+            half = max(size, min(half, usual))
+        return value - half, value + half
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """What every result says about its null distribution."""
+        return {
+            "pvalue": self.pvalue,
+            "monte_carlo_error": self.monte_carlo_error,
+            "null": "refits",
+            "n_refits": self.n_refits,
+        }
+
+
+def compare(
+    pool: RefitPool,
+    plan: Plan,
+    key: Any,
+    components: Callable[[FittedData], FloatArray],
+    distance: Callable[[FloatArray], FloatArray],
+    theory: Callable[[float], float],
+    *,
+    alternative: str = "greater",
+    theory_limits: tuple[float, float],
+    centre_by: Literal["mean", "shrunken mean", "theory"] = "mean",
+    continued: bool = True,
+) -> Comparison:
+    """Compare the data with refits, as many as the plan and the outcome ask for.
+
+    Parameters
+    ----------
+    pool : RefitPool
+    plan : Plan
+    key : hashable
+        Names the components, so that another call finds them.
+    components : callable
+        ``(k,)`` of a `FittedData`.
+    distance : callable
+        ``(m,)`` of centred components ``(m, k)``.
+    theory : callable
+        P-value of a distance, for few refits.
+    alternative : {"two-sided", "greater", "less"}
+    theory_limits : tuple of float
+        Distances between which `theory` gives .05 or more.
+    centre_by : {"mean", "shrunken mean", "theory"}
+        Where components are measured from; with theory, from zero.
+    continued : bool
+        Whether the tail beyond the refits is known to be no heavier than an exponential one.
+
+    Raises
+    ------
+    RefitsFailed
+        If more than half of the refits fail.
+    """
+    own = np.asarray(components(pool.own), dtype=float)
+    for count in plan.rounds:
+        values = pool.values(key, components, count)
+        usable = len(values)
+        if 2 * usable < count:
+            failures = pool.failures(count)
+            why = f", the first because {failures[0].reason}" if failures else ""
+            raise RefitsFailed(pool.stopped or f"{count - usable} of {count} refits failed{why}")
+        if usable < FEWEST_TO_RANK:
+            centre = values.mean(axis=0) * (centre_by != "theory")
+            factor = float(np.sqrt(1 + 1 / usable)) if centre_by != "theory" else 1.0
+            statistic = float(distance((own - centre)[None, :])[0])
+            null = distance(values - centre)
+            pvalue, error = max(theory(statistic / factor), smallest_continued_pvalue), 0.0
+            limits = (theory_limits[0] * factor, theory_limits[1] * factor)
+        else:
+            everything = np.vstack([own[None, :], values])
+            centre = _centre(everything, centre_by)
+            both = distance(everything - centre)
+            statistic, null = float(both[0]), both[1:]
+            pvalue = (continued_pvalue if continued else simulation_pvalue)(statistic, null, alternative)
+            error = monte_carlo_error(pvalue, usable, alternative)
+            limits = rank_limits(null, two_sided=alternative == "two-sided")
+        if plan.is_settled(count, pvalue) or pool.stopped:
+            break
+    notes = _failure_notes(pool, count, usable, pvalue, alternative)
+    return Comparison(statistic, null, own, centre, pvalue, error, usable, limits, tuple(notes))
+
+
+def _centre(values: FloatArray, centre_by: str) -> FloatArray:
+    """Centre of the rows of `values` ``(m, k)``."""
+    mean = values.mean(axis=0)
+    if centre_by == "mean":
+        return np.asarray(mean)
+    size = float(mean @ mean)
+    if centre_by == "theory" or size == 0.0:
+        return np.zeros_like(mean)
+    spread = float(np.sum(values.var(axis=0, ddof=1)))
+    return np.asarray(max(0.0, 1.0 - spread / size) * mean)
+
+
+def digest(*arrays: NDArray[Any]) -> str:
+    """Name components by the arrays that they are made with."""
+    out = blake2b(digest_size=16)
+    for array in arrays:
+        out.update(np.ascontiguousarray(array).tobytes())
+    return out.hexdigest()
+
+
+def rank_limits(null: FloatArray, *, two_sided: bool) -> tuple[float, float]:
+    """Statistics between which the rank p-value is .05 or more."""
+    tail = LEVEL / 2 if two_sided else LEVEL
+    allowed = int(np.ceil(tail * (null.size + 1) - 1e-9)) - 2  # exceedances that are still significant
+    if allowed < 0:
+        return -np.inf, np.inf
+    ordered = np.sort(null)
+    return (float(ordered[allowed]) if two_sided else -np.inf), float(ordered[-(allowed + 1)])
+
+
+def _failure_notes(pool: RefitPool, count: int, usable: int, pvalue: float, alternative: str) -> list[str]:
+    notes = failed_refits(count - usable, usable, pvalue, alternative) if usable < count and not pool.stopped else []
+    if pool.stopped:
+        notes.append(f"Of {count} refits {usable} were used: {pool.stopped}.")
+    return notes

@@ -1,0 +1,241 @@
+"""Refits to data simulated from the fitted model: one pool for all tests of a residual object.
+
+Replicate `j` is drawn from a random stream of its own, with new random effects, the model is fitted to it, and the
+cells and sums that tests need are kept (`simresid.checks.nulls.fitted_data`). The pool grows when a test asks for more.
+Its replicates do not depend on who asked first, on workers or on how many are made at a time.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.alignment import real_array
+from simresid.checks.nulls.fitted_data import FittedData, from_law, from_many, from_residuals, from_simulations_of
+from simresid.checks.nulls.plan import refit_cost
+from simresid.protocol import CanRefit, CanRefitMany, HasCdf, HasRandomEffects
+from simresid.simulations.sources import REFITS
+from simresid.simulations.time_limit import results_within
+from simresid.simulations.warning_filters import silence
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from simresid.simulated_residuals import SimulatedResiduals
+
+    FloatArray = NDArray[np.float64]
+
+__all__ = ["FailedRefit", "RefitPool", "RefitsFailed", "replicate_generator", "why_no_refits"]
+
+REFITS_PER_TASK, FEW_ROWS = 20, 5000
+"""Replicates that are made at a time up to so many rows, one above; the last bits of a batch depend on its size."""
+
+PATIENCE, PATIENCE_PER_COST = 20.0, 1e-4
+"""Seconds in which 20 refits must come back, and as many more per unit of cost: no limit for a model that works."""
+
+
+@dataclass(frozen=True)
+class FailedRefit:
+    """A simulated data set that the model could not be fitted to: its replicate number and the reason."""
+
+    replicate: int
+    reason: str
+
+
+def why_no_refits(res: Any) -> str:
+    """Say what keeps the null distribution of these residuals from being refitted; empty if nothing does."""
+    model = res.model
+    if model is None:
+        return "there is no model, only simulations"
+    if not isinstance(model, CanRefit):
+        return f"{type(model).__name__} cannot refit"
+    if res.refits is not None:
+        return "the residuals are ranks among refits already"
+    if res.recipe is None:
+        return "it is not known how the residuals were made"
+    return ""
+
+
+class RefitsFailed(Exception):
+    """Too few refits, or none with the numbers that a test needs, so that the null distribution is not known."""
+
+
+class RefitPool:
+    """Data sets drawn from the fitted model, and the model fitted to each of them.
+
+    Parameters
+    ----------
+    res : SimulatedResiduals
+        Of the model itself.
+    with_simulations : bool
+        Keep the residuals of every refit instead of cells and sums, for statistics that need simulations of them.
+    """
+
+    def __init__(self, res: SimulatedResiduals, *, with_simulations: bool = False) -> None:
+        self._res = res
+        self._task: Any = _task(res)
+        if with_simulations:
+            self._task = _WithSimulations(res.model, res.seed, res.recipe, zeros=False)
+        self.outcomes: list[FittedData | FailedRefit] = []
+        self.stopped = ""  # why there are no more
+        self._own: FittedData | None = None
+        self._values: dict[Any, list[FloatArray]] = {}
+
+    @property
+    def own(self) -> FittedData:
+        """Cells and sums of the data that the model was fitted to."""
+        if self._own is None:
+            try:
+                self._own = self._task.own(self._res)
+            except ValueError as error:
+                raise RefitsFailed(str(error)) from error
+        return self._own
+
+    def values(self, key: Any, function: Callable[[FittedData], FloatArray], count: int) -> FloatArray:
+        """``function`` of the first `count` replicates, without those whose refit failed or gave no finite value.
+
+        Parameters
+        ----------
+        key : hashable
+            Under which the values are remembered.
+        function : callable
+            Takes a `FittedData`, returns a vector ``(k,)``.
+        count : int
+
+        Returns
+        -------
+        ndarray (m, k)
+        """
+        self._grow(count)
+        known = self._values.setdefault(key, [])
+        for outcome in self.outcomes[len(known) : count]:
+            known.append(np.empty(0) if isinstance(outcome, FailedRefit) else np.asarray(function(outcome)))
+        rows = [row for row in known[:count] if row.size and np.isfinite(row).all()]
+        return np.stack(rows) if rows else np.empty((0, 0))
+
+    def failures(self, count: int) -> list[FailedRefit]:
+        """Failed refits among the first `count` replicates."""
+        return [o for o in self.outcomes[:count] if isinstance(o, FailedRefit)]
+
+    def _grow(self, count: int) -> None:
+        done = len(self.outcomes)
+        if count <= done or self.stopped:
+            return
+        size = REFITS_PER_TASK if int(self._task.model.nobs) <= FEW_ROWS else 1
+        tasks = [range(j, j + size) for j in range(done, count, size)]
+        seconds = len(tasks) * (PATIENCE + PATIENCE_PER_COST * refit_cost(self._res.model))
+        for part in results_within(self._res.execution.map(self._task, tasks, "refitting", prefer=None), seconds):
+            self.outcomes += part
+        if len(self.outcomes) < count:
+            self.stopped = f"the others did not come back within {seconds:.0f} s"
+
+
+def _task(res: SimulatedResiduals) -> Any:
+    model: Any = res.model
+    zeros = bool(res.discrete or np.any(res.observed == 0))
+    conditional = isinstance(res.random_effects, str) and res.random_effects == "conditional"
+    conditional = conditional or (isinstance(model, HasRandomEffects) and not model.has_random_effects)
+    selected = not res.is_grouped and res.whiten is None
+    if conditional and selected and isinstance(model, HasCdf) and res.method in ("rank", "pit", "exact"):
+        return _FromLaw(model, res.seed, res.positions, zeros)
+    return _FromSimulations(model, res.seed, res.recipe, zeros)
+
+
+@dataclass(frozen=True, eq=False)
+class _FromLaw:
+    """Draw data, fit, and read the cells off the fitted distribution function."""
+
+    model: Any
+    seed: int
+    positions: NDArray[np.intp] | None
+    zeros: bool
+
+    def own(self, res: SimulatedResiduals) -> FittedData:
+        return from_law(self.model, self.positions, self.zeros)
+
+    def __call__(self, task: range) -> list[FittedData | FailedRefit]:
+        found = self._together(self.model, task) if isinstance(self.model, CanRefitMany) else None
+        if found is None:
+            return [_attempt(j, partial(self._one, j)) for j in task]
+        return [FailedRefit(j, row) if isinstance(row, str) else row for j, row in zip(task, found, strict=True)]
+
+    def _together(self, model: CanRefitMany, task: range) -> list[FittedData | str] | None:
+        """All refits at once; None where that gives no distribution functions, or fails for one of them."""
+        try:
+            y = np.stack([new_response(self.model, self.seed, j) for j in task])
+            with silence():
+                fits: Any = model.refit_many(y, n_jobs=1)
+                if hasattr(fits, "cdf") and hasattr(fits, "variance"):
+                    return from_many(fits, y, self.positions, self.zeros)
+        except Exception:  # one by one, each has its own reason
+            return None
+        return None
+
+    def _one(self, replicate: int) -> FittedData:
+        refit = self.model.refit(new_response(self.model, self.seed, replicate))
+        return from_law(refit, self.positions, self.zeros)
+
+
+@dataclass(frozen=True, eq=False)
+class _FromSimulations:
+    """Draw data, fit, and make the same residuals of the refit by simulation."""
+
+    model: Any
+    seed: int
+    recipe: Any
+    zeros: bool
+
+    def own(self, res: SimulatedResiduals) -> FittedData:
+        return from_residuals(res, self.zeros)
+
+    def __call__(self, task: range) -> list[FittedData | FailedRefit]:
+        return [_attempt(j, partial(self._one, j)) for j in task]
+
+    def _one(self, replicate: int) -> FittedData:
+        return from_residuals(self.twin(replicate), self.zeros)
+
+    def twin(self, replicate: int) -> Any:
+        """Residuals of a refit, made as those of the model were."""
+        seed = int(replicate_generator(self.seed, replicate, 1).integers(2**63))
+        return self.recipe(self.model.refit(new_response(self.model, self.seed, replicate)), seed)
+
+
+class _WithSimulations(_FromSimulations):
+    """Keep the residuals themselves; their simulations are drawn again when asked for."""
+
+    def own(self, res: SimulatedResiduals) -> FittedData:
+        return from_simulations_of(res)
+
+    def _one(self, replicate: int) -> FittedData:
+        twin = self.twin(replicate)
+        twin.forget_simulations()
+        return from_simulations_of(twin)
+
+
+def _attempt(replicate: int, make: Callable[[], FittedData]) -> FittedData | FailedRefit:
+    try:
+        with silence():  # a warning per refit helps nobody; failures are counted
+            return make()
+    except Exception as error:  # any library's fitting error is a counted outcome
+        return FailedRefit(replicate, f"{type(error).__name__}: {' '.join(str(error).split())}")
+
+
+def replicate_generator(seed: int, replicate: int, stream: int = 0) -> np.random.Generator:
+    """Random stream of one replicate."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(REFITS, replicate, stream)))
+
+
+def new_response(model: Any, seed: int, replicate: int) -> FloatArray:
+    """Draw a response with new random effects ``(n,)``."""
+    rng = replicate_generator(seed, replicate)
+    with warnings.catch_warnings():
+        drawn = model.simulate(1, rng=rng, random_effects="unconditional")
+    drawn = real_array(drawn, f"the result of {type(model).__name__}.simulate(1)")
+    if drawn.shape != (1, int(model.nobs)):
+        raise ValueError(f"{type(model).__name__}.simulate(1) returned shape {drawn.shape}")
+    return np.array(drawn[0], dtype=np.float64)

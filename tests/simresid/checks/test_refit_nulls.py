@@ -1,0 +1,279 @@
+"""Tests of fitted models against refits: numbers by hand, order of calls, workers, failures, size and power."""
+
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import glmmcore
+import simresid as sr
+from simresid.checks._mean_cdf import GRID, absolute_deviation, below, mean_cdf, squared_deviation
+from simresid.checks.nulls.comparison import rank_limits
+from simresid.checks.nulls.plan import automatic_plan, fixed_plan
+from simresid.checks.outliers import expected_outliers
+
+TESTS = {
+    "uniformity": sr.uniformity_test,
+    "dispersion": sr.dispersion_test,
+    "zeros": sr.zero_inflation_test,
+    "outliers": sr.outlier_test,
+    "quantiles": sr.quantile_test,
+    "spread": sr.heteroscedasticity_test,
+    "time": lambda res, **how: sr.temporal_autocorrelation_test(res, np.arange(res.n_obs), **how),
+    "space": lambda res, **how: sr.spatial_autocorrelation_test(res, *_places(res.n_obs), **how),
+    "categories": lambda res, **how: sr.categorical_test(res, np.arange(res.n_obs) % 4, **how),
+}
+
+
+def _places(n):
+    return np.random.default_rng(3).random((2, n))
+
+
+def rows(rng, groups, size, sd=0.7):
+    group = np.repeat(np.arange(groups), size)
+    data = pd.DataFrame({"x": rng.normal(size=groups * size), "group": group})
+    return data, 0.5 + 0.5 * data["x"] + rng.normal(0, sd, groups)[group]
+
+
+def poisson_fit(seed, groups=12, size=8):
+    rng = np.random.default_rng(seed)
+    data, eta = rows(rng, groups, size)
+    return glmmcore.glmm("y ~ x + (1|group)", data.assign(y=rng.poisson(np.exp(eta))), family="poisson")
+
+
+@pytest.fixture(scope="module")
+def fit():
+    return poisson_fit(1)
+
+
+# ---- cells ---------------------------------------------------------------------------------------------
+def test_mean_distribution_function_by_hand():
+    rng = np.random.default_rng(1)
+    lower = rng.random(40)
+    upper = np.where(np.arange(40) % 3 == 0, lower, lower + rng.random(40) * (1 - lower) * rng.choice([1, 1e-9], 40))
+    by_hand = [np.mean(below(lower, upper, q)) for q in GRID]
+    assert mean_cdf(lower, upper) == pytest.approx(by_hand, abs=1e-9)
+    v = (np.arange(20_000)[:, None] + 0.5) / 20_000
+    u = lower + v * (upper - lower)
+    assert squared_deviation(lower, upper) == pytest.approx(np.mean((u - 0.5) ** 2, axis=0), abs=1e-7)
+    assert absolute_deviation(lower, upper) == pytest.approx(np.mean(np.abs(u - 0.5), axis=0), abs=1e-4)
+
+
+def test_expected_outliers_are_the_mean_over_simulations_and_ties(fit):
+    # 4000 sets of 20 simulations; the standard error of a mean count of 9 is about .05
+    own = sr.simulate_residuals(fit, 20).refit_pool.own
+    sets = fit.simulate(80_000, rng=2).reshape(4000, 20, fit.nobs)
+    rng = np.random.default_rng(3)
+    smaller, equal = (sets < fit.observed).sum(axis=1), (sets == fit.observed).sum(axis=1)
+    u = (smaller + rng.random(smaller.shape) * (1 + equal)) / 21
+    for margin, found in (("lower", u < 1 / 21), ("upper", u > 20 / 21)):
+        assert expected_outliers(own, 20, margin, exact=False) == pytest.approx(found.sum(axis=1).mean(), abs=0.2)
+
+
+# ---- the pool ------------------------------------------------------------------------------------------
+def test_refits_are_the_parametric_bootstrap_of_the_statistic(fit):
+    res = sr.simulate_residuals(fit, rng=5)
+    result = sr.dispersion_test(res, n_refits=60)
+    seeds = [np.random.SeedSequence(res.seed, spawn_key=(4, j, 0)) for j in range(60)]
+    ratios = []
+    for seed in seeds:
+        y = fit.simulate(1, rng=np.random.default_rng(seed), random_effects="unconditional")[0]
+        again = fit.refit(y)
+        ratios.append(np.sum((y - again.fitted) ** 2) / np.sum(again.variance()))
+    own = np.sum((fit.observed - fit.fitted) ** 2) / np.sum(fit.variance())
+    tails = [1 + np.sum(np.array(ratios) >= own), 1 + np.sum(np.array(ratios) <= own)]
+    assert result.pvalue == min(1.0, 2 * min(tails) / 61)
+    assert result.null == "refits"
+    assert result.n_refits == 60
+    centre = np.exp(np.mean(np.log([own, *ratios])))
+    assert result.statistic == pytest.approx(
+        own / centre, rel=1e-3
+    )  # fits in a batch stop elsewhere in the sixth digit
+
+
+@pytest.mark.parametrize("kind", ["conditional", "unconditional"])
+def test_order_of_calls_and_workers_change_nothing(fit, kind):
+    def results(order, n_jobs=None):
+        res = sr.simulate_residuals(fit, 60, random_effects=kind, rng=7, n_jobs=n_jobs)
+        return {name: TESTS[name](res).pvalue for name in order}
+
+    names = list(TESTS)
+    first = results(names)
+    assert results(names[::-1]) == first
+    assert results(names[4:] + names[:4], n_jobs=2) == first
+
+
+def test_pvalues_of_counts_depend_on_the_seed_through_refits_only(fit):
+    # binomial: its standard deviation from 12 seeds is 1.5 times the true one with a probability of .003
+    for name in ("uniformity", "spread", "quantiles"):
+        p = [TESTS[name](sr.simulate_residuals(fit, rng=seed), n_refits=40).pvalue for seed in range(12)]
+        assert np.std(p, ddof=1) <= 1.5 * np.sqrt(max(np.mean(p) * (1 - np.mean(p)), 0.02) / 40)
+
+
+def test_the_null_distribution_is_named(fit):
+    res = sr.simulate_residuals(fit, 99)
+    for name, test in TESTS.items():
+        default, analytic = test(res), test(res, null="analytic")
+        assert default.null == "refits", name
+        assert default.n_refits >= 40
+        assert analytic.n_refits == 0
+        assert "refits" in default.summary()
+        assert default.pvalue >= 0.05 or default.advice() != "nothing to do"
+        assert default.pvalue < 0.05 or default.advice() == "nothing to do"
+
+
+def test_words_that_are_not_null_distributions_are_refused(fit):
+    res = sr.simulate_residuals(fit, 30)
+    with pytest.raises(ValueError, match="null='exact'; choose 'auto', 'refits', 'simulated' or 'analytic'"):
+        sr.uniformity_test(res, null="exact")
+    with pytest.raises(ValueError, match="n_refits=50 goes with null='refits'"):
+        sr.diagnose(res, null="analytic", n_refits=50)
+    with pytest.raises(ValueError, match="n_refits=1"):
+        sr.zero_inflation_test(res, n_refits=1)
+    simulated = sr.from_simulations(np.random.default_rng(1).poisson(3, (50, 30)), np.full(30, 3))
+    with pytest.raises(ValueError, match="not possible: there is no model, only simulations"):
+        sr.uniformity_test(simulated, null="refits")
+    with pytest.raises(ValueError, match="a plain array of residuals has no model"):
+        sr.uniformity_test(np.array([0.2, 0.8]), null="refits")
+
+
+def test_groups_and_selections_are_refitted_whole(fit):
+    res = sr.simulate_residuals(fit, 60)
+    for part in (res.recalculate(group="group"), res.recalculate(select=np.arange(0, 96, 2))):
+        for name in ("uniformity", "dispersion", "outliers"):
+            assert TESTS[name](part).null == "refits"
+    one = sr.dispersion_test(res.recalculate(select=np.arange(96)), n_refits=40)
+    assert one.pvalue == sr.dispersion_test(res, n_refits=40).pvalue
+
+
+# ---- what a fit fixes, failures, time ------------------------------------------------------------------
+def test_a_ratio_that_the_fit_fixes_is_not_tested():
+    rng = np.random.default_rng(2)
+    data, eta = rows(rng, 15, 6)
+    fit = glmmcore.glmm("y ~ x + (1|group)", data.assign(y=eta + rng.normal(size=90)))
+    result = sr.dispersion_test(sr.simulate_residuals(fit))
+    assert np.isnan(result.pvalue)
+    assert "fixes this ratio" in result.summary()
+    assert "fixes this ratio" in result.advice()
+    diagnosis = sr.diagnose(sr.simulate_residuals(fit))
+    assert "dispersion" not in diagnosis.results
+    assert any("dispersion was left out" in note for note in diagnosis.notes)
+
+
+class Unreliable:
+    """A fitted model of which every third refit fails, or none comes back."""
+
+    def __init__(self, fit, failing=lambda k: k % 3 == 0, seconds=0.0):
+        self.fit, self.failing, self.seconds, self.calls = fit, failing, seconds, 0
+        self.observed, self.fitted, self.nobs = fit.observed, fit.fitted, fit.nobs
+        self.has_random_effects, self.discrete = True, True
+
+    def simulate(self, n_sims, *, rng=None, random_effects="conditional"):
+        return self.fit.simulate(n_sims, rng=rng, random_effects=random_effects)
+
+    def cdf(self, y=None):
+        return self.fit.cdf(y)
+
+    def variance(self):
+        return self.fit.variance()
+
+    def refit(self, y):
+        self.calls += 1
+        time.sleep(self.seconds)
+        if self.failing(self.calls):
+            raise RuntimeError("the optimiser gave up")
+        return Unreliable(self.fit.refit(y))
+
+
+def test_failed_refits_bound_the_pvalue(fit):
+    res = sr.simulate_residuals(Unreliable(fit), 40)
+    result = sr.uniformity_test(res, n_refits=60)
+    assert result.n_refits == 40
+    assert "20 of 60 refits failed" in result.summary()
+    assert "p would lie between" in result.summary()
+
+
+def test_without_refits_there_is_a_sentence_and_another_null(fit):
+    res = sr.simulate_residuals(Unreliable(fit, lambda k: True), 40)
+    for name, test in TESTS.items():
+        result = test(res)
+        assert result.null != "refits", name
+        assert "refits failed, the first because RuntimeError: the optimiser gave up" in result.summary()
+
+
+def test_refits_that_hang_are_left_behind(fit, monkeypatch):
+    monkeypatch.setattr("simresid.checks.nulls.refit_pool.PATIENCE", 0.3)
+    res = sr.simulate_residuals(Unreliable(fit, seconds=30.0), 40)
+    result = sr.uniformity_test(res)
+    assert result.null == "analytic"
+    assert "did not come back" in result.summary()
+
+
+# ---- rules ---------------------------------------------------------------------------------------------
+def test_the_plan_looks_at_sizes_only(fit):
+    class Sized:
+        def __init__(self, rows, **more):
+            self.model = type("Model", (), {"nobs": rows, "df_model": 4, **more})()
+
+    rounds = {n: automatic_plan(Sized(n)).rounds for n in (200, 12_000, 20_000, 50_000, 100_000, 1_000_000)}
+    assert rounds[200] == rounds[12_000] == (40, 100, 300)
+    assert rounds[20_000] == (40, 100)
+    assert rounds[50_000] == (40,)
+    assert rounds[100_000] == (5,)
+    assert rounds[1_000_000] == (3,)
+    assert automatic_plan(Sized(200, refit_effort=100.0)).rounds == (40, 100)
+    plan = automatic_plan(Sized(200))
+    assert plan.is_settled(40, 0.3)
+    assert not plan.is_settled(40, 0.2)
+    assert plan.is_settled(100, 0.11)
+    assert plan.is_settled(100, 1e-4)
+    assert not plan.is_settled(100, 0.05)
+    assert plan.is_settled(300, 0.05)
+    assert fixed_plan(57).rounds == (57,)
+
+
+def test_limits_are_where_the_pvalue_is_a_twentieth():
+    null = np.random.default_rng(1).normal(size=99)
+    for two_sided in (False, True):
+        low, high = rank_limits(null, two_sided=two_sided)
+        sides = 2 if two_sided else 1
+        for x, significant in ((high + 1e-9, True), (high - 1e-9, False)):
+            assert (sides * (1 + np.sum(null >= x)) / 100 < 0.05) == significant
+        assert two_sided == np.isfinite(low)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_interval_and_pvalue_agree(seed):
+    rng = np.random.default_rng(seed)
+    data, eta = rows(rng, 10, 6)
+    y = rng.poisson(np.exp(eta + rng.normal(0, 0.4 * (seed % 3), 60)))
+    res = sr.simulate_residuals(glmmcore.glmm("y ~ x + (1|group)", data.assign(y=y), family="poisson"), rng=seed)
+    for name, test in TESTS.items():
+        result = test(res)
+        low, high = result.effect.interval
+        excluded = not low <= result.effect.null <= high
+        assert excluded == (result.pvalue < 0.05), (name, result)
+
+
+# ---- size and power ------------------------------------------------------------------------------------
+def test_right_models_of_small_groups_are_not_rejected():
+    # 30 data sets of 200 groups of 3, where zeros were rejected in most; 6 of 30 at 5 % have probability .003
+    p = {name: [] for name in ("uniformity", "zeros", "outliers", "quantiles")}
+    for seed in range(30):
+        res = sr.simulate_residuals(poisson_fit([seed, 3], 200, 3), rng=seed)
+        for name in p:
+            p[name].append(TESTS[name](res, n_refits=40).pvalue)
+    for name, values in p.items():
+        assert np.mean(np.array(values) <= 0.05) <= 5 / 30, name
+
+
+def test_heavy_tails_of_a_gaussian_model_are_seen():
+    # t(4) errors: .72 of 100 data sets are rejected (.08 without refits); 6 of 16 or fewer has probability .01
+    hits = 0
+    for seed in range(16):
+        rng = np.random.default_rng([seed, 4])
+        data, eta = rows(rng, 20, 10)
+        fit = glmmcore.glmm("y ~ x + (1|group)", data.assign(y=eta + rng.standard_t(4, 200)))
+        hits += sr.uniformity_test(sr.simulate_residuals(fit, rng=seed), n_refits=99).pvalue <= 0.05
+    assert hits > 6
