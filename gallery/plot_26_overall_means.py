@@ -1,0 +1,55 @@
+"""
+How many salamanders per sample: means with the zeros in them
+=============================================================
+
+*My counts have too many zeros, so I fitted a zero-inflated model. What is the mean count of a mined stream, with all of
+its zeros?*
+
+A zero-inflated model has two parts: the chance that a sample is empty for a reason of its own, and the count otherwise.
+"""
+
+import matplotlib.pyplot as plt
+
+from glmmcore import glmm, marginal_means, plot_means
+from simresid import datasets
+
+salamanders = datasets.load("salamanders")
+fit = glmm(
+    "count ~ mined + spp + (1|site)",
+    salamanders,
+    family="nbinom2",
+    zi="~ mined",
+)
+print(fit.summary())
+
+# %%
+# Neither part answers the question alone. ``kind="response"`` multiplies them for every species, averages over species
+# and takes the joint uncertainty of both parts; ``component=`` shows the parts. The conditional means average species
+# on the scale of the link, a geometric mean, and can be below the overall ones.
+
+for component in (None, "conditional", "zi"):
+    means = marginal_means(fit, "mined", kind="response", component=component)
+    print(component or "overall", means.round(3), sep="\n", end="\n\n")
+
+# %%
+# The ratio of overall means, with limits, and the difference.
+
+for scale in ("ratio", "difference"):
+    found = marginal_means(
+        fit, "mined", kind="response", contrasts="pairwise", scale=scale
+    )
+    print(found[["estimate", "lower", "upper", "pvalue"]].round(3))
+
+# %%
+# These are means of a site with no effect of its own. Over all sites they are higher, since a mean of counts follows
+# the rich sites more than the poor ones; ``random_effects="average"`` integrates over the sites.
+
+for effects in ("none", "average"):
+    means = marginal_means(fit, "mined", kind="response", random_effects=effects)
+    print(effects, means["estimate"].round(3).to_dict())
+
+# %%
+# Means of all species. Letters compare species within mined and within other streams.
+
+_, ax = plt.subplots(figsize=(7.5, 3.8), layout="constrained")
+plot_means(fit, "spp", by="mined", ax=ax)
