@@ -77,8 +77,7 @@ class LinearObjective:
         if self.n_effective <= 0:
             raise ModelError(f"{n} rows are too few for REML with {p} fixed-effects coefficients")
         self.row_weights = weights
-        self.system.reset()
-        self.system.add(0, n, weights[None], np.zeros((1, n)), np.zeros(self.layout.order))
+        self._is_filled = False
         self.respond(likelihood.y)
 
     def respond(self, y: np.ndarray) -> None:
@@ -108,6 +107,8 @@ class LinearObjective:
         if self._last is not None and np.array_equal(self._last[0], theta):
             return self._last[1], self._last[2].copy()
         self._last = self._solved = None
+        if not self._is_filled:
+            self._fill()
         factors = self.problem.factors(theta)
         if not self.system.factorise(factors):
             return np.inf, np.zeros(len(theta))
@@ -127,6 +128,13 @@ class LinearObjective:
             self.problem.chain_to_theta(d_factors, theta, gradient)
         self._last = theta.copy(), value, gradient.copy()
         return value, gradient
+
+    def _fill(self) -> None:
+        """Z'WZ, which no response changes, into the system."""
+        n = self.problem.n
+        self.system.reset()
+        self.system.add(0, n, self.row_weights[None], np.zeros((1, n)), np.zeros(self.layout.order))
+        self._is_filled = True
 
     def _residual_score(self, factors: list[np.ndarray]) -> np.ndarray:
         """Z'W e with e the residual at the last evaluation, from cross-products only."""

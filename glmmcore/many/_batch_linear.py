@@ -59,10 +59,12 @@ class BatchLinear:
         centred = y if part.offset is None else y - part.offset
         ols = np.linalg.lstsq(self._fixed, (centred @ wx).T, rcond=None)[0].T if part.size else centred @ wx
         residual = centred - ols @ part.X.T
-        # levels in one pass each: k columns of left-hand sides
-        self._score = np.add.reduceat(residual[:, :, None] * wz, first, axis=1)
+        self._score = np.empty((len(y), len(first), self.k))
+        for column in range(self.k):
+            each = residual if np.all(wz[:, column] == 1.0) else residual * wz[:, column]
+            np.add.reduceat(each, first, axis=1, out=self._score[:, :, column])
         self._rhs = residual @ wx
-        self._total = np.square(residual) @ w
+        self._total = np.einsum("bn,bn->b", residual, residual if np.all(w == 1.0) else residual * w)
         self._ols = ols
         self.perfect = ~(self._total > objective.perfect_share * (np.square(centred) @ w))
         self._total[self.perfect] = 1.0

@@ -26,6 +26,8 @@ __all__ = ["BlockFits", "BlockTask"]
 # Rows of a block: enough to make calls of numpy cheap, few enough for the second-level cache.
 _BLOCK_ROWS = 16384
 _MAX_BLOCK = 256
+# Responses of a block that are fitted one by one: what they share is set up once, and workers get equal shares.
+_SINGLE_BLOCK = 16
 # Rows of a block of a linear model, whose cost is all in passes over them.
 _LINEAR_ROWS = 1 << 21
 # With more rows than this per response the compiled single fit is as fast; the second where it starts at the truth.
@@ -168,8 +170,10 @@ class BlockTask:
     @property
     def block_size(self) -> int:
         """Responses per block."""
-        rows = _LINEAR_ROWS if self.linear else _BLOCK_ROWS
-        return max(1, min(rows // self.estimator.design.nobs, _MAX_BLOCK))
+        n = self.estimator.design.nobs
+        if self.linear:
+            return max(1, min(_LINEAR_ROWS // n, _MAX_BLOCK))
+        return max(1, min(_BLOCK_ROWS // n, _MAX_BLOCK)) if self.problem is not None else _SINGLE_BLOCK
 
     @property
     def parts(self) -> tuple[str, ...]:
@@ -195,16 +199,18 @@ class BlockTask:
         design, family = self.estimator.design, self.estimator.family
         trials = np.ones(design.nobs) if design.response.trials is None else design.response.trials
         zeros = "zi" in design.predictors
-        good = np.isfinite(y).all(axis=1)
-        try:  # all of them at once, as a rule
-            family.check_support(y[good].ravel(), np.tile(trials, int(good.sum())), zero_model=zeros)
+        finite = np.isfinite(y).all(axis=1)
+        good = finite.copy()
+        at_once = y if finite.all() else y[finite]
+        try:  # all of them, as a rule
+            family.check_support(at_once.ravel(), np.tile(trials, len(at_once)), zero_model=zeros)
         except ValueError:
             for i in np.flatnonzero(good):
                 try:
                     family.check_support(y[i], trials, zero_model=zeros)
                 except ValueError as error:
                     out.error[i], good[i] = str(error), False
-        for i in np.flatnonzero(~np.isfinite(y).all(axis=1)):
+        for i in np.flatnonzero(~finite):
             rows = np.flatnonzero(~np.isfinite(y[i]))[:5].tolist()
             out.error[i] = f"the response is not finite in rows {rows}"
         return np.flatnonzero(good)
@@ -214,7 +220,7 @@ class BlockTask:
         """Fit a block of a linear model, write what ended in maxima, and return the others."""
         estimator = fresh_copy(self.estimator)
         problem = estimator.problem
-        objective = BatchLinear(estimator.linear_objective(), np.ascontiguousarray(y[which][:, problem.rows]))
+        objective = BatchLinear(estimator.linear_objective(), _in_order(y, which, problem.rows))
         everything = np.arange(len(which))
         if self.start is not None:
             x, inverse, limit = self.start.tiled(len(which))
@@ -237,7 +243,7 @@ class BlockTask:
         out.coefficients["cond"][rows] = found.beta @ part.back.T
         out.coefficients["disp"][rows, 0] = np.log(found.sigma)
         self._write_spread(problem, x, rows, out, np.full(len(rows), base.unit), found.sigma)
-        out.values["cond"][np.ix_(rows, problem.rows)] = found.eta
+        _put(out.values["cond"], rows, problem.rows, found.eta)
         out.values["disp"][rows] = np.log(found.sigma)[:, None]
         if base.var_weights is not None:
             out.values["disp"][np.ix_(rows, problem.rows)] -= 0.5 * np.log(base.var_weights)
@@ -263,7 +269,7 @@ class BlockTask:
         """Fit a block, write what ended in clean maxima, and return the others."""
         problem = self.problem
         assert problem is not None
-        objective = BatchObjective(problem, np.ascontiguousarray(y[which][:, problem.rows]))
+        objective = BatchObjective(problem, _in_order(y, which, problem.rows))
         everything = np.arange(len(which))
         if self.start is not None:
             x, inverse, limit = self.start.tiled(len(which))
@@ -306,7 +312,7 @@ class BlockTask:
             if own.shape[1] == 1:
                 own[rows] = by_row[:, :1]
             else:
-                own[np.ix_(rows, problem.rows)] = by_row
+                _put(own, rows, problem.rows, by_row)
 
     # ---- one by one ------------------------------------------------------------------------------------
     def _warm(self, y: np.ndarray, which: np.ndarray, out: BlockFits) -> np.ndarray:
@@ -352,6 +358,22 @@ class BlockTask:
                 out.put(i, Estimates(estimator, estimator.fit()))
             except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
                 out.error[i] = f"{type(error).__name__}: {error}"
+
+
+def _in_order(y: np.ndarray, which: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Responses `which` of y (b, n) in the order `rows`, contiguous; y itself where that is all of it."""
+    chosen = y if len(which) == len(y) else y[which]
+    if np.array_equal(rows, np.arange(len(rows))):
+        return np.ascontiguousarray(chosen)
+    return np.ascontiguousarray(np.take(chosen, rows, axis=1))
+
+
+def _put(out: np.ndarray, which: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
+    """The inverse of `_in_order`: values (b, n) into the responses `which` of `out`."""
+    if np.array_equal(rows, np.arange(len(rows))):
+        out[which] = values
+    else:
+        out[np.ix_(which, rows)] = values
 
 
 def _factors(term: TermPart, x: np.ndarray) -> np.ndarray:
