@@ -24,6 +24,8 @@ _PARTS = ("cond", "zi", "disp")
 _RANDOM = "random"
 # Simulated responses at a time: the draws depend on this number and the seed alone.
 _BLOCK = 50
+# Numbers of simulated responses that are refitted at once.
+_NUMBERS = 2_000_000
 
 
 def conf_int(
@@ -199,10 +201,13 @@ def _bootstrap(
     if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 2):
         raise ModelError(f"conf_int: n_sims must be a whole number of at least 2, not {n_sims!r}")
     blocks = [_BLOCK] * (n_sims // _BLOCK) + ([n_sims % _BLOCK] if n_sims % _BLOCK else [])
-    draws = []
-    for child, size in zip(rng.spawn(len(blocks)), blocks, strict=True):
-        simulated = fit.simulate(size, rng=child, random_effects="unconditional")
-        draws.append(_one_by_one(fit, simulated, wanted) if _RANDOM in wanted else _all_at_once(fit, simulated, wanted))
+    at_once = max(1, _NUMBERS // (_BLOCK * fit.nobs))
+    draws, waiting = [], []
+    for position, (child, size) in enumerate(zip(rng.spawn(len(blocks)), blocks, strict=True), start=1):
+        waiting.append(fit.simulate(size, rng=child, random_effects="unconditional"))
+        if len(waiting) == at_once or position == len(blocks):
+            draws.append(_refitted(fit, np.concatenate(waiting), wanted))
+            waiting = []
     levels = [100.0 * alpha / 2.0, 100.0 * (1.0 - alpha / 2.0)]
     out = {}
     for part in wanted:
@@ -215,31 +220,29 @@ def _bootstrap(
     return out
 
 
-def _all_at_once(fit: FittedGLMM, simulated: np.ndarray, wanted: list[str]) -> dict[str, np.ndarray]:
-    """Fixed effects of every simulated response, (b, p) a part; NaN where it could not be fitted."""
+def _refitted(fit: FittedGLMM, simulated: np.ndarray, wanted: list[str]) -> dict[str, np.ndarray]:
+    """Estimates of every simulated response, (b, p) a part; NaN where it could not be fitted."""
     many = fit.refit_many(simulated, n_jobs=1)
     tables = {"cond": many.params, "zi": many.zi_params, "disp": many.disp_params}
-    return {part: tables[part].to_numpy(dtype=float) for part in wanted}
-
-
-def _one_by_one(fit: FittedGLMM, simulated: np.ndarray, wanted: list[str]) -> dict[str, np.ndarray]:
-    """The same with standard deviations and correlations."""
-    out = {part: np.full((len(simulated), len(_estimates(fit, part))), np.nan) for part in wanted}
-    for row, y in enumerate(simulated):
-        try:
-            again = fit.refit(y)
-        except ModelError:  # such as a response without variation: not one the model can be fitted to
-            continue
-        for part in wanted:
-            out[part][row] = list(_estimates(again, part).values())
+    out = {part: tables[part].to_numpy(dtype=float) for part in wanted if part != _RANDOM}
+    if _RANDOM in wanted:
+        x, sigma = many.optimiser_parameters, many.sigma.to_numpy()
+        assert x is not None
+        rows = zip(x, sigma, strict=True)
+        out[_RANDOM] = np.array([list(_variances(fit, own, s).values()) for own, s in rows])
     return out
 
 
 def _estimates(fit: FittedGLMM, part: str) -> dict[str, float]:
     if part != _RANDOM:
         return dict(_fixed(fit, part)[0])
-    scale = fit.sigma if fit.estimator.linear else 1.0
-    out = {}
+    return _variances(fit, fit.solution.x, fit.sigma)
+
+
+def _variances(fit: FittedGLMM, x: np.ndarray, sigma: float) -> dict[str, float]:
+    """Standard deviations, correlations and the dispersion of the model of a fit at other parameters."""
+    out, scale = {}, sigma if fit.estimator.linear else 1.0
     for p in variance_parameters(fit.estimator):
-        out[p.label] = fit.sigma if p.kind == "sigma" else p.value(fit.solution.x, scale)
+        at = np.isfinite(x).all()
+        out[p.label] = float("nan") if not at else sigma if p.kind == "sigma" else p.value(x, scale)
     return out

@@ -74,10 +74,11 @@ class ManyFits:
         laws: ManyLaws | None,
         fit_one: Callable[[int], FittedGLMM],
         errors: Callable[[], dict[str, pd.DataFrame]],
+        x: np.ndarray | None = None,
     ) -> None:
         none = pd.DataFrame(index=single.index)
         self.params, self.zi_params, self.disp_params = (tables.get(part, none) for part in ("cond", "zi", "disp"))
-        self._make_errors = errors
+        self._make_errors, self._x = errors, x
         self.sd = tables["sd"]
         self.llf, self.sigma = single["llf"], single["sigma"]
         self.converged, self.singular, self.error = single["converged"], single["singular"], single["error"]
@@ -124,6 +125,11 @@ class ManyFits:
             assert self._pearson is not None
             return self._pearson
         return pd.Series(self._laws.pearson(), index=self.llf.index, name="pearson")
+
+    @property
+    def optimiser_parameters(self) -> np.ndarray | None:
+        """Parameters of every response as `Solution.x`, (responses, p); None for groups of a data frame."""
+        return self._x
 
     def variance(self) -> np.ndarray:
         """Conditional variance of every row of every fit.
@@ -267,7 +273,7 @@ def tables_of(
     single["converged"], single["singular"] = fits.converged, fits.singular
     single["error"] = pd.Series(fits.error, names, dtype=object)
     laws = ManyLaws(task.estimator.family, fits.values, task.estimator.design.response.trials, y)
-    return ManyFits(tables, single, laws, fit_one, errors or (lambda: by_part(names, fits.errors, task)))
+    return ManyFits(tables, single, laws, fit_one, errors or (lambda: by_part(names, fits.errors, task)), fits.x)
 
 
 def by_part(names: pd.Index, values: dict[str, np.ndarray], task: BlockTask) -> dict[str, pd.DataFrame]:

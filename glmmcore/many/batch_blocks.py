@@ -47,6 +47,8 @@ class BlockFits:
     sd : ndarray (b, number of random coefficients)
     values : dict of str to ndarray (b, n) or (b, 1)
         Linear predictors at the modes in the original row order; one column for a constant.
+    x : ndarray (b, p)
+        Parameters in the optimiser's coordinates; NaN where rows were missing.
     error : list of str
     """
 
@@ -58,6 +60,7 @@ class BlockFits:
     errors: dict[str, np.ndarray]
     sd: np.ndarray
     values: dict[str, np.ndarray]
+    x: np.ndarray
     error: list[str]
 
     @classmethod
@@ -73,12 +76,16 @@ class BlockFits:
         return cls(
             nan(), nan(), np.zeros(count, bool), np.zeros(count, bool),
             {name: nan(sizes[name]) for name in parts}, {name: nan(sizes[name]) for name in parts},
-            nan(n_sd), {name: nan(width) for name, width in widths.items()}, [""] * count,
+            nan(n_sd), {name: nan(width) for name, width in widths.items()}, nan(problem.n_params),
+            [""] * count,
         )  # fmt: skip
 
     @classmethod
     def concatenate(cls, blocks: list[BlockFits]) -> BlockFits:
         """All blocks one after the other."""
+        blocks = [b for b in blocks if b.error] or blocks[:1]
+        if len(blocks) == 1:
+            return blocks[0]
 
         def by_part(tables: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
             return {name: np.concatenate([t[name] for t in tables]) for name in tables[0]}
@@ -92,6 +99,7 @@ class BlockFits:
             errors=by_part([b.errors for b in blocks]),
             sd=np.concatenate([b.sd for b in blocks]),
             values=by_part([b.values for b in blocks]),
+            x=np.concatenate([b.x for b in blocks]),
             error=[text for b in blocks for text in b.error],
         )
 
@@ -117,6 +125,7 @@ class BlockFits:
             errors={name: spread(v) for name, v in fits.errors.items()},
             sd=spread(fits.sd),
             values={name: spread(v) for name, v in fits.values.items()},
+            x=spread(fits.x),
             error=error,
         )
 
@@ -128,6 +137,8 @@ class BlockFits:
         for name, (estimates, errors) in parts.items():
             self.coefficients[name][i], self.errors[name][i] = estimates, errors
         self.llf[i], self.sigma[i] = fit.llf, fit.sigma
+        if present is None:
+            self.x[i] = fit.solution.x
         self.converged[i], self.singular[i] = fit.converged, fit.singular
         own = zip(fit.estimator.problem.terms, fit.solution.terms, strict=True)
         variances = [reported(t, np.diag(s.covariance)) for t, s in own]
@@ -239,7 +250,7 @@ class BlockTask:
     ) -> None:
         problem, base = objective.problem, objective.objective
         found, part = objective.solution(at, x), objective.problem.part("cond")
-        out.llf[rows], out.converged[rows], out.sigma[rows] = -value, True, found.sigma
+        out.llf[rows], out.converged[rows], out.sigma[rows], out.x[rows] = -value, True, found.sigma, x
         out.coefficients["cond"][rows] = found.beta @ part.back.T
         out.coefficients["disp"][rows, 0] = np.log(found.sigma)
         self._write_spread(problem, x, rows, out, np.full(len(rows), base.unit), found.sigma)
@@ -293,7 +304,7 @@ class BlockTask:
             return
         rows, x = which[at], optimum.x[at]
         value, _ = objective(at, x)  # the search may have looked elsewhere last
-        out.llf[rows], out.converged[rows] = -value, True
+        out.llf[rows], out.converged[rows], out.x[rows] = -value, True, x
         inverse = np.linalg.inv(optimum.hessian[at]) if self.start is None else None
         for part in problem.parts:
             out.coefficients[part.name][rows] = x[:, part.where] @ part.back.T
@@ -332,7 +343,7 @@ class BlockTask:
 
     def _write_one(self, found: WarmFit, i: int, out: BlockFits) -> None:
         family, rows = self.estimator.family, self.estimator.problem.rows
-        out.llf[i], out.converged[i], out.singular[i] = found.llf, True, found.smallest < EDGE
+        out.llf[i], out.converged[i], out.singular[i], out.x[i] = found.llf, True, found.smallest < EDGE, found.x
         for name in out.coefficients:
             out.coefficients[name][i] = found.coefficients[name]
         out.sd[i] = found.sd
