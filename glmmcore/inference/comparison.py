@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["compare", "drop_terms", "wald_tests"]
 
 
-def compare(*fits: FittedGLMM) -> pd.DataFrame:
+def compare(*fits: FittedGLMM, **named: FittedGLMM) -> pd.DataFrame:
     """Likelihood-ratio table of nested fits to the same response.
 
     Fits are sorted by their number of parameters, and each is tested against the one before it. Where the smaller
@@ -35,12 +35,15 @@ def compare(*fits: FittedGLMM) -> pd.DataFrame:
     Parameters
     ----------
     *fits : FittedGLMM
-        Two or more.
+        Two or more, together with those in `named`.
+    **named : FittedGLMM
+        Fits whose rows are called by the argument's name, as in ``compare(poisson=a, zinb=b)``.
 
     Returns
     -------
     DataFrame
-        One row a fit, by its description: df (number of parameters), aic, bic, llf; chisq and chisq_df of the test;
+        One row a fit, by its name or description: df (number of parameters), aic, delta_aic (above the smallest),
+        aic_weight (Burnham and Anderson 2002, of these models), bic, llf; chisq and chisq_df of the test;
         pvalue, which takes the boundary into account, and pvalue_chi2, which does not (that of R's ``anova``);
         note, which says so, or why there is no test.
 
@@ -59,18 +62,25 @@ def compare(*fits: FittedGLMM) -> pd.DataFrame:
     >>> table[["df", "llf", "chisq", "pvalue"]].round(3).to_numpy()[1]
     array([  3.   , -16.174,   4.667,   0.031])
     """
-    if len(fits) < 2:
+    if len(fits) + len(named) < 2:
         raise ModelError("compare needs two fits or more")
-    _check_comparable(fits)
-    ordered = sorted(fits, key=lambda fit: fit.df_model)
+    _check_comparable((*fits, *named.values()))
+    called = [*((None, fit) for fit in fits), *named.items()]
+    called.sort(key=lambda pair: pair[1].df_model)
+    ordered = [fit for _, fit in called]
     rows = []
     for position, fit in enumerate(ordered):
-        row: dict[str, Any] = {"df": fit.df_model, "aic": fit.aic, "bic": fit.bic, "llf": fit.llf}
+        row: dict[str, Any] = {"df": fit.df_model, "aic": fit.aic, "delta_aic": np.nan, "aic_weight": np.nan}
+        row |= {"bic": fit.bic, "llf": fit.llf}
         row |= {"chisq": np.nan, "chisq_df": np.nan, "pvalue": np.nan, "pvalue_chi2": np.nan, "note": ""}
         if position:
             row |= _likelihood_ratio(ordered[position - 1], fit)
         rows.append(row)
-    return pd.DataFrame(rows, index=[fit.description for fit in ordered])
+    table = pd.DataFrame(rows, index=[fit.description if name is None else name for name, fit in called])
+    table["delta_aic"] = table["aic"] - table["aic"].min()
+    support = np.exp(-0.5 * table["delta_aic"])
+    table["aic_weight"] = support / support.sum()
+    return table
 
 
 def _check_comparable(fits: tuple[FittedGLMM, ...]) -> None:

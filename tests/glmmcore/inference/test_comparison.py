@@ -117,6 +117,18 @@ def test_the_same_column_space_in_other_columns_is_nested(data):
     )
 
 
+def test_names_and_weights_of_models(data):
+    a, b, c = (glmm(f"y ~ {terms}", data, family="poisson") for terms in ("1", "x", "x + a"))
+    table = compare(c, empty=a, slope=b)
+    assert table.index.tolist() == ["empty", "slope", c.description]
+    assert table["delta_aic"].min() == 0.0 and np.allclose(table["delta_aic"], table["aic"] - min(table["aic"]))
+    likelihoods = np.exp(-0.5 * (table["aic"] - table["aic"].iloc[1]))
+    assert np.allclose(table["aic_weight"], likelihoods / likelihoods.sum())
+    assert np.allclose(table["chisq"], compare(a, b, c)["chisq"], equal_nan=True)
+    with pytest.raises(ModelError, match="two fits"):
+        compare(alone=a)
+
+
 def test_what_cannot_be_compared_is_refused(data):
     fit = glmm("y ~ x", data, family="poisson")
     with pytest.raises(ModelError, match="two fits"):
