@@ -9,6 +9,7 @@ import numpy as np
 from simresid.checks._inputs import residual_array
 from simresid.checks.results import CategoricalResult, QuantileResult
 from simresid.plots._points import draw_cloud
+from simresid.plots._residual_axis import outlier_sides, unit_axis
 from simresid.plots._style import ALERT, BAND, MUTED, POINT, shorten, shorten_all
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ UPRIGHT_UP_TO = 8
 
 def draw_categories(ax: Axes, predictor: Predictor, result: CategoricalResult | QuantileResult | None) -> None:
     """Draw a box per level, hatched where the level departs."""
-    from simresid.plots.residuals import outlier_sides, unit_axis
-
     u = residual_array(predictor.residuals)
     codes, names = predictor.codes, predictor.levels
     if len(names) > MOST_LEVELS:

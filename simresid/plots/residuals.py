@@ -15,6 +15,7 @@ from simresid.checks.results import CategoricalResult, QuantileResult, pvalue_te
 from simresid.plots._categories import draw_categories
 from simresid.plots._points import POINTS_UP_TO, draw_cloud
 from simresid.plots._predictors import Predictor, resolve
+from simresid.plots._residual_axis import matters, outlier_sides, unit_axis
 from simresid.plots._style import (
     ALERT,
     INK,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from simresid.checks.nulls.choice import NullKind
-    from simresid.checks.results import CheckResult
 
 __all__ = ["plot_residuals"]
 
@@ -145,18 +145,13 @@ def _finding(result: CategoricalResult | QuantileResult | None) -> str:
         return "Not testable"
     level = result.pvalue >= 0.05
     if isinstance(result, QuantileResult):
-        how = "level" if level else "off" if _matters(result) else "nearly level"
+        how = "level" if level else "off" if matters(result) else "nearly level"
         return f"Quantiles {how}, {pvalue_text(result.pvalue)}"
     n_bad = int((result.levels["pvalue_adjusted"] < 0.05).sum())
     text = "Levels alike"
     if not level:
         text = f"{n_bad} of {len(result.levels)} levels off" if n_bad else "Spread differs between levels"
     return f"{text}, {pvalue_text(result.pvalue)}"
-
-
-def _matters(result: CheckResult) -> bool:
-    """Whether a departure is more than negligible: of a million rows every one is significant."""
-    return result.effect is None or result.effect.severity != "negligible"
 
 
 def _draw_numeric(ax: Axes, predictor: Predictor, result: QuantileResult | None, quantiles: Any, rank: bool) -> None:
@@ -170,7 +165,7 @@ def _draw_numeric(ax: Axes, predictor: Predictor, result: QuantileResult | None,
         adjusted = result.quantiles.set_index("quantile")["pvalue_adjusted"]
         for q, curve in result.curves.groupby("quantile"):
             _draw_curve(
-                ax, curve, "rank" if by_rank else "predictor", departs=bool(adjusted[q] < 0.05) and _matters(result)
+                ax, curve, "rank" if by_rank else "predictor", departs=bool(adjusted[q] < 0.05) and matters(result)
             )
     unit_axis(ax, quantiles)
     name_axis(ax, predictor, by_rank)
@@ -195,23 +190,6 @@ def spread_ties(numbers: Any) -> Any:
     place = np.empty(middle.size)
     place[order] = (np.arange(middle.size) + 0.5) / middle.size
     return middle + 0.6 * (place - middle)
-
-
-def unit_axis(ax: Axes, quantiles: Any = (0.25, 0.5, 0.75)) -> None:
-    """Set up the residual axis."""
-    ax.set_ylim(-0.02, 1.02)
-    ticks = [0.0, *quantiles, 1.0]
-    ax.set_yticks(ticks, [f"{t:g}" for t in ticks])
-    ax.set_ylabel("Scaled residual")
-
-
-def outlier_sides(res: Any) -> tuple[Any, bool]:
-    """Side of each outlier, and whether there are too many."""
-    if not is_simulated(res):
-        return np.zeros(residual_array(res).size, dtype=int), False
-    result = res.outlier_test()
-    too_many = result.pvalue < 0.05 and result.observed > result.expected
-    return res.outlier_sides, bool(too_many and _matters(result))
 
 
 def name_axis(ax: Axes, predictor: Predictor, by_rank: bool) -> None:
