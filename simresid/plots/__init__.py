@@ -1,4 +1,4 @@
-"""Figures. Every number in them comes from the tests in `simresid.checks`; this package only draws.
+"""Figures. Every number in them comes from the tests in `simresid.checks` or from the fit; this package only draws.
 
 Plots take ``ax=None`` and return the Axes drawn on. Without `ax` a new pyplot figure is made; with `ax`
 pyplot is not touched. No style is changed globally and nothing is shown: call ``plt.show()`` or save.
@@ -13,8 +13,10 @@ _HOME = {
     "plot_calibration": "calibration",
     "plot_dispersion": "null",
     "plot_histogram": "histogram",
+    "plot_means": "means",
     "plot_outliers": "outliers",
     "plot_overview": "overview",
+    "plot_predictions": "predictions",
     "plot_qq": "qq",
     "plot_random_effects": "random_effects",
     "plot_residuals": "residuals",

@@ -27,6 +27,16 @@ BAND = "#d5e3ee"
 POINT = "#34648c"
 ALERT = "#c23b00"
 
+LOOKS = (
+    ("#0072b2", "o", "-"),
+    ("#c23b00", "s", "--"),
+    ("#00795c", "^", "-."),
+    ("#8b5fa8", "D", ":"),
+    ("#8a6d00", "v", (0, (5, 1, 1, 1, 1, 1))),
+    ("#4d4d4d", "P", (0, (1, 1))),
+)
+"""Colour, marker and line of each of several series."""
+
 
 class Mark(NamedTuple):
     """How a state of a finding looks: marker, glyph in it, fill and glyph colour, and scale of the glyph."""

@@ -6,22 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.plots._style import ALERT, INK, MUTED, POINT, drawing_on, set_title, shorten
+from simresid.plots._style import ALERT, INK, LOOKS, MUTED, POINT, drawing_on, set_title, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["plot_calibration"]
-
-LOOKS = (
-    ("#0072b2", "o", "-"),
-    ("#c23b00", "s", "--"),
-    ("#00795c", "^", "-."),
-    ("#8b5fa8", "D", ":"),
-    ("#8a6d00", "v", (0, (5, 1, 1, 1, 1, 1))),
-    ("#4d4d4d", "P", (0, (1, 1))),
-)
-"""Colour, marker and line of each test."""
 
 
 def plot_calibration(benchmark: Any, ax: Axes | None = None, *, title: str | None = None) -> Axes:

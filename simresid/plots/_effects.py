@@ -1,0 +1,131 @@
+"""What figures of means and effects of a fitted model share: its columns and response, intervals, labels."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from simresid.checks._inputs import is_simulated
+from simresid.plots._style import number_texts, shorten
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from glmmcore import FittedGLMM
+
+__all__ = [
+    "check_options",
+    "draw_intervals",
+    "is_number",
+    "level_texts",
+    "observed_values",
+    "require_fit",
+    "scale_label",
+    "view",
+]
+
+OPTIONS = ("component", "at", "weights", "random_effects", "df", "cov")
+"""Arguments of `glmmcore.marginal_means` that are handed on."""
+
+
+def require_fit(model: Any, caller: str) -> FittedGLMM:
+    """Give the fit, that of residuals if these are given; the numbers are asked of `glmmcore`."""
+    from glmmcore import FittedGLMM
+
+    model = model.model if is_simulated(model) else model
+    if not isinstance(model, FittedGLMM):
+        raise TypeError(f"{caller} takes a model fitted by glmmcore.glmm, not {type(model).__name__}")
+    return model
+
+
+def check_options(options: dict[str, Any], caller: str) -> None:
+    """Refuse keywords that are not handed on."""
+    for name in options:
+        if name not in OPTIONS:
+            raise TypeError(f"{caller}() got an unexpected argument {name!r}; handed on are {', '.join(OPTIONS)}")
+
+
+def is_number(fit: FittedGLMM, name: str) -> bool:
+    """Whether a column enters the formula as a number."""
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+
+    encode: Any = fit.design.encode
+    if name not in fit.data or name in encode.factors:
+        return False
+    return is_numeric_dtype(fit.data[name]) and not is_bool_dtype(fit.data[name])
+
+
+def level_texts(values: Any) -> list[str]:
+    """Levels as text, whole floats without a decimal point."""
+    values = list(values)
+    return number_texts(values) if all(isinstance(v, float) for v in values) else [str(v) for v in values]
+
+
+def observed_values(fit: FittedGLMM, options: dict[str, Any], kind: str) -> Any:
+    """Response as the means count it, per trial ``(n,)``; None where they are on another scale than the data."""
+    if kind != "response" or options.get("component") is not None:
+        return None
+    y = np.asarray(fit.observed, dtype=float)
+    return y if fit.trials is None else y / fit.trials
+
+
+def scale_label(fit: FittedGLMM, options: dict[str, Any], kind: str) -> str:
+    """Name what is drawn, and on a second line what random effects are where the mean depends on it."""
+    response = fit.design.response
+    component = options.get("component")
+    name = shorten(str(response.levels[1]) if response.levels else response.name, 30)
+    if component == "zi":
+        label = "Probability of a structural zero" if kind == "response" else "Structural zero, logit scale"
+    elif kind == "link" and fit.family.link.name != "identity":
+        label = f"{name}, {fit.family.link.name} scale"
+    elif fit.trials is not None or fit.family.name == "binomial":
+        k_of_n = re.match(r"cbind\(\s*(.+?)\s*,", response.name)
+        label = f"Probability of {shorten(k_of_n[1], 30) if k_of_n else name}"
+    else:
+        label = f"Mean of {name}"
+    label += ", conditional part" if component == "conditional" else ""
+    has_random = any(design.terms for design in fit.design.predictors.values())
+    is_linear = fit.family.link.name == "identity" and "zi" not in fit.design.predictors
+    if not has_random or kind == "link" or is_linear:
+        return label
+    averaged = options.get("random_effects", "none") == "average"
+    return f"{label}\n{'averaged over random effects' if averaged else 'random effects at zero'}"
+
+
+def view(table: pd.DataFrame, values: Any, above: float = 0.0) -> tuple[float, float]:
+    """Limits of an axis that show all finite numbers, with a share of the length left free above them."""
+    parts = [table[name].to_numpy(dtype=float) for name in ("estimate", "lower", "upper")]
+    finite = np.concatenate([*parts, [] if values is None else values])
+    finite = finite[np.isfinite(finite)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    length = (high - low) or abs(high) or 1.0
+    return low - 0.05 * length, high + (0.05 + 1.1 * above) * length
+
+
+def draw_intervals(ax: Axes, place: Any, table: pd.DataFrame, upright: bool, look: dict[str, Any]) -> None:
+    """Draw means with their intervals on Axes whose limits are set; an end at infinity is an arrow out of the view."""
+    low_view, high_view = ax.get_ylim() if upright else ax.get_xlim()
+    estimate, lower, upper = (table[name].to_numpy(dtype=float) for name in ("estimate", "lower", "upper"))
+    known = np.isfinite(estimate)
+    below, above = np.maximum(lower, low_view)[known], np.minimum(upper, high_view)[known]
+    at, mean = np.asarray(place, dtype=float)[known], estimate[known]
+    reach: Any = {("y" if upright else "x") + "err": [np.maximum(mean - below, 0.0), np.maximum(above - mean, 0.0)]}
+    x, y = (at, mean) if upright else (mean, at)
+    ax.errorbar(x, y, **reach, linestyle="none", capsize=3.5, elinewidth=1.5,
+                capthick=1.5, markersize=6, zorder=3, **look)  # fmt: skip
+    for ends, edge, marker in ((lower, low_view, "v" if upright else "<"), (upper, high_view, "^" if upright else ">")):
+        lost = at[~np.isfinite(ends[known])]
+        where = (lost, np.full(lost.size, edge))
+        ax.plot(*(where if upright else where[::-1]), linestyle="none", marker=marker, color=look.get("color"),
+                markersize=6, clip_on=False, zorder=3)  # fmt: skip
+    for missing in np.asarray(place, dtype=float)[~known]:
+        spot, coordinates = ((missing, 0.02), ("data", "axes fraction"))
+        if not upright:
+            spot, coordinates = spot[::-1], coordinates[::-1]
+        ax.annotate("not estimable", spot, xycoords=coordinates, rotation=90 if upright else 0, fontsize="small",
+                    ha="center" if upright else "left", va="bottom" if upright else "center")  # fmt: skip
