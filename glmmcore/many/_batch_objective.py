@@ -15,13 +15,13 @@ from glmmcore.estimation.likelihood import Likelihood
 from glmmcore.estimation.problem import LinearPart, Problem
 from glmmcore.many._batch_algebra import factor_basis, inverted, levels_of_rows, pushed
 
-__all__ = ["BatchObjective", "unsupported"]
+__all__ = ["AT_MODE", "NO_MODE", "BatchObjective", "Rows", "unsupported"]
 
 # Newton decrement of the modes below which one more step is taken without looking, ...
 _LAST_STEP = 1e-8
 # ... the decrement that must hold where the derivatives are taken, and beyond which the point is no mode.
-_AT_MODE = 1e-14
-_NO_MODE = 1e-6
+AT_MODE = 1e-14
+NO_MODE = 1e-6
 _MAX_SWEEPS = 40
 _MAX_HALVINGS = 20
 
@@ -44,7 +44,7 @@ def unsupported(problem: Problem) -> str:
 
 
 @dataclass(slots=True, eq=False)
-class _Rows:
+class Rows:
     """Likelihood of the rows of some responses, flattened, and the fixed part of every predictor."""
 
     likelihood: Likelihood
@@ -111,7 +111,7 @@ class BatchObjective:
         """Sum over the rows of each level, (b, n, ...) -> (b, L, ...)."""
         return np.add.reduceat(values, self.first, axis=1)
 
-    def _flat(self, at: _Rows, which: np.ndarray, random: np.ndarray) -> list[np.ndarray]:
+    def _flat(self, at: Rows, which: np.ndarray, random: np.ndarray) -> list[np.ndarray]:
         """Predictors of the flattened rows at random parts (b, n)."""
         out = [np.broadcast_to(v[which], (len(which), self.n)).reshape(-1) for v in at.values]
         out[0] = out[0] + random.ravel()
@@ -142,7 +142,7 @@ class BatchObjective:
         """Z'WZ by level, (b, n) -> (b, L, k, k)."""
         return self.level_sums(weights[:, :, None, None] * self.pairs)
 
-    def _find_modes(self, at: _Rows, which: np.ndarray, t: np.ndarray) -> np.ndarray:
+    def _find_modes(self, at: Rows, which: np.ndarray, t: np.ndarray) -> np.ndarray:
         """Guarded Newton from the last modes for all responses of a block; False where h is not finite."""
         todo = np.arange(len(which))
         u, like = self.modes[which], at.likelihood
@@ -165,7 +165,7 @@ class BatchObjective:
                 like = self.rows(which[todo])
             length = np.ones(len(todo))
             for _ in range(_MAX_HALVINGS):
-                trial = u[todo] + length[:, None, None] * step
+                trial = u[todo] + length.reshape(-1, *[1] * (step.ndim - 1)) * step
                 h_new, score, weights = self._sweep(like, self._flat(at, todo, self._random(t[todo], trial)), trial)
                 risen = ~(h_new <= h - 1e-4 * length * decrement + 1e-13 * np.abs(h))
                 if not risen.any():
@@ -201,7 +201,7 @@ class BatchObjective:
     def __call__(self, which: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """F (b,) and dF/dx (b, p) of the responses `which` at x (b, p); inf where F does not exist."""
         with np.errstate(all="ignore"):
-            at = _Rows(self.rows(which), self.fixed_values(x), len(which))
+            at = Rows(self.rows(which), self.fixed_values(x), len(which))
             if not self.k:
                 value, g = self._without_random_effects(at)
                 return _guarded(value, self._assemble(g))
@@ -211,13 +211,13 @@ class BatchObjective:
             value[~fine] = np.inf
             return _guarded(value, gradient)
 
-    def _without_random_effects(self, at: _Rows) -> tuple[np.ndarray, np.ndarray]:
+    def _without_random_effects(self, at: Rows) -> tuple[np.ndarray, np.ndarray]:
         everything = np.arange(at.count)
         flat = self._flat(at, everything, np.zeros((at.count, self.n)))
         l, d1, _, _ = at.likelihood.derivatives(0, len(flat[0]), flat)
         return -l.reshape(at.count, self.n).sum(axis=1), -d1.reshape(len(d1), at.count, self.n)
 
-    def _derivatives(self, at: _Rows, which: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _derivatives(self, at: Rows, which: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         everything, shape = np.arange(at.count), (at.count, self.n)
         t_transposed = np.swapaxes(t, 1, 2)
         for attempt in range(3):
@@ -232,7 +232,7 @@ class BatchObjective:
             residual = pushed(t_transposed, score) - u
             step = np.einsum("blij,blj->bli", inverse, residual)
             decrement = np.einsum("bli,bli->b", step, residual)
-            far = decrement > _AT_MODE
+            far = decrement > AT_MODE
             if attempt == 2 or not far.any():
                 break
             self.modes[which[far]] += step[far]
@@ -248,7 +248,7 @@ class BatchObjective:
         )
         g += d2 * self._random(t, v)
         value = h + 0.5 * logdet - 0.5 * decrement + np.einsum("bli,bli->b", v, residual)
-        value[~(positive & (decrement <= _NO_MODE))] = np.inf
+        value[~(positive & (decrement <= NO_MODE))] = np.inf
         gradient = self._assemble(g)
         inner_score = self.level_sums(g[0][:, :, None] * self.z)
         d_factor = np.einsum("bli,blj->bij", inner_score, u) + np.einsum("bli,blj->bij", score, v)
@@ -289,7 +289,7 @@ class BatchObjective:
 
     def predictors(self, which: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
         """All predictors of the flattened rows at the last modes, each (b n,)."""
-        at = _Rows(self.rows(which), self.fixed_values(x), len(which))
+        at = Rows(self.rows(which), self.fixed_values(x), len(which))
         random = np.zeros((len(which), self.n))
         if self.k:
             random = self._random(self.factors(x), self.modes[which])

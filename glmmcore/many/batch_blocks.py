@@ -10,6 +10,7 @@ import numpy as np
 from glmmcore.errors import no_data_warnings
 from glmmcore.estimates import Estimates
 from glmmcore.estimation.start import step_limits
+from glmmcore.many._batch_crossed import BatchCrossed, crossed_batch_suits
 from glmmcore.many._batch_linear import BatchLinear, linear_batch_suits
 from glmmcore.many._batch_objective import BatchObjective, unsupported
 from glmmcore.many._batch_optimise import BatchOptimum, descend_batch, minimise_batch
@@ -176,6 +177,8 @@ class BlockTask:
             return cls(estimator, None, linear_batch_suits(problem), start)
         long = estimator.design.nobs > (_LONG if start is None else _LONG_WARM)
         suits = estimator.n_agq == 1 and not long and not unsupported(problem)
+        # without Hessians: their start and information are those of one factor
+        suits |= start is not None and estimator.n_agq == 1 and not long and crossed_batch_suits(problem)
         return cls(estimator, problem if suits else None, False, start)
 
     @property
@@ -280,7 +283,8 @@ class BlockTask:
         """Fit a block, write what ended in clean maxima, and return the others."""
         problem = self.problem
         assert problem is not None
-        objective = BatchObjective(problem, _in_order(y, which, problem.rows))
+        batch = BatchCrossed if crossed_batch_suits(problem) else BatchObjective
+        objective = batch(problem, _in_order(y, which, problem.rows))
         everything = np.arange(len(which))
         if self.start is not None:
             x, inverse, limit = self.start.tiled(len(which))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from glmmcore import glmm
+from glmmcore.many._batch_crossed import BatchCrossed, crossed_batch_suits
 from glmmcore.many._batch_linear import BatchLinear
 from glmmcore.many.batch_blocks import BlockTask
 from glmmcore.many.warm import WarmStart
@@ -117,6 +118,41 @@ def test_cross_products_against_one_response_at_a_time(name: str, frame: pd.Data
         want, slope = single(x[i])
         assert value[i] == pytest.approx(want, rel=1e-11)
         np.testing.assert_allclose(gradient[i], slope, rtol=1e-8, atol=1e-8)
+
+
+CROSSED = {
+    "two": ("count ~ x + (1|g) + (1|h)", "poisson", {}),
+    "slope": ("wide ~ x + (0 + x|g) + (1|h)", "nbinom2", {"disp": "~ z"}),
+    "three": ("k ~ x + (1|h) + (1|t) + (1|g)", "binomial", {"freq_weights": "w"}),
+    "nested, zi": ("zero ~ x + (1|h/g)", "poisson", {"zi": "~ x"}),
+    "smaller first": ("heap ~ x + (1|t) + (1|g)", "gaussian", {"disp": "~ x"}),
+}
+
+
+@pytest.mark.parametrize("name", CROSSED)
+def test_several_factors_against_one_response_at_a_time(name: str, frame: pd.DataFrame) -> None:
+    """Value and gradient at any point, a vanishing standard deviation among them."""
+    formula, family, options = CROSSED[name]
+    fit = glmm(formula, frame, family, **options)
+    problem = fit.estimator.problem
+    if name == "nested, zi":  # more levels inside than the small block takes lead, the others are few
+        assert problem.layout.factors[0].order > problem.layout.factors[1].order
+    assert crossed_batch_suits(problem)
+    y = fit.simulate(4, rng=1, random_effects="unconditional")
+    batch = BatchCrossed(problem, np.ascontiguousarray(y[:, problem.rows]))
+    x = fit.solution.x + np.random.default_rng(2).normal(0, 0.2, (4, problem.n_params))
+    x[3, -1] = 0.0
+    value, gradient = batch(np.arange(4), x)
+    for i in range(4):
+        want, slope = fit.estimator.with_response(y[i]).objective()(x[i])
+        assert value[i] == pytest.approx(want, rel=1e-9)
+        np.testing.assert_allclose(gradient[i], slope, rtol=1e-6, atol=1e-7 * np.abs(slope).max())
+
+
+def test_who_is_fitted_as_several_factors(frame: pd.DataFrame) -> None:
+    designs = {"count ~ x + (1|g)": False, "count ~ (x|g) + (1|h)": False, "count ~ (1|g) + (1|h)": True}
+    for formula, suits in designs.items():
+        assert crossed_batch_suits(glmm(formula, frame, "poisson").estimator.problem) == suits
 
 
 def test_a_response_without_variation_is_told(frame: pd.DataFrame) -> None:
