@@ -92,6 +92,8 @@ def _is_about_input(error: Exception) -> bool:
     """Whether an error is for the user: one of files or memory, or one that either package raises on purpose."""
     if isinstance(error, InputError | OSError | MemoryError):
         return True
+    if type(error).__module__.partition(".")[0] in ("glmmcore", "simresid"):  # our own classes say what is wrong
+        return True
     if not isinstance(error, ValueError | TypeError | KeyError | NotImplementedError | TimeoutError):
         return False
     frame = traceback.extract_tb(error.__traceback__)[-1]
