@@ -12,7 +12,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from glmmcore import compact_letters, glmm, marginal_means, plot_means, wald_tests
+from glmmcore import compact_letters, glmm, marginal_means, wald_tests
+from simresid import plot_means
 
 rng = np.random.default_rng(1935)
 cells = pd.MultiIndex.from_product(
@@ -57,9 +58,20 @@ steps = marginal_means(
 print(steps[["estimate", "lower", "upper", "pvalue"]].round(2))
 
 # %%
-# The linear trend is clear, the curvature is not. In the figure limits are wide, since they hold the differences
-# between blocks, which comparisons within blocks do not: means whose limits overlap can have different letters.
+# The linear trend is clear, the curvature is not. In the figure intervals are wide, since they hold the differences
+# between blocks, which comparisons within blocks do not: means whose intervals overlap can have different letters.
 
-fig, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-plot_means(fit, "nitrogen", df="kenward-roger", ax=axes[0])
-plot_means(fit, "nitrogen", by="variety", df="kenward-roger", letters=False, ax=axes[1])
+fig, axes = plt.subplots(
+    1, 2, figsize=(9, 4), layout="constrained", width_ratios=(2, 3)
+)
+plot_means(
+    fit, "nitrogen", df="kenward-roger", ax=axes[0], title="Averaged over varieties"
+)
+plot_means(
+    fit,
+    "nitrogen",
+    by="variety",
+    df="kenward-roger",
+    ax=axes[1],
+    title="Within varieties",
+)

@@ -120,9 +120,10 @@ def draw_intervals(ax: Axes, place: Any, table: pd.DataFrame, upright: bool, loo
                 capthick=1.5, markersize=6, zorder=3, **look)  # fmt: skip
     for ends, edge, marker in ((lower, low_view, "v" if upright else "<"), (upper, high_view, "^" if upright else ">")):
         lost = at[~np.isfinite(ends[known])]
-        where = (lost, np.full(lost.size, edge))
-        ax.plot(*(where if upright else where[::-1]), linestyle="none", marker=marker, color=look.get("color"),
-                markersize=6, clip_on=False, zorder=3)  # fmt: skip
+        if lost.size:
+            where = (lost, np.full(lost.size, edge))
+            ax.plot(*(where if upright else where[::-1]), linestyle="none", marker=marker, color=look.get("color"),
+                    markersize=6, clip_on=False, zorder=3)  # fmt: skip
     for missing in np.asarray(place, dtype=float)[~known]:
         spot, coordinates = ((missing, 0.02), ("data", "axes fraction"))
         if not upright:

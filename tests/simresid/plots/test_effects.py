@@ -131,6 +131,15 @@ def test_long_names_lie_below_each_other(salamanders, text_problems) -> None:
     assert not text_problems(blocks.figure)
 
 
+def test_panels_side_by_side_keep_their_room(salamanders) -> None:
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    plot_means(salamanders, "mined", ax=left)
+    plot_means(salamanders, "spp", by="mined", ax=right)
+    figure.canvas.draw()  # a layout without room for its axes warns, which is an error here
+    assert all(ax.get_position().width > 0.25 for ax in (left, right))
+
+
 def test_observed_values_are_proportions_and_letters_stand_beyond_them(cattle, text_problems) -> None:
     ax = plot_means(cattle, "period", data=True)
     data = datasets.load("cbpp")
