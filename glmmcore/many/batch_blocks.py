@@ -217,7 +217,10 @@ class BlockTask:
         good = finite.copy()
         at_once = y if finite.all() else y[finite]
         try:  # all of them, as a rule
-            family.check_support(at_once.ravel(), np.tile(trials, len(at_once)), zero_model=zeros)
+            every = (
+                np.broadcast_to(1.0, at_once.size) if design.response.trials is None else np.tile(trials, len(at_once))
+            )
+            family.check_support(at_once.ravel(), every, zero_model=zeros)
         except ValueError:
             for i in np.flatnonzero(good):
                 try:
