@@ -15,7 +15,7 @@ from simresid.residuals.streaming import Execution
 
 __all__ = ["failed_refits", "refit_statistics", "refit_values", "run_refits", "unconditional_responses"]
 
-SINGLE_REFITS_PER_TASK, MANY_REFITS_PER_TASK = 4, 32
+SINGLE_REFITS_PER_TASK, MANY_REFITS_PER_TASK = 4, 64
 
 Seeds = list[np.random.SeedSequence]
 
