@@ -1,4 +1,4 @@
-"""Autoregressive random effects against glmmTMB 1.1.15, and what tables say of them."""
+"""Autoregressive random effects against glmmTMB 1.1.5, and what tables say of them."""
 
 import time
 
@@ -26,7 +26,7 @@ def series(levels: int, times: int, seed: int) -> pd.DataFrame:
     return pd.DataFrame({"g": g, "t": pd.Categorical(t), "x": x, "y": y, "z": z, "h": h})
 
 
-# logLik, fixed effects, their standard errors, sd and rho of glmmTMB 1.1.15 (R 4.2) on `series(4, 60, seed=5)`
+# logLik, fixed effects, their standard errors, sd and rho of glmmTMB 1.1.5 (R 4.2) on `series(4, 60, seed=5)`
 GLMMTMB = {
     "y ~ x + ar1(0 + t|g)": (-411.4009774, (0.3206475, 0.1869908), (0.1372702, 0.06554424), (0.6740691, 0.7909505)),
     "y ~ x + ar1(0 + t|g) + (1|h)": (

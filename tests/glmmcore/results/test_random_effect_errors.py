@@ -16,7 +16,7 @@ def data() -> pd.DataFrame:
     return pd.DataFrame({"x": x, "g": g, "y": y, "z": z, "t": pd.Categorical(np.tile(np.arange(5), 12))})
 
 
-# `condsd` of the first level: of lme4 1.1 (given the parameters), and of glmmTMB 1.1.15 (with their uncertainty)
+# `condsd` of the first level: of lme4 1.1.31 (given the parameters), and of glmmTMB 1.1.5 (with their uncertainty)
 CONDSD = {
     ("z ~ x + (1|g)", "gaussian", True): (0.3844279, 0.4463314),
     ("z ~ x + (1|g)", "gaussian", False): (0.3769258, 0.4336688),
@@ -50,7 +50,7 @@ def test_given_parameters_in_closed_form(data):
 
 def test_pinned_residual_standard_deviation_is_glmmtmbs(data):
     fit = glmm("z ~ x + (0 + t|g)", data, disp="~ 0")
-    assert fit.llf == pytest.approx(-81.463704, abs=1e-5)  # glmmTMB 1.1.15, dispformula = ~0
+    assert fit.llf == pytest.approx(-81.463704, abs=1e-5)  # glmmTMB 1.1.5, dispformula = ~0
     assert fit.sigma == pytest.approx(0.0001220703, rel=1e-6)
     np.testing.assert_allclose(fit.params, [0.8392, 1.0515], atol=5e-5)
     np.testing.assert_allclose(fit.bse, [0.2865775, 0.1105070], rtol=1e-3)
