@@ -40,6 +40,8 @@ class GroupedFit(MixedRows):
     GPModel it keeps class, arrays and options: the model itself holds a pointer and cannot be pickled.
     """
 
+    refit_effort = 10.0
+
     def __init__(self, model: Any) -> None:
         observed, law_at, trials = _likelihood(model)
         designs = _designs(model, observed.size)

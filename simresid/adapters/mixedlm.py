@@ -59,6 +59,8 @@ class MixedlmFit(MixedRows):
 class RefittableMixedlmFit(MixedlmFit):
     """A fit whose parameters are all estimated again by ``result.refit``."""
 
+    refit_effort = 40.0
+
     def refit(self, y: ArrayLike) -> RefittableMixedlmFit:
         """Fit the same model to `y` (successes, for k-of-n responses)."""
         response = response_for_refit(y, self.nobs)

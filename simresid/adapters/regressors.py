@@ -71,6 +71,8 @@ class RegressorFit(IndependentRows):
     array([2., 4., 6.])
     """
 
+    refit_effort = 40.0
+
     def __init__(
         self,
         model: Any,

@@ -36,6 +36,8 @@ class MixedLMFit(MixedRows):
     so a variance estimated as zero is no obstacle (statsmodels' own predictions and draws fail then).
     """
 
+    refit_effort = 40.0
+
     def __init__(self, results: Any) -> None:
         model = results.model
         blocks = _blocks(results)

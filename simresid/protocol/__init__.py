@@ -42,6 +42,7 @@ __all__ = [
     "HasPredictedEffects",
     "HasPredictedEffectsSd",
     "HasRandomEffects",
+    "HasRefitEffort",
     "HasResidualDf",
     "HasSingularity",
     "HasSummary",
@@ -130,6 +131,17 @@ class CanRefit(Protocol):
     def refit(self, y: ArrayLike) -> FittedModel:
         """Fit the same model to `y` and return the new fit; the model itself is left alone."""
         ...
+
+
+@runtime_checkable
+class HasRefitEffort(Protocol):
+    """How long a refit takes, in units of a fit of `glmmcore` to the same rows: a rough constant, for the rule of cost.
+
+    Models that do not say so count as 1. `simresid.checks.nulls.plan` makes fewer refits of those that take longer.
+    """
+
+    @property
+    def refit_effort(self) -> float: ...  # noqa: D102
 
 
 class FitTable(Protocol):

@@ -1,12 +1,13 @@
 """How many refits a test may use: a rule of cost that looks at sizes only, never at a clock.
 
-The cost of a refit is taken as rows times parameters times the model's `refit_effort` (1 unless it says otherwise).
+The cost of a refit is taken as rows times parameters (4 if the model has no `df_model`) times the model's
+`refit_effort` (1 unless it says otherwise).
 
 | cost | refits |
 |---|---|
-| up to 50 000 | 40, then 100, then 300 |
-| up to 100 000 | 40, then 100 |
-| up to 250 000 | 40 |
+| up to 20 000 | 40, then 100, then 300 |
+| up to 50 000 | 40, then 100 |
+| up to 200 000 | 40 |
 | above | 2 000 000 / cost, at least 3 and at most 20 |
 
 A test goes on to the next number only while its p-value leaves something to decide (Besag & Clifford 1991): it stops
@@ -23,12 +24,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from simresid.protocol import HasRefitEffort
+
 __all__ = ["FEWEST_TO_RANK", "Plan", "automatic_plan", "fixed_plan"]
 
 FEWEST_TO_RANK = 39
 """With fewer refits no rank is significant at 5 % in two directions."""
 
-SMALL, MIDDLING, LARGE = 5e4, 1e5, 2.5e5
+SMALL, MIDDLING, LARGE = 2e4, 5e4, 2e5
 """Costs up to which three, two and one round of refits are made."""
 
 ROUNDS = (40, 100, 300)
@@ -77,4 +80,5 @@ def refit_cost(model: Any) -> float:
     """Rows times parameters times the model's own factor."""
     parameters = getattr(model, "df_model", None)
     count = float(parameters) if isinstance(parameters, int | float) and parameters > 0 else 4.0
-    return float(model.nobs) * count * float(getattr(model, "refit_effort", 1.0))
+    effort = float(model.refit_effort) if isinstance(model, HasRefitEffort) else 1.0
+    return float(model.nobs) * count * effort

@@ -216,13 +216,13 @@ def test_the_plan_looks_at_sizes_only(fit):
         def __init__(self, rows, **more):
             self.model = type("Model", (), {"nobs": rows, "df_model": 4, **more})()
 
-    rounds = {n: automatic_plan(Sized(n)).rounds for n in (200, 12_000, 20_000, 50_000, 100_000, 1_000_000)}
-    assert rounds[200] == rounds[12_000] == (40, 100, 300)
-    assert rounds[20_000] == (40, 100)
-    assert rounds[50_000] == (40,)
+    rounds = {n: automatic_plan(Sized(n)).rounds for n in (200, 5_000, 10_000, 40_000, 100_000, 1_000_000)}
+    assert rounds[200] == rounds[5_000] == (40, 100, 300)
+    assert rounds[10_000] == (40, 100)
+    assert rounds[40_000] == (40,)
     assert rounds[100_000] == (5,)
     assert rounds[1_000_000] == (3,)
-    assert automatic_plan(Sized(200, refit_effort=100.0)).rounds == (40, 100)
+    assert automatic_plan(Sized(200, refit_effort=40.0)).rounds == (40, 100)
     plan = automatic_plan(Sized(200))
     assert plan.is_settled(40, 0.3)
     assert not plan.is_settled(40, 0.2)
