@@ -1,8 +1,9 @@
 """Refits to data simulated from the fitted model: one pool for all tests of a residual object.
 
-Replicate `j` is drawn from a random stream of its own, with new random effects, the model is fitted to it, and the
-cells and sums that tests need are kept (`simresid.checks.nulls.fitted_data`). The pool grows when a test asks for more.
-Its replicates do not depend on who asked first, on workers or on how many are made at a time.
+Replicate `j` is drawn from a random stream of its own (which depends on the seed, the data and `j` only), with new
+random effects, the model is fitted to it, and the cells and sums that tests need are kept
+(`simresid.checks.nulls.fitted_data`). The pool grows when a test asks for more. Its replicates do not depend on who
+asked first, on workers or on how many are made at a time.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-__all__ = ["FailedRefit", "RefitPool", "RefitsFailed", "replicate_generator", "why_no_refits"]
+__all__ = ["FailedRefit", "RefitPool", "RefitsFailed", "data_seed", "replicate_generator", "why_no_refits"]
 
 REFITS_PER_TASK, FEW_ROWS = 20, 5000
 """Replicates that are made at a time up to so many rows, one above; the last bits of a batch depend on its size."""
@@ -80,7 +82,7 @@ class RefitPool:
         self._res = res
         self._task: Any = _task(res)
         if with_simulations:
-            self._task = _WithSimulations(res.model, res.seed, res.recipe, zeros=False)
+            self._task = _WithSimulations(res.model, data_seed(res), res.recipe, zeros=False)
         self.outcomes: list[FittedData | FailedRefit] = []
         self.stopped = ""  # why there are no more
         self._own: FittedData | None = None
@@ -142,8 +144,14 @@ def _task(res: SimulatedResiduals) -> Any:
     conditional = conditional or (isinstance(model, HasRandomEffects) and not model.has_random_effects)
     selected = not res.is_grouped and res.whiten is None
     if conditional and selected and isinstance(model, HasCdf) and res.method in ("rank", "pit", "exact"):
-        return _FromLaw(model, res.seed, res.positions, zeros)
-    return _FromSimulations(model, res.seed, res.recipe, zeros)
+        return _FromLaw(model, data_seed(res), res.positions, zeros)
+    return _FromSimulations(model, data_seed(res), res.recipe, zeros)
+
+
+def data_seed(res: SimulatedResiduals) -> int:
+    """Seed of the refits, from that of the residuals and the data: one seed does not tie many data sets together."""
+    values = np.sort(np.asarray(res.model.observed, dtype=np.float64))  # type: ignore[union-attr]
+    return int.from_bytes(blake2b(values.tobytes(), digest_size=8, key=str(res.seed).encode()[:64]).digest(), "little")
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,6 +11,7 @@ import simresid as sr
 from simresid.checks._mean_cdf import GRID, absolute_deviation, below, mean_cdf, squared_deviation
 from simresid.checks.nulls.comparison import rank_limits
 from simresid.checks.nulls.plan import automatic_plan, fixed_plan
+from simresid.checks.nulls.refit_pool import data_seed
 from simresid.checks.outliers import expected_outliers
 
 TESTS = {
@@ -75,7 +76,7 @@ def test_expected_outliers_are_the_mean_over_simulations_and_ties(fit):
 def test_refits_are_the_parametric_bootstrap_of_the_statistic(fit):
     res = sr.simulate_residuals(fit, rng=5)
     result = sr.dispersion_test(res, n_refits=60)
-    seeds = [np.random.SeedSequence(res.seed, spawn_key=(4, j, 0)) for j in range(60)]
+    seeds = [np.random.SeedSequence(data_seed(res), spawn_key=(4, j, 0)) for j in range(60)]
     ratios = []
     for seed in seeds:
         y = fit.simulate(1, rng=np.random.default_rng(seed), random_effects="unconditional")[0]
