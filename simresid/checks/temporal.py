@@ -119,7 +119,7 @@ def temporal_autocorrelation_test(
     if not isinstance(n_lags, int | np.integer) or not 1 <= n_lags < longest:
         raise ValueError(f"lags={n_lags} must lie between 1 and {longest - 1}")
     refitted, given = against_refits(
-        res, null, n_refits, lambda pool, plan: _among_refits(pool, plan, layout, alternative, method, n_lags)
+        res, null, n_refits, lambda pool, plan: _among_refits(pool, plan, layout, u, alternative, method, n_lags)
     )
     if refitted is not None:
         return refitted
@@ -185,7 +185,7 @@ def _left_out(n_used: int, n_series: int) -> list[str]:
 
 
 def _among_refits(
-    pool: RefitPool, plan: Plan, layout: _Layout, alternative: str, method: str, n_lags: int
+    pool: RefitPool, plan: Plan, layout: _Layout, u: FloatArray, alternative: str, method: str, n_lags: int
 ) -> AutocorrelationResult:
     """Compare the statistic with that of refits, residuals known up to a cell at its middle."""
 
@@ -232,6 +232,7 @@ def _among_refits(
         notes=(*layout.notes, *_left_out(len(used), len(series)), *found.notes),
         autocorrelation=autocorrelations(used, n_lags),
         series=_table(layout, series),
+        times=layout.table(u),
         **found.fields,
     )
 
