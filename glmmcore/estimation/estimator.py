@@ -13,7 +13,7 @@ from glmmcore.estimation.laplace import LaplaceObjective
 from glmmcore.estimation.linear import LinearObjective
 from glmmcore.estimation.optimize import Optimum, minimise
 from glmmcore.estimation.problem import Problem, build_problem
-from glmmcore.estimation.quadrature import QuadratureObjective, check_quadrature
+from glmmcore.estimation.quadrature import QuadratureObjective, check_points, check_quadrature
 from glmmcore.estimation.restarts import doubtful, other_starts, search_elsewhere
 from glmmcore.estimation.solution import Solution, from_laplace, from_linear
 from glmmcore.estimation.start import natural_units, response_scale, start_candidates, start_curvature, step_limits
@@ -82,6 +82,8 @@ class Estimator:
         start : ndarray, optional
             ``Solution.x`` of a similar fit.
         """
+        if self.n_agq > 1:
+            check_points(self.problem, self.n_agq)
         return self._fit_linear(start) if self.linear else self._fit_laplace(start)
 
     def objective(self, problem: Problem | None = None) -> LaplaceObjective:

@@ -22,17 +22,17 @@ from glmmcore.errors import ModelError
 from glmmcore.estimation.laplace import Evaluated, LaplaceObjective, row_blocks
 from glmmcore.estimation.problem import Problem
 
-__all__ = ["QuadratureObjective", "check_quadrature", "laplace_error"]
+__all__ = ["QuadratureObjective", "check_points", "check_quadrature", "laplace_error"]
 
 _MAX_COEFFICIENTS = 3
-# Points of the product rule for one level: each is a pass over the rows.
+# Points of the product rule for one level that a search can afford: each is a pass over the rows.
 _MAX_POINTS = 1000
 # Nodes whose weight is below this share of the largest cannot matter at double precision.
 _PRUNE = 1e-10
 
 
 def check_quadrature(problem: Problem, n_agq: int) -> None:
-    """Raise `ModelError` when the model has no quadrature rule, or none of bearable size."""
+    """Raise `ModelError` when the model has no quadrature rule."""
     layout = problem.layout
     if layout is None:
         raise ModelError("n_agq > 1 needs random effects; the model has none")
@@ -46,12 +46,18 @@ def check_quadrature(problem: Problem, n_agq: int) -> None:
             f"n_agq > 1 allows at most {_MAX_COEFFICIENTS} coefficients per level, "
             f"{layout.factors[0].name} has {layout.factors[0].k}; use n_agq=1 (Laplace)"
         )
-    k = layout.factors[0].k
+
+
+def check_points(problem: Problem, n_agq: int) -> None:
+    """Raise `ModelError` when a search with this rule would take too long."""
+    assert problem.layout is not None
+    lead = problem.layout.factors[0]
+    k = lead.k
     if n_agq**k > _MAX_POINTS:
         most = int(_MAX_POINTS ** (1.0 / k) + 1e-9)
         raise ModelError(
-            f"n_agq={n_agq} with {k} coefficients per level of {layout.factors[0].name} takes {n_agq**k} points "
-            f"a level, more than the {_MAX_POINTS} allowed; n_agq up to {most} is possible, and 9 are plenty"
+            f"n_agq={n_agq} with {k} coefficients per level of {lead.name} takes {n_agq**k} points a level, "
+            f"more than the {_MAX_POINTS} allowed; n_agq up to {most} is possible, and 9 are plenty"
         )
 
 

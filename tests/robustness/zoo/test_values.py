@@ -97,7 +97,7 @@ MISSING = [
     ),
     Case("log of a negative value", fit(formula="y ~ log(x - 2)"), refused("log(x - 2)", "row")),
     Case("log of zero", fit(formula="y ~ log(x)"), refused("log(x)", "row")),
-    Case("division by zero", fit(formula="y ~ I(1/x)"), refused("1/x", "row 5")),
+    Case("division by zero", fit(formula="y ~ I(1/x)"), refused("1 / x", "row 5")),
     Case("overflow in a formula", fit(formula="y ~ exp(1000*x)"), refused("exp", "row")),
     Case("group level called nan", fit(table(g=np.where(table()["g"] == "a", "nan", table()["g"]))), same(clean)),
     Case("infinite response of log", fit(formula="log(y) ~ x", family="gaussian"), refused("log(y)", "row")),
@@ -373,7 +373,7 @@ EXTREMES = [
         fit(table(e=np.geomspace(1e-30, 1.0, N)), "lognormal", "e ~ 1"),
         Result(lambda f: f.summary() and require_finite(f.llf)),
     ),
-    Case("t with a response of 1e100", fit(put("z", 7, 1e100), "t", "z ~ x"), finite()),
+    Case("t with a response of 1e100", fit(put("z", 7, 1e100), "t", "z ~ x"), refused("other units")),
     Case("gaussian with an outlier of 1e100", fit(put("z", 7, 1e100), "gaussian", "z ~ x"), finite()),
 ]
 
