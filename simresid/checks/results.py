@@ -163,7 +163,7 @@ class CheckResult:
     >>> result = uniformity_test((np.arange(20) + 0.5) / 20)
     >>> statistic, pvalue = result
     >>> print(result.summary())
-    uniformity (Kolmogorov-Smirnov): statistic 0.025, p = 1; distance between distributions 0.025 [0, 0.329].
+    uniformity (Kolmogorov-Smirnov): statistic 0.025, p = 1.00; distance between distributions 0.025 [0, 0.329].
     >>> list(result.to_frame().columns[:4])
     ['test', 'statistic', 'pvalue', 'alternative']
     """
