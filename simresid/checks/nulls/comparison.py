@@ -5,10 +5,10 @@ A test gives *components*, a vector per data set (values of the mean distributio
 treats the `B + 1` data sets alike and the rank p-value :math:`(1 + \#\{T_j \ge T\}) / (1 + B)` keeps its level
 whatever a fit does to the components on average.
 
-The centre of a number is the mean. Components that theory expects to be zero are taken from their mean only as far as
-it is larger than the spread of single data sets: it is multiplied by :math:`\max(0, 1 - v / |m|^2)`, `m` the mean and
-`v` the sum of the variances. The bias of a fit with many small groups is taken out, which would drown any departure;
-where bias is small, the noise of its estimate from few refits does not enter the statistic.
+The centre of a number is the mean. Components that theory expects to be zero are taken from their mean as far as that
+is more than noise: it is multiplied by :math:`\max(0, 1 - 2 v / |m|^2)`, `m` the mean and `v` the sum of its variances.
+The bias of a fit, which would hide departures in the other direction, is taken out; where there is none, the noise of
+its estimate from few refits does not enter the statistic.
 
 Beyond all refits the tail is continued down to 1e-6 (`simresid.checks.pvalues.continued_pvalue`).
 
@@ -192,8 +192,8 @@ def _centre(values: FloatArray, centre_by: str) -> FloatArray:
     size = float(mean @ mean)
     if centre_by == "theory" or size == 0.0:
         return np.zeros_like(mean)
-    spread = float(np.sum(values.var(axis=0, ddof=1)))
-    return np.asarray(max(0.0, 1.0 - spread / size) * mean)
+    noise = float(np.sum(values.var(axis=0, ddof=1))) / len(values)
+    return np.asarray(max(0.0, 1.0 - 2.0 * noise / size) * mean)
 
 
 def digest(*arrays: NDArray[Any]) -> str:
