@@ -71,7 +71,7 @@ def overviews():
 
 def main(folder: Path) -> int:
     """Write the renderings and return 1 if a message is lost."""
-    from simresid.plots._style import ALERT, MARKS, POINT
+    from simresid.plots.style import ALERT, MARKS, POINT
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, figure in overviews():

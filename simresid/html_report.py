@@ -16,10 +16,10 @@ from simresid.checks.battery import applicable_tests, judge_residuals
 from simresid.checks.results import pvalue_text
 from simresid.checks.verdict import Finding, Judgement
 from simresid.files import replacing
-from simresid.plots._predictors import resolve
-from simresid.plots._style import MARKS, detached, new_figure, style
 from simresid.plots.overview import caution, draw_overview, setting
+from simresid.plots.predictors import resolve
 from simresid.plots.residuals import draw_against, panel_test, predictor_columns
+from simresid.plots.style import MARKS, detached, new_figure, style
 from simresid.protocol import HasPredictedEffects, HasPredictedEffectsSd, HasSummary
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def report(
     ...     "<img" in file.read_text(encoding="utf-8")
     True
     """
-    from simresid.checks._inputs import simulated_only
+    from simresid.checks.inputs import simulated_only
 
     simulated_only(res, "report")
     target = Path(path)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy import special
 
 from glmmcore._jit import kernel
+from glmmcore.families.natural import as_kernel_input
 
 __all__ = [
     "count_cdf",
@@ -97,19 +98,19 @@ def _sum_from_zero(y, mean, size, out):
 def negative_binomial_cdf(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
     """P(Y <= y) of a negative binomial law with given mean and size.
 
-    Small counts are summed, which takes a hundredth of the time of the incomplete beta function.
+    Small counts are summed, which takes a fraction of the time of the incomplete beta function.
     """
-    y, mean = (np.ascontiguousarray(a) for a in np.broadcast_arrays(np.asarray(y, float), np.asarray(mean, float)))
-    shape, size = y.shape, np.asarray(size, dtype=float)
-    out = np.empty(y.size)
-    _sum_from_zero(
-        y.ravel(), mean.ravel(), size.ravel() if size.size in (1, y.size) else np.broadcast_to(size, shape).ravel(), out
-    )
-    out = out.reshape(shape)
+    shape = np.broadcast_shapes(np.shape(y), np.shape(mean))
+    at, centre = (np.broadcast_to(np.asarray(a, dtype=float), shape).ravel() for a in (y, mean))
+    sizes = np.asarray(size, dtype=float).ravel()
+    if sizes.size > 1:
+        sizes = np.broadcast_to(size, shape).ravel()
+    out = np.empty(at.size)
+    _sum_from_zero(as_kernel_input(at), as_kernel_input(centre), as_kernel_input(sizes), out)
     rest = np.isnan(out)
     if rest.any():
-        out[rest] = _incomplete_beta(y[rest], mean[rest], np.broadcast_to(size, shape)[rest])
-    return out
+        out[rest] = _incomplete_beta(at[rest], centre[rest], np.broadcast_to(sizes, at.shape)[rest])
+    return out.reshape(shape)
 
 
 def _incomplete_beta(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:

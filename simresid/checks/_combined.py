@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simresid.checks._inputs import FloatArray
+from simresid.checks.inputs import FloatArray
 
 __all__ = ["combine", "shown"]
 

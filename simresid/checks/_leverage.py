@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray, is_simulated, residual_array, shares_random_effects
+from simresid.checks.inputs import FloatArray, is_simulated, residual_array, shares_random_effects
 from simresid.protocol import HasEffectiveDf, HasGroupLeverage, HasLeverage, HasResidualDf
 from simresid.residuals.recombination import MANY_ROWS
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 
 from glmmcore._jit import kernel
-from simresid.checks._inputs import FloatArray
+from simresid.checks.inputs import FloatArray
 
 __all__ = ["GRID", "LOGIT_WEIGHTS", "STEPS", "absolute_deviation", "below", "mean_cdf", "middle", "squared_deviation"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray
+from simresid.checks.inputs import FloatArray
 
 __all__ = ["residual_replicates"]
 

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from glmmcore.memory import require_memory
 from simresid.alignment import real_array
 from simresid.checks._combined import combine
-from simresid.checks._inputs import FloatArray, Residuals, generator
 from simresid.checks._mean_cdf import middle
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.inputs import FloatArray, Residuals, generator
 from simresid.checks.nulls.choice import NullKind, against_refits, check_null, without_refits
 from simresid.checks.nulls.comparison import compare, digest
 from simresid.checks.nulls.fitted_data import FittedData

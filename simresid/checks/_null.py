@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray, generator, is_simulated, shares_random_effects
+from simresid.checks.inputs import FloatArray, generator, is_simulated, shares_random_effects
 from simresid.residuals.scaled import count_block
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from simresid.alignment import real_array
-from simresid.checks._inputs import FloatArray
+from simresid.checks.inputs import FloatArray
 from simresid.protocol import CanRefitMany
 from simresid.residuals.streaming import Execution
 

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray, shares_random_effects
+from simresid.checks.inputs import FloatArray, shares_random_effects
 from simresid.protocol import HasVariance
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray
+from simresid.checks.inputs import FloatArray
 from simresid.checks.nulls.comparison import compare
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan

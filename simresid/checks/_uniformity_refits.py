@@ -8,8 +8,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray
 from simresid.checks._mean_cdf import GRID, LOGIT_WEIGHTS, STEPS, mean_cdf
+from simresid.checks.inputs import FloatArray
 from simresid.checks.nulls.comparison import compare
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._basis import default_predictor, predictor_basis
-from simresid.checks._inputs import FloatArray, simulated_only
 from simresid.checks._monte_carlo import residual_replicates
 from simresid.checks._null import null_residuals
+from simresid.checks.basis import default_predictor, predictor_basis
+from simresid.checks.inputs import FloatArray, simulated_only
 from simresid.checks.nulls.choice import NullKind, check_null
 from simresid.checks.results import CheckResult, pvalue_text
 from simresid.checks.verdict import Judgement, check_alpha, judge

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simresid.checks._inputs import FloatArray, Residuals, aligned, residual_array
 from simresid.checks._mean_cdf import GRID, absolute_deviation, mean_cdf
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.inputs import FloatArray, Residuals, aligned, residual_array
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.nulls.comparison import LEVEL, compare, digest
 from simresid.checks.nulls.fitted_data import FittedData

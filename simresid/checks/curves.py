@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from simresid.checks._basis import ranks
-from simresid.checks._inputs import FloatArray
+from simresid.checks.basis import ranks
+from simresid.checks.inputs import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd

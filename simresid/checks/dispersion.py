@@ -56,9 +56,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray, response_kind, shares_random_effects, simulated_only
 from simresid.checks._leverage import effective_parameters, leverage_of
 from simresid.checks._row_moments import given_random_effects, mean_and_variance, row_variance, sums, unit_of_deviations
+from simresid.checks.inputs import FloatArray, response_kind, shares_random_effects, simulated_only
 from simresid.checks.nulls.choice import NullKind, against_refits
 from simresid.checks.nulls.comparison import compare
 from simresid.checks.nulls.fitted_data import FittedData

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import simulated_only
+from simresid.checks.inputs import simulated_only
 
 if TYPE_CHECKING:
     import pandas as pd

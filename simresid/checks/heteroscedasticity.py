@@ -23,11 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from simresid.checks._basis import Basis, predictor_basis
-from simresid.checks._inputs import FloatArray, Residuals, generator
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._mean_cdf import squared_deviation
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.basis import Basis, predictor_basis
+from simresid.checks.inputs import FloatArray, Residuals, generator
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.nulls.comparison import LEVEL, compare, digest
 from simresid.checks.nulls.fitted_data import FittedData

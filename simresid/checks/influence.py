@@ -115,7 +115,7 @@ def influence(fitted_model: Any, group: Any) -> InfluenceResult:
 
     from simresid.adapters import as_fitted_model
     from simresid.alignment import align_rows
-    from simresid.checks._inputs import is_simulated
+    from simresid.checks.inputs import is_simulated
 
     model = fitted_model.model if is_simulated(fitted_model) else as_fitted_model(fitted_model)
     if not isinstance(model, HasDeletionChanges):

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray
 from simresid.checks._refits import failed_refits, refit_values, run_refits, unconditional_responses
+from simresid.checks.inputs import FloatArray
 from simresid.checks.pvalues import floor_pvalue, monte_carlo_error, simulation_pvalue
 from simresid.checks.results import LikelihoodRatioResult
 from simresid.protocol import CanRefit, CanRefitMany, HasLikelihood, HasModelDf

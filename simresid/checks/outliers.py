@@ -27,10 +27,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray, simulated_only
 from simresid.checks._leverage import shrinkage
 from simresid.checks._mean_cdf import below
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.inputs import FloatArray, simulated_only
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.nulls.comparison import compare
 from simresid.checks.nulls.fitted_data import FittedData

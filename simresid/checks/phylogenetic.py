@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from simresid.checks._inputs import Residuals, aligned, is_simulated, residual_array
 from simresid.checks._moran import (
     MoranNull,
     check_moran_null,
@@ -19,6 +18,7 @@ from simresid.checks._moran import (
     neighbour_weights,
     places_from_distances,
 )
+from simresid.checks.inputs import Residuals, aligned, is_simulated, residual_array
 from simresid.checks.pvalues import check_alternative
 from simresid.checks.results import MoranResult, PhylogeneticResult
 

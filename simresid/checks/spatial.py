@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from glmmcore.memory import require_memory
 from simresid.checks._combined import combine, shown
-from simresid.checks._inputs import FloatArray, Residuals, aligned_numeric, residual_array
 from simresid.checks._moran import (
     MoranNull,
     band_weights,
@@ -30,6 +29,7 @@ from simresid.checks._moran import (
     neighbour_weights,
     places_from_distances,
 )
+from simresid.checks.inputs import FloatArray, Residuals, aligned_numeric, residual_array
 from simresid.checks.pvalues import check_alternative
 from simresid.checks.results import MoranResult
 

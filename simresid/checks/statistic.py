@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import numpy as np
 
 from simresid.alignment import real_array
-from simresid.checks._inputs import FloatArray, response_kind, simulated_only
 from simresid.checks._null import null_residuals
 from simresid.checks._statistic_refits import of_residuals, of_responses
+from simresid.checks.inputs import FloatArray, response_kind, simulated_only
 from simresid.checks.nulls.choice import NullKind, against_refits
 from simresid.checks.nulls.comparison import compare
 from simresid.checks.nulls.fitted_data import FittedData, count_zeros

@@ -24,7 +24,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from simresid.checks._combined import combine, shown
-from simresid.checks._inputs import (
+from simresid.checks._mean_cdf import middle
+from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.inputs import (
     FloatArray,
     Residuals,
     aligned,
@@ -32,8 +34,6 @@ from simresid.checks._inputs import (
     generator,
     residual_array,
 )
-from simresid.checks._mean_cdf import middle
-from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.nulls.comparison import LEVEL, compare, digest
 from simresid.checks.nulls.fitted_data import FittedData

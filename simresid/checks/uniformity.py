@@ -35,7 +35,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simresid.checks._inputs import FloatArray, Residuals
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks._smirnov import smirnov_tail
@@ -48,6 +47,7 @@ from simresid.checks._uniformity_refits import (
     null_levels,
     uniformity_among_refits,
 )
+from simresid.checks.inputs import FloatArray, Residuals
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.pvalues import (
     cauchy_combination,

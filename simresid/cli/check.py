@@ -95,7 +95,7 @@ def _named_columns(options: argparse.Namespace) -> Columns:
 
 
 def _save_overview(res: Any, path: Path) -> None:
-    from simresid.plots._style import detached
+    from simresid.plots.style import detached
 
     with detached():
         figure = res.plot()

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import residual_array
+from simresid.checks.inputs import residual_array
 from simresid.checks.results import CategoricalResult, QuantileResult
 from simresid.plots._points import draw_cloud
 from simresid.plots._residual_axis import outlier_sides, unit_axis
-from simresid.plots._style import ALERT, BAND, MUTED, POINT, shorten, shorten_all
+from simresid.plots.style import ALERT, BAND, MUTED, POINT, shorten, shorten_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from simresid.plots._predictors import Predictor
+    from simresid.plots.predictors import Predictor
 
 __all__ = ["draw_categories", "name_levels"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import is_simulated
-from simresid.plots._style import number_texts, shorten
+from simresid.checks.inputs import is_simulated
+from simresid.plots.style import number_texts, shorten
 
 if TYPE_CHECKING:
     import pandas as pd

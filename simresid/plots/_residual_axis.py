@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import is_simulated, residual_array
+from simresid.checks.inputs import is_simulated, residual_array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.plots._style import ALERT, INK, LOOKS, MUTED, POINT, drawing_on, set_title, shorten
+from simresid.plots.style import ALERT, INK, LOOKS, MUTED, POINT, drawing_on, set_title, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import is_simulated, residual_array
+from simresid.checks.inputs import is_simulated, residual_array
 from simresid.checks.results import pvalue_text
-from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
+from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

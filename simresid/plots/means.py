@@ -18,7 +18,7 @@ from simresid.plots._effects import (
     scale_label,
     view,
 )
-from simresid.plots._style import INK, LINE, POINT, drawing_on, set_title, shorten
+from simresid.plots.style import INK, LINE, POINT, drawing_on, set_title, shorten
 
 if TYPE_CHECKING:
     import pandas as pd

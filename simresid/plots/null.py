@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks.results import StatisticResult, pvalue_text
-from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
+from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import simulated_only
+from simresid.checks.inputs import simulated_only
 from simresid.checks.results import pvalue_text
-from simresid.plots._style import ALERT, BAND, INK, MUTED, drawing_on, set_title, shorten_all
+from simresid.plots.style import ALERT, BAND, INK, MUTED, drawing_on, set_title, shorten_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

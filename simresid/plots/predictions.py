@@ -18,7 +18,7 @@ from simresid.plots._effects import (
     view,
 )
 from simresid.plots._points import POINTS_UP_TO
-from simresid.plots._style import LOOKS, MUTED, POINT, drawing_on, set_title, shorten
+from simresid.plots.style import LOOKS, MUTED, POINT, drawing_on, set_title, shorten
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import is_simulated, residual_array, shares_random_effects
-from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
+from simresid.checks.inputs import is_simulated, residual_array, shares_random_effects
+from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

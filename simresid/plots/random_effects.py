@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simresid.checks._inputs import is_simulated
-from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, new_figure, set_title, shorten, style
+from simresid.checks.inputs import is_simulated
+from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, new_figure, set_title, shorten, style
 from simresid.protocol import HasPredictedEffects, HasPredictedEffectsSd, HasVarianceTable
 
 if TYPE_CHECKING:

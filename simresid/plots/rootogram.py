@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks.frequencies import count_frequencies
-from simresid.plots._style import ALERT, BAND, INK, POINT, drawing_on, set_title
+from simresid.plots.style import ALERT, BAND, INK, POINT, drawing_on, set_title
 
 if TYPE_CHECKING:
     import pandas as pd

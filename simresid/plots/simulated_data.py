@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import simulated_only
+from simresid.checks.inputs import simulated_only
 from simresid.plots._categories import MOST_LEVELS, name_levels
-from simresid.plots._predictors import resolve
-from simresid.plots._style import ALERT, BAND, INK, POINT, drawing_on, set_title, shorten
+from simresid.plots.predictors import resolve
+from simresid.plots.style import ALERT, BAND, INK, POINT, drawing_on, set_title, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

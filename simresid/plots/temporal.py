@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._inputs import residual_array
+from simresid.checks.inputs import residual_array
 from simresid.checks.results import pvalue_text
 from simresid.plots._points import draw_cloud
-from simresid.plots._predictors import Predictor, resolve
 from simresid.plots._residual_axis import outlier_sides, unit_axis
-from simresid.plots._style import ALERT, BAND, INK, MUTED, POINT, new_figure, set_title, style
+from simresid.plots.predictors import Predictor, resolve
 from simresid.plots.residuals import name_axis
+from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, new_figure, set_title, style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Literal, TypeAlias, TypeVar, get_args
 
-from simresid.checks._inputs import is_simulated
+from simresid.checks.inputs import is_simulated
 from simresid.checks.nulls.plan import Plan, automatic_plan, fixed_plan
 from simresid.checks.nulls.refit_pool import RefitPool, RefitsFailed, why_no_refits
 

@@ -23,7 +23,7 @@ import glmmcore
 import simresid
 from glmmcore import DataWarning, glmm
 from simresid.cli import main
-from simresid.plots._style import style
+from simresid.plots.style import style
 from simresid.protocol.conformance import check_fitted_model
 from simresid.simulations.warning_filters import silence
 

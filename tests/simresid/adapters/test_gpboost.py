@@ -7,7 +7,7 @@ from scipy import special, stats
 
 import simresid
 from simresid.adapters import as_fitted_model
-from simresid.checks._basis import default_predictor
+from simresid.checks.basis import default_predictor
 
 gpboost = pytest.importorskip("gpboost")
 

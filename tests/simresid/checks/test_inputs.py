@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import simresid as sr
-from simresid.checks._basis import predictor_basis
-from simresid.checks._inputs import aligned_numeric, generator, is_simulated, residual_array
+from simresid.checks.basis import predictor_basis
+from simresid.checks.inputs import aligned_numeric, generator, is_simulated, residual_array
 
 U = np.array([0.2, 0.4, 0.9])
 

@@ -4,7 +4,7 @@ import pytest
 from scipy.stats import chi2, norm
 
 import simresid as sr
-from simresid.checks._basis import default_predictor, predictor_basis, ranks
+from simresid.checks.basis import default_predictor, predictor_basis, ranks
 from simresid.checks.curves import _smoother, quantile_curves
 from simresid.checks.quantiles import _Scores
 

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from glmmcore import DataWarning, ModelError, compact_letters, glmm, marginal_means
 from simresid import datasets, plot_means, plot_predictions, simulate_residuals
-from simresid.plots._style import LOOKS
+from simresid.plots.style import LOOKS
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from scipy.stats import norm
 import simresid
 from simresid import from_simulations, plots, quantile_test
 from simresid.checks.frequencies import count_frequencies
-from simresid.plots._style import ALERT
+from simresid.plots.style import ALERT
 
 
 def title(ax) -> str:
@@ -328,7 +328,7 @@ def test_years_are_years_and_ticks_are_told_apart() -> None:
     ],
 )
 def test_ticks_of_ranks_are_values_within_the_data(values) -> None:
-    from simresid.plots._style import number_texts, rank_ticks
+    from simresid.plots.style import number_texts, rank_ticks
 
     places, texts = rank_ticks(values)
     assert len(set(texts)) == len(texts) >= 1

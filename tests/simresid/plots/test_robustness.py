@@ -139,7 +139,7 @@ def test_a_million_points_are_quick_and_small(tmp_path) -> None:
     rng = np.random.default_rng(1)
     u, x = rng.random(1_000_000), rng.random(1_000_000)
     from simresid.checks.quantiles import quantile_test
-    from simresid.plots._predictors import resolve
+    from simresid.plots.predictors import resolve
     from simresid.plots.residuals import draw_against
 
     predictor = resolve(u, x)

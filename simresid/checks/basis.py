@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from simresid.checks._inputs import FloatArray, Residuals, aligned, aligned_numeric, is_simulated, shares_random_effects
+from simresid.checks.inputs import FloatArray, Residuals, aligned, aligned_numeric, is_simulated, shares_random_effects
 from simresid.protocol import HasPopulationMean, HasRandomEffects
 
 __all__ = ["Basis", "default_predictor", "predictor_basis", "ranks"]

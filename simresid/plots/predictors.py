@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from simresid.checks._basis import default_predictor
-from simresid.checks._inputs import is_simulated, residual_array
-from simresid.plots._style import number_texts
+from simresid.checks.basis import default_predictor
+from simresid.checks.inputs import is_simulated, residual_array
+from simresid.plots.style import number_texts
 
 if TYPE_CHECKING:
     import pandas as pd
