@@ -41,10 +41,11 @@ def sentences(fit: FittedGLMM) -> list[str]:
         elif not fit.solution.mode_found:
             reason = "the random effects' modes were not found to full precision"
         if optimum.n_refused > _MANY_REFUSED * optimum.n_evaluations:
-            reason += (
-                f"; next to it the log-likelihood does not exist (with the {fit.family.link.name} link random effects "
-                "can bring means to the end of their range)"
-            )
+            reason += "; next to it the log-likelihood does not exist"
+            if _range_ends_at_zero(fit):
+                reason += (
+                    f" (with the {fit.family.link.name} link random effects can bring means to the end of their range)"
+                )
         out.append(f"Not converged: {reason}; estimates are approximate and standard errors are not reliable.")
     elif optimum.n_other_maxima or optimum.higher_seen:
         out.append(_several_maxima_sentence(optimum))
@@ -83,9 +84,15 @@ def sentences(fit: FittedGLMM) -> list[str]:
     return out
 
 
+def _range_ends_at_zero(fit: FittedGLMM) -> bool:
+    """Whether the mean of the response has no value beyond a linear predictor of 0."""
+    link = fit.family.link.name
+    return link in ("sqrt", "inverse") or (link == "identity" and fit.family.default_link != "identity")
+
+
 def _means_reach_the_end(fit: FittedGLMM) -> bool:
     """Whether the linear predictor of many rows is within two standard deviations of where the mean ends."""
-    if fit.family.linear or fit.family.link.name not in ("identity", "sqrt", "inverse"):
+    if not _range_ends_at_zero(fit):
         return False
     variance = np.zeros(fit.nobs)
     for t in fit.solution.terms:
