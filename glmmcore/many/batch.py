@@ -250,9 +250,12 @@ def refit_many(fit: FittedGLMM, y: ArrayLike, n_jobs: int | None = None) -> Many
 
 def fit_blocks(task: BlockTask, y: np.ndarray, n_jobs: int | None) -> BlockFits:
     """Fit the rows of y (B, n) block by block; blocks do not depend on the workers."""
+    blocks = [np.ascontiguousarray(y[i : i + task.block_size]) for i in range(0, len(y), task.block_size)]
+    if n_jobs == 1 or len(blocks) < 2:
+        # not through joblib: on a worker of a cluster it would wait for another worker even with one job
+        return BlockFits.concatenate([task(y[:0]), *map(task, blocks)])
     from joblib import Parallel, delayed
 
-    blocks = [np.ascontiguousarray(y[i : i + task.block_size]) for i in range(0, len(y), task.block_size)]
     return BlockFits.concatenate([task(y[:0]), *Parallel(n_jobs=n_jobs)(delayed(task)(block) for block in blocks)])
 
 

@@ -130,12 +130,11 @@ def screen(
     >>> table["flagged"].to_dict()
     {'beetles': True, 'moths': False}
     """
-    if not 0.0 < alpha < 1.0:
-        raise ValueError(f"alpha={alpha!r} must lie between 0 and 1, such as 0.05")
+    level = check_alpha(alpha)
     check_null(null, n_refits)
     columns = {"predictors": predictors, "categories": categories, "time": time, "by": by, "x": x, "y": y}
     columns |= {"null": None if null == "auto" else null, "n_refits": n_refits}
-    seed, level = resolve_seed(rng), check_alpha(alpha)
+    seed = resolve_seed(rng)
     task = ModelTask(_chosen(tests), n_sims, random_effects, seed, level, columns, check_timeout(timeout))
     run = _Run(task, Execution(n_jobs, progress), out, resume)
     run(models)
