@@ -3,12 +3,10 @@
 The cost of a refit is taken as rows times parameters (4 if the model has no `df_model`) times the model's
 `refit_effort` (1 unless it says otherwise).
 
-| cost | refits |
-|---|---|
-| up to 20 000 | 40, then 100, then 300 |
-| up to 50 000 | 40, then 100 |
-| up to 200 000 | 40 |
-| above | 2 000 000 / cost, at least 3 and at most 20 |
+- cost up to 20 000: 40, then 100, then 300 refits;
+- up to 50 000: 40, then 100;
+- up to 200 000: 40;
+- above: 2 000 000 / cost, at least 3 and at most 20.
 
 A test goes on to the next number only while its p-value leaves something to decide (Besag & Clifford 1991): it stops
 after 40 refits at p >= .25 and after 100 at p >= .1 or p < .001. Fewer than 39 refits cannot reject at 5 % by rank;

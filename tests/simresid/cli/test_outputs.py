@@ -211,5 +211,5 @@ def test_all_models_failed():
 
 @pytest.mark.parametrize("alpha", [-1, 0, 1, 2, float("nan")])
 def test_alpha(alpha):
-    with pytest.raises(ValueError, match=r"alpha=.* must lie between 0 and 1"):
+    with pytest.raises(ValueError, match=r"alpha=.* between 0 and 1"):
         screen({}, alpha=alpha)
