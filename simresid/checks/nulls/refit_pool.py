@@ -8,6 +8,7 @@ asked first, on workers or on how many are made at a time.
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -87,6 +88,15 @@ class RefitPool:
         self.stopped = ""  # why there are no more
         self._own: FittedData | None = None
         self._values: dict[Any, list[FloatArray]] = {}
+        self._growing = threading.RLock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle everything but the lock."""
+        return {name: value for name, value in self.__dict__.items() if name != "_growing"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._growing = threading.RLock()
 
     @property
     def own(self) -> FittedData:
@@ -113,10 +123,11 @@ class RefitPool:
         -------
         ndarray (m, k)
         """
-        self._grow(count)
-        known = self._values.setdefault(key, [])
-        for outcome in self.outcomes[len(known) : count]:
-            known.append(np.empty(0) if isinstance(outcome, FailedRefit) else np.asarray(function(outcome)))
+        with self._growing:  # tests may run in threads at once: each replicate is made and looked at once
+            self._grow(count)
+            known = self._values.setdefault(key, [])
+            for outcome in self.outcomes[len(known) : count]:
+                known.append(np.empty(0) if isinstance(outcome, FailedRefit) else np.asarray(function(outcome)))
         rows = [row for row in known[:count] if row.size and np.isfinite(row).all()]
         return np.stack(rows) if rows else np.empty((0, 0))
 
