@@ -8,7 +8,15 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from simresid.checks.inputs import FloatArray, Residuals, aligned, aligned_numeric, is_simulated, shares_random_effects
+from simresid.checks.inputs import (
+    FloatArray,
+    Residuals,
+    aligned,
+    aligned_numeric,
+    is_simulated,
+    residual_array,
+    shares_random_effects,
+)
 from simresid.protocol import HasPopulationMean, HasRandomEffects
 
 __all__ = ["Basis", "default_predictor", "predictor_basis", "ranks"]
@@ -124,6 +132,8 @@ def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> Bas
     """
     if isinstance(predictor, Basis):
         return predictor
+    if not is_simulated(res):
+        residual_array(res)  # what is wrong with the residuals is said before what is wrong beside them
     default = degree == DEGREE and is_simulated(res) and (predictor is None or predictor is default_predictor(res))
     if not default:
         return _build(predictor, res, degree)
