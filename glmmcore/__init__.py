@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from glmmcore.inference.letters import compact_letters
     from glmmcore.inference.marginal_effects import for_marginaleffects
     from glmmcore.inference.margins import marginal_means
-    from glmmcore.inference.plot_means import plot_means
     from glmmcore.inference.slopes import slopes
     from glmmcore.many.batch import ManyFits
     from glmmcore.many_responses import fit_many
@@ -38,7 +37,6 @@ __all__ = [
     "glmm",
     "inverse_prediction",
     "marginal_means",
-    "plot_means",
     "satterthwaite",
     "slopes",
     "wald_tests",
@@ -61,7 +59,6 @@ _HOME = {
     "glmm": "glmmcore.fit",
     "inverse_prediction": "glmmcore.inference.inverse_prediction",
     "marginal_means": "glmmcore.inference.margins",
-    "plot_means": "glmmcore.inference.plot_means",
     "satterthwaite": "glmmcore.inference.degrees_of_freedom",
     "slopes": "glmmcore.inference.slopes",
     "wald_tests": "glmmcore.inference.comparison",
