@@ -25,7 +25,7 @@ from glmmcore.engines.layout import RowLayout
 from glmmcore.estimation.problem import Problem
 from glmmcore.tall import cross
 
-__all__ = ["LaplaceObjective", "row_blocks"]
+__all__ = ["LARGEST_VARIANCE", "LaplaceObjective", "row_blocks"]
 
 # Rows per block: small enough that a block's arrays stay in the second-level cache.
 CHUNK = 16384
@@ -42,6 +42,10 @@ _SMALL_MOVE = 1e-5
 _LARGEST_CORRECTION = 1e-3
 _MAX_SWEEPS = 150
 _MAX_HALVINGS = 30
+# Variance of a random effect given the data, in units of its variance without them, beyond which its density has no
+# peak at the mode that a normal could stand for. Only densities that are not log-concave exceed 1; where two modes
+# merge the ratio has no bound, and the approximation would rise to infinity with it.
+LARGEST_VARIANCE = 25.0
 # Share of a Newton step that leaves the domain still: the mode is then taken to be on its edge.
 _SHORTEST_INSIDE = 1e-3
 
@@ -372,6 +376,8 @@ class LaplaceObjective:
         d_factors = system.factor_products()
         self._random_trace = self.layout.trace(factors, d_factors)
         system.scale_inverse()
+        if self._has_no_peak(factors, d2):
+            return np.inf, np.zeros(len(x))
         covariance = np.empty((m * (m + 1) // 2, min(CHUNK, n)))
         trace_score = np.zeros(layout.order)
         g = np.negative(at.d1, out=at.d1)
@@ -401,6 +407,18 @@ class LaplaceObjective:
         self.problem.chain_to_theta(d_factors, x, gradient)
         self._last = Evaluated(x.copy(), value, gradient.copy(), values, factors, d2, score)
         return value, gradient
+
+    def _has_no_peak(self, factors: list[np.ndarray], d2: np.ndarray) -> bool:
+        """Whether the mode is one in name only; with H^-1 in the system as left by `scale_inverse`."""
+        if len(d2) == 1 and not np.any(d2[0, self._inner[0]] > 0.0):
+            return False
+        for i, (factor, t) in enumerate(zip(self.layout.factors, factors, strict=True)):
+            if factor.prior == 0.0:
+                continue
+            largest = np.diagonal(self.system.level_covariances(i), axis1=1, axis2=2).max(axis=0)
+            if np.any(largest > LARGEST_VARIANCE * np.square(t).sum(axis=1)):
+                return True
+        return False
 
     def _weights(self, d2: np.ndarray) -> np.ndarray:
         """Packed lower triangle of W = -l_ab over the inner predictors."""

@@ -34,6 +34,8 @@ _EVALUATIONS, _EVALUATIONS_PER_PARAMETER = 40, 6
 _LOOSE_EDM = 1e-3
 _HIGHER, _LOWER = 1e-5, 1e-2
 _RANDOM_STARTS = 2
+# Size of the random effects of other parts than the conditional one in a start that all but leaves them out.
+_NEXT_TO_NOTHING = 0.02
 # Expected further decrease at which a descent that ran out of evaluations is still worth an end.
 _NEAR_END = 0.5
 # Descents that may be followed to an end that is no maximum.
@@ -150,18 +152,32 @@ def other_starts(
     starts = [_spread(problem, x, unit, 1.0), _spread(problem, plain, unit, 0.3, flip=x)]
     if not problem.terms:
         starts = [plain]
+    elif any(term.predictor != "cond" for term in problem.terms):
+        # Laplace's likelihood may rise without bound along such terms, with a maximum where they are next to nothing
+        starts.insert(0, _spread(problem, plain, unit, 0.3, elsewhere=_NEXT_TO_NOTHING))
     while len(starts) < n_starts:
         size = float(np.exp(rng.uniform(-1.5, 0.7)))
         starts.append(_spread(problem, plain + 0.15 * limit * rng.normal(size=len(x)), unit, size))
     yield from starts[:n_starts]
 
 
-def _spread(problem: Problem, x: np.ndarray, unit: float, size: float, flip: np.ndarray | None = None) -> np.ndarray:
-    """The same fixed part with random effects of this size, uncorrelated, or correlated against `flip`."""
+def _spread(
+    problem: Problem,
+    x: np.ndarray,
+    unit: float,
+    size: float,
+    flip: np.ndarray | None = None,
+    elsewhere: float | None = None,
+) -> np.ndarray:
+    """The same fixed part with random effects of this size, uncorrelated, or correlated against `flip`.
+
+    `elsewhere` is the size outside of the conditional part, if another one.
+    """
     out = x.copy()
     for term in problem.terms:
         structure = term.structure
-        theta = structure.start(np.full(structure.k, size * unit))
+        own = size if elsewhere is None or term.predictor == "cond" else elsewhere
+        theta = structure.start(np.full(structure.k, own * unit))
         if flip is not None and structure.k > 1:
             old = structure.factor(flip[term.where])
             covariance = old @ old.T

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import sparse
 
+from glmmcore.estimation.laplace import LARGEST_VARIANCE
 from glmmcore.estimation.likelihood import Likelihood
 from glmmcore.estimation.problem import Problem
 from glmmcore.many._batch_algebra import inverted, levels_of_rows
@@ -183,7 +184,9 @@ class BatchCrossed(BatchObjective):
         v = inverse.solve(self._scaled(t, self._sums(half_trace[0])))
         g += d2 * self._random(t, v)
         value = h + 0.5 * inverse.logdet - 0.5 * decrement + np.einsum("bq,bq->b", v, residual)
-        value[~(inverse.positive & (decrement <= NO_MODE))] = np.inf
+        others = np.diagonal(inverse.others, axis1=1, axis2=2)
+        has_peak = np.all(lead <= LARGEST_VARIANCE, axis=1) & np.all(others <= LARGEST_VARIANCE, axis=1)
+        value[~(inverse.positive & has_peak & (decrement <= NO_MODE))] = np.inf
         gradient = self._assemble(g)
         # by T of each coefficient, summed over those of a factor
         slope = self._sums(g[0]) * u + score * v

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from glmmcore.estimation.laplace import LARGEST_VARIANCE
 from glmmcore.estimation.likelihood import Likelihood
 from glmmcore.estimation.problem import LinearPart, Problem
 from glmmcore.many._batch_algebra import factor_basis, inverted, levels_of_rows, pushed
@@ -248,7 +249,9 @@ class BatchObjective:
         )
         g += d2 * self._random(t, v)
         value = h + 0.5 * logdet - 0.5 * decrement + np.einsum("bli,bli->b", v, residual)
-        value[~(positive & (decrement <= NO_MODE))] = np.inf
+        spread, without = np.diagonal(covariance, axis1=2, axis2=3), np.square(t).sum(axis=2)
+        has_peak = np.all(spread <= LARGEST_VARIANCE * without[:, None], axis=(1, 2))
+        value[~(positive & has_peak & (decrement <= NO_MODE))] = np.inf
         gradient = self._assemble(g)
         inner_score = self.level_sums(g[0][:, :, None] * self.z)
         d_factor = np.einsum("bli,blj->bij", inner_score, u) + np.einsum("bli,blj->bij", score, v)

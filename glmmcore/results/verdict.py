@@ -46,6 +46,8 @@ def sentences(fit: FittedGLMM) -> list[str]:
                 reason += (
                     f" (with the {fit.family.link.name} link random effects can bring means to the end of their range)"
                 )
+            else:
+                reason += " (the random effects have no peak there that Laplace's method could use)"
         out.append(f"Not converged: {reason}; estimates are approximate and standard errors are not reliable.")
     elif optimum.n_other_maxima or optimum.higher_seen:
         out.append(_several_maxima_sentence(optimum))
