@@ -432,8 +432,9 @@ class Estimates:
         """Standard deviations and correlations of the random effects, a row for each coefficient.
 
         Columns after `sd`: correlations with the term's earlier coefficients (``corr_1``, ...), then standard
-        errors (``se_sd``, ``se_corr_1``, ...) by the delta method, NaN on the boundary. An autoregressive term has one
-        row, with the correlation of neighbours in the column ``rho``.
+        errors (``se_sd``, ``se_corr_1``, ...) by the delta method, NaN on the boundary. Structures with one standard
+        deviation (``ar1``, ``homcs``, ``homtoep``) have one row, with the correlation at lag 1, 2, ... in ``corr_1``,
+        ``corr_2``, ...; the correlation of neighbours in autoregressive ones is ``rho``.
         """
         errors = self._variance_errors
         rows: dict[tuple[int, int], dict[str, Any]] = {}
@@ -442,7 +443,7 @@ class Estimates:
             if parameter.term is None:
                 continue
             term = parameter.term
-            i = 0 if term.structure.chained else parameter.i
+            i = parameter.row
             value, error = errors[parameter.label]
             row = rows.setdefault(
                 (id(term), i),

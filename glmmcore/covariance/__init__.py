@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from glmmcore.covariance.base import Structure
-from glmmcore.covariance.correlation import AutoRegressive, CommonCompoundSymmetric, CompoundSymmetric
+from glmmcore.covariance.correlation import CommonCompoundSymmetric, CompoundSymmetric
 from glmmcore.covariance.diagonal import CommonDiagonal, Diagonal
+from glmmcore.covariance.serial import AutoRegressive, CommonToeplitz, OwnScalesAutoRegressive, Toeplitz
 from glmmcore.covariance.unstructured import Unstructured
 
 __all__ = ["STRUCTURES", "Structure"]
@@ -18,5 +19,8 @@ STRUCTURES: dict[str, type[Structure]] = {
         CompoundSymmetric,
         CommonCompoundSymmetric,
         AutoRegressive,
+        OwnScalesAutoRegressive,
+        Toeplitz,
+        CommonToeplitz,
     )
 }

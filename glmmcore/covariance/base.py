@@ -15,15 +15,18 @@ class Structure(ABC):
 
     ``linear`` says that T is linear in theta, so that the likelihood is symmetric about a vanishing column of T;
     ``chained`` that the coefficients form a first-order chain with one standard deviation, whose precision matrix is
-    tridiagonal; ``correlated`` that there are correlations to report. ``rescaling`` says which changes of basis of the
-    left-hand side the structure survives, so that the fitter may standardise the columns: ``"linear"`` (any),
-    ``"columns"`` (one factor a column), ``"common"`` (one factor).
+    tridiagonal; ``ordered`` that the order of the coefficients has a meaning; ``one_row`` that tables show one standard
+    deviation for all coefficients and correlations by lag; ``correlated`` that there are correlations to report.
+    ``rescaling`` says which changes of basis of the left-hand side the structure survives, so that the fitter may
+    standardise the columns: ``"linear"`` (any), ``"columns"`` (one factor a column), ``"common"`` (one factor).
     """
 
     name: ClassVar[str]
     rescaling: ClassVar[str]
     linear: ClassVar[bool] = False
     chained: ClassVar[bool] = False
+    one_row: ClassVar[bool] = False
+    ordered: ClassVar[bool] = False
     correlated: ClassVar[bool] = True
 
     def __init__(self, k: int) -> None:

@@ -1,4 +1,4 @@
-"""Structures with one correlation parameter: T = diag(sd) chol(R(rho))."""
+"""Structures with few correlation parameters: T = diag(sd) C, C the Cholesky factor of a correlation matrix."""
 
 from __future__ import annotations
 
@@ -10,23 +10,101 @@ from scipy import linalg
 from glmmcore.covariance.base import Structure
 from glmmcore.errors import ModelError
 
-__all__ = ["AutoRegressive", "CommonCompoundSymmetric", "CompoundSymmetric"]
+__all__ = ["CommonCompoundSymmetric", "CommonScale", "CompoundSymmetric", "Correlated", "OwnScales"]
 
 
-class _OneCorrelation(Structure):
-    """Correlation matrix of one parameter t; subclasses give its factor C(t) and dC/dt."""
+class Correlated(Structure):
+    """Correlation matrix of a few parameters t; subclasses give its factor C(t) and the derivatives."""
 
     def __init__(self, k: int) -> None:
         super().__init__(k)
         if k < 2:
             raise ModelError(f"{self.name}(...) needs at least two coefficients per level, the left-hand side has {k}")
 
+    @property
+    def n_correlations(self) -> int:
+        """Number of parameters m of the correlation matrix."""
+        return 1
+
     @abstractmethod
-    def _triangle(self, t: float) -> tuple[np.ndarray, np.ndarray]:
-        """C and dC/dt, lower triangular."""
+    def triangle(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """C (k, k) and dC/dt (m, k, k), lower triangular."""
+
+    @property
+    def independent(self) -> np.ndarray:
+        """Parameters t of small correlations, where the optimiser starts."""
+        return np.zeros(self.n_correlations)
 
 
-class _CompoundSymmetry(_OneCorrelation):
+class OwnScales(Correlated):
+    """A standard deviation for each coefficient: theta is their logarithms, then t."""
+
+    rescaling = "columns"
+
+    @property
+    def size(self) -> int:
+        """k + m."""
+        return self.k + self.n_correlations
+
+    def factor(self, theta: np.ndarray) -> np.ndarray:
+        """See `Structure.factor`."""
+        return np.exp(theta[: self.k])[:, None] * self.triangle(theta[self.k :])[0]
+
+    def gradient(self, theta: np.ndarray, d_factor: np.ndarray) -> np.ndarray:
+        """See `Structure.gradient`."""
+        sd = np.exp(theta[: self.k])
+        c, dc = self.triangle(theta[self.k :])
+        lower = np.tril(d_factor) * sd[:, None]
+        return np.append((lower * c).sum(axis=1), np.tensordot(dc, lower, axes=2))
+
+    def start(self, sd: np.ndarray) -> np.ndarray:
+        """See `Structure.start`."""
+        return np.append(np.log(sd), self.independent)
+
+    def units(self, unit: float) -> np.ndarray:
+        """See `Structure.units`: logarithms and transformed correlations have none."""
+        return np.ones(self.size)
+
+    def curvature(self, n_levels: int) -> np.ndarray:
+        """See `Structure.curvature`."""
+        return np.full(self.size, 1.0 * n_levels)
+
+
+class CommonScale(Correlated):
+    """One standard deviation for all coefficients: T = theta_0 C(theta_1, ...)."""
+
+    rescaling = "common"
+    one_row = True
+
+    @property
+    def size(self) -> int:
+        """1 + m."""
+        return 1 + self.n_correlations
+
+    def factor(self, theta: np.ndarray) -> np.ndarray:
+        """See `Structure.factor`."""
+        return theta[0] * self.triangle(theta[1:])[0]
+
+    def gradient(self, theta: np.ndarray, d_factor: np.ndarray) -> np.ndarray:
+        """See `Structure.gradient`."""
+        c, dc = self.triangle(theta[1:])
+        lower = np.tril(d_factor)
+        return np.append(np.sum(lower * c), theta[0] * np.tensordot(dc, lower, axes=2))
+
+    def start(self, sd: np.ndarray) -> np.ndarray:
+        """See `Structure.start`."""
+        return np.append(np.sqrt(np.mean(np.square(sd))), self.independent)
+
+    def units(self, unit: float) -> np.ndarray:
+        """See `Structure.units`."""
+        return np.append(unit, np.ones(self.n_correlations))
+
+    def curvature(self, n_levels: int) -> np.ndarray:
+        """See `Structure.curvature`."""
+        return np.append(2.0 * n_levels * self.k, np.full(self.n_correlations, 0.5 * n_levels * self.k))
+
+
+class _CompoundSymmetry(Correlated):
     """All correlations equal, rho in (-1/(k-1), 1) through a logistic map."""
 
     def _correlation(self, t: float) -> tuple[np.ndarray, np.ndarray]:
@@ -37,121 +115,33 @@ class _CompoundSymmetry(_OneCorrelation):
         off = 1.0 - np.eye(self.k)
         return np.eye(self.k) + rho * off, (1.0 + low) * p * (1.0 - p) * off
 
-    def _triangle(self, t: float) -> tuple[np.ndarray, np.ndarray]:
+    def triangle(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """C = chol(R) and dC/dt = C Phi(C^-1 dR C^-T), Phi = lower triangle with halved diagonal."""
-        r, dr = self._correlation(t)
+        r, dr = self._correlation(float(t[0]))
         c = linalg.cholesky(r, lower=True)
         inner = linalg.solve_triangular(c, linalg.solve_triangular(c, dr, lower=True).T, lower=True)
         inner = np.tril(inner)
         inner[np.diag_indices(self.k)] *= 0.5
-        return c, c @ inner
+        return c, (c @ inner)[None]
 
-    def _independent(self) -> float:
-        low = 1.0 / (self.k - 1)
-        return float(np.log(low))
+    @property
+    def independent(self) -> np.ndarray:
+        """Correlation zero."""
+        return np.array([-np.log(self.k - 1.0)])
 
 
-class CompoundSymmetric(_CompoundSymmetry):
+class CompoundSymmetric(OwnScales, _CompoundSymmetry):
     """``cs``: own standard deviations (as logarithms), one common correlation."""
 
     name = "cs"
-    rescaling = "columns"
-
-    @property
-    def size(self) -> int:
-        """k + 1."""
-        return self.k + 1
-
-    def factor(self, theta: np.ndarray) -> np.ndarray:
-        """See `Structure.factor`."""
-        return np.exp(theta[: self.k])[:, None] * self._triangle(theta[self.k])[0]
-
-    def gradient(self, theta: np.ndarray, d_factor: np.ndarray) -> np.ndarray:
-        """See `Structure.gradient`."""
-        sd = np.exp(theta[: self.k])
-        c, dc = self._triangle(theta[self.k])
-        lower = np.tril(d_factor)
-        return np.append(sd * (lower * c).sum(axis=1), np.sum(lower * sd[:, None] * dc))
-
-    def start(self, sd: np.ndarray) -> np.ndarray:
-        """See `Structure.start`."""
-        return np.append(np.log(sd), self._independent())
-
-    def units(self, unit: float) -> np.ndarray:
-        """See `Structure.units`: logarithms and a logit have none."""
-        return np.ones(self.size)
-
-    def curvature(self, n_levels: int) -> np.ndarray:
-        """See `Structure.curvature`."""
-        return np.full(self.size, 1.0 * n_levels)
 
 
-class _CommonScale(_OneCorrelation):
-    """One standard deviation for all coefficients: T = theta_0 chol(R(theta_1))."""
-
-    rescaling = "common"
-
-    @property
-    def size(self) -> int:
-        """Two."""
-        return 2
-
-    def factor(self, theta: np.ndarray) -> np.ndarray:
-        """See `Structure.factor`."""
-        return theta[0] * self._triangle(theta[1])[0]
-
-    def gradient(self, theta: np.ndarray, d_factor: np.ndarray) -> np.ndarray:
-        """See `Structure.gradient`."""
-        c, dc = self._triangle(theta[1])
-        lower = np.tril(d_factor)
-        return np.array([np.sum(lower * c), theta[0] * np.sum(lower * dc)])
-
-    def units(self, unit: float) -> np.ndarray:
-        """See `Structure.units`."""
-        return np.array([unit, 1.0])
-
-    def curvature(self, n_levels: int) -> np.ndarray:
-        """See `Structure.curvature`."""
-        return np.array([2.0 * n_levels * self.k, 0.5 * n_levels * self.k])
-
-
-class CommonCompoundSymmetric(_CommonScale, _CompoundSymmetry):
+class CommonCompoundSymmetric(CommonScale, _CompoundSymmetry):
     """``homcs``: one standard deviation, one correlation."""
 
     name = "homcs"
 
-    def start(self, sd: np.ndarray) -> np.ndarray:
-        """See `Structure.start`."""
-        return np.array([np.sqrt(np.mean(np.square(sd))), self._independent()])
-
-
-class AutoRegressive(_CommonScale):
-    """``ar1``: correlation rho^|i - j| between the coefficients in their order, rho = t / sqrt(1 + t^2).
-
-    The factor of the correlation matrix has a closed form: rho^i in the first column, rho^(i - j) sqrt(1 - rho^2) in
-    the others.
-    """
-
-    name = "ar1"
-    chained = True
-
     @property
     def reported(self) -> list[tuple[str, int, int]]:
-        """One standard deviation, and rho."""
-        return [("sd", 0, 0), ("rho", 1, 0)]
-
-    def _triangle(self, t: float) -> tuple[np.ndarray, np.ndarray]:
-        root = np.hypot(1.0, t)
-        rho, spread = t / root, 1.0 / root
-        lag = np.subtract.outer(np.arange(self.k), np.arange(self.k))
-        power = np.where(lag >= 0, rho ** np.maximum(lag, 0), 0.0)
-        slope = np.where(lag >= 1, lag * rho ** np.maximum(lag - 1, 0), 0.0)
-        c, dc = power.copy(), slope
-        c[:, 1:] *= spread
-        # d spread / d rho = -rho / spread
-        dc[:, 1:] = slope[:, 1:] * spread - power[:, 1:] * rho * root
-        return c, dc / root**3
-
-    def start(self, sd: np.ndarray) -> np.ndarray:
-        """See `Structure.start`."""
-        return np.array([np.sqrt(np.mean(np.square(sd))), 0.2])
+        """One standard deviation, one correlation."""
+        return [("sd", 0, 0), ("corr", 1, 0)]

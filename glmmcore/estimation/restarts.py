@@ -26,7 +26,7 @@ _EDGE = 1e-3
 _UNRULY_LINKS = ("identity", "inverse", "sqrt")
 # Structures with one correlation, the last parameter, and the least information about it: a standard error of 1.4 on a
 # scale on which a correlation of one half is about 1.
-_ONE_CORRELATION = ("cs", "homcs", "ar1")
+_ONE_CORRELATION = ("cs", "homcs", "ar1", "hetar1")
 _LEAST_INFORMATION = 0.5
 # Evaluations of one short descent: these, and so many for each parameter.
 _EVALUATIONS, _EVALUATIONS_PER_PARAMETER = 40, 6

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.arguments import real_array
+from glmmcore.covariance import STRUCTURES
 from glmmcore.design import Design, PredictorDesign
 from glmmcore.errors import ModelError, warn_of_data
-from glmmcore.formula.autoregressive import check_times
 from glmmcore.formula.bars import parse_formula
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.encode import Encoder
@@ -25,6 +25,7 @@ from glmmcore.formula.parsed import Bar, ParsedFormula, Part
 from glmmcore.formula.plan import Matrix, OffsetPlan, PredictorPlan, TermPlan, build_matrix, sum_offsets
 from glmmcore.formula.rank import Aliasing, require_offset, require_scale
 from glmmcore.formula.response import make_response
+from glmmcore.formula.serial import check_times, times_as_levels
 from glmmcore.memory import available_memory
 
 __all__ = ["build_design"]
@@ -199,7 +200,10 @@ class _Builder:
 
     def __init__(self, columns: Columns, parsed: dict[str, ParsedFormula], arguments: dict[str, np.ndarray]) -> None:
         self.columns = columns
-        self.parsed = parsed
+        self.parsed = {
+            name: replace(part, bars=tuple(times_as_levels(bar, columns) for bar in part.bars))
+            for name, part in parsed.items()
+        }
         self.arguments = arguments
         self.parts = FormulaicParts()
         self.recipes: dict[str, Matrix] = {}
@@ -299,8 +303,8 @@ class _Builder:
         grouping, codes = make_grouping(bar.group, self.columns)
         if not recipe.columns:
             raise ModelError(f"the random effects of '{grouping.name}' have no column, write for example (1 | g)")
-        if bar.structure == "ar1":
-            self.notes += check_times(recipe, grouping.name)
+        if STRUCTURES[bar.structure].ordered:
+            self.notes += check_times(bar.structure, recipe, grouping.name)
         if not bar.independent or len(recipe.columns) == 1:
             yield TermPlan(grouping, recipe, None, bar.structure), matrix, codes
         elif recipe.is_numeric:

@@ -208,8 +208,8 @@ class WarmRefits:
 
 
 def reported(term: TermPart, values: Any) -> Any:
-    """Of what belongs to the coefficients of a term, in the last axis, what is reported: one number of a chain."""
-    if not term.structure.chained:
+    """Of what belongs to the coefficients of a term, in the last axis, what tables show: one where all share it."""
+    if not term.structure.one_row:
         return values
     return values[..., :1] if isinstance(values, np.ndarray) else values[:1]
 

@@ -50,26 +50,40 @@ class VarianceParameter:
             return "sigma"
         columns, group = self.term.term.columns, self.term.term.group
         part = "" if self.term.predictor == "cond" else f"{self.term.predictor}: "
-        if self.kind == "rho" or (self.kind == "sd" and self.term.structure.chained):
-            return f"{part}{self.kind}({self.name}|{group})"
+        if self.kind == "rho" or self.term.structure.one_row:
+            lag = f", lag {self.i}" if self.kind == "corr" and self.i > 1 else ""
+            return f"{part}{self.kind}({self.stem}{lag}|{group})"
         if self.kind == "sd":
             return f"{part}sd({columns[self.i]}|{group})"
         return f"{part}corr({columns[self.j]},{columns[self.i]}|{group})"
 
     @property
     def name(self) -> str:
-        """What a row of `var_corr` calls the coefficient; a chain has one row, called after its factor."""
+        """What a row of `var_corr` calls the coefficient; what is common to all is called after their factor."""
+        assert self.term is not None
+        return self.stem if self.term.structure.one_row else self.term.term.columns[self.row]
+
+    @property
+    def row(self) -> int:
+        """Coefficient in whose row of `var_corr` it stands."""
+        assert self.term is not None
+        return 0 if self.term.structure.one_row or self.kind == "rho" else self.i
+
+    @property
+    def stem(self) -> str:
+        """Name of all coefficients of the term together."""
         assert self.term is not None
         columns = self.term.term.columns
-        if not self.term.structure.chained:
-            return columns[self.i]
         stem = columns[0].split("[")[0]
         return stem if all(c.startswith(f"{stem}[") for c in columns) else f"{columns[0]} to {columns[-1]}"
 
     @property
     def column(self) -> str:
         """Column of `var_corr`."""
-        return f"corr_{self.j + 1}" if self.kind == "corr" else self.kind
+        if self.kind != "corr":
+            return self.kind
+        assert self.term is not None
+        return f"corr_{self.i if self.term.structure.one_row else self.j + 1}"
 
     def _rows(self, x: np.ndarray) -> np.ndarray:
         """The two rows of the factor, in the user's columns, (2, k)."""

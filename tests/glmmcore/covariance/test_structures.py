@@ -29,6 +29,7 @@ def test_factor_is_lower_triangular_and_start_is_nearly_independent(name):
     structure = STRUCTURES[name](3)
     t = structure.factor(structure.start(np.full(3, 0.5)))
     assert np.all(np.triu(t, 1) == 0.0)
+    assert np.abs((t @ t.T)[0, 1:]).max() < 0.05 + 1e-12
     np.testing.assert_allclose(np.diag(t @ t.T), 0.25)
 
 
@@ -36,6 +37,43 @@ def test_ar1_has_geometric_correlations():
     t = STRUCTURES["ar1"](4).factor(np.array([2.0, 0.75]))
     rho = 0.75 / np.sqrt(1 + 0.75**2)
     np.testing.assert_allclose((t @ t.T)[0], 4.0 * rho ** np.arange(4))
+
+
+def partial_autocorrelation(r, lag):
+    """Correlation of two coefficients given those between, from the inverse of the block."""
+    inverse = np.linalg.inv(r[: lag + 1, : lag + 1])
+    return -inverse[0, lag] / np.sqrt(inverse[0, 0] * inverse[lag, lag])
+
+
+@pytest.mark.parametrize("name", ["toep", "homtoep"])
+def test_toeplitz_is_made_of_partial_autocorrelations(name):
+    structure = STRUCTURES[name](5)
+    theta = np.append(structure.start(np.full(5, 1.0))[:-4], [1.2, -0.5, 0.3, 2.0])
+    t = structure.factor(theta)
+    r = t @ t.T
+    for lag in range(5):
+        np.testing.assert_allclose(np.diag(r, lag), r[0, lag], rtol=1e-12)
+    for lag, value in enumerate(theta[-4:], start=1):
+        np.testing.assert_allclose(partial_autocorrelation(r, lag), value / np.hypot(1.0, value), rtol=1e-10)
+
+
+@pytest.mark.parametrize("name", ["toep", "homtoep", "ar1", "hetar1"])
+def test_serial_structures_stay_exact_at_correlations_of_one(name):
+    structure = STRUCTURES[name](4)
+    theta = structure.start(np.full(4, 1.0))
+    first = structure.size - structure.n_correlations
+    theta[first] = 1e12
+    t = structure.factor(theta)
+    np.testing.assert_allclose(t @ t.T, 1.0, rtol=1e-11)
+    assert np.all(np.isfinite(structure.gradient(theta, np.ones((4, 4)))))
+
+
+def test_hetar1_is_ar1_with_scales():
+    t = STRUCTURES["hetar1"](3).factor(np.array([0.0, 1.0, -1.0, 0.75]))
+    sigma = t @ t.T
+    sd = np.exp([0.0, 1.0, -1.0])
+    rho = 0.75 / np.hypot(1.0, 0.75)
+    np.testing.assert_allclose(sigma, np.outer(sd, sd) * rho ** np.abs(np.subtract.outer(range(3), range(3))))
 
 
 def test_cs_has_one_correlation():

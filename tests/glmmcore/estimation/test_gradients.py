@@ -108,6 +108,9 @@ def test_families_with_one_and_three_coefficients(family, bars):
         "count ~ x + cs(0 + t|g)",
         "count ~ x + ar1(0 + t|g) + (1|h)",
         "count ~ x + homdiag(0 + t|g)",
+        "count ~ x + hetar1(0 + t|g)",
+        "count ~ x + toep(0 + t|g) + (1|h)",
+        "count ~ x + homtoep(0 + t|g)",
         "count ~ x + (1|g) + (0 + x|g)",
     ],
 )

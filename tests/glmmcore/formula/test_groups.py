@@ -165,9 +165,22 @@ def test_structure_words(structure, data):
 def test_ar1_takes_the_levels_of_one_factor(data):
     (term,) = terms_of("y ~ x + ar1(0 + factor(t) | g)", data)
     assert term.structure == "ar1" and term.columns == tuple(f"C(t)[{k}]" for k in range(1, 5))
-    for wrong in ("factor(t)", "t", "0 + t", "0 + f:h", "1"):
+    for wrong in ("factor(t)", "t + x", "0 + f:h", "1"):
         with pytest.raises(ModelError, match=r"ar1 needs one column per time, write ar1\(0 \+ factor\(time\) \| g\)"):
             build_design(f"y ~ x + ar1({wrong} | g)", data)
+
+
+@pytest.mark.parametrize("structure", ["toep", "homtoep", "hetar1"])
+def test_serial_structures_take_whole_numbers(structure, data):
+    (levels,) = terms_of(f"y ~ x + {structure}(0 + factor(t) | g)", data)
+    for left in ("t", "0 + t"):
+        (numbers,) = terms_of(f"y ~ x + {structure}({left} | g)", data)
+        assert numbers.columns == levels.columns
+        np.testing.assert_array_equal(numbers.Z, levels.Z)
+    with pytest.raises(ModelError, match=f"no row has 't' 3, and {structure} knows no gaps; use ar1"):
+        build_design(f"y ~ x + {structure}(t | g)", data[data["t"] != 3])
+    with pytest.raises(ModelError, match=f"the times 't' of {structure} are not whole numbers, use ou"):
+        build_design(f"y ~ x + {structure}(t | g)", data.assign(t=data["t"] / 3))
 
 
 def test_ar1_warns_of_times_out_of_step(data):
