@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from glmmcore.errors import ModelError
 from glmmcore.estimation.problem import pinned_dispersion
+from glmmcore.inference.multiplicity import two_sided
 from glmmcore.results import verdict
+from glmmcore.results.parameter_covariance import all_covariance, parameter_index
 from glmmcore.results.variance_parameters import (
     joint_curvature,
     linear_curvature,
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from glmmcore.estimation.solution import Solution
     from glmmcore.families.base import Family
     from glmmcore.fitted import FittedGLMM
+    from glmmcore.inference.degrees_of_freedom import Satterthwaite
+    from glmmcore.inference.kenward_roger import KenwardRoger
     from glmmcore.inference.leverage import RowFit
 
 __all__ = ["Estimates"]
@@ -182,9 +185,32 @@ class Estimates:
         return self.params / self.bse
 
     @property
+    def df_params(self) -> pd.Series:
+        """Degrees of freedom of `tvalues`: Satterthwaite's for gaussian fits with identity link and ``reml=True``.
+
+        Infinite, for the normal distribution, for all others.
+        """
+        df = np.full(len(self.params), np.inf)
+        if self.reml and self.estimator.linear:
+            df = self._satterthwaite.df(np.eye(len(df)))
+        return pd.Series(df, index=self.params.index)
+
+    @property
     def pvalues(self) -> pd.Series:
-        """Two-sided Wald p-values of `params` (normal)."""
-        return pd.Series(2.0 * special.ndtr(-np.abs(self.tvalues.to_numpy())), index=self.params.index)
+        """Two-sided Wald p-values of `params`, from t distributions with `df_params` degrees of freedom."""
+        return pd.Series(two_sided(self.tvalues.to_numpy(), self.df_params.to_numpy()), index=self.params.index)
+
+    @cached_property
+    def _satterthwaite(self) -> Satterthwaite:
+        from glmmcore.inference.degrees_of_freedom import Satterthwaite
+
+        return Satterthwaite(cast("FittedGLMM", self))
+
+    @cached_property
+    def _kenward_roger(self) -> KenwardRoger:
+        from glmmcore.inference.kenward_roger import KenwardRoger
+
+        return KenwardRoger(self)
 
     @property
     def zi_params(self) -> pd.Series:
@@ -213,9 +239,14 @@ class Estimates:
         return self.family.describe_extra(np.array(psi))
 
     def cov_params(
-        self, kind: str = "model", *, cluster: str | ArrayLike | None = None, small_sample: str | None = None
+        self,
+        kind: str = "model",
+        *,
+        cluster: str | ArrayLike | None = None,
+        small_sample: str | None = None,
+        parameters: str = "cond",
     ) -> pd.DataFrame:
-        """Covariance of the conditional fixed effects, (p, p).
+        """Covariance of the conditional fixed effects, (p, p), or of all parameters.
 
         Parameters
         ----------
@@ -227,29 +258,69 @@ class Estimates:
             For ``"sandwich"``: a column or labels. Clusters hold whole levels of every grouping factor.
         small_sample : {"CR0", "CR1"}, optional
             Correction of the sandwich: none, or the number of clusters over one less.
+        parameters : {"cond", "all"}
+            With ``"all"`` the coefficients of every part (dispersions as logarithms), standard deviations and
+            correlations, by part and name; NaN for what has no standard error (a variance of zero).
 
         Returns
         -------
         DataFrame
-            Columns of the fixed effects on both sides.
+            Columns of the fixed effects, or parts and parameters, on both sides.
         """
-        names = self.params.index
+        if parameters not in ("cond", "all"):
+            raise ModelError(f"cov_params: parameters must be 'cond' or 'all', not {parameters!r}")
+        of_all, fit = parameters == "all", cast("FittedGLMM", self)
         if kind == "model":
+            if of_all:
+                return all_covariance(fit)
             covariance = self._covariance("cond", "cond")
         elif kind == "kenward-roger":
-            from glmmcore.inference.kenward_roger import KenwardRoger
-
-            covariance = KenwardRoger(self).covariance
+            if of_all:
+                raise ModelError("cov_params: Kenward and Roger's covariance is of the fixed effects only")
+            covariance = self._kenward_roger.covariance
         else:
             from glmmcore.inference.robust import ROBUST, robust_covariance
 
             if kind not in ROBUST:
                 kinds = ", ".join(map(repr, ("model", "kenward-roger", *ROBUST)))
                 raise ModelError(f"cov_params: kind must be one of {kinds}, not {kind!r}")
-            covariance = robust_covariance(cast("FittedGLMM", self), kind, cluster, small_sample)
-        return pd.DataFrame(covariance, index=names, columns=names)
+            covariance = robust_covariance(fit, kind, cluster, small_sample, of_all=of_all)
+        index = parameter_index(fit) if of_all else self.params.index
+        return pd.DataFrame(covariance, index=index, columns=index)
 
-    def exp_table(self, alpha: float = 0.05, part: str = "cond", *, cov: pd.DataFrame | None = None) -> pd.DataFrame:
+    def coefficient_table(
+        self, part: str = "cond", *, df: str | float = "auto", cov: str | pd.DataFrame | ArrayLike | None = None
+    ) -> pd.DataFrame:
+        """Estimates, standard errors, statistics and two-sided p-values of the coefficients of one part.
+
+        Parameters
+        ----------
+        part : {"cond", "zi", "disp"}
+            Which coefficients.
+        df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
+            Degrees of freedom of the conditional coefficients' t statistics. ``"auto"`` is Satterthwaite's for gaussian
+            fits with identity link and ``reml=True``, and otherwise the normal distribution.
+        cov : str, DataFrame or array_like, optional
+            Covariance instead of the model's: one of `cov_params`, or the words ``"kenward-roger"``, ``"HC0"`` ...
+            ``"HC3"``. Of the other parts one of all parameters.
+
+        Returns
+        -------
+        DataFrame
+            Columns estimate, se, z and p, or estimate, se, df, t and p.
+        """
+        from glmmcore.inference.coefficients import coefficient_table
+
+        return coefficient_table(cast("FittedGLMM", self), part, df, cov)
+
+    def exp_table(
+        self,
+        alpha: float = 0.05,
+        part: str = "cond",
+        *,
+        df: str | float = "auto",
+        cov: str | pd.DataFrame | ArrayLike | None = None,
+    ) -> pd.DataFrame:
         """Exponentiated coefficients with limits: rate ratios of a log link, odds ratios of a logit link.
 
         Parameters
@@ -258,8 +329,10 @@ class Estimates:
             One minus the level of the limits.
         part : {"cond", "zi", "disp"}
             Coefficients of which part; those of ``"zi"`` are logarithms of odds, those of ``"disp"`` of dispersions.
-        cov : DataFrame, optional
-            Covariance of the conditional coefficients instead of the model's, such as a robust one of `cov_params`.
+        df : {"auto", "normal"} or float
+            Degrees of freedom, such as the number of clusters less one beside a robust covariance.
+        cov : str, DataFrame or array_like, optional
+            Covariance instead of the model's, as in `coefficient_table`.
 
         Returns
         -------
@@ -281,35 +354,26 @@ class Estimates:
            ratio  lower  upper  pvalue
         x  2.083  1.047  4.147   0.037
         """
-        link = {"zi": "logit", "disp": "log"}.get(part, self.family.link.name)
-        if link not in ("log", "logit"):
-            raise ModelError(f"exp_table: coefficients of link '{link}' are no logarithms of ratios")
-        estimates = self._coefficients(part)
-        if not len(estimates):
-            raise ModelError(f"exp_table: the model has no part '{part}'")
-        errors = self._standard_errors(part)
-        if cov is not None:
-            if part != "cond":
-                raise ModelError("exp_table: cov= is for part='cond'")
-            errors = pd.Series(np.sqrt(np.diag(cov.loc[estimates.index, estimates.index])), index=estimates.index)
-        half = float(special.ndtri(1.0 - 0.5 * alpha)) * errors
-        columns = {"ratio": estimates, "lower": estimates - half, "upper": estimates + half}
-        with np.errstate(over="ignore"):
-            table = pd.DataFrame({name: np.exp(values) for name, values in columns.items()})
-        table["pvalue"] = 2.0 * special.ndtr(-np.abs((estimates / errors).to_numpy()))
-        design = self.design.predictors.get(part)
-        if design is None:
-            return table
-        return table[[bool(factors) for factors in design.column_terms]]
+        from glmmcore.inference.coefficients import exp_table
 
-    def odds_ratios(self, alpha: float = 0.05, *, cov: pd.DataFrame | None = None) -> pd.DataFrame:
+        return exp_table(cast("FittedGLMM", self), alpha, part, df, cov)
+
+    def odds_ratios(
+        self,
+        alpha: float = 0.05,
+        *,
+        df: str | float = "auto",
+        cov: str | pd.DataFrame | ArrayLike | None = None,
+    ) -> pd.DataFrame:
         """`exp_table` of a model with a logit link.
 
         Parameters
         ----------
         alpha : float
             One minus the level of the limits.
-        cov : DataFrame, optional
+        df : {"auto", "normal"} or float
+            Degrees of freedom.
+        cov : str, DataFrame or array_like, optional
             Covariance of the coefficients instead of the model's.
 
         Returns
@@ -319,7 +383,7 @@ class Estimates:
         """
         if self.family.link.name != "logit":
             raise ModelError(f"odds_ratios: the link is '{self.family.link.name}', not logit; see exp_table")
-        return self.exp_table(alpha, cov=cov)
+        return self.exp_table(alpha, df=df, cov=cov)
 
     @property
     def sigma(self) -> float:

@@ -123,6 +123,8 @@ class FittedGLMM(Estimates):
         method: str = "wald",
         *,
         parameters: str = "cond",
+        df: str | float = "auto",
+        cov: str | pd.DataFrame | ArrayLike | None = None,
         n_sims: int = 500,
         rng: Any = None,
     ) -> pd.DataFrame:
@@ -133,7 +135,7 @@ class FittedGLMM(Estimates):
         alpha : float
             One minus the level.
         method : {"wald", "profile", "bootstrap"}
-            Normal approximation (of the logarithm of standard deviations and of the dispersion, of atanh of
+            Quantiles of t or the normal distribution, as in `coefficient_table` (on the logarithm of standard deviations and of the dispersion, of atanh of
             correlations); values at which twice the fall of the log-likelihood, maximised over all
             other parameters, reaches the chi-square quantile (of the model refitted by maximum likelihood when
             it was fitted with ``reml=True``, as R's ``confint`` does); percentiles of refits to simulated
@@ -141,6 +143,10 @@ class FittedGLMM(Estimates):
         parameters : {"cond", "zi", "disp", "random", "all"}
             A part's coefficients; standard deviations and correlations of random effects with a constant
             dispersion; all of them, in a two-level index.
+        df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
+            Degrees of freedom of Wald limits of coefficients, as in `coefficient_table`.
+        cov : str, DataFrame or array_like, optional
+            Covariance for Wald limits of coefficients instead of the model's, as in `coefficient_table`.
         n_sims : int
             Responses to simulate for the bootstrap, with new random effects.
         rng : numpy.random.Generator or int, optional
@@ -164,7 +170,7 @@ class FittedGLMM(Estimates):
         """
         from glmmcore.inference.intervals import conf_int
 
-        return conf_int(self, alpha, method, parameters=parameters, n_sims=n_sims, rng=rng)
+        return conf_int(self, alpha, method, parameters=parameters, df=df, cov=cov, n_sims=n_sims, rng=rng)
 
     # ---- means and residuals ---------------------------------------------------------------------------
     @cached_property
@@ -332,6 +338,8 @@ class FittedGLMM(Estimates):
         se: bool = False,
         interval: float | None = None,
         new_levels: str = "error",
+        df: str | float = "auto",
+        cov: str | pd.DataFrame | ArrayLike | None = None,
     ) -> pd.Series | pd.DataFrame:
         """Predict means, predictors, zero probabilities or dispersions.
 
@@ -352,6 +360,12 @@ class FittedGLMM(Estimates):
         new_levels : {"error", "zero"}
             What to do about levels of a grouping factor that the fit has not seen: refuse, or predict with a
             random effect of zero, whose variance goes into the standard error.
+        df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
+            Degrees of freedom of the limits, as in `coefficient_table`; where random effects of single groups take part
+            the normal distribution, unless a number is given.
+        cov : str, DataFrame or array_like, optional
+            Covariance of the estimates instead of the model's, as in `coefficient_table`, for predictions with
+            ``random_effects="none"`` or ``"average"``.
 
         Returns
         -------
@@ -369,6 +383,7 @@ class FittedGLMM(Estimates):
         0      2.92  0.93   1.73   4.92
         1      6.08  1.45   4.10   9.01
         """
+        from glmmcore.inference.precision import Precision
         from glmmcore.results.predict import predict
 
         return predict(
@@ -379,6 +394,7 @@ class FittedGLMM(Estimates):
             se=se,
             interval=interval,
             new_levels=new_levels,
+            precision=Precision(self, df, cov) if se or interval is not None else None,
         )
 
     # ---- new responses ---------------------------------------------------------------------------------
@@ -459,19 +475,31 @@ class FittedGLMM(Estimates):
         return refit_many(self, y, n_jobs)
 
     # ---- printing --------------------------------------------------------------------------------------
-    def summary(self) -> Summary:
+    def summary(
+        self, *, df: str | float = "auto", cov: str | pd.DataFrame | ArrayLike | None = None
+    ) -> Summary:
         """Estimates, variances and verdict as text, which shows as tables in a notebook.
 
-        The data frames behind the tables are in ``summary().tables``.
+        The data frames behind the tables are in ``summary().tables``. Gaussian fits with identity link and
+        ``reml=True`` have t statistics with Satterthwaite's degrees of freedom, all others z statistics.
+
+        Parameters
+        ----------
+        df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
+            Degrees of freedom, as in `coefficient_table`.
+        cov : str, DataFrame or array_like, optional
+            Covariance instead of the model's, as in `coefficient_table`; that of the conditional coefficients leaves the
+            other parts as they are.
 
         Returns
         -------
         Summary
             A string with `tables`.
         """
+        from glmmcore.inference.coefficients import summary_tables
         from glmmcore.results.summary import summarise
 
-        return summarise(self)
+        return summarise(self, *summary_tables(self, df, cov))
 
     def _repr_html_(self) -> str:
         return self.summary()._repr_html_()

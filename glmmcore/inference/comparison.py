@@ -13,7 +13,7 @@ from scipy import special
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.inference.nesting import Nesting, nesting
-from glmmcore.inference.precision import given_covariance
+from glmmcore.inference.precision import fixed_covariance, rule_of_df
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -182,7 +182,7 @@ def drop_terms(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
 
 
 def wald_tests(
-    fit: FittedGLMM, part: str = "cond", *, df: str = "chi2", cov: pd.DataFrame | ArrayLike | None = None
+    fit: FittedGLMM, part: str = "cond", *, df: str = "auto", cov: str | pd.DataFrame | ArrayLike | None = None
 ) -> pd.DataFrame:
     """Joint Wald test of the coefficients of every fixed term, adjusted for all terms that do not contain it.
 
@@ -193,11 +193,12 @@ def wald_tests(
     fit : FittedGLMM
         The fitted model.
     part : {"cond", "zi", "disp"}
-    df : {"chi2", "satterthwaite", "kenward-roger"}
-        Chi-square tests, or F tests for linear mixed models; Kenward and Roger's (1997) need ``reml=True``.
-    cov : DataFrame or array_like, shape (p, p), optional
-        Covariance of the fixed effects for chi-square tests instead of the model's, such as
-        ``fit.cov_params("sandwich", cluster="g")``.
+    df : {"auto", "chi2", "satterthwaite", "kenward-roger"}
+        Chi-square tests, or F tests for linear mixed models; Kenward and Roger's (1997) need ``reml=True``. ``"auto"`` is
+        Satterthwaite's F for gaussian fits with identity link and ``reml=True``, and otherwise chi-square.
+    cov : str, DataFrame or array_like, optional
+        Covariance for chi-square tests instead of the model's: ``fit.cov_params("sandwich", cluster="g")`` and its kin
+        (of all parameters for other parts than ``"cond"``), or the words ``"HC0"`` ... ``"HC3"``.
 
     Returns
     -------
@@ -214,27 +215,22 @@ def wald_tests(
        chisq  df  pvalue
     x  4.368   1   0.037
     """
-    if df not in ("chi2", "satterthwaite", "kenward-roger"):
-        raise ModelError(f"wald_tests: df must be 'chi2', 'satterthwaite' or 'kenward-roger', not {df!r}")
+    if df not in ("auto", "chi2", "satterthwaite", "kenward-roger"):
+        raise ModelError(f"wald_tests: df must be 'auto', 'chi2', 'satterthwaite' or 'kenward-roger', not {df!r}")
     terms = _terms(_part(fit, part))
+    rule = "normal" if df == "chi2" or (df == "auto" and part != "cond") else str(rule_of_df(fit, df, cov))
     covariance = fit._covariance(part, part).copy()
-    if cov is not None:
-        if part != "cond" or df != "chi2":
-            raise ModelError("wald_tests: cov= is for part='cond' with df='chi2'")
-        covariance = given_covariance(fit, cov).copy()
+    if cov is not None and rule == "normal":
+        covariance = fixed_covariance(fit, cov, part).copy()
     beta = fit.solution.coefficients[part]
     unbounded = ~np.isfinite(np.diag(covariance))
     covariance[unbounded], covariance[:, unbounded] = 0.0, 0.0
     rows: dict[str, dict[str, Any]] = {}
-    if df != "chi2":
-        from scipy import stats
-
-        from glmmcore.inference.degrees_of_freedom import Satterthwaite
-        from glmmcore.inference.kenward_roger import KenwardRoger
-
+    f_test: Any = None
+    if rule != "normal":
         if part != "cond":
             raise ModelError(f"wald_tests: df={df!r} is for part='cond'")
-        rule = Satterthwaite(fit) if df == "satterthwaite" else KenwardRoger(fit)
+        f_test = fit._satterthwaite if rule == "satterthwaite" else fit._kenward_roger
     for factors, members in terms.items():
         label = ":".join(factors)
         tested = [j for j in members if not unbounded[j]]
@@ -243,9 +239,9 @@ def wald_tests(
         if others:
             within = covariance[np.ix_(others, others)]
             contrasts[:, others] = -np.linalg.solve(within, covariance[np.ix_(others, tested)]).T
-        if df != "chi2":
-            statistic, q, residual = rule.joint_test(contrasts, beta)
-            pvalue = float(stats.f.sf(statistic, q, residual))
+        if f_test is not None:
+            statistic, q, residual = f_test.joint_test(contrasts, beta)
+            pvalue = float(special.fdtrc(q, residual, statistic))
             rows[label] = {"F": statistic, "df": q, "df_resid": residual, "pvalue": pvalue}
             continue
         chisq = pvalue = np.nan

@@ -63,11 +63,13 @@ class Satterthwaite:
             slopes.append(square * (ends[0] - ends[1]) / (2.0 * step))
         self._slopes = np.array([*slopes, 2.0 * self._covariance])
 
-    def df(self, contrast: np.ndarray) -> float:
-        """Degrees of freedom of ``contrast @ params``, contrast (p,)."""
-        variance = float(contrast @ self._covariance @ contrast)
-        gradient = np.einsum("i,kij,j->k", contrast, self._slopes, contrast)
-        return 2.0 * variance**2 / float(gradient @ self._variance @ gradient)
+    def df(self, contrasts: np.ndarray) -> np.ndarray:
+        """Degrees of freedom of ``contrasts @ params``, contrasts (m, p), shape (m,)."""
+        variance = np.einsum("mi,ij,mj->m", contrasts, self._covariance, contrasts)
+        gradient = np.stack([np.einsum("mi,ij,mj->m", contrasts, slope, contrasts) for slope in self._slopes], axis=1)
+        spread = np.einsum("mk,kl,ml->m", gradient, self._variance, gradient)
+        # a combination without any weight is known
+        return np.divide(2.0 * variance**2, spread, out=np.full(len(contrasts), np.inf), where=spread > 0.0)
 
     def joint_test(self, contrasts: np.ndarray, estimates: np.ndarray) -> tuple[float, int, float]:
         """F statistic of ``contrasts @ params = 0``, contrasts (q, p), and its two degrees of freedom."""
@@ -76,7 +78,7 @@ class Satterthwaite:
         rotated = vectors[:, used].T @ contrasts
         q = int(used.sum())
         statistic = float(np.mean((rotated @ estimates) ** 2 / values[used]))
-        df = np.array([self.df(row) for row in rotated])
+        df = self.df(rotated)
         if q == 1:
             return statistic, 1, float(df[0])
         if np.ptp(df) < 1e-8 * df.max():
@@ -112,7 +114,7 @@ def satterthwaite(fit: FittedGLMM, contrasts: ArrayLike | None = None) -> pd.Dat
     """
     from scipy import stats
 
-    rule = Satterthwaite(fit)
+    rule = fit._satterthwaite
     names = list(fit.params.index)
     if contrasts is None:
         rows, index = np.eye(len(names)), names
@@ -123,7 +125,7 @@ def satterthwaite(fit: FittedGLMM, contrasts: ArrayLike | None = None) -> pd.Dat
         index = [str(i) for i in range(len(rows))]
     estimate = rows @ fit.params.to_numpy()
     error = np.sqrt(np.einsum("ij,jk,ik->i", rows, fit.cov_params().to_numpy(), rows))
-    df = np.array([rule.df(row) for row in rows])
+    df = rule.df(rows)
     t = estimate / error
     return pd.DataFrame(
         {"estimate": estimate, "se": error, "df": df, "t": t, "p": 2.0 * stats.t.sf(np.abs(t), df)}, index=index

@@ -12,6 +12,8 @@ from glmmcore.arguments import random_generator, require_level
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.estimation.problem import build_problem
+from glmmcore.inference.coefficients import coefficient_errors
+from glmmcore.inference.multiplicity import t_quantile
 from glmmcore.inference.profile import ProfiledFunction, profile_limits
 from glmmcore.results.variance_parameters import VarianceParameter, parameter_errors, variance_parameters
 
@@ -34,21 +36,28 @@ def conf_int(
     method: str = "wald",
     *,
     parameters: str = "cond",
+    df: str | float = "auto",
+    cov: Any = None,
     n_sims: int = 500,
     rng: Any = None,
 ) -> pd.DataFrame:
     """See `FittedGLMM.conf_int`."""
-    methods = {"wald": _wald, "profile": _profile}
-    if method not in (*methods, "bootstrap"):
+    if method not in ("wald", "profile", "bootstrap"):
         raise ModelError(f"conf_int: method must be 'wald', 'profile' or 'bootstrap', not {method!r}")
     require_level(alpha, "alpha")
     if parameters not in (*_PARTS, _RANDOM, "all"):
         raise ModelError(f"conf_int: parameters must be 'cond', 'zi', 'disp', 'random' or 'all', not {parameters!r}")
+    if method != "wald" and (df != "auto" or cov is not None):
+        raise ModelError("conf_int: df= and cov= are for method='wald'")
+    if cov is not None and parameters not in _PARTS:
+        raise ModelError("conf_int: cov= is for the coefficients of one part: parameters='cond', 'zi' or 'disp'")
     wanted = [parameters] if parameters != "all" else [*(p for p in _PARTS if _has(fit, p)), _RANDOM]
     if method == "bootstrap":
         tables = _bootstrap(fit, alpha, wanted, n_sims, random_generator(rng))
+    elif method == "profile":
+        tables = {part: _profile(fit, alpha, part) for part in wanted}
     else:
-        tables = {part: methods[method](fit, alpha, part) for part in wanted}
+        tables = {part: _wald(fit, alpha, part, df, cov) for part in wanted}
     return tables[parameters] if parameters != "all" else pd.concat(tables, names=["part", "parameter"])
 
 
@@ -56,24 +65,17 @@ def _has(fit: FittedGLMM, part: str) -> bool:
     return part in fit.design.predictors
 
 
-def _fixed(fit: FittedGLMM, part: str) -> tuple[pd.Series, pd.Series]:
-    return {
-        "cond": lambda: (fit.params, fit.bse),
-        "zi": lambda: (fit.zi_params, fit.zi_bse),
-        "disp": lambda: (fit.disp_params, fit.disp_bse),
-    }[part]()
-
-
 def _table(limits: dict[str, tuple[float, float]]) -> pd.DataFrame:
     return pd.DataFrame(list(limits.values()), index=list(limits), columns=["lower", "upper"], dtype=float)
 
 
 # ---- Wald --------------------------------------------------------------------------------------------
-def _wald(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
-    quantile = special.ndtri(1.0 - alpha / 2.0)
+def _wald(fit: FittedGLMM, alpha: float, part: str, df: str | float, cov: Any) -> pd.DataFrame:
     if part != _RANDOM:
-        estimates, errors = _fixed(fit, part)
-        return pd.DataFrame({"lower": estimates - quantile * errors, "upper": estimates + quantile * errors})
+        estimates, errors, numbers = coefficient_errors(fit, part, df, cov)
+        half = t_quantile(numbers.to_numpy(dtype=float), 1.0 - alpha / 2.0) * errors
+        return pd.DataFrame({"lower": estimates - half, "upper": estimates + half})
+    quantile = special.ndtri(1.0 - alpha / 2.0)
     errors_of = fit._variance_errors
     limits = {}
     for parameter in variance_parameters(fit.estimator):
@@ -235,7 +237,7 @@ def _refitted(fit: FittedGLMM, simulated: np.ndarray, wanted: list[str]) -> dict
 
 def _estimates(fit: FittedGLMM, part: str) -> dict[str, float]:
     if part != _RANDOM:
-        return dict(_fixed(fit, part)[0])
+        return dict(fit._coefficients(part))
     return _variances(fit, fit.solution.x, fit.sigma)
 
 

@@ -62,9 +62,17 @@ class KenwardRoger:
         adjusted = phi + 2.0 * phi @ inner @ phi
         self.covariance = 0.5 * (adjusted + adjusted.T)
 
-    def df(self, contrast: np.ndarray) -> float:
-        """Degrees of freedom of ``contrast @ params``, contrast (p,)."""
-        return self._scaled(contrast[None])[1]
+    def df(self, contrasts: np.ndarray) -> np.ndarray:
+        """Degrees of freedom of ``contrasts @ params``, contrasts (m, p), shape (m,).
+
+        For one contrast matching two moments comes down to 2 / a2, and the F statistic is not scaled.
+        """
+        turned = contrasts @ self._plain
+        variance = np.einsum("mi,mi->m", turned, contrasts)
+        shares = np.stack([np.einsum("mi,ij,mj->m", turned, p, turned) for p in self._p], axis=1)
+        shares = np.divide(shares, variance[:, None], out=np.zeros_like(shares), where=variance[:, None] > 0.0)
+        a2 = np.einsum("mk,kl,ml->m", shares, self._inverse, shares)
+        return np.divide(2.0, a2, out=np.full(len(contrasts), np.inf), where=a2 > 0.0)
 
     def joint_test(self, contrasts: np.ndarray, estimates: np.ndarray) -> tuple[float, int, float]:
         """Scaled F statistic of ``contrasts @ params = 0``, contrasts (q, p), and its two degrees of freedom."""

@@ -30,8 +30,8 @@ def compact_letters(
     at: Mapping[str, Any] | None = None,
     weights: str = "equal",
     random_effects: str = "none",
-    df: str | float = "normal",
-    cov: pd.DataFrame | ArrayLike | None = None,
+    df: str | float = "auto",
+    cov: str | pd.DataFrame | ArrayLike | None = None,
     level: float = 0.05,
 ) -> pd.Series:
     """Letters for means such that two share one if, and only if, they do not differ at a level.
@@ -59,10 +59,13 @@ def compact_letters(
         Of the levels averaged over.
     random_effects : {"none", "average"}
         As in `marginal_means`.
-    df : {"normal", "satterthwaite", "kenward-roger"} or float
-        Degrees of freedom.
-    cov : DataFrame or array_like, shape (p, p), optional
-        Covariance of the fixed effects instead of the model's, such as ``fit.cov_params("sandwich", cluster="g")``.
+    df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
+        Degrees of freedom of the t distribution. ``"auto"`` is Satterthwaite's for gaussian fits with identity link and
+        ``reml=True``, and otherwise the normal distribution. Kenward and Roger's standard errors go with theirs.
+    cov : str, DataFrame or array_like, optional
+        Covariance of the estimates instead of the model's: ``fit.cov_params("sandwich", cluster="g")`` and its kin, or
+        the words ``"kenward-roger"``, ``"HC0"`` ... ``"HC3"``. Means that depend on more than the conditional fixed
+        effects need that of all parameters: ``cov_params(..., parameters="all")``.
     level : float
         Two means differ when their p-value is below it.
 

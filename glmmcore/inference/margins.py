@@ -44,8 +44,8 @@ def marginal_means(
     at: Mapping[str, Any] | None = None,
     weights: str = "equal",
     random_effects: str = "none",
-    df: str | float = "normal",
-    cov: pd.DataFrame | ArrayLike | None = None,
+    df: str | float = "auto",
+    cov: str | pd.DataFrame | ArrayLike | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Means at each level of some columns, the others held fixed or averaged, and comparisons of them.
@@ -86,10 +86,13 @@ def marginal_means(
         Of the levels averaged over: all the same, or by their frequency in the data.
     random_effects : {"none", "average"}
         Random effects at zero, or, for means of the response, averaged over their distribution.
-    df : {"normal", "satterthwaite", "kenward-roger"} or float
-        Degrees of freedom of the t distribution; Kenward and Roger's standard errors go with theirs.
-    cov : DataFrame or array_like, shape (p, p), optional
-        Covariance of the fixed effects instead of the model's, such as ``fit.cov_params("sandwich", cluster="g")``.
+    df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
+        Degrees of freedom of the t distribution. ``"auto"`` is Satterthwaite's for gaussian fits with identity link and
+        ``reml=True``, and otherwise the normal distribution. Kenward and Roger's standard errors go with theirs.
+    cov : str, DataFrame or array_like, optional
+        Covariance of the estimates instead of the model's: ``fit.cov_params("sandwich", cluster="g")`` and its kin, or
+        the words ``"kenward-roger"``, ``"HC0"`` ... ``"HC3"``. Means that depend on more than the conditional fixed
+        effects need that of all parameters: ``cov_params(..., parameters="all")``.
     level : float
         Of the limits.
 

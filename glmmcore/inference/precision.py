@@ -9,12 +9,17 @@ import pandas as pd
 
 from glmmcore.errors import ModelError
 from glmmcore.results.joint_covariance import Combination, contrast_variance
+from glmmcore.results.parameter_covariance import in_all_parameters, is_of_all_parameters
 from glmmcore.results.quantities import combination_variance
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["Precision", "given_covariance"]
+__all__ = ["COVARIANCE_WORDS", "Precision", "fixed_covariance", "given_covariance", "rule_of_df"]
+
+# Covariances that need nothing but their name.
+COVARIANCE_WORDS = ("model", "kenward-roger", "HC0", "HC1", "HC2", "HC3")
+_RULES = ("normal", "satterthwaite", "kenward-roger")
 
 
 class Precision:
@@ -23,50 +28,60 @@ class Precision:
     Parameters
     ----------
     fit : FittedGLMM
-    df : {"normal", "satterthwaite", "kenward-roger"} or float
-    cov : array_like, shape (p, p), optional
-        Covariance of the conditional fixed effects, instead of the model's.
+    df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
+        See `rule_of_df`.
+    cov : str, DataFrame or array_like, optional
+        Covariance of the estimates instead of the model's, see `given_covariance`.
     """
 
-    def __init__(self, fit: FittedGLMM, df: str | float, cov: Any = None) -> None:
+    def __init__(self, fit: FittedGLMM, df: str | float = "auto", cov: Any = None) -> None:
         self._fit = fit
-        self._constant = np.inf
+        self.df_rule = rule_of_df(fit, df, cov)
         self._rule: Any = None
         self._covariance: np.ndarray | None = None
-        if df == "satterthwaite":
-            from glmmcore.inference.degrees_of_freedom import Satterthwaite
-
-            self._rule = Satterthwaite(fit)
-        elif df == "kenward-roger":
-            from glmmcore.inference.kenward_roger import KenwardRoger
-
-            self._rule = KenwardRoger(fit)
+        self._of_all: pd.DataFrame | None = None
+        self._word = cov if isinstance(cov, str) and cov not in ("model", "kenward-roger") else None
+        if self.df_rule == "satterthwaite":
+            self._rule = fit._satterthwaite
+        elif self.df_rule == "kenward-roger":
+            self._rule = fit._kenward_roger
             self._covariance = self._rule.covariance
-        elif isinstance(df, (int, float)) and not isinstance(df, bool) and df > 0:
-            self._constant = float(df)
-        elif df != "normal":
-            raise ModelError(f"df must be 'normal', 'satterthwaite', 'kenward-roger' or a positive number, not {df!r}")
-        if cov is not None:
-            self._covariance = given_covariance(fit, cov)
+        elif cov is not None:
+            self._of_all = cov if is_of_all_parameters(cov) else None
+            self._covariance = fixed_covariance(fit, cov)
 
     def variance(self, rows: Combination) -> np.ndarray:
         """Variance of every row, (k,); inf where the data do not bound it."""
+        only_fixed = set(rows.fixed) == {"cond"} and rows.direct is None and not rows.random
+        if self._covariance is not None and only_fixed:
+            return _quadratic(rows.fixed["cond"], self._covariance)
         if self._covariance is not None:
-            if set(rows.fixed) != {"cond"} or rows.direct is not None:
+            if rows.random:
                 raise ModelError(
-                    "cov= is for the conditional fixed effects: means of this model depend on other estimates"
+                    "cov= has nothing about the random effects of single groups; predict with random_effects='none' or "
+                    "'average'"
                 )
-            weights = rows.fixed["cond"]
-            return np.maximum(np.einsum("ij,jk,ik->i", weights, self._covariance, weights), 0.0)
-        if set(rows.fixed) == {"cond"} and rows.direct is None:
+            return self._from_all(rows)
+        if only_fixed:
             return contrast_variance(self._fit, rows.fixed["cond"])
         return combination_variance(self._fit, rows)
 
+    def _from_all(self, rows: Combination) -> np.ndarray:
+        """Variances of what moves with more than the conditional fixed effects."""
+        if self._of_all is None and self._word is not None:
+            self._of_all = self._fit.cov_params(self._word, parameters="all")
+        if self._of_all is None:
+            raise ModelError(
+                "cov= is for the conditional fixed effects, and these means depend on other estimates too; give the "
+                "covariance of all: cov_params(..., parameters='all')"
+            )
+        return _quadratic(in_all_parameters(self._fit, rows), self._of_all.to_numpy(dtype=float))
+
     def df(self, rows: Combination) -> np.ndarray:
         """Degrees of freedom of every row, (k,), inf for the normal distribution."""
-        if self._rule is None:
-            return np.full(rows.n, self._constant)
-        return np.array([self._rule.df(row) for row in rows.fixed["cond"]])
+        if self._rule is None or set(rows.fixed) != {"cond"} or rows.random:
+            return np.full(rows.n, np.inf if isinstance(self.df_rule, str) else self.df_rule)
+        return np.asarray(self._rule.df(rows.fixed["cond"]))
 
     def correlation(self, rows: Combination) -> np.ndarray:
         """Correlations of the rows, (k, k)."""
@@ -82,9 +97,78 @@ class Precision:
         return out
 
 
+def rule_of_df(fit: FittedGLMM, df: str | float, cov: Any = None) -> str | float:
+    """Which degrees of freedom: a word other than ``"auto"``, or a number.
+
+    ``"auto"`` is Satterthwaite's for gaussian fits with identity link and ``reml=True``, Kenward and Roger's if theirs is
+    the covariance, and otherwise the normal distribution.
+    """
+    is_model = cov is None or (isinstance(cov, str) and cov == "model")
+    is_kenward_roger = isinstance(cov, str) and cov == "kenward-roger"
+    if isinstance(df, str):
+        if df not in ("auto", *_RULES):
+            raise ModelError(
+                f"df must be 'auto', 'normal', 'satterthwaite', 'kenward-roger' or a positive number, not {df!r}"
+            )
+        if df == "auto":
+            if is_kenward_roger:
+                return "kenward-roger"
+            return "satterthwaite" if is_model and fit.reml and fit.estimator.linear else "normal"
+        if (df == "satterthwaite" and not is_model) or (df == "kenward-roger" and not (is_model or is_kenward_roger)):
+            raise ModelError(
+                f"df={df!r} belongs to the model's own covariance; with cov= give a number, such as that of clusters "
+                "less one, or 'normal'"
+            )
+        return df
+    if isinstance(df, (bool, np.bool_)) or not isinstance(df, (int, float, np.integer, np.floating)) or not df > 0:
+        raise ModelError(
+            f"df must be 'auto', 'normal', 'satterthwaite', 'kenward-roger' or a positive number, not {df!r}"
+        )
+    return float(df)
+
+
+def _quadratic(weights: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+    return np.maximum(np.einsum("ij,jk,ik->i", weights, covariance, weights), 0.0)
+
+
 def _taken(rows: Combination, matrix: np.ndarray) -> Combination:
     direct = None if rows.direct is None else matrix @ rows.direct
     return Combination({name: matrix @ w for name, w in rows.fixed.items()}, direct=direct)
+
+
+def fixed_covariance(fit: FittedGLMM, cov: Any, part: str = "cond") -> np.ndarray:
+    """Covariance of the fixed effects of a part that a user asked for, (p, p).
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+    cov : str, DataFrame or array_like
+        A word of `COVARIANCE_WORDS`; the covariance of the conditional fixed effects; or that of all parameters.
+    part : {"cond", "zi", "disp"}
+        Others than ``"cond"`` need the covariance of all parameters, or a word.
+    """
+    if isinstance(cov, str):
+        if cov not in COVARIANCE_WORDS:
+            words = ", ".join(map(repr, COVARIANCE_WORDS))
+            raise ModelError(
+                f"cov must be a covariance such as fit.cov_params('sandwich', cluster='g'), or one of {words}, not "
+                f"{cov!r}"
+            )
+        if part == "cond":
+            return fit.cov_params(cov).to_numpy()
+        cov = fit.cov_params(cov, parameters="all")
+    if is_of_all_parameters(cov):
+        names = [(part, name) for name in fit._columns(part)]
+        absent = [name for name in names if name not in cov.index]
+        if absent:
+            raise ModelError(f"cov: there is no {absent[0]}; its rows are {', '.join(map(str, cov.index))}")
+        return np.asarray(cov.loc[names, names], dtype=float)
+    if part != "cond":
+        raise ModelError(
+            f"cov= is for the conditional fixed effects; for part='{part}' give that of all parameters: "
+            "cov_params(..., parameters='all')"
+        )
+    return given_covariance(fit, cov)
 
 
 def given_covariance(fit: FittedGLMM, cov: Any) -> np.ndarray:

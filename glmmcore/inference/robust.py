@@ -15,6 +15,7 @@ import pandas as pd
 
 from glmmcore.errors import ModelError
 from glmmcore.estimation.laplace import LaplaceObjective
+from glmmcore.results.parameter_covariance import jacobian
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
@@ -27,8 +28,10 @@ SMALL_SAMPLE = ("CR0", "CR1")
 _STEP = 1e-3
 
 
-def robust_covariance(fit: FittedGLMM, kind: str, cluster: Any, small_sample: str | None) -> np.ndarray:
-    """Covariance of the conditional fixed effects, (p, p).
+def robust_covariance(
+    fit: FittedGLMM, kind: str, cluster: Any, small_sample: str | None, *, of_all: bool = False
+) -> np.ndarray:
+    """Covariance of the conditional fixed effects, (p, p), or of all parameters (m, m).
 
     Parameters
     ----------
@@ -39,6 +42,8 @@ def robust_covariance(fit: FittedGLMM, kind: str, cluster: Any, small_sample: st
         Column of the data or labels, for ``"sandwich"``.
     small_sample : {"CR0", "CR1"}, optional
         CR1 multiplies by m / (m - 1), m the number of clusters.
+    of_all : bool
+        All parameters, in the order of `parameter_index`.
     """
     if (cluster is None) == (kind == "sandwich"):
         raise ModelError(
@@ -56,14 +61,22 @@ def robust_covariance(fit: FittedGLMM, kind: str, cluster: Any, small_sample: st
         raise ModelError("cov_params: robust covariances of generalised models need reml=False")
     factor = _factor(fit, kind, small_sample, n_clusters)
     if fit.estimator.linear:
+        if of_all:
+            raise ModelError(
+                "cov_params: robust covariances of linear mixed models are of the fixed effects; their scores hold the "
+                "variances at the estimates"
+            )
         scores = _linear_scores(fit, codes, n_clusters)
         bread = fit._covariance("cond", "cond")
         divided = scores / _shrinkage(fit, kind)
         return np.asarray(factor * bread @ (divided.T @ divided) @ bread)
     scores = _scores(fit, codes, n_clusters) / _shrinkage(fit, kind)
     bread = fit._curvature.inverse
-    part = fit.estimator.problem.part("cond")
-    rows = part.back @ bread[part.where] @ scores.T
+    if of_all:
+        rows = jacobian(fit) @ bread @ scores.T
+    else:
+        part = fit.estimator.problem.part("cond")
+        rows = part.back @ bread[part.where] @ scores.T
     return np.asarray(factor * rows @ rows.T)
 
 

@@ -12,7 +12,7 @@ from glmmcore.arguments import require_level
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.links import LINKS, Link
 from glmmcore.results.estimability import not_estimable
-from glmmcore.results.quantities import RowQuantity, combination_variance, designs_of_rows, limits_on_scale
+from glmmcore.results.quantities import RowQuantity, designs_of_rows, limits_on_scale
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
@@ -35,8 +35,9 @@ def predict(
     se: bool = False,
     interval: float | None = None,
     new_levels: str = "error",
+    precision: Any,
 ) -> pd.Series | pd.DataFrame:
-    """See `FittedGLMM.predict`."""
+    """See `FittedGLMM.predict`; `precision` has ``variance`` and ``df`` of combinations of estimates."""
     _check(fit, kind, random_effects, interval, new_levels)
     # the average of a linear function of the random effects is its value at zero
     if kind == "disp" or (random_effects == "average" and (kind == "link" or fit.estimator.linear)):
@@ -54,11 +55,13 @@ def predict(
     estimate = np.where(unknown, np.nan, rows.estimate)
     if not se and interval is None:
         return _in_place(pd.Series(estimate, index=index[keep], name=kind), keep, index)
-    error = np.sqrt(combination_variance(fit, rows.combination())) if len(labels) else np.zeros(0)
+    combination = rows.combination()
+    error = np.sqrt(precision.variance(combination)) if len(labels) else np.zeros(0)
     error[unknown] = np.nan
     columns = {"estimate": estimate, "se": error}
     if interval is not None:
-        half = special.ndtri(0.5 + 0.5 * interval)
+        df = precision.df(combination)
+        half = np.where(np.isinf(df), special.ndtri(0.5 + 0.5 * interval), special.stdtrit(df, 0.5 + 0.5 * interval))
         columns["lower"], columns["upper"] = limits_on_scale(estimate, error, _scale(fit, kind), half)
     return _in_place(pd.DataFrame(columns, index=index[keep]), keep, index)
 

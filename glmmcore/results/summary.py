@@ -7,15 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["Summary", "coefficient_table", "dispersion_in_words", "summarise"]
+__all__ = ["Summary", "dispersion_in_words", "summarise"]
 
 _PARTS = {"cond": "Conditional model", "zi": "Zero-inflation model (logit)", "disp": "Dispersion model (log)"}
-_HEADERS = {"estimate": "Estimate", "se": "Std. Error", "z": "z value", "p": "Pr(>|z|)"}
+_HEADERS = {
+    "estimate": "Estimate", "se": "Std. Error", "df": "df", "z": "z value", "t": "t value", "p": "Pr(>|{}|)"
+}  # fmt: skip
 _RANDOM_TITLE = "Random effects"
 
 
@@ -38,38 +39,26 @@ class Summary(str):
         return self._html
 
 
-def summarise(fit: FittedGLMM) -> Summary:
-    """Put the summary of a fit together."""
-    tables: dict[str, pd.DataFrame] = {}
-    if fit.has_random_effects:
-        tables[_RANDOM_TITLE] = _random_table(fit)
-    for part, title in _PARTS.items():
-        if part in fit.design.predictors and fit.design.predictors[part].X.shape[1]:
-            tables[title] = coefficient_table(fit, part)
-    notes = [line for line in (_dispersion_line(fit), _extra_line(fit)) if line]
-    out = Summary(_text(fit, tables, notes))
-    out.tables = tables
-    out._html = _html(fit, tables, notes)
-    return out
-
-
-def coefficient_table(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
-    """Estimates, standard errors, z statistics and two-sided p-values of one part.
+def summarise(fit: FittedGLMM, coefficients: dict[str, pd.DataFrame], tests: str) -> Summary:
+    """Put the summary of a fit together.
 
     Parameters
     ----------
     fit : FittedGLMM
-    part : {"cond", "zi", "disp"}
+    coefficients : dict of str to DataFrame
+        Table of every part.
+    tests : str
+        Where their tests come from; empty for z tests with the model's standard errors.
     """
-    estimates, errors = {
-        "cond": lambda: (fit.params, fit.bse),
-        "zi": lambda: (fit.zi_params, fit.zi_bse),
-        "disp": lambda: (fit.disp_params, fit.disp_bse),
-    }[part]()
-    z = estimates / errors
-    return pd.DataFrame(
-        {"estimate": estimates, "se": errors, "z": z, "p": 2.0 * special.ndtr(-np.abs(z.to_numpy(dtype=float)))}
-    )
+    tables: dict[str, pd.DataFrame] = {}
+    if fit.has_random_effects:
+        tables[_RANDOM_TITLE] = _random_table(fit)
+    tables |= {_PARTS[part]: table for part, table in coefficients.items()}
+    notes = [line for line in (_dispersion_line(fit), _extra_line(fit), tests) if line]
+    out = Summary(_text(fit, tables, notes))
+    out.tables = tables
+    out._html = _html(fit, tables, notes)
+    return out
 
 
 def dispersion_in_words(fit: FittedGLMM) -> str:
@@ -155,10 +144,14 @@ def _printed(table: pd.DataFrame) -> pd.DataFrame:
         size = np.floor(np.log10([errors.max(), errors.min()]))
         decimals = int(np.clip(max(4 - size[0], 1 - size[1]), 0, 12))
     out = pd.DataFrame(index=table.index)
-    for name, header in _HEADERS.items():
+    statistic = "t" if "t" in table else "z"
+    for name in table:
+        header = _HEADERS[name].format(statistic)
         if name in ("estimate", "se"):
             out[header] = [f"{v:.{decimals}f}" for v in table[name]]
-        elif name == "z":
+        elif name == "df":
+            out[header] = [f"{v:.1f}" for v in table[name]]
+        elif name == statistic:
             out[header] = [f"{v:.3f}" for v in table[name]]
         else:
             out[header] = [_pvalue(v) for v in table[name]]

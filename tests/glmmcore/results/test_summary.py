@@ -8,11 +8,11 @@ import pytest
 
 from glmmcore import glmm
 from glmmcore.families import get_family
-from glmmcore.results.summary import coefficient_table, dispersion_in_words
+from glmmcore.results.summary import dispersion_in_words
 
 
 def table_of(fit) -> np.ndarray:
-    return coefficient_table(fit)[["estimate", "se"]].to_numpy()
+    return fit.coefficient_table()[["estimate", "se"]].to_numpy()
 
 
 def test_webworms(reference_data):
