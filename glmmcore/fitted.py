@@ -135,11 +135,11 @@ class FittedGLMM(Estimates):
         alpha : float
             One minus the level.
         method : {"wald", "profile", "bootstrap"}
-            Quantiles of t or the normal distribution, as in `coefficient_table` (on the logarithm of standard deviations and of the dispersion, of atanh of
-            correlations); values at which twice the fall of the log-likelihood, maximised over all
-            other parameters, reaches the chi-square quantile (of the model refitted by maximum likelihood when
-            it was fitted with ``reml=True``, as R's ``confint`` does); percentiles of refits to simulated
-            responses.
+            Quantiles of t or the normal distribution, as in `coefficient_table` (on the logarithm of standard
+            deviations and of the dispersion, on atanh of correlations); values at which twice the fall of the
+            log-likelihood, maximised over all other parameters, reaches the chi-square quantile (of the model refitted
+            by maximum likelihood when it was fitted with ``reml=True``, as R's ``confint`` does); percentiles of refits
+            to simulated responses.
         parameters : {"cond", "zi", "disp", "random", "all"}
             A part's coefficients; standard deviations and correlations of random effects with a constant
             dispersion; all of them, in a two-level index.
@@ -475,9 +475,7 @@ class FittedGLMM(Estimates):
         return refit_many(self, y, n_jobs)
 
     # ---- printing --------------------------------------------------------------------------------------
-    def summary(
-        self, *, df: str | float = "auto", cov: str | pd.DataFrame | ArrayLike | None = None
-    ) -> Summary:
+    def summary(self, *, df: str | float = "auto", cov: str | pd.DataFrame | ArrayLike | None = None) -> Summary:
         """Estimates, variances and verdict as text, which shows as tables in a notebook.
 
         The data frames behind the tables are in ``summary().tables``. Gaussian fits with identity link and
@@ -488,8 +486,8 @@ class FittedGLMM(Estimates):
         df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
             Degrees of freedom, as in `coefficient_table`.
         cov : str, DataFrame or array_like, optional
-            Covariance instead of the model's, as in `coefficient_table`; that of the conditional coefficients leaves the
-            other parts as they are.
+            Covariance instead of the model's, as in `coefficient_table`; that of the conditional coefficients leaves
+            the other parts as they are.
 
         Returns
         -------

@@ -40,10 +40,9 @@ def coefficient_errors(fit: FittedGLMM, part: str, df: str | float, cov: Any) ->
         numbers = precision.df(rows)
         if rule == "kenward-roger":
             errors = pd.Series(np.sqrt(precision.variance(rows)), index=estimates.index)
-    elif _is_given(cov) and len(estimates):
-        if part == "cond" or not (isinstance(cov, str) and cov == "kenward-roger"):
-            variance = np.diag(fixed_covariance(fit, cov, part))
-            errors = pd.Series(np.sqrt(np.maximum(variance, 0.0)), index=estimates.index)
+    elif _is_given(cov) and len(estimates) and rule != "kenward-roger":
+        variance = np.diag(fixed_covariance(fit, cov, part))
+        errors = pd.Series(np.sqrt(np.maximum(variance, 0.0)), index=estimates.index)
     return estimates, errors, pd.Series(numbers, index=estimates.index)
 
 

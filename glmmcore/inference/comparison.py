@@ -194,8 +194,8 @@ def wald_tests(
         The fitted model.
     part : {"cond", "zi", "disp"}
     df : {"auto", "chi2", "satterthwaite", "kenward-roger"}
-        Chi-square tests, or F tests for linear mixed models; Kenward and Roger's (1997) need ``reml=True``. ``"auto"`` is
-        Satterthwaite's F for gaussian fits with identity link and ``reml=True``, and otherwise chi-square.
+        Chi-square tests, or F tests for linear mixed models; Kenward and Roger's (1997) need ``reml=True``. ``"auto"``
+        is Satterthwaite's F for gaussian fits with identity link and ``reml=True``, and otherwise chi-square.
     cov : str, DataFrame or array_like, optional
         Covariance for chi-square tests instead of the model's: ``fit.cov_params("sandwich", cluster="g")`` and its kin
         (of all parameters for other parts than ``"cond"``), or the words ``"HC0"`` ... ``"HC3"``.

@@ -69,7 +69,9 @@ class Satterthwaite:
         gradient = np.stack([np.einsum("mi,ij,mj->m", contrasts, slope, contrasts) for slope in self._slopes], axis=1)
         spread = np.einsum("mk,kl,ml->m", gradient, self._variance, gradient)
         # a combination without any weight is known
-        return np.divide(2.0 * variance**2, spread, out=np.full(len(contrasts), np.inf), where=spread > 0.0)
+        out = np.full(len(contrasts), np.inf)
+        np.divide(2.0 * variance**2, spread, out=out, where=spread > 0.0)
+        return out
 
     def joint_test(self, contrasts: np.ndarray, estimates: np.ndarray) -> tuple[float, int, float]:
         """F statistic of ``contrasts @ params = 0``, contrasts (q, p), and its two degrees of freedom."""

@@ -100,8 +100,8 @@ class Precision:
 def rule_of_df(fit: FittedGLMM, df: str | float, cov: Any = None) -> str | float:
     """Which degrees of freedom: a word other than ``"auto"``, or a number.
 
-    ``"auto"`` is Satterthwaite's for gaussian fits with identity link and ``reml=True``, Kenward and Roger's if theirs is
-    the covariance, and otherwise the normal distribution.
+    ``"auto"`` is Satterthwaite's for gaussian fits with identity link and ``reml=True``, Kenward and Roger's if theirs
+    is the covariance, and otherwise the normal distribution.
     """
     is_model = cov is None or (isinstance(cov, str) and cov == "model")
     is_kenward_roger = isinstance(cov, str) and cov == "kenward-roger"

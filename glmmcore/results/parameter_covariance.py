@@ -139,8 +139,8 @@ def in_all_parameters(fit: FittedGLMM, rows: Combination) -> np.ndarray:
     left = np.abs(rows.direct - found @ slopes[known]).max(initial=0.0)
     if left > _NEGLIGIBLE * np.abs(rows.direct).max(initial=1e-300):
         raise ModelError(
-            "cov= of all parameters says nothing about a variance of zero, which these averages over the random effects "
-            "depend on; drop that random effect, or leave cov= out"
+            "cov= of all parameters says nothing about a variance of zero, which these averages over the random "
+            "effects depend on; drop that random effect, or leave cov= out"
         )
     out[:, np.flatnonzero(own)[known]] = found
     return out

@@ -145,7 +145,7 @@ def _printed(table: pd.DataFrame) -> pd.DataFrame:
         decimals = int(np.clip(max(4 - size[0], 1 - size[1]), 0, 12))
     out = pd.DataFrame(index=table.index)
     statistic = "t" if "t" in table else "z"
-    for name in table:
+    for name in map(str, table):
         header = _HEADERS[name].format(statistic)
         if name in ("estimate", "se"):
             out[header] = [f"{v:.{decimals}f}" for v in table[name]]
