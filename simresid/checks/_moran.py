@@ -281,7 +281,7 @@ def _among_refits(
     found = compare(
         pool,
         plan,
-        ("moran", method, digest(place)),
+        ("moran", method, digest(place, *_arrays(weights), *_arrays(nearest))),
         both,
         lambda x: x[:, 0],
         lambda x: normal_pvalue(x / sd, alternative),
@@ -301,6 +301,11 @@ def _among_refits(
         null_distribution=float(found.centre[0]) + found.null,
         **found.fields,
     )
+
+
+def _arrays(weights: Any) -> tuple[NDArray[Any], ...]:
+    """What tells weights, dense or sparse, from others."""
+    return (weights.indptr, weights.indices, weights.data) if hasattr(weights, "indptr") else (np.asarray(weights),)
 
 
 def _in_blocks(draw: Any, n: int, weights: Any) -> FloatArray:

@@ -116,7 +116,10 @@ class Diagnosis:
 
     def __repr__(self) -> str:
         columns = ["finding", "effect", "effect_size", "pvalue", "pvalue_adjusted"]
-        return self.summary() + "\n\n" + self.table[columns].to_string(float_format=lambda v: f"{v:.3g}")
+        table = self.table[columns].assign(
+            **{name: [pvalue_text(p, bare=True) for p in self.table[name]] for name in columns[-2:]}
+        )
+        return self.summary() + "\n\n" + table.to_string(float_format=lambda v: f"{v:.3g}")
 
     def _repr_html_(self) -> str:
         first, *others = self.summary().splitlines()

@@ -215,7 +215,7 @@ def _among_refits(
     found = compare(
         pool,
         plan,
-        ("temporal", method, n_lags, digest(layout.order, layout.cell)),
+        ("temporal", method, n_lags, digest(layout.order, layout.cell, layout.starts)),
         components,
         lambda x: x[:, 0],
         theory,

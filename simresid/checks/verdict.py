@@ -42,8 +42,8 @@ __all__ = [
 ]
 
 State: TypeAlias = Literal["ok", "negligible", "weak", "moderate", "severe", "unknown"]
-"""Not significant; significant and negligible in size; significant before adjustment only, or in doubt; the size of a
-failure; not testable."""
+"""Not significant, or before adjustment only and negligible in size; significant and negligible; significant before
+adjustment only, or in doubt; the size of a failure; not testable."""
 
 ALPHA = 0.05
 SMALL = 30
@@ -247,11 +247,13 @@ def state_of(
     --------
     >>> state_of(0.03, 0.2, "severe"), state_of(0.001, 0.006, "severe"), state_of(0.001, 0.006, "negligible")
     ('weak', 'severe', 'negligible')
+    >>> state_of(0.03, 0.2, "negligible")
+    'ok'
     """
     if min(pvalue, adjusted) >= alpha:
         return "ok"
     if severity == "negligible":
-        return "negligible"
+        return "negligible" if adjusted < alpha else "ok"
     if doubtful or adjusted >= alpha:
         return "weak"
     return severity or "moderate"
@@ -287,11 +289,15 @@ def verdict_sentence(
             "random_effects='unconditional'."
         )
     if weak:
-        only = f"significant before adjustment for {among or tests} only"
-        return f"No clear evidence against the model: {', '.join(weak)} {only}."
+        only = f"{'is' if len(weak) == 1 else 'are'} significant, but not after adjustment for {among or tests}"
+        return f"No clear evidence against the model: {_listed(weak)} {only}."
     if negligible:
         return f"Departures are significant but negligible in size: {', '.join(negligible)}."
     return f"No evidence against the model in {tests}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def check_alpha(alpha: Any) -> float:

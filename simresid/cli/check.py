@@ -18,6 +18,7 @@ from simresid.cli.options import (
     fit_options,
     model_table,
     names_in,
+    null_options,
     whole_formula,
     writable,
 )
@@ -60,6 +61,7 @@ def run(options: argparse.Namespace) -> int:
     different(plot=options.plot, report=options.report)
     for name in ("plot", "report"):
         writable(f"--{name}", getattr(options, name), options.force, [Path(options.file)])
+    how = null_options(options)
     reading = model_table(options, _named_columns(options))
     for note in reading.notes:
         say(f"simresid check: {note}")
@@ -69,14 +71,14 @@ def run(options: argparse.Namespace) -> int:
         warnings.simplefilter("always")
         fit = fit_formula(whole_formula(options), reading.table, options.family, **fit_options(options))
         res = simulate_residuals(fit, options.sims, rng=options.seed)
-        diagnosis = diagnose(res, alpha=options.alpha, **columns)
+        diagnosis = diagnose(res, alpha=options.alpha, **columns, **how)
     for message in dict.fromkeys(one_line(warning.message) for warning in caught):
         say(f"simresid check: note: {message}")
     flagged = _flagged(fit, diagnosis, options.fail_on)
     if options.plot:
-        _save_overview(res, options.plot)
+        _save_overview(res, options.plot, how)
     if options.report:
-        report(res, options.report, **columns)
+        report(res, options.report, **columns, **how)
     show(
         json.dumps(_record(fit, diagnosis, options, reading.columns, flagged), indent=1)
         if options.json
@@ -94,11 +96,11 @@ def _named_columns(options: argparse.Namespace) -> Columns:
     )
 
 
-def _save_overview(res: Any, path: Path) -> None:
+def _save_overview(res: Any, path: Path, how: dict[str, Any]) -> None:
     from simresid.plots.style import detached
 
     with detached():
-        figure = res.plot()
+        figure = res.plot(**how)
         known = sorted(figure.canvas.get_supported_filetypes())
         if path.suffix.lower().lstrip(".") not in known:
             raise InputError(f"--plot: format of '{path.name}' is not known; one of {', '.join(known)}")
@@ -133,7 +135,10 @@ def _record(
             "params": fit.params.to_dict(),
             "bse": fit.bse.to_dict(),
             "random_effects": spread,
-            "tests": {name: row.to_dict() for name, row in diagnosis.table.iterrows()},
+            "tests": {
+                name: row.to_dict() | {"null": (result := diagnosis.results[name]).null, "n_refits": result.n_refits}
+                for name, row in diagnosis.table.iterrows()
+            },
             "failed": diagnosis.failed,
             "flagged": flagged,
             "verdict": diagnosis.verdict,
@@ -154,7 +159,9 @@ def _page(fit: Any, diagnosis: Diagnosis, options: argparse.Namespace, columns: 
     for line in fit.summary().splitlines():  # its tables are narrow enough, its sentences on the fit are not
         lines += textwrap.wrap(line, WIDTH) if len(line) > WIDTH else [line]
     lines.append("")
-    lines += [f"Tests ({options.sims} simulations; p-values adjusted for their number):", ""]
+    refits = max(result.n_refits for result in diagnosis.results.values())
+    compared = f"{options.sims} simulations" + (f", up to {refits} refits" if refits else "")
+    lines += [f"Tests ({compared}; p-values adjusted for their number):", ""]
     lines.append(f"  {'':<20}{'effect':<31}{'size':>8}  {'p':>8}  verdict")
     for name, row in diagnosis.table.iterrows():
         p = row["pvalue_adjusted"]

@@ -17,6 +17,7 @@ from simresid.cli.options import (
     fit_options,
     model_table,
     names_in,
+    null_options,
     whole_formula,
     writable,
 )
@@ -76,6 +77,7 @@ def run(options: argparse.Namespace) -> int:
     writable("--out", journal, True, inputs)
     models, reading = _models(options, inputs)
     settings: dict[str, Any] = {"tests": tests, "n_sims": options.sims, "rng": options.seed, "alpha": options.alpha}
+    settings |= null_options(options)
     if out is not None and out.is_file() and resumes and not options.force:
         known = former_description(models, out, **settings)
         if known is not None:

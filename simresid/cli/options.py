@@ -21,6 +21,7 @@ __all__ = [
     "fit_options",
     "model_table",
     "names_in",
+    "null_options",
     "whole_formula",
     "writable",
 ]
@@ -71,6 +72,14 @@ def add_verdict_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--sims", type=_at_least(20), default=250, metavar="N", help="simulations (default: 250)")
     parser.add_argument("--seed", type=_at_least(0), default=123, metavar="N", help="default: 123")
     parser.add_argument("--alpha", type=_share, default=0.05, help="level of the verdicts (default: .05)")
+    parser.add_argument(
+        "--null",
+        choices=["auto", "refits", "simulated", "analytic"],
+        default="auto",
+        help="what the tests compare with: refits of the model to data simulated from it, the simulations themselves, "
+        "or theory (default: auto, refits where the model can refit)",
+    )
+    parser.add_argument("--n-refits", type=_at_least(3), metavar="N", help="refits (default: by the size of the model)")
     parser.add_argument(
         "--fail-on",
         default="any",
@@ -137,6 +146,13 @@ def model_table(options: argparse.Namespace, columns: Columns | None = None, fil
     columns = replace(columns, numbers=(*(name for name in numbers if name), *columns.numbers))
     form = cell_format(options.decimal, options.thousands, options.na, options.na_only)
     return read_columns(file or options.file, formulas, columns, form, options.delimiter, options.encoding)
+
+
+def null_options(options: argparse.Namespace) -> dict[str, Any]:
+    """Arguments that say what tests compare with."""
+    if options.n_refits is not None and options.null not in ("auto", "refits"):
+        raise InputError(f"--n-refits goes with --null refits, not with --null {options.null}")
+    return {"null": options.null, "n_refits": options.n_refits}
 
 
 def names_in(text: str, allowed: Iterable[str], what: str) -> list[str]:

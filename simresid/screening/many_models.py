@@ -133,7 +133,7 @@ def screen(
     level = check_alpha(alpha)
     check_null(null, n_refits)
     columns = {"predictors": predictors, "categories": categories, "time": time, "by": by, "x": x, "y": y}
-    columns |= {"null": None if null == "auto" else null, "n_refits": n_refits}
+    columns |= _comparison(null, n_refits)
     seed = resolve_seed(rng)
     task = ModelTask(_chosen(tests), n_sims, random_effects, seed, level, columns, check_timeout(timeout))
     run = _Run(task, Execution(n_jobs, progress), out, resume)
@@ -142,20 +142,32 @@ def screen(
 
 
 def former_description(
-    models: Mapping[Any, Any], out: str | PathLike[str], tests: Iterable[str], n_sims: int, rng: int, alpha: float
+    models: Mapping[Any, Any],
+    out: str | PathLike[str],
+    tests: Iterable[str],
+    n_sims: int,
+    rng: int,
+    alpha: float,
+    null: NullKind = "auto",
+    n_refits: int | None = None,
 ) -> str | None:
     """Describe the screen whose table `out` is if it is none of these models; None where it is one of them.
 
     Parameters
     ----------
-    models, out, tests, n_sims, rng, alpha
+    models, out, tests, n_sims, rng, alpha, null, n_refits
         As in `screen`.
     """
     known = journal_records(journal_of(out))
-    task = ModelTask(_chosen(tests), n_sims, "conditional", resolve_seed(rng), alpha)
+    task = ModelTask(_chosen(tests), n_sims, "conditional", resolve_seed(rng), alpha, _comparison(null, n_refits))
     if any(content_key(task.settings, name, item) in known for name, item in models.items()):
         return None
     return next((r["description"] for r in known.values() if r.get("description")), "of models that were not fitted")
+
+
+def _comparison(null: NullKind, n_refits: int | None) -> dict[str, Any]:
+    """What tests compare with, as settings of a task."""
+    return {"null": None if null == "auto" else null, "n_refits": n_refits}
 
 
 def _chosen(tests: Any) -> Any:

@@ -100,9 +100,10 @@ class Comparison:
         """
         size = abs(value - null)
         half = size * self.share**power
-        if half >= size:
-            half = max(size, min(half, usual))
-        return value - half, value + half
+        if half < size:
+            return value - half, value + half
+        half = min(half, usual)  # never rounded to an end beside `null`
+        return min(value - half, null), max(value + half, null)
 
     @property
     def fields(self) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import pytest
 import glmmcore
 import simresid as sr
 from simresid.checks._mean_cdf import GRID, absolute_deviation, below, mean_cdf, squared_deviation
-from simresid.checks.nulls.comparison import rank_limits
+from simresid.checks.nulls.comparison import Comparison, rank_limits
 from simresid.checks.nulls.plan import automatic_plan, fixed_plan
 from simresid.checks.nulls.refit_pool import data_seed
 from simresid.checks.outliers import expected_outliers
@@ -279,3 +279,29 @@ def test_heavy_tails_of_a_gaussian_model_are_seen():
         fit = glmmcore.glmm("y ~ x + (1|group)", data.assign(y=eta + rng.standard_t(4, 200)))
         hits += sr.uniformity_test(sr.simulate_residuals(fit, rng=seed), n_refits=99).pvalue <= 0.05
     assert hits > 6
+
+
+# ---- one pool, many tests --------------------------------------------------------------------------------
+def test_other_places_series_and_trees_have_null_distributions_of_their_own(fit):
+    # both have one row a place in the same order, so that only the distances differ
+    rng = np.random.default_rng(8)
+    x, y, other = np.sort(rng.random(fit.nobs)), *rng.random((2, fit.nobs))
+    time = np.arange(fit.nobs)
+    calls = {
+        "other y": lambda res: sr.spatial_autocorrelation_test(res, x, other),
+        "y": lambda res: sr.spatial_autocorrelation_test(res, x, y),
+        "one series": lambda res: sr.temporal_autocorrelation_test(res, time),
+        "twelve series": lambda res: sr.temporal_autocorrelation_test(res, time, np.repeat(np.arange(12), 8)),
+    }
+    shared = sr.simulate_residuals(fit, 40, rng=5)
+    together = {name: call(shared).pvalue for name, call in calls.items()}
+    for name, call in calls.items():
+        assert call(sr.simulate_residuals(fit, 40, rng=5)).pvalue == together[name], name
+    assert len(set(together.values())) == 4
+
+
+def test_an_interval_that_ends_at_the_null_value_contains_it():
+    found = Comparison(0.1, np.zeros(3), np.zeros(1), np.zeros(1), 0.4, 0.0, 3, (-0.3, 0.3), ())
+    for null in (-0.007225737675140467, -1 / 95, 0.1 / 3):
+        low, high = found.around(null + 0.07, null, 0.01)
+        assert low <= null <= high

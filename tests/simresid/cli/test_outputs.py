@@ -213,3 +213,29 @@ def test_all_models_failed():
 def test_alpha(alpha):
     with pytest.raises(ValueError, match=r"alpha=.* between 0 and 1"):
         screen({}, alpha=alpha)
+
+
+# ---- what tests compare with -----------------------------------------------------------------------
+def test_null_and_refits_are_options(folder, tmp_path, capsys):
+    file = folder / "ants.csv"
+    status, out, _ = run("check", file, *SCREEN, "--json", "--n-refits", 45, capsys=capsys)
+    tests = json.loads(out)["tests"]
+    assert status == 0
+    assert {(row["null"], row["n_refits"]) for row in tests.values()} == {("refits", 45)}
+    status, out, _ = run("check", file, *SCREEN, "--json", "--null", "analytic", capsys=capsys)
+    assert not any(row["n_refits"] for row in json.loads(out)["tests"].values())
+    status, out, _ = run("check", file, *SCREEN, capsys=capsys)
+    assert "refits; p-values adjusted" in out
+    status, _, err = run("check", file, *SCREEN, "--null", "analytic", "--n-refits", 45, capsys=capsys)
+    assert status == 2
+    assert "--n-refits goes with --null refits" in err
+
+
+def test_a_screen_resumes_with_the_same_null_only(folder, tmp_path, capsys):
+    out = tmp_path / "t.csv"
+    settings = ("screen", folder, *SCREEN, "--out", out)
+    assert run(*settings, "--null", "analytic", capsys=capsys)[0] == 0
+    assert run(*settings, "--null", "analytic", capsys=capsys)[0] == 0
+    status, _, err = run(*settings, "--n-refits", 40, capsys=capsys)
+    assert status == 2
+    assert "is the table of another screen" in err

@@ -136,7 +136,9 @@ def test_one_p_of_three_percent_among_six_is_only_borderline() -> None:
     assert judgement["spatial"].adjusted == pytest.approx(6 * 0.03)
     assert judgement.state == "weak"
     assert judgement.headline == "Borderline: departs?"
-    assert judgement.sentence.startswith("No clear evidence against the model: spatial significant before adjustment")
+    assert judgement.sentence == (
+        "No clear evidence against the model: spatial is significant, but not after adjustment for 6 tests."
+    )
 
 
 def test_a_test_that_cannot_be_done_is_said_so(all_equal) -> None:
