@@ -65,7 +65,7 @@ def test_sentences_name_what_departs() -> None:
     assert verdict_sentence({}, clear=False) == "Nothing could be tested."
     assert verdict_sentence({"a": "ok"}, clear=False) == "No evidence against the model in 1 test."
     assert "negligible in size: b." in verdict_sentence({"a": "ok", "b": "negligible"}, clear=False)
-    assert verdict_sentence({"a": "weak"}, clear=False, among="40 models").endswith("adjustment for 40 models only.")
+    assert verdict_sentence({"a": "weak"}, clear=False, among="40 models").endswith("adjustment for 40 models.")
     assert verdict_sentence({"a": "weak"}, clear=False, doubtful=True).startswith("Uncertain: a depart")
 
 
