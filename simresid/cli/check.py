@@ -136,8 +136,8 @@ def _record(
             "bse": fit.bse.to_dict(),
             "random_effects": spread,
             "tests": {
-                name: row.to_dict() | {"null": (result := diagnosis.results[name]).null, "n_refits": result.n_refits}
-                for name, row in diagnosis.table.iterrows()
+                name: diagnosis.table.loc[name].to_dict() | {"null": result.null, "n_refits": result.n_refits}
+                for name, result in diagnosis.results.items()
             },
             "failed": diagnosis.failed,
             "flagged": flagged,
