@@ -184,15 +184,23 @@ class Estimator:
 
 
 def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:
-    """The start, or one with smaller random effects when the likelihood does not exist there."""
+    """The start, or one with smaller random effects or a dispersion of one where the likelihood does not exist there.
+
+    Some laws have no density for large counts when they are underdispersed, but all have one at a dispersion of one.
+    """
     problem = objective.problem
-    for shrink in (1.0, 0.3, 0.1):
-        trial = x.copy()
-        for term in problem.terms:
-            sd = shrink * np.sqrt(np.square(term.structure.factor(x[term.where])).sum(axis=1))
-            trial[term.where] = x[term.where] if shrink == 1.0 else term.structure.start(sd)
-        if np.isfinite(objective(trial)[0]):
-            return trial
+    for dispersion_of_one in (False, True):
+        for shrink in (1.0, 0.3, 0.1):
+            trial = x.copy()
+            for term in problem.terms:
+                sd = shrink * np.sqrt(np.square(term.structure.factor(x[term.where])).sum(axis=1))
+                trial[term.where] = x[term.where] if shrink == 1.0 else term.structure.start(sd)
+            if dispersion_of_one:
+                for part in problem.parts:
+                    if part.name == "disp":
+                        trial[part.where] = 0.0
+            if np.isfinite(objective(trial)[0]):
+                return trial
     raise ModelError(
         f"no starting point with a finite log-likelihood for {problem.family!r}; check offsets and the scale of the "
         "response, or try another link"

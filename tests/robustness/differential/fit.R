@@ -1,10 +1,12 @@
 # Fits the models of a folder with glmmTMB and appends one line a model to `found.tsv`.
-# Usage: Rscript fit.R FOLDER. `models.tsv` has: name, family, formula, zi, disp, reml; NAME.csv holds the data.
+# Usage: Rscript fit.R FOLDER [NAME]. With NAME the estimates of that model go to `NAME.estimates` instead. `models.tsv` has: name, family, formula, zi, disp, reml; NAME.csv holds the data.
 suppressWarnings(suppressMessages(library(glmmTMB)))
 folder <- commandArgs(TRUE)[1]
 cat(as.character(packageVersion("glmmTMB")), file = file.path(folder, "version"))
 models <- read.delim(file.path(folder, "models.tsv"), stringsAsFactors = FALSE, quote = "")
+one <- commandArgs(TRUE)[2]
 done <- file.path(folder, "found.tsv")
+if (!is.na(one)) models <- models[models$name == one, ] else
 if (length(readLines(done)) > 0) models <- models[!models$name %in% read.delim(done, header = FALSE)[[1]], ]
 
 fit_one <- function(m, d, start) {
@@ -23,12 +25,34 @@ other_start <- function(m, d) {
   list(beta = unname(coef(lm(update(fixed, y ~ .), d))))
 }
 
+# Part, grouping factor, names and numbers, one line for coefficients and one for each covariance matrix.
+write_estimates <- function(fit, file) {
+  line <- function(part, group, names, numbers) {
+    cat(part, group, paste(names, collapse = " "), paste(format(numbers, digits = 16), collapse = " "), sep = "\t", file = file, append = TRUE)
+    cat("\n", file = file, append = TRUE)
+  }
+  unlink(file)
+  file.create(file)
+  for (part in names(fixef(fit))) {
+    b <- fixef(fit)[[part]]
+    if (length(b) > 0) line(part, "", names(b), b)
+    for (group in names(VarCorr(fit)[[part]])) {
+      v <- as.matrix(VarCorr(fit)[[part]][[group]])
+      line(part, group, colnames(v), c(v[, ]))
+    }
+  }
+}
+
 for (i in seq_len(nrow(models))) {
   m <- models[i, ]
   d <- read.csv(file.path(folder, paste0(m$name, ".csv")), stringsAsFactors = TRUE)
   begin <- proc.time()[["elapsed"]]
   fit <- fit_one(m, d, NULL)
   if (is.null(fit)) fit <- tryCatch(fit_one(m, d, other_start(m, d)), error = function(e) NULL)
+  if (!is.na(one)) {
+    if (!is.null(fit)) write_estimates(fit, file.path(folder, paste0(one, ".estimates")))
+    next
+  }
   value <- if (is.null(fit)) NA else -fit$fit$objective
   code <- if (is.null(fit)) NA else fit$fit$convergence
   positive <- if (is.null(fit) || is.null(fit$sdr)) NA else fit$sdr$pdHess
