@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
+
+if TYPE_CHECKING:
+    from glmmcore.relationship.base import Relationship
 
 __all__ = ["Design", "PredictorDesign", "RandomTerm", "Response"]
 
@@ -29,6 +33,8 @@ class RandomTerm:
         Labels, in the order of the codes.
     structure : str
         Covariance structure of one level's k coefficients, a key of `glmmcore.covariance.STRUCTURES`.
+    relationship : Relationship or None
+        How the levels covary, None for independent ones; `levels` then are all of its labels, observed or not.
     """
 
     group: str
@@ -37,6 +43,13 @@ class RandomTerm:
     codes: np.ndarray
     levels: pd.Index
     structure: str = "us"
+    relationship: Relationship | None = None
+
+    def variances(self, codes: np.ndarray) -> np.ndarray:
+        """Variance of the levels of some rows relative to that of independent ones, (n,): 1 for these."""
+        if self.relationship is None:
+            return np.ones(len(codes))
+        return np.where(codes < 0, 1.0, self.relationship.variances[np.maximum(codes, 0)])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

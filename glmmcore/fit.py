@@ -13,8 +13,11 @@ from glmmcore.fitted import FittedGLMM
 from glmmcore.formula import build_design
 from glmmcore.formula.frame import as_frame, row_name
 from glmmcore.formula.rank import require_scale
+from glmmcore.relationship.levels import with_relationships
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import ArrayLike
 
     from glmmcore.design import Design
@@ -40,6 +43,7 @@ def glmm(
     offset: str | ArrayLike | None = None,
     freq_weights: str | ArrayLike | None = None,
     var_weights: str | ArrayLike | None = None,
+    known: Mapping[str, Any] | None = None,
 ) -> FittedGLMM:
     """Fit a generalised linear mixed model by maximum likelihood.
 
@@ -72,6 +76,10 @@ def glmm(
         Number of trials of k-of-n responses; known part of the linear predictor; how many equal rows each stands for,
         whole numbers; inverse relative variances of gaussian responses. A column name or an array in the order of the
         rows.
+    known : mapping of str to DataFrame or Relationship, optional
+        How the levels of a grouping factor covary, such as ``{"species": R}``: a covariance matrix with labels on both
+        sides, or an object of `glmmcore.relationship` (pedigrees, trees, neighbourhoods). Effects of ``(x | species)``
+        then have the covariance T x R, T that of the coefficients of one level. R may have labels without rows.
 
     Returns
     -------
@@ -109,6 +117,7 @@ def glmm(
         freq_weights=freq_weights,
         var_weights=var_weights,
     )
+    design = with_relationships(design, known)
     check_design(design, law, n_agq)
     estimator = Estimator.build(design, law, reml=reml, n_agq=n_agq)
     return FittedGLMM(estimator, estimator.fit(), table)

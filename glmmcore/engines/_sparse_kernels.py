@@ -83,10 +83,10 @@ def multiply(at, factor_f, factor_g, start_f, start_g, sizes, value, x, out):
 
 @kernel
 def scatter(
-    first, row_first, panel_first, block_first, row, column, factor_f, factor_g, flipped, sizes, at, t, prior,
-    value, panel, core,
+    first, row_first, panel_first, block_first, row, column, factor_f, factor_g, flipped, sizes, at, t, prior_first,
+    prior_row, prior_column, prior_value, value, panel, core,
 ):  # fmt: skip
-    """Write Lambda' Z'WZ Lambda + diag(prior) into the zeroed panels and core, lower triangles."""
+    """Write Lambda' Z'WZ Lambda plus the prior precision into the zeroed panels and core, lower triangles."""
     n_super = first.size - 1
     for s in range(n_super + 1):
         w = 0
@@ -107,9 +107,7 @@ def scatter(
                             x += t[f, c, i] * value[at[b] + c * kg + d] * t[g, d, j]
                     x_row = row[b] + (j if flipped[b] else i)
                     x_column = column[b] + (i if flipped[b] else j)
-                    if x_row == x_column:
-                        x += prior[f]
-                    elif x_row < x_column:
+                    if x_row < x_column:
                         continue
                     if s == n_super:
                         core[x_row, x_column] = x
@@ -117,6 +115,13 @@ def scatter(
                         panel[square + x_column * w + x_row] = x
                     else:
                         panel[square + w * w + x_column * r + x_row - w] = x
+        for b in range(prior_first[s], prior_first[s + 1]):
+            if s == n_super:
+                core[prior_row[b], prior_column[b]] += prior_value[b]
+            elif prior_row[b] < w:
+                panel[square + prior_column[b] * w + prior_row[b]] += prior_value[b]
+            else:
+                panel[square + w * w + prior_column[b] * r + prior_row[b] - w] += prior_value[b]
 
 
 @kernel

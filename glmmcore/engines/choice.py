@@ -33,8 +33,12 @@ _FRONT = 300.0
 def choose_system(layout: RowLayout, n_profiled: int = 0, *, chained: bool = False) -> System:
     """Return the engine that is expected to be faster; `chained` if the leading factor is a first-order chain.
 
-    The layout is analysed only when its trailing block is large and not filled in by the leading levels at once.
+    The layout is analysed only when its trailing block is large and not filled in by the leading levels at once, or
+    when levels covary: only the sparse engine knows these.
     """
+    if layout.has_covarying_levels:
+        pattern = SparsePattern(layout)
+        return _sparse(layout, n_profiled, pattern, pattern.plan())
     if chained and _suits_chain(layout):
         return ChainSystem(layout, n_profiled)
     trailing = int(sum(f.order for f in layout.factors[1:] if f.prior > 0.0))
@@ -48,14 +52,18 @@ def choose_system(layout: RowLayout, n_profiled: int = 0, *, chained: bool = Fal
     plan = pattern.plan()
     if _blocked_time(trailing, fill * layout.factors[0].k) < _sparse_time(plan):
         return _blocked(layout, n_profiled, trailing, cells)
-    _require_memory(float(plan.panel_first[-1]) + float(plan.n_core) ** 2, plan.n_core)
-    return SparseSystem(layout, n_profiled, pattern, plan)
+    return _sparse(layout, n_profiled, pattern, plan)
 
 
 def _suits_chain(layout: RowLayout) -> bool:
     alone = all(f.prior == 0.0 for f in layout.factors[1:])
     border = layout.order - layout.factors[0].order
     return layout.factors[0].k >= (_SHORTEST if alone else LONG_CHAIN) and border <= BORDER and is_chain(layout)
+
+
+def _sparse(layout: RowLayout, n_profiled: int, pattern: SparsePattern, plan: Plan) -> SparseSystem:
+    _require_memory(float(plan.panel_first[-1]) + float(plan.n_core) ** 2, plan.n_core)
+    return SparseSystem(layout, n_profiled, pattern, plan)
 
 
 def _blocked(layout: RowLayout, n_profiled: int, trailing: int, cells: Cells) -> BlockedSystem:

@@ -33,7 +33,7 @@ class System(Protocol):
 
     @property
     def logdet(self) -> float:
-        """Log determinant without the profiled coefficients."""
+        """Log determinant over that of the prior precision, without the profiled coefficients."""
 
     def solve(self, rhs: np.ndarray) -> np.ndarray:
         """H^-1 rhs."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from glmmcore.engines._row_kernels import add_random_part, add_score, sort_rows, spread_runs, sum_runs
+from glmmcore.engines.precision import Precision
 
 __all__ = ["Factor", "RowLayout"]
 
@@ -39,6 +40,9 @@ class Factor:
         Index, among the linear predictors with random effects, of each column.
     prior : float
         Prior precision of the spherical coefficients: 1 for random effects, 0 for integrated fixed effects.
+    precision : Precision, optional
+        Prior precision Q of the levels where they covary: that of the spherical coefficients, level by level, is the
+        Kronecker product of Q and I.
     """
 
     name: str
@@ -47,6 +51,7 @@ class Factor:
     z: np.ndarray
     predictor: np.ndarray
     prior: float = 1.0
+    precision: Precision | None = None
 
     @property
     def k(self) -> int:
@@ -111,6 +116,8 @@ class RowLayout:
         self.predictor = np.concatenate([f.predictor for f in factors]).astype(np.int32)
         self.factor = np.repeat(np.arange(len(factors), dtype=np.int32), self.sizes)
         self.within = np.concatenate([np.arange(k) for k in self.sizes]).astype(np.int32)
+        self._prior = np.repeat([f.prior for f in factors], np.diff(self.offsets)).astype(float)
+        self._precisions = {i: f.precision.matrix() for i, f in enumerate(factors) if f.precision is not None}
 
     def with_rows(self, chosen: np.ndarray, first: np.ndarray) -> RowLayout:
         """The same runs with some of their rows, in order; `first` (R + 1,) counts the chosen rows."""
@@ -160,8 +167,26 @@ class RowLayout:
 
     @property
     def prior(self) -> np.ndarray:
-        """Prior precision of each coefficient, (q,)."""
-        return np.repeat([f.prior for f in self.factors], np.diff(self.offsets)).astype(float)
+        """Prior precision of each coefficient where levels do not covary, (q,)."""
+        return self._prior
+
+    @property
+    def has_covarying_levels(self) -> bool:
+        """Whether a factor's levels covary."""
+        return bool(self._precisions)
+
+    def n_levels(self, factor: int) -> int:
+        """How many levels of a factor there are; those with rows where levels covary."""
+        known = self.factors[factor].precision is not None
+        return len(np.unique(self.start[:, factor])) if known else self.factors[factor].n_levels
+
+    def penalty(self, u: np.ndarray) -> np.ndarray:
+        """Prior precision times u, (q,)."""
+        out = self._prior * u
+        for i, precision in self._precisions.items():
+            lo, hi = self.offsets[i], self.offsets[i + 1]
+            out[lo:hi] = (precision @ self.by_level(u, i)).ravel()
+        return out
 
     def add_random_part(self, lo: int, hi: int, b: np.ndarray, out: np.ndarray) -> None:
         """Add Z b of the rows lo..hi to `out` (m, hi - lo)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from glmmcore.engines._row_kernels import sort_rows
-from glmmcore.engines.layout import RowLayout
+from glmmcore.engines.layout import Factor, RowLayout
 from glmmcore.engines.symbolic import Plan, make_plan
 
 __all__ = ["Placement", "SparsePattern"]
@@ -23,6 +23,9 @@ class Placement:
     block_first : ndarray of int64, shape (S + 2,)
     position : ndarray of int64, shape (q,)
         Place of every coefficient in the elimination order.
+    prior_row, prior_column, prior_value : ndarray, shape (entries,)
+        Prior precision, lower triangle, in the order and coordinates of the fronts.
+    prior_first : ndarray of int64, shape (S + 2,)
     """
 
     at: np.ndarray
@@ -35,6 +38,10 @@ class Placement:
     flipped: np.ndarray
     block_first: np.ndarray
     position: np.ndarray
+    prior_row: np.ndarray
+    prior_column: np.ndarray
+    prior_value: np.ndarray
+    prior_first: np.ndarray
 
 
 class SparsePattern:
@@ -58,6 +65,8 @@ class SparsePattern:
         Offset, factors and levels of every block.
     size : int
         Numbers in all blocks.
+    prior_f, prior_g, prior_value : ndarray
+        Levels and values of the entries of the prior precision, lower triangle.
     """
 
     def __init__(self, layout: RowLayout) -> None:
@@ -92,29 +101,42 @@ class SparsePattern:
         self.node_f, self.node_g = np.concatenate(node_f), np.concatenate(node_g)
         self.size = size
         self.node_size = k[each]
+        self.prior_f, self.prior_g, self.prior_value = self._prior(factors)
+
+    def _prior(self, factors: list[Factor]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Entries of the prior precision of every level or pair of levels."""
+        rows, columns, values = [], [], []
+        for f, first in zip(factors, self.node_first, strict=False):
+            if f.precision is None:
+                rows.append(first + np.arange(f.n_levels))
+                columns.append(rows[-1])
+                values.append(np.full(f.n_levels, f.prior))
+            else:
+                rows.append(first + f.precision.row)
+                columns.append(first + f.precision.column)
+                values.append(f.precision.value)
+        return np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
 
     def plan(self, core_inverse: bool | None = None) -> Plan:
         """Order and analyse the graph of the levels, see `make_plan`."""
-        pair = self.node_f != self.node_g
-        tail = np.concatenate([self.node_f[pair], self.node_g[pair]])
-        head = np.concatenate([self.node_g[pair], self.node_f[pair]])
+        pair, prior = self.node_f != self.node_g, self.prior_f != self.prior_g
+        one = np.concatenate([self.node_f[pair], self.prior_f[prior]])
+        other = np.concatenate([self.node_g[pair], self.prior_g[prior]])
+        tail, head = np.concatenate([one, other]), np.concatenate([other, one])
         order, first = sort_rows(tail.astype(np.int32), len(self.node_size))
         return make_plan(first, head[order], self.node_size, core_inverse)
 
     def place(self, plan: Plan, layout: RowLayout) -> Placement:
         """Sort the blocks by the front that owns them and note where in it they sit."""
         position_f, position_g = plan.node_position[self.node_f], plan.node_position[self.node_g]
-        low, high = np.minimum(position_f, position_g), np.maximum(position_f, position_g)
-        owner = np.searchsorted(plan.first, low, side="right") - 1
-        order = np.argsort(owner, kind="stable")
-        owner, low, high = owner[order], low[order], high[order]
-        # rows of the front: the supernode's own, then its list; all lists ascend when keyed by supernode
-        outside = high >= np.append(plan.first[1:], plan.order)[owner]
-        row = high - plan.first[owner]
-        key = np.repeat(np.arange(plan.n_super), plan.heights) * plan.order + plan.rows
-        found = np.searchsorted(key, owner[outside] * plan.order + high[outside])
-        row[outside] = found - plan.row_first[owner[outside]] + plan.widths[owner[outside]]
+        order, row, column, first = _in_fronts(plan, position_f, position_g)
         sizes = self.node_size
+        # an entry of the prior for each coefficient of its level
+        k = sizes[self.prior_f]
+        each = np.repeat(np.arange(len(k)), k)
+        own = np.arange(len(each)) - np.repeat(np.cumsum(k) - k, k)
+        prior = [plan.node_position[nodes][each] + own for nodes in (self.prior_f, self.prior_g)]
+        prior_order, prior_row, prior_column, prior_first = _in_fronts(plan, *prior)
         start = np.cumsum(sizes) - sizes
         within = np.arange(int(sizes.sum())) - np.repeat(start, sizes)
         return Placement(
@@ -124,11 +146,32 @@ class SparsePattern:
             start_f=start[self.node_f[order]],
             start_g=start[self.node_g[order]],
             row=row,
-            column=low - plan.first[owner],
+            column=column,
             flipped=(position_f < position_g)[order],
-            block_first=np.searchsorted(owner, np.arange(plan.n_super + 2)),
+            block_first=first,
             position=np.repeat(plan.node_position, sizes) + within,
+            prior_row=prior_row,
+            prior_column=prior_column,
+            prior_value=self.prior_value[each][prior_order],
+            prior_first=prior_first,
         )
+
+
+def _in_fronts(
+    plan: Plan, one: np.ndarray, other: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Where entries at pairs of positions sit: (order by owner, rows, columns in the front, first of each owner)."""
+    low, high = np.minimum(one, other), np.maximum(one, other)
+    owner = np.searchsorted(plan.first, low, side="right") - 1
+    order = np.argsort(owner, kind="stable")
+    owner, low, high = owner[order], low[order], high[order]
+    # rows of the front: the supernode's own, then its list; all lists ascend when keyed by supernode
+    outside = high >= np.append(plan.first[1:], plan.order)[owner]
+    row = high - plan.first[owner]
+    key = np.repeat(np.arange(plan.n_super), plan.heights) * plan.order + plan.rows
+    found = np.searchsorted(key, owner[outside] * plan.order + high[outside])
+    row[outside] = found - plan.row_first[owner[outside]] + plan.widths[owner[outside]]
+    return order, row, low - plan.first[owner], np.searchsorted(owner, np.arange(plan.n_super + 2))
 
 
 def _pairs(layout: RowLayout, f: int, g: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

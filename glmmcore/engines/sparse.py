@@ -1,4 +1,6 @@
-"""H = Lambda'Z'WZ Lambda + I as a sparse matrix: multifrontal Cholesky, dense core, selected inverse.
+"""H = Lambda'Z'WZ Lambda + P as a sparse matrix: multifrontal Cholesky, dense core, selected inverse.
+
+P is the prior precision: the identity, or that of levels which covary.
 
 For several large factors the trailing block of the arrow is too large to be dense, or needlessly dense (nested
 factors fill nothing in). Here all levels are ordered by minimum degree; sets of columns with equal rows are
@@ -65,12 +67,12 @@ class SparseSystem:
         self._p = layout.order - self._q
         self._profiled = n_profiled > 0
         self._n_random_columns = int(layout.sizes[:n_factors].sum())
-        self._prior = np.array([f.prior for f in self._factors])
         at = pattern.place(plan, layout)
         self._position, self._block_first = at.position, at.block_first
         self._blocks = (at.at, at.factor_f, at.factor_g, at.start_f, at.start_g, layout.sizes)
         self._scaled_blocks = (at.at, at.factor_f, at.factor_g, layout.sizes)
         self._places = (at.row, at.column, at.factor_f, at.factor_g, at.flipped, layout.sizes, at.at)
+        self._prior = (at.prior_first, at.prior_row, at.prior_column, at.prior_value)
         self._tree = (plan.first, plan.row_first, plan.rows, plan.parent)
         self._large = np.flatnonzero(plan.large)
         self._size = pattern.size
@@ -78,6 +80,12 @@ class SparseSystem:
         self._lower_size = pattern.size - int((k * (k - 1) // 2).sum())
         self._factor_stack, self._inverse_stack, self._closes = stack_sizes(plan.parent, plan.widths, plan.heights)
         self._allocate()
+        self._prior_logdet = self._logdet_of_prior() if layout.has_covarying_levels else 0.0
+
+    def _logdet_of_prior(self) -> float:
+        """Log determinant of H without random effects; infinite for a prior that is not positive definite."""
+        self._t[...] = 0.0
+        return self._logdet if self._factor_random() else np.inf
 
     def _allocate(self) -> None:
         plan, sizes = self._plan, self.layout.sizes
@@ -137,13 +145,17 @@ class SparseSystem:
         """Factor H for the relative factors T of every factor; False when it is not positive definite."""
         for i, t in enumerate(factors):
             self._t[i, : len(t), : len(t)] = t
+        return self._factor_random() and self._factor_border(factors)
+
+    def _factor_random(self) -> bool:
+        """Factor the part of the random effects."""
         plan = self._plan
         self._panel[...] = 0.0
         self._core[...] = 0.0
         self._core_state = "cholesky"
         self._inverted = False
         kernels.scatter(
-            plan.first, plan.row_first, plan.panel_first, self._block_first, *self._places, self._t, self._prior,
+            plan.first, plan.row_first, plan.panel_first, self._block_first, *self._places, self._t, *self._prior,
             self._value, self._panel, self._core,
         )  # fmt: skip
         if not self._factor_supernodes():
@@ -153,7 +165,7 @@ class SparseSystem:
             if info != 0:
                 return False
         self._logdet = 2.0 * float(np.log(self._diagonal()).sum())
-        return self._factor_border(factors)
+        return True
 
     def _runs(self) -> list[tuple[int, int, int]]:
         """Stretches of small fronts, each with the large front that follows it (-1 for none)."""
@@ -219,10 +231,11 @@ class SparseSystem:
 
     @property
     def logdet(self) -> float:
-        """Log determinant of H without the profiled coefficients."""
+        """Log determinant of H over that of the prior precision, without the profiled coefficients."""
+        logdet = self._logdet - self._prior_logdet
         if self._p and not self._profiled:
-            return self._logdet + 2.0 * float(np.log(np.diagonal(self._schur)).sum())
-        return self._logdet
+            return logdet + 2.0 * float(np.log(np.diagonal(self._schur)).sum())
+        return logdet
 
     def solve(self, rhs: np.ndarray) -> np.ndarray:
         """H^-1 rhs, (q,)."""
@@ -248,6 +261,16 @@ class SparseSystem:
             x[core] = blas.dsymv(1.0, self._core, x[core], lower=1)
         else:
             x[core] = blas.dtrmv(self._core, blas.dtrmv(self._core, x[core], lower=1), lower=1, trans=1)
+        fronts.backward(plan.first, plan.row_first, plan.rows, plan.panel_first, self._panel, x)
+        return x[self._position]
+
+    def half_solve(self, normals: np.ndarray) -> np.ndarray:
+        """L'^-1 normals, (q,), L the Cholesky factor of the random part of H: draws with the covariance H^-1."""
+        plan = self._plan
+        x = normals.copy()
+        core = slice(int(plan.first[-1]), None)
+        if plan.n_core:
+            x[core] = blas.dtrsv(self._core, x[core], lower=1, trans=1)
         fronts.backward(plan.first, plan.row_first, plan.rows, plan.panel_first, self._panel, x)
         return x[self._position]
 

@@ -1,8 +1,9 @@
 """Laplace approximation of the marginal likelihood with its exact gradient.
 
-With u the spherical random effects, A = Z Lambda, H = A'WA + I and W the observed information of each row,
+With u the spherical random effects, P their prior precision (the identity, or that of levels which covary),
+A = Z Lambda, H = A'WA + P and W the observed information of each row,
 
-    F(x) = h(u^) + 1/2 log|H(u^)|,   h(u) = -sum l_i + 1/2 u'u,   u^ the minimiser of h.
+    F(x) = h(u^) + 1/2 log|H(u^)| - 1/2 log|P|,   h(u) = -sum l_i + 1/2 u'Pu,   u^ the minimiser of h.
 
 For rows with m predictors that carry random effects, S_i = A_i H^-1 A_i', t_a = -1/2 sum_bc l_abc S_bc for *every*
 predictor a, v = H^-1 A't, the derivative of F with respect to the values of predictor a is
@@ -105,7 +106,6 @@ class LaplaceObjective:
         self._last: Evaluated | None = None
         self.keeps_rows, self.row_gradient = False, np.zeros((0, 0))
         self._inner = [problem.likelihood.predictors.index(name) for name in problem.inner]
-        self._prior = np.zeros(0) if problem.layout is None else self.layout.prior
         self._constant = 0.0
         if problem.reml:
             # flat prior on the user's coefficients: back maps the standardised ones to them
@@ -183,7 +183,7 @@ class LaplaceObjective:
         information : ndarray, shape (p, p)
             X'WX - X'WA V with V = H^-1 A'WX.
         overlap : ndarray, shape (p, p)
-            V'V, zero when the conditional predictor has no random effects.
+            V'PV with P the prior precision, zero when the conditional predictor has no random effects.
         """
         part, n = self.problem.part("cond"), self.problem.n
         columns, values = cast(np.ndarray, part.X), self.linear_predictors(x)
@@ -203,7 +203,7 @@ class LaplaceObjective:
                 pulled[j] = self.layout.apply_transposed(factors, score)
                 solved[j] = self.system.solve(pulled[j])
             information -= pulled @ solved.T
-            overlap = solved @ solved.T
+            overlap = solved @ np.array([self.layout.penalty(row) for row in solved]).T
         return 0.5 * (information + information.T), overlap
 
     def effective_parameters(self, x: np.ndarray) -> float:
@@ -249,7 +249,7 @@ class LaplaceObjective:
             if clip:
                 _make_positive(weights)
             self.system.add(lo, hi, weights, np.ascontiguousarray(first), score)
-        return 0.5 * float(self._prior @ (u * u)) - total, score
+        return 0.5 * float(u @ self.layout.penalty(u)) - total, score
 
     def _predict_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> float:
         """Move the mode to first order along the change of parameters since the last evaluation.
@@ -323,7 +323,7 @@ class LaplaceObjective:
             self._sweep(values, factors, u, clip=True)
             if not self.system.factorise(factors):
                 return np.zeros_like(u), 0.0
-        downhill = self.layout.apply_transposed(factors, score) - self._prior * u
+        downhill = self.layout.apply_transposed(factors, score) - self.layout.penalty(u)
         step = self.system.solve(downhill)
         return step, float(downhill @ step)
 
@@ -349,10 +349,11 @@ class LaplaceObjective:
                 total += float(l.sum())
                 first = np.ascontiguousarray(d1[self._inner, lo:hi])
                 system.add(lo, hi, self._weights(d2[:, :, lo:hi]), first, score)
-            h = 0.5 * float(self._prior @ (u * u)) - total
+            penalty = layout.penalty(u)
+            h = 0.5 * float(u @ penalty) - total
             if not np.isfinite(h) or not system.factorise(factors):
                 return None
-            residual = layout.apply_transposed(factors, score) - self._prior * u
+            residual = layout.apply_transposed(factors, score) - penalty
             step = system.solve(residual)
             decrement = float(residual @ step)
             self.mode_found = decrement <= _THERE

@@ -1,9 +1,9 @@
 """Linear mixed model through cross-products, fixed effects and residual variance profiled out.
 
-With Sigma = sigma^2 T T', H = Lambda'Z'WZ Lambda + I and r^2 the minimum over (beta, u) of
-|y - X beta - Z Lambda u|_W^2 + |u|^2,
+With Sigma = sigma^2 T T', H = Lambda'Z'WZ Lambda + P, P the prior precision of u (the identity, or that of levels which
+covary) and r^2 the minimum over (beta, u) of |y - X beta - Z Lambda u|_W^2 + u'Pu,
 
-    -2 l(theta) = log|H| + n (1 + log(2 pi r^2 / n)),
+    -2 l(theta) = log|H| - log|P| + n (1 + log(2 pi r^2 / n)),
 
 and REML adds log|X'V^-1 X| and replaces n by n - p. One pass over the rows; after it the cost of an evaluation does not
 depend on n. By the envelope theorem d l / d Lambda needs no derivative of beta, u or sigma.
@@ -218,4 +218,6 @@ class LinearObjective:
         if self.problem.reml:
             return trace
         mixed, fixed = np.split(self._fixed_rows(), [q - p], axis=1)
-        return p + trace - float(np.trace(np.linalg.lstsq(fixed, mixed @ mixed.T, rcond=None)[0]))
+        padded = np.hstack([mixed, np.zeros((p, p))])
+        penalty = np.array([self.layout.penalty(row)[: q - p] for row in padded]).reshape(p, q - p)
+        return p + trace - float(np.trace(np.linalg.lstsq(fixed, mixed @ penalty.T, rcond=None)[0]))

@@ -66,7 +66,8 @@ class LinearPart:
 class TermPart:
     """One random term: where its block of T and its parameters live.
 
-    ``b = back @ b_standardised`` for one level, hence Sigma = back T T' back'.
+    ``b = back @ b_standardised`` for one level, and Sigma = root_back T T' root_back'. Both are the same but where
+    levels covary: there `root_back` allows for the average variance of the levels, so that T is of ordinary size.
     """
 
     predictor: str
@@ -76,6 +77,27 @@ class TermPart:
     columns: slice
     back: np.ndarray
     where: slice = field(default_factory=lambda: slice(0, 0))
+    level_size: float = 1.0
+
+    @property
+    def root_back(self) -> np.ndarray:
+        """What maps T to a square root of Sigma, (k, k)."""
+        return self.back if self.level_size == 1.0 else self.back / self.level_size
+
+    def codes(self, codes: np.ndarray) -> np.ndarray:
+        """Levels of the engine's factor of rows with these codes of the term."""
+        relationship = self.term.relationship
+        return codes if relationship is None else np.maximum(relationship.node[codes], 0)
+
+    def left_side(self, z: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Left-hand side (n, k) of rows with these codes, zero where a label has no effect."""
+        relationship = self.term.relationship
+        return z if relationship is None else z * relationship.weight[codes][:, None]
+
+    def of_levels(self, values: np.ndarray) -> np.ndarray:
+        """What belongs to the levels of the engine's factor, (N, ...), for those of the term, (L, ...)."""
+        relationship = self.term.relationship
+        return values if relationship is None else relationship.of_labels(values)
 
 
 @dataclass(slots=True, eq=False)
@@ -233,15 +255,28 @@ def _merge(
                 z, back = unit * z, unit * back
             k = z.shape[1]
             _require_rows(term, k)
-            blocks.append(z)
             predictor += [inner.index(source)] * k
             structure = STRUCTURES[term.structure](k)
-            terms.append(TermPart(source, term, structure, position, slice(at, at + k), back))
+            part = TermPart(source, term, structure, position, slice(at, at + k), back, level_size=_level_size(term))
+            terms.append(part)
+            blocks.append(part.left_side(z, term.codes))
             at += k
         first = members[0][1]
         z = blocks[0] if len(blocks) == 1 else np.hstack(blocks)
-        factors.append(Factor(group, first.codes, len(first.levels), z, np.array(predictor, dtype=np.int32)))
+        codes, n_levels, precision = first.codes, len(first.levels), None
+        if first.relationship is not None:
+            codes = part.codes(first.codes).astype(np.int32)
+            precision = first.relationship.precision.scaled(_level_size(first) ** 2)
+            n_levels = precision.n_levels
+        factors.append(Factor(group, codes, n_levels, z, np.array(predictor, dtype=np.int32), precision=precision))
     return factors, terms
+
+
+def _level_size(term: RandomTerm) -> float:
+    """Root of the mean variance of the levels in the data, relative to independent ones."""
+    if term.relationship is None:
+        return 1.0
+    return float(np.sqrt(term.variances(np.unique(term.codes)).mean()))
 
 
 def _require_rows(term: RandomTerm, k: int) -> None:

@@ -36,6 +36,8 @@ def check_quadrature(problem: Problem, n_agq: int) -> None:
     layout = problem.layout
     if layout is None:
         raise ModelError("n_agq > 1 needs random effects; the model has none")
+    if layout.has_covarying_levels:
+        raise ModelError("n_agq > 1 needs independent levels, known= makes them covary; use n_agq=1 (Laplace)")
     if problem.reml or len(layout.factors) > 1 or len(problem.inner) > 1:
         raise ModelError(
             "n_agq > 1 needs exactly one grouping factor in one part of the model and maximum likelihood; "

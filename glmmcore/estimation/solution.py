@@ -26,7 +26,7 @@ class TermSolution:
     predictor : str
     term : RandomTerm
     covariance : ndarray, shape (k, k)
-        Sigma of one level's coefficients.
+        Sigma of one level's coefficients; times the relationship of the levels where they covary.
     modes : ndarray, shape (L, k)
         Conditional modes.
     mode_covariance : ndarray, shape (L, k, k)
@@ -41,6 +41,11 @@ class TermSolution:
     modes: np.ndarray
     mode_covariance: np.ndarray
     relative_minimum: float
+
+    def row_variances(self, z: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """Variance of ``z_i' b[codes_i]`` over new effects, (n,); codes of -1 are levels that the fit has not seen."""
+        own = np.maximum(np.einsum("ij,jk,ik->i", z, self.covariance, z), 0.0)
+        return own * self.term.variances(codes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -203,9 +208,9 @@ def _terms(problem: Problem, x: np.ndarray, u: np.ndarray, sigma: float, unit: f
         if i not in blocks:
             blocks[i] = problem.system.level_covariances(i)
         t = term.structure.factor(x[term.where])
-        coefficients = problem.layout.by_level(b, i)[:, term.columns] @ term.back.T
-        conditional = term.back @ blocks[i][:, term.columns, term.columns] @ term.back.T
-        covariance = sigma**2 * (term.back @ t) @ (term.back @ t).T
+        coefficients = term.of_levels(problem.layout.by_level(b, i)[:, term.columns] @ term.back.T)
+        conditional = term.of_levels(term.back @ blocks[i][:, term.columns, term.columns] @ term.back.T)
+        covariance = sigma**2 * (term.root_back @ t) @ (term.root_back @ t).T
         singular = np.linalg.svd(t, compute_uv=False)
         out.append(
             TermSolution(

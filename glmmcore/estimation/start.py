@@ -6,6 +6,7 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
+from glmmcore.engines.layout import RowLayout
 from glmmcore.errors import ModelError
 from glmmcore.estimation.laplace import LaplaceObjective, row_blocks
 from glmmcore.estimation.problem import LinearPart, Problem
@@ -281,19 +282,29 @@ def theta_curvature(
             change = [
                 (a - b) / (2.0 * step) for a, b in zip(problem.factors(ahead), problem.factors(behind), strict=True)
             ]
-            columns.append(
-                layout.apply_factors(change, u) + layout.apply_factors(factors, layout.apply_transposed(change, score))
-            )
+            moved = layout.apply_transposed(change, score)
+            _spread_along_levels(layout, factors, change, u, moved)
+            columns.append(layout.apply_factors(change, u) + layout.apply_factors(factors, moved))
     products = [system.multiply(c) for c in columns]
     pulled = [layout.apply_transposed(factors, m) for m in products]
     solved = [system.solve(t) for t in pulled]
     information = 0.5 * (np.array(columns) @ np.array(products).T - np.array(pulled) @ np.array(solved).T)
-    floor = np.concatenate([t.structure.curvature(layout.factors[t.factor].n_levels) / unit**2 for t in terms])
+    floor = np.concatenate([t.structure.curvature(layout.n_levels(t.factor)) / unit**2 for t in terms])
     scale = np.sqrt(floor)
     information = np.nan_to_num(0.5 * (information + information.T) / np.outer(scale, scale), posinf=0.0, neginf=0.0)
     values, vectors = np.linalg.eigh(information)
     block = (vectors * np.clip(values, 0.05, 20.0)) @ vectors.T * np.outer(scale, scale)
     curvature[first:, first:] = block
+
+
+def _spread_along_levels(
+    layout: RowLayout, factors: list[np.ndarray], change: list[np.ndarray], u: np.ndarray, moved: np.ndarray
+) -> None:
+    """Multiply dLambda'Z'l_1 by the inverse prior precision where levels covary, in place: there Lambda'Z'l_1 = Pu."""
+    for i, factor in enumerate(layout.factors):
+        if factor.precision is not None:
+            turn = np.linalg.pinv(factors[i]) @ change[i]
+            layout.by_level(moved, i)[...] = layout.by_level(u, i) @ turn
 
 
 def response_scale(problem: Problem) -> float:

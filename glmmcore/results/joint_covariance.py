@@ -126,7 +126,7 @@ class JointCovariance:
             shape = (p, *blocks.shape[:2])
             blocks = blocks - np.einsum("pij,pik->ijk", mixed.reshape(shape), solved.reshape(shape))
         own = blocks[:, term.columns, term.columns]
-        variances = np.einsum("ij,ljk,ik->li", term.back, own, term.back)
+        variances = term.of_levels(np.einsum("ij,ljk,ik->li", term.back, own, term.back))
         return np.maximum(modes.scale**2 * variances, 0.0)
 
     # ---- random effects --------------------------------------------------------------------------------
@@ -138,13 +138,13 @@ class JointCovariance:
         for r in rows.random:
             new = r.codes < 0
             if new.any():
-                sigma = self._terms[id(r.term.term)].covariance
-                unseen[new] += np.einsum("ij,jk,ik->i", r.Z[new], sigma, r.Z[new])
+                unseen[new] += self._terms[id(r.term.term)].row_variances(r.Z[new], r.codes[new])
             if new.all():
                 continue
             if r.term.factor not in blocks:
-                blocks[r.term.factor] = np.zeros((rows.n, sizes[r.term.factor])), np.maximum(r.codes, 0)
-            z = np.where(new[:, None], 0.0, r.Z)
+                levels = r.term.codes(np.maximum(r.codes, 0))
+                blocks[r.term.factor] = np.zeros((rows.n, sizes[r.term.factor])), levels
+            z = np.where(new[:, None], 0.0, r.term.left_side(r.Z, np.maximum(r.codes, 0)))
             blocks[r.term.factor][0][:, r.term.columns] += z @ r.term.back
         return blocks, unseen
 

@@ -186,8 +186,7 @@ def _rows(
             place = next(t for t in fit.estimator.problem.terms if t.term is fitted)
             random.setdefault(name, []).append(RandomRows(place, term.Z, term.codes))
             if random_effects == "average":
-                variance = np.einsum("ij,jk,ik->i", term.Z, solution.covariance, term.Z)
-                spread[name] = spread.get(name, 0.0) + np.maximum(variance, 0.0)
+                spread[name] = spread.get(name, 0.0) + solution.row_variances(term.Z, term.codes)
                 continue
             unseen = term.codes < 0
             if unseen.any() and new_levels == "error":
@@ -298,7 +297,7 @@ def _spread_slopes(fit: FittedGLMM, function: _Quantity, rows: _Rows) -> np.ndar
         slope = (high - low) / (2.0 * step)
         for r in rows.random[name]:
             part = r.term
-            z = r.Z @ part.back
+            z = r.Z @ part.root_back * np.sqrt(part.term.variances(r.codes))[:, None]
             for j in range(part.where.start, part.where.stop):
                 theta = []
                 for sign in (1.0, -1.0):

@@ -27,7 +27,7 @@ def variance_components(fit: FittedGLMM) -> dict[str, float]:
     -------
     dict
         ``"fixed"``, ``"residual"`` and, for every grouping factor, ``"random: <group>"``: the mean over rows of
-        z' Sigma z.
+        z' Sigma z, times the variance of the row's level where levels covary.
     """
     design = fit.design.predictors["cond"]
     eta = design.X @ fit.params.to_numpy()
@@ -35,8 +35,7 @@ def variance_components(fit: FittedGLMM) -> dict[str, float]:
     for t in fit.solution.terms:
         if t.predictor == "cond":
             key = f"random: {t.term.group}"
-            variance = np.einsum("ij,jk,ik->i", t.term.Z, t.covariance, t.term.Z)
-            out[key] = out.get(key, 0.0) + float(variance.mean())
+            out[key] = out.get(key, 0.0) + float(t.row_variances(t.term.Z, t.term.codes).mean())
     out["residual"] = _residual(fit)
     return out
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["groups_to_redraw", "population_mean", "simulate", "square_root"]
+__all__ = ["draw_effects", "groups_to_redraw", "population_mean", "simulate", "square_root"]
 
 
 def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effects: str | Iterable[str]) -> np.ndarray:
@@ -36,8 +36,7 @@ def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effe
     for s in range(n_sims):
         values = dict(base)
         for t, root in zip(redrawn, roots, strict=True):
-            drawn = rng.standard_normal((len(t.term.levels), len(root))) @ root.T
-            values[t.predictor] = values[t.predictor] + _random_part(t, drawn)
+            values[t.predictor] = values[t.predictor] + _random_part(t, draw_effects(t, root, rng))
         out[s] = Law(fit.family, values, fit.trials).simulate(1, rng)[0]
     return out
 
@@ -68,6 +67,14 @@ def _random_part(t: TermSolution, coefficients: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", t.term.Z, coefficients[t.term.codes])
 
 
+def draw_effects(t: TermSolution, root: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """New effects of all levels of a term, (L, k); `root` is a square root of their covariance."""
+    relationship = t.term.relationship
+    if relationship is None:
+        return rng.standard_normal((len(t.term.levels), len(root))) @ root.T
+    return relationship.draw(len(root), rng) @ root.T
+
+
 def square_root(covariance: np.ndarray) -> np.ndarray:
     """A square root that exists for singular matrices too."""
     values, vectors = np.linalg.eigh(covariance)
@@ -77,15 +84,15 @@ def square_root(covariance: np.ndarray) -> np.ndarray:
 def population_mean(fit: FittedGLMM) -> np.ndarray:
     """Mean of the response over new random effects, by quadrature in each predictor.
 
-    Terms are independent, so the random part of a row's predictor is normal with variance sum z' Sigma z; the mean of a
+    Terms are independent, so the random part of a row's predictor is normal with variance sum z' Sigma z, times the
+    variance of its level where levels covary; the mean of a
     zero-inflated response is the product of two such means, since the parts share no random effect.
     """
     values = {name: np.array(v) for name, v in fit.solution.values.items()}
     spread: dict[str, np.ndarray] = {}
     for t in fit.solution.terms:
         values[t.predictor] = values[t.predictor] - _random_part(t, t.modes)
-        variance = np.einsum("ij,jk,ik->i", t.term.Z, t.covariance, t.term.Z)
-        spread[t.predictor] = spread.get(t.predictor, 0.0) + variance
+        spread[t.predictor] = spread.get(t.predictor, 0.0) + t.row_variances(t.term.Z, t.term.codes)
     law = Law(fit.family, values, fit.trials)
     none = np.zeros(fit.nobs)
     mean = average_over_normal(

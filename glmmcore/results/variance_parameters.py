@@ -88,7 +88,7 @@ class VarianceParameter:
     def _rows(self, x: np.ndarray) -> np.ndarray:
         """The two rows of the factor, in the user's columns, (2, k)."""
         assert self.term is not None
-        return self.term.back[[self.i, self.j]] @ self.term.structure.factor(x[self.term.where])
+        return self.term.root_back[[self.i, self.j]] @ self.term.structure.factor(x[self.term.where])
 
     def value(self, x: np.ndarray, scale: float = 1.0) -> float:
         """Value at x; standard deviations in units of `scale`; NaN for a correlation with a constant.
@@ -110,7 +110,7 @@ class VarianceParameter:
             out[self.where] = 1.0
             return out
         one, other = self._rows(x)
-        back, sizes = self.term.back, (np.sqrt(one @ one), np.sqrt(other @ other))
+        back, sizes = self.term.root_back, (np.sqrt(one @ one), np.sqrt(other @ other))
         if self.kind == "sd":
             d_factor = scale * np.outer(back[self.i], one) / sizes[0]
         else:
@@ -126,8 +126,9 @@ class VarianceParameter:
         if self.term is None:
             return True
         t = self.term.structure.factor(x[self.term.where])
-        size = np.sqrt(np.square(self.term.back @ t).sum(axis=1))
-        largest = max(float(np.sqrt(np.square(self.term.back).sum(axis=1)).max()) * 1e-2, float(size.max()))
+        back = self.term.root_back
+        size = np.sqrt(np.square(back @ t).sum(axis=1))
+        largest = max(float(np.sqrt(np.square(back).sum(axis=1)).max()) * 1e-2, float(size.max()))
         return bool(min(size[self.i], size[self.j]) > _ZERO * largest)
 
 

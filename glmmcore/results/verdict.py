@@ -64,6 +64,7 @@ def sentences(fit: FittedGLMM) -> list[str]:
             and t.modes.size >= fit.nobs
             and fit.design.var_weights is None
             and t.term.structure in _HOLDING_NOISE
+            and t.term.relationship is None
             and np.isnan(fit.sigma) == ("disp" in fit.design.predictors)
         ):
             out.append(
@@ -99,7 +100,7 @@ def _means_reach_the_end(fit: FittedGLMM) -> bool:
     variance = np.zeros(fit.nobs)
     for t in fit.solution.terms:
         if t.predictor == "cond":
-            variance += np.einsum("ij,jk,ik->i", t.term.Z, t.covariance, t.term.Z)
+            variance += t.row_variances(t.term.Z, t.term.codes)
     reached = np.abs(fit.solution.values["cond"]) < 2.0 * np.sqrt(np.maximum(variance, 0.0))
     return bool(np.mean(reached) > _MANY_ROWS)
 
