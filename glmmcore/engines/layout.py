@@ -183,9 +183,12 @@ class RowLayout:
     def penalty(self, u: np.ndarray) -> np.ndarray:
         """Prior precision times u, (q,)."""
         out = self._prior * u
-        for i, precision in self._precisions.items():
-            lo, hi = self.offsets[i], self.offsets[i + 1]
-            out[lo:hi] = (precision @ self.by_level(u, i)).ravel()
+        for i, matrix in self._precisions.items():
+            own, pin = self.by_level(u, i), self.factors[i].precision.pin  # type: ignore[union-attr]
+            product = matrix @ own
+            if pin.size:
+                product -= pin @ (pin.T @ own)
+            self.by_level(out, i)[...] = product
         return out
 
     def add_random_part(self, lo: int, hi: int, b: np.ndarray, out: np.ndarray) -> None:

@@ -29,6 +29,7 @@ class LevelFactor:
         codes = np.arange(n, dtype=np.int32)
         factor = Factor("levels", codes, n, np.ones((n, 1)), np.zeros(1, dtype=np.int32), precision=precision)
         self._system = SparseSystem(RowLayout([factor]))
+        self._null = precision.null
         if not self._system.factorise([np.zeros((1, 1))]):
             raise ArithmeticError("the precision matrix is not positive definite")
 
@@ -40,9 +41,11 @@ class LevelFactor:
         return system.level_covariances(0)[:, 0, 0]
 
     def solve(self, rhs: np.ndarray) -> np.ndarray:
-        """Q^-1 rhs, (L,)."""
+        """Q^-1 rhs, (L,), a generalised inverse where levels obey a constraint."""
         return self._system.solve(np.ascontiguousarray(rhs, dtype=np.float64))
 
     def draw(self, normals: np.ndarray) -> np.ndarray:
         """Effects with covariance Q^-1 from independent standard normals, both (L, k)."""
-        return np.column_stack([self._system.half_solve(np.ascontiguousarray(z)) for z in normals.T])
+        out = np.column_stack([self._system.half_solve(np.ascontiguousarray(z)) for z in normals.T])
+        # with M the matrix of the entries and P the projection on what obeys the constraints, P M^-1 P = Q^-1
+        return out - self._null @ (self._null.T @ out) if self._null.size else out

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,10 @@ __all__ = ["Precision"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Precision:
-    """Symmetric positive definite matrix Q over the levels of a factor, its lower triangle by entries.
+    """Precision Q of the levels of a factor, its lower triangle by entries.
+
+    A singular Q is that of levels which obey ``null' u = 0``, such as a sum of zero; its entries are then those of a
+    positive definite matrix M with ``u'Qu = u'Mu - |pin'u|^2`` for such u.
 
     Attributes
     ----------
@@ -20,12 +23,17 @@ class Precision:
     row, column : ndarray of int64, shape (m,)
         Places of the entries, ``row >= column``, each once, the whole diagonal among them.
     value : ndarray, shape (m,)
+    null : ndarray, shape (n_levels, c)
+        Orthonormal basis of what the levels have no part in; no columns for a Q that is not singular.
+    pin : ndarray, shape (n_levels, d)
     """
 
     n_levels: int
     row: np.ndarray
     column: np.ndarray
     value: np.ndarray
+    null: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    pin: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
 
     @classmethod
     def of(cls, matrix: Any) -> Precision:
@@ -44,10 +52,20 @@ class Precision:
 
     def scaled(self, factor: float) -> Precision:
         """Q multiplied by a number."""
-        return replace(self, value=self.value * factor)
+        return replace(self, value=self.value * factor, pin=self.pin * np.sqrt(factor))
+
+    def of_null(self, null: np.ndarray, pin: np.ndarray | None = None) -> Precision:
+        """The same for levels without a part in some directions, see the class."""
+        n = self.n_levels
+        return replace(self, null=null, pin=np.zeros((n, 0)) if pin is None else pin)
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether the levels obey a constraint."""
+        return bool(self.null.size)
 
     def matrix(self) -> Any:
-        """Q in full, a sparse array."""
+        """The matrix of the entries in full, a sparse array."""
         from scipy import sparse
 
         below = self.row != self.column

@@ -8,6 +8,10 @@ eliminated in dense fronts (loops for small ones, LAPACK for large ones), and wh
 for LAPACK. The inverse runs back through the same fronts (the recursion of Takahashi, Fagan and Chen, 1973, in
 blocks), so that the log determinant and its gradient are exact.
 
+Levels may obey constraints N'u = 0. With B the columns of N and of what is to be taken off the matrix (see
+`Precision`), W = H^-1 B and S = diag(0, I) - B'W, solutions are x + W S^-1 W'r with x = H^-1 r, the inverse is that of H
+plus W S^-1 W', and the determinant on the constrained space is |H| |S|.
+
 The fixed effects meet every level. They stay outside as a border of p dense columns: with H_r the random part and
 W = H_r^-1 B the solved border, S = F - B'W is their Schur complement.
 """
@@ -79,6 +83,7 @@ class SparseSystem:
         k = pattern.node_size
         self._lower_size = pattern.size - int((k * (k - 1) // 2).sum())
         self._factor_stack, self._inverse_stack, self._closes = stack_sizes(plan.parent, plan.widths, plan.heights)
+        self._constraints, self._corner, self._n_null = _constraints(self._factors, layout)
         self._allocate()
         self._prior_logdet = self._logdet_of_prior() if layout.has_covarying_levels else 0.0
 
@@ -165,6 +170,20 @@ class SparseSystem:
             if info != 0:
                 return False
         self._logdet = 2.0 * float(np.log(self._diagonal()).sum())
+        return self._constrain()
+
+    def _constrain(self) -> bool:
+        """Restrict what was factored to the levels that obey their constraints."""
+        constraints = self._constraints
+        if not constraints.shape[1]:
+            return True
+        self._bound = np.column_stack([self._solve_free(column) for column in constraints.T])
+        small = self._corner - cross(constraints, self._bound)
+        sign, logdet = np.linalg.slogdet(small)
+        if sign != (-1.0) ** self._n_null or not np.isfinite(logdet):
+            return False
+        self._unbound = np.linalg.inv(0.5 * (small + small.T))
+        self._logdet += float(logdet)
         return True
 
     def _runs(self) -> list[tuple[int, int, int]]:
@@ -248,6 +267,13 @@ class SparseSystem:
         return x
 
     def _solve_random(self, rhs: np.ndarray) -> np.ndarray:
+        x = self._solve_free(rhs)
+        if self._constraints.shape[1]:
+            x += times(self._bound, self._unbound @ cross(self._bound, rhs))
+        return x
+
+    def _solve_free(self, rhs: np.ndarray) -> np.ndarray:
+        """Solve without regard to constraints."""
         plan = self._plan
         x = np.empty(self._q)
         x[self._position] = rhs
@@ -265,7 +291,7 @@ class SparseSystem:
         return x[self._position]
 
     def half_solve(self, normals: np.ndarray) -> np.ndarray:
-        """L'^-1 normals, (q,), L the Cholesky factor of the random part of H: draws with the covariance H^-1."""
+        """L'^-1 normals, (q,), L the Cholesky factor of the random part of H, constraints apart."""
         plan = self._plan
         x = normals.copy()
         core = slice(int(plan.first[-1]), None)
@@ -293,6 +319,8 @@ class SparseSystem:
         self._invert_supernodes()
         first = self._block_first
         kernels.selected_core(first[-2], first[-1], self._core, plan.core_inverse, *self._places, self._v)
+        if self._constraints.shape[1]:
+            kernels.correct(*self._blocks, self._bound @ self._unbound, self._bound, self._v)
         self._v_border, self._v_fixed = np.zeros((0, 0)), np.zeros((0, 0))
         if self._p and not self._profiled:
             inverse, _ = lapack.dpotri(self._schur, lower=1)
@@ -412,3 +440,19 @@ class SparseSystem:
             f"order {int((plan.widths + plan.heights).max(initial=0))}, dense core of order {plan.n_core}"
         )
         return lines
+
+
+def _constraints(factors: list[Factor], layout: RowLayout) -> tuple[np.ndarray, np.ndarray, int]:
+    """Columns (q, c) of all constraints and of what they allow to take off, the corner (c, c), and how many bind."""
+    columns, corner = [], []
+    for i, f in enumerate(factors):
+        if f.precision is None or not f.precision.is_singular:
+            continue
+        for part, weight in ((f.precision.null, 0.0), (f.precision.pin, 1.0)):
+            block = np.zeros((int(layout.offsets[len(factors)]), part.shape[1] * f.k))
+            block[layout.offsets[i] : layout.offsets[i + 1]] = np.kron(part, np.eye(f.k))
+            columns.append(block)
+            corner += [weight] * block.shape[1]
+    if not columns:
+        return np.zeros((0, 0)), np.zeros((0, 0)), 0
+    return np.hstack(columns), np.diag(corner), corner.count(0.0)

@@ -3,6 +3,17 @@
 from __future__ import annotations
 
 from glmmcore.relationship.base import Relationship
+from glmmcore.relationship.intrinsic import from_adjacency, random_walk
 from glmmcore.relationship.matrices import covariance, precision
+from glmmcore.relationship.pedigree import from_pedigree
+from glmmcore.relationship.tree import from_tree
 
-__all__ = ["Relationship", "covariance", "precision"]
+__all__ = [
+    "Relationship",
+    "covariance",
+    "from_adjacency",
+    "from_pedigree",
+    "from_tree",
+    "precision",
+    "random_walk",
+]

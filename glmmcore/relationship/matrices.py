@@ -19,8 +19,10 @@ __all__ = ["covariance", "labelled_square", "precision"]
 # Relative difference between both triangles, or between two rows, that is rounding of printed numbers.
 _ROUNDED = 1e-8
 _SAME = 1e-12
-# Reciprocal condition number of the correlation matrix below which its inverse has no correct digit to rely on.
-_SINGULAR = 1e-12
+# Eigenvalues of the correlation matrix below this share of the largest are zero: the inverse would lose as many digits.
+_SINGULAR = 1e-9
+# Directions without variance, each of which is a dense constraint.
+_MOST_CONSTRAINTS = 200
 
 
 def covariance(matrix: Any, labels: Iterable[Any] | None = None) -> Relationship:
@@ -36,12 +38,13 @@ def covariance(matrix: Any, labels: Iterable[Any] | None = None) -> Relationship
     Returns
     -------
     Relationship
-        Labels with the same row share one effect, labels of variance zero have none.
+        Labels with the same row share one effect, labels of variance zero have none; a matrix that is singular in other
+        ways, as a genomic relationship with few markers, makes effects that obey constraints.
 
     Raises
     ------
     ModelError
-        For a matrix that is not symmetric, not finite, no covariance matrix, or singular in any other way.
+        For a matrix that is not symmetric, not finite or no covariance matrix, and for one of a far lower rank.
 
     Examples
     --------
@@ -186,7 +189,7 @@ def _inverse(square: Any, names: pd.Index) -> Precision:
         return Precision.of(sparse.diags_array(1.0 / square.diagonal()))
     order = np.argsort(block, kind="stable")
     members = np.split(order, np.cumsum(np.bincount(block))[:-1])
-    rows, columns, values = [], [], []
+    rows, columns, values, nulls = [], [], [], []
     largest = max(len(m) for m in members)
     require_memory(
         16.0 * 8.0 * largest**2,
@@ -194,7 +197,9 @@ def _inverse(square: Any, names: pd.Index) -> Precision:
         "give its sparse inverse by relationship.precision, or a tree or pedigree",
     )
     for own in members:
-        inverse = _inverse_block(square[own][:, own].toarray(), names[own])
+        inverse, null = _inverse_block(square[own][:, own].toarray(), names[own])
+        nulls.append(np.zeros((square.shape[0], null.shape[1])))
+        nulls[-1][own] = null
         i, j = np.tril_indices(len(own))
         a, b = own[i], own[j]
         rows.append(np.maximum(a, b))
@@ -202,32 +207,36 @@ def _inverse(square: Any, names: pd.Index) -> Precision:
         values.append(inverse[i, j])
     row, column, value = np.concatenate(rows), np.concatenate(columns), np.concatenate(values)
     kept = (value != 0.0) | (row == column)
-    return Precision(square.shape[0], row[kept], column[kept], value[kept])
+    out = Precision(square.shape[0], row[kept], column[kept], value[kept])
+    null = np.hstack(nulls)
+    if null.shape[1] > _MOST_CONSTRAINTS:
+        raise ModelError(
+            f"covariance: the matrix is singular, its {square.shape[0]} labels have rank {square.shape[0] - null.shape[1]}: "
+            "add a small number such as 1e-4 of the mean variance to its diagonal"
+        )
+    return out.of_null(null) if null.shape[1] else out
 
 
-def _inverse_block(dense: np.ndarray, names: pd.Index) -> np.ndarray:
-    """Inverse of a positive definite matrix, lower triangle."""
+def _inverse_block(dense: np.ndarray, names: pd.Index) -> tuple[np.ndarray, np.ndarray]:
+    """Inverse of a matrix, lower triangle, and a basis of what it has no variance along, made definite there."""
+    n = len(dense)
     scale = np.sqrt(np.diag(dense))
     correlation = np.asfortranarray(dense / np.outer(scale, scale))
     size = float(np.abs(correlation).sum(axis=0).max())
     lower, info = lapack.dpotrf(correlation, lower=1)
-    reciprocal = 0.0 if info else float(lapack.dpocon(lower, size, uplo="L")[0])
-    if reciprocal < _SINGULAR:
-        _raise_singular(correlation, names)
-    inverse, _ = lapack.dpotri(lower, lower=1)
-    return np.asarray(inverse / np.outer(scale, scale))
-
-
-def _raise_singular(correlation: np.ndarray, names: pd.Index) -> None:
+    if not info and lapack.dpocon(lower, size, uplo="L")[0] > _SINGULAR:
+        inverse, _ = lapack.dpotri(lower, lower=1)
+        return inverse / np.outer(scale, scale), np.zeros((n, 0))
     values, vectors = np.linalg.eigh(correlation)
-    loudest = names[np.argsort(-np.abs(vectors[:, 0]), kind="stable")[:3]]
-    if values[0] < -_ROUNDED * len(values):
+    if values[0] < -_ROUNDED * n:
+        loudest = names[np.argsort(-np.abs(vectors[:, 0]), kind="stable")[:3]]
         raise ModelError(
             f"covariance: the matrix has a negative eigenvalue ({values[0]:.3g} of its correlations), so that it is no "
             f"covariance matrix; look at {some(loudest)}"
         )
-    rank = int(np.sum(values > _SINGULAR * values[-1]))
-    raise ModelError(
-        f"covariance: the matrix is singular, its {len(values)} labels have rank {rank} (see {some(loudest)}): add a "
-        "small number such as 1e-4 of the mean variance to its diagonal, or merge labels that are the same"
-    )
+    used = values > _SINGULAR * values[-1]
+    null = np.linalg.qr(vectors[:, ~used] / scale[:, None])[0]
+    inverse = ((vectors[:, used] / values[used]) @ vectors[:, used].T) / np.outer(scale, scale)
+    inverse -= null @ (null.T @ inverse)
+    inverse -= (inverse @ null) @ null.T
+    return inverse + float(np.diag(inverse).mean()) * null @ null.T, null
