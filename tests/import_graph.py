@@ -23,6 +23,7 @@ LAYERS = {
         ("design",),
         ("covariance", "engines", "families"),
         ("formula",),
+        ("relationship",),
         ("estimation",),
         ("results",),
         ("inference",),

@@ -157,9 +157,7 @@ class SparsePattern:
         )
 
 
-def _in_fronts(
-    plan: Plan, one: np.ndarray, other: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _in_fronts(plan: Plan, one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Where entries at pairs of positions sit: (order by owner, rows, columns in the front, first of each owner)."""
     low, high = np.minimum(one, other), np.maximum(one, other)
     owner = np.searchsorted(plan.first, low, side="right") - 1

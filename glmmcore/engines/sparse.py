@@ -9,8 +9,8 @@ for LAPACK. The inverse runs back through the same fronts (the recursion of Taka
 blocks), so that the log determinant and its gradient are exact.
 
 Levels may obey constraints N'u = 0. With B the columns of N and of what is to be taken off the matrix (see
-`Precision`), W = H^-1 B and S = diag(0, I) - B'W, solutions are x + W S^-1 W'r with x = H^-1 r, the inverse is that of H
-plus W S^-1 W', and the determinant on the constrained space is |H| |S|.
+`Precision`), W = H^-1 B and S = diag(0, I) - B'W, solutions are x + W S^-1 W'r with x = H^-1 r, the inverse is that of
+H plus W S^-1 W', and the determinant on the constrained space is |H| |S|.
 
 The fixed effects meet every level. They stay outside as a border of p dense columns: with H_r the random part and
 W = H_r^-1 B the solved border, S = F - B'W is their Schur complement.

@@ -13,8 +13,8 @@ __all__ = ["inbreeding"]
 def inbreeding(sire, dam, f, d):
     """Fill inbreeding coefficients f and Mendelian sampling variances d, (n,), parents before offspring, -1 unknown.
 
-    With A = T D T', T the unit triangle of descent, f_i + 1 = sum_j t_ij^2 d_j over the ancestors of i (Quaas 1976), which
-    are visited from the youngest on (Meuwissen and Luo 1992), here by a heap.
+    With A = T D T', T the unit triangle of descent, f_i + 1 = sum_j t_ij^2 d_j over the ancestors of i (Quaas 1976),
+    which are visited from the youngest on (Meuwissen and Luo 1992), here by a heap.
     """
     n = sire.size
     flow = np.zeros(n)

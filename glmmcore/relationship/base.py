@@ -30,7 +30,9 @@ def as_text(labels: Iterable[Any]) -> pd.Index:
 def some(labels: Iterable[Any], most: int = 5) -> str:
     """List some labels in a sentence."""
     listed = list(labels)
-    return ", ".join(repr(str(v)) for v in listed[:most]) + (f" and {len(listed) - most} more" if len(listed) > most else "")
+    return ", ".join(repr(str(v)) for v in listed[:most]) + (
+        f" and {len(listed) - most} more" if len(listed) > most else ""
+    )
 
 
 def make_labels(labels: Iterable[Any] | None, n: int, what: str) -> pd.Index:
@@ -43,7 +45,7 @@ def make_labels(labels: Iterable[Any] | None, n: int, what: str) -> pd.Index:
     """
     if labels is None or isinstance(labels, str):
         raise ModelError(f"{what}: give labels=, one for each row, or a DataFrame with labels on both sides")
-    out = pd.Index(list(labels))
+    out: pd.Index = pd.Index(list(labels))
     if len(out) != n:
         raise ModelError(f"{what}: {len(out)} labels for {n} rows")
     if out.hasnans:
@@ -63,6 +65,7 @@ class Relationship:
     Parameters
     ----------
     labels : Index, shape (L,)
+        What levels are called.
     precision : Precision
         Of the nodes.
     node : ndarray of int64, shape (L,), optional
@@ -76,7 +79,7 @@ class Relationship:
     >>> r = relationship.covariance([[1.0, 0.5], [0.5, 1.0]], ["a", "b"])
     >>> r
     <Relationship: covariance of 2 labels>
-    >>> r.variances.tolist()
+    >>> r.variances.round(6).tolist()
     [1.0, 1.0]
     """
 
@@ -111,11 +114,12 @@ class Relationship:
         Parameters
         ----------
         labels : iterable
+            Of any type.
 
         Returns
         -------
         ndarray of int64
-            -1 for a label that the relationship lacks.
+            Positions, -1 for a label that the relationship lacks.
         """
         return np.asarray(self._place.get_indexer(as_text(labels)), dtype=np.int64)
 
@@ -130,7 +134,18 @@ class Relationship:
         return self.of_labels(self._factor.variances())
 
     def of_labels(self, nodes: np.ndarray) -> np.ndarray:
-        """What belongs to nodes, (N, ...), for each label, (L, ...); zero for a label without effect."""
+        """Take what belongs to nodes for each label.
+
+        Parameters
+        ----------
+        nodes : ndarray, shape (N, ...)
+            A value, or more, for every node.
+
+        Returns
+        -------
+        ndarray, shape (L, ...)
+            Zero for a label without effect.
+        """
         weight = self.weight.reshape((-1,) + (1,) * (nodes.ndim - 1))
         return np.asarray(nodes[np.maximum(self.node, 0)] * weight)
 
@@ -142,23 +157,27 @@ class Relationship:
         n_columns : int
             Independent columns.
         rng : numpy.random.Generator
+            Source of randomness.
 
         Returns
         -------
         ndarray, shape (L, n_columns)
+            A row for each label.
         """
         return self.of_labels(self._factor.draw(rng.standard_normal((self.precision.n_levels, n_columns))))
 
     def matrix(self, labels: Iterable[Any] | None = None) -> pd.DataFrame:
-        """R between some labels, all by default, as a table.
+        """R as a table.
 
         Parameters
         ----------
         labels : iterable, optional
+            Between these labels, all by default.
 
         Returns
         -------
         DataFrame, shape (m, m)
+            Labels on both sides.
 
         Raises
         ------

@@ -40,6 +40,7 @@ def from_adjacency(weights: Any, labels: Iterable[Any] | None = None, *, unit_va
     Returns
     -------
     Relationship
+        For ``glmm(known=)``.
 
     Raises
     ------
@@ -68,7 +69,8 @@ def from_adjacency(weights: Any, labels: Iterable[Any] | None = None, *, unit_va
         raise ModelError("from_adjacency: no two areas are neighbours")
     if isolated.any():
         warn_of_data(
-            f"from_adjacency: {int(isolated.sum())} areas have no neighbours and the effect zero: {some(names[isolated])}",
+            f"from_adjacency: {int(isolated.sum())} areas have no neighbours and the effect zero: "
+            f"{some(names[isolated])}",
             stacklevel=2,
         )
     kept = np.flatnonzero(~isolated)
@@ -76,7 +78,9 @@ def from_adjacency(weights: Any, labels: Iterable[Any] | None = None, *, unit_va
     laplacian = sparse.csc_array(sparse.diags_array(total) - square)[kept][:, kept]
     n_parts, part = connected_components(laplacian, directed=False)
     if n_parts > _MOST_PARTS:
-        raise ModelError(f"from_adjacency: the map falls into {n_parts} parts, more than the {_MOST_PARTS} that are possible")
+        raise ModelError(
+            f"from_adjacency: the map falls into {n_parts} parts, more than the {_MOST_PARTS} that are possible"
+        )
     null = np.zeros((len(kept), n_parts))
     null[np.arange(len(kept)), part] = 1.0
     null /= np.sqrt(null.sum(axis=0))
@@ -105,6 +109,7 @@ def random_walk(order: int, levels: Iterable[Any]) -> Relationship:
     Returns
     -------
     Relationship
+        For ``glmm(known=)``.
 
     Raises
     ------

@@ -51,7 +51,7 @@ def covariance(matrix: Any, labels: Iterable[Any] | None = None) -> Relationship
     >>> import pandas as pd
     >>> from glmmcore import relationship
     >>> table = pd.DataFrame([[2.0, 1.0], [1.0, 2.0]], index=["a", "b"], columns=["a", "b"])
-    >>> relationship.covariance(table).variances.tolist()
+    >>> relationship.covariance(table).variances.round(6).tolist()
     [2.0, 2.0]
     """
     square, names = labelled_square(matrix, labels, "covariance")
@@ -75,6 +75,7 @@ def precision(matrix: Any, labels: Iterable[Any] | None = None) -> Relationship:
     Returns
     -------
     Relationship
+        For ``glmm(known=)``.
 
     Raises
     ------
@@ -146,7 +147,7 @@ def labelled_square(matrix: Any, labels: Iterable[Any] | None, what: str) -> tup
         raise ModelError(f"{what}: the entry of {str(names[row])!r} and {str(names[column])!r} is not finite")
     difference = abs(square - square.T)
     if difference.nnz and difference.max() > _ROUNDED * max(float(abs(square).max()), 1e-300):
-        row, column = np.unravel_index(int(difference.argmax()), difference.shape)
+        row, column = divmod(int(difference.argmax()), difference.shape[1])
         raise ModelError(f"{what}: the matrix is not symmetric, see {str(names[row])!r} and {str(names[column])!r}")
     square = sparse.csc_array(0.5 * (square + square.T))
     square.eliminate_zeros()
@@ -161,9 +162,9 @@ def _distinct(square: Any, variance: np.ndarray, names: pd.Index) -> tuple[np.nd
     columns, correlation = square.indices, square.data / (scale[rows] * scale[square.indices])
     flat = variance == 0.0
     bad = flat[rows] & (columns != rows)
-    worst = int(np.argmax(np.where(rows == columns, 0.0, np.abs(correlation)))) if len(rows) else 0
-    if bad.any() or (len(rows) and np.abs(correlation[worst]) > 1.0 + _ROUNDED and rows[worst] != columns[worst]):
-        at = int(np.argmax(bad)) if bad.any() else worst
+    bad |= (np.abs(correlation) > 1.0 + _ROUNDED) & (rows != columns)
+    if bad.any():
+        at = int(np.argmax(bad))
         raise ModelError(
             f"covariance: that of {str(names[rows[at]])!r} and {str(names[columns[at]])!r} is larger than their "
             "variances allow"
@@ -211,8 +212,8 @@ def _inverse(square: Any, names: pd.Index) -> Precision:
     null = np.hstack(nulls)
     if null.shape[1] > _MOST_CONSTRAINTS:
         raise ModelError(
-            f"covariance: the matrix is singular, its {square.shape[0]} labels have rank {square.shape[0] - null.shape[1]}: "
-            "add a small number such as 1e-4 of the mean variance to its diagonal"
+            f"covariance: the matrix is singular, its {square.shape[0]} labels have rank "
+            f"{square.shape[0] - null.shape[1]}: add a small number such as 1e-4 of the mean variance to its diagonal"
         )
     return out.of_null(null) if null.shape[1] else out
 

@@ -19,9 +19,7 @@ __all__ = ["from_pedigree"]
 _UNKNOWN = ("", "0", ".", "*", "-", "NA", "nan", "None", "<NA>")
 
 
-def from_pedigree(
-    frame: Any, id: str = "id", sire: str = "sire", dam: str = "dam", *, both_sexes: bool = False
-) -> Relationship:
+def from_pedigree(frame: Any, id: str = "id", sire: str = "sire", dam: str = "dam") -> Relationship:
     """Additive genetic relationships of the animals of a pedigree.
 
     The covariance of breeding values is A, with 1 + F on its diagonal, F the inbreeding coefficient. Its inverse is
@@ -33,24 +31,23 @@ def from_pedigree(
         A row for each animal, in any order.
     id, sire, dam : str
         Columns of the animal and its parents; an unknown parent is missing, empty, or 0.
-    both_sexes : bool
-        Whether an animal may be a sire and a dam, as many plants are.
 
     Returns
     -------
     Relationship
-        Labels are all animals, parents without a row of their own among them.
+        Labels are all animals, parents without a row of their own among them. A `DataWarning` names these, and animals
+        that are both sire and dam, as plants may be.
 
     Raises
     ------
     ModelError
-        For animals with two rows, that descend from themselves, or that are both sire and dam.
+        For animals with two rows or that descend from themselves.
 
     Examples
     --------
     >>> from glmmcore import relationship
     >>> table = {"id": ["a", "b", "c"], "sire": [None, None, "a"], "dam": [None, None, "b"]}
-    >>> relationship.from_pedigree(table).matrix()
+    >>> relationship.from_pedigree(table).matrix().round(6)
          a    b    c
     a  1.0  0.0  0.5
     b  0.0  1.0  0.5
@@ -68,8 +65,12 @@ def from_pedigree(
     parents = [text.where(~(column.isna().to_numpy() | text.isin(unknown)), "") for text, column in zip(
         parents, columns[1:], strict=True
     )]  # fmt: skip
-    if not both_sexes:
-        _require_one_sex(*parents)
+    both = parents[0][parents[0].isin(parents[1]) & (parents[0] != "")].unique()
+    if len(both):
+        warn_of_data(
+            f"from_pedigree: {len(both)} of the animals are both sire and dam, as plants may be: {some(both)}",
+            stacklevel=2,
+        )
     absent = pd.Index([*parents[0], *parents[1]]).unique().difference(own, sort=False)
     absent = absent[absent != ""]
     if len(absent):
@@ -97,15 +98,6 @@ def _columns(frame: Any, names: tuple[str, str, str]) -> list[pd.Series]:
     if not len(table):
         raise ModelError("from_pedigree: the pedigree has no rows")
     return [table[name].reset_index(drop=True) for name in names]
-
-
-def _require_one_sex(sires: pd.Index, dams: pd.Index) -> None:
-    both = sires[sires.isin(dams) & (sires != "")].unique()
-    if len(both):
-        raise ModelError(
-            f"from_pedigree: {some(both)} {'is' if len(both) == 1 else 'are'} both sire and dam; for plants and the like "
-            "that may be both write both_sexes=True"
-        )
 
 
 def _inverse(sire: np.ndarray, dam: np.ndarray, names: pd.Index) -> tuple[Precision, np.ndarray]:
@@ -164,4 +156,6 @@ def _raise_loop(sire: np.ndarray, dam: np.ndarray, stuck: np.ndarray, names: pd.
         seen.append(at)
         at = int(sire[at]) if sire[at] >= 0 and stuck[sire[at]] else int(dam[at])
     circle = [names[i] for i in seen[seen.index(at) :]]
-    raise ModelError(f"from_pedigree: animals descend from themselves: {some(circle, 8)}; one of their parents is wrong")
+    raise ModelError(
+        f"from_pedigree: animals descend from themselves: {some(circle, 8)}; one of their parents is wrong"
+    )

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from glmmcore.engines.precision import Precision
 from glmmcore.errors import ModelError
-from glmmcore.relationship.base import Relationship, make_labels, some
+from glmmcore.relationship.base import Relationship, make_labels
 
 __all__ = ["from_tree"]
 
@@ -30,8 +29,8 @@ def from_tree(tree: Any, *, unit_height: bool = False) -> Relationship:
     Parameters
     ----------
     tree : str, Path or scikit-bio TreeNode
-        Newick text or the path of such a file, rooted, with branch lengths; that of the root is not used. Underscores in
-        names stay what they are.
+        Newick text or the path of such a file, rooted, with branch lengths; that of the root is not used. Underscores
+        in names stay what they are.
     unit_height : bool
         Divide by the height of the tree, so that the standard deviation is that of a tip. Tips must be equally far from
         the root to a relative 1e-6.
@@ -76,8 +75,8 @@ def from_tree(tree: Any, *, unit_height: bool = False) -> Relationship:
     if unit_height:
         if depth[tips].min() < height * (1.0 - 1e-6):
             raise ModelError(
-                f"from_tree: tips are {depth[tips].min():.4g} to {height:.4g} from the root, so that the tree has no one "
-                "height; leave unit_height out"
+                f"from_tree: tips are {depth[tips].min():.4g} to {height:.4g} from the root, so that the tree has no "
+                "one height; leave unit_height out"
             )
         length = length / height
         height = 1.0
@@ -145,7 +144,8 @@ def _parse(text: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
     text = text.strip()
 
     def wrong(what: str) -> ModelError:
-        return ModelError(f"from_tree: {what} at character {position} of the tree: {text[max(position - 20, 0):position + 20]!r}")
+        around = text[max(position - 20, 0) : position + 20]
+        return ModelError(f"from_tree: {what} at character {position} of the tree: {around!r}")
 
     def child_of(node: int) -> int:
         parent.append(node)
@@ -187,7 +187,9 @@ def _parse(text: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
 
 def _from_nodes(root: Any) -> tuple[np.ndarray, np.ndarray, list[str]]:
     """The same of objects with `children`, `name` and `length`, such as scikit-bio's."""
-    parent, length, names = [], [], []
+    parent: list[int] = []
+    length: list[float] = []
+    names: list[str] = []
     stack: list[tuple[Any, int]] = [(root, -1)]
     while stack:
         node, above = stack.pop()
