@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from numbers import Integral, Real
 from typing import Any
 
@@ -10,7 +11,7 @@ import pandas as pd
 
 from glmmcore.errors import ModelError
 
-__all__ = ["random_generator", "real_array", "require_level", "require_workers", "row_values"]
+__all__ = ["alpha_of", "random_generator", "real_array", "renamed", "require_level", "require_workers", "row_values"]
 
 
 def real_array(value: Any, what: str) -> np.ndarray:
@@ -75,6 +76,56 @@ def random_generator(rng: Any) -> np.random.Generator:
         return np.random.default_rng(rng)
     except (TypeError, ValueError):
         raise ModelError(f"rng must be a numpy.random.Generator, a seed of at least 0 or None, not {rng!r}") from None
+
+
+def renamed(call: str, old: str, old_value: Any, new: str, new_value: Any) -> Any:
+    """Value of an argument that used to have another name, with a warning where the former name was used.
+
+    Parameters
+    ----------
+    call : str
+        Function that was called.
+    old, new : str
+        Former and present name.
+    old_value, new_value : object
+        As given; None for not given.
+
+    Returns
+    -------
+    object
+        The one that was given, or None.
+
+    Raises
+    ------
+    ModelError
+        If both were given.
+    """
+    if old_value is None:
+        return new_value
+    if new_value is not None:
+        raise ModelError(f"{call}: {old}= is the former name of {new}=, give {new}= only")
+    warnings.warn(f"{call}: {old}= is now called {new}=", FutureWarning, stacklevel=3)
+    return old_value
+
+
+def alpha_of(alpha: Any, level: Any) -> float:
+    """One minus the level of intervals, given as such or as the level.
+
+    Raises
+    ------
+    ModelError
+        If it is not between 0 and 1.
+
+    Examples
+    --------
+    >>> alpha_of(0.05, None), alpha_of(0.05, 0.75)
+    (0.05, 0.25)
+    """
+    if level is None:
+        require_level(alpha, "alpha")
+        return float(alpha)
+    require_level(level, "level")
+    return 1.0 - float(level)
 
 
 def require_level(value: Any, what: str) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import alpha_of
 from glmmcore.errors import ModelError
 from glmmcore.estimation.problem import pinned_dispersion
 from glmmcore.inference.multiplicity import two_sided
@@ -318,6 +319,7 @@ class Estimates:
         alpha: float = 0.05,
         part: str = "cond",
         *,
+        level: float | None = None,
         df: str | float = "auto",
         cov: str | pd.DataFrame | ArrayLike | None = None,
     ) -> pd.DataFrame:
@@ -326,9 +328,11 @@ class Estimates:
         Parameters
         ----------
         alpha : float
-            One minus the level of the limits.
+            One minus the level of the limits, as in `conf_int`.
         part : {"cond", "zi", "disp"}
             Coefficients of which part; those of ``"zi"`` are logarithms of odds, those of ``"disp"`` of dispersions.
+        level : float, optional
+            Level of the limits such as 0.95, instead of `alpha`.
         df : {"auto", "normal"} or float
             Degrees of freedom, such as the number of clusters less one beside a robust covariance.
         cov : str, DataFrame or array_like, optional
@@ -356,12 +360,13 @@ class Estimates:
         """
         from glmmcore.inference.coefficients import exp_table
 
-        return exp_table(cast("FittedGLMM", self), alpha, part, df, cov)
+        return exp_table(cast("FittedGLMM", self), alpha_of(alpha, level), part, df, cov)
 
     def odds_ratios(
         self,
         alpha: float = 0.05,
         *,
+        level: float | None = None,
         df: str | float = "auto",
         cov: str | pd.DataFrame | ArrayLike | None = None,
     ) -> pd.DataFrame:
@@ -370,7 +375,9 @@ class Estimates:
         Parameters
         ----------
         alpha : float
-            One minus the level of the limits.
+            One minus the level of the limits, as in `conf_int`.
+        level : float, optional
+            Level of the limits such as 0.95, instead of `alpha`.
         df : {"auto", "normal"} or float
             Degrees of freedom.
         cov : str, DataFrame or array_like, optional
@@ -383,7 +390,7 @@ class Estimates:
         """
         if self.family.link.name != "logit":
             raise ModelError(f"odds_ratios: the link is '{self.family.link.name}', not logit; see exp_table")
-        return self.exp_table(alpha, df=df, cov=cov)
+        return self.exp_table(alpha, level=level, df=df, cov=cov)
 
     @property
     def sigma(self) -> float:

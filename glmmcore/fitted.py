@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from glmmcore.arguments import random_generator, row_values
+from glmmcore.arguments import alpha_of, random_generator, renamed, row_values
 from glmmcore.errors import ModelError
 from glmmcore.estimates import Estimates
 from glmmcore.results import simulation, verdict
@@ -122,6 +122,7 @@ class FittedGLMM(Estimates):
         alpha: float = 0.05,
         method: str = "wald",
         *,
+        level: float | None = None,
         parameters: str = "cond",
         df: str | float = "auto",
         cov: str | pd.DataFrame | ArrayLike | None = None,
@@ -133,13 +134,15 @@ class FittedGLMM(Estimates):
         Parameters
         ----------
         alpha : float
-            One minus the level.
+            One minus the level, as in statsmodels.
         method : {"wald", "profile", "bootstrap"}
             Quantiles of t or the normal distribution, as in `coefficient_table` (on the logarithm of standard
             deviations and of the dispersion, on atanh of correlations); values at which twice the fall of the
             log-likelihood, maximised over all other parameters, reaches the chi-square quantile (of the model refitted
             by maximum likelihood when it was fitted with ``reml=True``, as R's ``confint`` does); percentiles of refits
             to simulated responses.
+        level : float, optional
+            Level of the intervals such as 0.95, instead of `alpha`.
         parameters : {"cond", "zi", "disp", "random", "all"}
             A part's coefficients; standard deviations and correlations of random effects with a constant
             dispersion; all of them, in a two-level index.
@@ -170,6 +173,7 @@ class FittedGLMM(Estimates):
         """
         from glmmcore.inference.intervals import conf_int
 
+        alpha = alpha_of(alpha, level)
         return conf_int(self, alpha, method, parameters=parameters, df=df, cov=cov, n_sims=n_sims, rng=rng)
 
     # ---- means and residuals ---------------------------------------------------------------------------
@@ -336,6 +340,7 @@ class FittedGLMM(Estimates):
         random_effects: str = "conditional",
         *,
         se: bool = False,
+        level: float | None = None,
         interval: float | None = None,
         new_levels: str = "error",
         df: str | float = "auto",
@@ -355,8 +360,10 @@ class FittedGLMM(Estimates):
             At the conditional modes; at zero (a typical level); averaged over the population of levels.
         se : bool
             Add standard errors, from the joint covariance of parameters and random effects.
-        interval : float, optional
+        level : float, optional
             Add limits of this level such as 0.95, symmetric on the link's scale.
+        interval : float, optional
+            Former name of `level`, deprecated.
         new_levels : {"error", "zero"}
             What to do about levels of a grouping factor that the fit has not seen: refuse, or predict with a
             random effect of zero, whose variance goes into the standard error.
@@ -378,7 +385,7 @@ class FittedGLMM(Estimates):
         >>> from glmmcore import glmm
         >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
         >>> fit = glmm("y ~ x + (1|g)", d, family="poisson")
-        >>> fit.predict({"x": [0, 1]}, random_effects="none", interval=0.9).round(2)
+        >>> fit.predict({"x": [0, 1]}, random_effects="none", level=0.9).round(2)
            estimate    se  lower  upper
         0      2.92  0.93   1.73   4.92
         1      6.08  1.45   4.10   9.01
@@ -386,15 +393,16 @@ class FittedGLMM(Estimates):
         from glmmcore.inference.precision import Precision
         from glmmcore.results.predict import predict
 
+        level = renamed("predict", "interval", interval, "level", level)
         return predict(
             self,
             newdata,
             kind=kind,
             random_effects=random_effects,
             se=se,
-            interval=interval,
+            level=level,
             new_levels=new_levels,
-            precision=Precision(self, df, cov) if se or interval is not None else None,
+            precision=Precision(self, df, cov) if se or level is not None else None,
         )
 
     # ---- new responses ---------------------------------------------------------------------------------

@@ -41,6 +41,44 @@ FAMILIES: dict[str, tuple[str, str]] = {
 }
 
 
+_NAMED_ELSEWHERE = {
+    "zip": "zero-inflated counts are family='poisson' with zi='~ 1'",
+    "zinb": "zero-inflated counts are family='nbinom2' with zi='~ 1'",
+    "zib": "zero-inflated k of n are family='binomial' with zi='~ 1'",
+    "hurdle": "a hurdle is family='truncated_poisson' or 'truncated_nbinom2' with zi='~ 1'",
+    "quasipoisson": "a variance that is a multiple of the mean is family='nbinom1'",
+    "quasibinomial": "more spread than binomial is family='betabinomial'",
+    "quasi": "use family='nbinom1' for counts, 'betabinomial' for k of n",
+    "negbin": "counts whose variance grows with the square of the mean are family='nbinom2'",
+    "nb": "counts whose variance grows with the square of the mean are family='nbinom2'",
+    "bernoulli": "single 0/1 outcomes are family='binomial'",
+    "logistic": "logistic regression is family='binomial'",
+    "normal": "that is family='gaussian'",
+    "lm": "that is family='gaussian'",
+    "student": "that is family='t'",
+    "exponential": "family='gamma' has the exponential law as a special case",
+    "inversegaussian": "there is none; family='lognormal' and 'gamma' have positive values too",
+    "multinomial": "responses with more than two unordered classes cannot be fitted",
+    "cumulative": "ordered classes cannot be fitted",
+    "ordinal": "ordered classes cannot be fitted",
+}
+"""What other software calls families, and what they are here."""
+_ELSEWHERE_ALSO = {
+    "zipoisson": "zip", "zeroinflatedpoisson": "zip", "zeroinfl": "zip", "zinb1": "zinb", "zinb2": "zinb",
+    "zinbinom": "zinb", "zeroinflatednegativebinomial": "zinb", "zeroinflatednegbinomial": "zinb", "zinegbin": "zinb",
+    "zibinomial": "zib", "zeroinflatedbinomial": "zib", "hurdlepoisson": "hurdle", "hurdlenegbinomial": "hurdle",
+    "negativebinomial": "negbin", "negbinomial": "negbin", "nbinom": "negbin", "nbinomial": "negbin", "nb2": "negbin",
+    "logit": "logistic", "studentt": "student", "inversegauss": "inversegaussian", "categorical": "multinomial",
+    "clm": "ordinal", "clmm": "ordinal", "polr": "ordinal", "quasilikelihood": "quasi",
+}  # fmt: skip
+
+
+def _elsewhere(name: str) -> str:
+    """Advice on a family under the name that other software has for it, or nothing."""
+    bare = "".join(char for char in name if char.isalnum())
+    return _NAMED_ELSEWHERE.get(_ELSEWHERE_ALSO.get(bare, bare), "")
+
+
 def get_family(family: str | Family, link: str | Link | None = None) -> Family:
     """Look a family up by name.
 
@@ -72,6 +110,8 @@ def get_family(family: str | Family, link: str | Link | None = None) -> Family:
         return family
     name = str(family).lower()
     if name not in FAMILIES:
+        if advice := _elsewhere(name):
+            raise ModelError(f"unknown family '{family}': {advice}")
         near = difflib.get_close_matches(name, FAMILIES, n=3, cutoff=0.5)
         hint = f" (did you mean {' or '.join(repr(n) for n in near)}?)" if near else ""
         raise ModelError(f"unknown family '{family}'{hint}; choose one of {', '.join(FAMILIES)}")

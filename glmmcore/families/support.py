@@ -106,7 +106,7 @@ def check_trials(name: str, y: np.ndarray, trials: np.ndarray) -> None:
     reject_rows(y < 0, "negative value", name, "0 <= successes <= trials")
     many = y > trials
     if many.any() and np.all(trials == 1):
-        advice = "give the number of trials (successes and failures, or weights=), or use family='poisson'"
+        advice = "give the number of trials (trials=, or cbind(successes, failures) ~ ...), or use family='poisson'"
     else:
         advice = "check the order of successes and trials"
     reject_rows(many, "value larger than the number of trials", name, "0 <= successes <= trials", advice)

@@ -14,6 +14,7 @@ from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.inference.nesting import Nesting, nesting
 from glmmcore.inference.precision import fixed_covariance, rule_of_df
+from glmmcore.tables import ResultTable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -80,7 +81,7 @@ def compare(*fits: FittedGLMM, **named: FittedGLMM) -> pd.DataFrame:
     table["delta_aic"] = table["aic"] - table["aic"].min()
     support = np.exp(-0.5 * table["delta_aic"])
     table["aic_weight"] = support / support.sum()
-    return table
+    return ResultTable(table)
 
 
 def _check_comparable(fits: tuple[FittedGLMM, ...]) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
+from glmmcore.tables import ResultTable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -102,7 +103,7 @@ def satterthwaite(fit: FittedGLMM, contrasts: ArrayLike | None = None) -> pd.Dat
     Returns
     -------
     DataFrame
-        Columns estimate, se, df, t, p.
+        Columns estimate, se, df, statistic (t), pvalue.
 
     Examples
     --------
@@ -110,9 +111,9 @@ def satterthwaite(fit: FittedGLMM, contrasts: ArrayLike | None = None) -> pd.Dat
     >>> from glmmcore import glmm
     >>> d = pd.DataFrame({"y": [1.2, 3.1, 2.2, 3.3, 4.7, 5.2, 6.0, 8.1], "g": list("aabbccdd"), "x": [0, 1] * 4})
     >>> satterthwaite(glmm("y ~ x + (1|g)", d, reml=True)).round(3)
-               estimate     se     df      t      p
-    Intercept     3.525  1.133  3.164  3.112  0.049
-    x             1.400  0.370  3.000  3.787  0.032
+               estimate     se     df  statistic  pvalue
+    Intercept     3.525  1.133  3.164      3.112   0.049
+    x             1.400  0.370  3.000      3.787   0.032
     """
     from scipy import stats
 
@@ -129,6 +130,5 @@ def satterthwaite(fit: FittedGLMM, contrasts: ArrayLike | None = None) -> pd.Dat
     error = np.sqrt(np.einsum("ij,jk,ik->i", rows, fit.cov_params().to_numpy(), rows))
     df = rule.df(rows)
     t = estimate / error
-    return pd.DataFrame(
-        {"estimate": estimate, "se": error, "df": df, "t": t, "p": 2.0 * stats.t.sf(np.abs(t), df)}, index=index
-    )
+    columns = {"estimate": estimate, "se": error, "df": df, "statistic": t, "pvalue": 2.0 * stats.t.sf(np.abs(t), df)}
+    return ResultTable(pd.DataFrame(columns, index=index), former={"t": "statistic", "p": "pvalue"})

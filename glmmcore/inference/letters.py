@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import renamed, require_level
 from glmmcore.errors import no_data_warnings
 from glmmcore.inference.margins import chosen_columns, marginal_means
 
@@ -32,9 +33,10 @@ def compact_letters(
     random_effects: str = "none",
     df: str | float = "auto",
     cov: str | pd.DataFrame | ArrayLike | None = None,
-    level: float = 0.05,
+    alpha: float | None = None,
+    level: float | None = None,
 ) -> pd.Series:
-    """Letters for means such that two share one if, and only if, they do not differ at a level.
+    """Letters for means such that two share one if, and only if, they do not differ at level `alpha`.
 
     The lowest mean has an a. Found by insertion and absorption (Piepho 2004). That two means share a letter is no
     evidence that they are the same.
@@ -66,8 +68,10 @@ def compact_letters(
         Covariance of the estimates instead of the model's: ``fit.cov_params("sandwich", cluster="g")`` and its kin, or
         the words ``"kenward-roger"``, ``"HC0"`` ... ``"HC3"``. Means that depend on more than the conditional fixed
         effects need that of all parameters: ``cov_params(..., parameters="all")``.
-    level : float
-        Two means differ when their p-value is below it.
+    alpha : float, optional
+        Two means differ when their p-value is below it; 0.05 by default.
+    level : float, optional
+        Former name of `alpha`, deprecated.
 
     Returns
     -------
@@ -85,6 +89,9 @@ def compact_letters(
     c    a
     Name: letters, dtype: object
     """
+    limit = renamed("compact_letters", "level", level, "alpha", alpha)
+    limit = 0.05 if limit is None else limit
+    require_level(limit, "alpha")
     options: dict[str, Any] = {"kind": kind, "component": component, "by": by, "at": at, "weights": weights}
     options |= {"random_effects": random_effects, "df": df, "cov": cov}
     _, within = chosen_columns("compact_letters", variables, by)
@@ -102,7 +109,7 @@ def compact_letters(
         pvalue = pairs["pvalue"].to_numpy()[start : start + m * (m - 1) // 2]
         start += len(pvalue)
         differ = np.zeros((m, m), dtype=bool)
-        differ[np.triu_indices(m, 1)] = pvalue < level
+        differ[np.triu_indices(m, 1)] = pvalue < limit
         estimate = means["estimate"].to_numpy()[members]
         known = np.flatnonzero(np.isfinite(estimate))
         order = known[np.argsort(estimate[known], kind="stable")]

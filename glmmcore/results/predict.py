@@ -33,12 +33,12 @@ def predict(
     kind: str = "response",
     random_effects: str = "conditional",
     se: bool = False,
-    interval: float | None = None,
+    level: float | None = None,
     new_levels: str = "error",
     precision: Any,
 ) -> pd.Series | pd.DataFrame:
     """See `FittedGLMM.predict`; `precision` has ``variance`` and ``df`` of combinations of estimates."""
-    _check(fit, kind, random_effects, interval, new_levels)
+    _check(fit, kind, random_effects, level, new_levels)
     # the average of a linear function of the random effects is its value at zero
     if kind == "disp" or (random_effects == "average" and (kind == "link" or fit.estimator.linear)):
         random_effects = "none"
@@ -53,20 +53,20 @@ def predict(
             not_estimable("predict", "row", [repr(v) for v in labels[unknown].tolist()], dropped), stacklevel=3
         )
     estimate = np.where(unknown, np.nan, rows.estimate)
-    if not se and interval is None:
+    if not se and level is None:
         return _in_place(pd.Series(estimate, index=index[keep], name=kind), keep, index)
     combination = rows.combination()
     error = np.sqrt(precision.variance(combination)) if len(labels) else np.zeros(0)
     error[unknown] = np.nan
     columns = {"estimate": estimate, "se": error}
-    if interval is not None:
+    if level is not None:
         df = precision.df(combination)
-        half = np.where(np.isinf(df), special.ndtri(0.5 + 0.5 * interval), special.stdtrit(df, 0.5 + 0.5 * interval))
+        half = np.where(np.isinf(df), special.ndtri(0.5 + 0.5 * level), special.stdtrit(df, 0.5 + 0.5 * level))
         columns["lower"], columns["upper"] = limits_on_scale(estimate, error, _scale(fit, kind), half)
     return _in_place(pd.DataFrame(columns, index=index[keep]), keep, index)
 
 
-def _check(fit: FittedGLMM, kind: str, random_effects: str, interval: float | None, new_levels: str) -> None:
+def _check(fit: FittedGLMM, kind: str, random_effects: str, level: float | None, new_levels: str) -> None:
     choices = (
         ("kind", kind, _KINDS),
         ("random_effects", random_effects, _EFFECTS),
@@ -75,8 +75,8 @@ def _check(fit: FittedGLMM, kind: str, random_effects: str, interval: float | No
     for name, value, allowed in choices:
         if value not in allowed:
             raise ModelError(f"predict: {name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
-    if interval is not None:
-        require_level(interval, "interval")
+    if level is not None:
+        require_level(level, "level")
     if kind == "zprob" and "zi" not in fit.design.predictors:
         raise ModelError("predict: kind='zprob' needs a model with zi=")
     if kind == "disp" and not fit.family.has_dispersion:

@@ -146,8 +146,20 @@ def designs_of_rows(
     if random_effects == "average":  # any level will do: only the left-hand sides are used
         only_groups = [g for g in encode.group_columns if g not in encode.fixed_kinds | encode.left_kinds]
         frame = frame.assign(**{g: fit.data[g].iloc[:1].repeat(len(frame)).array for g in only_groups})
+    elif random_effects == "conditional":
+        _require_groups(encode.group_columns, frame)
     predictors, keep = encode(frame, groups=random_effects != "none")
     return predictors, keep, frame.index
+
+
+def _require_groups(columns: Any, frame: pd.DataFrame) -> None:
+    """Say how to predict without grouping columns where there are none."""
+    missing = [column for column in columns if column not in frame]
+    if missing:
+        raise ModelError(
+            f"column '{missing[0]}' of the random effects is not in the new data; random_effects='none' predicts for a "
+            "typical level, random_effects='average' for the mean over levels"
+        )
 
 
 def fixed_values(

@@ -105,7 +105,7 @@ def plot_means(
     if letters:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DataWarning)  # said for the means already
-            marks = compact_letters(fit, spec, by=by, kind=kind, adjust=adjust, level=1.0 - level, **options)
+            marks = compact_letters(fit, spec, by=by, kind=kind, adjust=adjust, alpha=1.0 - level, **options)
     within = [by] if isinstance(by, str) else list(by or ())
     cells = _arrange(table, within)
     values = observed_values(fit, options, kind) if data else None

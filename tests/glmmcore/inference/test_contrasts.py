@@ -134,7 +134,7 @@ def test_overall_means_are_averages_of_predictions(counts):
     for effects in ("none", "average"):
         means = marginal_means(fit, ["t", "s"], kind="response", random_effects=effects)
         rows = means.index.to_frame(index=False).assign(x=counts["x"].mean(), g=0)
-        wanted = fit.predict(rows, random_effects=effects, interval=0.95)
+        wanted = fit.predict(rows, random_effects=effects, level=0.95)
         assert np.allclose(means[["estimate", "se", "lower", "upper"]], wanted, rtol=1e-6)
 
 

@@ -14,8 +14,8 @@ def test_sleepstudy_agrees_with_lmertest(reference_data):
     table = satterthwaite(glmm("Reaction ~ Days + (Days|Subject)", reference_data("sleepstudy"), reml=True))
     assert np.allclose(table["df"], [16.9997264, 16.9999837], rtol=1e-4)
     assert np.allclose(table["se"], [6.82459669, 1.54578964], rtol=1e-4)
-    assert np.allclose(table["t"], [36.83808965, 6.77148149], rtol=1e-4)
-    assert np.allclose(table["p"], [1.17155811e-17, 3.26382447e-06], rtol=1e-3)
+    assert np.allclose(table["statistic"], [36.83808965, 6.77148149], rtol=1e-4)
+    assert np.allclose(table["pvalue"], [1.17155811e-17, 3.26382447e-06], rtol=1e-3)
 
 
 def test_nested_model_agrees_with_lmertest(reference_data):
@@ -23,7 +23,7 @@ def test_nested_model_agrees_with_lmertest(reference_data):
     fit = glmm("strength ~ cask + (1|batch/cask)", reference_data("pastes"), reml=True)
     table = satterthwaite(fit)
     assert np.allclose(table["df"], [25.9486079, 18.0001921, 18.0001921], rtol=1e-4)
-    assert np.allclose(table["p"], [7.38792432e-29, 0.538251456, 0.306771775], rtol=1e-3)
+    assert np.allclose(table["pvalue"], [7.38792432e-29, 0.538251456, 0.306771775], rtol=1e-3)
     tested = wald_tests(fit, df="satterthwaite").loc["cask"]
     assert tested["F"] == pytest.approx(0.56009, abs=1e-5)
     assert tested["df_resid"] == pytest.approx(18.00019, rel=1e-4)
@@ -82,6 +82,6 @@ def test_joint_test_of_contrasts_with_different_degrees_of_freedom():
     excess = 59 / 57 + 10 / 8
     assert q == 2
     assert df == pytest.approx(2 * excess / (excess - 2), rel=1e-3)
-    assert f == pytest.approx(np.mean(table["t"].iloc[1:] ** 2), rel=1e-6)
+    assert f == pytest.approx(np.mean(table["statistic"].iloc[1:] ** 2), rel=1e-6)
     f, q, df = Satterthwaite(fit).joint_test(np.array([[0.0, 1.0, 0.0], [0.0, 2.0, 0.0]]), fit.params.to_numpy())
-    assert (f, q, df) == pytest.approx((table.loc["within", "t"] ** 2, 1, table.loc["within", "df"]), rel=1e-6)
+    assert (f, q, df) == pytest.approx((table.loc["within", "statistic"] ** 2, 1, table.loc["within", "df"]), rel=1e-6)

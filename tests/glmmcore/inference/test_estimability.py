@@ -298,7 +298,7 @@ def test_predictions_of_an_empty_cell_are_nan_and_named(kind):
     fit = quiet("k ~ A*B", NO_A3B2, "poisson")
     named = r"predict: row 'three' cannot be estimated and is NaN: .* do not determine A\[T.a3\]:B\[T.b2\]"
     with pytest.warns(DataWarning, match=named):
-        found = fit.predict(CELLS, kind=kind, se=True, interval=0.9)
+        found = fit.predict(CELLS, kind=kind, se=True, level=0.9)
     assert found.isna().all(axis=1).tolist() == [False, False, True]
     with pytest.warns(DataWarning, match="'three'"):
         assert fit.predict(CELLS, kind=kind).isna().tolist() == [False, False, True]

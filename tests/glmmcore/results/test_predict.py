@@ -271,8 +271,8 @@ def test_conditional_standard_errors_agree_with_a_parametric_bootstrap(formula, 
 # ---- intervals ---------------------------------------------------------------------------------------
 def test_intervals_are_those_of_the_link_mapped_back(counts):
     new = pd.DataFrame({"x": [0.3], "f": ["low"]})
-    link = counts.predict(new, kind="link", random_effects="none", interval=0.9)
-    response = counts.predict(new, random_effects="none", interval=0.9)
+    link = counts.predict(new, kind="link", random_effects="none", level=0.9)
+    response = counts.predict(new, random_effects="none", level=0.9)
     assert np.allclose(np.exp(link[["lower", "upper"]]), response[["lower", "upper"]], rtol=1e-7)
     assert link["upper"].iloc[0] - link["estimate"].iloc[0] == pytest.approx(1.6448536 * link["se"].iloc[0], rel=1e-6)
 
@@ -359,7 +359,7 @@ def test_missing_column_is_named(counts):
         ({"kind": "zprob"}, "zi="),
         ({"kind": "disp"}, "no dispersion"),
         ({"random_effects": "all"}, "random_effects must be one of"),
-        ({"interval": 95}, "between 0 and 1"),
+        ({"level": 95}, "between 0 and 1"),
         ({"new_levels": "skip"}, "new_levels must be one of"),
     ],
 )
@@ -377,7 +377,7 @@ def test_error_of_an_average_knows_the_error_of_the_spread():
     d = pd.DataFrame({"g": g, "y": rng.poisson(np.exp(9.0 + rng.normal(0.0, 1.3, levels)[g]))})
     fit = glmm("y ~ 1 + (1|g)", d, family="poisson")
     variance = fit.var_corr["sd"].iloc[0] ** 2
-    row = fit.predict(d[:1], random_effects="average", se=True, interval=0.95).iloc[0]
+    row = fit.predict(d[:1], random_effects="average", se=True, level=0.95).iloc[0]
     expected = np.sqrt(variance / levels + variance**2 / (2 * levels))
     assert row["se"] / row["estimate"] == pytest.approx(expected, rel=1e-3)
     assert row["upper"] / row["estimate"] == pytest.approx(np.exp(1.959964 * expected), rel=1e-3)

@@ -64,7 +64,7 @@ PREDICT = [
     Case("no new rows", predict(lambda: three().iloc[:0]), holds(lambda p: len(p) == 0)),
     Case(
         "no new rows with intervals",
-        predict(lambda: three().iloc[:0], interval=0.9),
+        predict(lambda: three().iloc[:0], level=0.9),
         holds(lambda p: p.shape == (0, 4)),
     ),
     Case(
@@ -75,7 +75,7 @@ PREDICT = [
     ),
     Case(
         "everything missing in new data",
-        lambda: clean().predict(three(x=np.nan), interval=0.9).isna().to_numpy().ravel(),
+        lambda: clean().predict(three(x=np.nan), level=0.9).isna().to_numpy().ravel(),
         holds(lambda p: p.all()),
     ),
     Case("infinite in new data", predict(lambda: three(x=[1, np.inf, 1])), refused("'x'", "row 20")),
@@ -138,10 +138,10 @@ PREDICT = [
     Case("disp of poisson", predict(None, kind="disp"), refused("poisson")),
     Case("unknown effects", predict(None, random_effects="all"), refused("random_effects")),
     Case("effects of a list", predict(None, random_effects=["g"]), refused("random_effects")),
-    Case("level of 95", predict(None, interval=95), refused("interval", "0.95")),
-    Case("level of 0", predict(None, interval=0), refused("interval")),
-    Case("level of NaN", predict(None, interval=np.nan), refused("interval")),
-    Case("level as text", predict(None, interval="0.95"), refused("interval")),
+    Case("level of 95", predict(None, level=95), refused("level", "0.95")),
+    Case("level of 0", predict(None, level=0), refused("level")),
+    Case("level of NaN", predict(None, level=np.nan), refused("level")),
+    Case("level as text", predict(None, level="0.95"), refused("level")),
     Case("unknown policy", predict(None, new_levels="skip"), refused("new_levels")),
     Case(
         "offset column missing",

@@ -78,7 +78,7 @@ def test_means_of_zero_inflated_models_are_overall_unless_a_part_is_asked_for(sa
 
 def test_letters_stand_above_their_means(salamanders) -> None:
     ax = plot_means(salamanders, "spp", adjust="holm", level=0.99)
-    letters = compact_letters(salamanders, "spp", kind="response", adjust="holm", level=0.01)
+    letters = compact_letters(salamanders, "spp", kind="response", adjust="holm", alpha=0.01)
     upper = marginal_means(salamanders, "spp", kind="response", level=0.99)["upper"]
     assert [t.get_text() for t in ax.texts] == list(letters)
     assert len(set(letters)) > 1

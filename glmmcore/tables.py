@@ -1,0 +1,95 @@
+"""Tables of results that print whole, and know the former names of their columns."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import Any
+
+import pandas as pd
+
+__all__ = ["ResultTable"]
+
+
+class ResultTable(pd.DataFrame):
+    """A data frame that prints all its columns, and texts of a column `note` below them.
+
+    What is computed from it is a plain data frame.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The numbers.
+    former : mapping of str to str, optional
+        Former names of columns and what they are called now; the former ones work, with a warning.
+
+    Examples
+    --------
+    >>> table = ResultTable(pd.DataFrame({"pvalue": [0.5], "note": ["a long sentence"]}, ["b"]), {"p": "pvalue"})
+    >>> table
+       pvalue
+    b     0.5
+    b: a long sentence.
+    """
+
+    _metadata = ["_former"]  # noqa: RUF012  (pandas reads it)
+
+    def __init__(self, table: pd.DataFrame, former: Mapping[str, str] | None = None) -> None:
+        super().__init__(table)
+        self._former = dict(former or {})
+
+    @property
+    def _constructor(self) -> Callable[..., pd.DataFrame]:
+        return pd.DataFrame
+
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(self._present(key))
+
+    @property
+    def loc(self) -> Any:
+        """Rows and columns by label."""
+        return _Loc(super().loc, self._present)
+
+    def __repr__(self) -> str:
+        numbers, notes = self._parts()
+        text = numbers.to_string(float_format=_short, na_rep="")
+        return "\n".join([text, *notes])
+
+    def _repr_html_(self) -> str:
+        numbers, notes = self._parts()
+        return numbers.to_html(na_rep="") + "".join(f"<p>{escape(note)}</p>" for note in notes)
+
+    def _parts(self) -> tuple[pd.DataFrame, list[str]]:
+        """The numbers, and a line for each note."""
+        plain = pd.DataFrame(self)
+        if "note" not in plain:
+            return plain, []
+        said = [(label, note) for label, note in plain["note"].items() if note]
+        return plain.drop(columns="note"), [f"{label}: {note}." for label, note in said]
+
+    def _present(self, key: Any) -> Any:
+        """What a label, or the column of a pair of labels, is called now."""
+        name = key[1] if isinstance(key, tuple) and len(key) == 2 else key
+        if not isinstance(name, str) or name not in self._former:
+            return key
+        warnings.warn(f"column {name!r} is now called {self._former[name]!r}", FutureWarning, stacklevel=3)
+        return self._former[name] if key is name else (key[0], self._former[name])
+
+
+def _short(value: float) -> str:
+    """Four digits, and one decimal of what is larger."""
+    return f"{value:.1f}" if abs(value) >= 1000.0 else f"{value:.4g}"
+
+
+class _Loc:
+    """`DataFrame.loc` that knows former names."""
+
+    def __init__(self, loc: Any, present: Callable[[Any], Any]) -> None:
+        self._loc, self._present = loc, present
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._loc[self._present(key)]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self._loc[self._present(key)] = value
