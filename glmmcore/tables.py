@@ -36,7 +36,7 @@ class ResultTable(pd.DataFrame):
     _metadata = ["_former"]  # noqa: RUF012  (pandas reads it)
 
     def __init__(self, table: pd.DataFrame, former: Mapping[str, str] | None = None) -> None:
-        super().__init__(table)
+        super().__init__(table)  # type: ignore[call-arg]  # the stubs have __new__ only
         self._former = dict(former or {})
 
     @property
