@@ -87,7 +87,10 @@ def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None 
     if isinstance(values, np.ma.MaskedArray):
         values = real_array(values, what)
     if isinstance(values, list | tuple):  # numpy would turn the missing among texts into the text "nan"
-        plain = np.asarray(values)
+        try:
+            plain = np.asarray(values)
+        except ValueError:
+            raise ValueError(f"{what} is a list of items of different lengths; pass one value for each row") from None
         values = np.array(values, dtype=object) if plain.dtype.kind in "US" and plain.ndim == 1 else plain
     array = values if isinstance(values, pd.api.extensions.ExtensionArray | pd.Index) else _native(np.asarray(values))
     if array.ndim != 1 or len(array) != n:
@@ -115,6 +118,9 @@ def _nested(columns: pd.DataFrame, index: pd.Index, name: str) -> pd.Series:
     import pandas as pd
 
     text = columns.astype(str).fillna("").agg(":".join, axis=1).astype(object)
+    different = columns.groupby(list(columns), sort=False, dropna=False, observed=True).ngroup()
+    if text.nunique() < different.nunique():  # "a:b" and "c" beside "a" and "b:c": quotes tell them apart
+        text = columns.astype(object).map(repr).agg(":".join, axis=1).astype(object)
     return pd.Series(text.where(columns.notna().all(axis=1), None).array, index=index, name=name)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.alignment import align_rows, finite_vector
+from simresid.arguments import check_word
 from simresid.protocol import (
     HasCdf,
     HasColumns,
@@ -40,6 +41,9 @@ __all__ = ["from_simulations", "simulate_residuals"]
 
 MOST_SIMULATIONS = 10**8
 """Far beyond any use; a larger number is a slip that would never end."""
+
+LARGEST_RESPONSE = 1e300
+"""Sums of a hundred million responses of this size are finite."""
 
 CALLS_WITHIN_TIME, FEWEST_IN_TIME = 25, 20
 
@@ -156,9 +160,11 @@ def simulate_residuals(
     execution = Execution(n_jobs, progress, block_size)
     if not isinstance(refit, bool | np.bool_):
         raise ValueError(f"refit={refit!r}; use True or False")
-    if keep_simulations not in ("auto", True, False):
+    keep = n * n_sims * 8 <= SMALL_MATRIX_BYTES
+    if isinstance(keep_simulations, bool | np.bool_):
+        keep = bool(keep_simulations)
+    elif not isinstance(keep_simulations, str) or keep_simulations != "auto":
         raise ValueError(f"keep_simulations={keep_simulations!r}; use 'auto', True or False")
-    keep = n * n_sims * 8 <= SMALL_MATRIX_BYTES if keep_simulations == "auto" else bool(keep_simulations)
     cdf = model_cdf(fitted_model, random_effects, n) if method == "exact" else None
     if timeout is not None:
         source = _drawn_in_time(source, execution, timeout)
@@ -295,6 +301,10 @@ def from_simulations(
     index_of = getattr(observed, "index", None)
     y = finite_vector(observed_values(simulated, observed), "observed")
     matrix = simulation_matrix(simulated, y.size, index_of)
+    if max(np.abs(y).max(), matrix.max(initial=0.0), -matrix.min(initial=0.0)) > LARGEST_RESPONSE:
+        raise ValueError(
+            f"responses beyond {LARGEST_RESPONSE:g} cannot be averaged in double precision; divide by a unit"
+        )
     n_sims = _check_n_sims(matrix.shape[0])
     index = _row_index(data, observed, y.size)
     whiten = None
@@ -428,6 +438,8 @@ def _row_index(data: pd.DataFrame | None, observed: Any, n: int) -> pd.Index:
     import pandas as pd
 
     if data is not None:
+        if not isinstance(data, pd.DataFrame):
+            raise TypeError(f"data must be a pandas DataFrame, not {type(data).__name__}")
         if len(data) != n:
             raise ValueError(f"data has {len(data)} rows but the observed response has {n} values")
         if isinstance(observed, pd.Series) and not observed.index.equals(data.index):
@@ -439,8 +451,7 @@ def _row_index(data: pd.DataFrame | None, observed: Any, n: int) -> pd.Index:
 
 
 def _check_method(method: str) -> None:
-    if method not in METHODS:
-        raise ValueError(f"method={method!r}; choose one of {', '.join(METHODS)}")
+    check_word(method, "method", METHODS)
 
 
 def _check_n_sims(n_sims: int) -> int:

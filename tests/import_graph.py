@@ -34,7 +34,8 @@ LAYERS = {
         ("many_responses",),
     ),
     "simresid": (
-        ("alignment", "datasets", "files", "rdatasets"),
+        ("arguments", "datasets", "files", "rdatasets"),
+        ("alignment",),
         ("protocol",),
         ("fitting", "simulations"),
         ("adapters",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -44,6 +45,9 @@ class RegressorFit(IndependentRows):
     var_weights : array_like (n,), optional
         What the fit got as ``sample_weight`` where this means precision: the dispersion is divided by it. A
         Poisson response with `var_weights` is a rate; the counts ``var_weights * y`` are what is simulated.
+    exposure : array_like (n,), optional
+        For ``family="poisson"`` and a model of rates, such as claims a year: `y` are then the counts and
+        ``predict(X)`` is the rate, of a fit that got ``y / exposure`` and ``sample_weight=exposure``.
     trials : array_like (n,), optional
         Number of trials, for ``family="binomial"``; the fit got it as ``sample_weight``.
     offset : array_like (n,), optional
@@ -69,6 +73,8 @@ class RegressorFit(IndependentRows):
     >>> model = RegressorFit(Doubling(), x, [3, 2, 7], family="poisson")
     >>> model.fitted
     array([2., 4., 6.])
+    >>> RegressorFit(Doubling(), x, [1, 2, 7], family="poisson", exposure=[0.5, 0.5, 1]).fitted
+    array([1., 2., 6.])
     """
 
     refit_effort = 40.0
@@ -81,6 +87,7 @@ class RegressorFit(IndependentRows):
         *,
         family: str,
         var_weights: ArrayLike | None = None,
+        exposure: ArrayLike | None = None,
         trials: ArrayLike | None = None,
         offset: ArrayLike | None = None,
         dispersion: float | None = None,
@@ -103,10 +110,18 @@ class RegressorFit(IndependentRows):
         if mean.shape != response.shape:
             raise ValueError(f"predict(X) gives shape {mean.shape} for a response of shape {response.shape}")
         n = mean.size
+        if exposure is not None:
+            if family != "poisson":
+                raise ValueError(f"exposure= is for family='poisson', not {family!r}; see var_weights=")
+            if var_weights is not None:
+                raise ValueError("give exposure= with counts as y, or var_weights= with rates as y, not both")
+            response = _whole(response, "counts") / _weights(exposure, "exposure", n)
+            var_weights = exposure
         self._weights = _weights(var_weights, "var_weights", n)
         self._trials_given = _weights(trials, "trials", n)
         known = n_params if n_params is not None else _n_coefficients(model)
         law, observed = self._law_and_counts(response, mean, known)
+        _warn_of_rates(family, observed, law.mean())
         super().__init__(
             law,
             observed,
@@ -233,6 +248,19 @@ def _weights(values: ArrayLike | None, name: str, n: int) -> FloatArray:
     if np.any(~(weights > 0)):
         raise ValueError(f"{name} must be positive; row {int(np.argmin(weights > 0))} (from 0) is not")
     return weights
+
+
+def _warn_of_rates(family: str, observed: FloatArray, mean: FloatArray) -> None:
+    """Notice predictions that cannot be means of these counts."""
+    total, predicted = float(observed.sum()), float(mean.sum())
+    far = abs(total - predicted) > 5.0 * np.sqrt(max(total, predicted)) and not 0.5 < predicted / max(total, 1.0) < 2.0
+    if family in ("poisson", "nbinom2") and far:
+        warnings.warn(
+            f"the counts add up to {total:,.0f}, their predicted means to {predicted:,.0f}: if predict(X) is a rate, "
+            "give exposure= (with counts as y) or var_weights= (with rates as y)",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _whole(values: FloatArray, what: str) -> FloatArray:

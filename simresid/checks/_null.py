@@ -18,6 +18,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from simresid.arguments import check_word
 from simresid.checks.inputs import FloatArray, generator, is_simulated, shares_random_effects
 from simresid.residuals.scaled import count_block
 
@@ -32,8 +33,7 @@ MAX_VALUES, MIN_REPLICATES = 12_500_000, 39
 
 def analytic_null_holds(res: Any, null: str) -> bool:
     """Whether to treat residuals as independent; ``"auto"`` does unless random effects were drawn anew."""
-    if null not in ("auto", "analytic", "simulated"):
-        raise ValueError(f"null={null!r}; choose 'auto', 'analytic' or 'simulated'")
+    check_word(null, "null", ("auto", "analytic", "simulated"))
     if null == "simulated" and not is_simulated(res):
         raise ValueError("null='simulated' needs simulations, so it takes a SimulatedResiduals")
     return null == "analytic" or (null == "auto" and not shares_random_effects(res))

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.arguments import whole_number
 from simresid.checks._monte_carlo import residual_replicates
 from simresid.checks._null import null_residuals
 from simresid.checks.basis import default_predictor, predictor_basis
@@ -197,6 +198,7 @@ def diagnose(
     simulated_only(res, "diagnose")
     alpha = check_alpha(alpha)
     check_null(null, n_refits)
+    n_monte_carlo = whole_number(n_monte_carlo, "n_monte_carlo", least=0)
     tests, notes = applicable_tests(res, predictors, categories, time, by, x, y, null=null, n_refits=n_refits)
     results = {}
     for name, (test, _) in tests.items():

@@ -21,6 +21,7 @@ def describe(residuals: SimulatedResiduals) -> str:
         lines.append(residuals.description)
     if residuals.random_effects is not None and may_have_random_effects(residuals.model):
         lines.append(_kept(residuals.random_effects))
+    lines += residuals.rows.notes
     if residuals.refits is not None:
         lines.append(str(residuals.refits))
     sides = residuals.outlier_sides

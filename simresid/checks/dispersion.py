@@ -56,6 +56,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from simresid.arguments import check_word, whole_number
 from simresid.checks._leverage import effective_parameters, leverage_of
 from simresid.checks._row_moments import given_random_effects, mean_and_variance, row_variance, sums, unit_of_deviations
 from simresid.checks.inputs import FloatArray, response_kind, shares_random_effects, simulated_only
@@ -140,6 +141,7 @@ def dispersion_test(
     """
     simulated_only(res, "dispersion_test")
     check_alternative(alternative)
+    check_word(method, "method", ("conditional", "dharma", "pearson", "refit"))
     with np.errstate(over="ignore", invalid="ignore"):  # squares that overflow are refused as not finite
         if method == "conditional":
             refitted, notes = against_refits(
@@ -150,9 +152,8 @@ def dispersion_test(
             return _dharma(res, alternative)
         if method == "pearson":
             return _pearson(res, alternative)
-        if method == "refit":
-            return _refit(res, alternative, n_refits or res.n_sims, n_jobs)
-    raise ValueError(f"method={method!r}; choose 'conditional', 'dharma', 'pearson' or 'refit'")
+        count = res.n_sims if n_refits is None else whole_number(n_refits, "n_refits", least=1)
+        return _refit(res, alternative, count, n_jobs)
 
 
 # ---- array core

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from glmmcore.arguments import random_generator
+from simresid.arguments import whole_number
 from simresid.checks._refits import failed_refits, refit_values, run_refits, unconditional_responses
 from simresid.checks.inputs import FloatArray
 from simresid.checks.pvalues import floor_pvalue, monte_carlo_error, simulation_pvalue
@@ -70,9 +72,8 @@ def simulated_lrt(
     y0, y1 = np.asarray(small.observed, dtype=float), np.asarray(large.observed, dtype=float)
     if y0.shape != y1.shape or not np.allclose(y0, y1, rtol=1e-10, atol=0.0):
         raise ValueError("the two models were fitted to different responses, or to different rows")
-    if n_sims < 19:
-        raise ValueError("n_sims must be at least 19; p-values have steps of 1/(n_sims + 1)")
-    generator = np.random.default_rng(rng)
+    n_sims = whole_number(n_sims, "n_sims", least=19)  # p-values have steps of 1/(n_sims + 1)
+    generator = random_generator(rng)
     statistic = 2 * (float(large.llf) - float(small.llf))
     in_batches = isinstance(small, CanRefitMany) and isinstance(large, CanRefitMany)
     simulated, n_failed = run_refits(_Replicates(small, large), n_sims, generator, n_jobs, in_batches=in_batches)

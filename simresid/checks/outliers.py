@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from simresid.arguments import check_word, whole_number
 from simresid.checks._leverage import shrinkage
 from simresid.checks._mean_cdf import below
 from simresid.checks._null import analytic_null_holds, null_residuals
@@ -96,12 +97,10 @@ def outlier_test(
     """
     simulated_only(res, "outlier_test")
     check_alternative(alternative)
-    if margin not in ("both", "lower", "upper"):
-        raise ValueError(f"margin={margin!r}; choose 'both', 'lower' or 'upper'")
+    check_word(margin, "margin", ("both", "lower", "upper"))
+    check_word(method, "method", ("binomial", "bootstrap"))
     if method == "bootstrap":
-        return _bootstrap(res, alternative, margin, n_boot)
-    if method != "binomial":
-        raise ValueError(f"method={method!r}; choose 'binomial' or 'bootstrap'")
+        return _bootstrap(res, alternative, margin, whole_number(n_boot, "n_boot", least=1))
     refitted, notes = against_refits(
         res, null, n_refits, lambda pool, plan: _among_refits(res, pool, plan, alternative, margin)
     )

@@ -26,6 +26,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from simresid.arguments import check_word
+
 __all__ = [
     "Alternative",
     "cauchy_combination",
@@ -56,8 +58,7 @@ _TIE = 1e-12
 
 def check_alternative(alternative: str) -> None:
     """Raise ValueError unless `alternative` is one of the three words."""
-    if alternative not in get_args(Alternative):
-        raise ValueError(f"alternative={alternative!r}; choose 'two-sided', 'greater' or 'less'")
+    check_word(alternative, "alternative", get_args(Alternative))
 
 
 def simulation_pvalue(observed: float, simulated: ArrayLike, alternative: str = "two-sided") -> float:

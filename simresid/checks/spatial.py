@@ -13,12 +13,14 @@ neighbours, the null distribution is that of the simulated residuals.
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from glmmcore.memory import require_memory
+from simresid.arguments import check_word, whole_number
 from simresid.checks._combined import combine, shown
 from simresid.checks._moran import (
     MoranNull,
@@ -106,10 +108,8 @@ def spatial_autocorrelation_test(
     """
     check_alternative(alternative)
     check_moran_null(null, n_refits)
-    if weights not in ("auto", "inverse", "knn", "band"):
-        raise ValueError(f"weights={weights!r}; choose 'auto', 'inverse', 'knn' or 'band'")
-    if not isinstance(k, int | np.integer) or k < 1:
-        raise ValueError(f"k must be a whole number of at least 1, not {k!r}")
+    check_word(weights, "weights", ("auto", "inverse", "knn", "band"))
+    k = whole_number(k, "k", least=1)
     u = residual_array(res)
     notes: list[str] = []
     if distances is not None:
@@ -224,7 +224,7 @@ def _enough(n: int) -> None:
 
 
 def _positive(radius: float | None) -> float:
-    if radius is None or not radius > 0:
+    if isinstance(radius, bool) or not isinstance(radius, Real) or not radius > 0:
         raise ValueError("weights='band' needs radius > 0")
     return float(radius)
 

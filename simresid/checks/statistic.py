@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import numpy as np
 
 from simresid.alignment import real_array
+from simresid.arguments import check_word
 from simresid.checks._null import null_residuals
 from simresid.checks._statistic_refits import of_residuals, of_responses
 from simresid.checks.inputs import FloatArray, response_kind, simulated_only
@@ -130,8 +131,7 @@ def statistic_test(
             raise TypeError(f"statistic {key!r} is not callable")
     blockwise: list[Callable[[FloatArray], Any]]
     blockwise = [f if vectorized else _by_row(f, key) for key, f in table.items()]
-    if of not in ("response", "residuals"):
-        raise ValueError(f"of={of!r}; choose 'response' or 'residuals'")
+    check_word(of, "of", ("response", "residuals"))
     among = of_responses if of == "response" else of_residuals
     results: dict[str, StatisticResult] = {}
     notes: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from simresid.arguments import check_word, whole_number
 from simresid.checks._combined import combine, shown
 from simresid.checks._mean_cdf import middle
 from simresid.checks._null import analytic_null_holds, null_residuals
@@ -106,8 +107,7 @@ def temporal_autocorrelation_test(
     (0.216, True)
     """
     check_alternative(alternative)
-    if method not in ("durbin-watson", "ljung-box"):
-        raise ValueError(f"method={method!r}; choose 'durbin-watson' or 'ljung-box'")
+    check_word(method, "method", ("durbin-watson", "ljung-box"))
     if method == "ljung-box" and alternative != "two-sided":
         raise ValueError("method='ljung-box' has no direction; use alternative='two-sided'")
     u = residual_array(res)
@@ -116,7 +116,7 @@ def temporal_autocorrelation_test(
     if longest < 3:
         raise ValueError("no series has three distinct times, so there is no autocorrelation to test")
     n_lags = int(max(1, min(10, longest // 5))) if lags is None else lags
-    if not isinstance(n_lags, int | np.integer) or not 1 <= n_lags < longest:
+    if whole_number(n_lags, "lags", least=1) >= longest:
         raise ValueError(f"lags={n_lags} must lie between 1 and {longest - 1}")
     refitted, given = against_refits(
         res, null, n_refits, lambda pool, plan: _among_refits(pool, plan, layout, u, alternative, method, n_lags)
@@ -354,7 +354,8 @@ class _Layout:
         self.size = np.bincount(self.cell)
         self.starts = np.flatnonzero(np.diff(c[new], prepend=-1))
         repeated = int(time.size - self.size.size)
-        self.notes = [f"{repeated} rows share their time with another and were combined."] if repeated else []
+        self.notes = [f"{repeated} rows share their time with another and were combined{_of_series(by)}."]
+        self.notes *= repeated > 0
 
     def table(self, u: FloatArray) -> pd.DataFrame:
         """What is tested: the combined residual of every time of every series, in order."""
@@ -374,6 +375,14 @@ class _Layout:
         """Centred series, in order of time."""
         value = combine(u[self.order], self.cell)
         return [e - e.mean() for e in np.split(value, self.starts[1:])]
+
+
+def _of_series(by: Any) -> str:
+    """How to tell series apart whose numbers are used again elsewhere."""
+    if by is None:
+        return "; by= names the series they belong to"
+    numbers = by.dtype.kind in "iu" and by.min() in (0, 1)
+    return "; if series are numbered anew in each region, pass by=['region', 'series']" if numbers else ""
 
 
 def _table(layout: _Layout, series: list[FloatArray]) -> Any:

@@ -35,6 +35,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from simresid.arguments import check_word
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks._smirnov import smirnov_tail
@@ -113,8 +114,7 @@ def uniformity_test(
     True
     """
     check_alternative(alternative)
-    if method not in _METHODS:
-        raise ValueError(f"method={method!r}; choose one of {', '.join(map(repr, _METHODS))}")
+    check_word(method, "method", tuple(_METHODS))
     if method != "ks" and alternative != "two-sided":
         raise ValueError(f"method={method!r} has no direction; use alternative='two-sided' or method='ks'")
     refitted, notes = against_refits(

@@ -102,6 +102,8 @@ def style(font_size: float = 9.5) -> Iterator[None]:
 def drawing_on(ax: Axes | None, figsize: tuple[float, float]) -> Iterator[Axes]:
     """Give the Axes to draw on: the user's, under the user's style, or those of a new figure in ours."""
     if ax is not None:
+        if not hasattr(ax, "get_figure"):
+            raise TypeError(f"ax= takes Axes of matplotlib, not {ax!r:.200}")
         yield ax
         return
     with style():
@@ -175,7 +177,7 @@ def set_title(ax: Axes, text: str) -> None:
     figure: Any = ax.figure
     width = 72 * figure.get_size_inches()[0] * ax.get_position().width
     room = max(10, int(width / (0.61 * float(ax.title.get_fontsize()))))
-    ax.set_title("\n".join("\n".join(textwrap.wrap(line, room)) for line in text.splitlines()))
+    ax.set_title("\n".join("\n".join(textwrap.wrap(line, room)) for line in str(text).splitlines()))
 
 
 def number_texts(values: Any) -> list[str]:

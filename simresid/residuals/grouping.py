@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["recalculate"]
 
+MOST_ROWS_TO_COMPARE = 200_000
+"""Columns of more rows are not searched for groups that are numbered anew."""
+
 
 def recalculate(
     residuals: SimulatedResiduals,
@@ -261,7 +264,7 @@ def _grouped(
 ) -> SimulatedResiduals:
     import pandas as pd
 
-    if not callable(aggregate) and aggregate not in ("sum", "mean"):
+    if not callable(aggregate) and (not isinstance(aggregate, str) or aggregate not in ("sum", "mean")):
         raise ValueError(f"aggregate={aggregate!r}; use 'sum', 'mean' or a function")
     if residuals.method == "traditional" and residuals.jitter and aggregate != "sum":
         raise ValueError("method='traditional' breaks ties between counts: aggregate='sum', or use method='rank'")
@@ -292,6 +295,7 @@ def _grouped(
             trials=groups.vector(rows.trials) if rows.trials is not None and aggregate == "sum" else None,
             columns=rows.columns.then(_GroupMeans(codes, index), data),
             membership=_followed(residuals, codes.astype(np.intp)) if linear else None,
+            notes=_numbered_anew(residuals, labels),
         ),
         mapped(residuals.simulations, groups, len(index)),
         residuals=None,
@@ -355,6 +359,26 @@ def _factorize(labels: pd.Series) -> tuple[NDArray[np.int32], Any]:
                 f"group holds {labels.iloc[0]!r}, which cannot be the label of a group; use text"
             ) from None
     return codes.astype(np.int32), uniques
+
+
+def _numbered_anew(residuals: SimulatedResiduals, labels: pd.Series) -> tuple[str, ...]:
+    """Say so if groups are numbered from 0 or 1 and every number is used in several levels of a column of texts."""
+    numbers = labels.dtype.kind in "iu" and labels.name in residuals.rows.columns and labels.min() in (0, 1)
+    if not numbers or residuals.is_grouped or residuals.n_obs > MOST_ROWS_TO_COMPARE:
+        return ()
+    for name in residuals.rows.columns.names:
+        try:
+            other = residuals.rows.columns[name]
+        except KeyError:
+            continue
+        if other.dtype.kind in "biufcmM" or other.nunique() > labels.size / 4:
+            continue
+        if (other.groupby(labels.to_numpy()).nunique() > 1).all():
+            return (
+                f"the same numbers of {labels.name!r} are used in several levels of {name!r} and their rows were put "
+                f"together; if they mean different groups, pass group=[{name!r}, {labels.name!r}]",
+            )
+    return ()
 
 
 def _covariance_of(whiten: Whiten | None, linear_map: FloatArray) -> Whiten | None:

@@ -87,6 +87,8 @@ class Rows:
     membership : ndarray of int (n_model,) or None
         Position here of every row of the model, -1 for rows left out; None when there is one entry per row of the
         model, or when entries are not sums or means of rows.
+    notes : tuple of str
+        What a reader should know about how the entries were made.
     """
 
     observed: FloatArray
@@ -97,6 +99,7 @@ class Rows:
     trials: FloatArray | None = None
     columns: NamedColumns = NamedColumns()
     membership: NDArray[np.intp] | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def data(self) -> pd.DataFrame | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sized
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
@@ -130,6 +130,7 @@ def screen(
     >>> table["flagged"].to_dict()
     {'beetles': True, 'moths': False}
     """
+    _check_iterable(models)
     level = check_alpha(alpha)
     check_null(null, n_refits)
     columns = {"predictors": predictors, "categories": categories, "time": time, "by": by, "x": x, "y": y}
@@ -170,6 +171,17 @@ def _comparison(null: NullKind, n_refits: int | None) -> dict[str, Any]:
     return {"null": None if null == "auto" else null, "n_refits": n_refits}
 
 
+def _check_iterable(models: Any) -> None:
+    try:
+        if isinstance(models, str | bytes):
+            raise TypeError
+        iter(models)
+    except TypeError:
+        raise TypeError(
+            f"screen takes many models, such as {{'a': fit_a, 'b': fit_b}} or a list, not {type(models).__name__}"
+        ) from None
+
+
 def _chosen(tests: Any) -> Any:
     if tests is None or isinstance(tests, Mapping):
         return tests
@@ -198,7 +210,7 @@ class _Run:
         self.settings = task.settings
 
     def __call__(self, models: Any) -> None:
-        total = len(models) if hasattr(models, "__len__") else None
+        total = len(models) if isinstance(models, Sized) else None
         try:
             results = self.execution.map(
                 _NamedTask(self.task), self._tasks(_named(models)), "screening", prefer=None, total=total

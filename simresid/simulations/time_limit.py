@@ -11,6 +11,8 @@ from contextlib import nullcontext
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
+from simresid.arguments import seconds
+
 T = TypeVar("T")
 
 __all__ = ["call_within", "check_timeout", "results_within"]
@@ -24,11 +26,7 @@ def check_timeout(timeout: float | None) -> float | None:
     ValueError
         If they are not positive.
     """
-    if timeout is None:
-        return None
-    if not float(timeout) > 0:
-        raise ValueError(f"timeout={timeout!r} must be a positive number of seconds, or None")
-    return float(timeout)
+    return seconds(timeout, "timeout")
 
 
 def results_within(results: Iterator[T], seconds: float) -> Iterator[T]:

@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 def check_null(null: str, n_refits: int | None, words: str = "'auto', 'refits', 'simulated' or 'analytic'") -> None:
     """Raise ValueError for an unknown word, or for a number of refits where there are to be none."""
-    if null not in get_args(NullKind):
+    if not isinstance(null, str) or null not in get_args(NullKind):
         raise ValueError(f"null={null!r}; choose {words}")
     if n_refits is not None and null not in ("auto", "refits"):
         raise ValueError(f"n_refits={n_refits} goes with null='refits', not with null={null!r}")

@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from simresid.arguments import whole_number
 from simresid.protocol import HasRefitEffort
 
 __all__ = ["FEWEST_TO_RANK", "Plan", "automatic_plan", "fixed_plan"]
@@ -61,9 +62,7 @@ class Plan:
 
 def fixed_plan(n_refits: int) -> Plan:
     """Refits as many as a user asked for."""
-    if isinstance(n_refits, bool) or int(n_refits) != n_refits or n_refits < FEWEST:
-        raise ValueError(f"n_refits={n_refits!r}: it must be a whole number of at least {FEWEST}")
-    return Plan((int(n_refits),))
+    return Plan((whole_number(n_refits, "n_refits", least=FEWEST),))
 
 
 def automatic_plan(res: Any) -> Plan:

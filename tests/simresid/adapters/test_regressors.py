@@ -193,3 +193,27 @@ def test_glum(data, assert_law_agrees):
     assert_law_agrees(model)
     with pytest.raises(TypeError, match=r"glum.GeneralizedLinearRegressor keeps"):
         as_fitted_model(regressor)
+
+
+def test_counts_of_a_rate_model_with_exposure(data, assert_law_agrees):
+    linear_model = pytest.importorskip("sklearn.linear_model")
+    X, eta, rng = data
+    exposure = rng.uniform(0.2, 6.0, N)
+    counts = rng.poisson(exposure * np.exp(eta))
+    regressor = linear_model.PoissonRegressor(alpha=0, tol=1e-10, max_iter=1000)
+    regressor.fit(X, counts / exposure, sample_weight=exposure)
+    model = RegressorFit(regressor, X, counts, family="poisson", exposure=exposure)
+    by_rates = RegressorFit(regressor, X, counts / exposure, family="poisson", var_weights=exposure)
+    np.testing.assert_allclose(model.observed, counts)
+    np.testing.assert_allclose(model.fitted, exposure * regressor.predict(X))
+    np.testing.assert_allclose(model.fitted, by_rates.fitted)
+    assert_law_agrees(model)
+    np.testing.assert_allclose(model.refit(counts).fitted, model.fitted, rtol=1e-4)
+    with pytest.warns(UserWarning, match="give exposure="):
+        RegressorFit(regressor, X, 5 * counts, family="poisson")
+    with pytest.raises(ValueError, match="not both"):
+        RegressorFit(regressor, X, counts, family="poisson", exposure=exposure, var_weights=exposure)
+    with pytest.raises(ValueError, match="exposure= is for family='poisson'"):
+        RegressorFit(regressor, X, counts, family="nbinom2", theta=1.0, exposure=exposure)
+    with pytest.raises(ValueError, match="counts must be whole numbers"):
+        RegressorFit(regressor, X, counts / exposure, family="poisson", exposure=exposure)

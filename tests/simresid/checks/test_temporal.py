@@ -181,7 +181,9 @@ def test_rows_of_one_time_are_combined_by_hand():
     e = value - value.mean()
     result = sr.temporal_autocorrelation_test(u, time)
     assert result.statistic == pytest.approx(np.sum(np.diff(e) ** 2) / np.sum(e**2), rel=1e-12)
-    assert result.notes == ("2 rows share their time with another and were combined.",)
+    assert result.notes == (
+        "2 rows share their time with another and were combined; by= names the series they belong to.",
+    )
     assert result.method == "Durbin-Watson, exact"
     assert sr.temporal_autocorrelation_test(u, time, exact=False).method == "Durbin-Watson, normal"
 

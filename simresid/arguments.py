@@ -1,0 +1,48 @@
+"""Words and whole numbers that a user passes: checked by name, whatever their type."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+__all__ = ["check_word", "seconds", "whole_number"]
+
+
+def check_word(value: Any, what: str, words: Sequence[str]) -> None:
+    """Raise ValueError unless `value` is one of `words`.
+
+    Examples
+    --------
+    >>> check_word("leeward", "side", ("left", "right", "both"))
+    Traceback (most recent call last):
+    ...
+    ValueError: side='leeward'; choose 'left', 'right' or 'both'
+    """
+    if not isinstance(value, str) or value not in words:
+        *others, last = map(repr, words)
+        raise ValueError(f"{what}={value!r:.200}; choose {', '.join(others)} or {last}")
+
+
+def whole_number(value: Any, what: str, least: int) -> int:
+    """`value` as an int of at least `least`, or a ValueError that names it.
+
+    Examples
+    --------
+    >>> whole_number(np.int64(3), "k", least=1)
+    3
+    """
+    if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"{what} must be a whole number of at least {least}, not {value!r:.200}")
+    return int(value)
+
+
+def seconds(value: Any, what: str) -> float | None:
+    """A positive number of seconds as a float, or None, or a ValueError that names it."""
+    if value is None:
+        return None
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not float(value) > 0:
+        raise ValueError(f"{what}={value!r:.200} must be a positive number of seconds, or None")
+    return float(value)

@@ -1,0 +1,121 @@
+"""What is no word, number or object of the right kind is refused by name; combinations of columns stay apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import simresid
+from glmmcore import glmm
+from simresid import from_simulations, screen, simulate_residuals, simulated_lrt
+
+
+@pytest.fixture(scope="module")
+def table():
+    rng = np.random.default_rng(7)
+    d = pd.DataFrame({"site": np.tile(np.repeat([1, 2, 3], 8), 4), "region": np.repeat(list("nesw"), 24)})
+    d["day"], d["x"] = np.tile(np.arange(8), 12), rng.normal(size=96)
+    d["y"] = rng.poisson(np.exp(0.5 + 0.3 * d["x"]))
+    return d
+
+
+@pytest.fixture(scope="module")
+def res(table):
+    return simulate_residuals(glmm("y ~ x", table, family="poisson"), 100)
+
+
+NONSENSE = (pd.NA, np.array([1, 2]), pd.Series([1.0, 2.0]), [[1], [2, 3]], {}, object(), 1.5, "nonsense")
+
+
+@pytest.mark.parametrize("value", NONSENSE, ids=lambda v: type(v).__name__)
+@pytest.mark.parametrize(
+    ("call", "name"),
+    [
+        (lambda r, v: r.uniformity_test(v), "alternative"),
+        (lambda r, v: r.uniformity_test(method=v), "method"),
+        (lambda r, v: r.uniformity_test(null=v), "null"),
+        (lambda r, v: r.uniformity_test(n_refits=v), "n_refits"),
+        (lambda r, v: r.dispersion_test(method=v), "method"),
+        (lambda r, v: r.dispersion_test(method="refit", n_refits=v), "n_refits"),
+        (lambda r, v: r.outlier_test(margin=v), "margin"),
+        (lambda r, v: r.outlier_test(method="bootstrap", n_boot=v), "n_boot"),
+        (lambda r, v: r.statistic_test(np.max, of=v), "of"),
+        (lambda r, v: r.temporal_autocorrelation_test("day", method=v), "method"),
+        (lambda r, v: r.temporal_autocorrelation_test("day", method="ljung-box", lags=v), "lags"),
+        (lambda r, v: r.spatial_autocorrelation_test("x", "day", weights=v), "weights"),
+        (lambda r, v: r.spatial_autocorrelation_test("x", "day", k=v), "k must"),
+        (lambda r, v: r.diagnose(n_monte_carlo=v), "n_monte_carlo"),
+        (lambda r, v: r.recalculate("site", aggregate=v), "aggregate"),
+        (lambda r, v: simulated_lrt(r.model, r.model, v), "n_sims"),
+        (lambda r, v: simulate_residuals(r.model, keep_simulations=v), "keep_simulations"),
+        (lambda r, v: simulate_residuals(r.model, method=v), "method"),
+    ],
+)
+def test_nonsense_is_refused_by_name(res, call, name, value):
+    with pytest.raises(ValueError, match=name):
+        call(res, value)
+
+
+@pytest.mark.parametrize("timeout", [-1, 0, np.nan, "soon", len, [1.0], True])
+def test_times_are_positive_numbers(res, timeout):
+    with pytest.raises(ValueError, match="timeout"):
+        simulate_residuals(res.model, 20, timeout=timeout)
+
+
+@pytest.mark.parametrize("models", ["y ~ x", 3, np.array(5.0), len])
+def test_a_screen_takes_many_models(models):
+    with pytest.raises(TypeError, match="screen takes many models"):
+        screen(models)
+
+
+def test_a_screen_of_one_fit_is_told_how(res):
+    with pytest.raises(TypeError, match="screen takes many models, such as"):
+        screen(res.model)
+
+
+def test_data_of_simulations_are_a_frame():
+    with pytest.raises(TypeError, match="data must be a pandas DataFrame"):
+        from_simulations(np.ones((20, 3)), np.ones(3), data=7)
+
+
+def test_responses_whose_sums_overflow_are_refused():
+    draws = np.random.default_rng(1).normal(size=(20, 30))
+    with pytest.raises(ValueError, match="divide by a unit"):
+        from_simulations(draws * 1e305, draws[0])
+    with pytest.raises(ValueError, match="divide by a unit"):
+        from_simulations(draws, draws[0] * 1e305)
+    assert from_simulations(draws * 1e299, draws[1] * 1e299).n_obs == 30
+
+
+@pytest.mark.parametrize("ax", [0.5, "ax", np.zeros(2)])
+def test_axes_of_figures_are_axes(res, ax):
+    with pytest.raises(TypeError, match="ax= takes Axes"):
+        simresid.plot_qq(res, ax)
+
+
+def test_a_list_of_unequal_items_is_no_column(res):
+    with pytest.raises(ValueError, match="one value for each row"):
+        simresid.influence(glmm("y ~ x", pd.DataFrame({"y": [1, 2, 3], "x": [0, 1, 3]})), [1, [2]])
+
+
+def test_combinations_of_columns_do_not_merge():
+    # "a:b" beside "c" and "a" beside "b:c" are two groups, and so are 1 and "1"
+    data = pd.DataFrame({"f": ["a:b", "a", "a:b", "a"], "g": ["c", "b:c", "c", "b:c"], "h": [1, "1", 1, "1"], "i": "u"})
+    res = from_simulations(np.arange(80.0).reshape(20, 4), [1.0, 2.0, 4.0, 8.0], data=data)
+    assert sorted(res.recalculate(group=["f", "g"]).observed) == [5.0, 10.0]
+    assert sorted(res.recalculate(group="f:g").observed) == [5.0, 10.0]
+    assert sorted(res.recalculate(group=["h", "i"]).observed) == [5.0, 10.0]
+
+
+def test_sites_that_are_numbered_anew_are_said(res):
+    together = res.recalculate(group="site")
+    assert "the same numbers of 'site' are used in several levels of 'region'" in repr(together)
+    assert together.n_obs == 3
+    for group in (["region", "site"], "region", "day"):
+        apart = res.recalculate(group=group)
+        assert ("same numbers" in repr(apart)) == (group == "day")  # days 0 to 7 of every region
+    assert res.recalculate(group=["region", "site"]).n_obs == 12
+    tested = res.temporal_autocorrelation_test("day", by="site")
+    assert "pass by=['region', 'series']" in tested.notes[0]
+    assert not res.temporal_autocorrelation_test("day", by=["region", "site"]).notes
