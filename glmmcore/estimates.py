@@ -308,7 +308,7 @@ class Estimates:
         Returns
         -------
         DataFrame
-            Columns estimate, se, z and p, or estimate, se, df, t and p.
+            Columns estimate, se, statistic (z) and pvalue, or estimate, se, df, statistic (t) and pvalue.
         """
         from glmmcore.inference.coefficients import coefficient_table
 

@@ -13,6 +13,7 @@ from glmmcore.inference.multiplicity import t_quantile, two_sided
 from glmmcore.inference.precision import Precision, fixed_covariance, rule_of_df
 from glmmcore.results.joint_covariance import Combination
 from glmmcore.results.parameter_covariance import is_of_all_parameters
+from glmmcore.tables import ResultTable
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
@@ -55,9 +56,10 @@ def coefficient_table(fit: FittedGLMM, part: str, df: str | float, cov: Any) -> 
     estimates, errors, numbers = coefficient_errors(fit, part, df, cov)
     statistic = estimates / errors
     pvalue = two_sided(statistic.to_numpy(dtype=float), numbers.to_numpy(dtype=float))
-    if np.isinf(numbers).all():
-        return pd.DataFrame({"estimate": estimates, "se": errors, "z": statistic, "p": pvalue})
-    return pd.DataFrame({"estimate": estimates, "se": errors, "df": numbers, "t": statistic, "p": pvalue})
+    normal = bool(np.isinf(numbers).all())
+    columns = {"estimate": estimates, "se": errors} | ({} if normal else {"df": numbers})
+    table = pd.DataFrame({**columns, "statistic": statistic, "pvalue": pvalue})
+    return ResultTable(table, former={"z" if normal else "t": "statistic", "p": "pvalue"})
 
 
 def summary_tables(fit: FittedGLMM, df: str | float, cov: Any) -> tuple[dict[str, pd.DataFrame], str]:

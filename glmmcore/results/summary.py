@@ -15,7 +15,7 @@ __all__ = ["Summary", "dispersion_in_words", "summarise"]
 
 _PARTS = {"cond": "Conditional model", "zi": "Zero-inflation model (logit)", "disp": "Dispersion model (log)"}
 _HEADERS = {
-    "estimate": "Estimate", "se": "Std. Error", "df": "df", "z": "z value", "t": "t value", "p": "Pr(>|{}|)"
+    "estimate": "Estimate", "se": "Std. Error", "df": "df", "statistic": "{} value", "pvalue": "Pr(>|{}|)"
 }  # fmt: skip
 _RANDOM_TITLE = "Random effects"
 
@@ -144,14 +144,14 @@ def _printed(table: pd.DataFrame) -> pd.DataFrame:
         size = np.floor(np.log10([errors.max(), errors.min()]))
         decimals = int(np.clip(max(4 - size[0], 1 - size[1]), 0, 12))
     out = pd.DataFrame(index=table.index)
-    statistic = "t" if "t" in table else "z"
+    letter = "t" if "df" in table else "z"
     for name in map(str, table):
-        header = _HEADERS[name].format(statistic)
+        header = _HEADERS[name].format(letter)
         if name in ("estimate", "se"):
             out[header] = [f"{v:.{decimals}f}" for v in table[name]]
         elif name == "df":
             out[header] = [f"{v:.1f}" for v in table[name]]
-        elif name == statistic:
+        elif name == "statistic":
             out[header] = [f"{v:.3f}" for v in table[name]]
         else:
             out[header] = [_pvalue(v) for v in table[name]]

@@ -26,7 +26,7 @@ from simresid.checks._mean_cdf import middle
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks.inputs import FloatArray, Residuals, generator
 from simresid.checks.nulls.choice import NullKind, against_refits, check_null, without_refits
-from simresid.checks.nulls.comparison import compare, digest
+from simresid.checks.nulls.comparison import compare, digest, normal_limits
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool
@@ -286,7 +286,7 @@ def _among_refits(
         lambda x: x[:, 0],
         lambda x: normal_pvalue(x / sd, alternative),
         alternative=alternative,
-        theory_limits=(-1.96 * sd, 1.96 * sd),
+        theory_limits=normal_limits(sd, alternative),
     )
     statistic, near, level = float(found.own[0]), float(found.own[1]), float(found.centre[1])
     return result(

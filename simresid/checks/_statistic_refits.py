@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks.inputs import FloatArray
-from simresid.checks.nulls.comparison import compare
+from simresid.checks.nulls.comparison import compare, limits_of
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool, replicate_generator
@@ -44,7 +44,6 @@ def of_responses(
     observed = float(np.asarray(function(res.observed[None, :]))[0])
     mean, sd = float(simulated.mean()), float(simulated.std()) or 1.0
     scores = (simulated - mean) / sd
-    limits = np.quantile(scores, [0.025, 0.975])
     found = compare(
         pool,
         plan,
@@ -53,7 +52,7 @@ def of_responses(
         lambda z: z[:, 0],
         lambda z: simulation_pvalue(z, scores, alternative),
         alternative=alternative,
-        theory_limits=(float(limits[0]), float(limits[1])),
+        theory_limits=limits_of(lambda share: np.quantile(scores, share), alternative),
         continued=False,
     )
     expected = mean + sd * float(found.centre[0])
@@ -83,7 +82,6 @@ def of_residuals(
         [np.asarray(function(replicate_generator(res.seed, j, 3).random((1, res.n_obs))))[0] for j in range(99)]
     )
     centred = uniform - uniform.mean()
-    limits = np.quantile(centred, [0.025, 0.975])
     found = compare(
         pool,
         plan,
@@ -92,7 +90,7 @@ def of_residuals(
         lambda x: x[:, 0],
         lambda x: simulation_pvalue(x, centred, alternative),
         alternative=alternative,
-        theory_limits=(float(limits[0]), float(limits[1])),
+        theory_limits=limits_of(lambda share: np.quantile(centred, share), alternative),
         continued=False,
     )
     expected = float(found.centre[0])

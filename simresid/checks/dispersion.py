@@ -61,7 +61,7 @@ from simresid.checks._leverage import effective_parameters, leverage_of
 from simresid.checks._row_moments import given_random_effects, mean_and_variance, row_variance, sums, unit_of_deviations
 from simresid.checks.inputs import FloatArray, response_kind, shares_random_effects, simulated_only
 from simresid.checks.nulls.choice import NullKind, against_refits
-from simresid.checks.nulls.comparison import compare
+from simresid.checks.nulls.comparison import compare, normal_limits
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool, RefitsFailed
@@ -216,7 +216,7 @@ def _among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan, alternat
         lambda x: x[:, 0],
         lambda x: normal_pvalue(x / error, alternative),
         alternative=alternative,
-        theory_limits=(-1.96 * error, 1.96 * error),
+        theory_limits=normal_limits(error, alternative),
     )
     fields, notes = found.fields, list(found.notes)
     if shares_random_effects(res) and not res.is_grouped:
@@ -231,7 +231,8 @@ def _among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan, alternat
     towards, away = (high, -low) if log_ratio > 0 else (-low, high)
     ends = abs(log_ratio) - towards, abs(log_ratio) + max(away, 1.96 * error)
     ends = ends if log_ratio > 0 else (-ends[1], -ends[0])
-    interval = float(np.exp(ends[0])), float(np.exp(min(ends[1], 700.0)))
+    with np.errstate(over="ignore"):
+        interval = float(np.exp(ends[0])), float(np.exp(ends[1]))
     ratio = float(np.exp(log_ratio))
     return DispersionResult(
         statistic=ratio,

@@ -33,7 +33,7 @@ from simresid.checks._mean_cdf import below
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks.inputs import FloatArray, simulated_only
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
-from simresid.checks.nulls.comparison import compare
+from simresid.checks.nulls.comparison import compare, normal_limits
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool
@@ -181,7 +181,7 @@ def _among_refits(
         lambda x: x[:, 0],
         lambda x: normal_pvalue(x / spread, alternative),
         alternative=alternative,
-        theory_limits=(-1.96 * spread, 1.96 * spread),
+        theory_limits=normal_limits(spread, alternative),
     )
     side = _sides(res.residuals, 1 / (n_sims + 1), margin)
     expected, (low, high) = float(found.centre[0]), found.limits

@@ -33,6 +33,7 @@ __all__ = [
     "cauchy_combination",
     "check_alternative",
     "continued_pvalue",
+    "continued_quantile",
     "floor_pvalue",
     "holm",
     "monte_carlo_error",
@@ -158,6 +159,25 @@ def _upper_tail(observed: float, t: NDArray[np.float64]) -> float:
     top = np.sort(t)[-(k + 1) :]
     excess = float(np.sum(top[1:] - top[0]))
     return float(k / (t.size + 1) * (1 + (observed - top[0]) / excess) ** -k) if excess > 0.0 else 1.0
+
+
+def continued_quantile(simulated: NDArray[np.float64], tail: float) -> float:
+    """Statistic whose one-sided `continued_pvalue` is `tail` where it lies beyond all simulated ones.
+
+    Examples
+    --------
+    >>> t = np.random.default_rng(1).normal(size=39)
+    >>> round(continued_pvalue(continued_quantile(t, 0.001), t, "greater"), 10)
+    0.001
+    """
+    k = max(FEWEST_IN_TAIL, simulated.size // 10)
+    if simulated.size <= k:
+        return math.inf
+    top = np.sort(simulated)[-(k + 1) :]
+    excess = float(np.sum(top[1:] - top[0]))
+    if not excess > 0.0:
+        return math.inf
+    return float(top[0] + excess * ((k / ((simulated.size + 1) * tail)) ** (1 / k) - 1))
 
 
 def normal_pvalue(z: float, alternative: str = "two-sided") -> float:

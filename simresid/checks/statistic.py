@@ -31,7 +31,7 @@ from simresid.checks._null import null_residuals
 from simresid.checks._statistic_refits import of_residuals, of_responses
 from simresid.checks.inputs import FloatArray, response_kind, simulated_only
 from simresid.checks.nulls.choice import NullKind, against_refits
-from simresid.checks.nulls.comparison import compare
+from simresid.checks.nulls.comparison import compare, normal_limits
 from simresid.checks.nulls.fitted_data import FittedData, count_zeros
 from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool
@@ -247,7 +247,7 @@ def _zeros_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan, al
         lambda z: z[:, 0],
         lambda z: normal_pvalue(z, alternative),
         alternative=alternative,
-        theory_limits=(-1.96, 1.96),
+        theory_limits=normal_limits(1.0, alternative),
     )
     expected = max(own.zeros_expected + scale * float(found.centre[0]), 0.0)
     excess = scale * found.statistic / n

@@ -36,7 +36,7 @@ from simresid.checks.inputs import (
     residual_array,
 )
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
-from simresid.checks.nulls.comparison import LEVEL, compare, digest
+from simresid.checks.nulls.comparison import LEVEL, compare, digest, normal_limits
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool
@@ -203,7 +203,7 @@ def _among_refits(
         sd = float(np.sqrt(np.sum(sizes**2 * np.array([_dw_variance(n) for n in sizes])))) / sizes.sum()
         # positive autocorrelation makes d small
         tail = {"two-sided": "two-sided", "greater": "less", "less": "greater"}[alternative]
-        theory, limits = (lambda x: normal_pvalue(x / sd, tail)), (-1.96 * sd, 1.96 * sd)
+        theory, limits = (lambda x: normal_pvalue(x / sd, tail)), normal_limits(sd, tail)
         label, power = "Durbin-Watson", 1.0
     else:
         from scipy.special import chdtrc, chdtri
@@ -361,10 +361,11 @@ class _Layout:
         """What is tested: the combined residual of every time of every series, in order."""
         import pandas as pd
 
+        labels = pd.Series(self.labels, dtype=object).to_numpy()  # of an array of tuples numpy would make a matrix
         lengths = np.diff(np.append(self.starts, self.size.size))
         return pd.DataFrame(
             {
-                "series": np.repeat(np.array(self.labels, dtype=object), lengths),
+                "series": np.repeat(labels, lengths),
                 "row": self.order[np.searchsorted(self.cell, np.arange(self.size.size))],
                 "n": self.size,
                 "residual": shown(combine(u[self.order], self.cell), self.size),

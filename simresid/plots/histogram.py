@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.arguments import whole_number
 from simresid.checks.inputs import is_simulated, residual_array
 from simresid.checks.results import pvalue_text
 from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
@@ -52,9 +53,7 @@ def plot_histogram(res: Any, ax: Axes | None = None, *, n_bins: int | None = Non
     from simresid.checks.uniformity import uniformity_test
 
     u = residual_array(res)
-    k = n_bins or int(np.clip(u.size // 10, 5, 20))
-    if k < 1:
-        raise ValueError(f"n_bins={n_bins}: at least one bar is needed")
+    k = int(np.clip(u.size // 10, 5, 20)) if n_bins is None else whole_number(n_bins, "n_bins", least=1)
     side = res.outlier_sides if is_simulated(res) else np.zeros(u.size, dtype=int)
     counts, edges = np.histogram(u[side == 0], bins=k, range=(0.0, 1.0))
     share = 1.0 / k

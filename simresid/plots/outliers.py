@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.arguments import whole_number
 from simresid.checks.inputs import simulated_only
 from simresid.checks.results import pvalue_text
 from simresid.plots.style import ALERT, BAND, INK, MUTED, drawing_on, set_title, shorten_all
@@ -54,6 +55,7 @@ def plot_outliers(res: Any, ax: Axes | None = None, *, most: int = 20, title: st
     >>> plt.close(ax.figure)
     """
     simulated_only(res, "plot_outliers")
+    most = whole_number(most, "most", least=1)
     result = res.outlier_test()
     rows = result.table["row"].to_numpy()
     low, high = _ranges(res, rows)

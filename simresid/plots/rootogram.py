@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.arguments import whole_number
 from simresid.checks.frequencies import count_frequencies
 from simresid.plots.style import ALERT, BAND, INK, POINT, drawing_on, set_title
 
@@ -56,6 +57,8 @@ def plot_rootogram(res: Any, ax: Axes | None = None, *, max_count: int | None = 
     'Count'
     >>> plt.close(ax.figure)
     """
+    if max_count is not None:
+        max_count = whole_number(max_count, "max_count", least=0)
     table = count_frequencies(res, max_count)
     x = np.arange(len(table))
     root = {c: np.sqrt(table[c].to_numpy(dtype=float)) for c in ("observed", "expected", "lower", "upper")}

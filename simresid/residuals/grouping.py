@@ -197,7 +197,10 @@ def _positions(residuals: SimulatedResiduals, select: Any) -> NDArray[np.intp]:
         if values.dtype != bool:
             raise ValueError(f"select must be boolean when it is a column or Series, got dtype {values.dtype}")
     else:
-        values = np.asarray(select)
+        try:
+            values = np.asarray(select)
+        except ValueError:
+            raise ValueError("select must be boolean or whole positions, not items of different lengths") from None
     if values.ndim != 1 or values.size == 0:
         raise ValueError(f"select must be a non-empty vector, got shape {values.shape}")
     if values.dtype == bool:

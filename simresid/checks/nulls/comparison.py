@@ -33,12 +33,13 @@ from simresid.checks.nulls.plan import FEWEST_TO_RANK, Plan
 from simresid.checks.nulls.refit_pool import RefitPool, RefitsFailed
 from simresid.checks.pvalues import (
     continued_pvalue,
+    continued_quantile,
     monte_carlo_error,
     simulation_pvalue,
     smallest_continued_pvalue,
 )
 
-__all__ = ["LEVEL", "Comparison", "compare", "digest"]
+__all__ = ["LEVEL", "Comparison", "compare", "digest", "limits_of", "normal_limits", "significant_limits"]
 
 FloatArray = NDArray[np.float64]
 
@@ -178,7 +179,7 @@ def compare(
             statistic, null = float(both[0]), both[1:]
             pvalue = (continued_pvalue if continued else simulation_pvalue)(statistic, null, alternative)
             error = monte_carlo_error(pvalue, usable, alternative)
-            limits = rank_limits(null, two_sided=alternative == "two-sided")
+            limits = significant_limits(null, alternative, continued=continued)
         if plan.is_settled(count, pvalue) or pool.stopped:
             break
     notes = _failure_notes(pool, count, usable, pvalue, alternative)
@@ -205,14 +206,44 @@ def digest(*arrays: NDArray[Any]) -> str:
     return out.hexdigest()
 
 
-def rank_limits(null: FloatArray, *, two_sided: bool) -> tuple[float, float]:
-    """Statistics between which the rank p-value is .05 or more."""
-    tail = LEVEL / 2 if two_sided else LEVEL
+def limits_of(quantile: Callable[[float], Any], alternative: str) -> tuple[float, float]:
+    """Statistics between which a p-value is .05 or more, from the quantiles of their law.
+
+    Examples
+    --------
+    >>> limits_of(lambda share: 100 * share, "greater")
+    (-inf, 95.0)
+    """
+    tail = LEVEL / 2 if alternative == "two-sided" else LEVEL
+    low = float(quantile(tail)) if alternative != "greater" else -np.inf
+    return low, float(quantile(1 - tail)) if alternative != "less" else np.inf
+
+
+def normal_limits(sd: float, alternative: str) -> tuple[float, float]:
+    """The same of a normal statistic with mean 0.
+
+    Examples
+    --------
+    >>> [round(limit, 2) for limit in normal_limits(2.0, "two-sided")]
+    [-3.92, 3.92]
+    """
+    from scipy.special import ndtri
+
+    return limits_of(lambda share: sd * ndtri(share), alternative)
+
+
+def significant_limits(null: FloatArray, alternative: str, *, continued: bool) -> tuple[float, float]:
+    """Statistics between which the p-value of `compare` is .05 or more; infinite where no statistic is significant."""
+    tail = LEVEL / 2 if alternative == "two-sided" else LEVEL
+    low = -_upper_limit(-null, tail, continued) if alternative != "greater" else -np.inf
+    return low, _upper_limit(null, tail, continued) if alternative != "less" else np.inf
+
+
+def _upper_limit(null: FloatArray, tail: float, continued: bool) -> float:
     allowed = int(np.ceil(tail * (null.size + 1) - 1e-9)) - 2  # exceedances that are still significant
-    if allowed < 0:
-        return -np.inf, np.inf
-    ordered = np.sort(null)
-    return (float(ordered[allowed]) if two_sided else -np.inf), float(ordered[-(allowed + 1)])
+    if allowed >= 0:
+        return float(np.sort(null)[-(allowed + 1)])
+    return max(float(null.max()), continued_quantile(null, tail)) if continued else np.inf
 
 
 def _failure_notes(pool: RefitPool, count: int, usable: int, pvalue: float, alternative: str) -> list[str]:

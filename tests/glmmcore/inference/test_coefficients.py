@@ -30,9 +30,9 @@ def counts() -> pd.DataFrame:
 
 def test_reml_fits_have_the_t_tests_of_lmertest_everywhere(pastes):
     table = pastes.summary().tables["Conditional model"]
-    assert list(table) == ["estimate", "se", "df", "t", "p"]
+    assert list(table) == ["estimate", "se", "df", "statistic", "pvalue"]
     assert np.allclose(table["df"], PASTES_DF, rtol=1e-4)
-    assert np.allclose(table["p"], PASTES_P, rtol=1e-3)
+    assert np.allclose(table["pvalue"], PASTES_P, rtol=1e-3)
     assert np.allclose(pastes.pvalues, PASTES_P, rtol=1e-3)
     assert "Satterthwaite" in pastes.summary()
     assert "Pr(>|t|)" in pastes.summary()
@@ -42,7 +42,7 @@ def test_reml_fits_have_the_t_tests_of_lmertest_everywhere(pastes):
     means = marginal_means(pastes, "cask")
     assert np.isfinite(means["df"]).all()
     assert marginal_means(pastes, "cask", df="satterthwaite").equals(means)
-    there = pastes.predict({"cask": list("abc")}, random_effects="none", interval=0.95)
+    there = pastes.predict({"cask": list("abc")}, random_effects="none", level=0.95)
     assert np.allclose(there, means[["estimate", "se", "lower", "upper"]], rtol=1e-10)
     assert wald_tests(pastes).loc["cask", "df_resid"] == pytest.approx(18.00019, rel=1e-4)
 
@@ -51,17 +51,17 @@ def test_others_have_z_tests(counts):
     fits = [glmm("y ~ x + (1|g)", counts), glmm("y ~ x + (1|g)", counts, "poisson", reml=True)]
     for fit in fits:
         table = fit.summary().tables["Conditional model"]
-        assert list(table) == ["estimate", "se", "z", "p"]
-        assert np.allclose(table["p"], 2 * stats.norm.sf(np.abs(fit.params / fit.bse)))
+        assert list(table) == ["estimate", "se", "statistic", "pvalue"]
+        assert np.allclose(table["pvalue"], 2 * stats.norm.sf(np.abs(fit.params / fit.bse)))
         assert np.isinf(fit.df_params).all()
         assert list(wald_tests(fit)) == ["chisq", "df", "pvalue"]
 
 
 def test_words_and_numbers_of_df(pastes):
     plain = pastes.coefficient_table(df="normal")
-    assert np.allclose(plain["p"], 2 * stats.norm.sf(np.abs(plain["z"])))
+    assert np.allclose(plain["pvalue"], 2 * stats.norm.sf(np.abs(plain["statistic"])))
     ten = pastes.coefficient_table(df=10)
-    assert np.allclose(ten["p"], 2 * stats.t.sf(np.abs(ten["t"]), 10))
+    assert np.allclose(ten["pvalue"], 2 * stats.t.sf(np.abs(ten["statistic"]), 10))
     assert "10 degrees of freedom" in pastes.summary(df=10)
     for cov, df in (("kenward-roger", "auto"), (None, "kenward-roger"), ("kenward-roger", "kenward-roger")):
         table = pastes.coefficient_table(df=df, cov=cov)
@@ -96,7 +96,7 @@ def test_robust_covariance_is_taken_everywhere(counts):
     se = np.sqrt(np.diag(cov))
     table = fit.summary(cov=cov).tables["Conditional model"]
     assert np.allclose(table["se"], se)
-    assert np.allclose(table["p"], 2 * stats.norm.sf(np.abs(fit.params / se)))
+    assert np.allclose(table["pvalue"], 2 * stats.norm.sf(np.abs(fit.params / se)))
     eleven = fit.conf_int(cov=cov.iloc[::-1, ::-1], df=11)
     assert np.allclose(eleven["upper"] - fit.params, stats.t.ppf(0.975, 11) * se)
     assert np.allclose(np.log(fit.exp_table(cov=cov)["upper"]), fit.params[1:] + stats.norm.ppf(0.975) * se[1:])

@@ -9,10 +9,11 @@ import pytest
 import glmmcore
 import simresid as sr
 from simresid.checks._mean_cdf import GRID, absolute_deviation, below, mean_cdf, squared_deviation
-from simresid.checks.nulls.comparison import Comparison, rank_limits
+from simresid.checks.nulls.comparison import Comparison, significant_limits
 from simresid.checks.nulls.plan import automatic_plan, fixed_plan
 from simresid.checks.nulls.refit_pool import data_seed
 from simresid.checks.outliers import expected_outliers
+from simresid.checks.pvalues import continued_pvalue
 
 TESTS = {
     "uniformity": sr.uniformity_test,
@@ -131,7 +132,7 @@ def test_words_that_are_not_null_distributions_are_refused(fit):
         sr.uniformity_test(res, null="exact")
     with pytest.raises(ValueError, match="n_refits=50 goes with null='refits'"):
         sr.diagnose(res, null="analytic", n_refits=50)
-    with pytest.raises(ValueError, match="n_refits=1"):
+    with pytest.raises(ValueError, match="n_refits must be a whole number of at least 3, not 1"):
         sr.zero_inflation_test(res, n_refits=1)
     simulated = sr.from_simulations(np.random.default_rng(1).poisson(3, (50, 30)), np.full(30, 3))
     with pytest.raises(ValueError, match="not possible: there is no model, only simulations"):
@@ -235,14 +236,37 @@ def test_the_plan_looks_at_sizes_only(fit):
     assert fixed_plan(57).rounds == (57,)
 
 
-def test_limits_are_where_the_pvalue_is_a_twentieth():
-    null = np.random.default_rng(1).normal(size=99)
-    for two_sided in (False, True):
-        low, high = rank_limits(null, two_sided=two_sided)
-        sides = 2 if two_sided else 1
-        for x, significant in ((high + 1e-9, True), (high - 1e-9, False)):
-            assert (sides * (1 + np.sum(null >= x)) / 100 < 0.05) == significant
-        assert two_sided == np.isfinite(low)
+@pytest.mark.parametrize("n_refits", [39, 40, 57, 99, 300])
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+def test_limits_are_where_the_pvalue_is_a_twentieth(n_refits, alternative):
+    null = np.random.default_rng(1).normal(size=n_refits)
+    low, high = significant_limits(null, alternative, continued=True)
+    assert np.isfinite(low) == (alternative != "greater")
+    assert np.isfinite(high) == (alternative != "less")
+    for limit, outwards in ((low, -1e-9), (high, 1e-9)):
+        if np.isfinite(limit):
+            assert continued_pvalue(limit + outwards, null, alternative) < 0.05
+            assert continued_pvalue(limit - outwards, null, alternative) >= 0.05
+
+
+def test_ranks_among_39_refits_are_never_significant_on_two_sides():
+    null = np.random.default_rng(1).normal(size=39)
+    assert significant_limits(null, "two-sided", continued=False) == (-np.inf, np.inf)
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+def test_one_sided_intervals_of_dispersion_invert_their_test(alternative):
+    rng = np.random.default_rng(3)
+    data, eta = rows(rng, 10, 6)
+    for extra in (0.0, 0.5, 1.2):
+        y = rng.poisson(np.exp(eta + rng.normal(0, 1.0, 60) * extra))
+        fit = glmmcore.glmm("y ~ x", data.assign(y=y), family="poisson")
+        for n_refits in (39, 99):
+            result = sr.simulate_residuals(fit).dispersion_test(alternative, n_refits=n_refits)
+            low, high = result.effect.interval
+            assert (low == 0.0) == (alternative == "less")
+            assert np.isinf(high) == (alternative == "greater")
+            assert (low <= 1.0 <= high) == (result.pvalue >= 0.05), (extra, result)
 
 
 @pytest.mark.parametrize("seed", range(6))
