@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # Folders and top-level modules of each package, lowest first; names in one tuple do not import each other.
 LAYERS = {
     "glmmcore": (
-        ("_jit", "errors", "memory", "tables"),
+        ("_jit", "errors", "memory"),
         ("arguments", "averages", "tall"),
         ("design",),
         ("covariance", "engines", "families"),

@@ -13,7 +13,7 @@ from glmmcore.inference.multiplicity import t_quantile, two_sided
 from glmmcore.inference.precision import Precision, fixed_covariance, rule_of_df
 from glmmcore.results.joint_covariance import Combination
 from glmmcore.results.parameter_covariance import is_of_all_parameters
-from glmmcore.tables import ResultTable
+from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM

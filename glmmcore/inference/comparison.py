@@ -14,7 +14,7 @@ from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.inference.nesting import Nesting, nesting
 from glmmcore.inference.precision import fixed_covariance, rule_of_df
-from glmmcore.tables import ResultTable
+from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

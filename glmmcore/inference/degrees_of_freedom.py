@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
-from glmmcore.tables import ResultTable
+from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
