@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from simresid.checks._expected import expected_cdf
 from simresid.checks._mean_cdf import GRID, LOGIT_WEIGHTS, STEPS, mean_cdf
 from simresid.checks.inputs import FloatArray
 from simresid.checks.nulls.comparison import compare
@@ -35,7 +36,9 @@ def _components(data: FittedData) -> FloatArray:
     return mean_cdf(data.lower, data.upper) - GRID
 
 
-def uniformity_among_refits(pool: RefitPool, plan: Plan, alternative: str, method: Method) -> UniformityResult:
+def uniformity_among_refits(
+    res: Any, pool: RefitPool, plan: Plan, alternative: str, method: Method
+) -> UniformityResult:
     """Compare the mean distribution function of the residuals with those of refits."""
     import pandas as pd
 
@@ -50,7 +53,7 @@ def uniformity_among_refits(pool: RefitPool, plan: Plan, alternative: str, metho
         distances[method],
         theory,
         theory_limits=(-np.inf, limit),
-        centre_by="shrunken mean",
+        centre_by=expected_cdf(res),
     )
     gap = found.own - found.centre
     worst = int(np.argmax(np.abs(gap)))

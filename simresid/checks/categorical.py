@@ -162,7 +162,7 @@ def _among_refits(pool: RefitPool, plan: Plan, names: Any, codes: Any, members: 
         evidence if plan.rounds[0] >= FEWEST_TO_RANK else _by_theory(sizes, codes, comparable),
         lambda t: min(1.0, 2 * 10.0**-t),
         theory_limits=(-np.inf, float(-np.log10(LEVEL / 2))),
-        centre_by="theory",
+        centre_by="zero",
     )
     own = found.own[:-1]
     values = pool.values(("categories", digest(codes)), components, found.n_refits)

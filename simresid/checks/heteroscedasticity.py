@@ -11,7 +11,7 @@ a weighted sum of chi-squares with :math:`w = (1, 1, .3, .2, .1)`. Dividing by t
 this a permutation statistic: a spread that is wrong, but wrong everywhere alike, is left to the dispersion
 test. Below `n = 150` the permutation distribution is simulated. Compared with refits (`simresid.checks.nulls`) the
 scores are :math:`E (u_i - 1/2)^2` over the cell of each residual, so that ties need not be broken, and the sums are
-taken from their mean over data and refits. The effect is the ratio of the spread
+taken from their centre over data and refits. The effect is the ratio of the spread
 (standard deviation of `u`) between the highest and the lowest value of the predictor in the linear part of the
 fit, for categories between the levels of the largest and the smallest spread.
 """
@@ -23,13 +23,14 @@ from typing import Any
 
 import numpy as np
 
+from simresid.checks._expected import expected_spread_scores
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._mean_cdf import squared_deviation
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks.basis import Basis, predictor_basis
 from simresid.checks.inputs import FloatArray, Residuals, generator
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
-from simresid.checks.nulls.comparison import LEVEL, compare, digest
+from simresid.checks.nulls.comparison import LEVEL, Expected, compare, digest
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool
@@ -80,7 +81,7 @@ def heteroscedasticity_test(
     functions = basis.functions[:, varying]
     weights = OTHER_WEIGHTS[np.minimum(basis.degree, OTHER_WEIGHTS.size - 1)][varying] * basis.share[varying]
     refitted, notes = against_refits(
-        res, null, n_refits, lambda pool, plan: _among_refits(pool, plan, basis, functions, weights)
+        res, null, n_refits, lambda pool, plan: _among_refits(res, pool, plan, basis, functions, weights)
     )
     if refitted is not None:
         return refitted
@@ -114,12 +115,14 @@ def heteroscedasticity_test(
 
 
 def _among_refits(
-    pool: RefitPool, plan: Plan, basis: Basis, functions: FloatArray, weights: FloatArray
+    res: Any, pool: RefitPool, plan: Plan, basis: Basis, functions: FloatArray, weights: FloatArray
 ) -> HeteroscedasticityResult:
     def scores(data: FittedData) -> FloatArray:
         a = squared_deviation(data.lower, data.upper)
-        return np.asarray(a @ functions / max(float(np.std(a, ddof=1)), 1e-150))
+        return np.asarray(a @ functions / _deviation(a))
 
+    a = squared_deviation(pool.own.lower, pool.own.upper)
+    expected, sd = expected_spread_scores(res, functions), _deviation(a)
     found = compare(
         pool,
         plan,
@@ -128,11 +131,10 @@ def _among_refits(
         lambda z: z**2 @ weights,
         lambda t: quadratic_form_sf(t, weights),
         theory_limits=(-np.inf, upper_quantile(weights)),
-        centre_by="shrunken mean",
+        centre_by=Expected(expected.values / sd),
     )
     # the spread of the data without what a fit does to it on average
-    a = squared_deviation(pool.own.lower, pool.own.upper)
-    effect = _spread_ratio(a - functions @ found.centre * float(np.std(a, ddof=1)), basis)
+    effect = _spread_ratio(a - functions @ found.centre * sd, basis)
     assert effect.interval is not None
     usual = 0.5 * float(np.log(effect.interval[1] / effect.interval[0]))
     low, high = found.around(float(np.log(effect.value)), 0.0, usual, 0.5)  # the statistic grows with the square
@@ -146,6 +148,10 @@ def _among_refits(
         df=int(weights.size),
         **found.fields,
     )
+
+
+def _deviation(a: FloatArray) -> float:
+    return max(float(np.std(a, ddof=1)), 1e-150)
 
 
 def upper_quantile(weights: FloatArray) -> float:

@@ -18,8 +18,8 @@ residuals. Everything costs O(n k^2).
 
 Shrinkage of the residuals by the fit is undone first (`simresid.checks._leverage`). Compared with refits
 (`simresid.checks.nulls`) this is not needed. The indicators are then the probabilities :math:`G_i(q)` that the
-residual, uniform on its cell, is at most `q`, so that ties need not be broken, and the scores are taken from their mean
-over data and refits; the p-value above becomes the statistic. The interval of the largest shift is scaled so that it
+residual, uniform on its cell, is at most `q`, so that ties need not be broken, and the scores are taken from their
+centre over data and refits; the p-value above becomes the statistic. The interval of the largest shift is scaled so that it
 contains 0 where p is .05 or more.
 
 Compared with the unweighted score test of the same indicators (degree 2, chi-square with 9 df), power at `n
@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.alignment import real_array
+from simresid.checks._expected import expected_quantile_scores
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._mean_cdf import below
 from simresid.checks._null import analytic_null_holds, null_residuals
@@ -186,7 +187,7 @@ def _among_refits(res: Any, pool: RefitPool, plan: Plan, score: _Scores, curves:
         evidence,
         lambda t: 10.0**-t,
         theory_limits=(-np.inf, -np.log10(LEVEL)),
-        centre_by="shrunken mean",
+        centre_by=expected_quantile_scores(res, basis.functions, q),
     )
     own = (found.own - found.centre).reshape(1, *shape)
     directions, per_quantile = score.statistics(own)

@@ -22,7 +22,7 @@ With :math:`u_{(1)} \le \dots \le u_{(n)}` the sorted residuals:
 Residuals of a model with estimated parameters are more regular than uniform, or less so where many small groups share
 them, so that these p-values are right only for residuals of a known law. Residuals of a model that can refit are
 compared with refits (`simresid.checks.nulls`). The empirical distribution function is then the mean one over all ways
-to break ties, :math:`\bar F` (`simresid.checks._mean_cdf`), and the uniform one its mean :math:`c` over data and
+to break ties, :math:`\bar F` (`simresid.checks._mean_cdf`), and the uniform one its centre :math:`c` over data and
 refits: :math:`D = \max |\bar F - c|`, :math:`A^2 = n \int (\bar F - c)^2 / (u(1-u)) du`, :math:`W^2 = n \int (\bar F -
 c)^2 du`, the band is :math:`\max |\bar F - c| / \sqrt{u(1-u)/n}`, and the Cauchy rule combines the normal p-values of
 the latter at all points. All of them depend on neither the simulations nor the seed but through the refits.
@@ -118,7 +118,7 @@ def uniformity_test(
     if method != "ks" and alternative != "two-sided":
         raise ValueError(f"method={method!r} has no direction; use alternative='two-sided' or method='ks'")
     refitted, notes = against_refits(
-        res, null, n_refits, lambda pool, plan: uniformity_among_refits(pool, plan, alternative, method)
+        res, null, n_refits, lambda pool, plan: uniformity_among_refits(res, pool, plan, alternative, method)
     )
     if refitted is not None:
         return refitted

@@ -5,10 +5,11 @@ A test gives *components*, a vector per data set (values of the mean distributio
 treats the `B + 1` data sets alike and the rank p-value :math:`(1 + \#\{T_j \ge T\}) / (1 + B)` keeps its level
 whatever a fit does to the components on average.
 
-The centre of a number is the mean. Components that theory expects to be zero are taken from their mean as far as that
-is more than noise: it is multiplied by :math:`\max(0, 1 - 2 v / |m|^2)`, `m` the mean and `v` the sum of its variances.
-The bias of a fit, which would hide departures in the other direction, is taken out; where there is none, the noise of
-its estimate from few refits does not enter the statistic.
+The centre of a number is the mean. Components of which theory expects something (`simresid.checks._expected`) are
+taken from there, and from their mean as far as that is more than noise: its distance `m` from the expected value, in
+each direction, is multiplied by :math:`\max(0, 1 - 4 v / m^2)`, `v` the variance of a mean of as many refits. The bias
+of a fit, which would hide departures in the other direction, is taken out; where theory knows it, the noise of its
+estimate from few refits does not enter the statistic, and p-values vary with the seed as ranks among refits do.
 
 Beyond all refits the tail is continued down to 1e-6 (`simresid.checks.pvalues.continued_pvalue`).
 
@@ -22,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +40,7 @@ from simresid.checks.pvalues import (
     smallest_continued_pvalue,
 )
 
-__all__ = ["LEVEL", "Comparison", "compare", "digest", "limits_of", "normal_limits", "significant_limits"]
+__all__ = ["LEVEL", "Comparison", "Expected", "compare", "digest", "limits_of", "normal_limits", "significant_limits"]
 
 FloatArray = NDArray[np.float64]
 
@@ -48,6 +49,26 @@ LEVEL = 0.05
 
 MOST_SHARE = 1e6
 """Half an interval by the effect, at most: where there is no effect its interval has no scale."""
+
+
+CERTAIN = 4.0
+"""Squared standard errors by which a mean must differ from what theory expects to be believed in part."""
+
+
+class Expected(NamedTuple):
+    """What theory expects of the components of a fitted right model.
+
+    Attributes
+    ----------
+    values : ndarray (k,)
+    directions : ndarray (d, k) or None
+        In which the components may differ from it, orthonormal under `weights`; by default in all.
+    weights : ndarray (k,) or None
+    """
+
+    values: FloatArray
+    directions: FloatArray | None = None
+    weights: FloatArray | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +84,7 @@ class Comparison:
     own : ndarray (k,)
         Components of the data.
     centre : ndarray (k,)
-        Mean of the components.
+        Where the components of refits lie.
     pvalue, monte_carlo_error : float
     n_refits : int
         Refits that were used.
@@ -127,7 +148,7 @@ def compare(
     *,
     alternative: str = "greater",
     theory_limits: tuple[float, float],
-    centre_by: Literal["mean", "shrunken mean", "theory"] = "mean",
+    centre_by: Literal["mean", "zero"] | Expected = "mean",
     continued: bool = True,
 ) -> Comparison:
     """Compare the data with refits, as many as the plan and the outcome ask for.
@@ -147,8 +168,8 @@ def compare(
     alternative : {"two-sided", "greater", "less"}
     theory_limits : tuple of float
         Distances between which `theory` gives .05 or more.
-    centre_by : {"mean", "shrunken mean", "theory"}
-        Where components are measured from; with theory, from zero.
+    centre_by : {"mean", "zero"} or Expected
+        Where components are measured from.
     continued : bool
         Whether the tail beyond the refits is known to be no heavier than an exponential one.
 
@@ -166,8 +187,8 @@ def compare(
             why = f", the first because {failures[0].reason}" if failures else ""
             raise RefitsFailed(pool.stopped or f"{count - usable} of {count} refits failed{why}")
         if usable < FEWEST_TO_RANK:
-            centre = values.mean(axis=0) * (centre_by != "theory")
-            factor = float(np.sqrt(1 + 1 / usable)) if centre_by != "theory" else 1.0
+            centre = values.mean(axis=0) * (centre_by != "zero")
+            factor = float(np.sqrt(1 + 1 / usable)) if centre_by != "zero" else 1.0
             statistic = float(distance((own - centre)[None, :])[0])
             null = distance(values - centre)
             pvalue, error = max(theory(statistic / factor), smallest_continued_pvalue), 0.0
@@ -186,16 +207,18 @@ def compare(
     return Comparison(statistic, null, own, centre, pvalue, error, usable, limits, tuple(notes))
 
 
-def _centre(values: FloatArray, centre_by: str) -> FloatArray:
+def _centre(values: FloatArray, centre_by: Literal["mean", "zero"] | Expected) -> FloatArray:
     """Centre of the rows of `values` ``(m, k)``."""
-    mean = values.mean(axis=0)
-    if centre_by == "mean":
-        return np.asarray(mean)
-    size = float(mean @ mean)
-    if centre_by == "theory" or size == 0.0:
-        return np.zeros_like(mean)
-    noise = float(np.sum(values.var(axis=0, ddof=1))) / len(values)
-    return np.asarray(max(0.0, 1.0 - 2.0 * noise / size) * mean)
+    if isinstance(centre_by, str):
+        return np.asarray(values.mean(axis=0) * (centre_by != "zero"))
+    expected, directions, weights = centre_by
+    found = values - expected
+    if directions is not None:
+        found = (found if weights is None else found * weights) @ directions.T
+    mean, noise = found.mean(axis=0), found.var(axis=0, ddof=1) / len(values)
+    share = np.maximum(0.0, 1.0 - CERTAIN * noise / np.maximum(np.square(mean), 1e-300))
+    shift = share * mean
+    return np.asarray(expected + (shift if directions is None else shift @ directions))
 
 
 def digest(*arrays: NDArray[Any]) -> str:
