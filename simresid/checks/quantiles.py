@@ -19,8 +19,8 @@ residuals. Everything costs O(n k^2).
 Shrinkage of the residuals by the fit is undone first (`simresid.checks._leverage`). Compared with refits
 (`simresid.checks.nulls`) this is not needed. The indicators are then the probabilities :math:`G_i(q)` that the
 residual, uniform on its cell, is at most `q`, so that ties need not be broken, and the scores are taken from their
-centre over data and refits; the p-value above becomes the statistic. The interval of the largest shift is scaled so that it
-contains 0 where p is .05 or more.
+centre over data and refits; the p-value above becomes the statistic. The interval of the largest shift is scaled so
+that it contains 0 where p is .05 or more.
 
 Compared with the unweighted score test of the same indicators (degree 2, chi-square with 9 df), power at `n
 = 100` and 5 % rises from .72 to .85 for a shift of the normal mean by ``.6 cos(2 pi x)``, from .23 to .31
