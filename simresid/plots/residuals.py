@@ -41,6 +41,8 @@ __all__ = ["plot_residuals"]
 
 CURVES_FROM = 20
 """Fewer rows than this speak for themselves."""
+FINE_CURVE = 100
+"""Points of a curve that looks smooth."""
 CURVE = "#0f3554"
 
 
@@ -172,13 +174,26 @@ def _draw_numeric(ax: Axes, predictor: Predictor, result: QuantileResult | None,
 
 
 def _draw_curve(ax: Axes, curve: Any, along: str, *, departs: bool) -> None:
-    x, colour, width = curve[along].to_numpy(), ALERT if departs else CURVE, 2.4 if departs else 1.3
-    ax.fill_between(x, curve["lower"], curve["upper"], color=colour, alpha=0.18, linewidth=0, zorder=1.7)
-    ax.plot(x, curve["value"], color="white", linewidth=width + 1.4, zorder=2)
-    ax.plot(x, curve["value"], color=colour, linewidth=width, zorder=2.1)
+    colour, width = ALERT if departs else CURVE, 2.4 if departs else 1.3
+    x, value, lower, upper = _smooth(curve[along], curve["value"], curve["lower"], curve["upper"])
+    ax.fill_between(x, lower, upper, color=colour, alpha=0.18, linewidth=0, zorder=1.7)
+    ax.plot(x, value, color="white", linewidth=width + 1.4, zorder=2)
+    ax.plot(x, value, color=colour, linewidth=width, zorder=2.1)
     if departs:
         crosses: Any = {"linestyle": "none", "marker": "X", "markersize": 7, "markeredgecolor": "white"}
-        ax.plot(x, curve["value"], color=colour, zorder=2.2, markevery=max(1, x.size // 6), **crosses)
+        ax.plot(x, value, color=colour, zorder=2.2, markevery=max(1, x.size // 6), **crosses)
+
+
+def _smooth(along: Any, *heights: Any) -> list[Any]:
+    """Smooth lines through the points of a curve, never beyond two neighbours: first the places, then the heights."""
+    from scipy.interpolate import PchipInterpolator
+
+    points = np.asarray(along, dtype=float)
+    x, first = np.unique(points, return_index=True)
+    if x.size < 3 or x.size >= FINE_CURVE:
+        return [points, *(np.asarray(height) for height in heights)]
+    fine = np.linspace(x[0], x[-1], FINE_CURVE)
+    return [fine, *(PchipInterpolator(x, np.asarray(height)[first])(fine) for height in heights)]
 
 
 def spread_ties(numbers: Any) -> Any:

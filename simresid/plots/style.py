@@ -100,14 +100,23 @@ def style(font_size: float = 9.5) -> Iterator[None]:
 
 @contextmanager
 def drawing_on(ax: Axes | None, figsize: tuple[float, float]) -> Iterator[Axes]:
-    """Give the Axes to draw on: the user's, under the user's style, or those of a new figure in ours."""
-    if ax is not None:
-        if not hasattr(ax, "get_figure"):
-            raise TypeError(f"ax= takes Axes of matplotlib, not {ax!r:.200}")
-        yield ax
+    """Give the Axes to draw on: those of a new figure, or the user's, which look alike but for size and colours."""
+    if ax is None:
+        with style():
+            yield new_figure(figsize).add_subplot()
         return
-    with style():
-        yield new_figure(figsize).add_subplot()
+    if not hasattr(ax, "get_figure"):
+        raise TypeError(f"ax= takes Axes of matplotlib, not {ax!r:.200}")
+    import matplotlib
+
+    size = float(matplotlib.rcParams["font.size"])
+    with style(size):
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.tick_params(labelsize="small")
+        ax.grid(visible=False)
+        for label in (ax.xaxis.label, ax.yaxis.label):
+            label.set_fontsize("medium")
+        yield ax
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from scipy.stats import norm
 import simresid
 from simresid import from_simulations, plots, quantile_test
 from simresid.checks.frequencies import count_frequencies
+from simresid.plots.residuals import FINE_CURVE
 from simresid.plots.style import ALERT
 
 
@@ -56,8 +58,39 @@ def test_residual_curves_and_pvalue_are_those_of_the_test(right) -> None:
     ax = plots.plot_residuals(right, x)
     assert f"p = {result.pvalue:.2f}" in title(ax)
     median = result.curves[result.curves["quantile"] == 0.5]
-    drawn = [line.get_ydata() for line in ax.lines if len(line.get_xdata()) == len(median)]
-    assert any(np.allclose(y, median["value"]) for y in drawn)
+    lines = [line.get_xydata().T for line in ax.lines if len(line.get_xdata()) == FINE_CURVE]
+    assert any(np.allclose(np.interp(median["rank"], *line), median["value"], atol=2e-3) for line in lines)
+
+
+def test_curves_of_few_rows_are_smooth_and_stay_between_their_points() -> None:
+    rng = np.random.default_rng(5)
+    u, x = rng.random(30), rng.random(30)
+    curves = simresid.quantile_test(u, x, curves=True).curves
+    ax = plots.plot_residuals(u, x)
+    lines = [line.get_xydata().T for line in ax.lines if len(line.get_xdata()) == FINE_CURVE]
+    for q, curve in curves.groupby("quantile"):
+        along, value = curve["rank"].to_numpy(), curve["value"].to_numpy()
+        drawn = min(lines, key=lambda line: np.abs(np.interp(along, *line) - value).max())
+        assert np.interp(along, *drawn) == pytest.approx(value, abs=0.01), q
+        bends = np.abs(np.diff(np.diff(drawn[1]) / np.diff(drawn[0])))
+        polyline = np.abs(np.diff(np.diff(value) / np.diff(along)))
+        assert bends.max() < 0.5 * polyline.max()
+        assert drawn[1].min() >= value.min() - 1e-12
+        assert drawn[1].max() <= value.max() + 1e-12
+
+
+def test_axes_that_are_passed_look_like_our_own_but_keep_size_and_colours() -> None:
+    u = np.random.default_rng(5).random(30)
+    own = plots.plot_qq(u)
+    with matplotlib.rc_context({"font.size": 14.0}):
+        figure, passed = plt.subplots(facecolor="black")
+        passed.tick_params(colors="yellow")
+        plots.plot_qq(u, passed)
+    assert passed.get_title(loc="left") == own.get_title(loc="left")
+    assert not passed.spines["top"].get_visible()
+    assert passed.xaxis.label.get_fontsize() == 14.0
+    assert passed.xaxis.get_ticklabels()[0].get_color() == "yellow"
+    assert figure.get_facecolor()[:3] == (0.0, 0.0, 0.0)
 
 
 def test_departing_curves_carry_crosses(overdispersed, right) -> None:
@@ -140,7 +173,7 @@ def test_histogram_counts_every_residual(overdispersed) -> None:
     assert sum(p.get_height() for p in ax.patches) == overdispersed.n_obs
     hatched = sorted(p.get_height() for p in ax.patches if p.get_hatch())
     assert hatched == sorted(int((overdispersed.outlier_sides == s).sum()) for s in (-1, 1))
-    with pytest.raises(ValueError, match="at least one bar"):
+    with pytest.raises(ValueError, match="n_bins must be a whole number of at least 1"):
         plots.plot_histogram(overdispersed, n_bins=-1)
 
 
