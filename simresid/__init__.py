@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from simresid.checks.phylogenetic import phylogenetic_autocorrelation_test
     from simresid.checks.quantiles import quantile_test
     from simresid.checks.spatial import spatial_autocorrelation_test
-    from simresid.checks.statistic import statistic_test, zero_inflation_test
+    from simresid.checks.statistic import statistic_test
     from simresid.checks.temporal import temporal_autocorrelation_test
     from simresid.checks.uniformity import uniformity_test
+    from simresid.checks.zero_inflation import zero_inflation_test
     from simresid.html_report import report
     from simresid.plots import (
         plot_calibration,
@@ -64,7 +65,7 @@ _HOME = {
     "RegressorFit": "adapters",
     "check_fitted_model": "protocol.conformance",
     "dispersion_test": "checks.dispersion",
-    "zero_inflation_test": "checks.statistic",
+    "zero_inflation_test": "checks.zero_inflation",
     "statistic_test": "checks.statistic",
     "uniformity_test": "checks.uniformity",
     "outlier_test": "checks.outliers",

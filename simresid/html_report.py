@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.checks.base import pvalue_text
 from simresid.checks.battery import applicable_tests, judge_residuals
-from simresid.checks.results import pvalue_text
 from simresid.checks.verdict import Finding, Judgement
 from simresid.files import replacing
 from simresid.plots.overview import caution, draw_overview, setting
@@ -102,7 +102,7 @@ def report(
     if not target.parent.is_dir():
         raise FileNotFoundError(f"the folder {target.parent} does not exist")
     how: dict[str, Any] = {"null": null, "n_refits": n_refits}
-    battery, notes = applicable_tests(res, None, None, time, by, x, y, **how)
+    battery, notes = applicable_tests(res, time=time, by=by, x=x, y=y, **how)
     tests: dict[str, Callable[[], CheckResult]] = {n: partial(test, res) for n, (test, _) in battery.items()}
     predictor = resolve(res, None)
     if predictor.kind == "numeric":
@@ -144,7 +144,7 @@ def residuals_html(res: Any) -> str:
     how = f"<p><code>{escape(res.description)}</code><br>{escape(setting(res))}</p>"
     if res.n_obs > QUICK_UP_TO:
         return how + "<p><code>.summary()</code> runs the tests, <code>.plot()</code> draws the overview.</p>"
-    battery, _ = applicable_tests(res, None, None, None, None, None, None)
+    battery, _ = applicable_tests(res)
     judgement = judge_residuals(res, {name: partial(test, res) for name, (test, _) in battery.items()})
     sentence = f"{_mark(judgement.state, 20)} <b>{escape(judgement.headline)}</b>"
     return f"<p>{sentence}</p>{how}{verdict_table(list(judgement.findings))}"

@@ -12,20 +12,15 @@ import numpy as np
 from simresid.alignment import align_rows, finite_vector
 from simresid.arguments import check_word
 from simresid.protocol import (
-    HasCdf,
-    HasColumns,
-    HasData,
     HasDescription,
     HasDiscreteness,
-    HasPopulationMean,
-    HasRandomEffects,
-    HasTrials,
-    HasVariance,
 )
+from simresid.residuals.model_rows import model_cdf, model_rows, row_index
+from simresid.residuals.ranked_response import METHODS, SMALL_MATRIX_BYTES
 from simresid.residuals.rotation import Whiten, shrunk_covariance, simulations_for_covariance, whitening
 from simresid.residuals.rows import NamedColumns, Rows
 from simresid.residuals.streaming import Execution, materialise
-from simresid.simulated_residuals import METHODS, SMALL_MATRIX_BYTES, SimulatedResiduals
+from simresid.simulated_residuals import SimulatedResiduals
 from simresid.simulations.sources import WHITENING, MatrixSource, ModelSource, SimulationSource
 from simresid.simulations.time_limit import check_timeout
 
@@ -301,12 +296,12 @@ def from_simulations(
     index_of = getattr(observed, "index", None)
     y = finite_vector(observed_values(simulated, observed), "observed")
     matrix = simulation_matrix(simulated, y.size, index_of)
-    if max(np.abs(y).max(), matrix.max(initial=0.0), -matrix.min(initial=0.0)) > LARGEST_RESPONSE:
+    if LARGEST_RESPONSE < max(np.abs(y).max(), matrix.max(initial=0.0), -matrix.min(initial=0.0)) < np.inf:
         raise ValueError(
             f"responses beyond {LARGEST_RESPONSE:g} cannot be averaged in double precision; divide by a unit"
         )
     n_sims = _check_n_sims(matrix.shape[0])
-    index = _row_index(data, observed, y.size)
+    index = row_index(data, observed, y.size)
     whiten = None
     if isinstance(rotation, str):
         _check_rotation_word(rotation)
@@ -365,60 +360,6 @@ def resolve_seed(rng: int | np.random.Generator | None) -> int:
     raise TypeError(f"rng must be an int, a numpy.random.Generator or None, got {type(rng).__name__}")
 
 
-def model_rows(model: FittedModel, random_effects: RandomEffects) -> Rows:
-    """Response and the mean and variance that belong to the kind of simulation asked for."""
-    observed = finite_vector(model.observed, "the model's observed response")
-    n = observed.size
-    if int(model.nobs) != n:
-        raise ValueError(
-            f"the model reports nobs={int(model.nobs)} but holds {n} observed values; rows of zero weight "
-            f"or zero "
-            "trials carry no residual: drop them and fit again"
-        )
-    conditional = random_effects == "conditional"
-    if isinstance(model, HasRandomEffects) and not model.has_random_effects:
-        conditional = True  # nothing to condition on
-    if conditional:
-        expected = finite_vector(model.fitted, "the model's fitted mean", n)
-    elif random_effects == "unconditional" and isinstance(model, HasPopulationMean):
-        expected = finite_vector(model.population_mean(), "the model's population mean", n)
-    else:
-        expected = None
-    variance = None
-    if conditional and isinstance(model, HasVariance):
-        variance = np.array(model.variance(), dtype=np.float64)
-        if variance.shape != (n,) or not (variance > 0).all():  # NaN fails as well
-            variance = None
-    trials = model.trials if isinstance(model, HasTrials) else None
-    data = model.data if isinstance(model, HasData) else None
-    columns = NamedColumns(data, model if isinstance(model, HasColumns) else None)
-    return Rows(
-        observed=observed,
-        index=_row_index(data, None, n),
-        fitted=expected,
-        expected=expected,
-        variance=variance,
-        trials=None if trials is None else finite_vector(trials, "the model's trials", n),
-        columns=columns,
-    )
-
-
-def model_cdf(model: FittedModel, random_effects: RandomEffects, n: int) -> tuple[FloatArray, FloatArray]:
-    """Distribution function at the observed response and its left limit, checked."""
-    if not isinstance(model, HasCdf):
-        raise ValueError(f"method='exact' needs a model with cdf(); {type(model).__name__} has none, use 'rank'")
-    has_random_effects = not isinstance(model, HasRandomEffects) or model.has_random_effects
-    if random_effects != "conditional" and has_random_effects:
-        raise ValueError("method='exact' is conditional on the random effects; use method='rank' for new ones")
-    lower, upper = (np.asarray(side, dtype=np.float64) for side in model.cdf())
-    if lower.shape != (n,) or upper.shape != (n,):
-        raise ValueError(f"cdf() returned shapes {lower.shape} and {upper.shape}, expected {(n,)} twice")
-    bad = np.flatnonzero(~((lower >= 0) & (lower <= upper) & (upper <= 1)))
-    if bad.size:
-        raise ValueError(f"cdf() is not within 0 <= P(Y<y) <= P(Y<=y) <= 1 at row position(s) {bad[:10].tolist()}")
-    return lower, upper
-
-
 def _warn_of_probabilities(mean: FloatArray, simulated: FloatArray) -> None:
     """Notice probabilities beside counts: they would spoil pictures and DHARMa's dispersion test."""
     if not ((mean >= 0) & (mean <= 1)).all() or simulated.max() <= 1:
@@ -426,28 +367,11 @@ def _warn_of_probabilities(mean: FloatArray, simulated: FloatArray) -> None:
     # k-of-n counts are at least twice their probabilities for n > 1.
     if simulated.mean() >= 1.8 * mean.mean():
         warnings.warn(
-            "fitted lies in [0, 1] but the simulations are larger on average: if these are probabilities "
-            "of a "
-            "k-of-n response, multiply by the number of trials",
+            "fitted lies in [0, 1] but the simulations are larger on average: if these are probabilities of a k-of-n "
+            "response, multiply by the number of trials",
             UserWarning,
             stacklevel=3,
         )
-
-
-def _row_index(data: pd.DataFrame | None, observed: Any, n: int) -> pd.Index:
-    import pandas as pd
-
-    if data is not None:
-        if not isinstance(data, pd.DataFrame):
-            raise TypeError(f"data must be a pandas DataFrame, not {type(data).__name__}")
-        if len(data) != n:
-            raise ValueError(f"data has {len(data)} rows but the observed response has {n} values")
-        if isinstance(observed, pd.Series) and not observed.index.equals(data.index):
-            raise ValueError(
-                "observed and data have different row labels; pass observed.to_numpy() if they are in the same order"
-            )
-        return data.index
-    return observed.index if isinstance(observed, pd.Series) else pd.RangeIndex(n)
 
 
 def _check_method(method: str) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+from fnmatch import fnmatch
 from importlib import metadata
 from pathlib import Path
 
@@ -70,9 +71,9 @@ def test_modules_with_public_names_are_checked_in_strict_mode():
     (strict,) = [part["module"] for part in mypy["overrides"] if part.get("warn_return_any")]
     public = {getattr(package, name).__module__ for package in (simresid, glmmcore) for name in package._HOME}
     homes = {f"simresid.{home}" for home in simresid._HOME.values()}
-    assert {name for name in public | homes if not name.startswith(("simresid.plots.", "simresid.adapters."))} <= set(
-        strict
-    )
+    elsewhere = ("simresid.plots.", "simresid.adapters.")
+    asked = [name for name in sorted(public | homes) if not name.startswith(elsewhere)]
+    assert [name for name in asked if not any(fnmatch(name, pattern) for pattern in strict)] == []
 
 
 def imported_modules(path: Path) -> set[str]:

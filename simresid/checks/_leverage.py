@@ -19,7 +19,6 @@ heteroscedasticity from .11 to .04; for 0/1 responses from .10 to .05.
 from __future__ import annotations
 
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -31,9 +30,6 @@ __all__ = ["effective_parameters", "leverage_of", "shrinkage", "widened_residual
 
 #: Simulations that ties are looked for in; half as many above so many rows, whose average settles sooner.
 N_POOL, N_PROBES, N_PROBES_OF_LAW = 64, 8, 2
-_of_groups: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()
-_shrinkage: WeakKeyDictionary[Any, FloatArray | None] = WeakKeyDictionary()
-_widened: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()  # shared by the tests of one object
 
 
 def effective_parameters(model: Any) -> float | None:
@@ -53,17 +49,21 @@ def leverage_of(res: Any) -> tuple[FloatArray, str]:
         return zero, "none"
     membership = res.rows.membership
     if membership is not None and isinstance(model, HasGroupLeverage):
-        if res not in _of_groups:
-            _of_groups[res] = np.clip(np.asarray(model.group_leverage(membership), dtype=float), 0.0, 0.999)
-        return _of_groups[res], "leverage"
+        of_groups = model.group_leverage
+        found: FloatArray = res.remember("leverage of groups", lambda: _clipped(of_groups(membership)))
+        return found, "leverage"
     if res.is_grouped or model.nobs != res.n_obs:
         return zero, "none"
     if isinstance(model, HasLeverage):
-        return np.clip(np.asarray(model.leverage, dtype=float), 0.0, 0.999), "leverage"
+        return _clipped(model.leverage), "leverage"
     edf = effective_parameters(model)
     if edf is None or not 0 <= edf < res.n_obs:
         return zero, "none"
     return np.full(res.n_obs, edf / res.n_obs), "effective degrees of freedom"
+
+
+def _clipped(leverage: Any) -> FloatArray:
+    return np.asarray(np.clip(np.asarray(leverage, dtype=float), 0.0, 0.999))
 
 
 def shrinkage(res: Any) -> FloatArray | None:
@@ -75,10 +75,13 @@ def shrinkage(res: Any) -> FloatArray | None:
         return None
     if res.refits is not None or res.whiten is not None:
         return None
-    if res not in _shrinkage:
-        h, _ = leverage_of(res)
-        _shrinkage[res] = np.sqrt(1.0 - (1.0 - tie_variance(res)) * h) if h.any() else None
-    return _shrinkage[res]
+    factor: FloatArray | None = res.remember("shrinkage by the fit", lambda: _shrinkage(res))
+    return factor
+
+
+def _shrinkage(res: Any) -> FloatArray | None:
+    h, _ = leverage_of(res)
+    return np.sqrt(1.0 - (1.0 - tie_variance(res)) * h) if h.any() else None
 
 
 def widened_residuals(res: Any) -> FloatArray:
@@ -97,9 +100,8 @@ def widened_residuals(res: Any) -> FloatArray:
     u, factor = residual_array(res), shrinkage(res)
     if factor is None:
         return u
-    if res not in _widened:
-        _widened[res] = ndtr(ndtri(u) / factor)
-    return _widened[res]
+    widened: FloatArray = res.remember("widened residuals", lambda: ndtr(ndtri(u) / factor))
+    return widened
 
 
 def tie_variance(res: Any) -> FloatArray:

@@ -14,7 +14,7 @@ Ord 1981).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,7 @@ from simresid.alignment import real_array
 from simresid.checks._combined import combine
 from simresid.checks._mean_cdf import middle
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.base import Effect
 from simresid.checks.inputs import FloatArray, Residuals, generator
 from simresid.checks.nulls.choice import NullKind, against_refits, check_null, without_refits
 from simresid.checks.nulls.comparison import compare, digest, normal_limits
@@ -31,7 +32,9 @@ from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import monte_carlo_error, normal_pvalue, simulation_pvalue
-from simresid.checks.results import Effect, MoranResult
+
+if TYPE_CHECKING:
+    from simresid.checks.spatial import MoranResult
 
 __all__ = [
     "MoranNull",
@@ -44,6 +47,7 @@ __all__ = [
     "places_from_distances",
 ]
 
+Result = TypeVar("Result", bound="MoranResult")
 MoranNull: TypeAlias = NullKind | Literal["permutation"]
 N_PERMUTATIONS = 999
 #: Standard deviation by expectation below which only rounding tells permutations apart.
@@ -185,8 +189,8 @@ def moran_test(
     n_refits: int | None,
     method: str,
     notes: list[str],
-    result: type[MoranResult] = MoranResult,
-) -> MoranResult:
+    result: type[Result],
+) -> Result:
     """Test residuals `u` ``(n,)`` that sit at places ``(n,)`` with the given weights between places.
 
     `nearest` are the weights for the effect size, the correlation with the nearest neighbours.
@@ -262,8 +266,8 @@ def _among_refits(
     alternative: str,
     method: str,
     notes: list[str],
-    result: type[MoranResult],
-) -> MoranResult:
+    result: type[Result],
+) -> Result:
     """Compare Moran's I with that of refits, residuals known up to a cell at its middle."""
 
     def deviations(data: FittedData) -> FloatArray:

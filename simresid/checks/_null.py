@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -62,26 +61,24 @@ class NullResiduals:
         return u if self.observed is None else self.observed
 
 
-_pools: WeakKeyDictionary[Any, NullResiduals] = WeakKeyDictionary()  # shared by the tests of one object
-
-
 def null_residuals(res: Any) -> NullResiduals:
     """Residuals that simulated data sets would have had."""
-    if res not in _pools:
-        source, observed = _ranked_values(res)
-        n_sims, n = source.n_sims, source.n_rows
-        size = min(n_sims, max(MIN_REPLICATES, MAX_VALUES // n))
-        rng = generator(res, "null residuals")
-        u, own = (_rank_all if size == n_sims else _rank_some)(source, observed, size, rng)
-        u.flags.writeable = False
-        note = "Null distribution from the simulations"
-        note += ", since these redraw random effects." if shares_random_effects(res) else "."
-        if size < n_sims:
-            note += (
-                f" {size} of {n_sims} simulations fit into memory, so that no p-value is below {1 / (size + 1):.2g}."
-            )
-        _pools[res] = NullResiduals(u, None if res.method == "rank" else own, note)
-    return _pools[res]
+    found: NullResiduals = res.remember("null residuals", lambda: _null_residuals(res))
+    return found
+
+
+def _null_residuals(res: Any) -> NullResiduals:
+    source, observed = _ranked_values(res)
+    n_sims, n = source.n_sims, source.n_rows
+    size = min(n_sims, max(MIN_REPLICATES, MAX_VALUES // n))
+    rng = generator(res, "null residuals")
+    u, own = (_rank_all if size == n_sims else _rank_some)(source, observed, size, rng)
+    u.flags.writeable = False
+    note = "Null distribution from the simulations"
+    note += ", since these redraw random effects." if shares_random_effects(res) else "."
+    if size < n_sims:
+        note += f" {size} of {n_sims} simulations fit into memory, so that no p-value is below {1 / (size + 1):.2g}."
+    return NullResiduals(u, None if res.method == "rank" else own, note)
 
 
 def _ranked_values(res: Any) -> tuple[SimulationSource, FloatArray]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -25,10 +24,6 @@ __all__ = [
 
 SQUARED = (1e-60, 1e60)
 """Sizes of deviations whose squares, summed and multiplied with each other, neither vanish nor overflow."""
-
-_conditional_simulations: WeakKeyDictionary[Any, tuple[FloatArray, FloatArray, FloatArray, FloatArray]] = (
-    WeakKeyDictionary()
-)
 
 
 def spread(res: SimulatedResiduals) -> tuple[float, float]:
@@ -94,9 +89,7 @@ def row_variance(res: SimulatedResiduals, mean: FloatArray, unit: float = 1.0) -
 
 def given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Mean and variance per row given the fitted random effects; squares and deviations of new simulations."""
-    if res not in _conditional_simulations:
-        _conditional_simulations[res] = _simulate_given_random_effects(res)
-    return _conditional_simulations[res]
+    return res.remember("simulations given the random effects", lambda: _simulate_given_random_effects(res))
 
 
 def _simulate_given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

@@ -1,4 +1,4 @@
-r"""A user's statistic among refits (formulas in `simresid.checks.statistic`)."""
+r"""A user's statistic among refits: fields of its result (formulas in `simresid.checks.statistic`)."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.checks.base import Effect
 from simresid.checks.inputs import FloatArray
 from simresid.checks.nulls.comparison import compare, limits_of
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool, replicate_generator
 from simresid.checks.pvalues import simulation_pvalue
-from simresid.checks.results import Effect, StatisticResult
 
 if TYPE_CHECKING:
     from simresid.simulated_residuals import SimulatedResiduals
@@ -30,7 +30,7 @@ FIXED_NOTE = "The fit reproduces this statistic by itself, so there is nothing t
 
 def of_responses(
     res: SimulatedResiduals, pool: RefitPool, plan: Plan, name: str, function: Block, alternative: str
-) -> StatisticResult:
+) -> dict[str, Any]:
     """Excess of a statistic over the simulations of each fit, in their standard deviations."""
 
     def excess(data: FittedData) -> FloatArray:
@@ -62,12 +62,12 @@ def of_responses(
         fields |= {"pvalue": np.nan, "monte_carlo_error": np.nan}
         notes += (FIXED_NOTE,)
     low, high = (expected + sd * limit for limit in found.limits)
-    return _result(res, name, observed, expected, null, (low, high), alternative, fields, notes)
+    return _fields(res, name, observed, expected, null, (low, high), alternative, fields, notes)
 
 
 def of_residuals(
     res: SimulatedResiduals, pool: RefitPool, plan: Plan, name: str, function: Block, alternative: str
-) -> StatisticResult:
+) -> dict[str, Any]:
     """Compare a statistic of the residuals with that of the refits' residuals, ties broken at random."""
     own = float(np.asarray(function(res.residuals[None, :]))[0])
     drawn = iter(range(10**9))
@@ -95,10 +95,10 @@ def of_residuals(
     )
     expected = float(found.centre[0])
     low, high = (expected + limit for limit in found.limits)
-    return _result(res, name, own, expected, expected + found.null, (low, high), alternative, found.fields, found.notes)
+    return _fields(res, name, own, expected, expected + found.null, (low, high), alternative, found.fields, found.notes)
 
 
-def _result(
+def _fields(
     res: SimulatedResiduals,
     name: str,
     observed: float,
@@ -108,22 +108,22 @@ def _result(
     alternative: str,
     fields: dict[str, Any],
     notes: tuple[str, ...],
-) -> StatisticResult:
+) -> dict[str, Any]:
     ratio = observed / expected if expected != 0.0 else 1.0 if observed == 0.0 else float(np.copysign(np.inf, observed))
     effect = None
     if observed > 0 and min(limits) > 0:
         effect = Effect("ratio", ratio, 1.0, (observed / limits[1], observed / limits[0]))
     low, high = (float(q) for q in np.quantile(null, [0.025, 0.975]))
-    return StatisticResult(
-        statistic=ratio,
-        alternative=alternative,
-        method=name,
-        n_obs=res.n_obs,
-        effect=effect,
-        observed=observed,
-        expected=expected,
-        null_distribution=null,
-        conf_int=(low, high),
-        notes=notes,
+    return {
+        "statistic": ratio,
+        "alternative": alternative,
+        "method": name,
+        "n_obs": res.n_obs,
+        "effect": effect,
+        "observed": observed,
+        "expected": expected,
+        "null_distribution": null,
+        "conf_int": (low, high),
+        "notes": notes,
         **fields,
-    )
+    }

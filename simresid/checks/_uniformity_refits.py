@@ -10,13 +10,13 @@ import numpy as np
 
 from simresid.checks._expected import expected_cdf
 from simresid.checks._mean_cdf import GRID, LOGIT_WEIGHTS, STEPS, mean_cdf
+from simresid.checks.base import Effect
 from simresid.checks.inputs import FloatArray
 from simresid.checks.nulls.comparison import compare
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import cauchy_combination, quadratic_form_sf, simulation_pvalue
-from simresid.checks.results import Effect, UniformityResult
 
 __all__ = ["NAMES", "Method", "band_grid", "local_level", "null_levels", "uniformity_among_refits"]
 
@@ -36,10 +36,8 @@ def _components(data: FittedData) -> FloatArray:
     return mean_cdf(data.lower, data.upper) - GRID
 
 
-def uniformity_among_refits(
-    res: Any, pool: RefitPool, plan: Plan, alternative: str, method: Method
-) -> UniformityResult:
-    """Compare the mean distribution function of the residuals with those of refits."""
+def uniformity_among_refits(res: Any, pool: RefitPool, plan: Plan, alternative: str, method: Method) -> dict[str, Any]:
+    """Compare the mean distribution function of the residuals with those of refits: fields of the result."""
     import pandas as pd
 
     n = pool.own.lower.size
@@ -64,23 +62,18 @@ def uniformity_among_refits(
         width = found.limits[1] * (1.0 if method == "ks" else np.sqrt(GRID * (1 - GRID) / n))
         lower, upper = (np.clip(GRID + found.centre + side * width, 0.0, 1.0) for side in (-1, 1))
         band = pd.DataFrame({"probability": GRID, "lower": lower, "upper": upper, "observed": GRID + found.own})
-    return UniformityResult(
-        statistic=found.statistic,
-        alternative=alternative,
-        method=NAMES[method],
-        n_obs=n,
-        effect=Effect(
-            "distance between distributions",
-            distance,
-            0.0,
-            (max(0.0, low), min(1.0, high)),
-        ),
-        location=float(GRID[worst]),
-        exact=False,
-        band=band,
-        notes=found.notes,
+    return {
+        "statistic": found.statistic,
+        "alternative": alternative,
+        "method": NAMES[method],
+        "n_obs": n,
+        "effect": Effect("distance between distributions", distance, 0.0, (max(0.0, low), min(1.0, high))),
+        "location": float(GRID[worst]),
+        "exact": False,
+        "band": band,
+        "notes": found.notes,
         **found.fields,
-    )
+    }
 
 
 def _sup(alternative: str) -> Callable[[FloatArray], FloatArray]:

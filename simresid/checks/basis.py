@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -68,10 +67,6 @@ def ranks(x: FloatArray) -> FloatArray:
     return out
 
 
-_default_predictors: WeakKeyDictionary[Any, FloatArray] = WeakKeyDictionary()  # shared by the tests of one object
-_default_bases: WeakKeyDictionary[Any, Basis] = WeakKeyDictionary()
-
-
 def default_predictor(res: Any) -> FloatArray:
     """Return the prediction to test residuals against: without random effects where there are any.
 
@@ -80,9 +75,8 @@ def default_predictor(res: Any) -> FloatArray:
     """
     if not is_simulated(res):
         raise ValueError("a plain residual array has no fitted values; pass predictor=")
-    if res not in _default_predictors:
-        _default_predictors[res] = _default_predictor(res)
-    return _default_predictors[res]
+    predictor: FloatArray = res.remember("default predictor", lambda: _default_predictor(res))
+    return predictor
 
 
 def _default_predictor(res: Any) -> FloatArray:
@@ -137,9 +131,8 @@ def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> Bas
     default = degree == DEGREE and is_simulated(res) and (predictor is None or predictor is default_predictor(res))
     if not default:
         return _build(predictor, res, degree)
-    if res not in _default_bases:
-        _default_bases[res] = _build(predictor, res, degree)
-    return _default_bases[res]
+    basis: Basis = res.remember("basis along the prediction", lambda: _build(predictor, res, degree))  # type: ignore[union-attr]
+    return basis
 
 
 def _build(predictor: Any, res: Residuals, degree: int) -> Basis:

@@ -3,22 +3,14 @@
 A test *fails* if its Holm-adjusted p-value is below `alpha` and the departure is not negligible (the rule is in
 `simresid.checks.verdict`). At a million rows a dispersion ratio of 1.01 is significant and negligible; at
 twenty rows a ratio of 2 may be neither proven nor small. The limits, negligible below the first and severe from
-the second, are in `simresid.checks.results.THRESHOLDS`:
-
-* ratios (dispersion, spread, statistics): 1.1 and 1.5, or their inverses;
-* distance between distributions: .02 and .10;
-* frequency of outliers above expectation: .005 and .02;
-* proportion of zeros above or below expectation: .01 and .05;
-* quantiles off level by .03 and .10;
-* distance between distributions within one category: .05 and .15;
-* autocorrelation: .05 and .20.
+the second, stand in the entry of each test (`simresid.checks.registry`), of all of them in
+`simresid.checks.results.THRESHOLDS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from functools import partial
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -27,10 +19,11 @@ import numpy as np
 from simresid.arguments import whole_number
 from simresid.checks._monte_carlo import residual_replicates
 from simresid.checks._null import null_residuals
-from simresid.checks.basis import default_predictor, predictor_basis
+from simresid.checks.base import CheckResult, pvalue_text
+from simresid.checks.entry import PlannedTest, Request
 from simresid.checks.inputs import FloatArray, simulated_only
 from simresid.checks.nulls.choice import NullKind, check_null
-from simresid.checks.results import CheckResult, pvalue_text
+from simresid.checks.registry import ALONE, TESTS
 from simresid.checks.verdict import Judgement, check_alpha, judge
 from simresid.protocol import HasConvergence
 
@@ -40,9 +33,6 @@ if TYPE_CHECKING:
     from simresid.simulated_residuals import SimulatedResiduals
 
 __all__ = ["Diagnosis", "applicable_tests", "diagnose", "judge_residuals"]
-
-WITHOUT_COLUMNS = ("uniformity", "dispersion", "zero inflation", "outliers")
-"""Tests that need nothing but the residuals."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,7 +195,7 @@ def diagnose(
         try:
             results[name] = test(res)
         except ValueError as error:  # one test that cannot be done is no reason to keep the others back
-            if name not in WITHOUT_COLUMNS:  # what the user named should be right
+            if name not in ALONE:  # what the user named should be right
                 raise
             notes.append(f"{name} was left out: {error}.")
             continue
@@ -214,12 +204,12 @@ def diagnose(
     if not results:
         raise ValueError(f"no test can be done. {' '.join(notes)}")
     errors = {name: result.monte_carlo_error for name, result in results.items()}
-    theoretical = [n for n, r in results.items() if tests[n][1] and r.null == "analytic" and errors[n] == 0.0]
+    theoretical = [n for n, r in results.items() if tests[n].takes_arrays and r.null == "analytic" and errors[n] == 0.0]
     replicates = residual_replicates(res, n_monte_carlo) if n_monte_carlo > 1 and theoretical else None
     for name in theoretical:
-        errors[name] = _error_over(tests[name][0], replicates)
+        errors[name] = _error_over(tests[name].test, replicates)
     judgement = judge(results, res.n_obs, alpha=alpha, converged=_converged(res))
-    if any(result.null == "simulated" for name, result in results.items() if tests[name][1]):
+    if any(result.null == "simulated" for name, result in results.items() if tests[name].takes_arrays):
         n_null = len(null_residuals(res).replicates)
         if len(results) / (n_null + 1) > alpha:
             notes.append(
@@ -271,107 +261,43 @@ def _converged(res: SimulatedResiduals) -> bool:
     return not isinstance(res.model, HasConvergence) or bool(res.model.converged)
 
 
-Test = Callable[[Any], CheckResult]
-
-
 def applicable_tests(
     res: SimulatedResiduals,
-    predictors: Any,
-    categories: Any,
-    time: Any,
-    by: Any,
-    x: Any,
-    y: Any,
-    along_prediction: bool = True,
+    predictors: Any = None,
+    categories: Any = None,
+    time: Any = None,
+    by: Any = None,
+    x: Any = None,
+    y: Any = None,
+    *,
+    only: Collection[str] | None = None,
     null: NullKind = "auto",
     n_refits: int | None = None,
-) -> tuple[dict[str, tuple[Test, bool]], list[str]]:
-    """List tests by name, each with whether it takes a plain residual array; and notes on those left out.
+) -> tuple[dict[str, PlannedTest], list[str]]:
+    """List tests by name, and notes on those left out.
 
-    Quantiles and spread along the prediction, which need a basis of splines, can be left out.
+    Of the tests that need nothing but the residuals, `only` those named are listed; those along columns were asked for
+    by naming the columns.
     """
-    from simresid.checks.categorical import categorical_test
-    from simresid.checks.dispersion import dispersion_test
-    from simresid.checks.heteroscedasticity import heteroscedasticity_test
-    from simresid.checks.outliers import outlier_test
-    from simresid.checks.quantiles import quantile_test
-    from simresid.checks.spatial import spatial_autocorrelation_test
-    from simresid.checks.statistic import zero_inflation_test
-    from simresid.checks.temporal import temporal_autocorrelation_test
-    from simresid.checks.uniformity import uniformity_test
-
-    notes = []
     how: dict[str, Any] = {} if null == "auto" and n_refits is None else {"null": null, "n_refits": n_refits}
-    tests: dict[str, tuple[Test, bool]] = {"uniformity": (partial(uniformity_test, **how), True)}
-    if _binary(res):
-        notes.append(
-            "Single 0/1 responses cannot show dispersion or zero inflation; group rows with recalculate(group=...)."
-        )
-    else:
-        tests["dispersion"] = (partial(dispersion_test, **how), False)
-        if res.discrete and _has_zeros(res):
-            tests["zero inflation"] = (partial(zero_inflation_test, **how), False)
-    tests["outliers"] = (partial(outlier_test, **how), False)
-    if along_prediction:
-        predictor = default_predictor(res)
-        basis = predictor_basis(predictor, res)
-        tests["quantiles"] = (lambda r: quantile_test(r, basis, **how), True)
-        if np.ptp(predictor) > 0:
-            tests["heteroscedasticity"] = (lambda r: heteroscedasticity_test(r, basis, **how), True)
-    for name, values in _named(predictors, "predictor").items():
-        column = _fixed(res, values, name)
-        tests[f"quantiles along {name}"] = (lambda r, c=column: quantile_test(r, c, **how), True)  # type: ignore[misc]
-    for name, values in _named(categories, "categories").items():
-        column = _fixed(res, values, name)
-        tests[f"categories of {name}"] = (lambda r, c=column: categorical_test(r, c, **how), True)  # type: ignore[misc]
-    if time is not None:
-        when, series = _fixed(res, time, "time"), None if by is None else _fixed(res, by, "by")
-        tests["temporal autocorrelation"] = (lambda r: temporal_autocorrelation_test(r, when, series, **how), True)
-    if (x is None) != (y is None):
-        raise ValueError("spatial autocorrelation needs both x and y")
-    if x is not None:
-        east, north = _fixed(res, x, "x"), _fixed(res, y, "y")
-        tests["spatial autocorrelation"] = (lambda r: spatial_autocorrelation_test(r, east, north, **how), True)
-    return tests, notes
+    asked = Request(res, predictors, categories, time, by, x, y)
+    tests: dict[str, PlannedTest] = {}
+    notes: list[str] = []
+    for entry in TESTS:
+        if entry.alone is None or (only is not None and entry.name not in only):
+            continue
+        arguments = entry.alone(asked)
+        if isinstance(arguments, str):
+            notes.append(arguments)
+        elif arguments is not None:
+            tests[entry.name] = entry.planned(arguments, how)
+    for entry in TESTS:
+        if entry.along is not None:
+            tests |= {name: entry.planned(arguments, how) for name, arguments in entry.along(asked).items()}
+    return tests, list(dict.fromkeys(notes))
 
 
-def _fixed(res: SimulatedResiduals, values: Any, name: str) -> Any:
-    """Values in residual order, free of labels, so that they fit plain residual arrays too."""
-    return res.align(values, name).array
-
-
-def _named(values: Any, default: str) -> dict[str, Any]:
-    import pandas as pd
-
-    if values is None:
-        return {}
-    if isinstance(values, str):
-        return {values: values}
-    if isinstance(values, pd.DataFrame):
-        return {str(name): values[name] for name in values.columns}
-    if isinstance(values, Mapping):
-        return {str(name): column for name, column in values.items()}
-    if isinstance(values, (list, tuple)) and values and all(isinstance(v, str) for v in values):
-        return {name: name for name in values}
-    return {str(getattr(values, "name", None) or default): values}
-
-
-def _binary(res: SimulatedResiduals) -> bool:
-    """Whether the responses are single 0/1 outcomes."""
-    if res.is_grouped or not res.discrete:
-        return False
-    single = res.trials is None or bool(np.all(res.trials == 1))
-    return single and bool(np.all((res.observed == 0) | (res.observed == 1)))
-
-
-def _has_zeros(res: SimulatedResiduals) -> bool:
-    if np.any(res.observed == 0):
-        return True
-    sums = res.replicate_sums
-    return any((block == 0).any() for _, block in res.iter_simulations()) if sums is None else bool(sums.zeros.any())
-
-
-def _error_over(test: Test, replicates: FloatArray | None) -> float:
+def _error_over(test: Callable[[Any], CheckResult], replicates: FloatArray | None) -> float:
     if replicates is None:
         return float("nan")
     return float(np.std([test(u).pvalue for u in replicates], ddof=1))

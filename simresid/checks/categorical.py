@@ -17,6 +17,7 @@ over data and refits, and the larger is the statistic.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from numpy.typing import NDArray
 
 from simresid.checks._mean_cdf import GRID, absolute_deviation, mean_cdf
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.base import CheckResult, Effect
+from simresid.checks.entry import Request, ResidualTest
 from simresid.checks.inputs import FloatArray, Residuals, aligned, residual_array
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.nulls.comparison import LEVEL, compare, digest
@@ -31,13 +34,12 @@ from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import FEWEST_TO_RANK, Plan
 from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import floor_pvalue, holm, monte_carlo_error, simulation_pvalue
-from simresid.checks.results import CategoricalResult, Effect
 from simresid.checks.uniformity import ks_distances, ks_pvalues, ks_statistic
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["categorical_test", "levene"]
+__all__ = ["CATEGORIES", "CategoricalResult", "categorical_test", "levene"]
 
 NOT_COMPARABLE = "Spread cannot be compared: that needs two levels and more rows than levels."
 #: Values of the replicates that are worked on at a time.
@@ -46,6 +48,45 @@ BLOCK_VALUES = 1_000_000
 MEDIAN_FROM = 10
 #: Variance of deviations, which lie in [0, 1], below which there is rounding error only.
 NO_VARIANCE = 1e-20
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class CategoricalResult(CheckResult):
+    """Uniformity within each category and equal spread between them.
+
+    Attributes
+    ----------
+    levels : DataFrame
+        One row per level: ``n``, ``statistic``, ``pvalue``, ``pvalue_adjusted`` (Holm).
+    uniformity_pvalue : float
+        Smallest adjusted p-value.
+    homogeneity_statistic, homogeneity_pvalue : float or None
+        Levene's test around medians; None when there is nothing to compare.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import categorical_test
+    >>> u = np.r_[np.linspace(0.02, 0.98, 30), np.linspace(0.4, 0.6, 30)]
+    >>> result = categorical_test(u, np.repeat(["wide", "narrow"], 30))
+    >>> result.homogeneity_pvalue < 0.001, list(result.levels.index)
+    (True, ['narrow', 'wide'])
+    """
+
+    levels: pd.DataFrame
+    uniformity_pvalue: float
+    homogeneity_statistic: float | None
+    homogeneity_pvalue: float | None
+    title = "categories"
+
+    def _remedy(self) -> str:
+        if self.homogeneity_pvalue is not None and self.homogeneity_pvalue < self.uniformity_pvalue:
+            return (
+                "the spread differs between the levels: model the dispersion by this category, as in "
+                "glmm(..., disp='~ category')"
+            )
+        worst = self.levels["pvalue"].idxmin()
+        return f"level {worst} departs most: add this category to the model, or an interaction with it"
 
 
 def categorical_test(
@@ -304,3 +345,26 @@ def _levels(
         },
         index=pd.Index(names, name="level"),
     )
+
+
+def _word(result: CategoricalResult) -> str:
+    p = result.homogeneity_pvalue
+    return "spread differs" if p is not None and p < result.uniformity_pvalue else "levels differ"
+
+
+def _along_columns(asked: Request) -> dict[str, dict[str, Any]]:
+    columns = asked.columns(asked.categories, "categories")
+    return {f"categories of {name}": {"categories": column} for name, column in columns.items()}
+
+
+CATEGORIES = ResidualTest(
+    name="categories",
+    title="Categories",
+    test=categorical_test,
+    result=CategoricalResult,
+    takes_arrays=True,
+    limits={"largest distance within a level": (0.05, 0.15)},
+    word=_word,
+    size_name="distance",
+    along=_along_columns,
+)

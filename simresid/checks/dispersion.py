@@ -52,14 +52,25 @@ which excludes 1 where p < .05.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from simresid.arguments import check_word, whole_number
-from simresid.checks._leverage import effective_parameters, leverage_of
-from simresid.checks._row_moments import given_random_effects, mean_and_variance, row_variance, sums, unit_of_deviations
-from simresid.checks.inputs import FloatArray, response_kind, shares_random_effects, simulated_only
+from simresid.checks._dispersion_classical import dharma, pearson, refit
+from simresid.checks._dispersion_simulated import conditional, squared_deviation_ratio
+from simresid.checks._row_moments import mean_and_variance
+from simresid.checks.base import CheckResult, Effect, ResponseKind
+from simresid.checks.entry import RATIO_LIMITS, ResidualTest, either
+from simresid.checks.inputs import (
+    BINARY_NOTE,
+    FloatArray,
+    is_binary,
+    response_kind,
+    shares_random_effects,
+    simulated_only,
+)
 from simresid.checks.nulls.choice import NullKind, against_refits
 from simresid.checks.nulls.comparison import compare, normal_limits
 from simresid.checks.nulls.fitted_data import FittedData
@@ -67,18 +78,14 @@ from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool, RefitsFailed
 from simresid.checks.pvalues import (
     check_alternative,
-    floor_pvalue,
-    monte_carlo_error,
+    continued_pvalue,
     normal_pvalue,
-    simulation_pvalue,
 )
-from simresid.checks.results import DispersionResult, Effect
-from simresid.protocol import CanRefit, HasExpectedVariance, HasPearson, HasVariance
 
 if TYPE_CHECKING:
     from simresid.simulated_residuals import SimulatedResiduals
 
-__all__ = ["dispersion_test"]
+__all__ = ["DISPERSION", "DispersionResult", "dispersion_test"]
 
 Method = Literal["conditional", "dharma", "pearson", "refit"]
 
@@ -86,6 +93,75 @@ FIXED = 0.1
 """Spread of refits by that of independent rows below which the statistic is a property of the fit, not of the data."""
 
 FIXED_NOTE = "The fit fixes this ratio (its scale is estimated from the same deviations), so there is nothing to test."
+
+
+MORE_SPREAD = {
+    "counts": "nbinom2 or nbinom1, an observation-level random effect",
+    "k of n": "betabinomial, an observation-level random effect",
+    "continuous": "a dispersion formula, a family with heavier tails",
+}
+LESS_SPREAD = {
+    "counts": "try compois or genpois, or drop an observation-level random effect or a dispersion term",
+    "k of n": "drop an observation-level random effect, or use binomial in place of betabinomial",
+    "continuous": "drop a dispersion term or random effects that the data do not need",
+}
+"""Where to look for more or less spread, by the kind of response."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class DispersionResult(CheckResult):
+    """Spread of the observed data around the model's mean, relative to simulated data.
+
+    Attributes
+    ----------
+    null_distribution : ndarray (n_sims,) or None
+        Simulated ratios (mean 1 for a right model).
+    conf_int : tuple of float
+        95 % interval of the ratio.
+    correction : str
+        How the shrinkage of residuals towards zero by the fit was corrected.
+    response : {"counts", "k of n", "continuous"}
+        What the advice is for.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(3, size=(250, 100)), rng.negative_binomial(1, 0.25, size=100))
+    >>> result = res.dispersion_test()
+    >>> print(result.advice())
+    overdispersed 4.5x [3, 6.9]: look for missing predictors, unknown groups or zero ...
+    """
+
+    null_distribution: FloatArray | None
+    conf_int: tuple[float, float]
+    correction: str
+    response: ResponseKind = "counts"
+    title = "dispersion"
+    statistic_name = "ratio"
+
+    @property
+    def sharp_pvalue(self) -> float:
+        """P-value with the tail continued where the ratio lies outside all simulations."""
+        if self.null != "simulated" or self.null_distribution is None:
+            return self.pvalue
+        logs = np.log(np.maximum([self.statistic, *self.null_distribution], 1e-300))
+        return continued_pvalue(float(logs[0]), logs[1:], self.alternative)
+
+    @property
+    def follows_the_fit(self) -> bool:
+        """Whether groups lie closer to their expectation than chance allows and no correction for the fit is known."""
+        return self.statistic < 1 and self.correction == "none" and bool(self.notes)
+
+    def _remedy(self) -> str:
+        size = f"{self.statistic:.2g}x [{self.conf_int[0]:.2g}, {self.conf_int[1]:.2g}]"
+        if self.statistic > 1:
+            return (
+                f"overdispersed {size}: look for missing predictors, unknown groups or zero inflation, then try more "
+                f"spread: {MORE_SPREAD[self.response]}"
+            )
+        return f"underdispersed {size}: the model has too much noise; {LESS_SPREAD[self.response]}"
 
 
 def dispersion_test(
@@ -147,57 +223,13 @@ def dispersion_test(
             refitted, notes = against_refits(
                 res, null, n_refits, lambda pool, plan: _among_refits(res, pool, plan, alternative)
             )
-            return refitted or _conditional(res, alternative, notes)
+            return refitted or DispersionResult(**conditional(res, alternative, notes))
         if method == "dharma":
-            return _dharma(res, alternative)
+            return DispersionResult(**dharma(res, alternative))
         if method == "pearson":
-            return _pearson(res, alternative)
+            return DispersionResult(**pearson(res, alternative))
         count = res.n_sims if n_refits is None else whole_number(n_refits, "n_refits", least=1)
-        return _refit(res, alternative, count, n_jobs)
-
-
-# ---- array core
-# --------------------------------------------------------------------------------------------------
-
-
-def squared_deviation_ratio(
-    observed: FloatArray, mean: FloatArray, variance: FloatArray, leverage: FloatArray
-) -> tuple[float, float]:
-    """Dispersion ratio and the standard error of its logarithm over rows.
-
-    Parameters
-    ----------
-    observed, mean, variance, leverage : ndarray (n,)
-        Response, its conditional mean and variance, and leverages in [0, 1).
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> ratio, _ = squared_deviation_ratio(
-    ...     np.array([1.0, 3.0]), np.full(2, 2.0), np.full(2, 2.0), np.full(2, 0.5))
-    >>> ratio
-    1.0
-    """
-    squared = (observed - mean) ** 2
-    allowed = variance * (1 - leverage)
-    total = float(allowed.sum())
-    ratio = float(squared.sum()) / total
-    if ratio == 0.0:
-        return 0.0, 0.0
-    spread = float(np.sqrt(np.sum((squared - ratio * allowed) ** 2))) / total
-    return ratio, spread / ratio
-
-
-_GROUP_NOTES = {
-    "none": "Sums over groups are shrunk by the fit and this is not corrected: 'less' may be too liberal, "
-    "'greater' too cautious.",
-    "leverage": "Sums over groups are shrunk by the fit; the correction is approximate where groups share a "
-    "random effect.",
-}
-
-
-# ---- methods
-# -----------------------------------------------------------------------------------------------------
+        return DispersionResult(**refit(res, alternative, count, n_jobs))
 
 
 def _log_ratio(data: FittedData) -> FloatArray:
@@ -258,184 +290,19 @@ def _row_error(res: SimulatedResiduals) -> float:
     return max(error, 1e-12)
 
 
-def _conditional(res: SimulatedResiduals, alternative: str, given: tuple[str, ...] = ()) -> DispersionResult:
-    notes = list(given)
-    if shares_random_effects(res) and not res.is_grouped:
-        mean, variance, squared, deviation = given_random_effects(res)
-        unit = 1.0
-        notes.append("Simulated once more given the fitted random effects.")
-    else:
-        mean = res.expected
-        unit = unit_of_deviations(res, mean)
-        squared, deviation = sums(res, mean, unit)
-        known = res.pearson_variance
-        variance = row_variance(res, mean, unit) if known is None or unit != 1.0 else known
-    if float(squared.max()) == 0.0:
-        raise ValueError("the simulations do not vary around their mean, so dispersion cannot be tested")
-    leverage, correction = leverage_of(res)
-    if res.is_grouped and res.model is not None and not shares_random_effects(res):
-        notes.append(_GROUP_NOTES[correction])
-    if not np.any(variance > 0):
-        raise ValueError("the variance of the response is zero in every row")
-    if not np.all(np.isfinite(variance)):
-        raise ValueError("the variance of the response is not finite in some rows, so it has no dispersion to test")
-    # Ratios have no unit: with a largest variance of 1 nothing overflows, not even fourth powers.
-    scale = float(np.max(variance))
-    variance, squared, deviation = variance / scale, squared / scale, deviation / np.sqrt(scale)
-    observed = (res.observed - mean) / (unit * np.sqrt(scale))
-    expected = variance * _averaging(res)
-    _, error = squared_deviation_ratio(observed, np.zeros(res.n_obs), expected, leverage)
-    null = squared / float(squared.mean())
-    # The simulated mean is used on both sides, so that an approximate variance cannot bias the comparison.
-    shrinkage = float(np.sum(expected * (1 - leverage)) / np.sum(variance))
-    statistic = float(np.sum(observed**2)) / shrinkage / float(squared.mean())
-    if leverage.any():
-        if (membership := res.rows.membership) is None or bool(np.all(membership >= 0)):
-            null = _given_total(null, deviation, float(np.sum(observed)))
-        null = null ** _stretch(variance, expected, leverage, float(np.var(null)))
-        null /= float(null.mean())
-    return _result(res, statistic, null, alternative, "conditional simulations", error, correction, notes)
-
-
-def _averaging(res: SimulatedResiduals) -> FloatArray:
-    """Variance averaged over the random effects by that at the fitted ones; 1 where the model does not say."""
-    model: Any = res.model
-    ones, membership = np.ones(res.n_obs), res.rows.membership
-    if not (isinstance(model, HasExpectedVariance) and isinstance(model, HasVariance)):
-        return ones
-    if res.is_grouped and (membership is None or shares_random_effects(res)):
-        return ones
-    averaged = np.asarray(model.expected_variance(), dtype=float)
-    fitted = np.asarray(model.variance(), dtype=float)
-    if membership is not None:
-        inside = membership >= 0
-        averaged, fitted = (
-            np.bincount(membership[inside], weights=v[inside], minlength=res.n_obs) for v in (averaged, fitted)
-        )
-    return np.asarray(np.divide(averaged, fitted, out=ones, where=fitted > 0))
-
-
-def _given_total(null: FloatArray, deviation: FloatArray, observed: float) -> FloatArray:
-    """Ratios with their regression on the total deviation taken out, as far as the data's is near zero."""
-    deviation = deviation - float(deviation.mean())
-    size = float(deviation @ deviation)
-    if size == 0.0:
-        return null
-    share = max(0.0, 1.0 - abs(observed) / float(np.sqrt(size / deviation.size)))
-    return np.asarray(np.maximum(null - share * float(null @ deviation) / size * deviation, 0.0))
-
-
-def _stretch(variance: FloatArray, expected: FloatArray, leverage: FloatArray, null_variance: float) -> float:
-    """How much more the logarithm of the data's ratio varies than that of simulations; see the module."""
-    if null_variance == 0.0:
-        return 1.0
-    free = expected * (1 - leverage)
-    scale = float(np.sum(variance) / np.sum(free)) ** 2 / float(np.sum(variance**2))
-    normal, cumulant = (float(np.sum(expected**2 * (1 - leverage) ** k)) * scale for k in (1, 4))
-    share = min(1.0, 2 * float(np.sum(variance**2)) / float(np.sum(variance)) ** 2 / null_variance)
-    return max(1.0, float(np.sqrt(share * normal + (1 - share) * cumulant)))
-
-
-def _dharma(res: SimulatedResiduals, alternative: str) -> DispersionResult:
-    centre = res.fitted
-    unit = unit_of_deviations(res, centre)
-    null = res.simulated_statistics([lambda block: np.var((block - centre) / unit, axis=1, ddof=1)])[0]
-    mean = float(null.mean())
-    if mean == 0.0:
-        raise ValueError("the simulations do not vary around the fitted values")
-    statistic = float(np.var((res.observed - centre) / unit, ddof=1)) / mean
-    return _result(res, statistic, null / mean, alternative, "DHARMa", 0.0, "none", [])
-
-
-def _pearson(res: SimulatedResiduals, alternative: str) -> DispersionResult:
-    from scipy.special import chdtr, chdtrc, chdtri
-
-    model: Any = res.model
-    if res.is_grouped or not isinstance(res.model, HasPearson):
-        raise ValueError("method='pearson' needs ungrouped residuals of a model with Pearson residuals")
-    edf = effective_parameters(model)
-    if edf is None:
-        raise ValueError("method='pearson' needs the model's edf or df_resid")
-    df = model.nobs - edf
-    if df <= 0:
-        raise ValueError(f"no residual degrees of freedom are left (n = {model.nobs}, edf = {edf:.4g})")
-    total = float(np.sum(np.asarray(model.resid_pearson, dtype=float) ** 2))
-    greater, less = chdtrc(df, total), chdtr(df, total)
-    p = {"greater": greater, "less": less, "two-sided": min(1.0, 2 * min(greater, less))}[alternative]
-    interval = (total / chdtri(df, 0.025), total / chdtri(df, 0.975))
-    ratio = total / df
-    return DispersionResult(
-        statistic=ratio,
-        pvalue=floor_pvalue(p),
-        alternative=alternative,
-        method="Pearson chi-square",
-        n_obs=res.n_obs,
-        effect=Effect("dispersion ratio", ratio, 1.0, interval),
-        null_distribution=None,
-        conf_int=interval,
-        correction="effective degrees of freedom",
-        response=response_kind(res),
-    )
-
-
-def _refit(res: SimulatedResiduals, alternative: str, n_refits: int, n_jobs: int | None) -> DispersionResult:
-    from simresid.checks._refits import failed_refits, refit_statistics
-
-    if res.is_grouped or not isinstance(res.model, CanRefit):
-        raise ValueError("method='refit' needs ungrouped residuals of a model with a refit method")
-    observed = _pearson_sum(res.model)
-    null, n_failed = refit_statistics(
-        res.model,
-        "pearson",
-        _pearson_sum,
-        n_refits,
-        res.child_rng("dispersion, refit"),
-        n_jobs,
-    )
-    mean = float(null.mean())
-    pvalue = simulation_pvalue(observed / mean, null / mean, alternative)
-    notes = failed_refits(n_failed, null.size, pvalue, alternative)
-    return _result(res, observed / mean, null / mean, alternative, "refit", 0.0, "refit", notes)
-
-
-def _pearson_sum(model: Any) -> float:
-    """Sum of squared Pearson residuals of a fit."""
-    if isinstance(model, HasPearson):
-        return float(np.sum(np.asarray(model.resid_pearson, dtype=float) ** 2))
-    squared = (model.observed - model.fitted) ** 2
-    if isinstance(model, HasVariance):
-        return float(np.sum(squared / model.variance()))
-    raise ValueError("method='refit' needs the model's Pearson residuals or its variance")
-
-
-def _result(
-    res: SimulatedResiduals,
-    statistic: float,
-    null: FloatArray,
-    alternative: str,
-    method: str,
-    row_error: float,
-    correction: str,
-    notes: list[str],
-) -> DispersionResult:
-    pvalue = simulation_pvalue(statistic, null, alternative)
-    with np.errstate(divide="ignore"):
-        logs = np.log(null[null > 0])
-    error = max(row_error, float(np.std(logs)) if logs.size > 1 else 0.0)
-    interval = (statistic * float(np.exp(-1.96 * error)), statistic * float(np.exp(1.96 * error)))
-    return DispersionResult(
-        statistic=statistic,
-        pvalue=pvalue,
-        alternative=alternative,
-        method=method,
-        n_obs=res.n_obs,
-        effect=Effect("dispersion ratio", statistic, 1.0, interval),
-        monte_carlo_error=monte_carlo_error(pvalue, null.size, alternative),
-        null="refits" if method == "refit" else "simulated",
-        n_refits=null.size if method == "refit" else 0,
-        null_distribution=null,
-        conf_int=interval,
-        correction=correction,
-        response=response_kind(res),
-        notes=tuple(notes),
-    )
+DISPERSION = ResidualTest(
+    name="dispersion",
+    title="Dispersion",
+    test=dispersion_test,
+    result=DispersionResult,
+    limits={"dispersion ratio": RATIO_LIMITS},
+    word=either("overdispersed", "underdispersed"),
+    size_name="ratio",
+    alone=lambda asked: BINARY_NOTE if is_binary(asked.res) else {},
+    headline_place=1,
+    screen_columns={
+        "dispersion ratio": lambda result: result.statistic,
+        "ratio low": lambda result: result.conf_int[0],
+        "ratio high": lambda result: result.conf_int[1],
+    },
+)

@@ -18,7 +18,7 @@ fit, for categories between the levels of the largest and the smallest spread.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,9 @@ from simresid.checks._expected import expected_spread_scores
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._mean_cdf import squared_deviation
 from simresid.checks._null import analytic_null_holds, null_residuals
-from simresid.checks.basis import Basis, predictor_basis
+from simresid.checks.base import CheckResult, Effect
+from simresid.checks.basis import Basis, default_predictor, predictor_basis
+from simresid.checks.entry import RATIO_LIMITS, Request, ResidualTest
 from simresid.checks.inputs import FloatArray, Residuals, generator
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.nulls.comparison import LEVEL, Expected, compare, digest
@@ -36,9 +38,36 @@ from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import monte_carlo_error, quadratic_form_sf, simulation_pvalue
 from simresid.checks.quantiles import N_NULL, OTHER_WEIGHTS, SMALL_SAMPLE
-from simresid.checks.results import Effect, HeteroscedasticityResult
 
-__all__ = ["heteroscedasticity_test"]
+__all__ = ["HETEROSCEDASTICITY", "HeteroscedasticityResult", "heteroscedasticity_test"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class HeteroscedasticityResult(CheckResult):
+    """Whether the spread of the residuals changes with the predictors.
+
+    Attributes
+    ----------
+    df : int
+        Number of functions of the predictors that the squared deviations are compared with.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import heteroscedasticity_test
+    >>> x = np.linspace(0, 1, 100)
+    >>> u = 0.5 + 0.5 * x * np.sin(np.arange(100.0))
+    >>> result = heteroscedasticity_test(u, x)
+    >>> result.pvalue < 0.001, result.effect.value > 1
+    (True, True)
+    """
+
+    df: int
+    title = "heteroscedasticity"
+    remedy = (
+        "model the dispersion along this predictor, as in glmm(..., disp='~ predictor'), or choose a family with "
+        "another mean-variance relation"
+    )
 
 
 def heteroscedasticity_test(
@@ -195,3 +224,21 @@ def _spread_ratio(a: FloatArray, basis: Basis) -> Effect:
     difference = linear[high] - linear[low]
     error = float(np.sqrt(np.var(a) * np.sum(difference**2)) / (2 * np.sqrt(first * last)))
     return Effect("spread ratio", ratio, 1.0, (ratio * np.exp(-1.96 * error), ratio * np.exp(1.96 * error)))
+
+
+def _arguments(asked: Request) -> dict[str, Any] | None:
+    return {"predictor": asked.prediction} if np.ptp(default_predictor(asked.res)) > 0 else None
+
+
+HETEROSCEDASTICITY = ResidualTest(
+    name="heteroscedasticity",
+    title="Spread",
+    test=heteroscedasticity_test,
+    result=HeteroscedasticityResult,
+    takes_arrays=True,
+    limits={"spread ratio": RATIO_LIMITS},
+    word=lambda result: "uneven spread",
+    size_name="ratio",
+    alone=_arguments,
+    headline_place=3,
+)

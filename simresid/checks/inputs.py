@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from simresid.alignment import real_array
-from simresid.checks.results import ResponseKind
+from simresid.checks.base import ResponseKind
 from simresid.protocol import may_have_random_effects
 
 if TYPE_CHECKING:
@@ -17,11 +17,13 @@ if TYPE_CHECKING:
     from simresid.simulated_residuals import SimulatedResiduals
 
 __all__ = [
+    "BINARY_NOTE",
     "FloatArray",
     "Residuals",
     "aligned",
     "aligned_numeric",
     "generator",
+    "is_binary",
     "is_simulated",
     "residual_array",
     "response_kind",
@@ -32,6 +34,8 @@ __all__ = [
 FloatArray: TypeAlias = NDArray[np.float64]
 Residuals: TypeAlias = "SimulatedResiduals | ArrayLike"
 
+
+BINARY_NOTE = "Single 0/1 responses cannot show dispersion or zero inflation; group rows with recalculate(group=...)."
 
 # Columns of objects that are numbers all the same, in the words of pandas.
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
@@ -103,7 +107,7 @@ def aligned(values: Any, res: Any, name: str) -> pd.Series:
     from simresid.alignment import align_rows
 
     if is_simulated(res):
-        series = res.align(values, name)
+        series: pd.Series = res.align(values, name)
     else:
         values = values.to_numpy() if isinstance(values, pd.Series) else values
         series = align_rows(values, name, pd.RangeIndex(np.asarray(res).size))
@@ -121,7 +125,7 @@ def aligned_numeric(values: Any, res: Any, name: str) -> FloatArray:
     series = aligned(values, res, name)
     if pd.api.types.is_datetime64_any_dtype(series) or isinstance(series.dtype, pd.PeriodDtype):
         stamps = series.dt.to_timestamp() if isinstance(series.dtype, pd.PeriodDtype) else series
-        return ((stamps - stamps.min()) / pd.Timedelta(days=1)).to_numpy(dtype=float)
+        return np.asarray((stamps - stamps.min()) / pd.Timedelta(days=1), dtype=float)
     try:
         array = real_array(series, name)
     except (TypeError, ValueError) as error:
@@ -136,6 +140,14 @@ def response_kind(res: Any) -> ResponseKind:
     if res.trials is not None and bool(np.any(res.trials > 1)):
         return "k of n"
     return "counts" if res.discrete else "continuous"
+
+
+def is_binary(res: SimulatedResiduals) -> bool:
+    """Whether the responses are single 0/1 outcomes."""
+    if res.is_grouped or not res.discrete:
+        return False
+    single = res.trials is None or bool(np.all(res.trials == 1))
+    return single and bool(np.all((res.observed == 0) | (res.observed == 1)))
 
 
 def shares_random_effects(res: Any) -> bool:

@@ -21,12 +21,44 @@ import numpy as np
 from glmmcore.arguments import random_generator
 from simresid.arguments import whole_number
 from simresid.checks._refits import failed_refits, refit_values, run_refits, unconditional_responses
+from simresid.checks.base import CheckResult
 from simresid.checks.inputs import FloatArray
 from simresid.checks.pvalues import floor_pvalue, monte_carlo_error, simulation_pvalue
-from simresid.checks.results import LikelihoodRatioResult
 from simresid.protocol import CanRefit, CanRefitMany, HasLikelihood, HasModelDf
 
-__all__ = ["simulated_lrt"]
+__all__ = ["LikelihoodRatioResult", "simulated_lrt"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class LikelihoodRatioResult(CheckResult):
+    """Likelihood ratio of two nested fits against its simulated distribution.
+
+    Attributes
+    ----------
+    null_distribution : ndarray
+        Likelihood-ratio statistics of the data simulated from the null model.
+    n_failed : int
+        Simulations whose refit failed; they are left out.
+    asymptotic_pvalue : float or None
+        The usual chi-square p-value, for comparison, where the degrees of freedom are known.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from glmmcore import glmm
+    >>> from simresid import simulated_lrt
+    >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "x": [0, 1] * 4})
+    >>> small, large = (glmm(f, d, family="poisson") for f in ("y ~ 1", "y ~ x"))
+    >>> result = simulated_lrt(small, large, n_sims=49)
+    >>> result.null_distribution.size, result.n_failed, result.pvalue < 0.2
+    (49, 0, True)
+    """
+
+    null_distribution: FloatArray
+    n_failed: int
+    asymptotic_pvalue: float | None
+    title = "simulated likelihood ratio"
+    remedy = "the larger model fits better than chance allows"
 
 
 def simulated_lrt(

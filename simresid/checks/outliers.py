@@ -23,6 +23,7 @@ data sets as observed ones, with their simulations resampled from the other data
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -31,6 +32,8 @@ from simresid.arguments import check_word, whole_number
 from simresid.checks._leverage import shrinkage
 from simresid.checks._mean_cdf import below
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.base import CheckResult, Effect
+from simresid.checks.entry import ResidualTest, either
 from simresid.checks.inputs import FloatArray, simulated_only
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.nulls.comparison import compare, normal_limits
@@ -38,16 +41,60 @@ from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import check_alternative, floor_pvalue, monte_carlo_error, normal_pvalue, simulation_pvalue
-from simresid.checks.results import Effect, OutlierResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simresid.simulated_residuals import SimulatedResiduals
 
-__all__ = ["outlier_test"]
+__all__ = ["OUTLIERS", "OutlierResult", "outlier_test"]
 
 Margin = Literal["both", "lower", "upper"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class OutlierResult(CheckResult):
+    """Observations outside all of their simulations.
+
+    Attributes
+    ----------
+    observed, expected : float
+        Number of outliers and the number that a right model gives on average.
+    conf_int : tuple of float
+        95 % interval of the outlier frequency.
+    table : DataFrame
+        One row per outlier: ``row`` (position), ``direction`` ("low"/"high"), ``residual``, under the row
+        label.
+    null_distribution : ndarray or None
+        Simulated counts where the null was simulated.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(3, size=(250, 100)), rng.negative_binomial(1, 0.25, size=100))
+    >>> result = res.outlier_test()
+    >>> result.observed > result.expected, set(result.table["direction"])
+    (True, {'high'})
+    """
+
+    observed: int
+    expected: float
+    conf_int: tuple[float, float]
+    table: pd.DataFrame
+    null_distribution: FloatArray | None = None
+    title = "outliers"
+
+    def _remedy(self) -> str:
+        side = self.table["direction"].value_counts().to_dict()
+        if self.observed < self.expected:
+            return f"{self.observed} outliers, {self.expected:.1f} expected: the model may be underdispersed"
+        return (
+            f"{self.observed} rows lie outside all simulations ({side.get('high', 0)} high, "
+            f"{side.get('low', 0)} low; {self.expected:.1f} expected): see `.table` for the rows; if many, "
+            "try a heavier-tailed family"
+        )
 
 
 def outlier_test(
@@ -290,3 +337,16 @@ def _bootstrap(res: SimulatedResiduals, alternative: str, margin: Margin, n_boot
         table=_table(res, side),
         null_distribution=counts,
     )
+
+
+OUTLIERS = ResidualTest(
+    name="outliers",
+    title="Outliers",
+    test=outlier_test,
+    result=OutlierResult,
+    limits={"excess outlier frequency": (0.005, 0.02)},
+    word=either("too many outliers", "too few outliers"),
+    size=lambda result: f"{result.observed:,}, {result.expected:,.1f} expected",
+    alone=lambda asked: {},
+    headline_place=4,
+)

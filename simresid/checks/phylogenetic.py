@@ -6,6 +6,7 @@ Several rows of one species are combined (`simresid.checks._moran`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,11 +19,29 @@ from simresid.checks._moran import (
     neighbour_weights,
     places_from_distances,
 )
+from simresid.checks.entry import AUTOCORRELATION_LIMITS, ResidualTest
 from simresid.checks.inputs import Residuals, aligned, is_simulated, residual_array
 from simresid.checks.pvalues import check_alternative
-from simresid.checks.results import MoranResult, PhylogeneticResult
+from simresid.checks.spatial import MoranResult
 
-__all__ = ["phylogenetic_autocorrelation_test"]
+__all__ = ["PHYLOGENETIC", "PhylogeneticResult", "phylogenetic_autocorrelation_test"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class PhylogeneticResult(MoranResult):
+    """Moran's I along a phylogeny.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import phylogenetic_autocorrelation_test
+    >>> distances = np.abs(np.subtract.outer(np.arange(8.0), np.arange(8.0)))
+    >>> phylogenetic_autocorrelation_test(np.linspace(0.1, 0.9, 8), distances).pvalue < 0.05
+    True
+    """
+
+    title = "phylogenetic autocorrelation"
+    remedy = "related species resemble each other: add a phylogenetic covariance, or taxa as random effects"
 
 
 def phylogenetic_autocorrelation_test(
@@ -112,3 +131,15 @@ def phylogenetic_autocorrelation_test(
     return moran_test(
         res, u, place, inverse_weights(d), near, alternative, null, n_refits, kind, [], PhylogeneticResult
     )
+
+
+PHYLOGENETIC = ResidualTest(
+    name="phylogenetic autocorrelation",
+    title="Phylogeny",
+    test=phylogenetic_autocorrelation_test,
+    result=PhylogeneticResult,
+    takes_arrays=True,
+    limits={"autocorrelation": AUTOCORRELATION_LIMITS},
+    word=lambda result: "correlated along the phylogeny",
+    short_name="autocorr. in phyl.",
+)

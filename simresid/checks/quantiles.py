@@ -30,6 +30,7 @@ for a standard deviation of ``.6 + .8 x``, from .07 to .36 for ``.6 cos(4 pi x)`
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +41,9 @@ from simresid.checks._expected import expected_quantile_scores
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._mean_cdf import below
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks.base import CheckResult, Effect
 from simresid.checks.basis import Basis, predictor_basis
+from simresid.checks.entry import Request, ResidualTest
 from simresid.checks.inputs import FloatArray, Residuals, generator, residual_array
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.nulls.comparison import LEVEL, Comparison, compare, digest
@@ -48,19 +51,59 @@ from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import FEWEST_TO_RANK, Plan
 from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import holm, monte_carlo_error, quadratic_form_sf, simulation_pvalue
-from simresid.checks.results import Effect, QuantileResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-__all__ = ["quantile_test"]
+__all__ = ["QUANTILES", "TREND", "QuantileResult", "quantile_test"]
 
 #: Weight by degree, for the first direction (location) and the others.
 LOCATION_WEIGHTS = np.array([0.5, 1.0, 1.0, 0.5, 0.5, 0.2])
 OTHER_WEIGHTS = np.array([0.5, 1.0, 1.0, 0.3, 0.2, 0.1])
 #: Below this number of rows the null distribution is simulated.
 SMALL_SAMPLE, N_NULL = 150, 1999
+TREND = "trend in residuals"
+"""Word for quantiles that rise or fall together, which causes most other departures."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class QuantileResult(CheckResult):
+    """Whether the quantiles of the residuals stay level along the predictors.
+
+    Attributes
+    ----------
+    quantiles : DataFrame
+        One row per quantile: ``quantile``, ``statistic``, ``pvalue``, ``pvalue_adjusted`` (Holm).
+    components : DataFrame
+        Evidence by direction (``location``, ``scale``, ``shape``) of the joint test.
+    curves : DataFrame or None
+        On request: ``predictor``, ``rank``, ``quantile``, ``value``, ``lower``, ``upper``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import quantile_test
+    >>> rng = np.random.default_rng(1)
+    >>> x = rng.random(200)
+    >>> result = quantile_test(rng.random(200) ** (0.3 + 2 * abs(x - 0.5)), x)
+    >>> result.components["pvalue"].idxmin(), list(result.quantiles["quantile"])
+    ('location', [0.25, 0.5, 0.75])
+    """
+
+    quantiles: pd.DataFrame
+    components: pd.DataFrame
+    curves: pd.DataFrame | None = None
+    title = "quantiles"
+
+    def _remedy(self) -> str:
+        direction = str(self.components["pvalue"].idxmin())
+        what = {
+            "location": "the mean is off along the predictor: try a quadratic term, a spline or another link",
+            "scale": "the spread changes along the predictor: model the dispersion, as in "
+            "glmm(..., disp='~ predictor'), or change the family",
+        }.get(direction, "the shape of the distribution changes along the predictor: change the family")
+        return f"{self.effect}: {what}" if self.effect is not None else what
 
 
 def quantile_test(
@@ -305,3 +348,29 @@ def _largest_shift(scores: FloatArray, basis: Basis, q: FloatArray, found: Compa
         return Effect("largest quantile shift", value, 0.0, (value - error, value + error))
     low, high = found.around(value, 0.0, error, 0.5)  # the evidence grows with the square of the shift
     return Effect("largest quantile shift", value, 0.0, (max(low, -1.0), min(high, 1.0)))
+
+
+def _word(result: QuantileResult) -> str:
+    leading = str(result.components["pvalue"].idxmin())
+    return {"location": TREND, "scale": "wrong spread"}.get(leading, "wrong shape")
+
+
+def _along_columns(asked: Request) -> dict[str, dict[str, Any]]:
+    columns = asked.columns(asked.predictors, "predictor")
+    return {f"quantiles along {name}": {"predictor": column} for name, column in columns.items()}
+
+
+QUANTILES = ResidualTest(
+    name="quantiles",
+    title="Quantiles",
+    test=quantile_test,
+    result=QuantileResult,
+    takes_arrays=True,
+    limits={"largest quantile shift": (0.03, 0.10)},
+    word=_word,
+    size_name="shift",
+    alone=lambda asked: {"predictor": asked.prediction},
+    along=_along_columns,
+    headline_place=5,
+    is_consequence=True,
+)

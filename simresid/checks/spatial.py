@@ -12,7 +12,7 @@ neighbours, the null distribution is that of the simulated residuals.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -31,20 +31,53 @@ from simresid.checks._moran import (
     neighbour_weights,
     places_from_distances,
 )
+from simresid.checks.base import CheckResult
+from simresid.checks.entry import AUTOCORRELATION_LIMITS, Request, ResidualTest
 from simresid.checks.inputs import FloatArray, Residuals, aligned_numeric, residual_array
 from simresid.checks.pvalues import check_alternative
-from simresid.checks.results import MoranResult
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["spatial_autocorrelation_test"]
+__all__ = ["SPATIAL", "MoranResult", "spatial_autocorrelation_test"]
 
 Weights = Literal["auto", "inverse", "knn", "band"]
 EARTH_RADIUS = 6371.0088  # km, mean
 LARGEST_COORDINATE = 1e150
 """Squares of larger ones overflow; what is found in data is a mark for missing values."""
 INVERSE_UP_TO, INVERSE_LIMIT = 2000, 8000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class MoranResult(CheckResult):
+    """Moran's I of the residuals.
+
+    Attributes
+    ----------
+    expected, sd : float
+        Mean and standard deviation of I for exchangeable residuals.
+    null_distribution : ndarray or None
+        Permuted or simulated values of I.
+    places : DataFrame or None
+        What was tested where there are coordinates: ``x``, ``y``, ``n`` (rows at the place), ``residual`` (those rows
+        combined, uniform under the model).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import spatial_autocorrelation_test
+    >>> x, y = np.random.default_rng(1).random((2, 100))
+    >>> result = spatial_autocorrelation_test(0.1 + 0.8 * x, x, y)
+    >>> round(result.expected, 4), result.statistic > 5 * result.sd
+    (-0.0101, True)
+    """
+
+    expected: float
+    sd: float
+    null_distribution: NDArray[np.float64] | None = None
+    places: pd.DataFrame | None = None
+    title = "spatial autocorrelation"
+    remedy = "neighbours resemble each other: add spatial predictors, a smooth of space or a spatial effect"
 
 
 def spatial_autocorrelation_test(
@@ -119,14 +152,16 @@ def spatial_autocorrelation_test(
         if place.size != u.size:
             raise ValueError(f"distances is {place.size} x {place.size} for {u.size} residuals")
         matrix, near, label = _from_distances(d, weights, k, radius)
-        return moran_test(res, u, place, matrix, near, alternative, null, n_refits, f"Moran, {label}", notes)
+        return moran_test(
+            res, u, place, matrix, near, alternative, null, n_refits, f"Moran, {label}", notes, MoranResult
+        )
     if x is None or y is None:
         raise ValueError("pass both coordinates, x and y, or distances")
     points = np.column_stack([_coordinate(x, res, "x"), _coordinate(y, res, "y")])
     places, place = np.unique(points, axis=0, return_inverse=True)
     place = np.ravel(place)
     matrix, near, label = _from_coordinates(places, weights, k, radius, great_circle, notes)
-    result = moran_test(res, u, place, matrix, near, alternative, null, n_refits, f"Moran, {label}", notes)
+    result = moran_test(res, u, place, matrix, near, alternative, null, n_refits, f"Moran, {label}", notes, MoranResult)
     return replace(result, places=_table(places, u, place))
 
 
@@ -244,3 +279,24 @@ def _nearest(tree: Any, k: int) -> NDArray[np.intp]:
 def _on_sphere(places: FloatArray) -> FloatArray:
     lon, lat = np.radians(places).T
     return np.column_stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)])
+
+
+def _in_space(asked: Request) -> dict[str, dict[str, Any]]:
+    if (asked.x is None) != (asked.y is None):
+        raise ValueError("spatial autocorrelation needs both x and y")
+    if asked.x is None:
+        return {}
+    return {"spatial autocorrelation": {"x": asked.column(asked.x, "x"), "y": asked.column(asked.y, "y")}}
+
+
+SPATIAL = ResidualTest(
+    name="spatial autocorrelation",
+    title="Space",
+    test=spatial_autocorrelation_test,
+    result=MoranResult,
+    takes_arrays=True,
+    limits={"autocorrelation": AUTOCORRELATION_LIMITS},
+    word=lambda result: "correlated in space",
+    along=_in_space,
+    short_name="autocorr. in space",
+)

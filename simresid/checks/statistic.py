@@ -1,25 +1,19 @@
-r"""Test whether the model reproduces a statistic of the data: any, or the number of zeros.
+r"""Test whether the model reproduces a statistic of the data.
 
 For a statistic :math:`t`, the observed :math:`t(y)` is ranked among the simulated :math:`t(S_j)`, :math:`j =
 1..M`: ``greater`` :math:`p = (1 + \#\{t(S_j) \ge t(y)\}) / (M + 1)`, ``less`` with :math:`\le`, two-sided
 :math:`\min(1, 2 \min)`; ties count in both tails. The reported statistic is the ratio :math:`t(y) / \bar
 t(S)`.
 
-Compared with refits (`simresid.checks.nulls`), the number of zeros :math:`O` is taken relative to what the fitted law
-expects, :math:`z = (O - \sum_i p_i) / \sqrt{\sum_i p_i (1 - p_i)}` with :math:`p_i` the probability of a zero, and
-ranked among the same of the refits: a fit of zero-inflated counts puts part of the excess into its dispersion.
-
-A user's statistic :math:`t` of the response is compared by its excess over the simulations of each fit in their
-standard deviations, :math:`(t(y) - \bar t(S)) / \mathrm{sd}\, t(S)`; one of the residuals as it is. Nothing is known
-about their tails, so that p-values are ranks.
-
-If no simulation shows a zero, the expected number of zeros is still only known to be below :math:`3/M` (rule
-of three).
+Among refits (`simresid.checks.nulls`), a statistic :math:`t` of the response is compared by its excess over the
+simulations of each fit in their standard deviations, :math:`(t(y) - \bar t(S)) / \mathrm{sd}\, t(S)`; one of the
+residuals as it is. Nothing is known about their tails, so that p-values are ranks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
@@ -29,25 +23,52 @@ from simresid.alignment import real_array
 from simresid.arguments import check_word
 from simresid.checks._null import null_residuals
 from simresid.checks._statistic_refits import of_residuals, of_responses
-from simresid.checks.inputs import FloatArray, response_kind, simulated_only
+from simresid.checks.base import CheckResult, Effect
+from simresid.checks.entry import RATIO_LIMITS, ResidualTest
+from simresid.checks.inputs import FloatArray, simulated_only
 from simresid.checks.nulls.choice import NullKind, against_refits
-from simresid.checks.nulls.comparison import compare, normal_limits
-from simresid.checks.nulls.fitted_data import FittedData, count_zeros
-from simresid.checks.nulls.plan import Plan
-from simresid.checks.nulls.refit_pool import RefitPool
-from simresid.checks.pvalues import check_alternative, monte_carlo_error, normal_pvalue, simulation_pvalue
-from simresid.checks.results import Effect, StatisticResult, ZeroInflationResult
+from simresid.checks.pvalues import check_alternative, monte_carlo_error, simulation_pvalue
 
 if TYPE_CHECKING:
     from simresid.simulated_residuals import SimulatedResiduals
 
-__all__ = ["statistic_test", "zero_inflation_test"]
-
-FEWEST_ZEROS = 1e-3
-"""Standard deviation of the number of zeros, at least: where none can be expected, one is no excess beyond measure."""
+__all__ = ["STATISTIC", "StatisticResult", "compare_with_simulations", "statistic_test"]
 
 Statistic = Callable[[FloatArray], float]
 Of: TypeAlias = Literal["response", "residuals"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class StatisticResult(CheckResult):
+    """A statistic of the observed data among the same statistic of simulated data.
+
+    Attributes
+    ----------
+    observed, expected : float
+        The statistic of the observed data and the mean of the simulated ones; `statistic` is their ratio.
+    null_distribution : ndarray (n_sims,)
+        The simulated statistics.
+    conf_int : tuple of float
+        Central 95 % range of the simulated statistics, on the scale of `observed`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import from_simulations
+    >>> rng = np.random.default_rng(1)
+    >>> res = from_simulations(rng.poisson(3, size=(250, 100)), rng.negative_binomial(1, 0.25, size=100))
+    >>> largest = res.statistic_test(np.max)
+    >>> largest.observed > largest.expected, largest.null_distribution.shape
+    (True, (250,))
+    """
+
+    observed: float
+    expected: float
+    null_distribution: FloatArray
+    conf_int: tuple[float, float]
+    title = "simulated statistic"
+    statistic_name = "observed / expected"
+    remedy = "the model does not reproduce this feature of the data"
 
 
 @overload
@@ -145,12 +166,14 @@ def statistic_test(
         )
         if refitted is None:
             break
-        results[key] = refitted
+        results[key] = StatisticResult(**refitted)
     else:
         return results if several else next(iter(results.values()))
     simulated, observed = _without_refits(res, blockwise, of)
     for key, own, others in zip(table, observed, simulated, strict=True):
-        results[key] = StatisticResult(method=key, notes=notes, **_compare(res, own, others, alternative))
+        results[key] = StatisticResult(
+            method=key, notes=notes, **compare_with_simulations(res, own, others, alternative)
+        )
     return results if several else next(iter(results.values()))
 
 
@@ -167,108 +190,6 @@ def _without_refits(res: SimulatedResiduals, functions: list[Any], of: str) -> t
     return simulated, [float(np.asarray(f(own[None, :]))[0]) for f in functions]
 
 
-def zero_inflation_test(
-    res: SimulatedResiduals,
-    alternative: str = "two-sided",
-    *,
-    null: NullKind = "auto",
-    n_refits: int | None = None,
-) -> ZeroInflationResult:
-    """Compare the number of zeros with that in simulated data.
-
-    Too many zeros relative to the model are not proof of zero inflation: overdispersion has the same effect.
-    Rows with a zero in data and simulations count exactly, so grouped objects compare the number of all-zero
-    groups.
-
-    Parameters
-    ----------
-    res : SimulatedResiduals
-        Residuals to test.
-    alternative : {"two-sided", "greater", "less"}
-        ``"greater"`` is zero inflation.
-    null : {"auto", "refits", "simulated", "analytic"}
-        As in `uniformity_test`; without refits the numbers of zeros of the simulations.
-    n_refits : int, optional
-        As in `uniformity_test`.
-
-    Returns
-    -------
-    ZeroInflationResult
-        `statistic` is observed over expected number of zeros; 1 where both are 0.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from simresid import from_simulations
-    >>> rng = np.random.default_rng(1)
-    >>> y = rng.poisson(3, 100) * (rng.random(100) < 0.7)
-    >>> res = from_simulations(rng.poisson(y.mean(), (250, 100)), y)
-    >>> zero_inflation_test(res, "greater").pvalue < 0.01
-    True
-    """
-    simulated_only(res, "zero_inflation_test")
-    check_alternative(alternative)
-    refitted, notes = against_refits(
-        res, null, n_refits, lambda pool, plan: _zeros_among_refits(res, pool, plan, alternative)
-    )
-    if refitted is not None:
-        return refitted
-    sums = res.replicate_sums
-    zeros = sums.zeros if sums is not None else res.simulated_statistics([count_zeros])[0]
-    observed = float(np.count_nonzero(res.observed == 0))
-    numbers = _compare(res, observed, zeros, alternative)
-    if numbers["expected"] == 0.0:
-        notes += (f"No simulation has a zero, so fewer than {3 / res.n_sims:.2g} are expected in the data.",)
-    numbers["notes"] = notes
-    low, high = (float(q) for q in np.quantile(zeros, [0.025, 0.975]))
-    n = res.n_obs
-    numbers["effect"] = Effect(
-        "excess proportion of zeros",
-        (observed - numbers["expected"]) / n,
-        0.0,
-        ((observed - high) / n, (observed - low) / n),
-    )
-    return ZeroInflationResult(method="simulated zeros", response=response_kind(res), **numbers)
-
-
-def _zero_score(data: FittedData) -> FloatArray:
-    """Excess of zeros over what the fitted law expects, in its standard deviations."""
-    return np.array([(data.zeros - data.zeros_expected) / max(data.zeros_sd, FEWEST_ZEROS)])
-
-
-def _zeros_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan, alternative: str) -> ZeroInflationResult:
-    own = pool.own
-    n, scale = own.lower.size, max(own.zeros_sd, FEWEST_ZEROS)
-    found = compare(
-        pool,
-        plan,
-        "zeros",
-        _zero_score,
-        lambda z: z[:, 0],
-        lambda z: normal_pvalue(z, alternative),
-        alternative=alternative,
-        theory_limits=normal_limits(1.0, alternative),
-    )
-    expected = max(own.zeros_expected + scale * float(found.centre[0]), 0.0)
-    excess = scale * found.statistic / n
-    low, high = (excess - scale * limit / n for limit in reversed(found.limits))
-    usual = scale * np.quantile(found.null, [0.025, 0.975])
-    return ZeroInflationResult(
-        statistic=1.0 if own.zeros == expected else own.zeros / expected if expected > 0 else np.inf,
-        alternative=alternative,
-        method="zeros of refits",
-        response=response_kind(res),
-        n_obs=n,
-        effect=Effect("excess proportion of zeros", excess, 0.0, (max(-1.0, low), min(1.0, high))),
-        observed=own.zeros,
-        expected=expected,
-        null_distribution=np.maximum(expected + scale * found.null, 0.0),
-        conf_int=(float(max(expected + usual[0], 0.0)), float(expected + usual[1])),
-        notes=found.notes,
-        **found.fields,
-    )
-
-
 def _by_row(function: Statistic, name: str) -> Callable[[FloatArray], FloatArray]:
     def over_rows(block: FloatArray) -> FloatArray:
         values = [function(row) for row in block]
@@ -283,7 +204,10 @@ def _name_of(function: Any) -> str:
     return str(getattr(function, "__name__", "statistic"))
 
 
-def _compare(res: SimulatedResiduals, observed: float, null: FloatArray, alternative: str) -> dict[str, Any]:
+def compare_with_simulations(
+    res: SimulatedResiduals, observed: float, null: FloatArray, alternative: str
+) -> dict[str, Any]:
+    """Rank a statistic of the data among those of the simulations: fields of the result."""
     expected = float(np.mean(null))
     pvalue = simulation_pvalue(observed, null, alternative)
     low, high = (float(q) for q in np.quantile(null, [0.025, 0.975]))
@@ -307,3 +231,13 @@ def _compare(res: SimulatedResiduals, observed: float, null: FloatArray, alterna
         "null_distribution": np.asarray(null, dtype=float),
         "conf_int": (low, high),
     }
+
+
+STATISTIC = ResidualTest(
+    name="simulated statistic",
+    title="Statistic",
+    test=statistic_test,
+    result=StatisticResult,
+    limits={"ratio": RATIO_LIMITS},
+    size_name="ratio",
+)

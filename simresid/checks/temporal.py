@@ -2,13 +2,11 @@ r"""Test residuals for correlation in time.
 
 Ordered by time and centred, :math:`e_t = u_t - \bar u`,
 
-* Durbin-Watson: :math:`d = \sum_{t \ge 2} (e_t - e_{t-1})^2 / \sum_t e_t^2`. Exact (normal residuals) for
-  series
+* Durbin-Watson: :math:`d = \sum_{t \ge 2} (e_t - e_{t-1})^2 / \sum_t e_t^2`. Exact (normal residuals) for series
   shorter than 100: :math:`P(d < c) = P(\sum_j (\lambda_j - c) z_j^2 < 0)` with
   :math:`\lambda_j = 2 - 2\cos(\pi j/n), j = 1..n-1` (Durbin & Watson 1950); otherwise normal with mean 2 and
   variance :math:`4(n-2)/((n-1)(n+1))`.
-* Ljung-Box: :math:`Q = n(n+2) \sum_{k \le m} r_k^2/(n-k)`, chi-square with `m` degrees of freedom (1978).
-  Below
+* Ljung-Box: :math:`Q = n(n+2) \sum_{k \le m} r_k^2/(n-k)`, chi-square with `m` degrees of freedom (1978). Below
   1000 residuals the chi-square is too liberal (8 % at n = 50), so that residuals are permuted instead.
 
 Spacing in time is ignored. Several series (`by=`) are centred and ordered one by one: numerators,
@@ -19,6 +17,7 @@ the variance.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -27,6 +26,20 @@ from simresid.arguments import check_word, whole_number
 from simresid.checks._combined import combine, shown
 from simresid.checks._mean_cdf import middle
 from simresid.checks._null import analytic_null_holds, null_residuals
+from simresid.checks._serial import (
+    autocorrelation_interval,
+    autocorrelations,
+    durbin_watson,
+    durbin_watson_pvalue,
+    durbin_watson_variance,
+    ljung_box,
+    permuted_ljung_box,
+    pooled_durbin_watson,
+    serial_statistic,
+    vary,
+)
+from simresid.checks.base import CheckResult, Effect
+from simresid.checks.entry import AUTOCORRELATION_LIMITS, Request, ResidualTest
 from simresid.checks.inputs import (
     FloatArray,
     Residuals,
@@ -42,21 +55,49 @@ from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import (
     check_alternative,
-    floor_pvalue,
     monte_carlo_error,
     normal_pvalue,
-    quadratic_form_sf,
     simulation_pvalue,
 )
-from simresid.checks.results import AutocorrelationResult, Effect
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["durbin_watson_pvalue", "temporal_autocorrelation_test"]
+__all__ = ["TEMPORAL", "AutocorrelationResult", "durbin_watson_pvalue", "temporal_autocorrelation_test"]
 
 EXACT_BELOW = 100
-PERMUTED_BELOW, N_PERMUTATIONS = 1000, 999
+PERMUTED_BELOW = 1000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class AutocorrelationResult(CheckResult):
+    """Serial correlation of the residuals.
+
+    Attributes
+    ----------
+    autocorrelation : ndarray (n_lags,)
+        Autocorrelations at lag 1, 2, ...
+    series : DataFrame
+        One row per series: ``n``, ``statistic``, ``autocorrelation``, ``pvalue``.
+    times : DataFrame or None
+        What was tested, in order: ``series``, ``row`` (position of the first row of each time), ``n`` (rows at that
+        time), ``residual`` (those rows combined, uniform under the model).
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import temporal_autocorrelation_test
+    >>> u = 0.5 + 0.4 * np.sin(np.arange(60) / 5)
+    >>> result = temporal_autocorrelation_test(u, np.arange(60))
+    >>> result.pvalue < 0.001, bool(result.autocorrelation[0] > 0.9)
+    (True, True)
+    """
+
+    autocorrelation: FloatArray
+    series: pd.DataFrame
+    times: pd.DataFrame | None = None
+    title = "temporal autocorrelation"
+    remedy = "add a term that varies in time (trend, season), or an AR(1) structure"
 
 
 def temporal_autocorrelation_test(
@@ -127,7 +168,7 @@ def temporal_autocorrelation_test(
     if pool is not None:
         u = pool.comparable(u)
     series = layout.split(u)
-    used = [e for e in series if e.size >= 3 and np.ptp(e) > 0]
+    used = vary(series)
     if not used:
         raise ValueError("the residuals do not vary within any series")
     exact = (len(used) == 1 and used[0].size < EXACT_BELOW) if exact is None else exact
@@ -135,19 +176,19 @@ def temporal_autocorrelation_test(
         raise ValueError("the exact p-value exists for a single series only")
     error = 0.0
     if method == "durbin-watson":
-        statistic, pvalue = _pooled_durbin_watson(used, alternative, exact)
+        statistic, pvalue = pooled_durbin_watson(used, alternative, exact)
         label = "Durbin-Watson, " + ("exact" if exact else "normal")
     else:
         statistic, pvalue = ljung_box(used, n_lags)
         label = f"Ljung-Box, {n_lags} lags"
         if u.size < PERMUTED_BELOW:
-            permuted = _permuted_ljung_box(used, n_lags, generator(res, "temporal permutation"))
+            permuted = permuted_ljung_box(used, n_lags, generator(res, "temporal permutation"))
             pvalue = simulation_pvalue(statistic, permuted, "greater")
             error = monte_carlo_error(pvalue, permuted.size, "greater")
             label += ", permutation"
     notes = [*given, *layout.notes, *_left_out(len(used), len(series))]
     if pool is not None:
-        simulated = np.array([_statistic(layout.split(v), method, n_lags) for v in pool.replicates])
+        simulated = np.array([serial_statistic(layout.split(v), method, n_lags) for v in pool.replicates])
         # positive autocorrelation makes d small
         flipped = {"two-sided": "two-sided", "greater": "less", "less": "greater"}[alternative]
         tail = flipped if method == "durbin-watson" else "greater"
@@ -167,7 +208,7 @@ def temporal_autocorrelation_test(
             "autocorrelation",
             float(acf[0]),
             -len(used) / total,
-            _interval(float(acf[0]), total),
+            autocorrelation_interval(float(acf[0]), total),
         ),
         monte_carlo_error=error,
         null="analytic" if pool is None else "simulated",
@@ -191,16 +232,16 @@ def _among_refits(
 
     def components(data: FittedData) -> FloatArray:
         series = layout.split(middle(data.lower, data.upper))
-        used = [e for e in series if e.size >= 3 and np.ptp(e) > 0]
+        used = vary(series)
         if not used:
             raise ValueError("the residuals do not vary within any series")
-        return np.array([_statistic(series, method, n_lags), autocorrelations(used, 1)[0]])
+        return np.array([serial_statistic(series, method, n_lags), autocorrelations(used, 1)[0]])
 
     series = layout.split(middle(pool.own.lower, pool.own.upper))
-    used = [e for e in series if e.size >= 3 and np.ptp(e) > 0]
+    used = vary(series)
     sizes = np.array([e.size for e in used])
     if method == "durbin-watson":
-        sd = float(np.sqrt(np.sum(sizes**2 * np.array([_dw_variance(n) for n in sizes])))) / sizes.sum()
+        sd = float(np.sqrt(np.sum(sizes**2 * np.array([durbin_watson_variance(n) for n in sizes])))) / sizes.sum()
         # positive autocorrelation makes d small
         tail = {"two-sided": "two-sided", "greater": "less", "less": "greater"}[alternative]
         theory, limits = (lambda x: normal_pvalue(x / sd, tail)), normal_limits(sd, tail)
@@ -235,106 +276,6 @@ def _among_refits(
         times=layout.table(u),
         **found.fields,
     )
-
-
-# ---- array core
-# --------------------------------------------------------------------------------------------------
-
-
-def durbin_watson_pvalue(d: float, n: int, alternative: str = "two-sided", *, exact: bool = True) -> float:
-    """P-value of the Durbin-Watson statistic of `n` centred residuals.
-
-    Examples
-    --------
-    >>> round(durbin_watson_pvalue(2.0, 50), 6)
-    1.0
-    """
-    if exact:
-        roots = 2 - 2 * np.cos(np.pi * np.arange(1, n) / n)
-        small = alternative == "greater" or (alternative == "two-sided" and d < 2)
-        tail = quadratic_form_sf(0.0, d - roots if small else roots - d)
-        return floor_pvalue(2 * tail if alternative == "two-sided" else tail)
-    return normal_pvalue((2 - d) / np.sqrt(_dw_variance(n)), alternative)
-
-
-def durbin_watson(e: FloatArray) -> float:
-    """Durbin-Watson statistic of a centred series in order of time."""
-    return float(np.sum(np.diff(e) ** 2) / np.sum(e**2))
-
-
-def _dw_variance(n: int) -> float:
-    return 4 * (n - 2) / ((n - 1) * (n + 1))
-
-
-def _pooled_durbin_watson(series: list[FloatArray], alternative: str, exact: bool) -> tuple[float, float]:
-    sizes = np.array([e.size for e in series])
-    d = float(np.sum(sizes * np.array([durbin_watson(e) for e in series])) / sizes.sum())
-    if exact:
-        return d, durbin_watson_pvalue(d, int(sizes[0]), alternative)
-    variance = np.sum(sizes**2 * np.array([_dw_variance(n) for n in sizes])) / sizes.sum() ** 2
-    return d, normal_pvalue((2 - d) / float(np.sqrt(variance)), alternative)
-
-
-def ljung_box(series: list[FloatArray], lags: int) -> tuple[float, float]:
-    """Ljung-Box statistic added over series, and its chi-square p-value.
-
-    Parameters
-    ----------
-    series : list of ndarray
-        Centred, in order of time.
-    lags : int
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> e = np.array([1.0, -1.0, 2.0, -2.0, 0.5, -0.5])
-    >>> round(ljung_box([e], 1)[0], 4)
-    5.9265
-    """
-    from scipy.special import chdtrc
-
-    q = sum(float(_ljung_box(e[None, :], lags)[0]) for e in series)
-    return q, floor_pvalue(chdtrc(sum(min(lags, e.size - 1) for e in series), q))
-
-
-def _ljung_box(e: FloatArray, lags: int) -> FloatArray:
-    """Ljung-Box statistic of each centred row."""
-    n = e.shape[1]
-    square = np.sum(e**2, axis=1)
-    q = np.zeros(e.shape[0])
-    for k in range(1, min(lags, n - 1) + 1):
-        q += (np.sum(e[:, k:] * e[:, :-k], axis=1) / square) ** 2 / (n - k)
-    return np.asarray(n * (n + 2) * q)
-
-
-def _permuted_ljung_box(series: list[FloatArray], lags: int, rng: np.random.Generator) -> FloatArray:
-    """Ljung-Box statistics with the residuals of every series in random order."""
-    draws = [_ljung_box(rng.permuted(np.tile(e, (N_PERMUTATIONS, 1)), axis=1), lags) for e in series]
-    return np.asarray(np.sum(draws, axis=0))
-
-
-def autocorrelations(series: list[FloatArray], lags: int) -> FloatArray:
-    """Autocorrelations at lags 1 to `lags`, pooled over series."""
-    total = sum(float(np.sum(e**2)) for e in series)
-    return np.array(
-        [sum(float(np.sum(e[k:] * e[:-k])) for e in series if e.size > k) / total for k in range(1, lags + 1)]
-    )
-
-
-def _interval(r: float, n: int) -> tuple[float, float]:
-    """95 % interval of a first autocorrelation, within [-1, 1].
-
-    The variance of `r` is about ``(1 - r**2) / n`` in an autoregressive series, that of its arc sine ``1 / n``.
-    """
-    low, high = np.clip(np.arcsin(np.clip(r, -1, 1)) + np.array([-1.96, 1.96]) / np.sqrt(n), -np.pi / 2, np.pi / 2)
-    return float(np.sin(low)), float(np.sin(high))
-
-
-def _statistic(series: list[FloatArray], method: str, lags: int) -> float:
-    used = [e for e in series if e.size >= 3 and np.ptp(e) > 0]
-    if method == "durbin-watson":
-        return _pooled_durbin_watson(used, "two-sided", exact=False)[0]
-    return ljung_box(used, lags)[0]
 
 
 class _Layout:
@@ -399,3 +340,24 @@ def _table(layout: _Layout, series: list[FloatArray]) -> Any:
         rows.append((label, e.size, d, float(autocorrelations([e], 1)[0]), p))
     columns = ["series", "n", "statistic", "autocorrelation", "pvalue"]
     return pd.DataFrame(rows, columns=columns).set_index("series")
+
+
+def _along_time(asked: Request) -> dict[str, dict[str, Any]]:
+    if asked.time is None:
+        return {}
+    series = None if asked.by is None else asked.column(asked.by, "by")
+    return {"temporal autocorrelation": {"time": asked.column(asked.time, "time"), "by": series}}
+
+
+TEMPORAL = ResidualTest(
+    name="temporal autocorrelation",
+    title="Time",
+    test=temporal_autocorrelation_test,
+    result=AutocorrelationResult,
+    takes_arrays=True,
+    limits={"autocorrelation": AUTOCORRELATION_LIMITS},
+    word=lambda result: "correlated in time",
+    size_name="r",
+    along=_along_time,
+    short_name="autocorr. in time",
+)

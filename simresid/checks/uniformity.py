@@ -30,7 +30,8 @@ the latter at all points. All of them depend on neither the simulations nor the 
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,8 @@ from simresid.checks._uniformity_refits import (
     null_levels,
     uniformity_among_refits,
 )
+from simresid.checks.base import CheckResult, Effect
+from simresid.checks.entry import ResidualTest
 from simresid.checks.inputs import FloatArray, Residuals
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.pvalues import (
@@ -58,11 +61,45 @@ from simresid.checks.pvalues import (
     quadratic_form_sf,
     simulation_pvalue,
 )
-from simresid.checks.results import Effect, UniformityResult
 
-__all__ = ["anderson_darling", "kolmogorov_smirnov", "uniformity_test"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["UNIFORMITY", "UniformityResult", "anderson_darling", "kolmogorov_smirnov", "uniformity_test"]
 
 MANY_ROWS = 1000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class UniformityResult(CheckResult):
+    """Distance of the residuals' distribution from the uniform one.
+
+    Attributes
+    ----------
+    exact : bool
+        Whether the p-value is exact rather than asymptotic.
+    location : float
+        The residual value at which the two distribution functions differ most.
+    band : DataFrame or None
+        Simultaneous band (``probability``, ``lower``, ``upper``, ``observed``) for method ``"band"``.
+    contributions : ndarray or None
+        Share of each residual in the evidence, for method ``"dependent"``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from simresid import uniformity_test
+    >>> result = uniformity_test(np.linspace(0.01, 0.99, 40) ** 2)
+    >>> result.pvalue < 0.05, round(result.location, 2)
+    (True, 0.24)
+    """
+
+    exact: bool
+    location: float
+    band: pd.DataFrame | None = None
+    contributions: FloatArray | None = None
+    title = "uniformity"
+    remedy = "the assumed distribution does not fit; look at dispersion, zeros and outliers for the reason"
 
 
 def uniformity_test(
@@ -121,7 +158,7 @@ def uniformity_test(
         res, null, n_refits, lambda pool, plan: uniformity_among_refits(res, pool, plan, alternative, method)
     )
     if refitted is not None:
-        return refitted
+        return UniformityResult(**refitted)
     u = widened_residuals(res)
     numbers = _METHODS[method](u, alternative)
     distance, location = _distance(u)
@@ -344,3 +381,17 @@ _STATISTICS = {
     "band": _band_statistic,
     "dependent": _dependent_statistic,
 }
+
+
+UNIFORMITY = ResidualTest(
+    name="uniformity",
+    title="Distribution",
+    test=uniformity_test,
+    result=UniformityResult,
+    takes_arrays=True,
+    limits={"distance between distributions": (0.02, 0.10)},
+    word=lambda result: "not uniform",
+    size_name="distance",
+    alone=lambda asked: {},
+    is_consequence=True,
+)

@@ -17,18 +17,11 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from simresid.checks.pvalues import continued_pvalue, holm
-from simresid.checks.results import (
-    AutocorrelationResult,
-    CategoricalResult,
-    CheckResult,
-    DispersionResult,
-    Effect,
-    QuantileResult,
-    Severity,
-    ZeroInflationResult,
-    pvalue_text,
-)
+from simresid.checks.base import CheckResult, Severity, pvalue_text
+from simresid.checks.entry import described_size
+from simresid.checks.pvalues import holm
+from simresid.checks.quantiles import TREND
+from simresid.checks.registry import entry_of
 
 __all__ = [
     "Finding",
@@ -36,7 +29,6 @@ __all__ = [
     "State",
     "check_alpha",
     "judge",
-    "sharp_pvalue",
     "state_of",
     "verdict_sentence",
 ]
@@ -47,20 +39,7 @@ adjustment only, or in doubt; the size of a failure; not testable."""
 
 ALPHA = 0.05
 SMALL = 30
-TREND = "trend in residuals"
 FAILED: tuple[State, ...] = ("severe", "moderate")
-
-TITLES = {
-    "uniformity": "Distribution",
-    "dispersion": "Dispersion",
-    "zero inflation": "Zeros",
-    "outliers": "Outliers",
-    "quantiles": "Quantiles",
-    "heteroscedasticity": "Spread",
-    "temporal autocorrelation": "Time",
-    "spatial autocorrelation": "Space",
-}
-"""Names of the battery's tests as they appear on a figure; others keep theirs."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +71,8 @@ class Finding:
     @property
     def title(self) -> str:
         """Name of the check on a figure."""
-        return TITLES.get(self.check, self.check[:1].upper() + self.check[1:])
+        entry = entry_of(self.check)
+        return self.check[:1].upper() + self.check[1:] if entry is None else entry.title
 
     @property
     def evidence(self) -> str:
@@ -218,8 +198,8 @@ def judge(
     """
     results = {name: _unless_fixed(result) for name, result in results.items()}
     done = {name: result for name, result in results.items() if isinstance(result, CheckResult)}
-    doubtful = any(_shrunk_by_the_fit(result) for result in done.values())
-    adjusted = dict(zip(done, holm([sharp_pvalue(result) for result in done.values()]), strict=True))
+    doubtful = any(result.follows_the_fit for result in done.values())
+    adjusted = dict(zip(done, holm([result.sharp_pvalue for result in done.values()]), strict=True))
     findings = []
     for name, result in results.items():
         if not isinstance(result, CheckResult):
@@ -228,8 +208,8 @@ def judge(
         p = max(float(adjusted[name]), result.pvalue)
         severity = None if result.effect is None else result.effect.severity
         state = state_of(result.pvalue, p, severity, alpha=alpha, doubtful=doubtful)
-        word = _word(name, result, state) + ("?" if state == "weak" else "")
-        findings.append(Finding(name, state, word, _size(name, result), float(result.pvalue), result, p))
+        word, size = _words(name, result, state)
+        findings.append(Finding(name, state, word, size, float(result.pvalue), result, p))
     return Judgement(tuple(findings), n_obs, converged, doubtful)
 
 
@@ -307,84 +287,26 @@ def check_alpha(alpha: Any) -> float:
     raise ValueError(f"alpha={alpha!r} must be a number between 0 and 1, such as 0.05")
 
 
-def sharp_pvalue(result: CheckResult) -> float:
-    """P-value that a factor for multiplicity is applied to: 250 simulations alone cannot give one that survives it.
-
-    Where dispersion or zeros lie outside all simulations their tail is continued; refits do so in any case.
-    """
-    if result.null == "simulated" and isinstance(result, ZeroInflationResult):
-        return continued_pvalue(result.observed, result.null_distribution, result.alternative)
-    if result.null == "simulated" and isinstance(result, DispersionResult) and result.null_distribution is not None:
-        logs = np.log(np.maximum([result.statistic, *result.null_distribution], 1e-300))
-        return continued_pvalue(float(logs[0]), logs[1:], result.alternative)
-    return result.pvalue
-
-
-def _shrunk_by_the_fit(result: CheckResult) -> bool:
-    """Whether groups lie closer to their expectation than chance and the test could not correct for it."""
-    if not isinstance(result, DispersionResult) or result.statistic >= 1:
-        return False
-    return result.correction == "none" and bool(result.notes)
-
-
 def _leading(findings: Sequence[Finding]) -> list[str]:
     """Up to three different words, severe before moderate, likely causes before consequences."""
-    order = ["trend", "dispersion", "zero inflation", "heteroscedasticity", "outliers", "quantiles"]
 
     def place(f: Finding) -> tuple[bool, int]:
-        kind = "trend" if f.word == TREND else f.check
-        return f.state != "severe", order.index(kind) if kind in order else 0
+        entry = entry_of(f.check)
+        return f.state != "severe", 0 if entry is None or f.word == TREND else entry.headline_place
+
+    def is_cause(f: Finding) -> bool:
+        entry = entry_of(f.check)
+        return f.word == TREND or entry is None or not entry.is_consequence
 
     found = sorted(findings, key=place)
-    # The distribution departs whenever something else does, quantiles whenever the spread does.
-    causes = [f for f in found if f.word == TREND or f.check not in ("uniformity", "quantiles")]
-    return list(dict.fromkeys(f.word for f in causes or found))[:3]
+    return list(dict.fromkeys(f.word for f in [f for f in found if is_cause(f)] or found))[:3]
 
 
-def _word(check: str, result: CheckResult, state: State) -> str:
+def _words(check: str, result: CheckResult, state: State) -> tuple[str, str]:
+    """What was found, and how large the departure is."""
+    entry = entry_of(check, result)
+    size = described_size(result, "size") if entry is None else entry.size_text(result)
     if state == "ok":
-        return "as expected"
-    over = result.effect is not None and result.effect.value > result.effect.null
-    words = {
-        "dispersion": "overdispersed" if over else "underdispersed",
-        "outliers": "too many outliers" if over else "too few outliers",
-        "zero inflation": "too many zeros" if over else "too few zeros",
-        "uniformity": "not uniform",
-        "heteroscedasticity": "uneven spread",
-        "temporal autocorrelation": "correlated in time",
-        "spatial autocorrelation": "correlated in space",
-    }
-    return words.get(check) or _direction(result)
-
-
-def _direction(result: CheckResult) -> str:
-    """Say what goes wrong along a predictor."""
-    if isinstance(result, CategoricalResult):
-        p = result.homogeneity_pvalue
-        return "spread differs" if p is not None and p < result.uniformity_pvalue else "levels differ"
-    if not isinstance(result, QuantileResult):
-        return "departs"
-    leading = str(result.components["pvalue"].idxmin())
-    return {"location": TREND, "scale": "wrong spread"}.get(leading, "wrong shape")
-
-
-def _size(check: str, result: CheckResult) -> str:
-    effect = result.effect
-    if check == "outliers":
-        outliers: Any = result
-        return f"{outliers.observed:,}, {outliers.expected:,.1f} expected"
-    if check == "zero inflation":
-        zeros: Any = result
-        return f"{zeros.observed:,.0f}, {zeros.expected:,.0f} expected"
-    if effect is None:
-        return f"statistic {result.statistic:.3g}"
-    labels = {"dispersion": "ratio", "uniformity": "distance", "heteroscedasticity": "ratio"}
-    kinds = ((QuantileResult, "shift"), (CategoricalResult, "distance"), (AutocorrelationResult, "r"))
-    label = labels.get(check) or next((name for kind, name in kinds if isinstance(result, kind)), "size")
-    return f"{label} {_with_interval(effect)}"
-
-
-def _with_interval(effect: Effect) -> str:
-    """Say ``1.34 [1.19, 1.50]``."""
-    value, *ends = (round(v, 2) + 0.0 for v in (effect.value, *(effect.interval or ())))  # no negative zero
-    return f"{value:.2f}" + (f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else "")
+        return "as expected", size
+    word = "departs" if entry is None else entry.word(result)
+    return word + ("?" if state == "weak" else ""), size

@@ -177,8 +177,10 @@ def _page(fit: Any, diagnosis: Diagnosis, options: argparse.Namespace, columns: 
 
 def _shortened(name: str) -> str:
     """Name of a test that fits its column."""
-    shorter = {"temporal autocorrelation": "autocorr. in time", "spatial autocorrelation": "autocorr. in space"}
-    name = shorter.get(name, name)
+    from simresid.checks.registry import entry_of
+
+    entry = entry_of(name)
+    name = entry.short_name or name if entry is not None else name
     return name if len(name) <= 19 else name[:16] + "..."
 
 

@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simresid.checks.registry import ALONE
 from simresid.cli.options import (
     add_force_argument,
     add_model_arguments,
@@ -25,7 +26,6 @@ from simresid.cli.tables import Columns, InputError, TableReading, first_disagre
 from simresid.cli.terminal import one_line, say, show
 from simresid.screening.journal import journal_of
 from simresid.screening.many_models import former_description
-from simresid.screening.one_model import TESTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
     """Screen, print a summary or JSON; 1 when a model is flagged."""
     from simresid import screen
 
-    tests = names_in(options.tests, TESTS, "--tests")
+    tests = names_in(options.tests, ALONE, "--tests")
     if options.fail_on not in ("any", "never"):
         names_in(options.fail_on, ["error", "convergence", *tests], "--fail-on")
     if Path(options.file).is_dir() and (options.by or options.responses):

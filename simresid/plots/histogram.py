@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.arguments import whole_number
+from simresid.checks.base import pvalue_text
 from simresid.checks.inputs import is_simulated, residual_array
-from simresid.checks.results import pvalue_text
 from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
 
 if TYPE_CHECKING:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks.results import StatisticResult, pvalue_text
+from simresid.checks.base import pvalue_text
+from simresid.checks.results import StatisticResult
 from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def plot_zero_inflation(res: Any, ax: Axes | None = None, *, title: str | None =
     'Number of zeros'
     >>> plt.close(ax.figure)
     """
-    from simresid.checks.statistic import zero_inflation_test
+    from simresid.checks.zero_inflation import zero_inflation_test
 
     result = zero_inflation_test(res, **test)
     if title is None:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.arguments import whole_number
+from simresid.checks.base import pvalue_text
 from simresid.checks.inputs import simulated_only
-from simresid.checks.results import pvalue_text
 from simresid.plots.style import ALERT, BAND, INK, MUTED, drawing_on, set_title, shorten_all
 
 if TYPE_CHECKING:

@@ -119,7 +119,7 @@ def draw_overview(
 
 def _tests(res: Any, predictor: Predictor, against: Any, how: dict[str, Any]) -> dict[str, Callable[[], CheckResult]]:
     """Name the tests of `simresid.diagnose`, the one shown in the right panel last."""
-    battery, _ = applicable_tests(res, None, None, None, None, None, None, **how)
+    battery, _ = applicable_tests(res, **how)
     tests: dict[str, Callable[[], CheckResult]] = {name: partial(test, res) for name, (test, _) in battery.items()}
     if against is not None:
         tests[f"along {predictor.name}"] = lambda: panel_test(predictor, **how)

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.checks.base import pvalue_text
 from simresid.checks.basis import ranks
 from simresid.checks.categorical import categorical_test
 from simresid.checks.inputs import is_simulated, residual_array
 from simresid.checks.quantiles import quantile_test
-from simresid.checks.results import CategoricalResult, QuantileResult, pvalue_text
+from simresid.checks.results import CategoricalResult, QuantileResult
 from simresid.plots._categories import draw_categories
 from simresid.plots._points import POINTS_UP_TO, draw_cloud
 from simresid.plots._residual_axis import matters, outlier_sides, unit_axis

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks.results import pvalue_text
+from simresid.checks.base import pvalue_text
 from simresid.plots.style import INK, drawing_on, set_title, shorten
 
 if TYPE_CHECKING:

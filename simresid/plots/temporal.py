@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.checks.base import pvalue_text
 from simresid.checks.inputs import residual_array
-from simresid.checks.results import pvalue_text
 from simresid.plots._points import draw_cloud
 from simresid.plots._residual_axis import outlier_sides, unit_axis
 from simresid.plots.predictors import Predictor, resolve

@@ -157,10 +157,10 @@ def _records(text: bytes) -> tuple[dict[str, Record], int]:
 
 
 _FIELDS: dict[str, type | tuple[type, ...]] = {
-    "key": str, "error": str, "notes": str, "seconds": (int, float), "p": dict, "sharp": dict, "negligible": list,
-    "clear": list, "advice": dict,
+    "key": str, "error": str, "notes": str, "seconds": (int, float), "p": dict, "sharp": dict, "columns": dict,
+    "negligible": list, "clear": list, "advice": dict,
 }  # fmt: skip
-_NUMBERS = ("p", "sharp")
+_NUMBERS = ("p", "sharp", "columns")
 
 
 def _is_record(record: Any) -> bool:
@@ -168,13 +168,11 @@ def _is_record(record: Any) -> bool:
     if not isinstance(record, dict) or not all(isinstance(record.get(n), kind) for n, kind in _FIELDS.items()):
         return False
     numbers = [value for name in _NUMBERS for value in record[name].values()]
-    numbers += record["ratio"] if isinstance(record.get("ratio", []), list) and "ratio" in record else []
     texts = [*record["advice"].values(), *record["negligible"], *record["clear"], record.get("description", "")]
     fine = all(isinstance(value, int | float) for value in numbers) and all(isinstance(text, str) for text in texts)
-    whole_ratio = "ratio" not in record or (isinstance(record["ratio"], list) and len(record["ratio"]) == 3)
     known = all(record.get(name) in (None, True, False) for name in ("converged", "singular"))
     about = all(isinstance(record.get(name, 0.0), int | float | None) for name in ("nobs", "llf"))
-    return fine and whole_ratio and known and about
+    return fine and known and about
 
 
 _NUMBER = re.compile(r"[+-]?[\d.]+(?:[eE][+-]?\d+)?", flags=re.ASCII)

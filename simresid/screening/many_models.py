@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks.nulls.choice import NullKind, check_null
+from simresid.checks.registry import ALONE, TESTS
 from simresid.checks.verdict import FAILED, State, check_alpha, state_of, verdict_sentence
 from simresid.residuals.streaming import Execution
 from simresid.screening.journal import ScreenFile, content_key, journal_of, journal_records
-from simresid.screening.one_model import TESTS, ModelTask, Record
+from simresid.screening.one_model import ModelTask, Record
 from simresid.simulate import resolve_seed
 from simresid.simulations.time_limit import check_timeout
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from simresid.checks.results import CheckResult, Severity
+    from simresid.checks.base import CheckResult, Severity
 
 __all__ = ["screen"]
 
@@ -190,10 +191,10 @@ def _chosen(tests: Any) -> Any:
             return None
         tests = [tests]
     chosen = tuple(tests)
-    unknown = [name for name in chosen if name not in TESTS]
+    unknown = [name for name in chosen if name not in ALONE]
     if unknown or not chosen:
         what = f"unknown test {unknown[0]!r}" if unknown else "no test given"
-        raise ValueError(f"{what}; choose among {', '.join(TESTS)}, or 'all'")
+        raise ValueError(f"{what}; choose among {', '.join(ALONE)}, or 'all'")
     return chosen
 
 
@@ -312,9 +313,8 @@ def _table(names: list[Hashable], records: list[Record], task: ModelTask) -> pd.
     states = [_states(r, row, task.alpha) for r, row in zip(records, adjusted.to_dict("records"), strict=True)]
     about = {name: [r.get(name) for r in records] for name in ("description", "nobs", "converged", "singular", "llf")}
     table = pd.DataFrame(about, index)
-    if "dispersion" in tests:
-        ratio = np.array([r.get("ratio", [np.nan] * 3) for r in records], dtype=float).reshape(-1, 3)
-        table[["dispersion ratio", "ratio low", "ratio high"]] = ratio
+    for column in (name for entry in TESTS if entry.name in tests for name in entry.screen_columns):
+        table[column] = [float(r["columns"].get(column, np.nan)) for r in records]
     for test in tests:
         table[test], table[f"{test} adjusted"] = p[test], adjusted[test]
     broken = np.array([bool(r["error"]) for r in records], dtype=bool)

@@ -13,19 +13,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simresid.checks.battery import applicable_tests
-from simresid.checks.results import DispersionResult
-from simresid.checks.verdict import sharp_pvalue
+from simresid.checks.registry import entry_of
 from simresid.protocol import HasConvergence, HasFitNotes, HasLikelihood, HasSingularity
 from simresid.simulations.time_limit import call_within
 
 if TYPE_CHECKING:
-    from simresid.checks.results import CheckResult
+    from simresid.checks.base import CheckResult
     from simresid.simulated_residuals import SimulatedResiduals
 
-__all__ = ["TESTS", "ModelTask", "Record"]
-
-TESTS = ("uniformity", "dispersion", "zero inflation", "outliers", "quantiles", "heteroscedasticity")
-"""Tests that need nothing but the residuals, in the order of the table."""
+__all__ = ["ModelTask", "Record"]
 
 Record = dict[str, Any]
 
@@ -71,7 +67,8 @@ class ModelTask:
     def record(self, name: Any, item: Any) -> Record:
         """Fit, simulate and test one model; whatever goes wrong becomes the error of the record."""
         start = time.perf_counter()
-        record: Record = {"error": "", "p": {}, "sharp": {}, "negligible": [], "clear": [], "advice": {}, "notes": ""}
+        record: Record = {"error": "", "p": {}, "sharp": {}, "columns": {}, "negligible": [], "clear": [], "advice": {}}
+        record["notes"] = ""
         with _collected_warnings() as caught:
             try:
                 if self.timeout is None:
@@ -98,15 +95,16 @@ class ModelTask:
         record |= _about(res)
         for test, result in self._results(res).items():
             record["p"][test] = float(result.pvalue)
-            record["sharp"][test] = sharp_pvalue(result)
+            record["sharp"][test] = result.sharp_pvalue
             if result.effect is not None and result.effect.severity == "negligible":
                 record["negligible"].append(test)
             if result.effect is None or result.effect.clear:
                 record["clear"].append(test)
             if result.pvalue < self.alpha:
                 record["advice"][test] = result.advice()
-            if isinstance(result, DispersionResult):
-                record["ratio"] = [float(v) for v in (result.statistic, *result.conf_int)]
+            entry = entry_of(test, result)
+            if entry is not None and isinstance(result, entry.result):
+                record["columns"] |= {name: float(value(result)) for name, value in entry.screen_columns.items()}
         return record
 
     def _results(self, res: SimulatedResiduals) -> dict[str, CheckResult]:
@@ -114,14 +112,11 @@ class ModelTask:
             return {name: test(res) for name, test in self.tests.items()}
         names = ("predictors", "categories", "time", "by", "x", "y")
         given: dict[str, Any] = {name: self.columns.get(name) for name in names}
-        along = self.tests is None or not {"quantiles", "heteroscedasticity"}.isdisjoint(self.tests)
         how: dict[str, Any] = {"null": self.columns.get("null") or "auto", "n_refits": self.columns.get("n_refits")}
-        tests, notes = applicable_tests(res, **given, **how, along_prediction=along)
-        # tests along columns were asked for by naming the columns
-        wanted = [name for name in tests if self.tests is None or name in self.tests or name not in TESTS]
-        if not wanted:
+        tests, notes = applicable_tests(res, **given, only=self.tests, **how)
+        if not tests:
             raise ValueError(f"none of the tests applies. {' '.join(notes)}".strip())
-        return {name: tests[name][0](res) for name in wanted}
+        return {name: test(res) for name, (test, _) in tests.items()}
 
 
 def _fitted(item: Any) -> Any:

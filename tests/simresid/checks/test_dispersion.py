@@ -11,7 +11,7 @@ import statsmodels.formula.api as smf
 import glmmcore
 import simresid as sr
 from glmmcore import ModelError, glmm
-from simresid.checks.dispersion import _given_total, _stretch, squared_deviation_ratio
+from simresid.checks._dispersion_simulated import _given_total, _stretch, squared_deviation_ratio
 
 
 def poisson_glm(y, x):
