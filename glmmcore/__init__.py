@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from glmmcore.inference.margins import marginal_means
     from glmmcore.inference.slopes import slopes
     from glmmcore.many.batch import ManyFits
+    from glmmcore.many.power import power
     from glmmcore.many_responses import fit_many
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "glmm",
     "inverse_prediction",
     "marginal_means",
+    "power",
     "satterthwaite",
     "slopes",
     "wald_tests",
@@ -59,6 +61,7 @@ _HOME = {
     "glmm": "glmmcore.fit",
     "inverse_prediction": "glmmcore.inference.inverse_prediction",
     "marginal_means": "glmmcore.inference.margins",
+    "power": "glmmcore.many.power",
     "satterthwaite": "glmmcore.inference.degrees_of_freedom",
     "slopes": "glmmcore.inference.slopes",
     "wald_tests": "glmmcore.inference.comparison",

@@ -1,0 +1,112 @@
+"""Designs of the same model with other numbers of rows and of groups, made of the rows of a fit."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from glmmcore.errors import ModelError
+
+if TYPE_CHECKING:
+    from glmmcore.design import Design, PredictorDesign, RandomTerm
+
+__all__ = ["resized"]
+
+
+def resized(design: Design, n: int | None, groups: dict[str, int]) -> Design:
+    """Design with other numbers of levels of grouping factors, then with `n` rows.
+
+    Levels are copied with all their rows, the copies being levels of their own, and with them the levels of factors
+    nested in them; rows are copied within their groups. What is not a whole number of copies is made up of levels or
+    rows at equal distances in the order of the fixed effects' columns, so that shares of treatments stay.
+    """
+    rows = np.arange(design.nobs)
+    codes = {id(t): t.codes.astype(np.int64) for part in design.predictors.values() for t in part.terms}
+    for name, number in groups.items():
+        rows, codes = _with_levels(design, name, number, rows, codes)
+    if n is not None and n != len(rows):
+        taken = _spread(_order(design, rows), n)
+        rows, codes = rows[taken], {key: own[taken] for key, own in codes.items()}
+    return _of_rows(design, rows, codes)
+
+
+def _with_levels(
+    design: Design, name: str, number: int, rows: np.ndarray, codes: dict[int, np.ndarray]
+) -> tuple[np.ndarray, dict[int, np.ndarray]]:
+    terms = [t for part in design.predictors.values() for t in part.terms]
+    own = next((codes[id(t)] for t in terms if t.group == name), None)
+    if own is None:
+        known = ", ".join(dict.fromkeys(t.group for t in terms)) or "none"
+        raise ModelError(f"power: there is no grouping factor '{name}'; the model has {known}")
+    n_levels = int(own.max()) + 1
+    x = design.predictors["cond"].X[rows]
+    means = np.stack([np.bincount(own, column, n_levels) for column in x.T]) / np.bincount(own, minlength=n_levels)
+    levels = _spread(np.lexsort(means), number)
+    copies = np.array([int(np.sum(levels[:i] == level)) for i, level in enumerate(levels)])
+    members = [np.flatnonzero(own == level) for level in range(n_levels)]
+    taken = np.concatenate([members[level] for level in levels])
+    copy = np.repeat(copies, [len(members[level]) for level in levels])
+    out = {}
+    for key, old in codes.items():
+        nested = len(np.unique(np.column_stack([old, own]), axis=0)) == len(np.unique(old))
+        out[key] = _numbered(old[taken], copy) if nested else _numbered(old[taken])
+    return rows[taken], out
+
+
+def _spread(order: np.ndarray, number: int) -> np.ndarray:
+    """`number` of the things in `order`: as many whole copies as fit, and some at equal distances."""
+    whole, rest = divmod(number, len(order))
+    between = order[np.floor((np.arange(rest) + 0.5) * len(order) / max(rest, 1)).astype(int)]
+    return np.concatenate([*[np.sort(order)] * whole, np.sort(between)]).astype(int)
+
+
+def _order(design: Design, rows: np.ndarray) -> np.ndarray:
+    """Order of rows by the columns of the fixed effects, then by the levels of the groups."""
+    part = design.predictors["cond"]
+    keys = [t.codes[rows] for t in part.terms]
+    return np.lexsort([*keys, *part.X[rows].T[::-1]]) if keys or part.X.shape[1] else np.arange(len(rows))
+
+
+def _numbered(*keys: np.ndarray) -> np.ndarray:
+    """Number the distinct combinations."""
+    if len(keys) == 1:
+        return np.unique(keys[0], return_inverse=True)[1]
+    return np.unique(np.column_stack(keys), axis=0, return_inverse=True)[1].ravel()
+
+
+def _of_rows(design: Design, rows: np.ndarray, codes: dict[int, np.ndarray]) -> Design:
+    def taken(values: np.ndarray | None) -> np.ndarray | None:
+        return None if values is None else np.ascontiguousarray(values[rows])
+
+    predictors = {name: _part(part, rows, codes) for name, part in design.predictors.items()}
+    return replace(
+        design,
+        response=replace(design.response, y=design.response.y[rows], trials=taken(design.response.trials)),
+        predictors=predictors,
+        frame=design.frame.iloc[rows].reset_index(drop=True),
+        n_missing=0,
+        complete=None,
+        freq_weights=taken(design.freq_weights),
+        var_weights=taken(design.var_weights),
+    )
+
+
+def _part(part: PredictorDesign, rows: np.ndarray, codes: dict[int, np.ndarray]) -> PredictorDesign:
+    x = np.ascontiguousarray(part.X[rows])
+    if np.linalg.matrix_rank(x) < x.shape[1]:
+        raise ModelError(
+            f"power: {len(rows)} rows do not determine the {x.shape[1]} coefficients; take more rows or groups"
+        )
+    return replace(part, X=x, offset=part.offset[rows], terms=tuple(_term(t, rows, codes[id(t)]) for t in part.terms))
+
+
+def _term(term: RandomTerm, rows: np.ndarray, codes: np.ndarray) -> RandomTerm:
+    numbers = _numbered(codes)
+    n_levels = int(numbers.max()) + 1
+    if n_levels < 2:
+        raise ModelError(f"power: the design has only one level of grouping factor '{term.group}'; take more")
+    z = np.ascontiguousarray(term.Z[rows])
+    return replace(term, Z=z, codes=numbers.astype(np.int32), levels=pd.RangeIndex(n_levels))
