@@ -74,8 +74,9 @@ def glmm(
         Quadrature points per dimension; more than one needs a single grouping factor with at most three coefficients.
     trials, offset, freq_weights, var_weights : str or array_like of shape (n,), optional
         Number of trials of k-of-n responses; known part of the linear predictor; how many equal rows each stands for,
-        whole numbers; inverse relative variances of gaussian responses. A column name or an array in the order of the
-        rows.
+        whole numbers; inverse relative variances of gaussian, gamma, lognormal and tweedie responses, such as the
+        exposures behind averages (claims of a policy over its years), which divide the variance of the row. A column
+        name or an array in the order of the rows.
     known : mapping of str to DataFrame or Relationship, optional
         How the levels of a grouping factor covary, such as ``{"species": R}``: a covariance matrix with labels on both
         sides, or an object of `glmmcore.relationship` (pedigrees, trees, neighbourhoods). Effects of ``(x | species)``
@@ -141,10 +142,11 @@ def check_design(design: Design, family: Family, n_agq: int) -> None:
             raise ModelError(f"family '{family.name}' has no dispersion parameter; drop disp=")
         if design.predictors["disp"].terms:
             raise ModelError("disp= takes fixed effects only; move the random effects to the formula or to zi=")
-    if design.var_weights is not None and not family.takes_variance_weights:
+    if design.var_weights is not None and family.weight_power is None:
         raise ModelError(
-            f"var_weights= are for family='gaussian', not '{family.name}'; for repeated rows use freq_weights=, "
-            "for k-of-n responses trials="
+            f"var_weights= divide the variance of gaussian, gamma, lognormal and tweedie responses, not of "
+            f"'{family.name}'; for repeated rows use freq_weights=, for k-of-n responses trials=, for exposures of counts "
+            "offset=np.log(exposure)"
         )
     if design.freq_weights is not None:
         _check_freq_weights(design, family)
@@ -170,5 +172,5 @@ def _check_freq_weights(design: Design, family: Family) -> None:
         row = row_name(design.frame.index, int(broken[0]))
         raise ModelError(
             f"freq_weights must be whole numbers, since they say how often a row is repeated; it is "
-            f"{weights[broken[0]]:g} in {row}. For precisions of a gaussian response use var_weights="
+            f"{weights[broken[0]]:g} in {row}. For precisions or exposures use var_weights="
         )

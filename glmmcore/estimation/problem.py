@@ -312,7 +312,7 @@ def _linear_parts(
     source = design.predictors["cond"]
     parts = [LinearPart("cond", source.columns, cond[rows], _offset(source.offset, rows), cond_back)]
     if family.has_dispersion:
-        log_weights = None if design.var_weights is None else -0.5 * np.log(design.var_weights)
+        log_weights = log_weight_shift(design, family)
         if "disp" in design.predictors:
             pinned = pinned_dispersion(design.predictors["disp"], family)
             known = pinned if log_weights is None else log_weights + pinned
@@ -326,6 +326,14 @@ def _linear_parts(
     if "zi" in design.predictors:
         parts.append(_linear_part("zi", design.predictors["zi"], rows, None))
     return parts
+
+
+def log_weight_shift(design: Design, family: Family) -> np.ndarray | None:
+    """What `var_weights` add to log(phi) of every row, (n,); None without them."""
+    if design.var_weights is None:
+        return None
+    assert family.weight_power is not None
+    return np.asarray(family.weight_power * np.log(design.var_weights))
 
 
 def pinned_dispersion(source: PredictorDesign, family: Family) -> float:

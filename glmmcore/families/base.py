@@ -85,8 +85,9 @@ class Family(ABC):
     """Whether its likelihood is known for several local maxima, so that one start is not enough."""
     mass_at_zero: ClassVar[bool] = False
     """Whether a law that is not discrete puts mass on 0."""
-    takes_variance_weights: ClassVar[bool] = False
-    """Whether the variance of a row may be divided by a weight."""
+    weight_power: ClassVar[float | None] = None
+    """Power of a row's weight that its dispersion parameter phi is multiplied by, so that the variance of the row is
+    divided by the weight; None where no such parameter is in front of the variance."""
     special_cases: ClassVar[Mapping[str, str | None]] = MappingProxyType({})
     """Families that this one contains: name -> its parameter that is on the edge of the range there, None where it is
     an inner point."""

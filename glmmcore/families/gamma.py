@@ -75,6 +75,7 @@ class Gamma(NaturalFamily):
     default_link = "log"
     links = ("log", "identity", "inverse", "sqrt")
     has_dispersion = True
+    weight_power = 1.0
     hurdle = True
 
     def check_support(self, y: Array, trials: Array, *, zero_model: bool = False) -> None:

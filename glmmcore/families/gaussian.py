@@ -58,7 +58,7 @@ class Gaussian(NaturalFamily):
 
     name = "gaussian"
     dispersion_words = "residual standard deviation {sigma:.4g} (variance {variance:.4g})"
-    takes_variance_weights = True
+    weight_power = -0.5
     default_link = "identity"
     links = ("identity", "log", "inverse", "sqrt")
     has_dispersion = True

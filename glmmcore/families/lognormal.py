@@ -114,6 +114,7 @@ class LogNormal(NaturalFamily):
     default_link = "log"
     links = ("log", "identity", "inverse", "sqrt")
     has_dispersion = True
+    weight_power = -0.5
     hurdle = True
 
     def check_support(self, y: Array, trials: Array, *, zero_model: bool = False) -> None:

@@ -189,6 +189,7 @@ class Tweedie(NaturalFamily):
     default_link = "log"
     links = ("log", "identity", "inverse", "sqrt")
     has_dispersion = True
+    weight_power = -1.0
     extra = ("power",)
     mass_at_zero = True
     limits = MappingProxyType({("power", -1): "of power 1", ("power", 1): "of power 2"})

@@ -66,7 +66,7 @@ def _spread(order: np.ndarray, number: int) -> np.ndarray:
 def _order(design: Design, rows: np.ndarray) -> np.ndarray:
     """Order of rows by the columns of the fixed effects, then by the levels of the groups."""
     part = design.predictors["cond"]
-    keys = [t.codes[rows] for t in part.terms]
+    keys = [t.codes[rows] for t in part.terms[::-1]]
     return np.lexsort([*keys, *part.X[rows].T[::-1]]) if keys or part.X.shape[1] else np.arange(len(rows))
 
 

@@ -15,6 +15,7 @@ from scipy import special
 from glmmcore.arguments import random_generator, require_level, require_workers
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
+from glmmcore.estimation.problem import log_weight_shift
 from glmmcore.inference.multiplicity import two_sided
 from glmmcore.many.batch import fit_blocks
 from glmmcore.many.batch_blocks import BlockTask
@@ -241,8 +242,9 @@ class _Study:
         part = design.predictors["cond"]
         moved = effects - fit.solution.coefficients["cond"][self._at]
         values["cond"] = values["cond"] + part.X[:, self._at] @ moved
-        if design.var_weights is not None:
-            values["disp"] = values["disp"] - 0.5 * np.log(design.var_weights)
+        shift = log_weight_shift(design, fit.family)
+        if shift is not None:
+            values["disp"] = values["disp"] + shift
         drawn = list(self._random_terms())
         if not drawn:
             return Law(fit.family, values, design.response.trials).simulate(size, rng)
