@@ -144,9 +144,9 @@ def check_design(design: Design, family: Family, n_agq: int) -> None:
             raise ModelError("disp= takes fixed effects only; move the random effects to the formula or to zi=")
     if design.var_weights is not None and family.weight_power is None:
         raise ModelError(
-            f"var_weights= divide the variance of gaussian, gamma, lognormal and tweedie responses, not of "
-            f"'{family.name}'; for repeated rows use freq_weights=, for k-of-n responses trials=, for exposures of counts "
-            "offset=np.log(exposure)"
+            "var_weights= divide the variance of gaussian, gamma, lognormal and tweedie responses, not of "
+            f"'{family.name}'; for repeated rows use freq_weights=, for k-of-n responses trials=, for exposures of "
+            "counts offset=np.log(exposure)"
         )
     if design.freq_weights is not None:
         _check_freq_weights(design, family)

@@ -75,8 +75,8 @@ def power(
         Level of the test.
     test : {"auto", "wald", "lrt"}
         Wald's test of one coefficient (with Satterthwaite's degrees of freedom for gaussian fits with identity link and
-        ``reml=True``, the median of 15 fits standing for all), or the likelihood-ratio test by maximum likelihood of all
-        coefficients in `effect`. By default Wald's for one coefficient.
+        ``reml=True``, the median of 15 fits standing for all), or the likelihood-ratio test by maximum likelihood of
+        all coefficients in `effect`. By default Wald's for one coefficient.
     rng : numpy.random.Generator or int, optional
         All effects of one design share their random numbers.
     n_jobs : int, optional
@@ -86,8 +86,8 @@ def power(
     -------
     DataFrame
         A row for each design and effect: the coefficients, rows, one column for each grouping factor with its number of
-        levels, power, lower, upper (exact 95 % limits of the simulation), n_sims and failed, the number that could not be
-        tested, which count as not significant.
+        levels, power, lower, upper (exact 95 % limits of the simulation), n_sims and failed, the number that could not
+        be tested, which count as not significant.
 
     Raises
     ------
@@ -113,18 +113,16 @@ def power(
     if test == "wald" and len(names) > 1:
         raise ModelError("power: Wald's test is of one coefficient; use test='lrt' for several together")
     by_ratio = test == "lrt" or len(names) > 1
-    plans = list(product(_numbers("n", n), *_groups(fit, groups)))
-    designs = []
-    for rows, *chosen in plans:
-        designs.append(resized(fit.design, rows, {name: m for name, m in chosen if m is not None}))
-    table = []
+    levels = product(*_groups(fit, groups))
+    designs = [resized(fit.design, rows, dict(chosen)) for rows, chosen in product(_numbers("n", n), levels)]
+    table: list[dict[str, Any]] = []
     with _progress(len(designs) * len(effects) * n_sims) as bar:
         for design, child in zip(designs, random_generator(rng).spawn(len(designs)), strict=True):
             study = _Study(fit, design, names, n_sims, alpha, by_ratio, n_jobs)
-            for _, values in effects.iterrows():
-                found = study.significant(values.to_numpy(), deepcopy(child))
-                table.append({**values.to_dict(), **_sizes(design), **_rates(found), "n_sims": n_sims})
-                table[-1]["failed"] = int(np.isnan(found).sum())
+            for values in effects.to_numpy():
+                found = study.significant(values, deepcopy(child))
+                row: dict[str, Any] = {**dict(zip(names, values, strict=True)), **_sizes(design), **_rates(found)}
+                table.append({**row, "n_sims": n_sims, "failed": int(np.isnan(found).sum())})
                 bar.update(n_sims)
     return pd.DataFrame(table)
 
@@ -160,7 +158,7 @@ def _effects(fit: FittedGLMM, effect: str | Mapping[str, ArrayLike]) -> pd.DataF
     return pd.DataFrame({name: np.broadcast_to(v, length) for name, v in values.items()})
 
 
-def _numbers(what: str, given: Any) -> list[int | None]:
+def _numbers(what: str, given: Any) -> list[Any]:
     if given is None:
         return [None]
     numbers = list(given) if isinstance(given, Iterable) else [given]
@@ -169,7 +167,7 @@ def _numbers(what: str, given: Any) -> list[int | None]:
     return [int(v) for v in numbers]
 
 
-def _groups(fit: FittedGLMM, groups: Any) -> list[list[tuple[str, int | None]]]:
+def _groups(fit: FittedGLMM, groups: Any) -> list[list[tuple[str, int]]]:
     """Numbers of levels to try, by grouping factor."""
     if groups is None:
         return []
@@ -224,7 +222,7 @@ class _Study:
         n_jobs: int | None,
     ) -> None:
         self._fit, self._design, self._n_sims, self._alpha = fit, design, n_sims, alpha
-        self._at = [fit.params.index.get_loc(name) for name in names]
+        self._at = [list(fit.params.index).index(name) for name in names]
         self._by_ratio, self._n_jobs = by_ratio, n_jobs
 
     def significant(self, values: np.ndarray, rng: np.random.Generator) -> np.ndarray:
