@@ -8,7 +8,8 @@ inverse of X'V^-1 X, and
 the covariance is Phi + 2 Phi (sum_ij C_ij (Q_ij - P_i Phi P_j - R_ij / 4)) Phi, C the inverse of the expected
 information of the variance parameters under REML. Nothing of the size of the rows is formed: with K = Z'WZ / s all
 products follow from M = Z'V^-1 Z = (I + K D)^-1 K and N = Z'V^-1 X, and those with V_0 = W^-1, the derivative by the
-residual variance, from V^-1 W^-1 V^-1 = (V^-1 - V^-1 Z D Z'V^-1) / s.
+residual variance, from V^-1 W^-1 V^-1 = (V^-1 - V^-1 Z D Z'V^-1) / s. Random effects that no row and no covariance joins
+(the levels of a single grouping factor, of the outermost of nested ones) are blocks of their own in all of these.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from glmmcore.errors import ModelError
 from glmmcore.memory import require_memory
 
 if TYPE_CHECKING:
+    from glmmcore.design import RandomTerm
     from glmmcore.estimates import Estimates
     from glmmcore.estimation.problem import TermPart
 
@@ -28,6 +30,8 @@ __all__ = ["KenwardRoger"]
 
 # Share of the largest eigenvalue of the variance parameters' information below which one is not informed about.
 _FLAT = 1e-9
+# A single block of more random effects than this is multiplied by sparse matrices.
+_SPARSE = 64
 # Step of the differences of nonlinear structures' covariances, in units of their parameters.
 _STEP = 1e-4
 
@@ -110,51 +114,146 @@ class _Products:
 
     def __init__(self, fit: Estimates) -> None:
         x, z, weights = fit.design.predictors["cond"].X, _sparse_design(fit), _weights(fit)
-        s, n_rows = fit.sigma**2, _n_rows(fit)
-        k, b, c = (np.asarray(m) / s for m in _cross_products(z, x, weights))
+        self._s, self._n_rows = fit.sigma**2, _n_rows(fit)
+        k, b, c = (m / self._s for m in _cross_products(z, x, weights))
         blocks = _Blocks(fit)
-        q = k.shape[0]
         d = blocks.matrix([t.covariance for t in fit.solution.terms])
-        solved = np.linalg.solve(np.eye(q) + k @ d, np.hstack([k, b]))  # D and its derivatives are sparse
-        m, n = solved[:, :q], solved[:, q:]
-        information = c - b.T @ (d @ n)
-        self.phi = np.linalg.inv(0.5 * (information + information.T))
-        dn = d @ n
-        first = (information - n.T @ dn) / s  # X'V^-1 W^-1 V^-1 X
-        n0 = (n - m @ dn) / s  # Z'V^-1 W^-1 V^-1 X
-        m0 = (m - (m @ d) @ m) / s
         derivatives = [blocks.matrix(parts) for parts in blocks.first]
-        moved = [e @ n for e in derivatives]
-        self.p = [-first, *(-(n.T @ e) for e in moved)]
-        r = len(self.p)
-        self.q: list[list[np.ndarray]] = [[np.zeros_like(first)] * r for _ in range(r)]
-        self.r: list[list[np.ndarray]] = [[np.zeros_like(first)] * r for _ in range(r)]
-        self.q[0][0] = (first - dn.T @ n0) / s
-        traces = np.zeros((r, r))
-        traces[0, 0] = ((n_rows - _trace(d, m)) / s - _trace(d, m0)) / s
-        left = [m @ e for e in derivatives]
-        for i in range(1, r):
-            self.q[0][i] = n0.T @ moved[i - 1]
-            self.q[i][0] = self.q[0][i].T
-            traces[0, i] = traces[i, 0] = _trace(derivatives[i - 1], m0)
-            for j in range(1, r):
-                self.q[i][j] = moved[i - 1].T @ m @ moved[j - 1]
-                traces[i, j] = float(np.sum(left[i - 1] * left[j - 1].T))
-        for (i, j), parts in blocks.second.items():
-            self.r[i + 1][j + 1] = n.T @ blocks.matrix(parts) @ n
+        seconds = {key: blocks.matrix(parts) for key, parts in blocks.second.items()}
+        r, p = 1 + len(derivatives), x.shape[1]
+        self.traces = np.zeros((r, r))
+        self.q = [[np.zeros((p, p)) for _ in range(r)] for _ in range(r)]
+        self.r = [[np.zeros((p, p)) for _ in range(r)] for _ in range(r)]
+        self.p = [np.zeros((p, p)) for _ in range(r)]
+        self._bdn, self._ndn, self._n0dn, self._trace_d = np.zeros((p, p)), np.zeros((p, p)), np.zeros((p, p)), 0.0
+        for component in _components(k, d):
+            self._add(component, k, b, d, derivatives, seconds)
+        information = c - self._bdn
+        self.phi = np.linalg.inv(0.5 * (information + information.T))
+        first = (information - self._ndn) / self._s  # X'V^-1 W^-1 V^-1 X
+        self.p[0] = -first
+        self.q[0][0] = (first - self._n0dn) / self._s
+        self.traces[0, 0] = ((self._n_rows - self._trace_d) / self._s - self.traces[0, 0]) / self._s
         expected = np.empty((r, r))
         for i in range(r):
             for j in range(r):
                 drift = 2.0 * np.sum(self.phi * self.q[i][j].T) - np.sum(
                     (self.phi @ self.p[i]) * (self.phi @ self.p[j]).T
                 )
-                expected[i, j] = 0.5 * (traces[i, j] - drift)
+                expected[i, j] = 0.5 * (self.traces[i, j] - drift)
         self.inverse = _inverse(expected)
 
+    def _add(
+        self,
+        component: _Component,
+        k_all: Any,
+        b_all: np.ndarray,
+        d_all: Any,
+        derivatives: list[Any],
+        seconds: dict[tuple[int, int], Any],
+    ) -> None:
+        """Add what components of one size, which no random effect joins, have in every product."""
+        _require_room(component.size)
+        k, d, b = component.dense(k_all), component.block(d_all), b_all[component.members]
+        inner = _times(k, d)
+        inner[:, range(component.size), range(component.size)] += 1.0
+        solved = np.linalg.solve(inner, np.concatenate([k, b], axis=2))
+        m, n = solved[:, :, : component.size], solved[:, :, component.size :]
+        dn = _left(d, n)
+        n0 = (n - m @ dn) / self._s  # Z'V^-1 W^-1 V^-1 X
+        m0 = (m - _times(m, d) @ m) / self._s
+        self._bdn += _inner(b, dn)
+        self._ndn += _inner(n, dn)
+        self._n0dn += _inner(dn, n0)
+        self._trace_d += _trace(d, m)
+        self.traces[0, 0] += _trace(d, m0)
+        own = [component.block(e) for e in derivatives]
+        moved, right = [_left(e, n) for e in own], [_left(e, m) for e in own]
+        # in the order of rows, so that traces are products of two vectors
+        left = [np.ascontiguousarray(product.transpose(0, 2, 1)) for product in right]
+        for i, e in enumerate(own, start=1):
+            self.p[i] -= _inner(n, moved[i - 1])
+            mixed = _inner(n0, moved[i - 1])
+            self.q[0][i] += mixed
+            self.q[i][0] += mixed.T
+            self.traces[0, i] += _trace(e, m0)
+            self.traces[i, 0] = self.traces[0, i]
+            across = m @ moved[i - 1]
+            for j in range(1, i + 1):
+                both = _inner(moved[j - 1], across)
+                self.q[j][i] += both
+                if j < i:
+                    self.q[i][j] += both.T
+                self.traces[i, j] += float(np.vdot(left[i - 1], right[j - 1]))
+                self.traces[j, i] = self.traces[i, j]
+        for (i, j), e_all in seconds.items():
+            self.r[i + 1][j + 1] += _inner(n, _left(component.block(e_all), n))
 
-def _trace(a: Any, b: np.ndarray) -> float:
-    """Trace of the product of a sparse and a dense matrix."""
-    return float(a.multiply(b.T).sum())
+
+# ---- random effects that no row and no covariance joins ------------------------------------------------
+class _Component:
+    """Sets of random effects, all of one size, that have nothing to do with each other.
+
+    Attributes
+    ----------
+    members : ndarray of int, shape (m, size)
+        Positions of the random effects of each set.
+    size : int
+    """
+
+    def __init__(self, members: np.ndarray, order: int) -> None:
+        self.members, self.size = members, members.shape[1]
+        self._set, self._place = np.full(order, -1), np.zeros(order, dtype=int)
+        self._set[members] = np.arange(len(members))[:, None]
+        self._place[members] = np.arange(self.size)
+
+    def dense(self, matrix: Any) -> np.ndarray:
+        """Blocks of a sparse matrix, (m, size, size)."""
+        coo = matrix.tocoo()
+        rows, columns = coo.coords
+        own = self._set[rows] >= 0
+        out = np.zeros((len(self.members), self.size, self.size))
+        np.add.at(out, (self._set[rows[own]], self._place[rows[own]], self._place[columns[own]]), coo.data[own])
+        return out
+
+    def block(self, matrix: Any) -> Any:
+        """Blocks of a sparse matrix, which stays sparse if it is one large block."""
+        if len(self.members) == 1 and self.size > _SPARSE:
+            return matrix[self.members[0]][:, self.members[0]]
+        return self.dense(matrix)
+
+
+def _components(k: Any, d: Any) -> list[_Component]:
+    from scipy.sparse.csgraph import connected_components
+
+    if not k.shape[0]:
+        return []
+    labels = connected_components(abs(k) + abs(d), directed=False)[1]
+    sizes = np.bincount(labels)
+    by_label = np.split(np.argsort(labels, kind="stable"), np.cumsum(sizes)[:-1])
+    return [_Component(np.array([at for at in by_label if len(at) == size]), k.shape[0]) for size in np.unique(sizes)]
+
+
+def _left(e: Any, a: np.ndarray) -> np.ndarray:
+    """e a, block by block."""
+    return np.asarray(e @ a if isinstance(e, np.ndarray) else (e @ a[0])[None])
+
+
+def _times(a: np.ndarray, e: Any) -> np.ndarray:
+    """a e, block by block."""
+    return np.asarray(a @ e if isinstance(e, np.ndarray) else (a[0] @ e)[None])
+
+
+def _inner(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Sum of a' b over the blocks, (p, p)."""
+    return np.asarray(a.reshape(-1, a.shape[2]).T @ b.reshape(-1, b.shape[2]))
+
+
+def _trace(e: Any, a: np.ndarray) -> float:
+    """Trace of e a, over all blocks."""
+    if isinstance(e, np.ndarray):
+        return float(np.sum(e * a.transpose(0, 2, 1)))
+    return float(e.multiply(a[0].T).sum())
 
 
 def _inverse(information: np.ndarray) -> np.ndarray:
@@ -185,22 +284,19 @@ def _sparse_design(fit: Estimates) -> Any:
     for t in fit.solution.terms:
         n, k = t.term.Z.shape
         places = t.term.codes[:, None] * k + np.arange(k)
-        rows = np.repeat(np.arange(n), k)
-        columns.append(sparse.csr_matrix((t.term.Z.ravel(), (rows, places.ravel())), (n, len(t.term.levels) * k)))
-    return sparse.hstack(columns, format="csr") if columns else sparse.csr_matrix((fit.nobs, 0))
+        starts = np.arange(0, n * k + 1, k)
+        shape = (n, len(t.term.levels) * k)
+        columns.append(sparse.csr_array((t.term.Z.ravel(), places.ravel(), starts), shape))
+    return sparse.hstack(columns, format="csr") if columns else sparse.csr_array((fit.nobs, 0))
 
 
-def _cross_products(z: Any, x: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _cross_products(z: Any, x: np.ndarray, weights: np.ndarray) -> tuple[Any, np.ndarray, np.ndarray]:
     """Z'WZ, Z'WX, X'WX."""
-    q = z.shape[1]
-    require_memory(
-        10 * 8.0 * q * q,
-        f"Kenward and Roger's method with {q} random effects",
-        "use df='satterthwaite' with so many",
-    )
-    weighted = z.multiply(weights[:, None]).tocsr()
+    from scipy import sparse
+
     wx = x * weights[:, None]
-    return (weighted.T @ z).toarray(), np.asarray(z.T @ wx), x.T @ wx
+    weighted = sparse.csr_array((z.data * np.repeat(weights, np.diff(z.indptr)), z.indices, z.indptr), z.shape)
+    return (weighted.T @ z).tocsr(), np.asarray(z.T @ wx), x.T @ wx
 
 
 class _Blocks:
@@ -216,6 +312,7 @@ class _Blocks:
 
     def __init__(self, fit: Estimates) -> None:
         self._terms = fit.solution.terms
+        self._levels = [_between_levels(t.term) for t in self._terms]
         self.first: list[list[np.ndarray]] = []
         self.second: dict[tuple[int, int], list[np.ndarray]] = {}
         problem, square = fit.estimator.problem, fit.sigma**2
@@ -242,8 +339,28 @@ class _Blocks:
 
         if not parts:
             return sparse.csr_array((0, 0))
-        blocks = [sparse.kron(sparse.eye_array(len(t.term.levels)), p) for t, p in zip(self._terms, parts, strict=True)]
-        return sparse.csr_array(sparse.block_diag(blocks))
+        return sparse.csr_array(
+            sparse.block_diag([sparse.kron(levels, p) for levels, p in zip(self._levels, parts, strict=True)])
+        )
+
+
+def _between_levels(term: RandomTerm) -> Any:
+    """Covariances of one coefficient between levels, in units of its variance, sparse."""
+    from scipy import sparse
+
+    n_levels = len(term.levels)
+    if term.relationship is None:
+        return sparse.eye_array(n_levels)
+    _require_room(n_levels * term.Z.shape[1])
+    return sparse.csr_array(term.relationship.matrix().to_numpy())
+
+
+def _require_room(q: int) -> None:
+    require_memory(
+        10 * 8.0 * q * q,
+        f"Kenward and Roger's method with {q} random effects that are joined",
+        "use df='satterthwaite' with so many",
+    )
 
 
 def _linear_derivatives(part: TermPart) -> list[np.ndarray] | None:

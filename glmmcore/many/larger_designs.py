@@ -49,10 +49,13 @@ def _with_levels(
     members = [np.flatnonzero(own == level) for level in range(n_levels)]
     taken = np.concatenate([members[level] for level in levels])
     copy = np.repeat(copies, [len(members[level]) for level in levels])
+    related = {id(t): t.group for t in terms if t.relationship is not None}
     out = {}
     for key, old in codes.items():
         nested = len(np.unique(np.column_stack([old, own]), axis=0)) == len(np.unique(old))
-        out[key] = _numbered(old[taken], copy) if nested else _numbered(old[taken])
+        if nested and key in related:
+            raise ModelError(f"power: levels of '{related[key]}' have known relationships, which copies would not have")
+        out[key] = _numbered(old[taken], copy) if nested else old[taken]
     return rows[taken], out
 
 
@@ -104,9 +107,11 @@ def _part(part: PredictorDesign, rows: np.ndarray, codes: dict[int, np.ndarray])
 
 
 def _term(term: RandomTerm, rows: np.ndarray, codes: np.ndarray) -> RandomTerm:
+    z = np.ascontiguousarray(term.Z[rows])
+    if term.relationship is not None:  # levels without rows count
+        return replace(term, Z=z, codes=codes.astype(np.int32))
     numbers = _numbered(codes)
     n_levels = int(numbers.max()) + 1
     if n_levels < 2:
         raise ModelError(f"power: the design has only one level of grouping factor '{term.group}'; take more")
-    z = np.ascontiguousarray(term.Z[rows])
     return replace(term, Z=z, codes=numbers.astype(np.int32), levels=pd.RangeIndex(n_levels))

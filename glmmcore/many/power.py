@@ -23,12 +23,13 @@ from glmmcore.many.larger_designs import resized
 from glmmcore.many.warm import WarmStart
 from glmmcore.results.law import Law
 from glmmcore.results.quantities import fixed_values
-from glmmcore.results.simulation import square_root
+from glmmcore.results.simulation import draw_effects, square_root
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from glmmcore.design import Design, PredictorDesign
+    from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["power"]
@@ -100,7 +101,7 @@ def power(
     >>> from glmmcore import glmm
     >>> d = pd.DataFrame({"y": [4.1, 5.2, 3.9, 5.0, 4.4, 5.6], "x": [0, 1] * 3})
     >>> power(glmm("y ~ x", d, reml=True), {"x": 0.5}, n=[6, 12], n_sims=200, rng=1)["power"].round(2).tolist()
-    [0.54, 0.95]
+    [0.41, 0.77]
     """
     require_level(alpha, "alpha")
     require_workers(n_jobs)
@@ -243,23 +244,23 @@ class _Study:
         shift = log_weight_shift(design, fit.family)
         if shift is not None:
             values["disp"] = values["disp"] + shift
-        drawn = list(self._random_terms())
+        drawn = [(t, square_root(t.covariance)) for t in self._random_terms()]
         if not drawn:
             return Law(fit.family, values, design.response.trials).simulate(size, rng)
         out = np.empty((size, design.nobs))
         for s in range(size):
             own = dict(values)
-            for name, z, codes, root in drawn:
-                b = rng.standard_normal((int(codes.max()) + 1, len(root))) @ root.T
-                own[name] = own[name] + np.einsum("ij,ij->i", z, b[codes])
+            for t, root in drawn:
+                b = draw_effects(t, root, rng)[t.term.codes]
+                own[t.predictor] = own[t.predictor] + np.einsum("ij,ij->i", t.term.Z, b)
             out[s] = Law(fit.family, own, design.response.trials).simulate(1, rng)[0]
         return out
 
-    def _random_terms(self) -> Iterator[tuple[str, np.ndarray, np.ndarray, np.ndarray]]:
+    def _random_terms(self) -> Iterator[TermSolution]:
+        """Random terms of the design with the covariances of the fit."""
         for name, part in self._design.predictors.items():
             for old, term in zip(self._fit.design.predictors[name].terms, part.terms, strict=True):
-                solution = next(t for t in self._fit.solution.terms if t.term is old)
-                yield name, term.Z, term.codes, square_root(solution.covariance)
+                yield replace(next(t for t in self._fit.solution.terms if t.term is old), term=term)
 
     def _estimator(self, y: np.ndarray, *, reml: bool, without: bool = False) -> Estimator:
         design = replace(self._design, response=replace(self._design.response, y=y[0]))

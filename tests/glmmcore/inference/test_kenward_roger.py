@@ -192,3 +192,25 @@ def test_sizes_of_tests_in_a_small_unbalanced_design():
         rejected += [kr < 0.05, 2 * stats.norm.sf(abs(fit.tvalues.iloc[1])) < 0.05]
     assert 0.028 < rejected[0] / 400 < 0.078
     assert rejected[1] / 400 > 0.08
+
+
+def test_known_relationships_count():
+    """The article's formulas with dense matrices, R = .9 to the power of the distance of two levels."""
+    rng = np.random.default_rng(3)
+    g = np.repeat(np.arange(12), 8)
+    levels = np.arange(12)
+    related = 0.9 ** np.abs(np.subtract.outer(levels, levels))
+    d = pd.DataFrame({"g": g, "x": rng.normal(size=96)})
+    d["y"] = 2.0 * (np.linalg.cholesky(related) @ rng.normal(size=12))[g] + rng.normal(size=96)
+    fit = glmm("y ~ x + (1|g)", d, reml=True, known={"g": pd.DataFrame(related, levels, levels)})
+    x, between = fit.design.predictors["cond"].X, related[np.ix_(g, g)]
+    v = fit.sigma**2 * np.eye(96) + float(fit.var_corr["sd"].iloc[0]) ** 2 * between
+    inverse, slopes = np.linalg.inv(v), [np.eye(96), between]
+    phi = np.linalg.inv(x.T @ inverse @ x)
+    projected = inverse - inverse @ x @ phi @ x.T @ inverse
+    w = np.linalg.inv([[0.5 * np.trace(projected @ a @ projected @ b) for b in slopes] for a in slopes])
+    p = [-x.T @ inverse @ a @ inverse @ x for a in slopes]
+    q = [[x.T @ inverse @ a @ inverse @ b @ inverse @ x for b in slopes] for a in slopes]
+    pairs = [(i, j) for i in range(2) for j in range(2)]
+    added = sum(w[i, j] * (q[i][j] - p[i] @ phi @ p[j]) for i, j in pairs)
+    assert np.allclose(fit.cov_params("kenward-roger"), phi + 2 * phi @ added @ phi, rtol=1e-6)

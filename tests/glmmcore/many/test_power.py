@@ -150,3 +150,13 @@ def test_bad_input(grouped, options, message):
     fit = glmm("count ~ x + z + (1|g)", grouped, family="poisson")
     with pytest.raises((ModelError, TypeError), match=message):
         power(fit, **options)
+
+
+def test_known_relationships_are_drawn_and_not_copied(grouped):
+    labels = np.arange(12)
+    related = pd.DataFrame(0.9 * np.equal.outer(labels // 2, labels // 2) + 0.1 * np.eye(12), labels, labels)
+    fit = glmm("y ~ x + (1|g)", grouped, reml=True, known={"g": related})
+    found = power(fit, {"x": 1.0}, n=[48, 96], n_sims=50, rng=1)
+    assert found["power"].iloc[1] >= found["power"].iloc[0] > 0.5
+    with pytest.raises(ModelError, match="known relationships"):
+        power(fit, {"x": 1.0}, groups=20)
