@@ -8,8 +8,8 @@ inverse of X'V^-1 X, and
 the covariance is Phi + 2 Phi (sum_ij C_ij (Q_ij - P_i Phi P_j - R_ij / 4)) Phi, C the inverse of the expected
 information of the variance parameters under REML. Nothing of the size of the rows is formed: with K = Z'WZ / s all
 products follow from M = Z'V^-1 Z = (I + K D)^-1 K and N = Z'V^-1 X, and those with V_0 = W^-1, the derivative by the
-residual variance, from V^-1 W^-1 V^-1 = (V^-1 - V^-1 Z D Z'V^-1) / s. Random effects that no row and no covariance joins
-(the levels of a single grouping factor, of the outermost of nested ones) are blocks of their own in all of these.
+residual variance, from V^-1 W^-1 V^-1 = (V^-1 - V^-1 Z D Z'V^-1) / s. Random effects that no row and no covariance
+joins (the levels of a single grouping factor, of the outermost of nested ones) are blocks of their own in all of these.
 """
 
 from __future__ import annotations
