@@ -51,6 +51,7 @@ for lot, part in lots.groupby("lot", observed=True):
         alpha=0.8,
     )
     ax.plot(part["x"], part["y"], "o", ms=3.5, color=line[0].get_color(), alpha=0.8)
+line[0].set_label("a lot of its own colour: fitted mean, counts")
 ax.plot(x, np.exp(b0 + b1 * x), color="black", lw=2.5, label="typical lot")
 limits = np.clip([amount.lower, amount.upper], 0, 14)
 ax.hlines(

@@ -26,8 +26,8 @@ def check_word(value: Any, what: str, words: Sequence[str]) -> None:
         raise ValueError(f"{what}={value!r:.200}; choose {', '.join(others)} or {last}")
 
 
-def whole_number(value: Any, what: str, least: int) -> int:
-    """`value` as an int of at least `least`, or a ValueError that names it.
+def whole_number(value: Any, what: str, least: int, most: int | None = None) -> int:
+    """`value` as an int of at least `least` and at most `most`, or a ValueError that names it.
 
     Examples
     --------
@@ -36,6 +36,8 @@ def whole_number(value: Any, what: str, least: int) -> int:
     """
     if isinstance(value, bool | np.bool_) or not isinstance(value, int | np.integer) or value < least:
         raise ValueError(f"{what} must be a whole number of at least {least}, not {value!r:.200}")
+    if most is not None and value > most:
+        raise ValueError(f"{what} must be at most {most:,}, not {value!r:.200}: that would never end")
     return int(value)
 
 

@@ -188,7 +188,7 @@ def diagnose(
     simulated_only(res, "diagnose")
     alpha = check_alpha(alpha)
     check_null(null, n_refits)
-    n_monte_carlo = whole_number(n_monte_carlo, "n_monte_carlo", least=0)
+    n_monte_carlo = whole_number(n_monte_carlo, "n_monte_carlo", least=0, most=10**6)
     tests, notes = applicable_tests(res, predictors, categories, time, by, x, y, null=null, n_refits=n_refits)
     results = {}
     for name, (test, _) in tests.items():

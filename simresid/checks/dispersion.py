@@ -228,7 +228,7 @@ def dispersion_test(
             return DispersionResult(**dharma(res, alternative))
         if method == "pearson":
             return DispersionResult(**pearson(res, alternative))
-        count = res.n_sims if n_refits is None else whole_number(n_refits, "n_refits", least=1)
+        count = res.n_sims if n_refits is None else whole_number(n_refits, "n_refits", least=1, most=10**6)
         return DispersionResult(**refit(res, alternative, count, n_jobs))
 
 

@@ -104,7 +104,7 @@ def simulated_lrt(
     y0, y1 = np.asarray(small.observed, dtype=float), np.asarray(large.observed, dtype=float)
     if y0.shape != y1.shape or not np.allclose(y0, y1, rtol=1e-10, atol=0.0):
         raise ValueError("the two models were fitted to different responses, or to different rows")
-    n_sims = whole_number(n_sims, "n_sims", least=19)  # p-values have steps of 1/(n_sims + 1)
+    n_sims = whole_number(n_sims, "n_sims", least=19, most=10**6)  # p-values have steps of 1/(n_sims + 1)
     generator = random_generator(rng)
     statistic = 2 * (float(large.llf) - float(small.llf))
     in_batches = isinstance(small, CanRefitMany) and isinstance(large, CanRefitMany)

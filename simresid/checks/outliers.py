@@ -147,7 +147,7 @@ def outlier_test(
     check_word(margin, "margin", ("both", "lower", "upper"))
     check_word(method, "method", ("binomial", "bootstrap"))
     if method == "bootstrap":
-        return _bootstrap(res, alternative, margin, whole_number(n_boot, "n_boot", least=1))
+        return _bootstrap(res, alternative, margin, whole_number(n_boot, "n_boot", least=1, most=10**6))
     refitted, notes = against_refits(
         res, null, n_refits, lambda pool, plan: _among_refits(res, pool, plan, alternative, margin)
     )

@@ -232,6 +232,8 @@ class _Run:
         rows = 0
         try:
             for name, item in models:
+                if isinstance(name, str) and name != name.encode("utf-8", "replace").decode("utf-8"):
+                    raise ValueError(f"the name {name!r} of a model holds half a letter, which no file can hold")
                 if name in self.keys:
                     raise ValueError(f"two models of the screen are called {name!r}")
                 self.keys[name] = ""

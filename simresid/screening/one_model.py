@@ -76,9 +76,8 @@ class ModelTask:
                 else:
                     record = call_within(partial(self._filled, record, name, item), self.timeout)
             except Exception as error:  # any library's error is the outcome for this model only
-                message = " ".join(str(error).split())
-                record["error"] = f"{type(error).__name__}: {message}"
-        notes = [record["notes"], *dict.fromkeys(" ".join(str(w.message).split()) for w in caught)]
+                record["error"] = f"{type(error).__name__}: {_writable(error)}"
+        notes = [record["notes"], *dict.fromkeys(_writable(w.message) for w in caught)]
         record["notes"] = " ".join(filter(None, notes))
         record["seconds"] = time.perf_counter() - start
         return record
@@ -129,6 +128,11 @@ def _fitted(item: Any) -> Any:
         raise ValueError("a model to fit is (formula, data), (formula, data, family) or those and a dict of options")
     options = item[3] if len(item) == 4 else {}
     return fit_formula(item[0], item[1], *item[2:3], **options)
+
+
+def _writable(text: object) -> str:
+    """A message on one line, in letters that a file takes: half a pair of code units is spelled out."""
+    return " ".join(str(text).split()).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _about(res: SimulatedResiduals) -> Record:

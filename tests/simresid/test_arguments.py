@@ -57,6 +57,18 @@ def test_nonsense_is_refused_by_name(res, call, name, value):
         call(res, value)
 
 
+def test_numbers_that_would_never_end_are_refused(res):
+    for call in (
+        lambda: res.uniformity_test(n_refits=2**63),
+        lambda: res.dispersion_test(method="refit", n_refits=10**9),
+        lambda: res.outlier_test(method="bootstrap", n_boot=2**70),
+        lambda: res.diagnose(n_monte_carlo=10**8),
+        lambda: simulated_lrt(res.model, res.model, 10**12),
+    ):
+        with pytest.raises(ValueError, match="must be at most 1,000,000"):
+            call()
+
+
 @pytest.mark.parametrize("timeout", [-1, 0, np.nan, "soon", len, [1.0], True])
 def test_times_are_positive_numbers(res, timeout):
     with pytest.raises(ValueError, match="timeout"):
@@ -119,3 +131,12 @@ def test_sites_that_are_numbered_anew_are_said(res):
     tested = res.temporal_autocorrelation_test("day", by="site")
     assert "pass by=['region', 'series']" in tested.notes[0]
     assert not res.temporal_autocorrelation_test("day", by=["region", "site"]).notes
+
+
+def test_letters_that_no_file_can_hold(table):
+    # half a pair of UTF-16, as it comes out of damaged files
+    found = screen({"a": ("y ~ '\ud800' + x", table, "poisson"), "b": ("y ~ x", table, "poisson")}, progress=False)
+    assert "\\ud800" in found.loc["a", "error"]
+    assert found.loc["b", "error"] == ""
+    with pytest.raises(ValueError, match="half a letter"):
+        screen({"\ud800": ("y ~ x", table, "poisson")}, progress=False)

@@ -37,7 +37,7 @@ ROUNDS = (40, 100, 300)
 STOP_ABOVE, STOP_BELOW = (0.25, 0.10, 0.0), (0.0, 1e-3, 1.0)
 """P-values at which nothing is left to decide after each round."""
 
-BUDGET, FEWEST, MOST_FEW = 2e6, 3, 20
+BUDGET, FEWEST, MOST_FEW, MOST = 2e6, 3, 20, 10**6
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Plan:
 
 def fixed_plan(n_refits: int) -> Plan:
     """Refits as many as a user asked for."""
-    return Plan((whole_number(n_refits, "n_refits", least=FEWEST),))
+    return Plan((whole_number(n_refits, "n_refits", least=FEWEST, most=MOST),))
 
 
 def automatic_plan(res: Any) -> Plan:

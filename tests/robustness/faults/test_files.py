@@ -161,6 +161,40 @@ def test_ctrl_c_in_the_middle_of_a_report(tmp_path):
 # ---- the command line never replaces a file unasked -------------------------------------------------
 
 
+def test_functions_replace_what_they_are_told_to_write_and_nothing_else(tmp_path):
+    res = simulate_residuals(counts(), 50)
+    models = {f"m{i}": ("y ~ x", {"y": [1.0, 2.5, 2.0, 4.0, 6.0, 5.0], "x": range(i, i + 6)}) for i in range(3)}
+    for name in ("page.html", "table.csv", "neighbour.csv", "table.csv.bak", "page"):
+        (tmp_path / name).write_text("of the user")
+    report(res, tmp_path / "page.html")
+    screen(models, out=tmp_path / "table.csv", n_refits=10, progress=False)
+    assert (tmp_path / "page.html").read_text().startswith("<!DOCTYPE html>")
+    assert len(pd.read_csv(tmp_path / "table.csv")) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "page.html", "table.csv", "table.csv.journal", "neighbour.csv", "table.csv.bak", "page"
+    }  # fmt: skip
+    for name in ("neighbour.csv", "table.csv.bak", "page"):
+        assert (tmp_path / name).read_text() == "of the user"
+
+
+def test_the_journal_of_something_else_is_not_replaced(tmp_path):
+    (tmp_path / "table.csv").write_text("of the user")
+    (tmp_path / "table.csv.journal").write_text("a diary")
+    with pytest.raises(ValueError, match="is not the journal of a screen"):
+        screen({"a": ("y ~ x", {"y": [1.0, 2, 4], "x": [1, 2, 3]})}, out=tmp_path / "table.csv", progress=False)
+    assert (tmp_path / "table.csv").read_text() == "of the user"
+    assert (tmp_path / "table.csv.journal").read_text() == "a diary"
+
+
+def test_a_report_that_fails_replaces_nothing(tmp_path):
+    page = tmp_path / "page.html"
+    page.write_text("of the user")
+    with pytest.raises(KeyError, match="no such column"):
+        report(simulate_residuals(counts(), 50), page, time="no such column")
+    assert page.read_text() == "of the user"
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
+
+
 def test_no_file_is_replaced_without_force(tmp_path, capsys):
     for option, name in (("--plot", "p.png"), ("--report", "r.html")):
         target = tmp_path / name
