@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from glmmcore import glmm, marginal_means
+from glmmcore import avg_comparisons, avg_predictions, glmm
 from simresid import plot_means, simulate_residuals
 
 rng = np.random.default_rng(27)
@@ -62,27 +62,18 @@ print(fit.odds_ratios(cov=robust).round(3))
 # An odds ratio is no ratio of risks, and it compares patients of *one* clinic. For all patients of all clinics: give
 # everybody the usual treatment, then everybody the new one, average over the patients and over the clinics' effects.
 
-at = {t: patients.assign(treatment=t) for t in ("usual", "new")}
-risks = {
-    t: fit.predict(rows, random_effects="average").mean() for t, rows in at.items()
-}
-print({t: round(float(risk), 4) for t, risk in risks.items()})
+treatments = ["usual", "new"]  # the reference first
+print(avg_predictions(fit, "treatment", values=treatments).round(4))
+for comparison in ("difference", "ratio"):
+    table = avg_comparisons(fit, "treatment", values=treatments, comparison=comparison)
+    print(table[["estimate", "lower", "upper", "pvalue"]].round(4))
 
 # %%
-# `marginal_means` does the same where all other columns are categories, with ``weights="proportional"``, and adds
-# limits: the difference of risks, and their ratio.
+# The same with robust errors, which averages over the clinics take from the covariance of all parameters.
 
-options = {
-    "kind": "response",
-    "random_effects": "average",
-    "weights": "proportional",
-}
-print(marginal_means(fit, "treatment", **options).round(4))
-for scale in ("difference", "ratio"):
-    table = marginal_means(
-        fit, "treatment", contrasts={"new - usual": [-1, 1]}, scale=scale, **options
-    )
-    print(scale, table[["estimate", "lower", "upper", "pvalue"]].round(4), sep="\n")
+everything = fit.cov_params("sandwich", cluster="clinic", parameters="all")
+table = avg_comparisons(fit, "treatment", values=treatments, cov=everything)
+print(table[["estimate", "lower", "upper", "pvalue"]].round(4))
 
 # %%
 # One readmission less for about every 17 patients who get the new treatment. The intervals of the two risks overlap and
@@ -92,5 +83,10 @@ for scale in ("difference", "ratio"):
 fig, axes = plt.subplots(
     1, 2, figsize=(9, 4), layout="constrained", sharey=True, width_ratios=(2, 3)
 )
+options = {
+    "kind": "response",
+    "random_effects": "average",
+    "weights": "proportional",
+}
 plot_means(fit, "treatment", ax=axes[0], title="All patients", **options)
 plot_means(fit, "treatment", by="severe", ax=axes[1], title="By severity", **options)

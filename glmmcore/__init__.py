@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from glmmcore.inference.marginal_effects import for_marginaleffects
     from glmmcore.inference.margins import marginal_means
     from glmmcore.inference.slopes import slopes
+    from glmmcore.inference.standardised import avg_comparisons, avg_predictions
     from glmmcore.many.batch import ManyFits
     from glmmcore.many.power import power
     from glmmcore.many_responses import fit_many
@@ -28,6 +29,8 @@ __all__ = [
     "InversePrediction",
     "ManyFits",
     "ModelError",
+    "avg_comparisons",
+    "avg_predictions",
     "collinearity",
     "compact_letters",
     "compare",
@@ -51,6 +54,8 @@ _HOME = {
     "InversePrediction": "glmmcore.inference.inverse_prediction",
     "ManyFits": "glmmcore.many.batch",
     "ModelError": "glmmcore.errors",
+    "avg_comparisons": "glmmcore.inference.standardised",
+    "avg_predictions": "glmmcore.inference.standardised",
     "collinearity": "glmmcore.inference.collinearity",
     "compact_letters": "glmmcore.inference.letters",
     "compare": "glmmcore.inference.comparison",

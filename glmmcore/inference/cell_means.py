@@ -64,11 +64,14 @@ class CellMeans:
         moved = self._moved(self.link.inverse(self.estimate), self.link.derivatives(self.estimate)[1])
         return CellMeans(self.cells, *moved, LINKS["identity"], self.link, _unknown_columns(~known), self.dropped)
 
-    def logarithm(self) -> CellMeans:
-        """Return logarithms of means of the response."""
+    def on_scale(self, scale: Link) -> CellMeans:
+        """Return means of the response on the scale of a link: their logarithms, the logarithms of their odds."""
+        if scale.name == "identity":
+            return self
         with np.errstate(divide="ignore", invalid="ignore"):
-            moved = self._moved(np.log(self.estimate), 1.0 / self.estimate)
-        return CellMeans(self.cells, *moved, LINKS["log"], LINKS["log"], self.outside, self.dropped)
+            estimate = scale.link(self.estimate)
+            moved = self._moved(estimate, 1.0 / scale.derivatives(estimate)[1])
+        return CellMeans(self.cells, *moved, scale, scale, self.outside, self.dropped)
 
     def _moved(self, estimate: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, Combination]:
         direct = None if self.weights.direct is None else slope[:, None] * self.weights.direct

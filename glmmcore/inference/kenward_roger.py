@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmmcore.errors import ModelError
+from glmmcore.inference.blocks import Blocks
 from glmmcore.memory import require_memory
 
 if TYPE_CHECKING:
@@ -30,8 +31,6 @@ __all__ = ["KenwardRoger"]
 
 # Share of the largest eigenvalue of the variance parameters' information below which one is not informed about.
 _FLAT = 1e-9
-# A single block of more random effects than this is multiplied by sparse matrices.
-_SPARSE = 64
 # Step of the differences of nonlinear structures' covariances, in units of their parameters.
 _STEP = 1e-4
 
@@ -113,6 +112,8 @@ class _Products:
     """Phi, P_i, Q_ij, R_ij and the variance parameters' inverse information; the residual variance is the first."""
 
     def __init__(self, fit: Estimates) -> None:
+        from scipy.sparse.csgraph import connected_components
+
         x, z, weights = fit.design.predictors["cond"].X, _sparse_design(fit), _weights(fit)
         self._s, self._n_rows = fit.sigma**2, _n_rows(fit)
         k, b, c = (m / self._s for m in _cross_products(z, x, weights))
@@ -126,7 +127,8 @@ class _Products:
         self.r = [[np.zeros((p, p)) for _ in range(r)] for _ in range(r)]
         self.p = [np.zeros((p, p)) for _ in range(r)]
         self._bdn, self._ndn, self._n0dn, self._trace_d = np.zeros((p, p)), np.zeros((p, p)), np.zeros((p, p)), 0.0
-        for component in _components(k, d):
+        labels = connected_components(abs(k) + abs(d), directed=False)[1] if k.shape[0] else np.zeros(0, dtype=int)
+        for component in Blocks.of(labels):
             self._add(component, k, b, d, derivatives, seconds)
         information = c - self._bdn
         self.phi = np.linalg.inv(0.5 * (information + information.T))
@@ -145,7 +147,7 @@ class _Products:
 
     def _add(
         self,
-        component: _Component,
+        component: Blocks,
         k_all: Any,
         b_all: np.ndarray,
         d_all: Any,
@@ -190,50 +192,7 @@ class _Products:
             self.r[i + 1][j + 1] += _inner(n, _left(component.block(e_all), n))
 
 
-# ---- random effects that no row and no covariance joins ------------------------------------------------
-class _Component:
-    """Sets of random effects, all of one size, that have nothing to do with each other.
-
-    Attributes
-    ----------
-    members : ndarray of int, shape (m, size)
-        Positions of the random effects of each set.
-    size : int
-    """
-
-    def __init__(self, members: np.ndarray, order: int) -> None:
-        self.members, self.size = members, members.shape[1]
-        self._set, self._place = np.full(order, -1), np.zeros(order, dtype=int)
-        self._set[members] = np.arange(len(members))[:, None]
-        self._place[members] = np.arange(self.size)
-
-    def dense(self, matrix: Any) -> np.ndarray:
-        """Blocks of a sparse matrix, (m, size, size)."""
-        coo = matrix.tocoo()
-        rows, columns = coo.coords
-        own = self._set[rows] >= 0
-        out = np.zeros((len(self.members), self.size, self.size))
-        np.add.at(out, (self._set[rows[own]], self._place[rows[own]], self._place[columns[own]]), coo.data[own])
-        return out
-
-    def block(self, matrix: Any) -> Any:
-        """Blocks of a sparse matrix, which stays sparse if it is one large block."""
-        if len(self.members) == 1 and self.size > _SPARSE:
-            return matrix[self.members[0]][:, self.members[0]]
-        return self.dense(matrix)
-
-
-def _components(k: Any, d: Any) -> list[_Component]:
-    from scipy.sparse.csgraph import connected_components
-
-    if not k.shape[0]:
-        return []
-    labels = connected_components(abs(k) + abs(d), directed=False)[1]
-    sizes = np.bincount(labels)
-    by_label = np.split(np.argsort(labels, kind="stable"), np.cumsum(sizes)[:-1])
-    return [_Component(np.array([at for at in by_label if len(at) == size]), k.shape[0]) for size in np.unique(sizes)]
-
-
+# ---- products, block by block ----------------------------------------------------------------------------
 def _left(e: Any, a: np.ndarray) -> np.ndarray:
     """e a, block by block."""
     return np.asarray(e @ a if isinstance(e, np.ndarray) else (e @ a[0])[None])

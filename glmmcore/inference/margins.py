@@ -236,7 +236,7 @@ def _compared(fit: FittedGLMM, means: CellMeans, kind: str, scale: str | None) -
     response = means.on_response()
     if np.nanmin(response.estimate, initial=np.inf) <= 0.0:
         raise ModelError("marginal_means: some means are not positive and have no ratio; use scale='difference'")
-    return response.logarithm(), "/"
+    return response.on_scale(LINKS["log"]), "/"
 
 
 def _groups(cells: pd.DataFrame, within: list[str]) -> list[tuple[Any, np.ndarray]]:

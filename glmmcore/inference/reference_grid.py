@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from glmmcore.design import PredictorDesign
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["WEIGHTS", "ReferenceGrid"]
+__all__ = ["WEIGHTS", "ReferenceGrid", "column_values"]
 
 WEIGHTS = ("equal", "proportional")
 # A numeric column with more distinct values needs to be told at which of them to look.
@@ -82,7 +82,10 @@ class ReferenceGrid:
         if weights not in WEIGHTS:
             raise ModelError(f"weights must be one of {', '.join(map(repr, WEIGHTS))}, not {weights!r}")
         factors = [name for name in known if name in encode.factors or known[name] == "categorical"]
-        values = {name: _values(fit, name, name in factors, name in variables, at.get(name)) for name in known}
+        values = {
+            name: column_values(fit, name, name in factors, chosen=name in variables, given=at.get(name))
+            for name in known
+        }
         others = [name for name in known if name not in variables]
         order = [*variables, *others]
         cells = list(product(*(range(len(values[name])) for name in order)))
@@ -115,7 +118,7 @@ class ReferenceGrid:
         return None if design.outside is None else self.average(design.outside), dropped_columns(design)
 
 
-def _values(fit: FittedGLMM, name: str, is_factor: bool, chosen: bool, given: Any) -> pd.Series:
+def column_values(fit: FittedGLMM, name: str, is_factor: bool, *, chosen: bool, given: Any) -> pd.Series:
     """Values of one column in the grid, of the type it has in the data: all levels of a factor, else the mean."""
     column = fit.data[name]
     if given is not None:

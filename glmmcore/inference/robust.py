@@ -15,6 +15,7 @@ import pandas as pd
 
 from glmmcore.errors import ModelError
 from glmmcore.estimation.laplace import LaplaceObjective
+from glmmcore.inference.blocks import Blocks
 from glmmcore.results.parameter_covariance import jacobian
 
 if TYPE_CHECKING:
@@ -124,9 +125,7 @@ def _shrinkage(fit: FittedGLMM, kind: str) -> np.ndarray | float:
 
 def _sums(values: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:
     """Sums of rows of values (rows, k) by code, (n, k)."""
-    out = np.zeros((n, values.shape[1]))
-    np.add.at(out, codes, values)
-    return out
+    return np.stack([np.bincount(codes, column, n) for column in values.T], axis=1)
 
 
 def _linear_scores(fit: FittedGLMM, codes: np.ndarray, n: int) -> np.ndarray:
@@ -186,11 +185,10 @@ def _log_likelihoods(objective: LaplaceObjective, x: np.ndarray, place: np.ndarr
         owner[coo.col] = place[coo.row]
     mode = objective.mode
     out = out - 0.5 * np.bincount(owner, layout.prior * mode * mode, n)
-    hessian = hessian.tocsr()
-    for c in range(n):
-        at = np.flatnonzero(owner == c)
-        block = hessian[at][:, at].toarray() + np.diag(layout.prior[at])
-        out[c] -= 0.5 * np.linalg.slogdet(block)[1]
+    for blocks in Blocks.of(owner):
+        own = blocks.dense(hessian)
+        own[:, range(blocks.size), range(blocks.size)] += layout.prior[blocks.members]
+        out[blocks.sets] -= 0.5 * np.linalg.slogdet(own)[1]
     return out
 
 

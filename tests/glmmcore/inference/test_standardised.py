@@ -1,0 +1,148 @@
+"""Population-averaged means, differences and ratios against brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import integrate, special, stats
+
+from glmmcore import ModelError, avg_comparisons, avg_predictions, glmm, marginal_means
+
+
+@pytest.fixture(scope="module")
+def patients() -> pd.DataFrame:
+    rng = np.random.default_rng(11)
+    g = np.repeat(np.arange(25), 12)
+    d = pd.DataFrame({"g": g, "age": rng.normal(50, 10, 300), "t": np.tile(["new", "old"], 150)})
+    d["sex"] = np.where(rng.random(300) < 0.4, "f", "m")
+    eta = -0.5 + 0.8 * (d["t"] == "old") + 0.04 * (d["age"] - 50) + rng.normal(0, 1.0, 25)[g]
+    d["y"] = (rng.random(300) < special.expit(eta)).astype(int)
+    d["n"] = rng.poisson(np.exp(0.3 + 0.3 * (d["t"] == "old") + rng.normal(0, 0.5, 25)[g])) * (rng.random(300) > 0.2)
+    return d
+
+
+@pytest.fixture(scope="module")
+def risks(patients):
+    return glmm("y ~ t * sex + age + (1|g)", patients, family="binomial")
+
+
+def brute_force(beta: np.ndarray, sd: float, designs: list[np.ndarray]) -> np.ndarray:
+    """Means over rows and over a normal random effect, by adaptive integration of the average."""
+    limits = (-8.0 * sd, 8.0 * sd)
+    return np.array(
+        [
+            integrate.quad(
+                lambda b, x=x: float(special.expit(x @ beta + b).mean()) * stats.norm.pdf(b, 0, sd),
+                *limits, epsabs=1e-12, limit=200,
+            )[0]
+            for x in designs
+        ]
+    )  # fmt: skip
+
+
+def designs(fit, data) -> list[np.ndarray]:
+    return [fit.design.encode(data.assign(t=t), groups=False)[0]["cond"].X for t in ("new", "old")]
+
+
+def test_risks_and_their_comparisons_against_integration_and_differences(patients, risks):
+    """Every number from integrals, their derivatives by differences and the covariance of all parameters."""
+    x = designs(risks, patients)
+    parameters = np.append(risks.params, risks.var_corr["sd"].iloc[0])
+    covariance = risks.cov_params(parameters="all").to_numpy()
+    means = brute_force(parameters[:-1], parameters[-1], x)
+    slopes = np.empty((2, len(parameters)))
+    for j, step in enumerate(1e-4 * np.maximum(np.abs(parameters), 0.1)):
+        ends = []
+        for sign in (1, -1):
+            moved = parameters.copy()
+            moved[j] += sign * step
+            ends.append(brute_force(moved[:-1], moved[-1], x))
+        slopes[:, j] = (ends[0] - ends[1]) / (2 * step)
+    found = avg_predictions(risks, "t")
+    assert np.allclose(found["estimate"], means, atol=1e-8)
+    assert np.allclose(found["se"], np.sqrt(np.diag(slopes @ covariance @ slopes.T)), rtol=1e-4)
+    for comparison, value, weights in (
+        ("difference", means[1] - means[0], np.array([-1, 1])),
+        ("ratio", np.log(means[1] / means[0]), np.array([-1, 1]) / means),
+        ("odds_ratio", special.logit(means[1]) - special.logit(means[0]), np.array([-1, 1]) / (means * (1 - means))),
+    ):
+        row = avg_comparisons(risks, "t", comparison=comparison).iloc[0]
+        error = np.sqrt(weights @ slopes @ covariance @ slopes.T @ weights)
+        limits = value + stats.norm.ppf([0.025, 0.975]) * error
+        scale = (lambda v: v) if comparison == "difference" else np.exp
+        assert np.allclose([row["lower"], row["upper"]], scale(limits), rtol=1e-4), comparison
+        assert row["pvalue"] == pytest.approx(2 * stats.norm.sf(abs(value) / error), rel=1e-3)
+
+
+def test_interval_covers_what_refits_find(risks):
+    """The standard error of a difference beside the spread of refits to simulated responses."""
+    rng = np.random.default_rng(2)
+    simulated = risks.simulate(120, rng=rng, random_effects="unconditional")
+    found = [avg_comparisons(risks.refit(y), "t")["estimate"].iloc[0] for y in simulated]
+    # spread of 120 values: 6.5 %
+    assert np.std(found) == pytest.approx(avg_comparisons(risks, "t")["se"].iloc[0], rel=0.2)
+
+
+def test_a_given_population_and_its_weights(patients, risks):
+    few = pd.DataFrame({"sex": ["f", "m"], "age": [40.0, 60.0], "w": [3.0, 1.0]})
+    rows = pd.concat([few.iloc[[0]]] * 3 + [few.iloc[[1]]])
+    assert np.allclose(avg_comparisons(risks, "t", newdata=few, weights="w"), avg_comparisons(risks, "t", newdata=rows))
+    by_sex = avg_comparisons(risks, "t", by="sex")
+    assert list(by_sex.index.names) == ["sex", "contrast"]
+    women = avg_comparisons(risks, "t", newdata=patients[patients["sex"] == "f"])
+    assert np.allclose(by_sex.loc["f"], women)
+
+
+def test_grids_of_categories_agree_with_marginal_means(patients):
+    fit = glmm("y ~ t + sex + (1|g)", patients, family="binomial")
+    asked = {"kind": "response", "random_effects": "average", "weights": "proportional"}
+    assert np.allclose(avg_predictions(fit, "t"), marginal_means(fit, "t", **asked), rtol=1e-8)
+    pair = marginal_means(fit, "t", contrasts={"old - new": [-1, 1]}, scale="ratio", **asked)
+    assert np.allclose(avg_comparisons(fit, "t", comparison="ratio"), pair, rtol=1e-6)
+
+
+def test_zero_inflated_counts_and_numbers(patients):
+    fit = glmm("n ~ t + age + (1|g)", patients, "poisson", zi="~ t")
+    found = avg_predictions(fit, "t")
+    expected = [fit.predict(patients.assign(t=t), random_effects="average").mean() for t in ("new", "old")]
+    assert np.allclose(found["estimate"], expected)
+    zero = avg_predictions(fit, "t", component="zi")["estimate"]
+    assert np.allclose(zero, special.expit(np.cumsum(fit.zi_params)))
+    ten = avg_comparisons(fit, "age", values=[50, 60], comparison="ratio")
+    # a log link: the ratio of means is that of every row
+    assert ten["estimate"].iloc[0] == pytest.approx(np.exp(10 * fit.params["age"]))
+    assert ten["se"].iloc[0] == pytest.approx(10 * fit.bse["age"] * ten["estimate"].iloc[0], rel=1e-4)
+    robust = fit.cov_params("sandwich", cluster="g", parameters="all")
+    assert avg_comparisons(fit, "t", cov=robust)["se"].iloc[0] > 0
+
+
+def test_gaussian_differences_are_the_coefficients(patients):
+    fit = glmm("age ~ t + sex + (1|g)", patients, reml=True)
+    row = avg_comparisons(fit, "t").iloc[0]
+    assert row["estimate"] == pytest.approx(fit.params["t[T.old]"])
+    assert row["pvalue"] == pytest.approx(fit.pvalues["t[T.old]"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"variable": "g"}, "no column of the fixed effects"),
+        ({"variable": "age"}, "say at which"),
+        ({"variable": "t", "comparison": "relative"}, "comparison must be"),
+        ({"variable": "t", "component": "zi"}, "needs a model with zi="),
+        ({"variable": "t", "random_effects": "conditional"}, "random_effects must be"),
+        ({"variable": "t", "weights": "nothing"}, "no column 'nothing'"),
+        ({"variable": "t", "by": "nothing"}, "no such column"),
+        ({"variable": "t", "newdata": {"sex": ["f", None], "age": [1.0, 2.0]}}, "missing values"),
+    ],
+)
+def test_bad_input(risks, options, message):
+    with pytest.raises(ModelError, match=message):
+        avg_comparisons(risks, **options)
+
+
+def test_a_mean_of_zero_has_no_ratio(patients):
+    fit = glmm("age ~ t", patients.assign(age=patients["age"] - 60))
+    with pytest.raises(ModelError, match="no ratio"):
+        avg_comparisons(fit, "t", comparison="ratio")
