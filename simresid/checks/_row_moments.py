@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from simresid.simulated_residuals import SimulatedResiduals
 
 __all__ = [
+    "Spread",
     "given_random_effects",
     "mean_and_variance",
     "relative_spread",
@@ -26,8 +27,27 @@ SQUARED = (1e-60, 1e60)
 """Sizes of deviations whose squares, summed and multiplied with each other, neither vanish nor overflow."""
 
 
-def spread(res: SimulatedResiduals) -> tuple[float, float]:
-    """Sum of squared deviations from the mean, and its expectation under the law given the fitted random effects.
+class Spread(NamedTuple):
+    """Deviations of a data set from the means of its fit.
+
+    Attributes
+    ----------
+    squares, allowed : float
+        Sums of squared deviations and of variances, in units of the largest variance so that none overflows.
+    relative : float
+        Root of the sum of squared variances over their sum: how far few rows make up the sums.
+    pearson : float
+        Mean squared Pearson residual.
+    """
+
+    squares: float = np.nan
+    allowed: float = np.nan
+    relative: float = np.nan
+    pearson: float = np.nan
+
+
+def spread(res: SimulatedResiduals) -> Spread:
+    """Squared deviations from the mean, and what the law given the fitted random effects expects.
 
     For groups, and models that do not know their variance, as in the simulations.
     """
@@ -35,12 +55,16 @@ def spread(res: SimulatedResiduals) -> tuple[float, float]:
     return relative_spread(res.observed, mean, variance)
 
 
-def relative_spread(observed: FloatArray, mean: FloatArray, variance: FloatArray) -> tuple[float, float]:
-    """Sums of squared deviations and of variances ``(n,)``, in units of the largest variance so that none overflows."""
+def relative_spread(observed: FloatArray, mean: FloatArray, variance: FloatArray) -> Spread:
+    """Spread of responses ``(n,)`` around their means; NaN without a finite variance."""
     scale = float(np.max(variance))
     if not 0.0 < scale < np.inf:
-        return np.nan, np.nan
-    return float(np.sum(np.square((observed - mean) / np.sqrt(scale)))), float(np.sum(variance / scale))
+        return Spread()
+    squared, allowed = np.square((observed - mean) / np.sqrt(scale)), variance / scale
+    varying = allowed > 0
+    pearson = float(np.mean(squared[varying] / allowed[varying]))
+    total = float(allowed.sum())
+    return Spread(float(squared.sum()), total, float(np.sqrt(allowed @ allowed)) / total, pearson)
 
 
 def mean_and_variance(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray]:

@@ -195,18 +195,19 @@ def _among_refits(pool: RefitPool, plan: Plan, names: Any, codes: Any, members: 
         scaled = (parts - parts.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
         return np.asarray(scaled[:, : 2 if comparable else 1].max(axis=1))
 
+    by_theory = _by_theory(sizes, codes, comparable)
     found = compare(
         pool,
         plan,
         ("categories", digest(codes)),
         components,
-        evidence if plan.rounds[0] >= FEWEST_TO_RANK else _by_theory(sizes, codes, comparable),
+        lambda x: evidence(x) if len(x) > FEWEST_TO_RANK else by_theory(x),
         lambda t: min(1.0, 2 * 10.0**-t),
         theory_limits=(-np.inf, float(-np.log10(LEVEL / 2))),
         centre_by="zero",
     )
     own = found.own[:-1]
-    values = pool.values(("categories", digest(codes)), components, found.n_refits)
+    values = found.components
     if found.n_refits >= FEWEST_TO_RANK:
         pvalue = np.array([simulation_pvalue(d, values[:, k], "greater") for k, d in enumerate(own)])
         worst = _worst(np.vstack([own[None, :], values[:, :-1]]), sizes)

@@ -35,10 +35,11 @@ fitted. Four corrections make the two comparable.
 If the residual object redraws random effects, the variance between groups would drown the variance within.
 The model then simulates once more, conditionally.
 
-Compared with refits (`simresid.checks.nulls`), none of the corrections is needed: the statistic is :math:`\sum_i
-(y_i-\mu_i)^2 / \sum_i V_i` of every fit, on the log scale, and the reported ratio is that of the data over the
-geometric mean of the refits. Where a continuous response has one variance for all rows, which is estimated from the
-same deviations (a gaussian model), or the refits hardly vary, the fit has fixed the statistic, and the result says so.
+Compared with refits (`simresid.checks.nulls`), none of the corrections is needed: the same ratio, and Pearson's where
+the fit estimates the dispersion, is compared with that of every refit (`simresid.checks._dispersion_refits`), and the
+reported ratio is that of the data over the median of the refits. Where a continuous response has one variance for all
+rows, which is estimated from the same deviations (a gaussian model), or the refits hardly vary, the fit has fixed the
+statistic, and the result says so.
 
 DHARMa's statistic is :math:`\mathrm{var}(y-\hat y)/\mathrm{mean}_j \mathrm{var}(S_j-\hat y)` with
 :math:`\hat y` the prediction shown in plots. Pearson's is :math:`X^2/\nu` with :math:`X^2 = \sum_i
@@ -59,27 +60,20 @@ import numpy as np
 
 from simresid.arguments import check_word, whole_number
 from simresid.checks._dispersion_classical import dharma, pearson, refit
-from simresid.checks._dispersion_simulated import conditional, squared_deviation_ratio
-from simresid.checks._row_moments import mean_and_variance
-from simresid.checks.base import CheckResult, Effect, ResponseKind
+from simresid.checks._dispersion_refits import dispersion_among_refits
+from simresid.checks._dispersion_simulated import conditional
+from simresid.checks.base import CheckResult, ResponseKind
 from simresid.checks.entry import RATIO_LIMITS, ResidualTest, either
 from simresid.checks.inputs import (
     BINARY_NOTE,
     FloatArray,
     is_binary,
-    response_kind,
-    shares_random_effects,
     simulated_only,
 )
 from simresid.checks.nulls.choice import NullKind, against_refits
-from simresid.checks.nulls.comparison import compare, normal_limits
-from simresid.checks.nulls.fitted_data import FittedData
-from simresid.checks.nulls.plan import Plan
-from simresid.checks.nulls.refit_pool import RefitPool, RefitsFailed
 from simresid.checks.pvalues import (
     check_alternative,
     continued_pvalue,
-    normal_pvalue,
 )
 
 if TYPE_CHECKING:
@@ -88,12 +82,6 @@ if TYPE_CHECKING:
 __all__ = ["DISPERSION", "DispersionResult", "dispersion_test"]
 
 Method = Literal["conditional", "dharma", "pearson", "refit"]
-
-FIXED = 0.1
-"""Spread of refits by that of independent rows below which the statistic is a property of the fit, not of the data."""
-
-FIXED_NOTE = "The fit fixes this ratio (its scale is estimated from the same deviations), so there is nothing to test."
-
 
 MORE_SPREAD = {
     "counts": "nbinom2 or nbinom1, an observation-level random effect",
@@ -221,73 +209,15 @@ def dispersion_test(
     with np.errstate(over="ignore", invalid="ignore"):  # squares that overflow are refused as not finite
         if method == "conditional":
             refitted, notes = against_refits(
-                res, null, n_refits, lambda pool, plan: _among_refits(res, pool, plan, alternative)
+                res, null, n_refits, lambda pool, plan: dispersion_among_refits(res, pool, plan, alternative)
             )
-            return refitted or DispersionResult(**conditional(res, alternative, notes))
+            return DispersionResult(**(refitted or conditional(res, alternative, notes)))
         if method == "dharma":
             return DispersionResult(**dharma(res, alternative))
         if method == "pearson":
             return DispersionResult(**pearson(res, alternative))
         count = res.n_sims if n_refits is None else whole_number(n_refits, "n_refits", least=1, most=10**6)
         return DispersionResult(**refit(res, alternative, count, n_jobs))
-
-
-def _log_ratio(data: FittedData) -> FloatArray:
-    return np.array([np.log(max(data.squares, 1e-300) / data.allowed)])
-
-
-def _among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan, alternative: str) -> DispersionResult:
-    if not pool.own.allowed > 0:
-        raise RefitsFailed("the model's variance is not known")
-    error = _row_error(res)
-    found = compare(
-        pool,
-        plan,
-        "dispersion",
-        _log_ratio,
-        lambda x: x[:, 0],
-        lambda x: normal_pvalue(x / error, alternative),
-        alternative=alternative,
-        theory_limits=normal_limits(error, alternative),
-    )
-    fields, notes = found.fields, list(found.notes)
-    if shares_random_effects(res) and not res.is_grouped:
-        notes.append("Deviations are taken given the fitted random effects.")
-    _, variance = mean_and_variance(res)
-    estimated = not res.discrete and not res.is_grouped and float(np.ptp(variance)) <= 1e-9 * float(variance.max())
-    if estimated or float(np.std(found.null)) < FIXED * error:
-        fields |= {"pvalue": np.nan, "monte_carlo_error": np.nan}
-        notes.append(FIXED_NOTE)
-    log_ratio, (low, high) = found.statistic, found.limits
-    # the end towards 1 inverts the test; the other one knows that data vary more the more they are overdispersed
-    towards, away = (high, -low) if log_ratio > 0 else (-low, high)
-    ends = abs(log_ratio) - towards, abs(log_ratio) + max(away, 1.96 * error)
-    ends = ends if log_ratio > 0 else (-ends[1], -ends[0])
-    with np.errstate(over="ignore"):
-        interval = float(np.exp(ends[0])), float(np.exp(ends[1]))
-    ratio = float(np.exp(log_ratio))
-    return DispersionResult(
-        statistic=ratio,
-        alternative=alternative,
-        method="squared deviations of refits",
-        response=response_kind(res),
-        n_obs=res.n_obs,
-        effect=Effect("dispersion ratio", ratio, 1.0, interval),
-        null_distribution=np.exp(found.null),
-        conf_int=interval,
-        correction="refits",
-        notes=tuple(notes),
-        **fields,
-    )
-
-
-def _row_error(res: SimulatedResiduals) -> float:
-    """Standard error over rows of the logarithm of the ratio."""
-    mean, variance = mean_and_variance(res)
-    scale = float(variance.max())
-    observed = (res.observed - mean) / np.sqrt(scale)
-    _, error = squared_deviation_ratio(observed, np.zeros(mean.size), variance / scale, np.zeros(mean.size))
-    return max(error, 1e-12)
 
 
 DISPERSION = ResidualTest(

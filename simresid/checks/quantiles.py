@@ -237,7 +237,7 @@ def _among_refits(res: Any, pool: RefitPool, plan: Plan, score: _Scores, curves:
     _, p_direction, p_quantile = score.pvalues(directions, per_quantile)
     p_dir, p_q = p_direction[0], p_quantile[0]
     if found.n_refits >= FEWEST_TO_RANK:
-        values = pool.values(key, score.of_cells, found.n_refits) - found.centre
+        values = found.components - found.centre
         null_directions, null_quantiles = score.statistics(values.reshape(-1, *shape))
         p_dir, p_q = _ranks_above(directions[0], null_directions), _ranks_above(per_quantile[0], null_quantiles)
     return QuantileResult(

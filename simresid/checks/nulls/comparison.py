@@ -13,9 +13,9 @@ estimate from few refits does not enter the statistic, and p-values vary with th
 
 Beyond all refits the tail is continued down to 1e-6 (`simresid.checks.pvalues.continued_pvalue`).
 
-Fewer than 39 refits cannot reject by rank. They give the mean of the components; the distance from it, over
-:math:`\sqrt{1 + 1/B}`, is referred to the test's theoretical distribution, whose spread is at least that of a fitted
-model.
+Fewer than 39 refits cannot reject by rank. They give the mean of the components; what lies between it and the data,
+over :math:`\sqrt{1 + 1/B}`, is referred to the test's theoretical distribution, whose spread is at least that of a
+fitted model.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +71,9 @@ class Expected(NamedTuple):
     weights: FloatArray | None = None
 
 
+CentreBy: TypeAlias = Literal["mean", "median", "zero"] | Expected
+
+
 @dataclass(frozen=True, eq=False)
 class Comparison:
     """The data among refits.
@@ -88,6 +91,8 @@ class Comparison:
     pvalue, monte_carlo_error : float
     n_refits : int
         Refits that were used.
+    components : ndarray (m, k)
+        Of these refits.
     limits : tuple of float
         Statistics between these have p >= .05 in a two-sided test; for one-sided statistics the first is -inf.
     notes : tuple of str
@@ -100,6 +105,7 @@ class Comparison:
     pvalue: float
     monte_carlo_error: float
     n_refits: int
+    components: FloatArray
     limits: tuple[float, float]
     notes: tuple[str, ...]
 
@@ -148,7 +154,7 @@ def compare(
     *,
     alternative: str = "greater",
     theory_limits: tuple[float, float],
-    centre_by: Literal["mean", "zero"] | Expected = "mean",
+    centre_by: CentreBy = "mean",
     continued: bool = True,
 ) -> Comparison:
     """Compare the data with refits, as many as the plan and the outcome ask for.
@@ -168,7 +174,7 @@ def compare(
     alternative : {"two-sided", "greater", "less"}
     theory_limits : tuple of float
         Distances between which `theory` gives .05 or more.
-    centre_by : {"mean", "zero"} or Expected
+    centre_by : {"mean", "median", "zero"} or Expected
         Where components are measured from.
     continued : bool
         Whether the tail beyond the refits is known to be no heavier than an exponential one.
@@ -188,11 +194,12 @@ def compare(
             raise RefitsFailed(pool.stopped or f"{count - usable} of {count} refits failed{why}")
         if usable < FEWEST_TO_RANK:
             centre = values.mean(axis=0) * (centre_by != "zero")
-            factor = float(np.sqrt(1 + 1 / usable)) if centre_by != "zero" else 1.0
-            statistic = float(distance((own - centre)[None, :])[0])
+            noise = float(np.sqrt(1 + 1 / usable)) if centre_by != "zero" else 1.0
+            statistic, pure = (float(distance((own - centre)[None, :] / factor)[0]) for factor in (1.0, noise))
             null = distance(values - centre)
-            pvalue, error = max(theory(statistic / factor), smallest_continued_pvalue), 0.0
-            limits = (theory_limits[0] * factor, theory_limits[1] * factor)
+            pvalue, error = max(theory(pure), smallest_continued_pvalue), 0.0
+            inflation = statistic / pure if pure != 0.0 else 1.0  # by the noise of the centre
+            limits = (theory_limits[0] * inflation, theory_limits[1] * inflation)
         else:
             everything = np.vstack([own[None, :], values])
             centre = _centre(everything, centre_by)
@@ -204,13 +211,14 @@ def compare(
         if plan.is_settled(count, pvalue) or pool.stopped:
             break
     notes = _failure_notes(pool, count, usable, pvalue, alternative)
-    return Comparison(statistic, null, own, centre, pvalue, error, usable, limits, tuple(notes))
+    return Comparison(statistic, null, own, centre, pvalue, error, usable, values, limits, tuple(notes))
 
 
-def _centre(values: FloatArray, centre_by: Literal["mean", "zero"] | Expected) -> FloatArray:
+def _centre(values: FloatArray, centre_by: CentreBy) -> FloatArray:
     """Centre of the rows of `values` ``(m, k)``."""
     if isinstance(centre_by, str):
-        return np.asarray(values.mean(axis=0) * (centre_by != "zero"))
+        middle = np.median(values, axis=0) if centre_by == "median" else values.mean(axis=0)
+        return np.asarray(middle * (centre_by != "zero"))
     expected, directions, weights = centre_by
     found = values - expected
     if directions is not None:

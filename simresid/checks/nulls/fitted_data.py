@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._row_moments import relative_spread, spread
+from simresid.checks._row_moments import Spread, relative_spread, spread
 from simresid.protocol import HasVariance
 
 if TYPE_CHECKING:
@@ -33,9 +33,8 @@ class FittedData:
     ----------
     lower, upper : ndarray (n,)
         Cell of every residual.
-    squares, allowed : float
-        Sum of squared deviations from the conditional mean, and its expectation under the fitted law, in units of the
-        largest variance; NaN if unknown.
+    spread : Spread
+        Deviations from the conditional mean; NaN where the variance is unknown.
     zeros, zeros_expected, zeros_sd : float
         Number of zeros, its expectation and standard deviation under the fitted law; NaN if not asked for.
     is_ranked : bool
@@ -46,8 +45,7 @@ class FittedData:
 
     lower: FloatArray
     upper: FloatArray
-    squares: float
-    allowed: float
+    spread: Spread
     zeros: float
     zeros_expected: float
     zeros_sd: float
@@ -103,31 +101,30 @@ def _reduced(
     y, lo, hi, mu = (_rows(values, positions) for values in (observed, lower, upper, mean))
     if not (np.isfinite(lo).all() and np.isfinite(hi).all()):
         raise ValueError("the distribution function is not finite")
-    squares, allowed = (np.nan, np.nan) if variance is None else relative_spread(y, mu, _rows(variance, positions))
+    around = Spread() if variance is None else relative_spread(y, mu, _rows(variance, positions))
     zeros = expected = sd = np.nan
     if at_zero is not None:
         p = _rows(at_zero[1], positions) - _rows(at_zero[0], positions)
         zeros, expected, sd = float(np.count_nonzero(y == 0)), float(p.sum()), float(np.sqrt(np.sum(p * (1.0 - p))))
-    return FittedData(lo, np.maximum(hi, lo), squares, allowed, zeros, expected, sd)
+    return FittedData(lo, np.maximum(hi, lo), around, zeros, expected, sd)
 
 
 def from_residuals(res: SimulatedResiduals, with_zeros: bool) -> FittedData:
     """Cells and sums from simulated residuals: of groups, with new random effects, after a rotation."""
     lower, upper = res.cells
-    squares, allowed = spread(res)
     zeros = expected = sd = np.nan
     if with_zeros:
         sums = res.replicate_sums
         simulated = res.simulated_statistics([count_zeros])[0] if sums is None else sums.zeros
         zeros, expected = float(np.count_nonzero(res.observed == 0)), float(simulated.mean())
         sd = float(simulated.std())
-    return FittedData(lower, upper, squares, allowed, zeros, expected, sd, is_ranked=True)
+    return FittedData(lower, upper, spread(res), zeros, expected, sd, is_ranked=True)
 
 
 def from_simulations_of(res: SimulatedResiduals) -> FittedData:
     """Nothing but the residuals, whose simulations are drawn when a statistic asks for them."""
     nothing = np.empty(0)
-    return FittedData(nothing, nothing, np.nan, np.nan, np.nan, np.nan, np.nan, is_ranked=True, residuals=res)
+    return FittedData(nothing, nothing, Spread(), np.nan, np.nan, np.nan, is_ranked=True, residuals=res)
 
 
 def count_zeros(block: FloatArray) -> Any:
