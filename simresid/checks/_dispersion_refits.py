@@ -16,7 +16,7 @@ is reported is the one that decided.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -118,7 +118,7 @@ class _Evidence:
 
     def __call__(self, x: FloatArray) -> FloatArray:
         """Evidence of the centred components of data and refits ``(m, 3)``, of few from theory."""
-        return self._one_sided(self._parts(x, x)).max(axis=1)
+        return np.asarray(self._one_sided(self._parts(x, x)).max(axis=1))
 
     def leading(self, own: FloatArray, null: FloatArray) -> int:
         """Ratio that is reported: of the part that decides."""
