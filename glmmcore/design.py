@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,12 @@ import pandas as pd
 if TYPE_CHECKING:
     from glmmcore.relationship.base import Relationship
 
-__all__ = ["Design", "PredictorDesign", "RandomTerm", "Response"]
+__all__ = ["Design", "PredictorDesign", "RandomTerm", "Response", "coefficient_names"]
+
+
+def coefficient_names(part: str, column: str) -> tuple[str, ...]:
+    """Names by which a coefficient of a part is called where parameters are given."""
+    return (column, f"cond: {column}") if part == "cond" else (f"{part}: {column}",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -140,6 +145,8 @@ class Design:
     complete : ndarray of bool, shape (n + n_missing,), or None
         Which rows of the user's data these are; None when none was left out.
     freq_weights, var_weights : ndarray of shape (n,) or None
+    fixed : mapping of str to float
+        Parameters that are given instead of estimated, by the names of tables; see `glmmcore.estimation.held`.
     encode : callable
         ``encode(newdata) -> (dict of PredictorDesign, keep)``: the same columns, transforms and level sets for
         new rows; `keep` is a boolean mask of the rows that are complete.
@@ -154,7 +161,19 @@ class Design:
     freq_weights: np.ndarray | None = None
     var_weights: np.ndarray | None = None
     formulas: dict[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, float] = field(default_factory=dict)
     encode: Callable[[pd.DataFrame], tuple[dict[str, PredictorDesign], np.ndarray]] | None = None
+
+    def with_predictors(self, predictors: dict[str, PredictorDesign], **changes: Any) -> Design:
+        """The same with other predictors; what was given for columns that are no longer there is forgotten."""
+        gone = {
+            key
+            for name, part in self.predictors.items()
+            for column in set(part.columns) - set(predictors[name].columns)
+            for key in coefficient_names(name, column)
+        }
+        fixed = {key: value for key, value in self.fixed.items() if key not in gone}
+        return replace(self, predictors=predictors, fixed=fixed, **changes)
 
     @property
     def nobs(self) -> int:

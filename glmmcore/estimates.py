@@ -167,8 +167,9 @@ class Estimates:
         estimates = self._coefficients(part)
         if not len(estimates):
             return estimates
-        variance = np.diag(self._covariance(part, part))
-        return pd.Series(np.sqrt(np.maximum(variance, 0.0)), index=estimates.index)
+        errors = np.sqrt(np.maximum(np.diag(self._covariance(part, part)), 0.0))
+        free = self.estimator.problem.part(part).free
+        return pd.Series(np.where(free, errors, np.nan), index=estimates.index)
 
     @cached_property
     def params(self) -> pd.Series:
@@ -412,10 +413,10 @@ class Estimates:
 
     @property
     def df_model(self) -> int:
-        """Number of parameters, fixed effects and variances together."""
-        return sum(p.size for p in self.estimator.problem.parts) + sum(
-            t.structure.size for t in self.estimator.problem.terms
-        )
+        """Number of parameters that were estimated, fixed effects and variances together."""
+        problem = self.estimator.problem
+        held = int(np.sum(~problem.free))
+        return sum(p.size for p in problem.parts) + sum(t.structure.size for t in problem.terms) - held
 
     @property
     def df_resid(self) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,8 +18,6 @@ from glmmcore.formula.rank import require_scale
 from glmmcore.relationship.levels import with_relationships
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import ArrayLike
 
     from glmmcore.design import Design
@@ -44,6 +44,8 @@ def glmm(
     freq_weights: str | ArrayLike | None = None,
     var_weights: str | ArrayLike | None = None,
     known: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, float] | None = None,
+    start: Mapping[str, float] | None = None,
 ) -> FittedGLMM:
     """Fit a generalised linear mixed model by maximum likelihood.
 
@@ -81,6 +83,12 @@ def glmm(
         How the levels of a grouping factor covary, such as ``{"species": R}``: a covariance matrix with labels on both
         sides, or an object of `glmmcore.relationship` (pedigrees, trees, neighbourhoods). Effects of ``(x | species)``
         then have the covariance T x R, T that of the coefficients of one level. R may have labels without rows.
+    fixed : mapping of str to float, optional
+        Parameters that are given instead of estimated, by the names that tables and `FittedGLMM.conf_int` use:
+        coefficients (``"x"``, ``"zi: x"``, ``"disp: x"``), ``"sd(Intercept|g)"`` or, where a term has one standard
+        deviation, ``"sd(g)"``, correlations, ``"sigma"``. They count as no parameter and have no standard error.
+    start : mapping of str to float, optional
+        Where the search starts, by the same names. Without it several starts are tried where there is a doubt.
 
     Returns
     -------
@@ -118,10 +126,29 @@ def glmm(
         freq_weights=freq_weights,
         var_weights=var_weights,
     )
-    design = with_relationships(design, known)
+    design = replace(with_relationships(design, known), fixed=_given(fixed, "fixed="))
     check_design(design, law, n_agq)
     estimator = Estimator.build(design, law, reml=reml, n_agq=n_agq)
-    return FittedGLMM(estimator, estimator.fit(), table)
+    begin = _given(start, "start=")
+    return FittedGLMM(estimator, estimator.fit(estimator.start_at(begin) if begin else None), table)
+
+
+def _given(values: Mapping[str, float] | None, what: str) -> dict[str, float]:
+    """Values by name as a dict of its own.
+
+    Raises
+    ------
+    ModelError
+    """
+    if values is None:
+        return {}
+    if not isinstance(values, Mapping) or not all(isinstance(name, str) for name in values):
+        raise ModelError(f"{what} takes a dict of numbers by name, such as {{'sd(g)': 1.0}}")
+    for name, value in values.items():
+        number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+        if not number or not np.isfinite(value):
+            raise ModelError(f"{what}: the value of {name!r} must be a finite number, not {value!r}")
+    return {name: float(value) for name, value in values.items()}
 
 
 def check_design(design: Design, family: Family, n_agq: int) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from glmmcore.covariance.base import Structure
 from glmmcore.covariance.correlation import CommonCompoundSymmetric, CompoundSymmetric
 from glmmcore.covariance.diagonal import CommonDiagonal, Diagonal
+from glmmcore.covariance.own_scales import OwnScales
 from glmmcore.covariance.serial import AutoRegressive, CommonToeplitz, OwnScalesAutoRegressive, Toeplitz
 from glmmcore.covariance.unstructured import Unstructured
 
-__all__ = ["STRUCTURES", "Structure"]
+__all__ = ["STRUCTURES", "OwnScales", "Structure"]
 
 STRUCTURES: dict[str, type[Structure]] = {
     cls.name: cls

@@ -28,6 +28,8 @@ _RUNNING, _RUNNING_STEP = 1e-1, 0.3
 _RIDGE, _RIDGE_RUNNING = 1e-5, 1e-3
 # Eigenvalues of the Hessian scaled to a unit diagonal below which nothing but rounding is left.
 _ROUNDING = 1e-7
+# Standard errors, in natural units, below which a parameter is given.
+_GIVEN = 1e-30
 # Share of a combination's length, in natural units, along flat directions from which on it has no bound.
 _REACH = 1e-3
 
@@ -69,8 +71,12 @@ class Curvature:
 
     @property
     def steps(self) -> np.ndarray:
-        """Standard errors of the parameters but no more than their units, (p,): the scale of differences."""
-        return np.minimum(np.sqrt(np.maximum(np.diag(self.inverse), 0.0)), self.units)
+        """Standard errors of the parameters but no more than their units, (p,): the scale of differences.
+
+        Zero for parameters that are given.
+        """
+        errors = np.sqrt(np.maximum(np.diag(self.inverse), 0.0))
+        return np.minimum(np.where(errors > _GIVEN * self.units, errors, 0.0), self.units)
 
 
 def scaled_eigen(hessian: np.ndarray, units: np.ndarray | float = 1.0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

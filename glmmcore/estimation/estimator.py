@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,6 +10,13 @@ import numpy as np
 from glmmcore.design import Design
 from glmmcore.errors import ModelError
 from glmmcore.estimation.distinct_rows import distinct_rows
+from glmmcore.estimation.held import (
+    check_names,
+    coefficients_by_part,
+    holds_spread,
+    spread_values,
+    start_coefficients,
+)
 from glmmcore.estimation.laplace import LaplaceObjective
 from glmmcore.estimation.linear import LinearObjective
 from glmmcore.estimation.optimize import Optimum, minimise
@@ -57,11 +65,13 @@ class Estimator:
         if not isinstance(reml, (bool, np.bool_)):
             raise ModelError(f"reml must be True or False, not {reml!r}")
         has_bars = any(p.terms for p in design.predictors.values())
-        if not has_bars and not design.predictors["cond"].columns:
+        if not has_bars and not set(design.predictors["cond"].columns) - set(design.fixed):
             reml = False  # without fixed effects the restricted likelihood is the likelihood
         linear = (
             family.linear and "disp" not in design.predictors and "zi" not in design.predictors and (has_bars or reml)
         )
+        # only ratios of variances are parameters of a profiled likelihood
+        linear &= not holds_spread(design.fixed, design)
         problem = build_problem(design, family, reml=reml, profiled=linear)
         # linear models are integrated exactly as they are
         n_agq = 1 if linear else n_agq
@@ -85,6 +95,31 @@ class Estimator:
         if self.n_agq > 1:
             check_points(self.problem, self.n_agq)
         return self._fit_linear(start) if self.linear else self._fit_laplace(start)
+
+    def start_at(self, given: Mapping[str, float]) -> np.ndarray:
+        """The ordinary start, (n_params,), with some parameters at given values, by the names of tables.
+
+        Raises
+        ------
+        ModelError
+            For names that the model does not have.
+        """
+        problem = self.problem
+        check_names(self.design, self.family, problem.terms, given, "start=")
+        x = self.linear_objective().start() if self.linear else start_candidates(problem)[0]
+        for name, values in coefficients_by_part(self.design, self.family, given).items():
+            part = problem.part(name)
+            if part.where.stop > part.where.start:
+                x[part.where] = start_coefficients(part, values, x[part.where])
+        scale = 1.0
+        if self.linear:  # a profiled likelihood knows standard deviations as multiples of sigma
+            objective = self.linear_objective()
+            objective(x)
+            scale = given.get("sigma", objective.sigma)
+        relative = {name: value / scale if "sd(" in name else value for name, value in given.items()}
+        for place, value in spread_values(problem.terms, relative, "start="):
+            x[place] = value
+        return problem.hold(x)
 
     def objective(self, problem: Problem | None = None) -> LaplaceObjective:
         """Negative log-likelihood of a model that is not linear, of all rows or of those of another `problem`."""
@@ -158,12 +193,12 @@ class Estimator:
         limit, units = step_limits(problem), natural_units(problem)
 
         def optimise(objective: LaplaceObjective, x: np.ndarray, curvature: np.ndarray) -> Optimum:
-            return minimise(objective, x, curvature, limit, units=units)
+            return minimise(objective, problem.hold(x), curvature, limit, units=units, free=problem.free)
 
         best: tuple[LaplaceObjective, Optimum] | None = None
         for candidate in candidates:
             objective = self.objective(problem)
-            x = _finite_start(objective, candidate)
+            x = _finite_start(objective, problem.hold(candidate))
             optimum = optimise(objective, x, start_curvature(problem, x, objective))
             if best is None or optimum.value < best[1].value:
                 best = objective, optimum
@@ -195,6 +230,7 @@ def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:
             for term in problem.terms:
                 sd = shrink * np.sqrt(np.square(term.structure.factor(x[term.where])).sum(axis=1))
                 trial[term.where] = x[term.where] if shrink == 1.0 else term.structure.start(sd)
+            trial = problem.hold(trial)
             if dispersion_of_one:
                 for part in problem.parts:
                     if part.name == "disp":
@@ -211,14 +247,14 @@ def _spherical_modes(problem: Problem, solution: Solution) -> np.ndarray:
     """Modes of a solution in the coordinates of the objective, (q,); zero along directions without variance."""
     assert problem.layout is not None
     u = np.zeros(problem.layout.order)
-    modes = {id(t.term): t.modes for t in solution.terms}
+    modes = {id(t.term): t.node_modes for t in solution.terms}
     for term in problem.terms:
         root = term.back @ term.structure.factor(solution.x[term.where])
         place = problem.layout.by_level(u, term.factor)
         place[:, term.columns] = modes[id(term.term)] @ np.linalg.pinv(root).T
     if problem.reml:
         part = problem.part("cond")
-        u[len(u) - part.size :] = np.linalg.solve(part.back, solution.coefficients["cond"])
+        u[len(u) - part.size :] = part.standardised(solution.coefficients["cond"])
     return u
 
 

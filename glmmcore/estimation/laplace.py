@@ -109,8 +109,8 @@ class LaplaceObjective:
         self._constant = 0.0
         if problem.reml:
             # flat prior on the user's coefficients: back maps the standardised ones to them
-            back = problem.part("cond").back
-            self._constant = -0.5 * len(back) * np.log(2.0 * np.pi) - float(np.log(np.abs(np.diag(back))).sum())
+            part = problem.part("cond")
+            self._constant = -0.5 * part.size * np.log(2.0 * np.pi) - part.log_volume
 
     # ---- public -----------------------------------------------------------------------------------------------
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:

@@ -72,7 +72,7 @@ class LinearObjective:
             weights = weights * var_weights
         if problem.reml:
             # the flat prior is on the user's coefficients, not on the standardised ones
-            self.constant -= float(np.log(np.abs(np.diag(part.back))).sum())
+            self.constant -= part.log_volume
         self.n_effective = self.n_rows - (p if problem.reml else 0)
         if self.n_effective <= 0:
             raise ModelError(f"{n} rows are too few for REML with {p} fixed-effects coefficients")

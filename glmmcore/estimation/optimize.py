@@ -46,6 +46,8 @@ _FLAT = 1e-7
 _LEAST_CURVATURE = 1e-3
 # Standard errors below, in natural units, are zeros of a projection.
 _NOTHING = 1e-10
+# Curvature, in natural units, of a parameter that is given: no standard error, no step of differences.
+_HELD = 1e100
 # Smallest eigenvalue of the scaled quasi-Newton model with which it is believed, and the least move of every parameter
 # from its start, in standard errors.
 _WELL_CONDITIONED = 1e-4
@@ -100,6 +102,7 @@ def minimise(
     *,
     units: np.ndarray | None = None,
     regular: Callable[[np.ndarray], bool] | None = None,
+    free: np.ndarray | None = None,
 ) -> Optimum:
     """Minimise a smooth function with gradient.
 
@@ -118,8 +121,12 @@ def minimise(
     regular : callable, optional
         For an objective whose curvature is known well: ``x -> bool``, whether a minimum there is an ordinary one, for
         which the quasi-Newton model is believed and no Hessian is made.
+    free : ndarray of bool, shape (p,), optional
+        Parameters to search; the others stay where they are, which the Hessian says by a curvature beyond all others.
     """
     units = limit if units is None else units
+    if free is not None and not free.all():
+        return _minimise_some(objective, x, curvature, limit, units, free)
     # powers of two: nothing is rounded on the way there and back
     units = np.exp2(np.round(np.log2(units)))
 
@@ -131,6 +138,28 @@ def minimise(
     found = _minimise(scaled, x / units, curvature * np.outer(units, units), limit / units, inside)
     hessian = None if found.hessian is None else found.hessian / np.outer(units, units)
     return replace(found, x=found.x * units, gradient=found.gradient / units, hessian=hessian)
+
+
+def _minimise_some(
+    objective: Objective, x: np.ndarray, curvature: np.ndarray, limit: np.ndarray, units: np.ndarray, free: np.ndarray
+) -> Optimum:
+    """Minimise over some of the parameters."""
+
+    def whole(z: np.ndarray) -> np.ndarray:
+        out = x.copy()
+        out[free] = z
+        return out
+
+    def reduced(z: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = objective(whole(z))
+        return value, gradient[free]
+
+    found = minimise(reduced, x[free], curvature[np.ix_(free, free)], limit[free], units=units[free])
+    gradient = np.zeros(len(x))
+    gradient[free] = found.gradient
+    hessian = np.diag(np.where(free, 0.0, _HELD / np.square(units)))
+    hessian[np.ix_(free, free)] = found.hessian
+    return replace(found, x=whole(found.x), gradient=gradient, hessian=hessian)
 
 
 def _minimise(

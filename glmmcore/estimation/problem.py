@@ -10,13 +10,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from glmmcore.covariance import STRUCTURES, Structure
+from glmmcore.covariance import STRUCTURES, OwnScales, Structure
 from glmmcore.design import Design, PredictorDesign, RandomTerm
 from glmmcore.engines import choose_system
 from glmmcore.engines.choice import BORDER, LONG_CHAIN
 from glmmcore.engines.contract import System
 from glmmcore.engines.layout import Factor, RowLayout
 from glmmcore.errors import ModelError
+from glmmcore.estimation.held import check_names, coefficients_by_part, needs_own_scales, spread_values
 from glmmcore.estimation.likelihood import Likelihood
 from glmmcore.estimation.standardise import orthonormal, rescale
 from glmmcore.families.base import Family
@@ -39,7 +40,8 @@ class LinearPart:
     """Fixed part of one predictor, ``offset + X @ coefficients``.
 
     `X` is None for a constant; `back` maps the standardised coefficients to the user's columns. `where` is the place of
-    the coefficients in x, empty when they are integrated (REML).
+    the coefficients in x, empty when they are integrated (REML). Coefficients that are given, `known`, NaN for the others,
+    have zero rows in `back` and are part of the offset.
     """
 
     name: str
@@ -48,11 +50,32 @@ class LinearPart:
     offset: np.ndarray | None
     back: np.ndarray
     where: slice = field(default_factory=lambda: slice(0, 0))
+    known: np.ndarray | None = None
 
     @property
     def size(self) -> int:
-        """Number of coefficients."""
-        return len(self.back)
+        """Number of coefficients to estimate."""
+        return self.back.shape[1]
+
+    @property
+    def free(self) -> np.ndarray:
+        """Which of the user's coefficients are estimated, a mask."""
+        return np.ones(len(self.back), dtype=bool) if self.known is None else np.isnan(self.known)
+
+    @property
+    def log_volume(self) -> float:
+        """Log determinant of the map from standardised coefficients to the user's."""
+        return float(np.log(np.abs(np.diag(self.back[self.free]))).sum())
+
+    def user(self, coefficients: np.ndarray) -> np.ndarray:
+        """The user's coefficients, those that are given among them."""
+        out = self.back @ coefficients
+        return out if self.known is None else np.where(self.free, out, self.known)
+
+    def standardised(self, coefficients: np.ndarray) -> np.ndarray:
+        """The inverse of `user`."""
+        free = self.free
+        return np.linalg.solve(self.back[free], coefficients[free])
 
     def values(self, coefficients: np.ndarray) -> np.ndarray:
         """Fixed part of the rows, (n,), or (1,) for a constant."""
@@ -120,6 +143,8 @@ class Problem:
     n_params : int
     inner : tuple of str
         Predictors with random effects.
+    held : ndarray, shape (n_params,)
+        Values of the parameters that are given, NaN for those to estimate.
     unit : float
         Size of the columns of the conditional part and its random effects: 1, but for responses in very small or large
         units under the identity link, so that the optimiser's parameters are of ordinary size.
@@ -136,6 +161,16 @@ class Problem:
     n_params: int
     inner: tuple[str, ...]
     unit: float = 1.0
+    held: np.ndarray = field(default_factory=lambda: np.zeros(0))
+
+    @property
+    def free(self) -> np.ndarray:
+        """Which parameters are estimated, a mask (n_params,)."""
+        return np.isnan(self.held)
+
+    def hold(self, x: np.ndarray) -> np.ndarray:
+        """x with the parameters that are given at their values."""
+        return np.where(self.free, x, self.held)
 
     @property
     def n(self) -> int:
@@ -192,12 +227,15 @@ def build_problem(design: Design, family: Family, *, reml: bool = False, profile
         if any(source == name for source, _ in bars) or (name == "cond" and (reml or profiled))
     )
     unit = 1.0 if profiled else _unit(design, family)
-    cond, cond_back = (unit * m for m in orthonormal(design.predictors["cond"].X))
+    known = coefficients_by_part(design, family, design.fixed)
+    cond_part = _linear_part("cond", design.predictors["cond"], np.arange(n), None, known.get("cond"))
+    assert cond_part.X is not None
+    cond, cond_part.back = unit * cond_part.X, unit * cond_part.back
     fixed = None
     if (reml or profiled) and cond.shape[1]:
         index = np.full(cond.shape[1], inner.index("cond"), dtype=np.int32)
         fixed = Factor("fixed effects", np.zeros(n, np.int32), 1, cond, index, prior=0.0)
-    factors, terms = _merge(bars, inner, design.freq_weights, unit)
+    factors, terms = _merge(bars, inner, design, unit)
     if factors:
         order = _leading_order(factors)
         factors = [factors[i] for i in order]
@@ -207,7 +245,8 @@ def build_problem(design: Design, family: Family, *, reml: bool = False, profile
         factors.append(fixed)
     layout = RowLayout(factors) if factors else None
     rows = layout.rows if layout is not None else np.arange(n)
-    parts = _linear_parts(design, family, cond, cond_back, rows)
+    offset = None if cond_part.offset is None else cond_part.offset[rows]
+    parts = _linear_parts(design, family, replace(cond_part, X=cond[rows], offset=offset), rows, known)
     likelihood = _likelihood(design, family, rows, inner)
     at = 0
     for part in parts:
@@ -221,7 +260,12 @@ def build_problem(design: Design, family: Family, *, reml: bool = False, profile
     leading = [term.structure for term in terms if term.factor == 0]
     chained = len(leading) == 1 and leading[0].chained
     system = choose_system(layout, n_profiled, chained=chained) if layout is not None else None
-    return Problem(family, likelihood, parts, terms, layout, system, rows, reml, at, inner, unit)
+    held = np.full(at, np.nan)
+    if design.fixed:
+        check_names(design, family, terms, design.fixed, "fixed=")
+        for place, value in spread_values(terms, design.fixed, "fixed="):
+            held[place] = value
+    return Problem(family, likelihood, parts, terms, layout, system, rows, reml, at, inner, unit, held)
 
 
 def _unit(design: Design, family: Family) -> float:
@@ -239,7 +283,7 @@ def _unit(design: Design, family: Family) -> float:
 
 
 def _merge(
-    bars: list[tuple[str, RandomTerm]], inner: tuple[str, ...], weights: np.ndarray | None, unit: float
+    bars: list[tuple[str, RandomTerm]], inner: tuple[str, ...], design: Design, unit: float
 ) -> tuple[list[Factor], list[TermPart]]:
     """Put the terms of one grouping factor side by side."""
     groups: dict[tuple[str, bool], list[tuple[str, RandomTerm]]] = {}
@@ -250,13 +294,16 @@ def _merge(
     for position, ((group, _), members) in enumerate(groups.items()):
         blocks, predictor, at = [], [], 0
         for source, term in members:
-            z, back = rescale(term.Z, STRUCTURES[term.structure].rescaling, weights)
+            kind: type[Structure] = STRUCTURES[term.structure]
+            if term.structure == "us" and needs_own_scales(design.fixed, source, term.group):
+                kind = OwnScales
+            z, back = rescale(term.Z, kind.rescaling, design.freq_weights)
             if source == "cond" and unit != 1.0:
                 z, back = unit * z, unit * back
             k = z.shape[1]
             _require_rows(term, k)
             predictor += [inner.index(source)] * k
-            structure = STRUCTURES[term.structure](k)
+            structure = kind(k)
             part = TermPart(source, term, structure, position, slice(at, at + k), back, level_size=_level_size(term))
             terms.append(part)
             blocks.append(part.left_side(z, term.codes))
@@ -307,16 +354,20 @@ def _leading_order(factors: list[Factor]) -> list[int]:
 
 
 def _linear_parts(
-    design: Design, family: Family, cond: np.ndarray, cond_back: np.ndarray, rows: np.ndarray
+    design: Design, family: Family, cond: LinearPart, rows: np.ndarray, known: dict[str, np.ndarray]
 ) -> list[LinearPart]:
-    source = design.predictors["cond"]
-    parts = [LinearPart("cond", source.columns, cond[rows], _offset(source.offset, rows), cond_back)]
+    parts = [cond]
     if family.has_dispersion:
         log_weights = log_weight_shift(design, family)
         if "disp" in design.predictors:
             pinned = pinned_dispersion(design.predictors["disp"], family)
-            known = pinned if log_weights is None else log_weights + pinned
-            parts.append(_linear_part("disp", design.predictors["disp"], rows, known))
+            extra = pinned if log_weights is None else log_weights + pinned
+            parts.append(_linear_part("disp", design.predictors["disp"], rows, extra, known.get("disp")))
+        elif "disp" in known:
+            offset = known["disp"][0] + (np.zeros(len(rows)) if log_weights is None else log_weights[rows])
+            nothing = np.zeros((1, 0))
+            part = LinearPart("disp", ("Intercept",), np.zeros((len(rows), 0)), offset, nothing, known=known["disp"])
+            parts.append(part)
         elif log_weights is not None:
             constant = np.ones((design.nobs, 1))
             parts.append(LinearPart("disp", ("Intercept",), constant, log_weights[rows], np.eye(1)))
@@ -324,7 +375,7 @@ def _linear_parts(
             parts.append(LinearPart("disp", ("Intercept",), None, None, np.eye(1)))
     parts += [LinearPart(name, (name,), None, None, np.eye(1)) for name in family.extra]
     if "zi" in design.predictors:
-        parts.append(_linear_part("zi", design.predictors["zi"], rows, None))
+        parts.append(_linear_part("zi", design.predictors["zi"], rows, None, known.get("zi")))
     return parts
 
 
@@ -342,11 +393,23 @@ def pinned_dispersion(source: PredictorDesign, family: Family) -> float:
 
 
 def _linear_part(
-    name: str, source: PredictorDesign, rows: np.ndarray, extra_offset: np.ndarray | float | None
+    name: str,
+    source: PredictorDesign,
+    rows: np.ndarray,
+    extra_offset: np.ndarray | float | None,
+    known: np.ndarray | None,
 ) -> LinearPart:
-    x, back = orthonormal(source.X)
+    """Standardise the columns to estimate; those with known coefficients go into the offset."""
     offset = source.offset if extra_offset is None else source.offset + extra_offset
-    return LinearPart(name, source.columns, x[rows], _offset(offset, rows), back)
+    if known is None:
+        x, back = orthonormal(source.X)
+        return LinearPart(name, source.columns, x[rows], _offset(offset, rows), back)
+    free = np.isnan(known)
+    x, own = orthonormal(source.X[:, free])
+    back = np.zeros((len(known), own.shape[1]))
+    back[free] = own
+    offset = offset + source.X[:, ~free] @ known[~free]
+    return LinearPart(name, source.columns, x[rows], _offset(offset, rows), back, known=known)
 
 
 def _offset(offset: np.ndarray, rows: np.ndarray) -> np.ndarray | None:

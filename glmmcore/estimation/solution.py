@@ -33,6 +33,8 @@ class TermSolution:
         Conditional covariance given the parameters.
     relative_minimum : float
         Smallest singular value of the standardised factor over the largest possible scale; 0 for a singular fit.
+    node_modes : ndarray, shape (N, k)
+        Conditional modes of the engine's levels: `modes`, or those of the nodes of a relationship.
     """
 
     predictor: str
@@ -41,6 +43,7 @@ class TermSolution:
     modes: np.ndarray
     mode_covariance: np.ndarray
     relative_minimum: float
+    node_modes: np.ndarray
 
     def row_variances(self, z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Variance of ``z_i' b[codes_i]`` over new effects, (n,); codes of -1 are levels that the fit has not seen."""
@@ -92,7 +95,7 @@ def _covariance(problem: Problem, curvature: Curvature) -> dict[tuple[str, str],
     for a in estimated:
         for b in estimated:
             out[a.name, b.name] = a.back @ curvature.inverse[a.where, b.where] @ b.back.T
-        rows = np.zeros((a.size, problem.n_params))
+        rows = np.zeros((len(a.back), problem.n_params))
         rows[:, a.where] = a.back
         unbounded = np.flatnonzero(curvature.reaches(rows))
         out[a.name, a.name][unbounded, unbounded] = np.inf
@@ -107,7 +110,7 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
     if not np.isfinite(value):
         value = optimum.value
     coefficients = {
-        part.name: part.back @ x[part.where]
+        part.name: part.user(x[part.where])
         for part in problem.parts
         if part.where.stop > part.where.start or part.size == 0
     }
@@ -120,7 +123,7 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
     if problem.reml:
         part = problem.part("cond")
         integrated = objective.system.level_covariances(len(objective.layout.factors) - 1)[0]
-        coefficients["cond"] = part.back @ objective.mode[-part.size :]
+        coefficients["cond"] = part.user(objective.mode[len(objective.mode) - part.size :])
         covariance["cond", "cond"] = part.back @ (integrated + drift) @ part.back.T
     named = {name: _original_order(problem, v) for name, v in zip(problem.likelihood.predictors, values, strict=True)}
     terms = _terms(problem, x, objective.mode, 1.0, response_scale(problem))
@@ -153,11 +156,11 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
     value, _ = objective(theta)
     part = problem.part("cond")
     sigma = objective.sigma
-    beta = part.back @ objective.coefficients
+    beta = part.user(objective.coefficients)
     covariance = {
         ("cond", "cond"): part.back @ objective.coefficient_covariance() @ part.back.T,
-        ("cond", "disp"): np.zeros((part.size, 1)),
-        ("disp", "cond"): np.zeros((1, part.size)),
+        ("cond", "disp"): np.zeros((len(beta), 1)),
+        ("disp", "cond"): np.zeros((1, len(beta))),
     }
     factors = problem.factors(theta)
     if not len(theta):
@@ -208,13 +211,20 @@ def _terms(problem: Problem, x: np.ndarray, u: np.ndarray, sigma: float, unit: f
         if i not in blocks:
             blocks[i] = problem.system.level_covariances(i)
         t = term.structure.factor(x[term.where])
-        coefficients = term.of_levels(problem.layout.by_level(b, i)[:, term.columns] @ term.back.T)
+        nodes = problem.layout.by_level(b, i)[:, term.columns] @ term.back.T
+        coefficients = term.of_levels(nodes)
         conditional = term.of_levels(term.back @ blocks[i][:, term.columns, term.columns] @ term.back.T)
         covariance = sigma**2 * (term.root_back @ t) @ (term.root_back @ t).T
         singular = np.linalg.svd(t, compute_uv=False)
         out.append(
             TermSolution(
-                term.predictor, term.term, covariance, coefficients, sigma**2 * conditional, float(singular[-1]) / unit
+                term.predictor,
+                term.term,
+                covariance,
+                coefficients,
+                sigma**2 * conditional,
+                float(singular[-1]) / unit,
+                nodes,
             )
         )
     return tuple(out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -166,14 +165,14 @@ def drop_terms(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
     if fit.reml:
         whole = Estimator.build(fit.design, fit.family, n_agq=n_agq).fit().llf
     n_params = fit.df_model
-    terms = _terms(before)
+    terms = _terms(fit, part)
     index = ["<none>"]
     rows = [{"df": np.nan, "aic": 2.0 * (n_params - whole), "llf": whole, "chisq": np.nan, "pvalue": np.nan}]
     for factors, members in terms.items():
         if _containing(factors, terms):
             continue
         reduced = before.with_columns(np.setdiff1d(np.arange(len(before.columns)), members).tolist())
-        design = replace(fit.design, predictors={**fit.design.predictors, part: reduced})
+        design = fit.design.with_predictors({**fit.design.predictors, part: reduced})
         llf = Estimator.build(design, fit.family, n_agq=n_agq).fit().llf
         df, statistic = len(members), max(2.0 * (whole - llf), 0.0)
         row = {"df": df, "aic": 2.0 * (n_params - df - llf), "llf": llf, "chisq": statistic}
@@ -218,7 +217,7 @@ def wald_tests(
     """
     if df not in ("auto", "chi2", "satterthwaite", "kenward-roger"):
         raise ModelError(f"wald_tests: df must be 'auto', 'chi2', 'satterthwaite' or 'kenward-roger', not {df!r}")
-    terms = _terms(_part(fit, part))
+    terms = _terms(fit, part)
     rule = "normal" if df == "chi2" or (df == "auto" and part != "cond") else str(rule_of_df(fit, df, cov))
     covariance = fit._covariance(part, part).copy()
     if cov is not None and rule == "normal":
@@ -276,11 +275,12 @@ def _part(fit: FittedGLMM, part: str) -> PredictorDesign:
 Term = tuple[str, ...]
 
 
-def _terms(design: PredictorDesign) -> dict[Term, list[int]]:
-    """Positions of the columns of every term, by its factors; the intercept is no term."""
+def _terms(fit: FittedGLMM, part: str) -> dict[Term, list[int]]:
+    """Positions of the estimated columns of every term, by its factors; the intercept is no term."""
     out: dict[Term, list[int]] = {}
-    for position, factors in enumerate(design.column_terms):
-        if factors:
+    free = fit.estimator.problem.part(part).free
+    for position, factors in enumerate(_part(fit, part).column_terms):
+        if factors and free[position]:
             out.setdefault(factors, []).append(position)
     return out
 

@@ -62,7 +62,7 @@ def deletion_changes(estimator: Estimator, solution: Solution, codes: np.ndarray
     back = problem.part("cond").back
     out = np.empty((len(edges) - 1, len(back)))
     random = None if problem.layout is None else _Columns(objective, problem.factors(solution.x))
-    p, joint = len(back), estimator.linear or problem.reml
+    p, joint = back.shape[1], estimator.linear or problem.reml
     for g in range(len(out)):
         rows = order[edges[g] : edges[g + 1]]
         touched, covariance = np.zeros((len(rows), 0)), np.zeros((0, 0))

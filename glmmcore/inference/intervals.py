@@ -15,7 +15,12 @@ from glmmcore.estimation.problem import build_problem
 from glmmcore.inference.coefficients import coefficient_errors
 from glmmcore.inference.multiplicity import t_quantile
 from glmmcore.inference.profile import ProfiledFunction, profile_limits
-from glmmcore.results.variance_parameters import VarianceParameter, parameter_errors, variance_parameters
+from glmmcore.results.variance_parameters import (
+    VarianceParameter,
+    is_given,
+    parameter_errors,
+    variance_parameters,
+)
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
@@ -58,7 +63,18 @@ def conf_int(
         tables = {part: _profile(fit, alpha, part) for part in wanted}
     else:
         tables = {part: _wald(fit, alpha, part, df, cov) for part in wanted}
+    for part, table in tables.items():
+        table.loc[_given(fit, part)] = np.nan
     return tables[parameters] if parameters != "all" else pd.concat(tables, names=["part", "parameter"])
+
+
+def _given(fit: FittedGLMM, part: str) -> list[str]:
+    """Parameters that were given instead of estimated."""
+    problem = fit.estimator.problem
+    if part != _RANDOM:
+        return [] if not _has(fit, part) else list(np.array(problem.part(part).columns, dtype=object)[~problem.part(part).free])
+    parameters = variance_parameters(fit.estimator)
+    return [p.label for p in parameters if is_given(p, problem, fit.solution.x)]
 
 
 def _has(fit: FittedGLMM, part: str) -> bool:
@@ -119,6 +135,9 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
         covariance = solution.covariance[part, part]
         limits = {}
         for j, name in enumerate(linear.columns):
+            if not linear.free[j]:
+                limits[name] = float("nan"), float("nan")
+                continue
             direction = np.zeros(len(x))
             direction[linear.where] = linear.back[j]
             error = float(np.sqrt(covariance[j, j]))
@@ -130,6 +149,9 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
     limits = {}
     absent: set[tuple[int, int]] = set()  # coefficients whose standard deviation may be zero at this level
     for parameter in variance_parameters(estimator):
+        if is_given(parameter, estimator.problem, x):
+            limits[parameter.label] = float("nan"), float("nan")
+            continue
         term = id(parameter.term)
         if parameter.kind in ("corr", "rho") and not absent.isdisjoint({(term, parameter.i), (term, parameter.j)}):
             # a model without one of the two fits well enough, and there any correlation does
@@ -171,7 +193,7 @@ def _variance_limits(
     # an estimate of zero: start from a small standard deviation, where the function has a slope
     assert parameter.term is not None
     where, structure = parameter.term.where, parameter.term.structure
-    unit = np.sqrt(np.square(parameter.term.back).sum(axis=1))
+    unit = np.sqrt(np.square(parameter.term.root_back).sum(axis=1))
     curvature = float(np.max(np.abs(np.diag(hessian)[where])))
     start = x.copy()
     spread = np.sqrt(np.square(structure.factor(x[where])).sum(axis=1))

@@ -336,7 +336,7 @@ def _linear_derivatives(part: TermPart) -> list[np.ndarray] | None:
         case "diag":
             return [np.outer(unit[i], unit[i]) for i in range(k)]
         case "homdiag":
-            common = part.back @ part.back.T
+            common = part.root_back @ part.root_back.T
             return [common / common[0, 0]]
     return None
 
@@ -347,7 +347,7 @@ def _differences(
     """First and second derivatives of one level's covariance by the structure's own parameters."""
 
     def covariance(at: np.ndarray) -> np.ndarray:
-        root = part.back @ part.structure.factor(at)
+        root = part.root_back @ part.structure.factor(at)
         return np.asarray(square * root @ root.T)
 
     steps = _STEP * np.maximum(np.abs(theta), 1e-2)

@@ -47,6 +47,10 @@ def nesting(small: FittedGLMM, large: FittedGLMM) -> Nesting:
         problem = _part_problem(small, large, part)
         if problem is not None:
             return Nesting(False, 0, problem)
+    if not large.design.fixed.items() <= small.design.fixed.items():
+        return Nesting(False, 0, "the larger model is given values of parameters that the smaller one estimates")
+    if not _same_relationships(small, large):
+        return Nesting(False, 0, "levels covary in another way")
     if "zi" in large.design.predictors and "zi" not in small.design.predictors:
         edges += ["zero inflation"] * large.design.predictors["zi"].X.shape[1]
     added = _added_variances(small, large)
@@ -89,6 +93,16 @@ def _added_variances(small: FittedGLMM, large: FittedGLMM) -> list[str] | None:
     if held - wanted:
         return None
     return [f"the variance of {column} by {group}" for _, group, column in sorted(wanted - held)]
+
+
+def _same_relationships(small: FittedGLMM, large: FittedGLMM) -> bool:
+    """Whether the levels of every grouping factor that both models have covary alike."""
+    known = {t.term.group: t.term.relationship for t in large.solution.terms}
+    for t in small.solution.terms:
+        one, other = t.term.relationship, known.get(t.term.group)
+        if t.term.group in known and one is not other and (one is None or other is None or not one.equals(other)):
+            return False
+    return True
 
 
 def _variances(fit: FittedGLMM) -> set[tuple[str, str, str]]:

@@ -33,6 +33,8 @@ def crossed_batch_suits(problem: Problem) -> bool:
     layout = problem.layout
     if problem.reml or problem.family.extra or layout is None or problem.inner != ("cond",):
         return False
+    if layout.has_covarying_levels or any(p.known is not None for p in problem.parts) or not problem.free.all():
+        return False
     factors = layout.factors
     one_each = len(factors) > 1 and all(f.k == 1 and f.prior > 0.0 for f in factors)
     return one_each and layout.order - factors[0].order <= _MOST and all(t.structure.linear for t in problem.terms)

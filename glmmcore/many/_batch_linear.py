@@ -19,7 +19,9 @@ __all__ = ["BatchLinear", "linear_batch_suits"]
 
 def linear_batch_suits(problem: Problem) -> bool:
     """Whether a linear problem has one grouping factor and factors T that are linear in theta."""
-    if problem.layout is None or not problem.terms:
+    if problem.layout is None or not problem.terms or problem.layout.has_covarying_levels:
+        return False
+    if problem.part("cond").known is not None:
         return False
     random = [f for f in problem.layout.factors if f.prior > 0.0]
     return len(random) == 1 and all(STRUCTURES[t.term.structure].linear for t in problem.terms)

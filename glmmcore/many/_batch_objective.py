@@ -31,10 +31,14 @@ def unsupported(problem: Problem) -> str:
     """Why a problem cannot be batched, or an empty string."""
     if problem.reml:
         return "REML"
+    if any(p.known is not None for p in problem.parts) or not problem.free.all():
+        return "parameters that are given"
     if problem.family.extra:
         return f"family '{problem.family.name}' has further parameters"
     if problem.layout is None:
         return ""
+    if problem.layout.has_covarying_levels:
+        return "levels that covary"
     if problem.inner != ("cond",):
         return "random effects in the zero-inflation part"
     if len(problem.layout.factors) > 1:

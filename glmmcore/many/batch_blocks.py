@@ -67,7 +67,7 @@ class BlockFits:
     @classmethod
     def empty(cls, problem: Problem, parts: tuple[str, ...], count: int) -> BlockFits:
         """No fit yet."""
-        sizes = {p.name: p.size for p in problem.parts}
+        sizes = {p.name: len(p.columns) for p in problem.parts}
         widths = {p.name: 1 if p.X is None and p.name not in problem.inner else problem.n for p in problem.parts}
 
         def nan(*shape: int) -> np.ndarray:

@@ -78,12 +78,11 @@ def _subset(design: Design, rows: np.ndarray) -> Design:
             aliased=(*part.aliased, *(part.columns[j] for j in found.dropped)),
         )
     response = design.response
-    return replace(
-        design,
+    return design.with_predictors(
+        predictors,
         response=replace(
             response, y=response.y[rows], trials=None if response.trials is None else response.trials[rows]
         ),
-        predictors=predictors,
         frame=design.frame.iloc[rows],
         n_missing=0,
         complete=None,
@@ -98,6 +97,8 @@ def _subset_term(term: RandomTerm, rows: np.ndarray) -> tuple[RandomTerm, np.nda
     used, codes = np.unique(term.codes[rows], return_inverse=True)
     if len(used) < 2:
         raise ModelError(f"refit: the rows hold only one level of grouping factor '{term.group}'")
+    if term.relationship is not None:  # its levels stay, observed or not
+        used, codes = np.arange(len(term.levels)), term.codes[rows]
     kept = replace(term, Z=np.ascontiguousarray(term.Z[rows]), codes=codes.astype(np.int32), levels=term.levels[used])
     return kept, used
 

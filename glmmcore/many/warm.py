@@ -68,6 +68,7 @@ class WarmStart:
             small = np.abs(np.diag(t)) < _EDGE * unit
             if small.any():
                 x[term.where] = term.structure.start(np.where(small, _OFF * unit, np.sqrt(np.square(t).sum(axis=1))))
+        x = problem.hold(x)
         if not len(x):
             return cls(x, np.zeros((0, 0)), limit)
         if fit.solution.optimum.hessian is not None:
@@ -157,7 +158,7 @@ class WarmRefits:
         values = {"cond": eta[0] if part.offset is None else eta[0] + part.offset, "disp": log_scale}
         if objective.var_weights is not None:
             values["disp"] = log_scale - 0.5 * np.log(objective.var_weights)
-        coefficients = {"cond": part.back @ objective.coefficients, "disp": log_scale}
+        coefficients = {"cond": part.user(objective.coefficients), "disp": log_scale}
         return self._read(theta, -value, coefficients, values, objective.sigma, objective.unit)
 
     def _fit_laplace(self, y: np.ndarray) -> WarmFit | None:
@@ -184,10 +185,10 @@ class WarmRefits:
     def _coefficients(self, objective: LaplaceObjective, x: np.ndarray) -> dict[str, np.ndarray]:
         problem = objective.problem
         free = [part for part in problem.parts if part.name != "cond" or not problem.reml]
-        out = {part.name: part.back @ x[part.where] for part in free}
+        out = {part.name: part.user(x[part.where]) for part in free}
         if problem.reml:
             part = problem.part("cond")
-            out["cond"] = part.back @ objective.mode[len(objective.mode) - part.size :]
+            out["cond"] = part.user(objective.mode[len(objective.mode) - part.size :])
         return out
 
     def _read(
@@ -202,7 +203,7 @@ class WarmRefits:
         sd, smallest = [np.zeros(0)], np.inf
         for term in self._estimator.problem.terms:
             t = term.structure.factor(x[term.where])
-            sd.append(reported(term, sigma * np.sqrt(np.square(term.back @ t).sum(axis=1))))
+            sd.append(reported(term, sigma * np.sqrt(np.square(term.root_back @ t).sum(axis=1))))
             smallest = min(smallest, float(np.linalg.svd(t, compute_uv=False)[-1]) / unit)
         return WarmFit(x, llf, coefficients, values, np.concatenate(sd), smallest)
 

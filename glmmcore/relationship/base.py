@@ -123,6 +123,24 @@ class Relationship:
         """
         return np.asarray(self._place.get_indexer(as_text(labels)), dtype=np.int64)
 
+    def equals(self, other: Relationship) -> bool:
+        """Whether two relationships are the same matrix with the same labels.
+
+        Parameters
+        ----------
+        other : Relationship
+            To compare with.
+
+        Returns
+        -------
+        bool
+            Entry by entry, without tolerance.
+        """
+        one, two = self.precision, other.precision
+        pairs = ((self.node, other.node), (one.row, two.row), (one.column, two.column), (one.value, two.value))
+        same = all(np.array_equal(a, b) for a, b in (*pairs, (one.null, two.null)))
+        return same and self._place.equals(other._place)
+
     @property
     def weight(self) -> np.ndarray:
         """0 for labels whose effect is zero, 1 for the others, (L,)."""

@@ -110,7 +110,7 @@ class JointCovariance:
         term = next(t for t in self.problem.terms if t.term is solution.term)
         n_levels, k = solution.modes.shape
         rows = RandomRows(term, np.tile(np.eye(k), (n_levels, 1)), np.repeat(np.arange(n_levels), k))
-        fixed = {"cond": np.zeros((n_levels * k, self.problem.part("cond").size))}
+        fixed = {"cond": np.zeros((n_levels * k, len(self.problem.part("cond").columns)))}
         return self.variance(Combination(fixed, [rows])).reshape(n_levels, k)
 
     def given_parameters(self, solution: TermSolution) -> np.ndarray:

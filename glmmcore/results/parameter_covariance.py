@@ -46,7 +46,7 @@ def jacobian(fit: FittedGLMM) -> np.ndarray:
     x = fit.solution.x
     rows = []
     for part in fit.estimator.problem.parts:
-        own = np.zeros((part.size, len(x)))
+        own = np.zeros((len(part.columns), len(x)))
         if part.where.stop > part.where.start:
             own[:, part.where] = part.back
         rows.append(own)
@@ -95,8 +95,8 @@ def _joint_covariance(fit: FittedGLMM) -> np.ndarray:
     joint = JointCovariance(fit)
     places, start = {}, 0
     for part in fit.estimator.problem.parts:
-        places[part.name] = slice(start, start + part.size)
-        start += part.size
+        places[part.name] = slice(start, start + len(part.columns))
+        start += len(part.columns)
 
     def variance(weights: np.ndarray) -> np.ndarray:
         fixed = {name: weights[:, where] for name, where in places.items() if where.stop > where.start}

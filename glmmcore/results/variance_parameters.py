@@ -11,13 +11,22 @@ from glmmcore.estimation.curvature import Curvature, informed
 
 if TYPE_CHECKING:
     from glmmcore.estimation.estimator import Estimator
-    from glmmcore.estimation.problem import TermPart
+    from glmmcore.estimation.problem import Problem, TermPart
     from glmmcore.estimation.solution import Solution
 
-__all__ = ["VarianceParameter", "joint_curvature", "linear_curvature", "parameter_errors", "variance_parameters"]
+__all__ = [
+    "VarianceParameter",
+    "is_given",
+    "joint_curvature",
+    "linear_curvature",
+    "parameter_errors",
+    "variance_parameters",
+]
 
 # A standard deviation this small, beside the largest of its term, is zero: it has no slope there.
 _ZERO = 1e-4
+# Share of a gradient that is rounding.
+_NO_SLOPE = 1e-10
 # Step of the differences in units of a parameter's standard error: truncation and noise both far below 1e-6.
 _DIFFERENCE = 1e-3
 
@@ -146,6 +155,15 @@ def variance_parameters(estimator: Estimator) -> list[VarianceParameter]:
     return out
 
 
+def is_given(parameter: VarianceParameter, problem: Problem, x: np.ndarray) -> bool:
+    """Whether a parameter was given instead of estimated."""
+    free = problem.free
+    if free[parameter.where].all() or not parameter.is_defined(x):
+        return bool(not free[parameter.where].any() and parameter.where.stop > parameter.where.start)
+    slope = np.abs(parameter.gradient(x))
+    return bool(slope[free].max(initial=0.0) <= _NO_SLOPE * slope.max())
+
+
 def parameter_errors(estimator: Estimator, solution: Solution, curvature: Curvature) -> dict[str, tuple[float, float]]:
     """Value and standard error (delta method) of every variance parameter by label; NaN on the boundary.
 
@@ -163,7 +181,7 @@ def parameter_errors(estimator: Estimator, solution: Solution, curvature: Curvat
             continue
         value = parameter.value(solution.x, scale)
         error = float("nan")
-        if parameter.is_defined(solution.x):
+        if parameter.is_defined(solution.x) and not is_given(parameter, estimator.problem, solution.x):
             slope = parameter.gradient(solution.x, scale)
             if estimator.linear:
                 slope = np.append(slope, value if parameter.kind == "sd" else 0.0)

@@ -65,6 +65,7 @@ def sentences(fit: FittedGLMM) -> list[str]:
             and fit.design.var_weights is None
             and t.term.structure in _HOLDING_NOISE
             and t.term.relationship is None
+            and not fit.design.fixed
             and np.isnan(fit.sigma) == ("disp" in fit.design.predictors)
         ):
             out.append(
@@ -141,7 +142,7 @@ def _limit_sentences(fit: FittedGLMM) -> list[str]:
         return []  # at a saddle nothing is known about limits
     out = []
     for part in problem.parts:
-        rows = np.zeros((part.size, len(curvature.units)))
+        rows = np.zeros((len(part.columns), len(curvature.units)))
         if part.where.stop - part.where.start != part.size:
             continue
         rows[:, part.where] = part.back
