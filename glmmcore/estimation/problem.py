@@ -40,8 +40,8 @@ class LinearPart:
     """Fixed part of one predictor, ``offset + X @ coefficients``.
 
     `X` is None for a constant; `back` maps the standardised coefficients to the user's columns. `where` is the place of
-    the coefficients in x, empty when they are integrated (REML). Coefficients that are given, `known`, NaN for the others,
-    have zero rows in `back` and are part of the offset.
+    the coefficients in x, empty when they are integrated (REML). Coefficients that are given, `known` (NaN for the
+    others), have zero rows in `back` and are part of the offset.
     """
 
     name: str

@@ -72,7 +72,11 @@ def _given(fit: FittedGLMM, part: str) -> list[str]:
     """Parameters that were given instead of estimated."""
     problem = fit.estimator.problem
     if part != _RANDOM:
-        return [] if not _has(fit, part) else list(np.array(problem.part(part).columns, dtype=object)[~problem.part(part).free])
+        return (
+            []
+            if not _has(fit, part)
+            else list(np.array(problem.part(part).columns, dtype=object)[~problem.part(part).free])
+        )
     parameters = variance_parameters(fit.estimator)
     return [p.label for p in parameters if is_given(p, problem, fit.solution.x)]
 

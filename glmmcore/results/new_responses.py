@@ -13,7 +13,7 @@ from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.results.estimability import dropped_columns, not_estimable
 from glmmcore.results.law import Law
 from glmmcore.results.quantities import fixed_values
-from glmmcore.results.simulation import groups_to_redraw, square_root
+from glmmcore.results.simulation import draw_effects, groups_to_redraw, square_root
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -57,6 +57,9 @@ def simulate_new(
     for name, design in predictors.items():
         for position, term in enumerate(design.terms):
             solution = next(t for t in fit.solution.terms if t.term is fit.design.predictors[name].terms[position])
+            if term.group in redrawn and term.relationship is not None:
+                drawn.append((solution, term, term.codes, len(term.levels)))
+                continue
             if term.group in redrawn:
                 # rows of one level share their effect, levels that the fit has not seen too
                 codes, levels = pd.factorize(pd.MultiIndex.from_frame(rows[term.group.split(":")]))
@@ -76,8 +79,7 @@ def simulate_new(
     for s in range(n_sims):
         values = dict(base)
         for solution, term, codes, n_levels in drawn:
-            root = square_root(solution.covariance)
-            b = rng.standard_normal((n_levels, len(root))) @ root.T
+            b = draw_effects(term, square_root(solution.covariance), rng, n_levels)
             values[solution.predictor] = values[solution.predictor] + np.einsum("ij,ij->i", term.Z, b[codes])
         out[s, known] = Law(fit.family, values, sizes).simulate(1, rng)[0][estimable]
     return out

@@ -26,6 +26,8 @@ __all__ = ["RowQuantity", "combination_variance", "designs_of_rows", "fixed_valu
 
 # Relative step of central differences of means: truncation and rounding are both about 1e-10.
 _STEP = 1e-5
+# Relative difference of variances that is rounding.
+_EQUAL = 1e-8
 
 
 class RowQuantity:
@@ -144,7 +146,8 @@ def designs_of_rows(
     frame = as_frame(newdata, "the new data")
     encode: Any = fit.design.encode
     if random_effects == "average":  # any level will do: only the left-hand sides are used
-        only_groups = [g for g in encode.group_columns if g not in encode.fixed_kinds | encode.left_kinds]
+        needed = encode.fixed_kinds.keys() | encode.left_kinds.keys() | _columns_with_variances(fit, frame)
+        only_groups = [g for g in encode.group_columns if g not in needed]
         frame = frame.assign(**{g: fit.data[g].iloc[:1].repeat(len(frame)).array for g in only_groups})
     elif random_effects == "conditional":
         _require_groups(encode.group_columns, frame)
@@ -160,6 +163,30 @@ def _require_groups(columns: Any, frame: pd.DataFrame) -> None:
             f"column '{missing[0]}' of the random effects is not in the new data; random_effects='none' predicts for a "
             "typical level, random_effects='average' for the mean over levels"
         )
+
+
+def _columns_with_variances(fit: FittedGLMM, frame: pd.DataFrame) -> set[str]:
+    """Columns of grouping factors whose levels have variances of their own, as those that covary may.
+
+    Raises
+    ------
+    ModelError
+        If the new rows do not have such a column.
+    """
+    out = set()
+    for t in fit.solution.terms:
+        variances = t.term.variances(np.unique(t.term.codes))
+        if np.ptp(variances) <= _EQUAL * variances.max():
+            continue
+        columns = t.term.group.split(":")
+        absent = [column for column in columns if column not in frame]
+        if absent:
+            raise ModelError(
+                f"predict: levels of '{t.term.group}' have different variances, so that an average over their effects "
+                f"needs the column '{absent[0]}' in the new data"
+            )
+        out |= set(columns)
+    return out
 
 
 def fixed_values(

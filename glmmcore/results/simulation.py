@@ -14,6 +14,7 @@ from glmmcore.families.base import Parameters
 from glmmcore.results.law import Law
 
 if TYPE_CHECKING:
+    from glmmcore.design import RandomTerm
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
@@ -36,7 +37,7 @@ def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effe
     for s in range(n_sims):
         values = dict(base)
         for t, root in zip(redrawn, roots, strict=True):
-            values[t.predictor] = values[t.predictor] + _random_part(t, draw_effects(t, root, rng))
+            values[t.predictor] = values[t.predictor] + _random_part(t, draw_effects(t.term, root, rng))
         out[s] = Law(fit.family, values, fit.trials).simulate(1, rng)[0]
     return out
 
@@ -67,12 +68,13 @@ def _random_part(t: TermSolution, coefficients: np.ndarray) -> np.ndarray:
     return np.einsum("ij,ij->i", t.term.Z, coefficients[t.term.codes])
 
 
-def draw_effects(t: TermSolution, root: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """New effects of all levels of a term, (L, k); `root` is a square root of their covariance."""
-    relationship = t.term.relationship
-    if relationship is None:
-        return rng.standard_normal((len(t.term.levels), len(root))) @ root.T
-    return relationship.draw(len(root), rng) @ root.T
+def draw_effects(
+    term: RandomTerm, root: np.ndarray, rng: np.random.Generator, n_levels: int | None = None
+) -> np.ndarray:
+    """New effects of all levels of a term, or of so many, (L, k); `root` is a square root of their covariance."""
+    if term.relationship is None:
+        return rng.standard_normal((len(term.levels) if n_levels is None else n_levels, len(root))) @ root.T
+    return term.relationship.draw(len(root), rng) @ root.T
 
 
 def square_root(covariance: np.ndarray) -> np.ndarray:

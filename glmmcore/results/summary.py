@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from glmmcore.design import RandomTerm
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["Summary", "dispersion_in_words", "summarise"]
@@ -107,9 +108,15 @@ def _heading(fit: FittedGLMM) -> list[tuple[str, str]]:
 
 
 def _sizes(fit: FittedGLMM) -> str:
-    levels = dict.fromkeys(f"{t.term.group}, {len(t.term.levels)}" for t in fit.solution.terms)
+    levels = dict.fromkeys(f"{t.term.group}, {_levels(t.term)}" for t in fit.solution.terms)
     groups = f"; groups: {'; '.join(levels)}" if levels else ""
     return f"Number of rows: {fit.nobs}{groups}"
+
+
+def _levels(term: RandomTerm) -> str:
+    """How many levels there are; of those that covary, with rows and in all."""
+    n = len(term.levels)
+    return f"{n}" if term.relationship is None else f"{len(np.unique(term.codes))} of {n} known"
 
 
 def _text(fit: FittedGLMM, tables: dict[str, pd.DataFrame], notes: list[str]) -> str:
