@@ -100,7 +100,8 @@ def _codes(fit: FittedGLMM, cluster: Any) -> tuple[np.ndarray, int]:
     for t in fit.solution.terms:
         if t.term.relationship is not None:
             raise ModelError(
-                f"cov_params: a sandwich needs independent clusters, and known= makes the levels of '{t.term.group}' covary"
+                "cov_params: a sandwich needs independent clusters, and known= makes the levels of "
+                f"'{t.term.group}' covary"
             )
         pairs = pd.DataFrame({"level": t.term.codes, "cluster": codes}).drop_duplicates()
         if len(pairs) > len(t.term.levels):
