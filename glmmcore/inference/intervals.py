@@ -72,11 +72,8 @@ def _given(fit: FittedGLMM, part: str) -> list[str]:
     """Parameters that were given instead of estimated."""
     problem = fit.estimator.problem
     if part != _RANDOM:
-        return (
-            []
-            if not _has(fit, part)
-            else list(np.array(problem.part(part).columns, dtype=object)[~problem.part(part).free])
-        )
+        linear = problem.part(part) if _has(fit, part) else None
+        return [] if linear is None else [c for c, free in zip(linear.columns, linear.free, strict=True) if not free]
     parameters = variance_parameters(fit.estimator)
     return [p.label for p in parameters if is_given(p, problem, fit.solution.x)]
 

@@ -137,9 +137,12 @@ def labelled_square(matrix: Any, labels: Iterable[Any] | None, what: str) -> tup
     if matrix.shape[0] != matrix.shape[1] or not matrix.shape[0]:
         raise ModelError(f"{what}: the matrix has shape {matrix.shape}, it must be square")
     try:
-        square = sparse.csc_array(matrix, dtype=np.float64)
+        real = matrix.dtype.kind not in "cUSMm"
+        square = sparse.csc_array(matrix, dtype=np.float64) if real else None
     except (TypeError, ValueError):
-        raise ModelError(f"{what}: the matrix must hold real numbers") from None
+        square = None
+    if square is None:
+        raise ModelError(f"{what}: the matrix must hold real numbers")
     square.sum_duplicates()
     if not np.all(np.isfinite(square.data)):
         at = int(np.argmax(~np.isfinite(square.data)))
@@ -177,6 +180,15 @@ def _distinct(square: Any, variance: np.ndarray, names: pd.Index) -> tuple[np.nd
     if not len(kept):
         raise ModelError("covariance: all variances are zero")
     node = np.where(leader < 0, -1, np.searchsorted(kept, leader))
+    if len(kept) < n:
+        own = np.flatnonzero(node >= 0)
+        different = abs(square[own][:, own] - square[kept][:, kept][node[own]][:, node[own]])
+        if different.nnz and different.max() > _ROUNDED * float(variance.max()):
+            at = own[int(different.argmax()) // len(own)]
+            raise ModelError(
+                f"covariance: {str(names[at])!r} and {str(names[kept[node[at]]])!r} have a correlation of one and different "
+                "rows, so that it is no covariance matrix"
+            )
     return node, kept
 
 

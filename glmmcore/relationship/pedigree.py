@@ -65,23 +65,23 @@ def from_pedigree(frame: Any, id: str = "id", sire: str = "sire", dam: str = "da
     parents = [text.where(~(column.isna().to_numpy() | text.isin(unknown)), "") for text, column in zip(
         parents, columns[1:], strict=True
     )]  # fmt: skip
+    absent = pd.Index([*parents[0], *parents[1]]).unique().difference(own, sort=False)
+    absent = absent[absent != ""]
+    names = absent.append(own)
+    place = [np.concatenate([np.full(len(absent), -1), names.get_indexer(text)]) for text in parents]
+    precision, _ = _inverse(place[0].astype(np.int64), place[1].astype(np.int64), names)
     both = parents[0][parents[0].isin(parents[1]) & (parents[0] != "")].unique()
     if len(both):
         warn_of_data(
             f"from_pedigree: {len(both)} of the animals are both sire and dam, as plants may be: {some(both)}",
             stacklevel=2,
         )
-    absent = pd.Index([*parents[0], *parents[1]]).unique().difference(own, sort=False)
-    absent = absent[absent != ""]
     if len(absent):
         warn_of_data(
             f"from_pedigree: {len(absent)} parents have no row of their own and are taken for unrelated founders: "
             f"{some(absent)}",
             stacklevel=2,
         )
-    names = absent.append(own)
-    place = [np.concatenate([np.full(len(absent), -1), names.get_indexer(text)]) for text in parents]
-    precision, _ = _inverse(place[0].astype(np.int64), place[1].astype(np.int64), names)
     labels = pd.Index([*absent, *columns[0]])
     return Relationship(labels, precision, what="pedigree")
 
