@@ -213,3 +213,25 @@ class Relationship:
                 unit[self.node[place]] = 1.0
             columns[:, j] = self.of_labels(self._factor.solve(unit))[at]
         return pd.DataFrame(0.5 * (columns + columns.T), index=self.labels[at], columns=self.labels[at])
+
+    def distances(self, labels: Iterable[Any] | None = None) -> pd.DataFrame:
+        """Variances of the differences between effects: for a tree, lengths of the paths between tips.
+
+        What `simresid.phylogenetic_autocorrelation_test` takes.
+
+        Parameters
+        ----------
+        labels : iterable, optional
+            Between these labels, all by default.
+
+        Returns
+        -------
+        DataFrame, shape (m, m)
+            Labels on both sides, zero on the diagonal.
+        """
+        table = self.matrix(labels)
+        shared = table.to_numpy()
+        own = np.diag(shared)
+        between = np.maximum(own[:, None] + own - 2.0 * shared, 0.0)
+        np.fill_diagonal(between, 0.0)
+        return pd.DataFrame(between, index=table.index, columns=table.columns)

@@ -186,8 +186,8 @@ def _distinct(square: Any, variance: np.ndarray, names: pd.Index) -> tuple[np.nd
         if different.nnz and different.max() > _ROUNDED * float(variance.max()):
             at = own[int(different.argmax()) // len(own)]
             raise ModelError(
-                f"covariance: {str(names[at])!r} and {str(names[kept[node[at]]])!r} have a correlation of one and different "
-                "rows, so that it is no covariance matrix"
+                f"covariance: {str(names[at])!r} and {str(names[kept[node[at]]])!r} have a correlation of one and "
+                "different rows, so that it is no covariance matrix"
             )
     return node, kept
 

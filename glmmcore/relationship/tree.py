@@ -17,6 +17,8 @@ __all__ = ["from_tree"]
 # Branches shorter than this share of the tree's height are none: the precision, one over the length, would lose as many
 # digits of the rest.
 _NO_LENGTH = 1e-9
+# Relative differences between the heights of tips that are rounding of published trees.
+_ROUNDED = 1e-3
 _TOKEN = re.compile(r"\s*(?:(\[[^\]]*\])|('(?:[^']|'')*')|([(),:;])|([^\s(),:;\[\]']+))")
 
 
@@ -33,7 +35,7 @@ def from_tree(tree: Any, *, unit_height: bool = False) -> Relationship:
         in names stay what they are.
     unit_height : bool
         Divide by the height of the tree, so that the standard deviation is that of a tip. Tips must be equally far from
-        the root to a relative 1e-6.
+        the root to a relative 1e-3, the rounding of published trees.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def from_tree(tree: Any, *, unit_height: bool = False) -> Relationship:
     if not height > 0.0:
         raise ModelError("from_tree: all branches have length zero")
     if unit_height:
-        if depth[tips].min() < height * (1.0 - 1e-6):
+        if depth[tips].min() < height * (1.0 - _ROUNDED):
             raise ModelError(
                 f"from_tree: tips are {depth[tips].min():.4g} to {height:.4g} from the root, so that the tree has no "
                 "one height; leave unit_height out"

@@ -217,6 +217,8 @@ def test_trees(text, matrix):
     r = from_tree(text)
     np.testing.assert_allclose(r.matrix(), matrix, atol=1e-9 * matrix.max())
     np.testing.assert_allclose(r.variances, np.diag(matrix), atol=1e-9 * matrix.max())
+    own = np.diag(matrix)
+    np.testing.assert_allclose(r.distances(), own[:, None] + own - 2 * matrix, atol=1e-8 * matrix.max())
     fit = glmm("y ~ x + (1|s)", data(list(r.labels)), known={"s": r})
     assert fit.llf == pytest.approx(dense_loglik(fit, matrix), abs=1e-6)
 

@@ -1,0 +1,82 @@
+"""Meta-analyses with known sampling variances against metafor's published numbers."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glmmcore import glmm, relationship
+
+
+@pytest.fixture(scope="module")
+def bcg():
+    """Trials of BCG vaccine (Colditz and others 1994), metadat's dat.bcg: logarithms of relative risks."""
+    ill, well = [4, 6, 3, 62, 33, 180, 8, 505, 29, 17, 186, 5, 27], [
+        119, 300, 228, 13536, 5036, 1361, 2537, 87886, 7470, 1699, 50448, 2493, 16886,
+    ]  # fmt: skip
+    ill0, well0 = [11, 29, 11, 248, 47, 372, 10, 499, 45, 65, 141, 3, 29], [
+        128, 274, 209, 12619, 5761, 1079, 619, 87892, 7232, 1600, 27197, 2338, 17825,
+    ]  # fmt: skip
+    latitude = [44, 55, 42, 52, 13, 44, 19, 13, 27, 42, 18, 33, 33]
+    a, b, c, e = (np.array(v, dtype=float) for v in (ill, well, ill0, well0))
+    y = np.log(a / (a + b)) - np.log(c / (c + e))
+    return pd.DataFrame({"y": y, "v": 1 / a - 1 / (a + b) + 1 / c - 1 / (c + e), "trial": range(13), "lat": latitude})
+
+
+def fit_trials(formula, d, **options):
+    known = {"trial": relationship.covariance(np.diag(d["v"]), d["trial"])}
+    return glmm(formula, d, known=known, fixed={"sd(trial)": 1.0}, **options)
+
+
+# Printed in metafor's pages and in Viechtbauer (2010), hence half a unit of the last digit.
+PUBLISHED = [
+    ("y ~ 1 + (1|trial)", True, [-0.7145], [0.1798], 0.3132),
+    ("y ~ lat + (1|trial)", True, [0.2515, -0.0291], [0.2491, 0.0072], 0.0764),
+]
+
+
+@pytest.mark.parametrize(("formula", "reml", "estimates", "errors", "tau2"), PUBLISHED)
+def test_published_numbers(bcg, formula, reml, estimates, errors, tau2):
+    fit = fit_trials(formula, bcg, reml=reml)
+    np.testing.assert_allclose(fit.params, estimates, atol=6e-5)
+    assert fit.sigma**2 == pytest.approx(tau2, abs=6e-5)
+    x = fit.design.predictors["cond"].X
+    v = bcg["v"].to_numpy() + fit.sigma**2
+    plain = np.sqrt(np.diag(np.linalg.inv(x.T @ (x / v[:, None]))))
+    np.testing.assert_allclose(plain, errors, atol=6e-5)  # metafor's, which takes tau2 as known
+    np.testing.assert_allclose(fit.bse, plain, rtol=0.05)
+    assert fit.df_model == x.shape[1] + 1
+
+
+def test_common_effect(bcg):
+    """Without variance between trials: the weighted mean, -0.4303 (0.0405) in metafor's pages."""
+    known = {"trial": relationship.covariance(np.diag(bcg["v"]), bcg["trial"])}
+    fit = glmm("y ~ 1 + (1|trial)", bcg, disp="~ 0", known=known, fixed={"sd(trial)": 1.0})
+    assert fit.params["Intercept"] == pytest.approx(-0.4303, abs=6e-5)
+    assert fit.bse["Intercept"] == pytest.approx(0.0405, abs=6e-5)
+
+
+@pytest.mark.parametrize("case", ["rel_meta_ml", "rel_meta_reml"])
+def test_three_levels(shared, case):
+    folder = shared / "reference2"
+    wanted = json.loads((folder / "cases" / f"{case}.json").read_text())
+    d = pd.read_csv(folder / "data" / "konstantopoulos.csv").assign(
+        district=lambda t: t["district"].astype(str), estimate=lambda t: t["estimate"].astype(str)
+    )
+    known = {"own": relationship.covariance(np.diag(d["vi"]), d["estimate"])}
+    fit = glmm(
+        "yi ~ 1 + (1|own) + (1|district/estimate)",
+        d.assign(own=d["estimate"]),
+        disp="~ 0",
+        reml=wanted["reml"],
+        known=known,
+        fixed={"sd(own)": 1.0},
+    )
+    metafor = wanted["metafor"]
+    assert fit.params["Intercept"] == pytest.approx(metafor["estimate"], abs=1e-6)
+    sd = fit.var_corr.set_index("group")["sd"]
+    assert sd["district"] ** 2 == pytest.approx(metafor["sigma2"][0], rel=1e-4)
+    np.testing.assert_allclose(sorted(sd**2)[0], metafor["sigma2"][1], rtol=1e-4)
+    assert fit.llf == pytest.approx(wanted["loglik"], abs=1e-6)
+    assert fit.df_model == 3
