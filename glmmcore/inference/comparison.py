@@ -278,8 +278,9 @@ Term = tuple[str, ...]
 def _terms(fit: FittedGLMM, part: str) -> dict[Term, list[int]]:
     """Positions of the estimated columns of every term, by its factors; the intercept is no term."""
     out: dict[Term, list[int]] = {}
+    design = _part(fit, part)
     free = fit.estimator.problem.part(part).free
-    for position, factors in enumerate(_part(fit, part).column_terms):
+    for position, factors in enumerate(design.column_terms):
         if factors and free[position]:
             out.setdefault(factors, []).append(position)
     return out
