@@ -251,7 +251,7 @@ class _Study:
         for s in range(size):
             own = dict(values)
             for t, root in drawn:
-                b = draw_effects(t, root, rng)[t.term.codes]
+                b = draw_effects(t.term, root, rng)[t.term.codes]
                 own[t.predictor] = own[t.predictor] + np.einsum("ij,ij->i", t.term.Z, b)
             out[s] = Law(fit.family, own, design.response.trials).simulate(1, rng)[0]
         return out
@@ -267,7 +267,7 @@ class _Study:
         if without:
             part: PredictorDesign = design.predictors["cond"]
             kept = np.setdiff1d(np.arange(part.X.shape[1]), self._at).tolist()
-            design = replace(design, predictors={**design.predictors, "cond": part.with_columns(kept)})
+            design = design.with_predictors({**design.predictors, "cond": part.with_columns(kept)})
         return Estimator.build(design, self._fit.family, reml=reml, n_agq=self._fit.estimator.n_agq)
 
     def _wald_tests(self, y: np.ndarray) -> np.ndarray:
