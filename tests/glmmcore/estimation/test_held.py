@@ -35,7 +35,7 @@ def test_a_given_coefficient_is_an_offset(d, family, y, reml):
     np.testing.assert_allclose(given.params[["Intercept", "w"]], offset.params, rtol=1e-4)
     np.testing.assert_allclose(given.bse[["Intercept", "w"]], offset.bse, rtol=1e-3)
     new = d.head(4).assign(half=lambda t: 0.5 * t["x"])
-    one, two = (f.predict(new, interval=0.9) for f in (given, offset))
+    one, two = (f.predict(new, level=0.9) for f in (given, offset))
     np.testing.assert_allclose(one, two, rtol=1e-3)
     assert given.conf_int(method="wald").loc["x"].isna().all()
     assert list(wald_tests(given).index) == ["w"]
