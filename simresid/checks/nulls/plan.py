@@ -9,7 +9,7 @@ The cost of a refit is taken as rows times parameters (4 if the model has no `df
 - above: 2 000 000 / cost, at least 3 and at most 20.
 
 A test goes on to the next number only while its p-value leaves something to decide (Besag & Clifford 1991): it stops
-after 40 refits at p >= .25 and after 100 at p >= .1 or p < .001. Fewer than 39 refits cannot reject at 5 % by rank;
+after 40 refits at p >= .25 and after 100 at p >= .15 or p < .001. Fewer than 39 refits cannot reject at 5 % by rank;
 they give the bias of a statistic, and its noise is taken from theory.
 
 References
@@ -34,7 +34,7 @@ SMALL, MIDDLING, LARGE = 2e4, 5e4, 2e5
 """Costs up to which three, two and one round of refits are made."""
 
 ROUNDS = (40, 100, 300)
-STOP_ABOVE, STOP_BELOW = (0.25, 0.10, 0.0), (0.0, 1e-3, 1.0)
+STOP_ABOVE, STOP_BELOW = (0.25, 0.15, 0.0), (0.0, 1e-3, 1.0)
 """P-values at which nothing is left to decide after each round."""
 
 BUDGET, FEWEST, MOST_FEW, MOST = 2e6, 3, 20, 10**6
