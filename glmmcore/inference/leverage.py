@@ -155,6 +155,8 @@ def _linear(estimator: Estimator, theta: np.ndarray) -> np.ndarray:
     h = _row_variances(problem.n, objective.system)
     p, q = problem.part("cond").size, problem.layout.order
     factors = problem.factors(theta)
+    if problem.reml:  # the fixed effects are integrated as the random ones are
+        return h if weights is None else h * weights
     # columns of H^-1 for the fixed effects: their rows of values are r_i' I^-1
     columns, inverse = np.empty((problem.n, p)), np.empty((p, p))
     for j in range(p):

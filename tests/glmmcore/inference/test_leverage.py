@@ -12,10 +12,10 @@ def dense_hat(fit, weights, x, codes, penalty):
     return weights * np.einsum("ij,ji->i", a, np.linalg.solve((a.T * weights) @ a + p, a.T))
 
 
-@pytest.mark.parametrize("family", ["gaussian", "poisson"])
-def test_equals_the_dense_hat_matrix_in_any_row_order(family):
+@pytest.mark.parametrize(("family", "reml"), [("gaussian", False), ("gaussian", True), ("poisson", False)])
+def test_equals_the_dense_hat_matrix_in_any_row_order(family, reml):
     data = create_data(120, n_groups=12, family=family, rng=1).sample(frac=1, random_state=2)
-    fit = glmm("observed ~ x1 + (1|group)", data, family)
+    fit = glmm("observed ~ x1 + (1|group)", data, family, reml=reml)
     variance = fit.var_corr["sd"].iloc[0] ** 2
     codes = data["group"].cat.codes.to_numpy()
     if family == "gaussian":
