@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from glmmcore.fit import glmm
     from glmmcore.fitted import FittedGLMM
     from glmmcore.inference.collinearity import collinearity
-    from glmmcore.inference.comparison import compare, drop_terms, wald_tests
+    from glmmcore.inference.comparison import compare, drop_terms
     from glmmcore.inference.degrees_of_freedom import satterthwaite
     from glmmcore.inference.inverse_prediction import InversePrediction, inverse_prediction
     from glmmcore.inference.letters import compact_letters
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from glmmcore.inference.margins import marginal_means
     from glmmcore.inference.slopes import slopes
     from glmmcore.inference.standardised import avg_comparisons, avg_predictions
+    from glmmcore.inference.wald import wald_tests
     from glmmcore.many.batch import ManyFits
     from glmmcore.many.power import power
     from glmmcore.many_responses import fit_many
@@ -69,7 +70,7 @@ _HOME = {
     "power": "glmmcore.many.power",
     "satterthwaite": "glmmcore.inference.degrees_of_freedom",
     "slopes": "glmmcore.inference.slopes",
-    "wald_tests": "glmmcore.inference.comparison",
+    "wald_tests": "glmmcore.inference.wald",
 }
 
 

@@ -1,8 +1,7 @@
-"""Tests of terms and comparison of fits: likelihood ratios, on the boundary too, and joint Wald tests."""
+"""Comparison of fits and tests of terms by likelihood ratios, on the boundary too."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,16 +11,13 @@ from scipy import special
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.inference.nesting import Nesting, nesting
-from glmmcore.inference.precision import fixed_covariance, rule_of_df
+from glmmcore.inference.terms import containing, part_of, terms_of
 from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from glmmcore.design import PredictorDesign
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["compare", "drop_terms", "wald_tests"]
+__all__ = ["compare", "drop_terms"]
 
 
 def compare(*fits: FittedGLMM, **named: FittedGLMM) -> pd.DataFrame:
@@ -43,7 +39,7 @@ def compare(*fits: FittedGLMM, **named: FittedGLMM) -> pd.DataFrame:
     -------
     DataFrame
         One row a fit, by its name or description: df (number of parameters), aic, delta_aic (above the smallest),
-        aic_weight (Burnham and Anderson 2002, of these models), bic, llf; chisq and chisq_df of the test;
+        aic_weight (Burnham and Anderson 2002, of these models), aicc (for few rows), bic, llf; chisq and chisq_df of the test;
         pvalue, which takes the boundary into account, and pvalue_chi2, which does not (that of R's ``anova``);
         note, which says so, or why there is no test.
 
@@ -71,7 +67,7 @@ def compare(*fits: FittedGLMM, **named: FittedGLMM) -> pd.DataFrame:
     rows = []
     for position, fit in enumerate(ordered):
         row: dict[str, Any] = {"df": fit.df_model, "aic": fit.aic, "delta_aic": np.nan, "aic_weight": np.nan}
-        row |= {"bic": fit.bic, "llf": fit.llf}
+        row |= {"aicc": _aicc(fit), "bic": fit.bic, "llf": fit.llf}
         row |= {"chisq": np.nan, "chisq_df": np.nan, "pvalue": np.nan, "pvalue_chi2": np.nan, "note": ""}
         if position:
             row |= _likelihood_ratio(ordered[position - 1], fit)
@@ -81,6 +77,12 @@ def compare(*fits: FittedGLMM, **named: FittedGLMM) -> pd.DataFrame:
     support = np.exp(-0.5 * table["delta_aic"])
     table["aic_weight"] = support / support.sum()
     return ResultTable(table)
+
+
+def _aicc(fit: FittedGLMM) -> float:
+    """AIC corrected for few rows (Hurvich and Tsai 1989); infinite where there are too few."""
+    k, left = fit.df_model, fit.df_resid - 1.0
+    return fit.aic + 2.0 * k * (k + 1.0) / left if left > 0.0 else np.inf
 
 
 def _check_comparable(fits: tuple[FittedGLMM, ...]) -> None:
@@ -159,17 +161,17 @@ def drop_terms(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
     <none>    NaN     NaN
     x       4.667   0.031
     """
-    before = _part(fit, part)
+    before = part_of(fit, part)
     n_agq = fit.estimator.n_agq
     whole = fit.solution.llf
     if fit.reml:
         whole = Estimator.build(fit.design, fit.family, n_agq=n_agq).fit().llf
     n_params = fit.df_model
-    terms = _terms(fit, part)
+    terms = terms_of(fit, part)
     index = ["<none>"]
     rows = [{"df": np.nan, "aic": 2.0 * (n_params - whole), "llf": whole, "chisq": np.nan, "pvalue": np.nan}]
     for factors, members in terms.items():
-        if _containing(factors, terms):
+        if containing(factors, terms):
             continue
         reduced = before.with_columns(np.setdiff1d(np.arange(len(before.columns)), members).tolist())
         design = fit.design.with_predictors({**fit.design.predictors, part: reduced})
@@ -179,113 +181,3 @@ def drop_terms(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
         rows.append({**row, "pvalue": float(special.chdtrc(df, statistic))})
         index.append(":".join(factors))
     return pd.DataFrame(rows, index=index)
-
-
-def wald_tests(
-    fit: FittedGLMM, part: str = "cond", *, df: str = "auto", cov: str | pd.DataFrame | ArrayLike | None = None
-) -> pd.DataFrame:
-    """Joint Wald test of the coefficients of every fixed term, adjusted for all terms that do not contain it.
-
-    That is a type II test: a main effect is tested in the absence of its interactions.
-
-    Parameters
-    ----------
-    fit : FittedGLMM
-        The fitted model.
-    part : {"cond", "zi", "disp"}
-    df : {"auto", "chi2", "satterthwaite", "kenward-roger"}
-        Chi-square tests, or F tests for linear mixed models; Kenward and Roger's (1997) need ``reml=True``. ``"auto"``
-        is Satterthwaite's F for gaussian fits with identity link and ``reml=True``, and otherwise chi-square.
-    cov : str, DataFrame or array_like, optional
-        Covariance for chi-square tests instead of the model's: ``fit.cov_params("sandwich", cluster="g")`` and its kin
-        (of all parameters for other parts than ``"cond"``), or the words ``"HC0"`` ... ``"HC3"``.
-
-    Returns
-    -------
-    DataFrame
-        Columns chisq, df, pvalue; or F, df, df_resid, pvalue. Coefficients that the data do not bound (complete
-        separation) are left out of the tests, and a column note says of which; `drop_terms` tests them.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> from glmmcore import glmm
-    >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
-    >>> wald_tests(glmm("y ~ x + (1|g)", d, family="poisson")).round(3)
-       chisq  df  pvalue
-    x  4.368   1   0.037
-    """
-    if df not in ("auto", "chi2", "satterthwaite", "kenward-roger"):
-        raise ModelError(f"wald_tests: df must be 'auto', 'chi2', 'satterthwaite' or 'kenward-roger', not {df!r}")
-    terms = _terms(fit, part)
-    rule = "normal" if df == "chi2" or (df == "auto" and part != "cond") else str(rule_of_df(fit, df, cov))
-    covariance = fit._covariance(part, part).copy()
-    if cov is not None and rule == "normal":
-        covariance = fixed_covariance(fit, cov, part).copy()
-    beta = fit.solution.coefficients[part]
-    unbounded = ~np.isfinite(np.diag(covariance))
-    covariance[unbounded], covariance[:, unbounded] = 0.0, 0.0
-    rows: dict[str, dict[str, Any]] = {}
-    f_test: Any = None
-    if rule != "normal":
-        if part != "cond":
-            raise ModelError(f"wald_tests: df={df!r} is for part='cond'")
-        f_test = fit._satterthwaite if rule == "satterthwaite" else fit._kenward_roger
-    for factors, members in terms.items():
-        label = ":".join(factors)
-        tested = [j for j in members if not unbounded[j]]
-        others = [j for other in _containing(factors, terms) for j in terms[other] if not unbounded[j]]
-        contrasts = np.eye(len(beta))[tested]
-        if others:
-            within = covariance[np.ix_(others, others)]
-            contrasts[:, others] = -np.linalg.solve(within, covariance[np.ix_(others, tested)]).T
-        if f_test is not None:
-            statistic, q, residual = f_test.joint_test(contrasts, beta)
-            pvalue = float(special.fdtrc(q, residual, statistic))
-            rows[label] = {"F": statistic, "df": q, "df_resid": residual, "pvalue": pvalue}
-            continue
-        chisq = pvalue = np.nan
-        if tested:
-            estimate = contrasts @ beta
-            spread = contrasts @ covariance @ contrasts.T
-            chisq = float(estimate @ np.linalg.lstsq(spread, estimate, rcond=None)[0])
-            pvalue = float(special.chdtrc(len(tested), chisq))
-        rows[label] = {"chisq": chisq, "df": len(tested), "pvalue": pvalue}
-        if len(tested) < len(members):
-            rows[label]["note"] = _note(fit, part, [j for j in members if unbounded[j]], bool(tested))
-    table = pd.DataFrame.from_dict(rows, orient="index")
-    if "note" in table:
-        table["note"] = table["note"].fillna("")
-    return table
-
-
-def _note(fit: FittedGLMM, part: str, missing: list[int], tested: bool) -> str:
-    names = ", ".join(fit.design.predictors[part].columns[j] for j in missing)
-    what = f"tested without {names}, which" if tested else f"no Wald test: {names}"
-    where = "" if part == "cond" else f", {part!r}"
-    return f"{what} the data do not bound; drop_terms(fit{where}) tests the whole term by its likelihood ratio"
-
-
-def _part(fit: FittedGLMM, part: str) -> PredictorDesign:
-    if part not in fit.design.predictors:
-        raise ModelError(f"the model has no part '{part}'; it has {', '.join(fit.design.predictors)}")
-    return fit.design.predictors[part]
-
-
-Term = tuple[str, ...]
-
-
-def _terms(fit: FittedGLMM, part: str) -> dict[Term, list[int]]:
-    """Positions of the estimated columns of every term, by its factors; the intercept is no term."""
-    out: dict[Term, list[int]] = {}
-    design = _part(fit, part)
-    free = fit.estimator.problem.part(part).free
-    for position, factors in enumerate(design.column_terms):
-        if factors and free[position]:
-            out.setdefault(factors, []).append(position)
-    return out
-
-
-def _containing(factors: Term, terms: Iterable[Term]) -> list[Term]:
-    """Terms that contain the term of these factors, as an interaction contains its main effects."""
-    return [other for other in terms if set(factors) < set(other)]

@@ -248,3 +248,41 @@ def test_column_spaces():
     assert not spans(x, one)
     assert spans(one, none) and not spans(none, one)
     assert spans(np.hstack([one, x, np.zeros((20, 1))]), x + one)
+
+
+def test_type_three_is_that_of_sums_to_zero():
+    """The same model with sum-to-zero contrasts: its type III hypotheses are single coefficients."""
+    rng = np.random.default_rng(17)
+    n = 90
+    d = pd.DataFrame({"f": rng.choice(list("abc"), n), "h": rng.choice(list("uv"), n, p=[0.7, 0.3])})
+    d["x"], d["z"], d["g"] = rng.normal(2.0, 1.0, n), rng.normal(size=n), rng.integers(0, 12, n)
+    d["y"] = d["x"] * (d["f"] == "b") + rng.normal(size=12)[d["g"]] + rng.normal(size=n)
+    d["c"] = rng.poisson(np.exp(0.5 + 0.2 * d["z"]))
+    own = wald_tests(glmm("y ~ f * h + f * x + z + (1|g)", d, reml=True), kind="III")
+    sums = glmm("y ~ C(f, contr.sum) * C(h, contr.sum) + C(f, contr.sum) * x + z + (1|g)", d, reml=True)
+    terms = sums.design.predictors["cond"].column_terms
+    for label, row in own.iterrows():
+        factors = {{"f": "C(f, contr.sum)", "h": "C(h, contr.sum)"}.get(v, v) for v in label.split(":")}
+        at = [j for j, term in enumerate(terms) if set(term) == factors]
+        f, q, df = sums._satterthwaite.joint_test(np.eye(len(terms))[at], sums.params.to_numpy())
+        assert (row["F"], row["df"], row["df_resid"]) == pytest.approx((f, q, df), rel=1e-4), label
+    poisson = wald_tests(glmm("c ~ f * h + z", d, family="poisson"), kind="III")
+    coded = glmm("c ~ C(f, contr.sum) * C(h, contr.sum) + z", d, family="poisson")
+    at = [j for j, term in enumerate(coded.design.predictors["cond"].column_terms) if term == ("C(f, contr.sum)",)]
+    beta, cov = coded.params.to_numpy()[at], coded.cov_params().to_numpy()[np.ix_(at, at)]
+    assert poisson.loc["f", "chisq"] == pytest.approx(beta @ np.linalg.solve(cov, beta), rel=1e-4)
+
+
+def test_type_three_of_empty_cells_is_refused():
+    d = pd.DataFrame({"f": list("aabbab") * 5, "h": list("uvuuuu") * 5, "y": np.arange(30.0) % 7})
+    with pytest.raises(ModelError, match="combinations without rows"), pytest.warns(DataWarning):
+        wald_tests(glmm("y ~ f * h", d), kind="III")
+
+
+def test_aicc():
+    d = pd.DataFrame({"y": [1.0, 3.0, 2.0, 6.0, 4.0, 7.0, 5.0, 9.0], "x": [0, 1] * 4})
+    fits = glmm("y ~ 1", d), glmm("y ~ x", d)
+    # Hurvich and Tsai (1989): AIC + 2 k (k + 1) / (n - k - 1)
+    assert np.allclose(
+        compare(*fits)["aicc"], [f.aic + 2 * k * (k + 1) / (8 - k - 1) for f, k in zip(fits, (2, 3), strict=True)]
+    )

@@ -1,0 +1,123 @@
+"""Joint Wald tests of terms: chi-square, or F with Satterthwaite's or Kenward and Roger's degrees of freedom."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from glmmcore.errors import ModelError
+from glmmcore.inference.precision import fixed_covariance, rule_of_df
+from glmmcore.inference.terms import containing, terms_of, type_three, type_two_by_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["wald_tests"]
+
+
+def wald_tests(
+    fit: FittedGLMM,
+    part: str = "cond",
+    *,
+    kind: str = "II",
+    df: str = "auto",
+    cov: str | pd.DataFrame | ArrayLike | None = None,
+) -> pd.DataFrame:
+    """Joint Wald test of every fixed term.
+
+    Type II tests adjust a term for all terms that do not contain it: a main effect is tested in the absence of its
+    interactions. Chi-square tests take these out by the covariance of the estimates, as R's car, F tests by the
+    columns of the design, as lmerTest. Type III tests average a main effect over its interactions, each level of the
+    other factors counting the same, whatever the coding of the fit; with a number in the interaction it is at zero.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+        The fitted model.
+    part : {"cond", "zi", "disp"}
+    kind : {"II", "III"}
+        Which hypotheses about terms that others contain.
+    df : {"auto", "chi2", "satterthwaite", "kenward-roger"}
+        Chi-square tests, or F tests for linear mixed models; Kenward and Roger's (1997) need ``reml=True``. ``"auto"``
+        is Satterthwaite's F for gaussian fits with identity link and ``reml=True``, and otherwise chi-square.
+    cov : str, DataFrame or array_like, optional
+        Covariance for chi-square tests instead of the model's: ``fit.cov_params("sandwich", cluster="g")`` and its kin
+        (of all parameters for other parts than ``"cond"``), or the words ``"HC0"`` ... ``"HC3"``.
+
+    Returns
+    -------
+    DataFrame
+        Columns chisq, df, pvalue; or F, df, df_resid, pvalue. Coefficients that the data do not bound (complete
+        separation) are left out of the tests, and a column note says of which; `drop_terms` tests them.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from glmmcore import glmm
+    >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
+    >>> wald_tests(glmm("y ~ x + (1|g)", d, family="poisson")).round(3)
+       chisq  df  pvalue
+    x  4.368   1   0.037
+    """
+    if kind not in ("II", "III"):
+        raise ModelError(f"wald_tests: kind must be 'II' or 'III', not {kind!r}")
+    if df not in ("auto", "chi2", "satterthwaite", "kenward-roger"):
+        raise ModelError(f"wald_tests: df must be 'auto', 'chi2', 'satterthwaite' or 'kenward-roger', not {df!r}")
+    terms = terms_of(fit, part)
+    rule = "normal" if df == "chi2" or (df == "auto" and part != "cond") else str(rule_of_df(fit, df, cov))
+    covariance = fit._covariance(part, part).copy()
+    if cov is not None and rule == "normal":
+        covariance = fixed_covariance(fit, cov, part).copy()
+    beta = fit.solution.coefficients[part]
+    unbounded = ~np.isfinite(np.diag(covariance))
+    covariance[unbounded], covariance[:, unbounded] = 0.0, 0.0
+    rows: dict[str, dict[str, Any]] = {}
+    f_test: Any = None
+    if rule != "normal":
+        if part != "cond":
+            raise ModelError(f"wald_tests: df={df!r} is for part='cond'")
+        f_test = fit._satterthwaite if rule == "satterthwaite" else fit._kenward_roger
+    for factors, members in terms.items():
+        label = ":".join(factors)
+        tested = [j for j in members if not unbounded[j]]
+        contrasts = np.eye(len(beta))[tested]
+        if kind == "III":
+            contrasts = type_three(fit, part, factors)
+            if np.any(contrasts[:, unbounded]):
+                contrasts, tested = contrasts[:0], []
+        elif f_test is not None:
+            contrasts = type_two_by_columns(fit, part, factors)
+        else:
+            others = [j for other in containing(factors, terms) for j in terms[other] if not unbounded[j]]
+            within = covariance[np.ix_(others, others)]
+            contrasts[:, others] = -np.linalg.solve(within, covariance[np.ix_(others, tested)]).T
+        if f_test is not None:
+            statistic, q, residual = f_test.joint_test(contrasts, beta)
+            pvalue = float(special.fdtrc(q, residual, statistic))
+            rows[label] = {"F": statistic, "df": q, "df_resid": residual, "pvalue": pvalue}
+            continue
+        chisq = pvalue = np.nan
+        if tested:
+            estimate = contrasts @ beta
+            spread = contrasts @ covariance @ contrasts.T
+            chisq = float(estimate @ np.linalg.lstsq(spread, estimate, rcond=None)[0])
+            pvalue = float(special.chdtrc(len(tested), chisq))
+        rows[label] = {"chisq": chisq, "df": len(tested), "pvalue": pvalue}
+        if len(tested) < len(members):
+            rows[label]["note"] = _note(fit, part, [j for j in members if unbounded[j]], bool(tested))
+    table = pd.DataFrame.from_dict(rows, orient="index")
+    if "note" in table:
+        table["note"] = table["note"].fillna("")
+    return table
+
+
+def _note(fit: FittedGLMM, part: str, missing: list[int], tested: bool) -> str:
+    names = ", ".join(fit.design.predictors[part].columns[j] for j in missing)
+    what = f"tested without {names}, which" if tested else f"no Wald test: {names}"
+    where = "" if part == "cond" else f", {part!r}"
+    return f"{what} the data do not bound; drop_terms(fit{where}) tests the whole term by its likelihood ratio"
