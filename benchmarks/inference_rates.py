@@ -1,7 +1,7 @@
 """How often intervals cover and tests reject, of means, contrasts and coefficients after the fit.
 
-``python -m benchmarks.inference_rates [replicates]`` prints the tables of ``docs/inference_rates.md``. Each replicate has
-a generator of its own, so that numbers do not depend on how many there are.
+``python -m benchmarks.inference_rates [replicates]`` prints the tables of ``docs/inference_rates.md``. Each replicate
+has a generator of its own, so that numbers do not depend on how many there are.
 """
 
 from __future__ import annotations

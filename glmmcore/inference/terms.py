@@ -46,8 +46,8 @@ def containing(factors: Term, terms: Iterable[Term]) -> list[Term]:
 def type_two_by_columns(fit: FittedGLMM, part: str, factors: Term) -> np.ndarray:
     """Weights (q, p) of the coefficients in the type II hypothesis about a term, as of SAS and lmerTest.
 
-    With X1 and X2 the columns of the term and of those that contain it, less what all other columns explain of them, the
-    hypothesis is b1 + (X1'X1)^-1 X1'X2 b2 = 0.
+    With X1 and X2 the columns of the term and of those that contain it, less what all other columns explain of them,
+    the hypothesis is b1 + (X1'X1)^-1 X1'X2 b2 = 0.
     """
     design = part_of(fit, part)
     terms = terms_of(fit, part)
@@ -80,8 +80,8 @@ def type_three(fit: FittedGLMM, part: str, factors: Term) -> np.ndarray:
     strange = [name for name in involved if name not in kinds]
     if strange:
         raise ModelError(
-            f"wald_tests: type III tests of terms that interact are of plain columns, and '{strange[0]}' is none; make a "
-            "column of it, or use kind='II'"
+            f"wald_tests: type III tests of terms that interact are of plain columns, and '{strange[0]}' is none; make "
+            "a column of it, or use kind='II'"
         )
     if design.aliased:
         raise ModelError(
