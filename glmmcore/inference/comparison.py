@@ -40,8 +40,8 @@ def compare(*fits: FittedGLMM, **named: FittedGLMM) -> pd.DataFrame:
     DataFrame
         One row a fit, by its name or description: df (number of parameters), aic, delta_aic (above the smallest),
         aic_weight (Burnham and Anderson 2002, of these models), aicc (for few rows), bic, llf; chisq and chisq_df of
-        the test; pvalue, which takes the boundary into account, and pvalue_chi2, which does not (that of R's ``anova``);
-        note, which says so, or why there is no test.
+        the test; pvalue, which takes the boundary into account, and pvalue_chi2, which does not (that of R's
+        ``anova``); note, which says so, or why there is no test.
 
     Raises
     ------

@@ -276,7 +276,7 @@ def test_type_three_is_that_of_sums_to_zero():
 
 
 def test_type_three_of_empty_cells_is_refused():
-    d = pd.DataFrame({"f": list("aabbab") * 5, "h": list("uvuuuu") * 5, "y": np.arange(30.0) % 7})
+    d = pd.DataFrame({"f": list("aabbcc") * 5, "h": list("uvuuuv") * 5, "y": np.arange(30.0) % 7})
     with pytest.raises(ModelError, match="combinations without rows"), pytest.warns(DataWarning):
         wald_tests(glmm("y ~ f * h", d), kind="III")
 
