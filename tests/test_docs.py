@@ -49,3 +49,10 @@ def test_links_into_the_gallery_have_a_script():
     linked = {name for page in PAGES for name in re.findall(r"gallery/(plot_\w+)", page.read_text(encoding="utf-8"))}
     scripts = {path.stem for path in (DOCS.parent / "gallery").glob("plot_*.py")}
     assert sorted(linked - scripts) == []
+
+
+def test_every_function_that_draws_stands_on_the_page_of_figures():
+    import simresid
+
+    page = (DOCS / "every_figure.md").read_text(encoding="utf-8")
+    assert [name for name in simresid.__all__ if name.startswith("plot_") and f"simresid.{name}(" not in page] == []

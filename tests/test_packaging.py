@@ -161,3 +161,18 @@ def test_workflows_ask_for_no_secret_and_pin_their_actions(name):
     assert "password" not in text
     assert re.findall(r"uses: \S+$", text, flags=re.M) == re.findall(r"uses: \S+@\S+$", text, flags=re.M)
     assert "\npermissions:" in text  # nothing beyond what is asked for
+
+
+def test_the_conda_recipe_asks_for_what_the_package_asks_for():
+    recipe = (ROOT / "packaging" / "conda" / "meta.yaml").read_text(encoding="utf-8")
+    assert f'set version = "{PROJECT["version"]}"' in recipe
+    run = recipe.split("  run:\n")[1].split("\ntest:")[0]
+    wanted = {line.strip("- ").replace(" ", "") for line in run.splitlines() if line.strip()}
+    asked = {name.replace("matplotlib>", "matplotlib-base>") for name in PROJECT["dependencies"]}
+    assert wanted == asked | {f"python{PROJECT['requires-python']}"}
+
+
+def test_the_image_keeps_its_kernels_where_every_user_may_write():
+    lines = (ROOT / "packaging" / "Containerfile").read_text(encoding="utf-8")
+    for words in ("NUMBA_CACHE_DIR=/var/cache/numba", "simresid.warmup()", "chmod -R a+rwX /var/cache/numba"):
+        assert words in lines

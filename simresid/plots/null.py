@@ -166,6 +166,7 @@ def draw_null(result: Any, ax: Axes | None, name: str, title: str | None) -> Axe
         raise ValueError(f"{result.title} ({result.method}) holds no simulated statistics to draw")
     observed = float(result.observed if isinstance(result, StatisticResult) else result.statistic)
     departs = result.pvalue < 0.05
+    among = "refits" if result.null == "refits" else "simulations"
     low, high = np.quantile(null, [0.025, 0.975])
     with drawing_on(ax, (5.2, 3.4)) as ax:
         ax.axvspan(low, high, color=BAND, linewidth=0, zorder=0)
@@ -175,8 +176,9 @@ def draw_null(result: Any, ax: Axes | None, name: str, title: str | None) -> Axe
         colour, marker, width = (ALERT, "X", 2.4) if departs else (INK, "o", 1.6)
         ax.plot([observed] * 2, [0, top * 1.1], color=colour, linewidth=width)
         ax.plot(observed, top * 1.1, color=colour, marker=marker, markersize=7)
-        _label(ax, observed, low, high, departs)
-        ax.set(xlabel=name, ylabel="Simulations")
+        _label(ax, observed, low, high, departs, among)
+        ax.set(xlabel=name, ylabel=among.capitalize())
+        ax.yaxis.get_major_locator().set_params(integer=True)
         set_title(ax, title if title is not None else _finding(result, departs))
     return ax
 
@@ -185,7 +187,7 @@ def _finding(result: Any, departs: bool) -> str:
     return f"{'Departs from' if departs else 'In line with'} the model, {pvalue_text(result.pvalue)}"
 
 
-def _label(ax: Axes, observed: float, low: float, high: float, departs: bool) -> None:
+def _label(ax: Axes, observed: float, low: float, high: float, departs: bool, among: str) -> None:
     """Write the observed value and the simulated range above the bars, on the side of the observed one."""
     left, right = ax.get_xlim()
     place = (observed - left) / (right - left)
@@ -193,7 +195,7 @@ def _label(ax: Axes, observed: float, low: float, high: float, departs: bool) ->
     at = {"left": 0.02, "center": place, "right": 0.98}[align]
     for height, text, weight, colour in (
         (0.97, f"observed {observed:.4g}", "bold", ALERT if departs else INK),
-        (0.88, f"95 % of simulations: {low:.3g} to {high:.3g}", "normal", MUTED),
+        (0.88, f"95 % of {among}: {low:.3g} to {high:.3g}", "normal", MUTED),
     ):
         ax.annotate(text, (at, height), xycoords="axes fraction", ha=align, va="top", fontsize="small",
                     fontweight=weight, color=colour)  # fmt: skip

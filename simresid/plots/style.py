@@ -186,7 +186,10 @@ def set_title(ax: Axes, text: str) -> None:
     figure: Any = ax.figure
     width = 72 * figure.get_size_inches()[0] * ax.get_position().width
     room = max(10, int(width / (0.61 * float(ax.title.get_fontsize()))))
-    ax.set_title("\n".join("\n".join(textwrap.wrap(line, room)) for line in str(text).splitlines()))
+    whole = str(text).replace("p = ", "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+    whole = whole.replace("p < ", "p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}")
+    lines = [part for line in whole.splitlines() for part in textwrap.wrap(line, room)]
+    ax.set_title("\n".join(lines).replace("\N{NO-BREAK SPACE}", " "))
 
 
 def number_texts(values: Any) -> list[str]:
