@@ -18,6 +18,7 @@ fit, for categories between the levels of the largest and the smallest spread.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -172,7 +173,7 @@ def _among_refits(
         alternative="two-sided",
         method="rank score test",
         n_obs=a.size,
-        effect=replace(effect, interval=(float(np.exp(max(low, -700.0))), float(np.exp(min(high, 700.0))))),
+        effect=replace(effect, interval=(_ratio(low), _ratio(high))),
         notes=found.notes,
         df=int(weights.size),
         **found.fields,
@@ -223,7 +224,15 @@ def _spread_ratio(a: FloatArray, basis: Basis) -> Effect:
     ratio = float(np.sqrt(last / first))
     difference = linear[high] - linear[low]
     error = float(np.sqrt(np.var(a) * np.sum(difference**2)) / (2 * np.sqrt(first * last)))
-    return Effect("spread ratio", ratio, 1.0, (ratio * np.exp(-1.96 * error), ratio * np.exp(1.96 * error)))
+    reach = min(1.96 * error, 600.0)
+    return Effect("spread ratio", ratio, 1.0, (ratio * float(np.exp(-reach)), ratio * float(np.exp(reach))))
+
+
+def _ratio(logarithm: float) -> float:
+    """Ratio of a logarithm; beyond all reason 0 or infinite."""
+    if abs(logarithm) > 500.0:
+        return math.inf if logarithm > 0 else 0.0
+    return math.exp(logarithm)
 
 
 def _arguments(asked: Request) -> dict[str, Any] | None:

@@ -161,6 +161,8 @@ def plot_zero_inflation(res: Any, ax: Axes | None = None, *, title: str | None =
 
 def draw_null(result: Any, ax: Axes | None, name: str, title: str | None) -> Axes:
     """Histogram of simulated statistics with their central 95 % and the observed one."""
+    from matplotlib.ticker import MaxNLocator
+
     null = getattr(result, "null_distribution", None)
     if null is None:
         raise ValueError(f"{result.title} ({result.method}) holds no simulated statistics to draw")
@@ -178,7 +180,7 @@ def draw_null(result: Any, ax: Axes | None, name: str, title: str | None) -> Axe
         ax.plot(observed, top * 1.1, color=colour, marker=marker, markersize=7)
         _label(ax, observed, low, high, departs, among)
         ax.set(xlabel=name, ylabel=among.capitalize())
-        ax.yaxis.get_major_locator().set_params(integer=True)
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True))
         set_title(ax, title if title is not None else _finding(result, departs))
     return ax
 

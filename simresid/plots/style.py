@@ -57,6 +57,9 @@ MARKS: dict[str, Mark] = {
     "unknown": Mark("o", "?", "white", INK),
 }
 
+LARGEST_SIDE = 200.0
+"""Inches: larger figures do not fit into memory."""
+
 _DRAWING = RLock()
 _DETACHED: ContextVar[bool] = ContextVar("detached", default=False)
 
@@ -131,6 +134,12 @@ def detached() -> Iterator[None]:
 
 def new_figure(figsize: tuple[float, float], layout: str | None = "constrained") -> Figure:
     """Make a figure that pyplot knows, so that ``plt.show()`` and notebooks show it."""
+    try:
+        width, height = (float(length) for length in figsize)
+    except (TypeError, ValueError):
+        width = height = 0.0
+    if not (0.0 < width < LARGEST_SIDE and 0.0 < height < LARGEST_SIDE):
+        raise ValueError(f"figsize={figsize!r:.200}: width and height in inches, such as (8, 5)")
     if _DETACHED.get():
         from matplotlib.figure import Figure as DetachedFigure
 

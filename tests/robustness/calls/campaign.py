@@ -152,6 +152,9 @@ def campaign(calls: int, seed: int, block: int = 1000) -> tuple[collections.Coun
             for line in finished:
                 counts[line["outcome"]] += 1
             failures += [line for line in finished if "problem" in line]
+            for line in finished:
+                if "problem" in line:
+                    print(f"--- trial {line['trial']}: {line['what'][:700]}\n{line['problem'][:2500]}")
             at = last
             if done.returncode:
                 at = lines[-1]["trial"] + 1
@@ -180,8 +183,6 @@ def main() -> int:
     for failure in failures:
         kind = failure["problem"].splitlines()[0][:160]
         kinds[kind] += 1
-        if kinds[kind] <= 2:
-            print(f"--- trial {failure['trial']}: {failure['what'][:700]}\n{failure['problem'][:2500]}")
     print(f"{options.calls} calls in {time.monotonic() - began:.0f} s: {dict(counts)}; {sum(kinds.values())} failures")
     for kind, count in kinds.most_common():
         print(f"{count:6} {kind}")
