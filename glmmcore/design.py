@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 if TYPE_CHECKING:
+    from glmmcore.covariance.places import Places
     from glmmcore.relationship.base import Relationship
 
 __all__ = ["Design", "PredictorDesign", "RandomTerm", "Response", "coefficient_names"]
@@ -37,9 +38,14 @@ class RandomTerm:
     levels : pandas.Index, shape (L,)
         Labels, in the order of the codes.
     structure : str
-        Covariance structure of one level's k coefficients, a key of `glmmcore.covariance.STRUCTURES`.
+        Covariance structure of one level's k coefficients, a key of `glmmcore.covariance.STRUCTURES`, or, with
+        `places`, of all levels, a key of `glmmcore.covariance.FIELDS`.
     relationship : Relationship or None
         How the levels covary, None for independent ones; `levels` then are all of its labels, observed or not.
+    places : Places or None
+        Where the levels stand, if they covary by distance; k is one, and `levels` are group and coordinates.
+    place_codes : ndarray of int64, shape (n,), or None
+        As `codes`, but for rows in groups that the fit has not seen too: these come after all others in `places`.
     """
 
     group: str
@@ -49,6 +55,13 @@ class RandomTerm:
     levels: pd.Index
     structure: str = "us"
     relationship: Relationship | None = None
+    places: Places | None = None
+    place_codes: np.ndarray | None = None
+
+    @property
+    def key(self) -> str:
+        """Name that no other term of the predictor shares with it, but for those of the same grouping factor."""
+        return self.group if self.places is None else f"{self.columns[0]} | {self.group}"
 
     def variances(self, codes: np.ndarray) -> np.ndarray:
         """Variance of the levels of some rows relative to that of independent ones, (n,): 1 for these."""

@@ -402,7 +402,7 @@ class FittedGLMM(Estimates):
             se=se,
             level=level,
             new_levels=new_levels,
-            precision=Precision(self, df, cov) if se or level is not None else None,
+            precision=lambda fit: Precision(fit, df, cov),
         )
 
     # ---- new responses ---------------------------------------------------------------------------------

@@ -5,11 +5,13 @@ from __future__ import annotations
 from glmmcore.covariance.base import Structure
 from glmmcore.covariance.correlation import CommonCompoundSymmetric, CompoundSymmetric
 from glmmcore.covariance.diagonal import CommonDiagonal, Diagonal
+from glmmcore.covariance.fields import FIELDS, Field
 from glmmcore.covariance.own_scales import OwnScales
+from glmmcore.covariance.places import Places
 from glmmcore.covariance.serial import AutoRegressive, CommonToeplitz, OwnScalesAutoRegressive, Toeplitz
 from glmmcore.covariance.unstructured import Unstructured
 
-__all__ = ["STRUCTURES", "OwnScales", "Structure"]
+__all__ = ["FIELDS", "STRUCTURES", "Field", "OwnScales", "Places", "Structure"]
 
 STRUCTURES: dict[str, type[Structure]] = {
     cls.name: cls

@@ -8,14 +8,18 @@ from glmmcore.engines.blocked import BlockedSystem
 from glmmcore.engines.cells import Cells
 from glmmcore.engines.chain import ChainSystem, is_chain
 from glmmcore.engines.contract import System
+from glmmcore.engines.covarying import CovaryingSystem
 from glmmcore.engines.layout import RowLayout
 from glmmcore.engines.pattern import SparsePattern
 from glmmcore.engines.sparse import SparseSystem
 from glmmcore.engines.symbolic import Plan
+from glmmcore.errors import ModelError
 from glmmcore.memory import require_memory
 
-__all__ = ["BORDER", "LONG_CHAIN", "choose_system"]
+__all__ = ["BORDER", "LONG_CHAIN", "MOST_PLACES", "choose_system"]
 
+# Places of a field with a dense covariance: a fit takes some minutes. Coefficients of other factors beside fields.
+MOST_PLACES, _BORDER = 5000, 3000
 # Coefficients of a level from which a chain has an engine of its own; quadrature, of up to three, knows blocks only.
 _SHORTEST = 4
 # The same beside other factors, and how many coefficients of theirs it takes as dense columns.
@@ -36,6 +40,8 @@ def choose_system(layout: RowLayout, n_profiled: int = 0, *, chained: bool = Fal
     The layout is analysed only when its trailing block is large and not filled in by the leading levels at once, or
     when levels covary: only the sparse engine knows these.
     """
+    if layout.factors[0].covarying is not None:
+        return _covarying(layout, n_profiled)
     if layout.has_covarying_levels:
         pattern = SparsePattern(layout)
         return _sparse(layout, n_profiled, pattern, pattern.plan())
@@ -59,6 +65,30 @@ def _suits_chain(layout: RowLayout) -> bool:
     alone = all(f.prior == 0.0 for f in layout.factors[1:])
     border = layout.order - layout.factors[0].order
     return layout.factors[0].k >= (_SHORTEST if alone else LONG_CHAIN) and border <= BORDER and is_chain(layout)
+
+
+def _covarying(layout: RowLayout, n_profiled: int) -> CovaryingSystem:
+    """The engine of fields, within what it can hold."""
+    dense = max((f.order for f in layout.factors if f.covarying == "dense"), default=0)
+    lead, border = layout.factors[0], layout.order - layout.factors[0].order
+    if any(f.precision is not None for f in layout.factors):
+        raise ModelError("known= and effects of places or times in one model are not possible; fit one of the two")
+    if dense > MOST_PLACES:
+        raise ModelError(
+            f"{dense} places are too many for a dense covariance, up to {MOST_PLACES} are possible; average rows of "
+            "nearby places, round the coordinates, or make groups that are independent, (x, y | region)"
+        )
+    if border > _BORDER:
+        raise ModelError(
+            f"the other random effects have {border} coefficients, beside effects of places or times up to {_BORDER} "
+            "are possible; merge rare levels"
+        )
+    require_memory(
+        8.0 * (5.0 * lead.order * border + 4.0 * border**2 + 6.0 * dense**2),
+        f"effects of {lead.order} places or times beside {border} other coefficients",
+        "merge rare levels, or round the coordinates",
+    )
+    return CovaryingSystem(layout, n_profiled)
 
 
 def _sparse(layout: RowLayout, n_profiled: int, pattern: SparsePattern, plan: Plan) -> SparseSystem:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
-from glmmcore.engines.layout import RowLayout
+from glmmcore.engines.layout import RelativeFactor, RowLayout
 
 __all__ = ["System"]
 
@@ -28,8 +28,8 @@ class System(Protocol):
     def multiply(self, x: np.ndarray) -> np.ndarray:
         """Z'WZ x."""
 
-    def factorise(self, factors: list[np.ndarray]) -> bool:
-        """Factor for the relative factors T; False when not positive definite."""
+    def factorise(self, factors: list[RelativeFactor]) -> bool:
+        """Factor for the relative factors; False when not positive definite."""
 
     @property
     def logdet(self) -> float:
@@ -41,8 +41,8 @@ class System(Protocol):
     def invert(self) -> None:
         """Selected inverse, for the calls below."""
 
-    def factor_products(self) -> list[np.ndarray]:
-        """Sum over levels of the diagonal blocks of Z'WZ Lambda H^-1, by factor."""
+    def factor_products(self) -> list[Any]:
+        """Sum over levels of the diagonal blocks of Z'WZ Lambda H^-1, or G where levels covary, by factor."""
 
     def scale_inverse(self) -> None:
         """H^-1 into Lambda H^-1 Lambda', for the calls below."""

@@ -7,14 +7,23 @@ levels, however many rows it has.
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
 
 import numpy as np
 
 from glmmcore.engines._row_kernels import add_random_part, add_score, sort_rows, spread_runs, sum_runs
 from glmmcore.engines.precision import Precision
+from glmmcore.engines.roots import RootChange, Slope
 
-__all__ = ["Factor", "RowLayout"]
+__all__ = ["Factor", "RelativeFactor", "RowLayout", "relative_change"]
+
+RelativeFactor: TypeAlias = Any
+"""T of one level, (k, k), or a root of the covariance of all effects of a factor where its levels covary.
+
+Engines that know independent levels only get and return arrays, which a list of either kind could not say.
+"""
 
 # Working with runs pays for summing and spreading up to this share of the rows, and from as many rows saved.
 _SHARE = 0.5
@@ -43,6 +52,8 @@ class Factor:
     precision : Precision, optional
         Prior precision Q of the levels where they covary: that of the spherical coefficients, level by level, is the
         Kronecker product of Q and I.
+    covarying : {"line", "dense"}, optional
+        How levels with one coefficient each covary through a relative factor of their own, a `LevelRoot`.
     """
 
     name: str
@@ -52,6 +63,7 @@ class Factor:
     predictor: np.ndarray
     prior: float = 1.0
     precision: Precision | None = None
+    covarying: str | None = None
 
     @property
     def k(self) -> int:
@@ -215,31 +227,66 @@ class RowLayout:
         """View of one factor's coefficients in x (q,), (L, k)."""
         return x[self.offsets[factor] : self.offsets[factor + 1]].reshape(-1, self.sizes[factor])
 
-    def apply_factors(self, factors: list[np.ndarray], u: np.ndarray) -> np.ndarray:
+    def apply_factors(self, factors: Sequence[RelativeFactor], u: np.ndarray) -> np.ndarray:
         """b = Lambda u, (q,)."""
-        return self._apply([t.T for t in factors], u)
-
-    def apply_transposed(self, factors: list[np.ndarray], x: np.ndarray) -> np.ndarray:
-        """Lambda' x, (q,)."""
-        return self._apply(factors, x)
-
-    def _apply(self, right: list[np.ndarray], x: np.ndarray) -> np.ndarray:
-        out = np.empty_like(x)
-        for (lo, hi, k), t in zip(self._spans, right, strict=True):
-            if k == 1:
-                np.multiply(x[lo:hi], t[0, 0], out=out[lo:hi])
+        out = np.empty_like(u)
+        for (lo, hi, k), t in zip(self._spans, factors, strict=True):
+            if isinstance(t, np.ndarray):
+                _by_level(u[lo:hi], t.T, k, out[lo:hi])
             else:
-                np.matmul(x[lo:hi].reshape(-1, k), t, out=out[lo:hi].reshape(-1, k))
+                out[lo:hi] = t.apply(u[lo:hi])
         return out
 
-    def outer(self, left: np.ndarray, right: np.ndarray) -> list[np.ndarray]:
-        """Sum over levels of left_j right_j', one (k, k) array a factor."""
-        return [self.by_level(left, i).T @ self.by_level(right, i) for i in range(len(self.factors))]
+    def apply_transposed(self, factors: Sequence[RelativeFactor], x: np.ndarray) -> np.ndarray:
+        """Lambda' x, (q,)."""
+        out = np.empty_like(x)
+        for (lo, hi, k), t in zip(self._spans, factors, strict=True):
+            if isinstance(t, np.ndarray):
+                _by_level(x[lo:hi], t, k, out[lo:hi])
+            else:
+                out[lo:hi] = t.apply_transposed(x[lo:hi])
+        return out
+
+    def add_outer(
+        self,
+        slopes: Sequence[np.ndarray | Slope],
+        left: np.ndarray,
+        right: np.ndarray,
+        dual: np.ndarray,
+        times: float = 1.0,
+    ) -> None:
+        """Add times the sum over levels of left_j right_j' to each factor's slope; ``right = Lambda' dual``.
+
+        Where levels covary, G takes ``left dual'`` and all that is added must be symmetric in the end.
+        """
+        for i, ((lo, hi, _), slope) in enumerate(zip(self._spans, slopes, strict=True)):
+            if isinstance(slope, np.ndarray):
+                slope += times * (self.by_level(left, i).T @ self.by_level(right, i))
+            else:
+                slope.add(left[lo:hi], dual[lo:hi], times)
 
     @staticmethod
-    def trace(factors: list[np.ndarray], products: list[np.ndarray]) -> float:
+    def trace(factors: Sequence[RelativeFactor], products: Sequence[np.ndarray | Slope]) -> float:
         """Trace of Lambda' Z'WZ Lambda H^-1, from the `factor_products` of a system."""
-        return float(sum(np.sum(t * g) for t, g in zip(factors, products, strict=True)))
+        return float(
+            sum(np.sum(t * g) if isinstance(g, np.ndarray) else g.trace for t, g in zip(factors, products, strict=True))
+        )
+
+
+def relative_change(new: Sequence[RelativeFactor], old: Sequence[RelativeFactor]) -> list[RelativeFactor]:
+    """Differences of relative factors."""
+    return [
+        a - b if isinstance(a, np.ndarray) and isinstance(b, np.ndarray) else RootChange(a, b)
+        for a, b in zip(new, old, strict=True)
+    ]
+
+
+def _by_level(x: np.ndarray, right: np.ndarray, k: int, out: np.ndarray) -> None:
+    """Rows of x, k numbers a level, times a matrix (k, k)."""
+    if k == 1:
+        np.multiply(x, right[0, 0], out=out)
+    else:
+        np.matmul(x.reshape(-1, k), right, out=out.reshape(-1, k))
 
 
 def _sorted_rows(factors: list[Factor]) -> np.ndarray:

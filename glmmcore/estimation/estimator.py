@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from glmmcore.covariance import Field
 from glmmcore.design import Design
 from glmmcore.errors import ModelError
 from glmmcore.estimation.distinct_rows import distinct_rows
@@ -247,11 +248,16 @@ def _spherical_modes(problem: Problem, solution: Solution) -> np.ndarray:
     """Modes of a solution in the coordinates of the objective, (q,); zero along directions without variance."""
     assert problem.layout is not None
     u = np.zeros(problem.layout.order)
-    modes = {id(t.term): t.node_modes for t in solution.terms}
+    found = {id(t.term): t for t in solution.terms}
     for term in problem.terms:
-        root = term.back @ term.structure.factor(solution.x[term.where])
         place = problem.layout.by_level(u, term.factor)
-        place[:, term.columns] = modes[id(term.term)] @ np.linalg.pinv(root).T
+        if isinstance(term.structure, Field):
+            weights = found[id(term.term)].weights
+            assert weights is not None
+            place[:, 0] = term.structure.root(solution.x[term.where]).apply_transposed(weights * term.back[0, 0])
+            continue
+        root = term.back @ term.structure.factor(solution.x[term.where])
+        place[:, term.columns] = found[id(term.term)].node_modes @ np.linalg.pinv(root).T
     if problem.reml:
         part = problem.part("cond")
         u[len(u) - part.size :] = part.standardised(solution.coefficients["cond"])

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import optimize
 
+from glmmcore.covariance import Field
 from glmmcore.design import Design, coefficient_names
 from glmmcore.errors import ModelError
 
@@ -139,8 +140,8 @@ def _labels(term: TermPart, parameter: Parameter) -> list[str]:
 def _natural(term: TermPart, parameter: Parameter, theta: np.ndarray) -> float:
     """Value of a variance parameter as tables show it."""
     kind, i, j = parameter
-    structure: Any = term.structure
-    if kind not in ("sd", "corr", "rho"):
+    structure = term.structure
+    if isinstance(structure, Field) and kind != "sd":
         return float(structure.natural(theta)[structure.parameters.index(kind)])
     rows = term.root_back @ structure.factor(theta)
     if kind == "sd":

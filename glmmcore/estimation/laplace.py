@@ -22,7 +22,7 @@ from typing import cast
 import numpy as np
 
 from glmmcore.engines.contract import System
-from glmmcore.engines.layout import RowLayout
+from glmmcore.engines.layout import RelativeFactor, RowLayout, relative_change
 from glmmcore.estimation.problem import Problem
 from glmmcore.tall import cross
 
@@ -77,7 +77,7 @@ class Evaluated:
     value: float
     gradient: np.ndarray
     values: list[np.ndarray]
-    factors: list[np.ndarray]
+    factors: list[RelativeFactor]
     d2: np.ndarray
     score: np.ndarray
 
@@ -229,7 +229,7 @@ class LaplaceObjective:
         return out
 
     def _sweep(
-        self, values: list[np.ndarray], factors: list[np.ndarray], u: np.ndarray, *, clip: bool = False
+        self, values: list[np.ndarray], factors: list[RelativeFactor], u: np.ndarray, *, clip: bool = False
     ) -> tuple[float, np.ndarray]:
         """h(u), and Z'l_1; leaves Z'WZ in the system."""
         likelihood = self.problem.likelihood
@@ -251,7 +251,7 @@ class LaplaceObjective:
             self.system.add(lo, hi, weights, np.ascontiguousarray(first), score)
         return 0.5 * float(u @ self.layout.penalty(u)) - total, score
 
-    def _predict_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> float:
+    def _predict_mode(self, values: list[np.ndarray], factors: list[RelativeFactor]) -> float:
         """Move the mode to first order along the change of parameters since the last evaluation.
 
         H du = Lambda'Z'(sum_c l_ac dvalue_c) + dLambda'Z'l_1 - Lambda'Z'WZ dLambda u. Returns the squared length of
@@ -269,7 +269,7 @@ class LaplaceObjective:
                 if np.any(delta):
                     shift += last.d2[:, c, lo:hi] * delta
             layout.add_score(lo, hi, shift, change)
-        difference = [new - old for new, old in zip(factors, last.factors, strict=True)]
+        difference = relative_change(factors, last.factors)
         moved = layout.apply_factors(difference, self.mode)
         rhs = layout.apply_transposed(last.factors, change - self.system.multiply(moved))
         rhs += layout.apply_transposed(difference, last.score)
@@ -279,7 +279,7 @@ class LaplaceObjective:
         self.mode = self.mode + step
         return float(rhs @ step)
 
-    def _find_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> bool:
+    def _find_mode(self, values: list[np.ndarray], factors: list[RelativeFactor]) -> bool:
         """Guarded Newton from the last mode, one full step short of the tolerance; False without one.
 
         A step of which next to nothing stays inside the domain leads to its edge, as where an identity link would need
@@ -316,7 +316,7 @@ class LaplaceObjective:
         return True
 
     def _newton_step(
-        self, values: list[np.ndarray], factors: list[np.ndarray], u: np.ndarray, score: np.ndarray
+        self, values: list[np.ndarray], factors: list[RelativeFactor], u: np.ndarray, score: np.ndarray
     ) -> tuple[np.ndarray, float]:
         """Newton step at u and its decrement; where W is indefinite it is made positive for the step."""
         if not self.system.factorise(factors):
@@ -328,7 +328,7 @@ class LaplaceObjective:
         return step, float(downhill @ step)
 
     # ---- value and gradient -----------------------------------------------------------------------------------
-    def _at_mode(self, values: list[np.ndarray], factors: list[np.ndarray]) -> _Mode | None:
+    def _at_mode(self, values: list[np.ndarray], factors: list[RelativeFactor]) -> _Mode | None:
         """Derivatives of all rows at the mode, with the system factorised there; polishes the mode when needed."""
         layout, system, likelihood = self.layout, self.system, self.problem.likelihood
         n, n_all, m = self.problem.n, len(likelihood.predictors), len(self._inner)
@@ -365,7 +365,7 @@ class LaplaceObjective:
         return _Mode(h, d1, d2, d3, score, residual, decrement)
 
     def _derivatives(
-        self, x: np.ndarray, values: list[np.ndarray], factors: list[np.ndarray]
+        self, x: np.ndarray, values: list[np.ndarray], factors: list[RelativeFactor]
     ) -> tuple[float, np.ndarray]:
         layout, system = self.layout, self.system
         at = self._at_mode(values, factors)
@@ -403,13 +403,13 @@ class LaplaceObjective:
         gradient = self._assemble(g)
         # Z'g for the predictors with random effects, without another pass over the rows
         inner_score = trace_score - score - system.multiply(bv)
-        for total_factor, one, two in zip(d_factors, layout.outer(inner_score, u), layout.outer(score, v), strict=True):
-            total_factor += one + two
+        layout.add_outer(d_factors, inner_score, u, score)
+        layout.add_outer(d_factors, score, v, inner_score + score)
         self.problem.chain_to_theta(d_factors, x, gradient)
         self._last = Evaluated(x.copy(), value, gradient.copy(), values, factors, d2, score)
         return value, gradient
 
-    def _has_no_peak(self, factors: list[np.ndarray], d2: np.ndarray) -> bool:
+    def _has_no_peak(self, factors: list[RelativeFactor], d2: np.ndarray) -> bool:
         """Whether the mode is one in name only; with H^-1 in the system as left by `scale_inverse`."""
         if len(d2) == 1 and not np.any(d2[0, self._inner[0]] > 0.0):
             return False
@@ -417,7 +417,8 @@ class LaplaceObjective:
             if factor.prior == 0.0:
                 continue
             largest = np.diagonal(self.system.level_covariances(i), axis1=1, axis2=2).max(axis=0)
-            if np.any(largest > LARGEST_VARIANCE * np.square(t).sum(axis=1)):
+            prior = np.square(t).sum(axis=1) if isinstance(t, np.ndarray) else np.square(t.scale)
+            if np.any(largest > LARGEST_VARIANCE * prior):
                 return True
         return False
 

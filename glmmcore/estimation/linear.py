@@ -16,6 +16,7 @@ from typing import cast
 import numpy as np
 
 from glmmcore.engines.contract import System
+from glmmcore.engines.layout import RelativeFactor
 from glmmcore.errors import ModelError
 from glmmcore.estimation.problem import Problem
 from glmmcore.estimation.start import theta_curvature
@@ -123,8 +124,7 @@ class LinearObjective:
             self.system.invert()
             d_factors = self.system.factor_products()
             left = self._residual_score(factors)
-            for total, outer in zip(d_factors, self.layout.outer(left, self.spherical), strict=True):
-                total -= (n / square) * outer
+            self.layout.add_outer(d_factors, left, self.spherical, left, -n / square)
             self.problem.chain_to_theta(d_factors, theta, gradient)
         self._last = theta.copy(), value, gradient.copy()
         return value, gradient
@@ -136,9 +136,14 @@ class LinearObjective:
         self.system.add(0, n, self.row_weights[None], np.zeros((1, n)), np.zeros(self.layout.order))
         self._is_filled = True
 
-    def _residual_score(self, factors: list[np.ndarray]) -> np.ndarray:
+    def _residual_score(self, factors: list[RelativeFactor]) -> np.ndarray:
         """Z'W e with e the residual at the last evaluation, from cross-products only."""
         return self._rhs - self.system.multiply(self.layout.apply_factors(factors, self.spherical))
+
+    @property
+    def score(self) -> np.ndarray:
+        """Z'W e at the last evaluation, (q,)."""
+        return self._residual_score(self.problem.factors(self._last[0])) if self._last else np.zeros(self.layout.order)
 
     def start(self) -> np.ndarray:
         """Theta from moments of the residuals of the fixed effects: sum(s^2 - sigma^2 w) / sum w^2 over levels."""
@@ -205,7 +210,8 @@ class LinearObjective:
         """d r^2 / d theta at the last evaluation."""
         factors = self.problem.factors(theta)
         left = self._residual_score(factors)
-        d_factors = [-2.0 * outer for outer in self.layout.outer(left, self.spherical)]
+        d_factors = self.problem.no_slopes(factors)
+        self.layout.add_outer(d_factors, left, self.spherical, left, -2.0)
         gradient = np.zeros(len(theta))
         self.problem.chain_to_theta(d_factors, theta, gradient)
         return gradient

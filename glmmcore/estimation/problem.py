@@ -7,15 +7,16 @@ random term. With REML the conditional coefficients are integrated and leave x.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
-from glmmcore.covariance import STRUCTURES, OwnScales, Structure
+from glmmcore.covariance import FIELDS, STRUCTURES, Field, OwnScales, Structure
 from glmmcore.design import Design, PredictorDesign, RandomTerm
 from glmmcore.engines import choose_system
 from glmmcore.engines.choice import BORDER, LONG_CHAIN
 from glmmcore.engines.contract import System
-from glmmcore.engines.layout import Factor, RowLayout
+from glmmcore.engines.layout import Factor, RelativeFactor, RowLayout
 from glmmcore.errors import ModelError
 from glmmcore.estimation.held import check_names, coefficients_by_part, needs_own_scales, spread_values
 from glmmcore.estimation.likelihood import Likelihood
@@ -192,19 +193,31 @@ class Problem:
         likelihood = self.likelihood.with_response(np.ascontiguousarray(y[self.rows]))
         return replace(self, likelihood=likelihood, system=None if self.system is None else self.system.fresh())
 
-    def factors(self, x: np.ndarray) -> list[np.ndarray]:
-        """Relative factor T of every grouping factor (identity for integrated fixed effects)."""
+    def factors(self, x: np.ndarray) -> list[RelativeFactor]:
+        """Relative factor of every grouping factor (identity for integrated fixed effects)."""
         assert self.layout is not None
-        out = [np.eye(f.k) if f.prior == 0.0 else np.zeros((f.k, f.k)) for f in self.layout.factors]
+        blocks = [np.eye(f.k) if f.prior == 0.0 else np.zeros((f.k, f.k)) for f in self.layout.factors]
+        out: list[RelativeFactor] = list(blocks)
         for term in self.terms:
-            out[term.factor][term.columns, term.columns] = term.structure.factor(x[term.where])
+            if isinstance(term.structure, Field):
+                out[term.factor] = term.structure.root(x[term.where])
+            else:
+                blocks[term.factor][term.columns, term.columns] = term.structure.factor(x[term.where])
         return out
 
-    def chain_to_theta(self, d_factors: list[np.ndarray], x: np.ndarray, gradient: np.ndarray) -> None:
-        """Write d/d theta into `gradient` from d/dT of every grouping factor."""
+    def no_slopes(self, factors: list[RelativeFactor]) -> list[Any]:
+        """Zeros of the form of what an engine's `factor_products` are."""
+        return [np.zeros_like(t) if isinstance(t, np.ndarray) else t.no_slope() for t in factors]
+
+    def chain_to_theta(self, d_factors: list[Any], x: np.ndarray, gradient: np.ndarray) -> None:
+        """Write d/d theta into `gradient` from d/dT of every grouping factor, or from what its root keeps of G."""
         for term in self.terms:
-            block = d_factors[term.factor][term.columns, term.columns]
-            gradient[term.where] = term.structure.gradient(x[term.where], block)
+            slope, theta = d_factors[term.factor], x[term.where]
+            if isinstance(slope, np.ndarray):
+                gradient[term.where] = term.structure.gradient(theta, slope[term.columns, term.columns])
+            else:
+                assert isinstance(term.structure, Field)
+                gradient[term.where] = term.structure.root_gradient(theta, slope)
 
 
 def build_problem(design: Design, family: Family, *, reml: bool = False, profiled: bool = False) -> Problem:
@@ -289,21 +302,21 @@ def _merge(
     groups: dict[tuple[str, bool], list[tuple[str, RandomTerm]]] = {}
     for source, term in bars:
         beside = sum(other.Z.shape[1] for _, other in bars if other.group == term.group and other is not term)
-        groups.setdefault((term.group, _stands_apart(term, beside)), []).append((source, term))
+        key = term.group if term.places is None else f"{source}: {term.key}"
+        groups.setdefault((key, _stands_apart(term, beside)), []).append((source, term))
     factors, terms = [], []
     for position, ((group, _), members) in enumerate(groups.items()):
         blocks, predictor, at = [], [], 0
         for source, term in members:
-            kind: type[Structure] = STRUCTURES[term.structure]
+            structure = _structure(term)
             if term.structure == "us" and needs_own_scales(design.fixed, source, term.group):
-                kind = OwnScales
-            z, back = rescale(term.Z, kind.rescaling, design.freq_weights)
+                structure = OwnScales(term.Z.shape[1])
+            z, back = rescale(term.Z, structure.rescaling, design.freq_weights)
             if source == "cond" and unit != 1.0:
                 z, back = unit * z, unit * back
             k = z.shape[1]
-            _require_rows(term, k)
+            _require_rows(term, structure)
             predictor += [inner.index(source)] * k
-            structure = kind(k)
             part = TermPart(source, term, structure, position, slice(at, at + k), back, level_size=_level_size(term))
             terms.append(part)
             blocks.append(part.left_side(z, term.codes))
@@ -315,7 +328,9 @@ def _merge(
             codes = part.codes(first.codes).astype(np.int32)
             precision = first.relationship.precision.scaled(_level_size(first) ** 2)
             n_levels = precision.n_levels
-        factors.append(Factor(group, codes, n_levels, z, np.array(predictor, dtype=np.int32), precision=precision))
+        covarying = structure.covarying if isinstance(structure, Field) else None
+        columns = np.array(predictor, dtype=np.int32)
+        factors.append(Factor(group, codes, n_levels, z, columns, precision=precision, covarying=covarying))
     return factors, terms
 
 
@@ -326,31 +341,42 @@ def _level_size(term: RandomTerm) -> float:
     return float(np.sqrt(term.variances(np.unique(term.codes)).mean()))
 
 
-def _require_rows(term: RandomTerm, k: int) -> None:
+def _structure(term: RandomTerm) -> Structure:
+    """Covariance structure of a term."""
+    if term.places is not None:
+        return FIELDS[term.structure](term.places)
+    return STRUCTURES[term.structure](term.Z.shape[1])
+
+
+def _require_rows(term: RandomTerm, structure: Structure) -> None:
     """Refuse more variance parameters than rows; a few are fitted whatever the number of rows.
 
     Raises
     ------
     ModelError
     """
-    size, nobs = STRUCTURES[term.structure](k).size, len(term.codes)
+    size, nobs = structure.size, len(term.codes)
     if size > max(nobs, _FEW_PARAMETERS):
         raise ModelError(
-            f"the random effects of '{term.group}' have {k} columns and {size} variance parameters, there are only "
-            f"{nobs} rows; write diag(... | {term.group}) or (1 | {term.group})"
+            f"the random effects of '{term.group}' have {structure.k} columns and {size} variance parameters, there "
+            f"are only {nobs} rows; write diag(... | {term.group}) or (1 | {term.group})"
         )
 
 
 def _stands_apart(term: RandomTerm, beside: int) -> bool:
     """Whether a chain is a factor of its own for the engine of chains, beside other coefficients of its group."""
-    if not STRUCTURES[term.structure].chained or term.Z.shape[1] < LONG_CHAIN:
+    if term.places is not None or not STRUCTURES[term.structure].chained or term.Z.shape[1] < LONG_CHAIN:
         return False
     return 0 < beside * len(term.levels) <= BORDER
 
 
 def _leading_order(factors: list[Factor]) -> list[int]:
-    """Most levels first (most coefficients among equals): what is eliminated block by block should be largest."""
-    return sorted(range(len(factors)), key=lambda i: (-factors[i].order, i))
+    """Most levels first (most coefficients among equals): what is eliminated block by block should be largest.
+
+    Where levels covary by distance these lead, lines before dense fields.
+    """
+    rank = {"line": 0, "dense": 1, None: 2}
+    return sorted(range(len(factors)), key=lambda i: (rank[factors[i].covarying], -factors[i].order, i))
 
 
 def _linear_parts(

@@ -36,6 +36,8 @@ def check_quadrature(problem: Problem, n_agq: int) -> None:
     layout = problem.layout
     if layout is None:
         raise ModelError("n_agq > 1 needs random effects; the model has none")
+    if any(f.covarying for f in layout.factors):
+        raise ModelError("n_agq > 1 needs independent levels, effects of places or times covary; use n_agq=1 (Laplace)")
     if layout.has_covarying_levels:
         raise ModelError("n_agq > 1 needs independent levels, known= makes them covary; use n_agq=1 (Laplace)")
     if problem.reml or len(layout.factors) > 1 or len(problem.inner) > 1:
@@ -111,8 +113,8 @@ class QuadratureObjective(LaplaceObjective):
         curvature_score = tau_score - system.multiply(bv)
         d_factor = (
             nodes.outer
-            + layout.outer(curvature_score, self.mode)[0]
-            + layout.outer(at.score, v)[0]
+            + layout.by_level(curvature_score, 0).T @ layout.by_level(self.mode, 0)
+            + layout.by_level(at.score, 0).T @ layout.by_level(v, 0)
             + 2.0 * (information @ (t @ half)).sum(axis=0)
         )
         self.problem.chain_to_theta([d_factor], x, gradient)

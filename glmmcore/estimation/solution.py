@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from glmmcore.covariance import Field
 from glmmcore.design import RandomTerm
 from glmmcore.estimation.curvature import Curvature, informed
 from glmmcore.estimation.laplace import LaplaceObjective
@@ -31,6 +32,8 @@ class TermSolution:
         Conditional modes.
     mode_covariance : ndarray, shape (L, k, k)
         Conditional covariance given the parameters.
+    weights : ndarray, shape (L,), or None
+        Of a term over places: its modes are the covariance of all levels times these.
     relative_minimum : float
         Smallest singular value of the standardised factor over the largest possible scale; 0 for a singular fit.
     node_modes : ndarray, shape (N, k)
@@ -44,6 +47,7 @@ class TermSolution:
     mode_covariance: np.ndarray
     relative_minimum: float
     node_modes: np.ndarray
+    weights: np.ndarray | None = None
 
     def row_variances(self, z: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """Variance of ``z_i' b[codes_i]`` over new effects, (n,); codes of -1 are levels that the fit has not seen."""
@@ -126,7 +130,7 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
         coefficients["cond"] = part.user(objective.mode[len(objective.mode) - part.size :])
         covariance["cond", "cond"] = part.back @ (integrated + drift) @ part.back.T
     named = {name: _original_order(problem, v) for name, v in zip(problem.likelihood.predictors, values, strict=True)}
-    terms = _terms(problem, x, objective.mode, 1.0, response_scale(problem))
+    terms = _terms(problem, x, objective.mode, objective.score, 1.0, response_scale(problem))
     return Solution(
         -value, x, optimum, curvature, coefficients, covariance, terms, named, edf, objective.mode_found
     )  # fmt: skip
@@ -183,7 +187,7 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
         None,
         {"cond": beta, "disp": np.array([np.log(sigma)])},
         covariance,
-        _terms(problem, theta, objective.spherical, sigma, objective.unit),
+        _terms(problem, theta, objective.spherical, objective.score, sigma, objective.unit),
         {"cond": _original_order(problem, eta), "disp": log_scale},
         edf,
         True,
@@ -198,8 +202,13 @@ def _original_order(problem: Problem, values: np.ndarray) -> np.ndarray:
     return out
 
 
-def _terms(problem: Problem, x: np.ndarray, u: np.ndarray, sigma: float, unit: float) -> tuple[TermSolution, ...]:
-    """Map modes and covariances of every term back; sigma makes T absolute (linear models), unit is T's usual size."""
+def _terms(
+    problem: Problem, x: np.ndarray, u: np.ndarray, score: np.ndarray, sigma: float, unit: float
+) -> tuple[TermSolution, ...]:
+    """Map modes and covariances of every term back; sigma makes T absolute (linear models), unit is T's usual size.
+
+    `score` is what u is Lambda' of.
+    """
     out: list[TermSolution] = []
     if problem.layout is None or problem.system is None:
         return ()
@@ -216,6 +225,9 @@ def _terms(problem: Problem, x: np.ndarray, u: np.ndarray, sigma: float, unit: f
         conditional = term.of_levels(term.back @ blocks[i][:, term.columns, term.columns] @ term.back.T)
         covariance = sigma**2 * (term.root_back @ t) @ (term.root_back @ t).T
         singular = np.linalg.svd(t, compute_uv=False)
+        weights = None
+        if isinstance(term.structure, Field):
+            weights = problem.layout.by_level(score, i)[:, 0] / (sigma**2 * term.back[0, 0])
         out.append(
             TermSolution(
                 term.predictor,
@@ -225,6 +237,7 @@ def _terms(problem: Problem, x: np.ndarray, u: np.ndarray, sigma: float, unit: f
                 sigma**2 * conditional,
                 float(singular[-1]) / unit,
                 nodes,
+                weights,
             )
         )
     return tuple(out)

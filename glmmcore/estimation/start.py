@@ -6,7 +6,8 @@ from typing import NamedTuple, cast
 
 import numpy as np
 
-from glmmcore.engines.layout import RowLayout
+from glmmcore.covariance import Field
+from glmmcore.engines.layout import RelativeFactor, RowLayout, relative_change
 from glmmcore.errors import ModelError
 from glmmcore.estimation.laplace import LaplaceObjective, row_blocks
 from glmmcore.estimation.problem import LinearPart, Problem
@@ -274,17 +275,22 @@ def theta_curvature(
     first = terms[0].where.start
     columns = []
     for term in terms:
+        if isinstance(term.structure, Field):  # there u = Lambda'Z'l_1, so that the column is dSigma Z'l_1
+            at = slice(int(layout.offsets[term.factor]), int(layout.offsets[term.factor + 1]))
+            for change_of_own in term.structure.covariance_slopes(x[term.where], score[at]):
+                columns.append(np.zeros(layout.order))
+                columns[-1][at] = change_of_own
+            continue
         for j in range(term.where.start, term.where.stop):
             step = 1e-5 * max(1.0, abs(x[j]))
             ahead, behind = x.copy(), x.copy()
             ahead[j] += step
             behind[j] -= step
-            change = [
-                (a - b) / (2.0 * step) for a, b in zip(problem.factors(ahead), problem.factors(behind), strict=True)
-            ]
+            change = relative_change(problem.factors(ahead), problem.factors(behind))
             moved = layout.apply_transposed(change, score)
             _spread_along_levels(layout, factors, change, u, moved)
-            columns.append(layout.apply_factors(change, u) + layout.apply_factors(factors, moved))
+            both = layout.apply_factors(change, u) + layout.apply_factors(factors, moved)
+            columns.append(both / (2.0 * step))
     products = [system.multiply(c) for c in columns]
     pulled = [layout.apply_transposed(factors, m) for m in products]
     solved = [system.solve(t) for t in pulled]
@@ -298,12 +304,17 @@ def theta_curvature(
 
 
 def _spread_along_levels(
-    layout: RowLayout, factors: list[np.ndarray], change: list[np.ndarray], u: np.ndarray, moved: np.ndarray
+    layout: RowLayout,
+    factors: list[RelativeFactor],
+    change: list[RelativeFactor],
+    u: np.ndarray,
+    moved: np.ndarray,
 ) -> None:
     """Multiply dLambda'Z'l_1 by the inverse prior precision where levels covary, in place: there Lambda'Z'l_1 = Pu."""
     for i, factor in enumerate(layout.factors):
-        if factor.precision is not None:
-            turn = np.linalg.pinv(factors[i]) @ change[i]
+        own, t = change[i], factors[i]
+        if factor.precision is not None and isinstance(own, np.ndarray) and isinstance(t, np.ndarray):
+            turn = np.linalg.pinv(t) @ own
             layout.by_level(moved, i)[...] = layout.by_level(u, i) @ turn
 
 

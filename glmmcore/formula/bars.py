@@ -199,29 +199,30 @@ class _Splitter:
 
     def _inner_bar(self, token: Token, word: str) -> list[Token] | None:
         """Tokens inside ``word(left | group)``, None when there is no bar at the top level of the call."""
-        from glmmcore.covariance import STRUCTURES
+        from glmmcore.covariance import FIELDS, STRUCTURES
 
         if not any(lexeme.kind == "symbol" and lexeme.text in ("|", "||") for lexeme in token.lexemes):
             return None
-        if word not in STRUCTURES and (word in ("offset", "cbind") or is_function(word)):  # there it means "or"
+        if (
+            word not in STRUCTURES and word not in FIELDS and (word in ("offset", "cbind") or is_function(word))
+        ):  # there it means "or"
             return None
         inner = group_tokens(self.text, token.lexemes[2:-1])
         return inner if top_level(inner, ("|", "||")) else None
 
     def _structured_bar(self, token: Token, structure: str) -> None:
-        from glmmcore.covariance import STRUCTURES
+        from glmmcore.covariance import FIELDS, STRUCTURES
 
-        if structure not in STRUCTURES:
-            fail_at(
-                self.text,
-                token.start,
-                f"covariance structure '{structure}' is not known, use {', '.join(STRUCTURES)}",
-            )
+        if structure not in STRUCTURES and structure not in FIELDS:
+            known = ", ".join({**STRUCTURES, **FIELDS})
+            fail_at(self.text, token.start, f"covariance structure '{structure}' is not known, use {known}")
         inner = self._inner_bar(token, structure)
         assert inner is not None
         self._bar(inner, structure, token.end)
 
     def _bar(self, tokens: list[Token], structure: str, close: int) -> None:
+        from glmmcore.covariance import FIELDS, STRUCTURES
+
         bars = top_level(tokens, ("|", "||"))
         if len(bars) > 1:
             fail_at(self.text, tokens[bars[1]].start, "a second bar in one random-effects term")
@@ -236,9 +237,32 @@ class _Splitter:
         for token in left:
             if call_name(token) == "offset":
                 fail_at(self.text, token.start, "an offset cannot stand inside a random-effects term")
+        groups = self._groups_of_field(right, structure)
+        if structure in FIELDS and structure not in STRUCTURES:
+            coordinates = self._coordinates(left, bar.start)
+            self.bars += [Bar(Part("0", (), ()), group, structure, False, coordinates) for group in groups]
+            return
         part = self._part([(sign, tuple(summand)) for sign, summand in self._summands(left)])
-        for group in self._groups(right):
-            self.bars.append(Bar(part, group, structure, bar.text == "||"))
+        self.bars += [Bar(part, group, structure, bar.text == "||") for group in groups]
+
+    def _groups_of_field(self, tokens: list[Token], structure: str) -> list[tuple[str, ...]]:
+        """As `_groups`; ``1`` is one group of all rows for effects of places or times."""
+        from glmmcore.covariance import FIELDS
+
+        inner = strip_brackets(tokens)
+        if structure in FIELDS and len(inner) == 1 and inner[0].kind == "value" and inner[0].text == "1":
+            return [()]
+        return self._groups(tokens)
+
+    def _coordinates(self, tokens: list[Token], end: int) -> tuple[Expression, ...]:
+        """Expressions between commas."""
+        commas = top_level(tokens, (",",))
+        out = []
+        for a, b in zip([-1, *commas], [*commas, len(tokens)], strict=True):
+            if b == a + 1:
+                fail_at(self.text, tokens[b].start if b < len(tokens) else end, "a coordinate is missing here")
+            out.append(self._expression(tokens[a + 1 : b]))
+        return tuple(out)
 
     def _groups(self, tokens: list[Token]) -> list[tuple[str, ...]]:
         """``a/b`` to ``a`` and ``a:b``."""

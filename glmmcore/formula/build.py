@@ -11,10 +11,11 @@ import pandas as pd
 
 from glmmcore.arguments import real_array
 from glmmcore.covariance import STRUCTURES
-from glmmcore.design import Design, PredictorDesign
+from glmmcore.design import Design, PredictorDesign, RandomTerm
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.formula.bars import parse_formula
 from glmmcore.formula.columns import Columns
+from glmmcore.formula.coordinates import FieldPlan, plan_field
 from glmmcore.formula.encode import Encoder
 from glmmcore.formula.expressions import Expression, column
 from glmmcore.formula.fast import plain_matrix
@@ -25,7 +26,7 @@ from glmmcore.formula.parsed import Bar, ParsedFormula, Part
 from glmmcore.formula.plan import Matrix, OffsetPlan, PredictorPlan, TermPlan, build_matrix, sum_offsets
 from glmmcore.formula.rank import Aliasing, require_offset, require_scale
 from glmmcore.formula.response import make_response
-from glmmcore.formula.serial import check_times, times_as_levels
+from glmmcore.formula.serial import check_times, numeric_times
 from glmmcore.memory import available_memory
 
 __all__ = ["build_design"]
@@ -132,6 +133,7 @@ def build_design(
 
 def _read(parsed: ParsedFormula, columns: Columns) -> None:
     expressions = [*parsed.response, *parsed.offsets]
+    expressions += [expression for bar in parsed.bars for expression in bar.coordinates]
     parts = [parsed.fixed, *(bar.left for bar in parsed.bars)]
     for part in parts:
         expressions += part.expressions
@@ -144,12 +146,13 @@ def _read(parsed: ParsedFormula, columns: Columns) -> None:
 
 def _check_twice(parsed: ParsedFormula, response: str | None) -> None:
     """Refuse a response that is also a predictor, and the same random effects written twice."""
-    for part in [parsed.fixed, *(bar.left for bar in parsed.bars)]:
-        if response in part.columns:
+    placed = [name for bar in parsed.bars for expression in bar.coordinates for name in expression.names]
+    for columns in [parsed.fixed.columns, *(bar.left.columns for bar in parsed.bars), placed]:
+        if response in columns:
             raise ModelError(f"the response '{response}' is also on the right-hand side, remove it there")
     seen = set()
     for bar in parsed.bars:
-        key = (bar.left.text, frozenset(bar.group), bar.structure)
+        key = (bar.left.text, frozenset(bar.group), bar.structure, bar.coordinates)
         if key in seen:
             raise ModelError(f"the same random effects of '{':'.join(bar.group)}' appear twice, remove one")
         seen.add(key)
@@ -201,7 +204,7 @@ class _Builder:
     def __init__(self, columns: Columns, parsed: dict[str, ParsedFormula], arguments: dict[str, np.ndarray]) -> None:
         self.columns = columns
         self.parsed = {
-            name: replace(part, bars=tuple(times_as_levels(bar, columns) for bar in part.bars))
+            name: replace(part, bars=tuple(numeric_times(bar, columns) for bar in part.bars))
             for name, part in parsed.items()
         }
         self.arguments = arguments
@@ -216,7 +219,7 @@ class _Builder:
         """Design of the complete rows; `frame` is for the user."""
         cond = self.parsed["cond"]
         for part in self.parsed.values():
-            for sum_of_terms in (part.fixed, *(bar.left for bar in part.bars)):
+            for sum_of_terms in (part.fixed, *(bar.left for bar in part.bars if not bar.coordinates)):
                 self._register(sum_of_terms)
         offsets = {name: tuple(map(self._addend, part.offsets)) for name, part in self.parsed.items()}
         outcome = [] if self._has_category() else [self._addend(e) for e in cond.response]
@@ -292,12 +295,17 @@ class _Builder:
             offset += self.arguments["offset"]
         require_offset(offset)
         terms = [term for bar in parsed.bars for term in self._terms(bar)]
-        plan = PredictorPlan(recipe, aliasing, offsets, tuple(plan for plan, _, _ in terms))
-        built = tuple(plan.build(matrix, codes) for plan, matrix, codes in terms)
+        plan = PredictorPlan(recipe, aliasing, offsets, tuple(plan for plan, _ in terms))
+        built = tuple(term for _, term in terms)
         return plan, plan.design(X, offset, built, new=False)
 
-    def _terms(self, bar: Bar) -> Iterator[tuple[TermPlan, np.ndarray, np.ndarray]]:
+    def _terms(self, bar: Bar) -> Iterator[tuple[TermPlan | FieldPlan, RandomTerm]]:
         """One term per bar; ``||`` makes one per numeric column, or one with a diagonal structure."""
+        if bar.coordinates:
+            field, term, notes = plan_field(bar, self.columns)
+            self.notes += notes
+            yield field, term
+            return
         recipe, matrix = self._matrix(bar.left)
         require_scale(matrix, recipe.columns)
         grouping, codes = make_grouping(bar.group, self.columns)
@@ -305,17 +313,19 @@ class _Builder:
             raise ModelError(f"the random effects of '{grouping.name}' have no column, write for example (1 | g)")
         if STRUCTURES[bar.structure].ordered:
             self.notes += check_times(bar.structure, recipe, grouping.name)
-        if not bar.independent or len(recipe.columns) == 1:
-            yield TermPlan(grouping, recipe, None, bar.structure), matrix, codes
-        elif recipe.is_numeric:
-            for j in range(len(recipe.columns)):
-                yield TermPlan(grouping, recipe, j, bar.structure), matrix, codes
-        else:
-            yield TermPlan(grouping, recipe, None, "diag"), matrix, codes
+        plans = [TermPlan(grouping, recipe, None, bar.structure)]
+        if bar.independent and len(recipe.columns) > 1:
+            if recipe.is_numeric:
+                plans = [TermPlan(grouping, recipe, j, bar.structure) for j in range(len(recipe.columns))]
+            else:
+                plans = [TermPlan(grouping, recipe, None, "diag")]
+        for plan in plans:
+            yield plan, plan.build(matrix, codes)
 
     def _encoder(self, plans: dict[str, PredictorPlan]) -> Encoder:
         fixed: dict[str, None] = {}
         left: dict[str, None] = {}
+        placed: dict[str, None] = {}
         groups: dict[str, None] = {}
         for part in self.parsed.values():
             fixed.update(dict.fromkeys(part.fixed.names))
@@ -323,12 +333,14 @@ class _Builder:
                 fixed.update(dict.fromkeys(expression.names))
             for bar in part.bars:
                 left.update(dict.fromkeys(bar.left.names))
+                placed.update(dict.fromkeys(name for e in bar.coordinates for name in e.names))
                 groups.update(dict.fromkeys(bar.group))
         return Encoder(
             plans,
             self.parts,
             {name: self.columns.kind(name) for name in fixed if name in self.columns},
             {name: self.columns.kind(name) for name in left if name in self.columns},
+            {name: self.columns.kind(name) for name in placed if name in self.columns},
             tuple(groups),
             frozenset(name for name in fixed if self._is_factor(name)),
             "offset" in self.arguments,

@@ -11,7 +11,7 @@ from glmmcore.design import PredictorDesign, RandomTerm
 from glmmcore.errors import ModelError
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.frame import as_frame
-from glmmcore.formula.materialize import FormulaicParts, SlowMatrix
+from glmmcore.formula.materialize import FormulaicParts
 from glmmcore.formula.plan import PredictorPlan, build_matrix, sum_offsets
 
 __all__ = ["Encoder"]
@@ -27,6 +27,8 @@ class Encoder:
     parts : FormulaicParts
     fixed_kinds, left_kinds : dict of str to str
         Kind at the fit of each column in fixed parts and offsets, and in the left sides of bars.
+    place_kinds : dict of str to str
+        The same of columns in coordinates.
     group_columns : tuple of str
     factors : frozenset of str
         Columns in fixed parts that are factors there: text, categories, booleans, and what stands in ``C(...)``.
@@ -38,6 +40,7 @@ class Encoder:
     parts: FormulaicParts
     fixed_kinds: dict[str, str]
     left_kinds: dict[str, str]
+    place_kinds: dict[str, str]
     group_columns: tuple[str, ...]
     factors: frozenset[str]
     array_offset: bool
@@ -68,7 +71,7 @@ class Encoder:
         if self.array_offset:
             raise ModelError("the model was fitted with an array as offset=, fit with a column to use new data")
         columns = Columns(as_frame(newdata, "the new data"), "the new data")
-        kinds = self.fixed_kinds | (self.left_kinds if groups else {})
+        kinds = self.fixed_kinds | (self.left_kinds | self.place_kinds if groups else {})
         columns.read(kinds, self.group_columns if groups else ())
         keep = ~columns.missing()
         if not keep.all():
@@ -78,7 +81,7 @@ class Encoder:
             columns.check_finite()
             for name, kind in kinds.items():
                 columns.require_kind(name, kind)
-            keys = [key for plan in self.plans.values() for key in _keys(plan, groups)]
+            keys = [key for plan in self.plans.values() for key in plan.keys(groups)]
             slow = self.parts.repeat(columns, keys)
         predictors = {}
         for predictor, plan in self.plans.items():
@@ -95,23 +98,11 @@ Encoded = tuple[np.ndarray, np.ndarray, tuple[RandomTerm, ...]]
 
 def _encode(plan: PredictorPlan, columns: Columns, slow: dict[str, np.ndarray], groups: bool) -> Encoded:
     """All columns of the fixed part, offset, random terms."""
-    terms = tuple(
-        term.build(build_matrix(term.matrix, columns, slow), term.grouping.encode(columns))
-        for term in (plan.terms if groups else ())
-    )
+    terms = tuple(term.encode(columns, slow) for term in (plan.terms if groups else ()))
     return build_matrix(plan.fixed, columns, slow), sum_offsets(plan.offsets, columns, slow), terms
 
 
 def _no_rows(plan: PredictorPlan, groups: bool) -> Encoded:
     """Make the same of no rows at all, which transforms could not digest."""
-    terms = tuple(
-        term.build(np.empty((0, len(term.matrix.columns))), np.empty(0, dtype=np.int32))
-        for term in (plan.terms if groups else ())
-    )
+    terms = tuple(term.empty() for term in (plan.terms if groups else ()))
     return np.empty((0, len(plan.fixed.columns))), np.empty(0), terms
-
-
-def _keys(plan: PredictorPlan, groups: bool) -> list[str]:
-    matrices = [plan.fixed] + [term.matrix for term in plan.terms if groups]
-    keys = [matrix.key for matrix in matrices if isinstance(matrix, SlowMatrix)]
-    return keys + [offset.key for offset in plan.offsets if offset.key is not None]

@@ -60,13 +60,13 @@ def _is_text(levels: pd.Index) -> bool:
     return not pd.api.types.is_numeric_dtype(levels.dtype)
 
 
-def make_grouping(columns: tuple[str, ...], data: Columns) -> tuple[Grouping, np.ndarray]:
+def make_grouping(columns: tuple[str, ...], data: Columns, least: int = 2) -> tuple[Grouping, np.ndarray]:
     """Levels and codes of a grouping factor, the first column varying slowest.
 
     Raises
     ------
     ModelError
-        When there is only one level.
+        When there are fewer than `least` levels.
     """
     codes, levels = data.factor(columns[0])
     parts = [levels]
@@ -80,7 +80,7 @@ def make_grouping(columns: tuple[str, ...], data: Columns) -> tuple[Grouping, np
         codes, cells = _renumber(combined, int(np.prod([len(part) for part in parts], dtype=object)))
         levels = _labels(cells, parts)
     grouping = Grouping(columns, tuple(parts), cells, levels)
-    if len(levels) < 2:
+    if len(levels) < least:
         only = f" ('{levels[0]}')" if len(levels) else ""
         raise ModelError(f"grouping factor '{grouping.name}' has only one level{only}, leave its random effects out")
     return grouping, codes

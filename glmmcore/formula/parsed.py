@@ -57,12 +57,22 @@ class Bar:
         A key of `glmmcore.covariance.STRUCTURES`.
     independent : bool
         Written ``||``.
+    coordinates : tuple of Expression
+        Of effects that covary by distance, ``left`` is empty then, `structure` a key of `glmmcore.covariance.FIELDS`,
+        and no group is one for all rows.
     """
 
     left: Part
     group: tuple[str, ...]
     structure: str
     independent: bool
+    coordinates: tuple[Expression, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns on its left side."""
+        own = [name for expression in self.coordinates for name in expression.names]
+        return tuple(dict.fromkeys([*self.left.names, *own]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import numpy as np
 
 from glmmcore.design import PredictorDesign, RandomTerm
 from glmmcore.formula.columns import Columns
+from glmmcore.formula.coordinates import FieldPlan
 from glmmcore.formula.expressions import Expression
 from glmmcore.formula.fast import FastMatrix
 from glmmcore.formula.groups import Grouping
@@ -42,6 +43,14 @@ class TermPlan:
     pick: int | None
     structure: str
 
+    def encode(self, data: Columns, slow: dict[str, np.ndarray]) -> RandomTerm:
+        """Term of new rows."""
+        return self.build(build_matrix(self.matrix, data, slow), self.grouping.encode(data))
+
+    def empty(self) -> RandomTerm:
+        """The same of no rows."""
+        return self.build(np.empty((0, len(self.matrix.columns))), np.empty(0, dtype=np.int32))
+
     def build(self, matrix: np.ndarray, codes: np.ndarray) -> RandomTerm:
         """Term from the built matrix and the group codes."""
         names = self.matrix.columns
@@ -58,7 +67,13 @@ class PredictorPlan:
     fixed: Matrix
     aliasing: Aliasing
     offsets: tuple[OffsetPlan, ...]
-    terms: tuple[TermPlan, ...]
+    terms: tuple[TermPlan | FieldPlan, ...]
+
+    def keys(self, groups: bool) -> list[str]:
+        """What is formulaic's of the fixed part, the offsets and, with `groups`, the random terms."""
+        matrices = [self.fixed] + [term.matrix for term in self.terms if groups and isinstance(term, TermPlan)]
+        own = [matrix.key for matrix in matrices if isinstance(matrix, SlowMatrix)]
+        return own + [offset.key for offset in self.offsets if offset.key is not None]
 
     def design(self, X: np.ndarray, offset: np.ndarray, terms: tuple[RandomTerm, ...], new: bool) -> PredictorDesign:
         """Design from all columns X (n, p); `new` rows are compared with those of the fit."""

@@ -7,15 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
-from glmmcore.covariance import STRUCTURES
+from glmmcore.covariance import FIELDS, STRUCTURES
 from glmmcore.errors import ModelError
 from glmmcore.formula.bars import parse_formula
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.fast import FastMatrix
-from glmmcore.formula.parsed import Bar
+from glmmcore.formula.parsed import Bar, Part
 from glmmcore.formula.plan import Matrix
 
-__all__ = ["check_times", "times_as_levels"]
+__all__ = ["check_times", "numeric_times"]
 
 
 def check_times(structure: str, matrix: Matrix, group: str) -> list[str]:
@@ -52,21 +52,23 @@ def _only_factor(matrix: Matrix) -> tuple[str, pd.Index] | None:
     return None
 
 
-def times_as_levels(bar: Bar, columns: Columns) -> Bar:
-    """``toep(time | g)`` of a column of whole numbers is ``toep(0 + factor(time) | g)``; anything else is left alone.
+def numeric_times(bar: Bar, columns: Columns) -> Bar:
+    """``toep(time | g)`` of a column of numbers is ``toep(0 + factor(time) | g)``, and ``ar1`` has it as a coordinate.
 
     Raises
     ------
     ModelError
-        When there are gaps, which these structures do not know.
+        When there are gaps, which structures other than ``ar1`` do not know.
     """
     atoms = bar.left.atoms
-    if not STRUCTURES[bar.structure].ordered or len(atoms) != 1 or atoms[0].column is None:
+    numeric = len(atoms) == 1 and atoms[0].column is not None and columns.kind(atoms[0].column) == "numeric"
+    if bar.coordinates or not STRUCTURES[bar.structure].ordered or not numeric:
+        if not bar.group and not bar.coordinates:
+            raise ModelError(f"{bar.structure}(... | 1) needs a column of whole numbers on the left of the bar")
         return bar
-    name = atoms[0].column
-    if columns.kind(name) != "numeric":
-        return bar
-    group = ":".join(bar.group)
+    if bar.structure in FIELDS:
+        return replace(bar, left=Part("0", (), ()), coordinates=(atoms[0],))
+    name, group = str(atoms[0].column), ":".join(bar.group)
     times = np.unique(columns.numeric(name))
     if np.any(times != np.round(times)):
         raise ModelError(f"the times '{name}' of {bar.structure} are not whole numbers, use ou({name} | {group})")

@@ -154,9 +154,9 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
             limits[parameter.label] = float("nan"), float("nan")
             continue
         term = id(parameter.term)
-        if parameter.kind in ("corr", "rho") and not absent.isdisjoint({(term, parameter.i), (term, parameter.j)}):
-            # a model without one of the two fits well enough, and there any correlation does
-            limits[parameter.label] = -1.0, 1.0
+        if parameter.kind not in ("sd", "sigma") and not absent.isdisjoint({(term, parameter.i), (term, parameter.j)}):
+            # a model without one of the two fits well enough, and there any correlation or range does
+            limits[parameter.label] = parameter.bounds
             continue
         own = _variance_limits(fit, objective, x, hessian, parameter, errors[parameter.label], quantile)
         limits[parameter.label] = own
@@ -186,10 +186,9 @@ def _variance_limits(
         low, high = sorted(float(fit.family.sigma(v)) if np.isfinite(v) else v for v in limits)
         return low, high
     if parameter.is_defined(x):
-        bounds = (0.0, np.inf) if parameter.kind == "sd" else (-1.0, 1.0)
-        function = ProfiledFunction(parameter.value, parameter.gradient, *bounds)
+        function = ProfiledFunction(parameter.value, parameter.gradient, *parameter.bounds)
         return profile_limits(objective, x, hessian, function, error, quantile)
-    if parameter.kind in ("corr", "rho"):
+    if parameter.kind != "sd":
         return float("nan"), float("nan")
     # an estimate of zero: start from a small standard deviation, where the function has a slope
     assert parameter.term is not None

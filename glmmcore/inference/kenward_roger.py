@@ -55,6 +55,10 @@ class KenwardRoger:
                 "Kenward and Roger's method is for family='gaussian' with identity link and reml=True, without disp= "
                 f"or zi=; this model is {fit.description}"
             )
+        if any(t.term.places is not None for t in fit.solution.terms):
+            raise ModelError(
+                "Kenward and Roger's method does not know effects of places or times; use df='satterthwaite'"
+            )
         products = _Products(fit)
         self._plain = products.phi
         self._p, self._inverse = products.p, products.inverse

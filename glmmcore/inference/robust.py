@@ -103,6 +103,11 @@ def _codes(fit: FittedGLMM, cluster: Any) -> tuple[np.ndarray, int]:
                 "cov_params: a sandwich needs independent clusters, and known= makes the levels of "
                 f"'{t.term.group}' covary"
             )
+        if t.term.places is not None:
+            raise ModelError(
+                "cov_params: robust covariances are not available beside effects of places or times, which join rows "
+                "of different clusters"
+            )
         pairs = pd.DataFrame({"level": t.term.codes, "cluster": codes}).drop_duplicates()
         if len(pairs) > len(t.term.levels):
             raise ModelError(

@@ -107,6 +107,11 @@ def power(
     require_workers(n_jobs)
     if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 1):
         raise ModelError(f"power: n_sims must be a whole number of at least 1, not {n_sims!r}")
+    if any(t.term.places is not None for t in fit.solution.terms):
+        raise ModelError(
+            "power: plans of rows with effects of places or times are not known; draw responses with "
+            "simulate(newdata=..., random_effects='unconditional') and refit them"
+        )
     effects = _effects(fit, effect)
     names = list(effects.columns)
     if test not in ("auto", "wald", "lrt"):

@@ -94,6 +94,8 @@ def _subset(design: Design, rows: np.ndarray) -> Design:
 
 def _subset_term(term: RandomTerm, rows: np.ndarray) -> tuple[RandomTerm, np.ndarray]:
     """Term of some rows, and which of its levels it keeps."""
+    if term.places is not None:  # places without rows are places to predict at
+        return replace(term, Z=np.ones((len(rows), 1)), codes=term.codes[rows]), np.arange(len(term.levels))
     used, codes = np.unique(term.codes[rows], return_inverse=True)
     if len(used) < 2:
         raise ModelError(f"refit: the rows hold only one level of grouping factor '{term.group}'")
@@ -118,6 +120,9 @@ class _SubsetEncoder:
         for name, part in predictors.items():
             terms = []
             for term, used in zip(part.terms, self.levels[name], strict=False):
+                if term.places is not None:
+                    terms.append(term)
+                    continue
                 place = np.minimum(np.searchsorted(used, term.codes), len(used) - 1)
                 codes = np.where(used[place] == term.codes, place, -1).astype(np.int32)
                 terms.append(replace(term, codes=codes, levels=term.levels[used]))
@@ -141,6 +146,11 @@ class _SubsetEncoder:
     def left_kinds(self) -> dict[str, str]:
         """Kinds of the columns in the left sides of bars."""
         return self.encode.left_kinds
+
+    @property
+    def place_kinds(self) -> dict[str, str]:
+        """Kinds of the columns in coordinates."""
+        return self.encode.place_kinds
 
     @property
     def factors(self) -> frozenset[str]:

@@ -135,6 +135,12 @@ class _Encoder:
         return kinds
 
     @property
+    def place_kinds(self) -> dict[str, str]:
+        """Kinds of the columns in coordinates."""
+        kinds: dict[str, str] = self.encode.place_kinds
+        return kinds
+
+    @property
     def factors(self) -> frozenset[str]:
         """Columns that are factors in fixed parts."""
         names: frozenset[str] = self.encode.factors

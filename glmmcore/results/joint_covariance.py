@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.results.variance_parameters import without_ratios
+
 if TYPE_CHECKING:
     from glmmcore.estimation.problem import TermPart
     from glmmcore.estimation.solution import TermSolution
@@ -79,7 +81,7 @@ class JointCovariance:
         self.problem: Any = fit.estimator.problem
         self.linear = fit.estimator.linear
         self.x = fit.solution.x
-        self.curvature = fit._curvature
+        self.curvature = without_ratios(fit.estimator, fit.solution.x, fit._curvature)
         self._fit = fit
         self._terms = {id(t.term): t for t in fit.solution.terms}
         self._integrated = [p.name for p in self.problem.parts if p.size and p.where.stop == p.where.start]

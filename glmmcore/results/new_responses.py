@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from glmmcore.arguments import real_array
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.results.estimability import dropped_columns, not_estimable
 from glmmcore.results.law import Law
+from glmmcore.results.new_places import at_new_places, root_of_places
 from glmmcore.results.quantities import fixed_values
 from glmmcore.results.simulation import draw_effects, groups_to_redraw, square_root
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from glmmcore.design import RandomTerm
+    from glmmcore.engines.roots import LevelRoot
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
@@ -45,6 +48,8 @@ def simulate_new(
     if not keep.any():
         return out
     rows = frame.loc[keep]
+    redrawn = groups_to_redraw(fit, random_effects)
+    fit = at_new_places(fit, predictors)
     base = fixed_values(fit, predictors, len(rows))[1]
     estimable = np.logical_and.reduce([design.estimable for design in predictors.values()])
     if not estimable.all():
@@ -52,18 +57,23 @@ def simulate_new(
         dropped = [column for design in predictors.values() for column in dropped_columns(design)]
         warn_of_data(not_estimable("simulate", "row", labels, dropped), stacklevel=3)
     sizes = _trials(fit, rows, keep, trials)
-    redrawn = groups_to_redraw(fit, random_effects)
-    drawn: list[tuple[TermSolution, RandomTerm, np.ndarray, int]] = []
+    drawn: list[tuple[TermSolution, RandomTerm, np.ndarray, Callable[[], np.ndarray]]] = []
     for name, design in predictors.items():
         for position, term in enumerate(design.terms):
             solution = next(t for t in fit.solution.terms if t.term is fit.design.predictors[name].terms[position])
             if term.group in redrawn and term.relationship is not None:
-                drawn.append((solution, term, term.codes, len(term.levels)))
+                root = square_root(solution.covariance)
+                drawn.append((solution, term, term.codes, partial(draw_effects, term, root, rng)))
                 continue
             if term.group in redrawn:
+                if term.places is not None and term.place_codes is not None:
+                    of_places = root_of_places(fit, solution, term.places)
+                    drawn.append((solution, term, term.place_codes, partial(_at_places, of_places, term.places.n, rng)))
+                    continue
                 # rows of one level share their effect, levels that the fit has not seen too
                 codes, levels = pd.factorize(pd.MultiIndex.from_frame(rows[term.group.split(":")]))
-                drawn.append((solution, term, codes, len(levels)))
+                root = square_root(solution.covariance)
+                drawn.append((solution, term, codes, partial(draw_effects, term, root, rng, len(levels))))
                 continue
             if (term.codes < 0).any():
                 label = rows.index[int(np.argmax(term.codes < 0))]
@@ -78,11 +88,16 @@ def simulate_new(
         return out
     for s in range(n_sims):
         values = dict(base)
-        for solution, term, codes, n_levels in drawn:
-            b = draw_effects(term, square_root(solution.covariance), rng, n_levels)
-            values[solution.predictor] = values[solution.predictor] + np.einsum("ij,ij->i", term.Z, b[codes])
+        for solution, term, codes, draw in drawn:
+            effects = np.einsum("ij,ij->i", term.Z, draw()[codes])
+            values[solution.predictor] = values[solution.predictor] + effects
         out[s, known] = Law(fit.family, values, sizes).simulate(1, rng)[0][estimable]
     return out
+
+
+def _at_places(root: LevelRoot, n_places: int, rng: np.random.Generator) -> np.ndarray:
+    """Effects of places, (L, 1)."""
+    return root.apply(rng.standard_normal((n_places, 1)))
 
 
 def _trials(fit: FittedGLMM, rows: pd.DataFrame, keep: np.ndarray, trials: str | ArrayLike | None) -> np.ndarray | None:

@@ -147,7 +147,7 @@ def designs_of_rows(
     encode: Any = fit.design.encode
     if random_effects == "average":  # any level will do: only the left-hand sides are used
         needed = encode.fixed_kinds.keys() | encode.left_kinds.keys() | _columns_with_variances(fit, frame)
-        only_groups = [g for g in encode.group_columns if g not in needed]
+        only_groups = [g for g in (*encode.group_columns, *encode.place_kinds) if g not in needed]
         frame = frame.assign(**{g: fit.data[g].iloc[:1].repeat(len(frame)).array for g in only_groups})
     elif random_effects == "conditional":
         _require_groups(encode.group_columns, frame)

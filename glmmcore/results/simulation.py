@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,13 +12,14 @@ from glmmcore.averages import average_over_normal
 from glmmcore.errors import ModelError
 from glmmcore.families.base import Parameters
 from glmmcore.results.law import Law
+from glmmcore.results.new_places import root_of_places
 
 if TYPE_CHECKING:
     from glmmcore.design import RandomTerm
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["draw_effects", "groups_to_redraw", "population_mean", "simulate", "square_root"]
+__all__ = ["drawing", "groups_to_redraw", "population_mean", "simulate", "square_root"]
 
 
 def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effects: str | Iterable[str]) -> np.ndarray:
@@ -32,12 +33,12 @@ def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effe
     base = {name: np.array(v) for name, v in fit.solution.values.items()}
     for t in redrawn:
         base[t.predictor] = base[t.predictor] - _random_part(t, t.modes)
-    roots = [square_root(t.covariance) for t in redrawn]
+    draws = [drawing(fit, t) for t in redrawn]
     out = np.empty((n_sims, fit.nobs))
     for s in range(n_sims):
         values = dict(base)
-        for t, root in zip(redrawn, roots, strict=True):
-            values[t.predictor] = values[t.predictor] + _random_part(t, draw_effects(t.term, root, rng))
+        for t, draw in zip(redrawn, draws, strict=True):
+            values[t.predictor] = values[t.predictor] + _random_part(t, draw(rng))
         out[s] = Law(fit.family, values, fit.trials).simulate(1, rng)[0]
     return out
 
@@ -75,6 +76,16 @@ def draw_effects(
     if term.relationship is None:
         return rng.standard_normal((len(term.levels) if n_levels is None else n_levels, len(root))) @ root.T
     return term.relationship.draw(len(root), rng) @ root.T
+
+
+def drawing(fit: FittedGLMM, t: TermSolution) -> Callable[[np.random.Generator], np.ndarray]:
+    """Return what draws new effects of all levels of a term of a fit, (L, k)."""
+    n_levels, term = len(t.term.levels), t.term
+    if term.places is not None:
+        of_places = root_of_places(fit, t, term.places)
+        return lambda rng: of_places.apply(rng.standard_normal((n_levels, 1)))
+    root = square_root(t.covariance)
+    return lambda rng: draw_effects(term, root, rng)
 
 
 def square_root(covariance: np.ndarray) -> np.ndarray:

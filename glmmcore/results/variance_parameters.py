@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.covariance import Field
 from glmmcore.estimation.curvature import Curvature, informed
 
 if TYPE_CHECKING:
@@ -21,12 +22,15 @@ __all__ = [
     "linear_curvature",
     "parameter_errors",
     "variance_parameters",
+    "without_ratios",
 ]
 
 # A standard deviation this small, beside the largest of its term, is zero: it has no slope there.
 _ZERO = 1e-4
 # Share of a gradient that is rounding.
 _NO_SLOPE = 1e-10
+# Standard deviation of effects of places, in units of the residual one, from which the latter may be none.
+_LARGE_RATIO = 5.0
 # Step of the differences in units of a parameter's standard error: truncation and noise both far below 1e-6.
 _DIFFERENCE = 1e-3
 
@@ -37,8 +41,8 @@ class VarianceParameter:
 
     Attributes
     ----------
-    kind : {"sd", "corr", "rho", "sigma"}
-        "rho" is the correlation of neighbours in a chain.
+    kind : {"sd", "corr", "rho", "range", "smoothness", "rate", "sigma"}
+        "rho" is the correlation of neighbours in a chain; see `glmmcore.covariance.FIELDS` for those of places.
     term : TermPart or None
     i, j : int
         Coefficients of the term; equal for a standard deviation.
@@ -83,6 +87,8 @@ class VarianceParameter:
         """Name of all coefficients of the term together."""
         assert self.term is not None
         columns = self.term.term.columns
+        if len(columns) == 1:
+            return columns[0]
         stem = columns[0].split("[")[0]
         return stem if all(c.startswith(f"{stem}[") for c in columns) else f"{columns[0]} to {columns[-1]}"
 
@@ -93,6 +99,17 @@ class VarianceParameter:
             return self.kind
         assert self.term is not None
         return f"corr_{self.i if self.term.structure.one_row else self.j + 1}"
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Ends of its range."""
+        return (-1.0, 1.0) if self.kind in ("corr", "rho") else (0.0, np.inf)
+
+    @property
+    def _of_field(self) -> Field | None:
+        """The structure of which it is a parameter other than the standard deviation."""
+        structure = None if self.term is None else self.term.structure
+        return structure if isinstance(structure, Field) and self.kind != "sd" else None
 
     def _rows(self, x: np.ndarray) -> np.ndarray:
         """The two rows of the factor, in the user's columns, (2, k)."""
@@ -106,6 +123,8 @@ class VarianceParameter:
         """
         if self.term is None:
             return float(x[self.where][0])
+        if (field := self._of_field) is not None:
+            return float(field.natural(x[self.where])[field.parameters.index(self.kind)])
         one, other = self._rows(x)
         if self.kind == "sd":
             return float(scale * np.sqrt(one @ one))
@@ -117,6 +136,10 @@ class VarianceParameter:
         out = np.zeros(len(x))
         if self.term is None:
             out[self.where] = 1.0
+            return out
+        if (field := self._of_field) is not None:
+            place = field.parameters.index(self.kind)
+            out[self.where.start + 1 + place] = field.natural_slopes(x[self.where])[place]
             return out
         one, other = self._rows(x)
         back, sizes = self.term.root_back, (np.sqrt(one @ one), np.sqrt(other @ other))
@@ -175,9 +198,12 @@ def parameter_errors(estimator: Estimator, solution: Solution, curvature: Curvat
     if estimator.linear:
         log_sigma = float(solution.coefficients["disp"][0])
         scale = float(np.exp(log_sigma))
+    bounded = without_ratios(estimator, solution.x, curvature)
     for parameter in variance_parameters(estimator):
         if parameter.term is None and estimator.linear:
-            out[parameter.label] = log_sigma, float(np.sqrt(curvature.inverse[-1, -1]))
+            own = np.zeros((1, len(curvature.units)))
+            own[0, -1] = 1.0
+            out[parameter.label] = log_sigma, float(np.sqrt(curvature.variance(own)[0]))
             continue
         value = parameter.value(solution.x, scale)
         error = float("nan")
@@ -185,11 +211,25 @@ def parameter_errors(estimator: Estimator, solution: Solution, curvature: Curvat
             slope = parameter.gradient(solution.x, scale)
             if estimator.linear:
                 slope = np.append(slope, value if parameter.kind == "sd" else 0.0)
-            error = float(np.sqrt(curvature.variance(slope[None])[0]))
+            error = float(np.sqrt(bounded.variance(slope[None])[0]))
             if parameter.term is not None and not np.isfinite(error):
                 error = float("nan")
         out[parameter.label] = value, error
     return out
+
+
+def without_ratios(estimator: Estimator, x: np.ndarray, curvature: Curvature) -> Curvature:
+    """Curvature without the bound that is missing where the residual variance of a linear model vanishes.
+
+    Beside effects of places it may be none; then the ratio of the two standard deviations has no bound, and fixed and
+    random effects, the standard deviation of the effects and their range have limits to which they hardly move.
+    """
+    if not estimator.linear or not curvature.flat.shape[1]:
+        return curvature
+    ratios = [t.where.start for t in estimator.problem.terms if isinstance(t.structure, Field)]
+    ratios = [j for j in ratios if abs(x[j]) > _LARGE_RATIO]
+    along = np.square(curvature.flat[ratios] / curvature.units[ratios, None]).sum(axis=0)
+    return replace(curvature, flat=curvature.flat[:, along < 0.5])
 
 
 def linear_curvature(estimator: Estimator, solution: Solution) -> Curvature:
@@ -208,7 +248,11 @@ def linear_curvature(estimator: Estimator, solution: Solution) -> Curvature:
                 ends.append(objective(moved)[1])
             hessian[j] = (ends[0] - ends[1]) / (2.0 * step)
         hessian = 0.5 * (hessian + hessian.T)
-    return informed(hessian, solution.optimum.gradient, objective.units, estimator.problem.blocks)
+    units = objective.units
+    for term in estimator.problem.terms:
+        if isinstance(term.structure, Field):  # the residual variance may vanish beside that of the field
+            units[term.where.start] = max(units[term.where.start], abs(theta[term.where.start]))
+    return informed(hessian, solution.optimum.gradient, units, estimator.problem.blocks)
 
 
 def joint_curvature(estimator: Estimator, solution: Solution, curvature: Curvature) -> Curvature:
@@ -223,5 +267,5 @@ def joint_curvature(estimator: Estimator, solution: Solution, curvature: Curvatu
     mixed = curvature.inverse @ slope
     corner = slope @ mixed + 1.0 / (2.0 * objective.n_effective)
     inverse = np.block([[curvature.inverse, mixed[:, None]], [mixed[None], np.array([[corner]])]])
-    flat = np.vstack([curvature.flat, np.zeros((1, curvature.flat.shape[1]))])
+    flat = np.vstack([curvature.flat, slope[None] @ curvature.flat])
     return Curvature(inverse, flat, np.append(curvature.units, 1.0))

@@ -1,0 +1,326 @@
+"""Structures of effects that covary across levels by how far these are apart: one effect a level, Sigma = sd^2 R.
+
+Parameters are the standard deviation, whose sign is free, and logarithms of range and smoothness or of the rate (`ar1`:
+t with rho = t / sqrt(1 + t^2)), all without limits. Distances are in units of their own size.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import ClassVar
+
+import numpy as np
+
+from glmmcore.covariance.base import Structure
+from glmmcore.covariance.matern import matern
+from glmmcore.covariance.places import Places
+from glmmcore.engines.roots import CorrelationRoot, DenseRoot, DenseSlope, LevelRoot, LineRoot, LineSlope, Slope
+
+__all__ = ["FIELDS", "Field"]
+
+# Logarithms of ranges, rates and smoothness are followed up to here.
+_LARGEST_LOG = 40.0
+_LARGEST_SMOOTHNESS = 100.0
+# Least correlation time and length from which searches start, in the unit of the places.
+_START_RANGE = 0.4
+
+
+class Field(Structure):
+    """Effects of places (`covering` says whether their number has a small limit).
+
+    ``parameters`` are the kinds of what follows the standard deviation, as tables show them.
+    """
+
+    rescaling = "common"
+    one_row = True
+    parameters: ClassVar[tuple[str, ...]]
+    covarying: ClassVar[str]
+
+    def __init__(self, places: Places) -> None:
+        super().__init__(1)
+        self.places = places
+        self._last: tuple[np.ndarray, LevelRoot] | None = None
+
+    @property
+    def size(self) -> int:
+        """The standard deviation and the parameters."""
+        return 1 + len(self.parameters)
+
+    def factor(self, theta: np.ndarray) -> np.ndarray:
+        """The standard deviation, (1, 1): what one level varies by."""
+        return theta[:1, None].copy()
+
+    def gradient(self, theta: np.ndarray, d_factor: np.ndarray) -> np.ndarray:
+        """Chain rule for a function of `factor`."""
+        out = np.zeros(self.size)
+        out[0] = d_factor[0, 0]
+        return out
+
+    def root(self, theta: np.ndarray) -> LevelRoot:
+        """Root of the covariance of all levels."""
+        known = self._last
+        if known is None or not np.array_equal(known[0], theta):
+            known = theta.copy(), self._root(theta)
+            self._last = known
+        return known[1]
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_last": None}
+
+    @abstractmethod
+    def _root(self, theta: np.ndarray) -> LevelRoot: ...
+
+    @abstractmethod
+    def root_gradient(self, theta: np.ndarray, slope: Slope) -> np.ndarray:
+        """Chain rule: d/d theta from what the root keeps of G."""
+
+    @abstractmethod
+    def covariance_slopes(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """(dSigma / d theta_j) x, (size, q)."""
+
+    @abstractmethod
+    def natural(self, theta: np.ndarray) -> np.ndarray:
+        """Values of `parameters` as tables show them."""
+
+    @abstractmethod
+    def natural_slopes(self, theta: np.ndarray) -> np.ndarray:
+        """Their derivatives, each by its own element of theta."""
+
+    def start(self, sd: np.ndarray) -> np.ndarray:
+        """See `Structure.start`."""
+        return np.append(np.sqrt(np.mean(np.square(sd))), self.start_parameters)
+
+    @property
+    @abstractmethod
+    def start_parameters(self) -> np.ndarray:
+        """Parameters from which searches start."""
+
+    @property
+    def reported(self) -> list[tuple[str, int, int]]:
+        """The standard deviation and `parameters`."""
+        return [("sd", 0, 0)] + [(kind, 0, 0) for kind in self.parameters]
+
+    def units(self, unit: float) -> np.ndarray:
+        """See `Structure.units`."""
+        return np.append(unit, np.ones(self.size - 1))
+
+    def curvature(self, n_levels: int) -> np.ndarray:
+        """See `Structure.curvature`."""
+        return np.append(0.5 * n_levels, np.full(self.size - 1, 0.1 * n_levels))
+
+
+# ---- dense fields ------------------------------------------------------------------------------------------
+class _DenseField(Field):
+    """Correlation of the distance, one dense matrix a group."""
+
+    covarying = "dense"
+    parameters: ClassVar[tuple[str, ...]] = ("range",)
+
+    @abstractmethod
+    def _correlations(self, distance: np.ndarray, theta: np.ndarray, slopes: bool) -> list[np.ndarray]:
+        """R, and with `slopes` its derivatives by the parameters."""
+
+    def _root(self, theta: np.ndarray) -> DenseRoot:
+        matrices = [self._correlations(d, theta, False)[0] for d in self.places.distances]
+        return DenseRoot(float(theta[0]), [CorrelationRoot(m) for m in matrices], self.places.first)
+
+    def root_gradient(self, theta: np.ndarray, slope: Slope) -> np.ndarray:
+        """See `Field.root_gradient`: dF = tr(G dSigma) / 2."""
+        assert isinstance(slope, DenseSlope)
+        out = np.zeros(self.size)
+        for distance, block in zip(self.places.distances, slope.blocks, strict=True):
+            for j, matrix in enumerate(self._correlations(distance, theta, True)):
+                out[j] += np.vdot(block, matrix)
+        return out * np.append(theta[0], np.full(self.size - 1, 0.5 * theta[0] ** 2))
+
+    def covariance_slopes(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """See `Field.covariance_slopes`."""
+        out = np.zeros((self.size, len(x)))
+        for i, distance in enumerate(self.places.distances):
+            at = slice(int(self.places.first[i]), int(self.places.first[i + 1]))
+            for j, matrix in enumerate(self._correlations(distance, theta, True)):
+                out[j, at] = matrix @ x[at]
+        return out * np.append(2.0 * theta[0], np.full(self.size - 1, theta[0] ** 2))[:, None]
+
+    def natural(self, theta: np.ndarray) -> np.ndarray:
+        """Range in the user's units."""
+        return np.array([_exp(theta[1]) * self.places.unit])
+
+    def natural_slopes(self, theta: np.ndarray) -> np.ndarray:
+        """See `Field.natural_slopes`."""
+        return self.natural(theta)
+
+    @property
+    def start_parameters(self) -> np.ndarray:
+        """See `Field.start_parameters`."""
+        return np.array([np.log(_START_RANGE)])
+
+
+class Exponential(_DenseField):
+    """``exp``: exp(-d / range)."""
+
+    name = "exp"
+
+    def _correlations(self, distance: np.ndarray, theta: np.ndarray, slopes: bool) -> list[np.ndarray]:
+        z = distance / _exp(theta[1])
+        r = np.exp(-z)
+        return [r, z * r] if slopes else [r]
+
+
+class Gaussian(_DenseField):
+    """``gau``: exp(-(d / range)^2)."""
+
+    name = "gau"
+
+    def _correlations(self, distance: np.ndarray, theta: np.ndarray, slopes: bool) -> list[np.ndarray]:
+        z = np.square(distance / _exp(theta[1]))
+        r = np.exp(-z)
+        return [r, 2.0 * z * r] if slopes else [r]
+
+
+class Matern(_DenseField):
+    """``mat``: Matern's correlation of d / range, without the factor sqrt(2 smoothness)."""
+
+    name = "mat"
+    parameters = ("range", "smoothness")
+
+    def _correlations(self, distance: np.ndarray, theta: np.ndarray, slopes: bool) -> list[np.ndarray]:
+        rows, columns = np.tril_indices(len(distance), -1)
+        value, by_z, by_k = matern(distance[rows, columns] / _exp(theta[1]), _smoothness(theta[2]))
+        out = [_symmetric(len(distance), rows, columns, value, 1.0)]
+        if slopes:
+            inside = float(_smoothness(theta[2]) < _LARGEST_SMOOTHNESS)
+            out.append(_symmetric(len(distance), rows, columns, -by_z, 0.0))
+            out.append(_symmetric(len(distance), rows, columns, inside * by_k, 0.0))
+        return out
+
+    def natural(self, theta: np.ndarray) -> np.ndarray:
+        """Range in the user's units, and smoothness."""
+        return np.array([_exp(theta[1]) * self.places.unit, _smoothness(theta[2])])
+
+    @property
+    def start_parameters(self) -> np.ndarray:
+        """See `Field.start_parameters`."""
+        return np.array([np.log(0.5 * _START_RANGE), 0.0])
+
+
+def _symmetric(k: int, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, diagonal: float) -> np.ndarray:
+    out = np.empty((k, k))
+    out[rows, columns] = values
+    out[columns, rows] = values
+    out[np.diag_indices(k)] = diagonal
+    return out
+
+
+def _exp(log: float) -> float:
+    return float(np.exp(np.clip(log, -_LARGEST_LOG, _LARGEST_LOG)))
+
+
+def _smoothness(log: float) -> float:
+    return float(np.exp(np.clip(log, -7.0, np.log(_LARGEST_SMOOTHNESS))))
+
+
+# ---- along a line ------------------------------------------------------------------------------------------
+class _Line(Field):
+    """First-order dependence on the place before, with a correlation of its own for each step."""
+
+    covarying = "line"
+
+    @abstractmethod
+    def _steps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Correlation rho with the place before, 1 - rho^2, and d rho / d theta_1 over its root; 0, 1, 0 at first."""
+
+    def _root(self, theta: np.ndarray) -> LineRoot:
+        rho, innovation, _ = self._steps(theta)
+        return LineRoot(float(theta[0]), rho, innovation)
+
+    def root_gradient(self, theta: np.ndarray, slope: Slope) -> np.ndarray:
+        """See `Field.root_gradient`.
+
+        With N = Lambda'G Lambda and C the root of unit variance, dF/ds = tr N / s and, C^-1 having two diagonals,
+        dF/d rho_i = (N C')_(i, i-1) / sqrt(c_i) - N_ii rho_i / c_i.
+        """
+        assert isinstance(slope, LineSlope)
+        rho, innovation, by_theta = self._steps(theta)
+        by_rho = slope.cross - slope.own * rho / np.sqrt(innovation)
+        by_sd = float(slope.own.sum()) / theta[0] if theta[0] != 0.0 else 0.0
+        return np.array([by_sd, float(by_rho @ by_theta)])
+
+    def covariance_slopes(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """See `Field.covariance_slopes`."""
+        rho, innovation, by_theta = self._steps(theta)
+        root = LineRoot(1.0, rho, innovation)
+        own = root.multiply(x)
+        # R = C C', dR = dC C' + C dC' and dC = -C dL C with L the inverse of C, which has two diagonals
+        w = root.apply_transposed(x)
+        shrink = by_theta * rho / np.sqrt(innovation) * w
+        ahead = shrink.copy()
+        ahead[1:] -= by_theta[1:] * root.apply(w)[:-1]
+        behind = np.zeros_like(x)
+        behind[:-1] = -by_theta[1:] * w[1:]
+        moved = root.apply(ahead + shrink + root.apply_transposed(behind))
+        return np.stack([2.0 * theta[0] * own, -(theta[0] ** 2) * moved])
+
+
+class OrnsteinUhlenbeck(_Line):
+    """``ou``: exp(-rate |t - s|)."""
+
+    name = "ou"
+    parameters = ("rate",)
+
+    def _steps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        first = np.isnan(self.places.steps)
+        x = np.maximum(_exp(theta[1]) * np.where(first, 1.0, self.places.steps), 1e-300)
+        rho, innovation = np.exp(-x), -np.expm1(-2.0 * x)
+        by_theta = -x * rho / np.sqrt(innovation)
+        return np.where(first, 0.0, rho), np.where(first, 1.0, innovation), np.where(first, 0.0, by_theta)
+
+    def natural(self, theta: np.ndarray) -> np.ndarray:
+        """Rate per unit of the user's time."""
+        return np.array([_exp(theta[1]) / self.places.unit])
+
+    def natural_slopes(self, theta: np.ndarray) -> np.ndarray:
+        """See `Field.natural_slopes`."""
+        return self.natural(theta)
+
+    @property
+    def start_parameters(self) -> np.ndarray:
+        """See `Field.start_parameters`."""
+        return np.array([-np.log(_START_RANGE)])
+
+
+class GappedAutoRegressive(_Line):
+    """``ar1`` of whole-number times: rho^|t - s|, absent times count."""
+
+    name = "ar1"
+    parameters = ("rho",)
+
+    def _steps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        first = np.isnan(self.places.steps)
+        gap = np.where(first, 1.0, self.places.steps * self.places.unit)
+        t = float(theta[1])
+        size = np.hypot(1.0, t)
+        # rho^2 = 1 - 1 / (1 + t^2), and its powers without loss near one
+        innovation = -np.expm1(gap * -np.log1p(1.0 / t**2)) if abs(t) > 1e-8 else np.ones(len(gap))
+        rho = (t / size) ** gap
+        by_theta = gap * (t / size) ** (gap - 1.0) / size**3 / np.sqrt(innovation)
+        return np.where(first, 0.0, rho), np.where(first, 1.0, innovation), np.where(first, 0.0, by_theta)
+
+    def natural(self, theta: np.ndarray) -> np.ndarray:
+        """Correlation of neighbouring times."""
+        return np.array([theta[1] / np.hypot(1.0, theta[1])])
+
+    def natural_slopes(self, theta: np.ndarray) -> np.ndarray:
+        """See `Field.natural_slopes`."""
+        return np.array([np.hypot(1.0, theta[1]) ** -3])
+
+    @property
+    def start_parameters(self) -> np.ndarray:
+        """See `Field.start_parameters`."""
+        return np.array([0.5])
+
+
+FIELDS: dict[str, type[Field]] = {
+    cls.name: cls for cls in (Exponential, Gaussian, Matern, OrnsteinUhlenbeck, GappedAutoRegressive)
+}
+"""Structures over coordinates, by the name used in formulas."""

@@ -1,0 +1,251 @@
+"""A leading factor whose effects covary across levels, each row at one of them, and a border of dense columns.
+
+The effects are places, times or the like: a root Lambda of their covariance (`roots`) takes the place of one small T a
+level, and with D = Z'WZ diagonal the leading block of H is I + Lambda'D Lambda (`leads`): tridiagonal algebra for
+chains, dense for fields. All other factors, and fixed effects where they belong to the system, are a border of E dense
+columns B, with corner C, multiplied by their own relative factors Lambda_b: with W = H_r^-1 Lambda'B Lambda_b the
+solved border, S = I + Lambda_b'C Lambda_b - (Lambda'B Lambda_b)'W is their Schur complement.
+
+With M = Z'WZ and V = Lambda H^-1 Lambda' what gradients need is M - M V M: P - K S^-1 K' for the leading factor,
+where P is its own and K = B Lambda_b - D Lambda W, so that Lambda'K = W; and C_0 - C_0 Lambda_b S^-1 Lambda_b'C_0 for
+the border, where C_0 = C - B'V_0 B.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any, cast
+
+import numpy as np
+from scipy.linalg import lapack
+
+from glmmcore.engines import _covarying_kernels as kernels
+from glmmcore.engines.layout import RelativeFactor, RowLayout
+from glmmcore.engines.leads import Lead, lead_of
+from glmmcore.engines.roots import LevelRoot
+
+__all__ = ["CovaryingSystem"]
+
+
+class CovaryingSystem:
+    """The Hessian of the spherical random effects; used as `BlockedSystem` is.
+
+    Parameters
+    ----------
+    layout : RowLayout
+        Its first factor has covarying levels and one coefficient each; others may too.
+    n_profiled : int
+        Number of fixed effects, the last coefficients, that take part in `solve` only.
+    """
+
+    def __init__(self, layout: RowLayout, n_profiled: int = 0) -> None:
+        self._q = layout.factors[0].order
+        self._e = layout.order - self._q
+        self._used = self._e - n_profiled
+        self._others = [
+            (slice(int(lo) - self._q, int(hi) - self._q), f.k)
+            for f, lo, hi in zip(layout.factors[1:], layout.offsets[1:-1], layout.offsets[2:], strict=True)
+        ]
+        self._prior = layout.prior[self._q :]
+        self._set_layout(layout)
+        self._allocate()
+
+    def _set_layout(self, layout: RowLayout) -> None:
+        self.layout = layout
+        self._lead_predictor = int(layout.predictor[0])
+        self._predictor = np.ascontiguousarray(layout.predictor[1:], dtype=np.int64)
+        self._z = np.ascontiguousarray(layout.z[:, 0])
+        self._at = layout.start[:, 0].astype(np.int64)
+        # columns of the border that each run meets, and with what
+        first = layout.start[:, layout.factor[1:]].astype(np.int64)
+        self._columns = np.ascontiguousarray(first + layout.within[1:] - self._q)
+        self._x = np.ascontiguousarray(layout.z[:, 1:])
+
+    def _allocate(self) -> None:
+        q, e = self._q, self._e
+        self._diagonal, self._border, self._corner = np.zeros(q), np.zeros((q, e)), np.zeros((e, e))
+        self._solved, self._schur = np.zeros((q, e)), np.zeros((e, e))
+        self._lead: Lead | None = None
+        self._factors: list[RelativeFactor] = []
+
+    def fresh(self, layout: RowLayout | None = None) -> CovaryingSystem:
+        """A system of the same structure with memory of its own; `layout` may have other rows in the same runs."""
+        other = copy.copy(self)
+        if layout is not None:
+            other._set_layout(layout)
+        other._allocate()
+        return other
+
+    # ---- build ------------------------------------------------------------------------------------------------
+    def reset(self) -> None:
+        """Forget the rows added so far."""
+        self._diagonal[...] = 0.0
+        self._border[...] = 0.0
+        self._corner[...] = 0.0
+
+    def add(self, lo: int, hi: int, weights: np.ndarray, values: np.ndarray, score: np.ndarray) -> None:
+        """Add the rows lo..hi to Z'WZ, and Z' values to `score` (q,); see `BlockedSystem.add`."""
+        rows = self.layout
+        begin, end = rows.runs(lo, hi)
+        w, v = (np.ascontiguousarray(rows.sums(lo, hi, each)) for each in (weights, values))
+        kernels.accumulate(
+            begin, end, self._z, self._at, self._lead_predictor, self._x, self._columns, self._predictor, w, v,
+            self._diagonal, self._border, self._corner, score,
+        )  # fmt: skip
+
+    def multiply(self, x: np.ndarray) -> np.ndarray:
+        """Z'WZ x, (q,)."""
+        q = self._q
+        out = np.empty_like(x)
+        out[:q] = self._diagonal * x[:q] + self._border @ x[q:]
+        out[q:] = self._border.T @ x[:q] + self._corner @ x[q:]
+        return out
+
+    # ---- factor and solve -------------------------------------------------------------------------------------
+    @property
+    def _root(self) -> LevelRoot:
+        return cast("LevelRoot", self._factors[0])
+
+    @property
+    def _led(self) -> Lead:
+        assert self._lead is not None
+        return self._lead
+
+    @np.errstate(over="ignore", invalid="ignore")  # weights far outside are refused below
+    def factorise(self, factors: list[RelativeFactor]) -> bool:
+        """Factor H for the relative factors of every factor; False when it is not positive definite."""
+        self._factors = factors
+        if not np.all(np.isfinite(self._diagonal)):
+            return False
+        self._lead = lead_of(self._root, self._diagonal)
+        if self._lead is None:
+            return False
+        if not self._e:
+            return True
+        scaled = self._root.apply_transposed(self._times_border(self._border))
+        self._solved = self._lead.solve(scaled)
+        schur = self._times_border(self._times_border(self._corner).T) - scaled.T @ self._solved
+        schur[np.diag_indices(self._e)] += self._prior
+        if not np.all(np.isfinite(schur)):
+            return False
+        self._schur, info = lapack.dpotrf(0.5 * (schur + schur.T), lower=1, clean=1)
+        return bool(info == 0)
+
+    def _times_border(self, x: np.ndarray) -> np.ndarray:
+        """X Lambda_b for the columns of the border, (..., E), or of its first factors."""
+        out = np.empty_like(x)
+        for (where, k), t in zip(self._others, self._factors[1:], strict=True):
+            if where.stop <= x.shape[1]:
+                own = x[:, where]
+                if isinstance(t, np.ndarray):
+                    out[:, where] = (own.reshape(len(x), -1, k) @ t).reshape(len(x), -1)
+                else:
+                    out[:, where] = t.apply_transposed(np.ascontiguousarray(own.T)).T
+        return out
+
+    def _times_border_transposed(self, x: np.ndarray) -> np.ndarray:
+        """X Lambda_b'."""
+        out = np.empty_like(x)
+        for (where, k), t in zip(self._others, self._factors[1:], strict=True):
+            if where.stop <= x.shape[1]:
+                own = x[:, where]
+                if isinstance(t, np.ndarray):
+                    out[:, where] = (own.reshape(len(x), -1, k) @ t.T).reshape(len(x), -1)
+                else:
+                    out[:, where] = t.apply(np.ascontiguousarray(own.T)).T
+        return out
+
+    @property
+    def logdet(self) -> float:
+        """Log determinant of H without the profiled coefficients."""
+        return self._led.logdet + 2.0 * float(np.log(np.diagonal(self._schur)[: self._used]).sum())
+
+    def solve(self, rhs: np.ndarray) -> np.ndarray:
+        """H^-1 rhs, (q,)."""
+        q = self._q
+        x = np.empty_like(rhs)
+        x[:q] = self._led.solve(np.ascontiguousarray(rhs[:q]))
+        if self._e:
+            x[q:], _ = lapack.dpotrs(self._schur, rhs[q:] - self._solved.T @ rhs[:q], lower=1)
+            x[:q] -= self._solved @ x[q:]
+        return x
+
+    # ---- selected inverse -------------------------------------------------------------------------------------
+    def invert(self) -> None:
+        """What the calls below read of H^-1."""
+        u = self._used
+        self._inverse = np.zeros((u, u))
+        if u:
+            # a leading part of the factor is the factor of the leading part
+            lower, _ = lapack.dpotri(np.asfortranarray(self._schur[:u, :u]), lower=1)
+            self._inverse = np.tril(lower) + np.tril(lower, -1).T
+            self._moved = self._root.apply(np.ascontiguousarray(self._solved[:, :u]))
+
+    def factor_products(self) -> list[Any]:
+        """Per factor: the sum over levels of Z'WZ Lambda H^-1, (k, k), or G where levels covary; after `invert`."""
+        u, lead = self._used, self._led
+        slope = lead.slope()
+        out: list[Any] = [slope] + [np.zeros((k, k)) for _, k in self._others]
+        if not u:
+            return out
+        border = self._border[:, :u]
+        scaled = self._times_border(border)
+        reduced = scaled - self._diagonal[:, None] * self._moved
+        lead.subtract(slope, reduced, self._solved[:, :u], self._inverse)
+        explained = self._root.apply(lead.solve(self._root.apply_transposed(np.ascontiguousarray(border))))
+        own = self._corner[:u, :u] - border.T @ explained
+        turned = self._times_border(own)
+        information = own - turned @ self._inverse @ turned.T
+        for i, (where, k) in enumerate(self._others):
+            if where.stop > u:
+                continue
+            t = self._factors[1 + i]
+            if isinstance(t, np.ndarray):
+                index = np.arange(where.start, where.stop).reshape(-1, k)
+                blocks = information[index[:, :, None], index[:, None, :]]
+                out[1 + i] = blocks.sum(axis=0) @ t
+            else:
+                out[1 + i] = t.slope(np.ascontiguousarray(information[where, where]))
+        return out
+
+    def scale_inverse(self) -> None:
+        """Turn H^-1 into Lambda H^-1 Lambda', the conditional covariance of b, for the calls below."""
+        self._variance = self._led.variance()
+        u = self._used
+        self._cross, self._covariance = np.zeros((self._q, u)), np.zeros((u, u))
+        if u:
+            spread = self._moved @ self._inverse
+            self._variance = self._variance + np.einsum("qe,qe->q", spread, self._moved)
+            self._cross = -self._times_border_transposed(spread)
+            half = self._times_border_transposed(self._inverse)
+            self._covariance = np.ascontiguousarray(self._times_border_transposed(half.T))
+
+    def row_covariances(self, lo: int, hi: int, out: np.ndarray) -> None:
+        """Z cov(b) Z' of the rows lo..hi, packed lower triangle over predictors, into `out`; after `scale_inverse`."""
+        rows = self.layout
+        begin, end = rows.runs(lo, hi)
+        out[...] = 0.0
+        each = rows.place(lo, hi, out)
+        kernels.row_covariances(
+            begin, end, self._z, self._at, self._lead_predictor, self._x, self._columns, self._predictor,
+            self._variance, self._cross, self._covariance, each,
+        )  # fmt: skip
+        rows.spread(lo, hi, each, out)
+
+    def level_covariances(self, factor: int) -> np.ndarray:
+        """Conditional covariance of each level's coefficients, (L, k, k); after `scale_inverse`."""
+        if not factor:
+            return self._variance[:, None, None].copy()
+        where, k = self._others[factor - 1]
+        index = np.arange(where.start, where.stop).reshape(-1, k)
+        return self._covariance[index[:, :, None], index[:, None, :]]
+
+    def describe(self) -> list[str]:
+        """One line a block."""
+        lead = self.layout.factors[0]
+        kind = {"line": "tridiagonal", "dense": "dense"}[cast("str", lead.covarying)]
+        lines = [f"{lead.name}: {kind}, {self._q} levels that covary"]
+        if self._e:
+            names = ", ".join(f"{f.name} ({f.order})" for f in self.layout.factors[1:])
+            lines.append(f"{names}: border of {self._e} dense columns")
+        return lines

@@ -1,0 +1,100 @@
+"""A fit seen at more places and times than it has rows at: kriging as one more way to have levels without rows.
+
+The effect of a new place given the data has the mean k'w, k its covariances with the places of the fit and w the
+weights of these, and the variance that the linear algebra of the model gives a level without rows. The new places are
+therefore made levels of the fit, and everything else (standard errors with the uncertainty of all parameters,
+combinations with other effects) is that of any level.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glmmcore.covariance import FIELDS
+
+if TYPE_CHECKING:
+    from glmmcore.covariance import Places
+    from glmmcore.design import PredictorDesign, RandomTerm
+    from glmmcore.engines.roots import LevelRoot
+    from glmmcore.estimation.solution import TermSolution
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["at_new_places", "n_new_places", "root_of_places"]
+
+
+def n_new_places(predictors: dict[str, PredictorDesign]) -> int:
+    """How many places of a dense field the rows of a design have beyond those of the fit, in the largest term."""
+    return max(
+        (
+            term.places.n - len(term.places.known)
+            for part in predictors.values()
+            for term in part.terms
+            if term.places is not None and term.places.known is not None and FIELDS[term.structure].covarying == "dense"
+        ),
+        default=0,
+    )
+
+
+def at_new_places(fit: FittedGLMM, predictors: dict[str, PredictorDesign]) -> FittedGLMM:
+    """The same fit with the places of some rows among its levels; the fit itself where there are no new ones.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+    predictors : dict of str to PredictorDesign
+        Of the rows, from the encoder of the fit.
+    """
+    from glmmcore.estimation.estimator import Estimator
+
+    terms = {t.term: t for t in fit.solution.terms}
+    more: dict[int, TermSolution] = {}
+    parts = {}
+    for name, part in fit.design.predictors.items():
+        own = []
+        for fitted, new in zip(part.terms, predictors[name].terms, strict=True):
+            extended = fitted
+            if new.places is not None and new.places.known is not None:
+                codes = new.places.known[fitted.codes].astype(np.int32)
+                extended = replace(fitted, codes=codes, levels=new.levels, places=new.places)
+                more[id(fitted)] = _extended(terms[fitted], extended, fit)
+            own.append(extended)
+        parts[name] = replace(part, terms=tuple(own))
+    if not more:
+        return fit
+    design = replace(fit.design, predictors=parts)
+    estimator = Estimator.build(design, fit.family, reml=fit.reml, n_agq=fit.estimator.n_agq)
+    solution = replace(fit.solution, terms=tuple(more.get(id(t.term), t) for t in fit.solution.terms))
+    out = type(fit)(estimator, solution)
+    if fit.estimator.linear:  # no need to make the Hessian again
+        out.__dict__["_curvature"] = fit._curvature
+        out.__dict__["_joint_curvature"] = fit._joint_curvature
+    return out
+
+
+def _extended(solution: TermSolution, term: RandomTerm, fit: FittedGLMM) -> TermSolution:
+    """Solution of a term with more places: modes by the covariances with those of the fit."""
+    places, weights = term.places, solution.weights
+    assert places is not None and places.known is not None and weights is not None
+    all_weights = np.zeros(places.n)
+    all_weights[places.known] = weights
+    modes = root_of_places(fit, solution, places).multiply(all_weights)[:, None]
+    modes[places.known] = solution.modes
+    return replace(
+        solution,
+        term=term,
+        modes=modes,
+        node_modes=modes,
+        mode_covariance=np.full((places.n, 1, 1), np.nan),
+        weights=all_weights,
+    )
+
+
+def root_of_places(fit: FittedGLMM, solution: TermSolution, places: Places) -> LevelRoot:
+    """Root of the covariance of effects at some places, in the user's units."""
+    part = next(t for t in fit.estimator.problem.terms if t.term is solution.term)
+    theta = fit.solution.x[part.where].copy()
+    theta[0] = np.sqrt(solution.covariance[0, 0])
+    return FIELDS[solution.term.structure](places).root(theta)

@@ -1,0 +1,251 @@
+"""Effects of places and times after the fit: kriging against dense matrices, draws, refits, awkward coordinates."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glmmcore import glmm
+from glmmcore.errors import DataWarning, ModelError
+
+
+def fields(seed=0, n=60):
+    """Two groups of places with an exponential field, gaussian and Poisson responses, whole and irregular times."""
+    rng = np.random.default_rng(seed)
+    d = pd.DataFrame({"x": rng.normal(size=n), "g": np.repeat(["a", "b"], n // 2)})
+    d["u"], d["v"] = rng.uniform(0.0, 10.0, (2, n))
+    d["t"] = np.concatenate([np.cumsum(rng.integers(1, 4, n // 2)) for _ in range(2)])
+    d["s"] = np.concatenate([np.cumsum(rng.exponential(1.0, n // 2)) for _ in range(2)])
+    distance = np.hypot(*(np.subtract.outer(d[c].to_numpy(), d[c].to_numpy()) for c in "uv"))
+    covariance = np.exp(-distance / 3.0) * (d["g"].to_numpy()[:, None] == d["g"].to_numpy())
+    d["b"] = np.linalg.cholesky(covariance + 1e-9 * np.eye(n)) @ rng.normal(size=n)
+    d["y"] = 1.0 + 0.5 * d["x"] + d["b"] + 0.5 * rng.normal(size=n)
+    d["count"] = rng.poisson(np.exp(0.5 + 0.3 * d["x"] + d["b"]))
+    return d
+
+
+def correlation(name, fit, d, a, b):
+    """Correlation between the rows of two frames, from its definition and the table of the fit."""
+    row = fit.var_corr.iloc[0]
+    same = np.asarray(a["g"])[:, None] == np.asarray(b["g"])
+    if name in ("ou", "ar1"):
+        gap = np.abs(np.subtract.outer(np.asarray(a["t"], float), np.asarray(b["t"], float)))
+        return same * (np.exp(-row["rate"] * gap) if name == "ou" else row["rho"] ** gap)
+    distance = np.hypot(*(np.subtract.outer(np.asarray(a[c], float), np.asarray(b[c], float)) for c in "uv"))
+    z = distance / row["range"]
+    return same * np.exp(-z if name == "exp" else -(z**2))
+
+
+LEFT = {"exp": "exp(u, v | g)", "gau": "gau(u, v | g)", "ou": "ou(t | g)", "ar1": "ar1(t | g)"}
+NEW = {"x": [0.0, 1.0, 0.5], "g": ["a", "b", "a"], "u": [2.5, 7.0, 20.0], "v": [4.0, 1.0, 0.0], "t": [7, 200, 1]}
+
+
+@pytest.mark.parametrize("reml", [False, True])
+@pytest.mark.parametrize("name", sorted(LEFT))
+def test_kriging_is_the_closed_form(name, reml):
+    """Universal kriging with the estimated variance parameters; standard errors add what not knowing these does."""
+    d, new = fields(), pd.DataFrame(NEW)
+    fit = glmm(f"y ~ x + {LEFT[name]}", d, reml=reml)
+    sd = fit.var_corr["sd"].iloc[0]
+    v = sd**2 * correlation(name, fit, d, d, d) + fit.sigma**2 * np.eye(len(d))
+    k = sd**2 * correlation(name, fit, d, d, new)
+    inverse = np.linalg.inv(v)
+    x, x_new = (np.column_stack([np.ones(len(t)), t["x"]]) for t in (d, new))
+    information = x.T @ inverse @ x
+    beta = np.linalg.solve(information, x.T @ inverse @ d["y"])
+    mean = x_new @ beta + k.T @ inverse @ (d["y"] - x @ beta)
+    gap = x_new - k.T @ inverse @ x
+    variance = sd**2 - np.sum(k * (inverse @ k), axis=0) + np.sum(gap * np.linalg.solve(information, gap.T).T, axis=1)
+    found = fit.predict(new, se=True)
+    np.testing.assert_allclose(found["estimate"], mean, rtol=1e-8)
+    np.testing.assert_allclose(fit.predict(new), mean, rtol=1e-8)
+    # parameters of the covariance are estimated too: more variance, of lower order
+    assert np.all(found["se"] ** 2 > variance * (1.0 - 1e-9))
+    assert np.all(found["se"] < 1.3 * np.sqrt(variance))
+
+
+@pytest.mark.parametrize("name", sorted(LEFT))
+def test_places_of_the_fit_keep_their_modes(name):
+    d = fields(2)
+    fit = glmm(f"count ~ x + {LEFT[name]}", d, family="poisson")
+    new = pd.concat([d.iloc[[3, 40]], pd.DataFrame(NEW)], ignore_index=True)
+    together, alone = fit.predict(new, kind="link", se=True), fit.predict(d, kind="link", se=True).iloc[[3, 40]]
+    np.testing.assert_allclose(together["estimate"][:2], alone["estimate"], rtol=1e-9)
+    np.testing.assert_allclose(together["se"][:2], alone["se"], rtol=1e-5)
+    np.testing.assert_allclose(fit.predict(d), fit.fittedvalues, rtol=1e-9)
+
+
+def test_effects_without_and_on_average():
+    fit = glmm("count ~ x + exp(u, v | g)", fields(3), family="poisson")
+    new = pd.DataFrame({"x": [0.0, 1.0]})  # neither places nor groups
+    fixed = fit.predict(new, random_effects="none")
+    np.testing.assert_allclose(fixed, np.exp(fit.params["Intercept"] + fit.params["x"] * new["x"]))
+    sd = fit.var_corr["sd"].iloc[0]
+    average = fit.predict(new, random_effects="average", se=True)
+    np.testing.assert_allclose(average["estimate"], fixed * np.exp(0.5 * sd**2), rtol=1e-6)
+    assert np.all(average["se"] > 0.0)
+
+
+def test_groups_that_the_fit_has_not_seen():
+    fit = glmm("y ~ x + ou(t | g)", fields(4))
+    new = pd.DataFrame(NEW).assign(g="c")
+    with pytest.raises(ModelError, match="level of 'g' that the fit has not seen"):
+        fit.predict(new)
+    zero = fit.predict(new, new_levels="zero", se=True)
+    np.testing.assert_allclose(zero["estimate"], fit.predict(new, random_effects="none"))
+    sd = fit.var_corr["sd"].iloc[0]
+    assert np.all(zero["se"] > sd)
+
+
+@pytest.mark.parametrize("name", sorted(LEFT))
+def test_unconditional_draws_have_the_covariance_of_the_model(name):
+    d = fields(5, n=20)
+    fit = glmm(f"y ~ 1 + {LEFT[name]}", fields(5))
+    sd, n_sims = fit.var_corr["sd"].iloc[0], 20000
+    for newdata, rows in (
+        (None, fit.data),
+        (d.assign(g=np.repeat(["a", "new"], 10)), d.assign(g=np.repeat([0, 1], 10))),
+    ):
+        draws = fit.simulate(n_sims, rng=1, random_effects="unconditional", newdata=newdata)
+        expected = sd**2 * correlation(name, fit, d, rows, rows) + fit.sigma**2 * np.eye(len(rows))
+        error = (np.cov(draws.T) - expected) / np.sqrt((np.outer(*[np.diag(expected)] * 2) + expected**2) / n_sims)
+        assert np.abs(error).max() < 5.0  # the largest of some thousand standard normals
+        assert abs(np.std(error) - 1.0) < 0.35
+
+
+def test_conditional_draws_at_new_places():
+    fit = glmm("y ~ x + exp(u, v | g)", fields(6))
+    new = pd.DataFrame(NEW)
+    draws = fit.simulate(4000, rng=2, newdata=new)
+    np.testing.assert_allclose(draws.mean(axis=0), fit.predict(new), atol=4.0 * fit.sigma / np.sqrt(4000))
+
+
+@pytest.mark.parametrize("name", sorted(LEFT))
+def test_refits_pickles_and_tables(name):
+    d = fields(7)
+    fit = glmm(f"count ~ x + {LEFT[name]}", d, family="poisson")
+    again = fit.refit(d["count"].to_numpy())
+    np.testing.assert_allclose(again.llf, fit.llf, atol=1e-6)
+    responses = fit.simulate(3, rng=3, random_effects="unconditional")
+    many = fit.refit_many(responses)
+    singly = [glmm(f"count ~ x + {LEFT[name]}", d.assign(count=y), family="poisson").llf for y in responses]
+    np.testing.assert_allclose(many.llf, singly, atol=1e-4)
+    copy = pickle.loads(pickle.dumps(fit))
+    new = pd.DataFrame(NEW)
+    pd.testing.assert_frame_equal(copy.predict(new, se=True), fit.predict(new, se=True), rtol=1e-6)
+    (table,) = fit.random_effects.values()
+    assert len(table) == len(d[["g", "t"] if name in ("ou", "ar1") else ["g", "u", "v"]].drop_duplicates())
+    assert LEFT[name].split(" |")[0] in fit.conf_int(parameters="random").index[0]
+    assert LEFT[name].split(" |")[0] in str(fit.summary())
+
+
+def test_rows_left_out():
+    d = fields(8)
+    fit = glmm("y ~ x + exp(u, v | g)", d)
+    part = fit.refit(rows=np.arange(50))
+    other = glmm("y ~ x + exp(u, v | g)", d.iloc[:50])
+    np.testing.assert_allclose(part.llf, other.llf, atol=1e-5)
+    np.testing.assert_allclose(part.predict(d.iloc[50:]), other.predict(d.iloc[50:]), rtol=1e-3)
+
+
+# ---- awkward input -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("formula", "change", "message"),
+    [
+        ("y ~ x + exp(u, g | 1)", {}, "column 'g' holds text"),
+        ("y ~ x + exp(u, v, t, s | 1)", {}, "one to three coordinates .* here are 4"),
+        ("y ~ x + ou(t, s | g)", {}, "takes one time"),
+        ("y ~ x + exp(u, u | g)", {}, "the same coordinate twice"),
+        ("y ~ x + exp(u, v | 1)", {"u": 1.0, "v": 2.0}, r"no two different places .* leave it out"),
+        ("y ~ x + exp(u, v | row)", {"row": range(60)}, r"no two different places in a group.* write \(1 \| row\)"),
+        ("y ~ x + exp(u, v | 1)", {"u": 1e200}, "too large for a coordinate"),
+        ("y ~ x + exp(u, v | 1)", {"u": np.inf}, "column 'u' is inf in row"),
+        ("y ~ x + exp(u, y | 1)", {}, "the response 'y' is also on the right"),
+        ("y ~ x + ar1(s | g)", {}, r"whole numbers.*use ou\(s"),
+        ("y ~ x + exp(scale(u), v | 1)", {}, "cannot be a coordinate"),
+        ("y ~ x + exp(u, | 1)", {}, "a coordinate is missing here"),
+        ("y ~ x + exp(u, v | 2)", {}, "grouping factor must be a column"),
+        ("y ~ x + cs(0 + factor(t) | 1)", {}, "grouping factor must be a column"),
+        ("y ~ x + ar1(0 + factor(t) | 1)", {}, "needs a column of whole numbers"),
+        ("y ~ x + exp(u, v || g)", {}, "contradict each other"),
+        ("y ~ x + exp(u, v | g) + exp(u, v | g)", {}, "appear twice"),
+        ("y ~ x + matern(u, v | g)", {}, "'matern' is not known, use us, .*exp, gau, mat, ou"),
+    ],
+)
+def test_what_is_refused(formula, change, message):
+    with pytest.raises(ModelError, match=message):
+        glmm(formula, fields().assign(**change))
+
+
+def test_missing_coordinates_are_missing_rows():
+    d = fields()
+    gap = d.assign(u=d["u"].where(d.index != 5))
+    fit, other = glmm("y ~ x + exp(u, v | g)", gap), glmm("y ~ x + exp(u, v | g)", d.drop(5))
+    assert fit.nobs == 59 and fit.llf == pytest.approx(other.llf, abs=1e-8)
+    assert np.isnan(fit.predict(gap).iloc[5])
+
+
+@pytest.mark.parametrize("name", ["exp", "gau", "mat"])
+def test_units_shifts_duplicates_and_lines(name):
+    """Metres for kilometres, far origins, places on a line, twice the rows at a place."""
+    d = fields(9)
+    plain = glmm(f"y ~ x + {name}(u, v | g)", d)
+    metres = glmm(f"y ~ x + {name}(u, v | g)", d.assign(u=1000 * d["u"] + 5e6, v=1000 * d["v"] - 3e6))
+    assert metres.llf == pytest.approx(plain.llf, abs=1e-6)
+    np.testing.assert_allclose(metres.var_corr["range"], 1000 * plain.var_corr["range"], rtol=1e-3)
+    line = glmm(f"y ~ x + {name}(u, v | g)", d.assign(v=2 * d["u"]))
+    one = glmm(f"y ~ x + {name}(u | g)", d)
+    assert line.llf == pytest.approx(one.llf, abs=1e-6)
+    np.testing.assert_allclose(line.var_corr["range"], np.sqrt(5.0) * one.var_corr["range"], rtol=1e-3)
+    twice = pd.concat([d, d.assign(y=d["y"] + 0.1)], ignore_index=True)
+    fit = glmm(f"y ~ x + {name}(u, v | g)", twice)
+    assert len(next(iter(fit.random_effects.values()))) == 60 and np.isfinite(fit.llf)
+
+
+def test_degrees_are_told():
+    with pytest.warns(DataWarning, match="distances as on a plane"):
+        glmm("y ~ x + exp(lon, lat | g)", fields().rename(columns={"u": "lon", "v": "lat"}))
+
+
+def test_a_field_that_is_none_is_a_singular_fit():
+    rng = np.random.default_rng(99)
+    d = fields(11).assign(y=rng.normal(size=60))
+    for left in LEFT.values():
+        fit = glmm(f"y ~ x + {left}", d)
+        plain = glmm("y ~ x", d)
+        assert plain.llf - 1e-6 < fit.llf < plain.llf + 4.0
+        assert np.isfinite(fit.bse).all()
+
+
+def test_no_residual_variance_beside_a_field():
+    """Without a nugget the ratio of the two standard deviations has no bound; the field's own has."""
+    fit = glmm("y ~ x + exp(u, v | g)", fields())
+    assert fit.sigma < 0.02 * fit.var_corr["sd"].iloc[0]
+    pinned = glmm("y ~ x + exp(u, v | g)", fields(), disp="~ 0")
+    for column in ("sd", "range", "se_sd", "se_range"):
+        np.testing.assert_allclose(fit.var_corr[column], pinned.var_corr[column], rtol=1e-2)
+    new = pd.DataFrame(NEW)
+    np.testing.assert_allclose(fit.predict(new, se=True), pinned.predict(new, se=True), rtol=5e-3)
+
+
+def test_ou_of_one_series_is_the_gaussian_process():
+    """One group, irregular times: exp over one coordinate is the same model by other algebra."""
+    d = fields(12)
+    one = d[d["g"] == "a"]
+    dense, line = (
+        glmm("count ~ x + exp(s | 1)", one, family="poisson"),
+        glmm("count ~ x + ou(s | 1)", one, family="poisson"),
+    )
+    assert dense.llf == pytest.approx(line.llf, abs=1e-6)
+    np.testing.assert_allclose(dense.var_corr["range"], 1 / line.var_corr["rate"], rtol=1e-3)
+    np.testing.assert_allclose(dense.fittedvalues, line.fittedvalues, rtol=1e-4)
+
+
+def test_ar1_with_factor_and_with_numbers_agree_without_gaps():
+    rng = np.random.default_rng(13)
+    d = pd.DataFrame({"t": np.tile(np.arange(12), 6), "g": np.repeat(np.arange(6), 12)})
+    d["y"] = rng.normal(size=72).cumsum() * 0.3 + rng.normal(size=72)
+    levels, numbers = glmm("y ~ 1 + ar1(0 + factor(t) | g)", d), glmm("y ~ 1 + ar1(t | g)", d)
+    assert levels.llf == pytest.approx(numbers.llf, abs=1e-6)
+    np.testing.assert_allclose(levels.var_corr["rho"], numbers.var_corr["rho"], atol=1e-4)
