@@ -249,3 +249,15 @@ def test_ar1_with_factor_and_with_numbers_agree_without_gaps():
     levels, numbers = glmm("y ~ 1 + ar1(0 + factor(t) | g)", d), glmm("y ~ 1 + ar1(t | g)", d)
     assert levels.llf == pytest.approx(numbers.llf, abs=1e-6)
     np.testing.assert_allclose(levels.var_corr["rho"], numbers.var_corr["rho"], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(LEFT))
+def test_parameters_that_are_given(name):
+    d = fields(14)
+    free = glmm(f"count ~ x + {LEFT[name]}", d, family="poisson")
+    kind = {"ou": "rate", "ar1": "rho"}.get(name, "range")
+    value = 0.9 * free.var_corr[kind].iloc[0]
+    held = glmm(f"count ~ x + {LEFT[name]}", d, family="poisson", fixed={f"{kind}(g)": value, "sd(g)": 1.0})
+    np.testing.assert_allclose(held.var_corr[kind].iloc[0], value, rtol=1e-8)
+    np.testing.assert_allclose(held.var_corr["sd"].iloc[0], 1.0, rtol=1e-8)
+    assert held.llf < free.llf
