@@ -4,7 +4,9 @@ Rows are put into up to 100 bins of equal size along the ranks of the predictor 
 residual. The binned distribution functions :math:`F_b(u)` are smoothed along the bins by a penalised cubic
 B-spline (Eilers & Marx 1996) whose penalty is chosen by generalised cross-validation, made monotone in `u`,
 and inverted at the quantiles. The pointwise 95 % band comes from :math:`\mathrm{var}\,\hat F = \sum_b s_b^2
-F(1-F)/m_b` with :math:`s` the smoother's row, divided by the slope of :math:`\hat F`.
+F(1-F)/m_b` with :math:`s` the smoother's row, divided by the slope of :math:`\hat F`. Among refits the residuals are
+the cells of the test (`simresid.checks.nulls.fitted_data`), each spread over its cell, and
+:math:`\mathrm{var}\,\hat F(q)` is that of the refits, smoothed alike.
 """
 
 from __future__ import annotations
@@ -13,28 +15,79 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from simresid.checks._mean_cdf import below, mean_cdf
 from simresid.checks.basis import ranks
 from simresid.checks.inputs import FloatArray
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["quantile_curves"]
+__all__ = ["Bins", "quantile_curves"]
 
 N_BINS, N_CELLS = 100, 200
 
 
-def quantile_curves(u: FloatArray, predictor: FloatArray, quantiles: FloatArray) -> pd.DataFrame:
+class Bins:
+    """Rows put together by the ranks of a predictor.
+
+    Parameters
+    ----------
+    predictor : ndarray (n,)
+
+    Attributes
+    ----------
+    size, rank, value : ndarray (n_bins,)
+        Number of rows, mean rank (0 to 1) and mean value of every bin.
+    """
+
+    def __init__(self, predictor: FloatArray) -> None:
+        rank = ranks(np.asarray(predictor, dtype=float))
+        n_bins = min(N_BINS, max(2, rank.size // 5))
+        bins = np.minimum((rank * n_bins).astype(np.intp), n_bins - 1)
+        self._of_rows = np.unique(bins, return_inverse=True)[1]  # ties leave bins empty
+        self.size = np.bincount(self._of_rows).astype(float)
+        self.rank, self.value = self._means(rank), self._means(predictor)
+
+    def _means(self, values: FloatArray) -> FloatArray:
+        return np.asarray(np.bincount(self._of_rows, weights=values) / self.size)
+
+    def distribution(self, lower: FloatArray, upper: FloatArray) -> FloatArray:
+        """Mean distribution function of the cells of every bin, ``(n_bins, N_CELLS + 1)`` evenly from 0 to 1."""
+        inside = np.arange(1, N_CELLS) / N_CELLS
+        order = np.argsort(self._of_rows, kind="stable")
+        out = np.zeros((self.size.size, N_CELLS + 1))
+        for row, members in zip(out, np.split(order, np.cumsum(self.size[:-1]).astype(np.intp)), strict=True):
+            row[1:-1] = mean_cdf(lower[members], upper[members], inside)
+        out[:, -1] = 1.0
+        return out
+
+    def at(self, lower: FloatArray, upper: FloatArray, quantiles: FloatArray) -> FloatArray:
+        """The same at some probabilities, ``(n_bins * n_quantiles,)``."""
+        return np.ravel([self._means(below(lower, upper, q)) for q in quantiles], order="F")
+
+
+def quantile_curves(
+    u: FloatArray,
+    predictor: FloatArray | Bins,
+    quantiles: FloatArray,
+    *,
+    upper: FloatArray | None = None,
+    refits: FloatArray | None = None,
+) -> pd.DataFrame:
     """Quantiles of the residuals as smooth functions of the predictor.
 
     Parameters
     ----------
     u : ndarray (n,)
-        Residuals in [0, 1].
-    predictor : ndarray (n,)
+        Residuals in [0, 1], or the lower ends of their cells.
+    predictor : ndarray (n,) or Bins
         Values to follow the residuals along.
     quantiles : ndarray (k,)
         Which quantiles to follow, each in (0, 1).
+    upper : ndarray (n,), optional
+        Upper ends of the cells.
+    refits : ndarray (m, n_bins * k), optional
+        `Bins.at` of refits, for the band.
 
     Returns
     -------
@@ -53,23 +106,15 @@ def quantile_curves(u: FloatArray, predictor: FloatArray, quantiles: FloatArray)
     """
     import pandas as pd
 
-    rank = ranks(np.asarray(predictor, dtype=float))
-    n_bins = min(N_BINS, max(2, u.size // 5))
-    bins = np.minimum((rank * n_bins).astype(np.intp), n_bins - 1)
-    used, bins = np.unique(bins, return_inverse=True)  # ties leave bins empty
-    size = np.bincount(bins).astype(float)
-    middle = np.bincount(bins, weights=rank) / size
-    value = np.bincount(bins, weights=predictor) / size
-    cell = np.minimum((u * N_CELLS).astype(np.intp), N_CELLS - 1)
-    counts = np.bincount(bins * N_CELLS + cell, minlength=used.size * N_CELLS).reshape(used.size, N_CELLS)
-    empirical = np.hstack([np.zeros((used.size, 1)), np.cumsum(counts, axis=1)]) / size[:, None]
+    bins = predictor if isinstance(predictor, Bins) else Bins(predictor)
+    empirical = bins.distribution(u, u if upper is None else upper)
     grid = np.linspace(0.0, 1.0, N_CELLS + 1)
     at = np.rint(np.asarray(quantiles) * N_CELLS).astype(np.intp)
-    smoother = _smoother(middle, size, empirical[:, at])
+    smoother = _smoother(bins.rank, bins.size, empirical[:, at])
     smooth = np.maximum.accumulate(np.clip(smoother @ empirical, 0.0, 1.0), axis=1)
     smooth[:, 0], smooth[:, -1] = 0.0, 1.0
     frames = []
-    for q in quantiles:
+    for k, q in enumerate(quantiles):
         curve = np.array([np.interp(q, row + 1e-12 * np.arange(row.size), grid) for row in smooth])
         step = 0.05
         rise = np.array(
@@ -80,12 +125,15 @@ def quantile_curves(u: FloatArray, predictor: FloatArray, quantiles: FloatArray)
         )
         reach = np.minimum(curve + step, 1.0) - np.maximum(curve - step, 0.0)
         slope = np.maximum(rise / reach, 0.1)
-        error = np.sqrt(q * (1 - q) * (smoother**2 @ (1 / size))) / slope
+        if refits is None:
+            error = np.sqrt(q * (1 - q) * (smoother**2 @ (1 / bins.size))) / slope
+        else:
+            error = np.std(refits[:, k :: len(quantiles)] @ smoother.T, axis=0) / slope
         frames.append(
             pd.DataFrame(
                 {
-                    "predictor": value,
-                    "rank": middle,
+                    "predictor": bins.value,
+                    "rank": bins.rank,
                     "quantile": float(q),
                     "value": curve,
                     "lower": np.clip(curve - 1.96 * error, 0.0, 1.0),

@@ -44,7 +44,7 @@ from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks.base import CheckResult, Effect
 from simresid.checks.basis import Basis, predictor_basis
 from simresid.checks.entry import Request, ResidualTest
-from simresid.checks.inputs import FloatArray, Residuals, generator, residual_array
+from simresid.checks.inputs import FloatArray, Residuals, generator
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.nulls.comparison import LEVEL, Comparison, compare, digest
 from simresid.checks.nulls.fitted_data import FittedData
@@ -248,7 +248,9 @@ def _among_refits(res: Any, pool: RefitPool, plan: Plan, score: _Scores, curves:
         effect=_largest_shift(own[0], basis, q, found),
         notes=found.notes,
         **_tables(q, directions[0], p_dir, per_quantile[0], p_q),
-        curves=_curves(residual_array(res), basis.predictor, q) if curves and basis.predictor is not None else None,
+        curves=_curves_among_refits(pool, found.n_refits, basis.predictor, q)
+        if curves and basis.predictor is not None
+        else None,
         **found.fields,
     )
 
@@ -264,6 +266,17 @@ def _curves(u: FloatArray, values: FloatArray, q: FloatArray) -> pd.DataFrame:
     from simresid.checks.curves import quantile_curves
 
     return quantile_curves(u, values, q)
+
+
+def _curves_among_refits(pool: RefitPool, n_refits: int, predictor: FloatArray, q: FloatArray) -> pd.DataFrame:
+    from simresid.checks.curves import Bins, quantile_curves
+
+    bins, own = Bins(predictor), pool.own
+    refits = None
+    if n_refits >= FEWEST_TO_RANK:
+        key = ("quantile curves", tuple(q), digest(predictor))
+        refits = pool.values(key, lambda data: bins.at(data.lower, data.upper, q), n_refits)
+    return quantile_curves(own.lower, bins, q, upper=own.upper, refits=refits)
 
 
 class _Scores:

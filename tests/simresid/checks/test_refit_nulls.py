@@ -9,6 +9,7 @@ import pytest
 import glmmcore
 import simresid as sr
 from simresid.checks._mean_cdf import GRID, absolute_deviation, below, mean_cdf, squared_deviation
+from simresid.checks.curves import Bins, quantile_curves
 from simresid.checks.nulls.comparison import Comparison, significant_limits
 from simresid.checks.nulls.plan import automatic_plan, fixed_plan
 from simresid.checks.nulls.refit_pool import data_seed
@@ -368,3 +369,36 @@ def test_an_interval_that_ends_at_the_null_value_contains_it():
     for null in (-0.007225737675140467, -1 / 95, 0.1 / 3):
         low, high = found.around(null + 0.07, null, 0.01)
         assert low <= null <= high
+
+
+# ---- pictures --------------------------------------------------------------------------------------------
+def test_bands_of_quantile_curves_are_those_of_refits():
+    # 60 groups of 2 take up half of the spread: the quartiles of refits vary less than those of independent rows
+    fit = poisson_fit(4, 60, 2)
+    res = sr.simulate_residuals(fit, 60, rng=3)
+    x = np.random.default_rng(1).normal(size=120)
+    curves = sr.quantile_test(res, x, n_refits=60, curves=True).curves
+    own = res.refit_pool.own
+    bins = Bins(x)
+    refits = np.array([bins.at(d.lower, d.upper, np.array([0.25, 0.5, 0.75])) for d in res.refit_pool.outcomes[:60]])
+    by_hand = quantile_curves(own.lower, x, np.array([0.25, 0.5, 0.75]), upper=own.upper, refits=refits)
+    twice = quantile_curves(own.lower, x, np.array([0.25, 0.5, 0.75]), upper=own.upper, refits=2 * refits)
+    assert curves.equals(by_hand)
+    inner = (twice["lower"] > 0) & (twice["upper"] < 1)
+    width = (curves["upper"] - curves["lower"])[inner]
+    assert (twice["upper"] - twice["lower"])[inner].to_numpy() == pytest.approx(2 * width.to_numpy())
+    theory = quantile_curves(own.lower, x, np.array([0.25, 0.5, 0.75]), upper=own.upper)
+    assert width.mean() < 0.9 * (theory["upper"] - theory["lower"])[inner].mean()
+
+
+def test_cells_in_bins_by_hand():
+    rng = np.random.default_rng(2)
+    x, lower = rng.random((2, 60))
+    upper = lower + (1 - lower) * rng.random(60) * (rng.random(60) < 0.7)
+    bins = Bins(x)
+    q = np.array([0.2, 0.6])
+    order = np.argsort(x, kind="stable")
+    share = np.array([np.where(upper > lower, (v - lower) / np.maximum(upper - lower, 1e-300), lower <= v) for v in q])
+    means = [share.clip(0, 1)[:, order[i : i + 5]].mean(axis=1) for i in range(0, 60, 5)]
+    assert bins.at(lower, upper, q) == pytest.approx(np.ravel(means))
+    assert bins.distribution(lower, upper)[:, [40, 120]] == pytest.approx(np.array(means))
