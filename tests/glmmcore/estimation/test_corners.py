@@ -1,11 +1,11 @@
-"""Models with nothing to estimate but the dispersion, ``y ~ 0``, and weights beyond what can be squared."""
+"""Models with nothing to estimate but the dispersion, ``y ~ 0``, limits, and weights beyond what can be squared."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import norm, poisson
+from scipy.stats import geom, norm, poisson
 
 from glmmcore import ModelError, glmm
 
@@ -35,3 +35,13 @@ def test_weights_beyond_double_precision(size):
     scaled = glmm("y ~ 1 + (1|n)", DATA, var_weights=np.full(40, np.sqrt(size)))
     plain = glmm("y ~ 1 + (1|n)", DATA)
     assert scaled.params["Intercept"] == pytest.approx(plain.params["Intercept"], rel=1e-5)
+
+
+def test_the_limit_of_compois_is_the_geometric_distribution() -> None:
+    # beyond the geometric law there is none, and the log-likelihood there is in closed form
+    y = np.random.default_rng(4).negative_binomial(0.5, 0.2, size=400)
+    fit = glmm("y ~ 1", pd.DataFrame({"y": y}), family="compois")
+    exact = geom.logpmf(y + 1, 1.0 / (1.0 + y.mean())).sum()
+    # what is left of the exponent, 1e-8, times the sum of log y!
+    assert fit.llf == pytest.approx(exact, abs=1e-4)
+    assert "geometric" in str(fit.summary())

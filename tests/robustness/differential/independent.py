@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from .models import Model
 
@@ -189,6 +189,8 @@ class Evaluation:
         elif base in ("nbinom1", "nbinom2"):
             size = mean / dispersion if base == "nbinom1" else dispersion
             value, zero = _negative_binomial(y, mean, size), -size * np.log1p(mean / size)
+        elif base == "compois":
+            return _conway_maxwell(y, mean, 1.0 / dispersion), y
         elif base == "beta":
             return stats.beta.logpdf(y, mean * dispersion, (1.0 - mean) * dispersion), y
         else:
@@ -196,6 +198,25 @@ class Evaluation:
         if family.startswith("truncated"):
             value = np.where(y > 0, value - np.log(-np.expm1(zero)), -np.inf)
         return value, y
+
+
+def _conway_maxwell(y: np.ndarray, mean: np.ndarray, nu: np.ndarray) -> np.ndarray:
+    """Density proportional to lambda^y / (y!)^nu with lambda such that the mean is given, by sums and bisection."""
+    out = np.full(len(y), -np.inf)
+    for i in range(len(y)):
+        if not 0.0 < mean[i] < 1e4:
+            continue
+        count = np.arange(int(60 * (mean[i] + 1.0) + y[i]))
+        powers = nu[i] * special.gammaln(count + 1.0)
+
+        def excess(log_rate: float, i: int = i, count: np.ndarray = count, powers: np.ndarray = powers) -> float:
+            weights = special.softmax(count * log_rate - powers)
+            return float(weights @ count) - mean[i]
+
+        low, high = np.log(mean[i] / (1.0 + mean[i])) - 1e-9, nu[i] * np.log(mean[i] + nu[i] + 1.0) + 1.0
+        log_rate = optimize.brentq(excess, min(low, nu[i] * np.log(mean[i]) - 1.0), high, xtol=1e-14)
+        out[i] = y[i] * log_rate - nu[i] * special.gammaln(y[i] + 1.0) - special.logsumexp(count * log_rate - powers)
+    return out
 
 
 def _negative_binomial(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
