@@ -58,8 +58,10 @@ class OutlierResult(CheckResult):
 
     Attributes
     ----------
+    statistic : float
+        Number of outliers that is tested: `observed`, or among refits its mean over the ways to break ties.
     observed, expected : float
-        Number of outliers and the number that a right model gives on average.
+        Number of outliers, ties broken as in the residuals, and the number that a right model gives on average.
     conf_int : tuple of float
         95 % interval of the outlier frequency.
     table : DataFrame
@@ -88,13 +90,20 @@ class OutlierResult(CheckResult):
 
     def _remedy(self) -> str:
         side = self.table["direction"].value_counts().to_dict()
-        if self.observed < self.expected:
-            return f"{self.observed} outliers, {self.expected:.1f} expected: the model may be underdispersed"
+        if self.statistic < self.expected:
+            return f"{self.counted} outliers, {self.expected:.1f} expected: the model may be underdispersed"
         return (
-            f"{self.observed} rows lie outside all simulations ({side.get('high', 0)} high, "
+            f"{self.counted} rows lie outside all simulations ({side.get('high', 0)} high, "
             f"{side.get('low', 0)} low; {self.expected:.1f} expected): see `.table` for the rows; if many, "
             "try a heavier-tailed family"
         )
+
+    @property
+    def counted(self) -> str:
+        """`statistic` in words; with a decimal where it is a mean over ties."""
+        if self.statistic >= 100.0 or self.statistic == round(self.statistic):
+            return f"{self.statistic:,.0f}"
+        return f"{self.statistic:.1f}"
 
 
 def outlier_test(
@@ -346,7 +355,7 @@ OUTLIERS = ResidualTest(
     result=OutlierResult,
     limits={"excess outlier frequency": (0.005, 0.02)},
     word=either("too many outliers", "too few outliers"),
-    size=lambda result: f"{result.observed:,}, {result.expected:,.1f} expected",
+    size=lambda result: f"{result.counted}, {result.expected:,.1f} expected",
     alone=lambda asked: {},
     headline_place=4,
 )

@@ -29,7 +29,7 @@ def outlier_sides(res: Any) -> tuple[Any, bool]:
     if not is_simulated(res):
         return np.zeros(residual_array(res).size, dtype=int), False
     result = res.outlier_test()
-    too_many = result.pvalue < 0.05 and result.observed > result.expected
+    too_many = result.pvalue < 0.05 and result.statistic > result.expected
     return res.outlier_sides, bool(too_many and matters(result))
 
 

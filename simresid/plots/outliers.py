@@ -109,8 +109,8 @@ def _ranges(res: Any, rows: NDArray[Any]) -> tuple[Any, Any]:
 
 def _finding(result: OutlierResult, shown: int) -> str:
     if result.pvalue < 0.05:
-        word = "Too many outliers" if result.observed > result.expected else "Too few outliers"
+        word = "Too many outliers" if result.statistic > result.expected else "Too few outliers"
     else:
         word = "Outliers as expected"
-    text = f"{word}: {result.observed}, {result.expected:.1f} expected, {pvalue_text(result.pvalue)}"
+    text = f"{word}: {result.counted}, {result.expected:.1f} expected, {pvalue_text(result.pvalue)}"
     return text + (f"\nthe {shown} farthest outside are shown" if shown < result.observed else "")

@@ -7,7 +7,8 @@ from scipy.stats import binom
 
 import glmmcore
 import simresid as sr
-from simresid.checks.outliers import binomial_test
+from simresid import datasets
+from simresid.checks.outliers import OUTLIERS, binomial_test
 
 
 def test_binomial_pvalues_equal_r(shared):
@@ -157,3 +158,17 @@ def test_too_few_outliers_speak_of_underdispersion():
     result = sr.outlier_test(sr.from_simulations(rng.normal(size=(19, 300)), 0.5 * rng.normal(size=300)))
     assert result.pvalue < 0.05
     assert "may be underdispersed" in result.advice()
+
+
+def test_words_speak_of_the_number_that_was_tested():
+    # counts near zero: most rows are tied with their smallest simulation, and ties broken otherwise give other outliers
+    d = datasets.load("cbpp")
+    d["period"] = d["period"].astype(float)
+    fit = glmmcore.glmm("cbind(incidence, size - incidence) ~ period + (1|herd)", d, family="binomial")
+    for seed in range(4):
+        result = sr.outlier_test(sr.simulate_residuals(fit, rng=seed), n_refits=40)
+        assert abs(float(result.counted) - result.statistic) <= 0.05
+        assert (result.effect.value > 0) == (result.statistic > result.expected)
+        if result.pvalue < 0.05:
+            assert ("underdispersed" in result.advice()) == (result.effect.value < 0)
+        assert OUTLIERS.size(result).startswith(f"{result.counted}, ")
