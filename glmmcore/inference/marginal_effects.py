@@ -1,6 +1,6 @@
 """Adapter to the package marginaleffects: its predictions, comparisons, slopes and hypotheses on our fits.
 
-The package is not needed by glmmcore; ``pip install marginaleffects`` brings it.
+The package is not needed by glmmcore; ``pip install simresid[effects]`` brings it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,15 @@ _RESPONSE = "response_"
 def for_marginaleffects(fit: FittedGLMM, kind: str = "response") -> Any:
     """Wrap a fit as a model of the package marginaleffects.
 
-    Predictions are those of `FittedGLMM.predict` with random effects at zero; their uncertainty is that of the
-    conditional fixed effects.
+    Predictions are those of `FittedGLMM.predict` with random effects at zero: means of the response, zeros included.
+    Their uncertainty is that of all fixed effects, of the conditional part, of zero inflation and of the dispersion.
 
     Parameters
     ----------
     fit : FittedGLMM
-        Without zero inflation, whose coefficients would be left out.
+        The fitted model.
     kind : {"response", "link"}
+        What is predicted.
 
     Returns
     -------
@@ -55,10 +56,12 @@ def for_marginaleffects(fit: FittedGLMM, kind: str = "response") -> Any:
         raise ModelError("for_marginaleffects needs the package marginaleffects: pip install marginaleffects") from None
     if kind not in ("response", "link"):
         raise ModelError(f"for_marginaleffects: kind must be 'response' or 'link', not {kind!r}")
-    if "zi" in fit.design.predictors:
-        raise ModelError("for_marginaleffects: models with zi= have coefficients that the package would not see")
     encode: Any = fit.design.encode
-    mean = quantity(fit, kind).factors["cond"]
+    factors = quantity(fit, kind).factors
+    everything = fit.cov_params(parameters="all").drop("random", level="part", errors="ignore")
+    everything = everything.drop("random", axis=1, level="part", errors="ignore")
+    places = {part: np.flatnonzero(everything.index.get_level_values("part") == part) for part in _parts(everything)}
+    estimates = np.concatenate([fit.solution.coefficients[part] for part in places])
     frame = fit.data.reset_index(drop=True)
 
     class GlmmcoreModel(ModelAbstract):  # type: ignore[misc]  # no types where marginaleffects is not installed
@@ -69,18 +72,20 @@ def for_marginaleffects(fit: FittedGLMM, kind: str = "response") -> Any:
             return newdata
 
         def get_predict(self, params: Any, newdata: Any) -> Any:
-            """Predict with other conditional coefficients."""
+            """Predict with other coefficients."""
             rows = newdata.to_pandas()
             predictors, keep = encode(rows, groups=False)
             if not keep.all():
                 raise ModelError("marginaleffects: the new data have rows with missing values")
-            coefficients = {**fit.solution.coefficients, "cond": np.asarray(params, dtype=float)}
+            given = np.asarray(params, dtype=float)
+            coefficients = fit.solution.coefficients | {part: given[at] for part, at in places.items()}
             values = {}
             for part in fit.estimator.problem.parts:
                 design = predictors.get(part.name)
                 known = np.full(len(rows), coefficients[part.name][0]) if design is None else design.offset
                 values[part.name] = known if design is None else known + design.X @ coefficients[part.name]
-            return pl.DataFrame({"rowid": np.arange(len(rows), dtype=np.int32), "estimate": mean(values)})
+            estimate = np.prod([factor(values) for factor in factors.values()], axis=0)
+            return pl.DataFrame({"rowid": np.arange(len(rows), dtype=np.int32), "estimate": estimate})
 
     names = list(encode.fixed_kinds)
     for name, kind_of in encode.fixed_kinds.items():
@@ -88,15 +93,19 @@ def for_marginaleffects(fit: FittedGLMM, kind: str = "response") -> Any:
             frame[name] = _as_category(frame[name])
     frame[_RESPONSE] = fit.observed
     vault = ModelVault(
-        coef=fit.params.to_numpy(),
-        coefnames=fit.params.index.to_numpy(),
-        vcov=fit.cov_params().to_numpy(),
+        coef=estimates,
+        coefnames=np.array([name if part == "cond" else f"{part}: {name}" for part, name in everything.index]),
+        vcov=everything.to_numpy(),
         formula=f"{_RESPONSE} ~ {' + '.join(names) or '1'}",
         modeldata=_polars(frame[[_RESPONSE, *names]]),
         variable_names=[_RESPONSE, *names],
         package="glmmcore",
     )
     return GlmmcoreModel(fit, vault)
+
+
+def _parts(covariance: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(covariance.index.get_level_values("part")))
 
 
 def _as_category(column: pd.Series) -> pd.Series:
