@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.estimator import Estimator
     from glmmcore.estimation.solution import Solution
     from glmmcore.many.batch import ManyFits
+    from glmmcore.results.held_out import HeldOut
     from glmmcore.results.summary import Summary
 
 __all__ = ["FittedGLMM"]
@@ -442,6 +443,36 @@ class FittedGLMM(Estimates):
         from glmmcore.results.new_responses import simulate_new
 
         return simulate_new(self, newdata, n_sims, generator, random_effects, trials)
+
+    def held_out(
+        self, newdata: Any, *, trials: str | ArrayLike | None = None, var_weights: str | ArrayLike | None = None
+    ) -> HeldOut:
+        """Look at rows that the fit has not seen, with their responses: what `simresid.simulate_residuals` takes.
+
+        Parameters
+        ----------
+        newdata : DataFrame or mapping of columns
+            With the response; rows with a missing value are left out.
+        trials : str or array_like, optional
+            Numbers of trials, for k-of-n responses without ``cbind``.
+        var_weights : str or array_like, optional
+            Weights of the rows, if the fit had such.
+
+        Returns
+        -------
+        HeldOut
+            With `observed`, `fitted`, `data` and `simulate`. What the estimates are off by is not in its draws.
+
+        Examples
+        --------
+        >>> from glmmcore import glmm
+        >>> fit = glmm("y ~ x", {"y": [1, 3, 2, 6, 4, 7], "x": [0, 1, 0, 2, 1, 2]}, family="poisson")
+        >>> fit.held_out({"y": [2, 9], "x": [0, 2]}).fitted.round(2)
+        array([1.62, 6.62])
+        """
+        from glmmcore.results.held_out import HeldOut
+
+        return HeldOut(self, newdata, trials, var_weights)
 
     def refit(self, y: ArrayLike | None = None, *, rows: ArrayLike | None = None) -> FittedGLMM:
         """Fit the same model to another response of the same rows, starting from this fit, or to some rows only.

@@ -58,6 +58,7 @@ def simulate_residuals(
     progress: bool = False,
     block_size: int | None = None,
     timeout: float | None = None,
+    newdata: Any = None,
 ) -> SimulatedResiduals:
     """Scaled residuals of a fitted model by simulation from it.
 
@@ -97,6 +98,10 @@ def simulate_residuals(
         it is at least 20 simulations. Replicates are then drawn and kept in calls of about a twenty-fifth of them, so
         that the numbers differ from those without a limit. A call of the model that does not return is left behind in
         its thread.
+    newdata : DataFrame, optional
+        Rows that the model was not fitted to, with their responses: residuals of these. For models of `glmmcore`;
+        its ``fit.held_out(newdata, trials=, var_weights=)`` can be given as the model instead. Levels of groups that
+        the fit has not seen need `random_effects` to draw them anew.
 
     Returns
     -------
@@ -138,6 +143,13 @@ def simulate_residuals(
     """
     from simresid.adapters import as_fitted_model
 
+    if newdata is not None:
+        if not hasattr(model, "held_out"):
+            raise TypeError(
+                f"newdata= is for fits of glmmcore, not {type(model).__name__}; simulate the new rows yourself and use "
+                "from_simulations"
+            )
+        model = model.held_out(newdata)
     fitted_model = as_fitted_model(model)
     random_effects = _check_random_effects(random_effects)
     n_sims = _check_n_sims(n_sims)

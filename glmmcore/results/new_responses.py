@@ -35,8 +35,9 @@ def simulate_new(
     rng: np.random.Generator,
     random_effects: str | Iterable[str],
     trials: str | ArrayLike | None,
+    var_weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """See `FittedGLMM.simulate`."""
+    """See `FittedGLMM.simulate`; `var_weights` (n,) divide the variances of the rows."""
     from glmmcore.formula.frame import as_frame
 
     if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 1):
@@ -51,6 +52,9 @@ def simulate_new(
     redrawn = groups_to_redraw(fit, random_effects)
     fit = at_new_places(fit, predictors)
     base = fixed_values(fit, predictors, len(rows))[1]
+    if var_weights is not None:
+        assert fit.family.weight_power is not None
+        base["disp"] = base["disp"] + fit.family.weight_power * np.log(var_weights[keep])
     estimable = np.logical_and.reduce([design.estimable for design in predictors.values()])
     if not estimable.all():
         labels = [repr(v) for v in rows.index[~estimable].tolist()]

@@ -1,0 +1,101 @@
+"""Residuals of rows that the model was not fitted to."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from glmmcore import ModelError, glmm
+from simresid import simulate_residuals
+
+
+@pytest.fixture(scope="module")
+def counts() -> pd.DataFrame:
+    rng = np.random.default_rng(21)
+    g = np.repeat(np.arange(40), 12)
+    d = pd.DataFrame({"g": g, "x": rng.normal(size=480), "n": rng.integers(3, 9, 480)})
+    effect = rng.normal(0, 0.6, 40)[g]
+    d["y"] = rng.poisson(np.exp(1.0 + 0.4 * d["x"] + effect))
+    d["k"] = rng.binomial(d["n"], 1 / (1 + np.exp(-0.4 * d["x"] - effect)))
+    d["yes"] = np.where(rng.random(480) < 0.5, "no", "yes")
+    return d
+
+
+def halves(d: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    return d[d.index % 2 == 0], d[d.index % 2 == 1]
+
+
+def test_right_models_pass_and_wrong_ones_fail_on_new_rows(counts):
+    train, test = halves(counts)
+    right = simulate_residuals(glmm("y ~ x + (1|g)", train, "poisson"), newdata=test, rng=1)
+    assert right.n_obs == len(test)
+    # 6 rows a group are predicted from 6 others: effects are known to a third of their spread
+    assert right.uniformity_test().pvalue > 0.001
+    wrong = simulate_residuals(glmm("y ~ x", train, "poisson"), newdata=test, rng=1)
+    assert wrong.uniformity_test().pvalue < 1e-6
+    assert wrong.dispersion_test().pvalue < 0.05
+
+
+def test_residuals_are_those_of_the_law_at_the_prediction(counts):
+    train, test = halves(counts)
+    fit = glmm("y ~ x + (1|g)", train, "poisson")
+    res = simulate_residuals(fit, n_sims=2000, newdata=test, rng=1)
+    mean = fit.predict(test).to_numpy()
+    assert np.allclose(res.fitted, mean)
+    low, high = stats.poisson.cdf(test["y"] - 1, mean), stats.poisson.cdf(test["y"], mean)
+    # ranks among 2000 draws: three standard errors
+    assert np.all((res.residuals > low - 0.035) & (res.residuals < high + 0.035))
+
+
+def test_new_groups_are_drawn_anew(counts):
+    train, test = counts[counts["g"] < 25], counts[counts["g"] >= 25]
+    fit = glmm("y ~ x + (1|g)", train, "poisson")
+    with pytest.raises(ModelError, match=r"random_effects=\['g'\]"):
+        simulate_residuals(fit, newdata=test)
+    res = simulate_residuals(fit, newdata=test, random_effects=["g"], rng=1)
+    assert np.allclose(fit.held_out(test).fitted, fit.predict(test, random_effects="average"))
+    assert res.recalculate(group="g").uniformity_test().pvalue > 0.01
+
+
+def test_k_of_n_categories_and_missing_rows(counts):
+    train, test = halves(counts)
+    bound = glmm("cbind(k, n - k) ~ x + (1|g)", train, "binomial").held_out(test)
+    fit = glmm("k ~ x + (1|g)", train, "binomial", trials="n")
+    given = fit.held_out(test, trials="n")
+    assert np.array_equal(bound.observed, test["k"])
+    assert np.allclose(bound.fitted, given.fitted, rtol=1e-6)
+    assert np.array_equal(given.simulate(3, rng=1), bound.simulate(3, rng=1))
+    with pytest.raises(ModelError, match="give trials="):
+        fit.held_out(test)
+    words = glmm("yes ~ x", train, "binomial").held_out(test[test["yes"] == "yes"])
+    assert np.all(words.observed == 1.0)
+    holes = test.assign(y=test["y"].where(test.index % 5 > 0), x=test["x"].where(test.index % 7 > 0))
+    some = glmm("y ~ x", train, "poisson").held_out(holes)
+    assert some.data.index.tolist() == holes.dropna().index.tolist()
+    assert np.array_equal(some.observed, holes.dropna()["y"])
+
+
+def test_weights_of_new_rows():
+    rng = np.random.default_rng(2)
+    d = pd.DataFrame({"w": np.exp(rng.uniform(-2, 2, 600)), "x": rng.normal(size=600)})
+    d["y"] = rng.gamma(2 * d["w"], np.exp(d["x"]) / (2 * d["w"]))
+    train, test = halves(d)
+    fit = glmm("y ~ x", train, "gamma", var_weights="w")
+    draws = fit.held_out(test, var_weights="w").simulate(4000, rng=1)
+    expected = (fit.sigma * fit.predict(test)) ** 2 / test["w"]
+    assert np.mean(draws.var(axis=0) / expected) == pytest.approx(1.0, abs=0.03)
+    with pytest.raises(ModelError, match="give var_weights="):
+        fit.held_out(test)
+
+
+def test_other_models_are_told_what_to_do(counts):
+    class Coins:
+        observed, fitted, nobs = np.zeros(2), np.zeros(2), 2
+
+        def simulate(self, n_sims, *, rng=None, random_effects="conditional"):
+            return np.zeros((n_sims, 2))
+
+    with pytest.raises(TypeError, match="from_simulations"):
+        simulate_residuals(Coins(), newdata=counts)
