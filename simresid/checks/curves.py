@@ -1,12 +1,13 @@
 r"""Smooth quantile curves of residuals along a predictor, for display.
 
-Rows are put into up to 100 bins of equal size along the ranks of the predictor and 201 cells along the
-residual. The binned distribution functions :math:`F_b(u)` are smoothed along the bins by a penalised cubic
-B-spline (Eilers & Marx 1996) whose penalty is chosen by generalised cross-validation, made monotone in `u`,
-and inverted at the quantiles. The pointwise 95 % band comes from :math:`\mathrm{var}\,\hat F = \sum_b s_b^2
-F(1-F)/m_b` with :math:`s` the smoother's row, divided by the slope of :math:`\hat F`. Among refits the residuals are
-the cells of the test (`simresid.checks.nulls.fitted_data`), each spread over its cell, and
-:math:`\mathrm{var}\,\hat F(q)` is that of the refits, smoothed alike.
+Rows are put into up to 100 bins of equal size along the ranks of the predictor and 201 cells along the residual. The
+binned distribution functions :math:`F_b(u)` are smoothed along the bins by a penalised cubic B-spline (Eilers & Marx
+1996) whose penalty is chosen by generalised cross-validation, made monotone in `u`, and inverted at the quantiles.
+The pointwise 95 % band comes from :math:`\mathrm{var}\,\hat F = \sum_b s_b^2 F(1-F)/m_b` with :math:`s` the
+smoother's row, divided by the slope of :math:`\hat F`. Among refits the residuals are the cells of the test
+(`simresid.checks.nulls.fitted_data`), each spread over its cell, and :math:`\mathrm{var}\,\hat F(q)` is that of the
+refits, smoothed alike. The curve is then where :math:`\hat F` reaches the mean of the refits at `q`, so that what the
+fit does to the residuals of a right model is no departure.
 """
 
 from __future__ import annotations
@@ -115,7 +116,11 @@ def quantile_curves(
     smooth[:, 0], smooth[:, -1] = 0.0, 1.0
     frames = []
     for k, q in enumerate(quantiles):
-        curve = np.array([np.interp(q, row + 1e-12 * np.arange(row.size), grid) for row in smooth])
+        of_refits = None if refits is None else refits[:, k :: len(quantiles)] @ smoother.T
+        reached = np.full(len(smooth), q) if of_refits is None else of_refits.mean(axis=0)
+        curve = np.array(
+            [np.interp(p, row + 1e-12 * np.arange(row.size), grid) for p, row in zip(reached, smooth, strict=True)]
+        )
         step = 0.05
         rise = np.array(
             [
@@ -125,10 +130,8 @@ def quantile_curves(
         )
         reach = np.minimum(curve + step, 1.0) - np.maximum(curve - step, 0.0)
         slope = np.maximum(rise / reach, 0.1)
-        if refits is None:
-            error = np.sqrt(q * (1 - q) * (smoother**2 @ (1 / bins.size))) / slope
-        else:
-            error = np.std(refits[:, k :: len(quantiles)] @ smoother.T, axis=0) / slope
+        variance = q * (1 - q) * (smoother**2 @ (1 / bins.size)) if of_refits is None else np.var(of_refits, axis=0)
+        error = np.sqrt(variance) / slope
         frames.append(
             pd.DataFrame(
                 {
