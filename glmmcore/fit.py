@@ -126,11 +126,16 @@ def glmm(
         freq_weights=freq_weights,
         var_weights=var_weights,
     )
-    design = replace(with_relationships(design, known), fixed=_given(fixed, "fixed="))
+    design = with_knowledge(design, known, fixed)
     check_design(design, law, n_agq)
     estimator = Estimator.build(design, law, reml=reml, n_agq=n_agq)
     begin = _given(start, "start=")
     return FittedGLMM(estimator, estimator.fit(estimator.start_at(begin) if begin else None), table)
+
+
+def with_knowledge(design: Design, known: Mapping[str, Any] | None, fixed: Mapping[str, float] | None) -> Design:
+    """The same design with relationships of levels and parameters that are given; see `glmm`."""
+    return replace(with_relationships(design, known), fixed=_given(fixed, "fixed="))
 
 
 def _given(values: Mapping[str, float] | None, what: str) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from glmmcore.arguments import require_workers
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.families import get_family
-from glmmcore.fit import check_design, glmm
+from glmmcore.fit import check_design, glmm, with_knowledge
 from glmmcore.fitted import FittedGLMM
 from glmmcore.formula.frame import as_frame
 from glmmcore.many import batch_input as given
@@ -47,6 +47,8 @@ def fit_many(
     offset: str | ArrayLike | None = None,
     freq_weights: str | ArrayLike | None = None,
     var_weights: str | ArrayLike | None = None,
+    known: Mapping[str, Any] | None = None,
+    fixed: Mapping[str, float] | None = None,
     n_jobs: int | None = None,
 ) -> ManyFits:
     """Fit one model to many responses of the same rows, or to every group of rows of a data frame.
@@ -71,6 +73,8 @@ def fit_many(
     n_agq : int
         As in `glmm`.
     trials, offset, freq_weights, var_weights : str or array_like of shape (n,), optional
+        As in `glmm`.
+    known, fixed : mapping, optional
         As in `glmm`.
     n_jobs : int, optional
         Workers as in joblib; None follows ``joblib.parallel_config`` and is serial without one. It cannot
@@ -105,7 +109,7 @@ def fit_many(
     frame = as_frame(data)
     arguments: dict[str, Any] = {
         "link": link, "zi": zi, "disp": disp, "reml": reml, "n_agq": n_agq, "trials": trials,
-        "offset": offset, "freq_weights": freq_weights, "var_weights": var_weights,
+        "offset": offset, "freq_weights": freq_weights, "var_weights": var_weights, "known": known, "fixed": fixed,
     }  # fmt: skip
     if by is not None:
         return _fit_groups(formula, frame, family, by, arguments, n_jobs)
@@ -128,6 +132,7 @@ def _fit_columns(
     reml, n_agq = arguments["reml"], arguments["n_agq"]
 
     def estimator(design: Design) -> Estimator:
+        design = with_knowledge(design, arguments["known"], arguments["fixed"])
         check_design(design, law, n_agq)
         return Estimator.build(design, law, reml=reml, n_agq=n_agq)
 

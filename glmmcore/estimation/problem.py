@@ -309,7 +309,7 @@ def _merge(
         blocks, predictor, at = [], [], 0
         for source, term in members:
             structure = _structure(term)
-            if term.structure == "us" and needs_own_scales(design.fixed, source, term.group):
+            if term.structure == "us" and term.Z.shape[1] > 1 and needs_own_scales(design.fixed, source, term.group):
                 structure = OwnScales(term.Z.shape[1])
             z, back = rescale(term.Z, structure.rescaling, design.freq_weights)
             if source == "cond" and unit != 1.0:

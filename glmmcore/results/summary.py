@@ -55,7 +55,7 @@ def summarise(fit: FittedGLMM, coefficients: dict[str, pd.DataFrame], tests: str
     if fit.has_random_effects:
         tables[_RANDOM_TITLE] = _random_table(fit)
     tables |= {_PARTS[part]: table for part, table in coefficients.items()}
-    notes = [line for line in (_dispersion_line(fit), _extra_line(fit), tests) if line]
+    notes = [line for line in (_dispersion_line(fit), _extra_line(fit), _given_line(fit), tests) if line]
     out = Summary(_text(fit, tables, notes))
     out.tables = tables
     out._html = _html(fit, tables, notes)
@@ -78,6 +78,11 @@ def _dispersion_line(fit: FittedGLMM) -> str:
 
 def _extra_line(fit: FittedGLMM) -> str:
     return ", ".join(f"{name} = {value:.4g}" for name, value in fit.extra_params.items())
+
+
+def _given_line(fit: FittedGLMM) -> str:
+    listed = ", ".join(f"{name} = {value:.6g}" for name, value in fit.design.fixed.items())
+    return f"Given, not estimated: {listed}" if listed else ""
 
 
 def _random_table(fit: FittedGLMM) -> pd.DataFrame:

@@ -57,7 +57,7 @@ def sentences(fit: FittedGLMM) -> list[str]:
             "method sees one of several modes there, and the log-likelihood found may not be the highest."
         )
     for t in fit.solution.terms:
-        if is_singular(t):
+        if is_singular(t) and not _is_given(fit, t):
             out.append(_singular_sentence(t, optimum.n_other_starts))
         if (
             fit.family.linear
@@ -86,6 +86,13 @@ def sentences(fit: FittedGLMM) -> list[str]:
                 f"{', '.join(part.aliased)} of the {name} part is a linear combination of earlier columns: dropped."
             )
     return out
+
+
+def _is_given(fit: FittedGLMM, t: TermSolution) -> bool:
+    """Whether the covariance of a term was given instead of estimated."""
+    problem = fit.estimator.problem
+    where = next(part.where for part in problem.terms if part.term is t.term)
+    return not problem.free[where].any()
 
 
 def _range_ends_at_zero(fit: FittedGLMM) -> bool:

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from glmmcore import ModelError, compare, drop_terms, glmm, wald_tests
+from glmmcore import ModelError, compare, drop_terms, fit_many, glmm, wald_tests
 from glmmcore.covariance import OwnScales
 from glmmcore.estimation.laplace import LaplaceObjective
 
@@ -105,6 +105,28 @@ def test_the_rest_of_the_covariance_is_estimated(d):
     profile = fit.conf_int(method="profile", parameters="random")
     assert profile.loc["sd(x|g)"].isna().all() and profile.loc["sd(Intercept|g)"].notna().all()
     assert fit.random_effects_se["g"].notna().all(axis=None)
+
+
+def test_summary_says_what_was_given(d):
+    fit = glmm("count ~ x + (1|g)", d, family="poisson", fixed={"x": 0.5, "sd(g)": 0.0})
+    assert "Given, not estimated: x = 0.5, sd(g) = 0" in fit.summary()
+    assert fit.verdict == []
+    plain = glmm("count ~ offset(half)", d, family="poisson")
+    assert fit.llf == pytest.approx(plain.llf, abs=1e-8)
+
+
+def test_many_responses(d):
+    y = d[["count"]].assign(other=d["count"].to_numpy()[::-1])
+    many = fit_many("~ x + (1|g)", d, family="poisson", responses=y, fixed={"sd(g)": 0.4})
+    one = glmm("count ~ x + (1|g)", d, family="poisson", fixed={"sd(g)": 0.4})
+    assert many.llf["count"] == pytest.approx(one.llf, abs=1e-7)
+    np.testing.assert_allclose(many.params.loc["count"], one.params, rtol=1e-4)
+    np.testing.assert_allclose(many.bse.loc["count"], one.bse, rtol=1e-3)
+    np.testing.assert_allclose(many.sd, 0.4)
+    names = np.unique(d["g"])
+    known = {"g": pd.DataFrame(0.5 + 0.5 * np.eye(len(names)), index=names, columns=names)}
+    many = fit_many("~ x + (1|g)", d, family="poisson", responses=y, known=known)
+    assert many.llf["count"] == pytest.approx(glmm("count ~ x + (1|g)", d, family="poisson", known=known).llf, abs=1e-7)
 
 
 def test_own_scales_gradient():
