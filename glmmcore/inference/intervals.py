@@ -102,13 +102,13 @@ def _wald(fit: FittedGLMM, alpha: float, part: str, df: str | float, cov: Any) -
 
 
 def _symmetric(fit: FittedGLMM, parameter: VarianceParameter, value: float, half: float) -> tuple[float, float]:
-    """Limits symmetric in the logarithm of a standard deviation, in atanh of a correlation."""
+    """Limits symmetric in the logarithm of what is positive, as a standard deviation, in atanh of a correlation."""
     if not np.isfinite(half):
         return float("nan"), float("nan")
     if parameter.kind == "sigma":
         low, high = sorted((fit.family.sigma(value - half), fit.family.sigma(value + half)))
         return low, high
-    if parameter.kind == "sd":
+    if parameter.bounds[0] == 0.0:
         return value * float(np.exp(-half / value)), value * float(np.exp(half / value))
     centre, width = np.arctanh(value), half / (1.0 - value**2)
     return float(np.tanh(centre - width)), float(np.tanh(centre + width))

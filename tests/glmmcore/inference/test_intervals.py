@@ -233,3 +233,17 @@ def test_bootstrap_intervals_are_percentiles_of_single_refits():
         want = np.percentile(draws, [2.5, 97.5], axis=0).T
         # both searches end within 1e-4 standard errors, on the edge within what the quartic there lets see
         np.testing.assert_allclose(got, want, rtol=2e-3, atol=2e-3)
+
+
+def test_wald_limits_of_ranges_are_symmetric_in_their_logarithm():
+    """They are positive numbers of any size, not correlations."""
+    rng = np.random.default_rng(1)
+    d = pd.DataFrame({"u": rng.uniform(0, 10, 120).round(1), "x": rng.normal(size=120)})
+    d["y"] = np.sin(d["u"]) + 0.4 * rng.normal(size=120)
+    for formula, name in (("y ~ x + exp(u | 1)", "range"), ("y ~ x + ou(u | 1)", "rate")):
+        fit = glmm(formula, d)
+        value, error = fit.var_corr[name][0], fit.var_corr[f"se_{name}"][0]
+        limits = fit.conf_int(parameters="random").filter(like=name, axis=0).to_numpy()[0]
+        np.testing.assert_allclose(
+            np.log(limits), np.log(value) + 1.959964 * error / value * np.array([-1, 1]), rtol=1e-5
+        )
