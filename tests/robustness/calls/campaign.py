@@ -32,7 +32,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 import numpy as np
 
 from ..zoo.cage import require_ours
-from .generate import Trial
+from .generate import Trial, fits
 from .tests_of_residuals import generate
 
 LONGEST = 20.0
@@ -107,6 +107,7 @@ def _misses(result: Any) -> bool:
 def run_block(first: int, last: int, file: Path) -> None:
     """Try trials `first` to `last`; outcomes go to `file` line by line."""
     faulthandler.enable()
+    fits()  # compiles what fits need
     signal.signal(signal.SIGPROF, _ring)
     with file.open("w") as out:
         for number in range(first, last):
