@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks.base import pvalue_text
 from simresid.checks.battery import applicable_tests, judge_residuals
 from simresid.checks.verdict import Finding, Judgement
+from simresid.checks.verdict_html import mark_html, verdict_table
 from simresid.files import replacing
 from simresid.plots.overview import caution, draw_overview, setting
 from simresid.plots.predictors import resolve
 from simresid.plots.residuals import draw_against, panel_test, predictor_columns
-from simresid.plots.style import MARKS, detached, new_figure, style
+from simresid.plots.style import detached, new_figure, style
 from simresid.protocol import HasPredictedEffects, HasPredictedEffectsSd, HasSummary
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def report(
         tall = _image(draw_overview(res, predictor, judgement, heading=False, figsize=(3.6, 8.6), how=how))
         figures = [_figure_tag(caption, figure) for caption, figure in _figures(res, judgement, time, by, x, y)]
     body = [
-        f"<header><h1>{_mark(state, 34)}<span>{escape(sentence)}</span></h1>",
+        f"<header><h1>{mark_html(state, 34)}<span>{escape(sentence)}</span></h1>",
         f"<p class=model>{escape(name)}</p><p class=how>{escape(setting(res))}</p>",
         f"<p class=caution>{escape(caution(res))}</p></header>" if caution(res) else "</header>",
         _advice(findings),
@@ -146,26 +146,8 @@ def residuals_html(res: Any) -> str:
         return how + "<p><code>.summary()</code> runs the tests, <code>.plot()</code> draws the overview.</p>"
     battery, _ = applicable_tests(res)
     judgement = judge_residuals(res, {name: partial(test, res) for name, (test, _) in battery.items()})
-    sentence = f"{_mark(judgement.state, 20)} <b>{escape(judgement.headline)}</b>"
+    sentence = f"{mark_html(judgement.state, 20)} <b>{escape(judgement.headline)}</b>"
     return f"<p>{sentence}</p>{how}{verdict_table(list(judgement.findings))}"
-
-
-def verdict_table(findings: list[Finding]) -> str:
-    """Return the findings as an HTML table."""
-    rows = []
-    for v in findings:
-        pvalue, adjusted = ("" if p is None else escape(pvalue_text(p, bare=True)) for p in (v.pvalue, v.adjusted))
-        effect = v.result.effect if v.result is not None else None
-        size = v.effect
-        if effect is not None and v.state not in ("ok", "unknown"):
-            size += f", {effect.severity}"
-        rows.append(
-            f"<tr class={v.state}><th scope=row>{_mark(v.state, 16)} {escape(v.title)}</th>"
-            f"<td>{escape(v.word)}</td><td>{escape(size)}</td>"
-            f"<td class=number>{pvalue}</td><td class=number>{adjusted}</td></tr>"
-        )
-    head = "<tr><th>Check</th><th>Finding</th><th>Size [95 % interval]</th><th>p</th><th>p, adjusted</th></tr>"
-    return f"<div class=scroll><table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table></div>"
 
 
 def _advice(findings: list[Finding]) -> str:
@@ -248,24 +230,6 @@ def _figure_tag(caption: str, figure: Figure) -> str:
     wide = " class=wide" if figure.get_size_inches()[0] > 6.5 else ""
     text = escape(caption)
     return f"<figure{wide}><img src='{_image(figure)}' alt='{text}'><figcaption>{text}</figcaption></figure>"
-
-
-def _mark(state: str, size: int) -> str:
-    """Draw the mark of a state, as on the figures."""
-    mark = MARKS[state]
-    shapes = {
-        "o": "<circle cx='10' cy='10' r='9' {0}/>",
-        "D": "<path d='M10 0.8 19.2 10 10 19.2 0.8 10Z' {0}/>",
-        "^": "<path d='M10 1 19.4 18.6 0.6 18.6Z' {0}/>",
-        "s": "<rect x='1' y='1' width='18' height='18' rx='1.5' {0}/>",
-    }
-    shape = shapes[mark.marker].format(f"fill='{mark.fill}' stroke='#1f2328' stroke-width='0.8'")
-    low = 16.6 if mark.marker == "^" else 14.6
-    return (
-        f"<svg width='{size}' height='{size}' viewBox='0 0 20 20' role='img' aria-label='{state}'>{shape}"
-        f"<text x='10' y='{low}' text-anchor='middle' font-size='13' font-weight='bold' "
-        f"fill='{mark.ink}'>{mark.glyph}</text></svg>"
-    )
 
 
 def _model_summary(res: Any) -> list[str]:

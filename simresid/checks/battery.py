@@ -113,16 +113,14 @@ class Diagnosis:
         return self.summary() + "\n\n" + table.to_string(float_format=lambda v: f"{v:.3g}")
 
     def _repr_html_(self) -> str:
+        from simresid.checks.verdict_html import mark_html, verdict_table
+
         first, *others = self.summary().splitlines()
-        lines = f"<p><b>{escape(first)}</b></p>" + "".join(f"<p>{escape(line)}</p>" for line in others)
-        rows = []
-        for f in self.judgement.findings:
-            pvalues = (pvalue_text(p, bare=True) for p in (f.pvalue, f.adjusted) if p is not None)
-            texts = (f.title, f.word, f.effect, *pvalues)
-            cells = "".join(f"<td>{escape(text)}</td>" for text in texts)
-            rows.append(f"<tr{' style=font-weight:bold' if f.failed else ''}>{cells}</tr>")
-        head = "<tr><th>Test<th>Finding<th>Size [95 % interval]<th>p<th>p, adjusted</tr>"
-        return f"{lines}<table><thead>{head}</thead><tbody>{''.join(rows)}</tbody></table>"
+        lines = "".join(f"<p>{escape(line)}</p>" for line in others)
+        return (
+            f"<p>{mark_html(self.judgement.state, 20)} <b>{escape(first)}</b></p>"
+            f"{verdict_table(self.judgement.findings)}{lines}"
+        )
 
 
 def diagnose(

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from simresid.checks.battery import applicable_tests, judge_residuals
 from simresid.checks.verdict import Finding, Judgement
+from simresid.checks.verdict_html import MARKS
 from simresid.plots.predictors import Predictor, resolve
 from simresid.plots.qq import plot_qq
 from simresid.plots.residuals import draw_against, panel_test
-from simresid.plots.style import ALERT, INK, LINE, MARKS, MUTED, draw_mark, new_figure, style
+from simresid.plots.style import ALERT, INK, LINE, MUTED, draw_mark, new_figure, style
 from simresid.protocol import HasRandomEffects, may_have_random_effects
 
 if TYPE_CHECKING:

@@ -12,9 +12,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from threading import RLock
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from simresid.checks.verdict_html import MARKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,25 +39,6 @@ LOOKS = (
 )
 """Colour, marker and line of each of several series."""
 
-
-class Mark(NamedTuple):
-    """How a state of a finding looks: marker, glyph in it, fill and glyph colour, and scale of the glyph."""
-
-    marker: str
-    glyph: str
-    fill: str
-    ink: str
-    shift: float = 0.0
-
-
-MARKS: dict[str, Mark] = {
-    "ok": Mark("o", "\N{CHECK MARK}", "#0072b2", "white"),
-    "negligible": Mark("D", "\N{ALMOST EQUAL TO}", "#6b7680", "white"),
-    "weak": Mark("^", "?", "#fdf3d8", "black", -0.06),
-    "moderate": Mark("^", "!", "#e69f00", "black", -0.06),
-    "severe": Mark("s", "\N{MULTIPLICATION SIGN}", ALERT, "white"),
-    "unknown": Mark("o", "?", "white", INK),
-}
 
 LARGEST_SIDE = 200.0
 """Inches: larger figures do not fit into memory."""

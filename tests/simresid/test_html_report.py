@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from html import escape
 from html.parser import HTMLParser
 
 import matplotlib.pyplot as plt
@@ -10,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simresid import from_simulations, report
+from simresid import diagnose, from_simulations, report
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +129,14 @@ def test_works_without_a_display(tmp_path) -> None:
     path = tmp_path / "r.html"
     subprocess.run([sys.executable, "-c", script, str(path)], check=True, env={"PATH": "/usr/bin:/bin"})
     assert path.stat().st_size > 10_000
+
+
+def test_a_diagnosis_shows_in_a_notebook_as_its_residuals_do(residuals):
+    found = diagnose(residuals)
+    html, page = found._repr_html_(), residuals._repr_html_()
+    table = page[page.index("<div class=scroll>") :]
+    assert table in html
+    assert html.count("<svg") == len(found.results) + 1 == page.count("<svg")
+    assert escape(found.verdict) in html
+    for name in found.failed:
+        assert escape(found.table["advice"][name]) in html

@@ -11,7 +11,7 @@ from simresid import diagnose, from_simulations, plot_overview, simulate_residua
 from simresid.checks.battery import applicable_tests, judge_residuals
 from simresid.checks.results import CheckResult
 from simresid.checks.verdict import judge
-from simresid.plots.style import MARKS
+from simresid.checks.verdict_html import MARKS
 
 
 def texts(figure) -> str:
