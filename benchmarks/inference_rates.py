@@ -89,9 +89,18 @@ def _slopes(rng: np.random.Generator) -> tuple[pd.DataFrame, str, str]:
     return d, "y ~ x + (x|g)", "x"
 
 
+def _raters(rng: np.random.Generator) -> tuple[pd.DataFrame, str, str]:
+    cells = pd.MultiIndex.from_product([range(6), range(8)], names=["rater", "object"])
+    d = cells.to_frame(index=False)
+    d["school"] = np.array(list("uuvvww"))[d["rater"]]
+    d["y"] = rng.normal(0, 1, 6)[d["rater"]] + rng.normal(0, 1, 8)[d["object"]] + rng.normal(size=48)
+    return d[rng.permutation(48) >= 10], "y ~ school + (1|rater) + (1|object)", "school"
+
+
 DESIGNS: dict[str, Callable[[np.random.Generator], tuple[pd.DataFrame, str, str]]] = {
     "split plot, 4 blocks, 5 of 36 plots lost": _split_plot,
     "9 clusters of 2 to 12 rows in 3 arms": _clusters,
+    "6 raters of 3 schools by 8 objects, 10 of 48 lost": _raters,
     "8 subjects with slopes, 3 to 8 visits": _slopes,
 }
 

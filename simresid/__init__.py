@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simresid.checks.outliers import outlier_test
     from simresid.checks.phylogenetic import phylogenetic_autocorrelation_test
     from simresid.checks.quantiles import quantile_test
+    from simresid.checks.ranking import gini_index, lift_table, lorenz_curve
     from simresid.checks.spatial import spatial_autocorrelation_test
     from simresid.checks.statistic import statistic_test
     from simresid.checks.temporal import temporal_autocorrelation_test
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
         plot_calibration,
         plot_dispersion,
         plot_histogram,
+        plot_lift,
+        plot_lorenz,
         plot_means,
         plot_outliers,
         plot_overview,
@@ -76,7 +79,10 @@ _HOME = {
     "spatial_autocorrelation_test": "checks.spatial",
     "phylogenetic_autocorrelation_test": "checks.phylogenetic",
     "simulated_lrt": "checks.lrt",
+    "gini_index": "checks.ranking",
     "influence": "checks.influence",
+    "lift_table": "checks.ranking",
+    "lorenz_curve": "checks.ranking",
     "diagnose": "checks.battery",
     "screen": "screening.many_models",
     "quantile_curves": "checks.curves",
@@ -85,6 +91,8 @@ _HOME = {
     "plot_calibration": "plots",
     "plot_dispersion": "plots",
     "plot_histogram": "plots",
+    "plot_lift": "plots",
+    "plot_lorenz": "plots",
     "plot_means": "plots",
     "plot_outliers": "plots",
     "plot_overview": "plots",
@@ -116,13 +124,18 @@ __all__ = [
     "diagnose",
     "dispersion_test",
     "from_simulations",
+    "gini_index",
     "heteroscedasticity_test",
     "influence",
+    "lift_table",
+    "lorenz_curve",
     "outlier_test",
     "phylogenetic_autocorrelation_test",
     "plot_calibration",
     "plot_dispersion",
     "plot_histogram",
+    "plot_lift",
+    "plot_lorenz",
     "plot_means",
     "plot_outliers",
     "plot_overview",

@@ -13,6 +13,8 @@ _HOME = {
     "plot_calibration": "calibration",
     "plot_dispersion": "null",
     "plot_histogram": "histogram",
+    "plot_lift": "ranking",
+    "plot_lorenz": "ranking",
     "plot_means": "means",
     "plot_outliers": "outliers",
     "plot_overview": "overview",

@@ -1,0 +1,160 @@
+"""How well a model ranks rows by risk, and how far its predictions are from what happens at each level of risk.
+
+With p the predicted means and y the observed responses, rows are sorted by p. The Lorenz curve is the share of all y
+that the share of rows with the lowest p has; the Gini index is twice the area between it and the diagonal (Frees,
+Meyers and Cummings 2011). Rows with equal p are one step, whose inner order cannot matter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from simresid.alignment import finite_vector
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+    FloatArray = NDArray[np.float64]
+
+__all__ = ["gini_index", "lift_table", "lorenz_curve"]
+
+
+def lift_table(
+    model: Any, n_groups: int = 10, *, weights: ArrayLike | None = None, exposure: ArrayLike | None = None
+) -> pd.DataFrame:
+    """Observed beside predicted means in groups of rows with increasing prediction (a decile table).
+
+    Parameters
+    ----------
+    model : SimulatedResiduals, fitted model or ``fit.held_out(...)``
+        Anything with `observed` and `fitted`.
+    n_groups : int
+        Groups of equal weight, ten for deciles; fewer if predictions repeat.
+    weights : array_like (n,), optional
+        Of rows whose responses are averages, such as the exposures behind pure premiums.
+    exposure : array_like (n,), optional
+        Of rows whose responses are totals, such as counts over times: means are rates.
+
+    Returns
+    -------
+    DataFrame
+        By group, the lowest predictions first: rows, weight (rows, or the sum of weights or exposures), predicted,
+        observed and their ratio observed / predicted.
+
+    Examples
+    --------
+    >>> from glmmcore import glmm
+    >>> fit = glmm("y ~ x", {"y": [1, 3, 2, 6, 4, 7], "x": [0, 1, 0, 2, 1, 2]}, family="poisson")
+    >>> lift_table(fit, 3).round(1).rename_axis(None)
+       rows  weight  predicted  observed  ratio
+    1     2     2.0        1.6       1.5    0.9
+    2     2     2.0        3.3       3.5    1.1
+    3     2     2.0        6.6       6.5    1.0
+    """
+    if isinstance(n_groups, bool) or not isinstance(n_groups, int | np.integer) or n_groups < 2:
+        raise ValueError(f"n_groups={n_groups!r}: it must be a whole number of at least 2")
+    risk, total, predicted, weight = _sorted_rows(model, weights, exposure)
+    # equal predictions stay together: the group of a run of them is that of its middle
+    runs = np.unique(risk, return_inverse=True)[1]
+    before = np.cumsum(np.bincount(runs, weight)) - 0.5 * np.bincount(runs, weight)
+    group = np.minimum((before[runs] / weight.sum() * n_groups).astype(int), n_groups - 1)
+    group = np.unique(group, return_inverse=True)[1]
+    sums = [np.bincount(group, values) for values in (np.ones(len(risk)), weight, predicted, total)]
+    table = pd.DataFrame({"rows": sums[0].astype(int), "weight": sums[1]})
+    table["predicted"], table["observed"] = sums[2] / sums[1], sums[3] / sums[1]
+    table["ratio"] = table["observed"] / table["predicted"]
+    table.index = pd.RangeIndex(1, len(table) + 1, name="group")
+    return table
+
+
+def lorenz_curve(model: Any, *, weights: ArrayLike | None = None, exposure: ArrayLike | None = None) -> pd.DataFrame:
+    """Share of the observed total that the rows with the lowest predictions have.
+
+    Parameters
+    ----------
+    model : SimulatedResiduals, fitted model or ``fit.held_out(...)``
+        Anything with `observed` and `fitted`.
+    weights, exposure : array_like (n,), optional
+        As in `lift_table`.
+
+    Returns
+    -------
+    DataFrame
+        Columns share_of_rows (of weights or exposures) and share_of_observed, from 0 to 1; a line for each distinct
+        prediction.
+
+    Examples
+    --------
+    >>> from glmmcore import glmm
+    >>> fit = glmm("y ~ x", {"y": [1, 3, 2, 6, 4, 7], "x": [0, 1, 0, 2, 1, 2]}, family="poisson")
+    >>> lorenz_curve(fit)["share_of_observed"].round(2).tolist()
+    [0.0, 0.13, 0.43, 1.0]
+    """
+    risk, total, _, weight = _sorted_rows(model, weights, exposure)
+    return _curve(risk, total, weight)
+
+
+def gini_index(model: Any, *, weights: ArrayLike | None = None, exposure: ArrayLike | None = None) -> pd.Series:
+    """Gini index of the order of the predictions: 0 for an order that says nothing.
+
+    Parameters
+    ----------
+    model : SimulatedResiduals, fitted model or ``fit.held_out(...)``
+        Anything with `observed` and `fitted`; rows that were held out give an honest number.
+    weights, exposure : array_like (n,), optional
+        As in `lift_table`.
+
+    Returns
+    -------
+    Series
+        Entries gini, best (of the order of the observed values themselves) and normalised, their ratio.
+
+    Examples
+    --------
+    >>> from glmmcore import glmm
+    >>> fit = glmm("y ~ x", {"y": [1, 3, 2, 6, 4, 7], "x": [0, 1, 0, 2, 1, 2]}, family="poisson")
+    >>> gini_index(fit).round(3).to_dict()
+    {'gini': 0.29, 'best': 0.312, 'normalised': 0.93}
+    """
+    risk, total, _, weight = _sorted_rows(model, weights, exposure)
+    found = [_gini(_curve(order, total, weight)) for order in (risk, total / weight)]
+    return pd.Series({"gini": found[0], "best": found[1], "normalised": found[0] / found[1] if found[1] else np.nan})
+
+
+def _gini(curve: pd.DataFrame) -> float:
+    x, y = curve["share_of_rows"].to_numpy(), curve["share_of_observed"].to_numpy()
+    return float(1.0 - np.sum(np.diff(x) * (y[1:] + y[:-1])))
+
+
+def _curve(risk: FloatArray, total: FloatArray, weight: FloatArray) -> pd.DataFrame:
+    runs = np.unique(risk, return_inverse=True)[1]
+    shares = [np.cumsum(np.bincount(runs, values)) / values.sum() for values in (weight, total)]
+    columns = ("share_of_rows", "share_of_observed")
+    return pd.DataFrame({name: np.concatenate([[0.0], s]) for name, s in zip(columns, shares, strict=True)})
+
+
+def _sorted_rows(
+    model: Any, weights: ArrayLike | None, exposure: ArrayLike | None
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Predicted risk, observed and predicted totals, and weight of every row."""
+    if weights is not None and exposure is not None:
+        raise ValueError("give weights= of averages or exposure= of totals, not both")
+    observed = finite_vector(model.observed, "observed")
+    fitted = finite_vector(model.fitted, "fitted")
+    weight = np.ones(observed.size)
+    for name, given in (("weights", weights), ("exposure", exposure)):
+        if given is not None:
+            weight = finite_vector(given, name)
+            if weight.shape != observed.shape or not np.all(weight > 0.0):
+                raise ValueError(f"{name} must be {observed.size} positive numbers, one for each row")
+    times = 1.0 if weights is None else weight
+    total, predicted = observed * times, fitted * times
+    if np.any(total < 0.0) or not total.sum() > 0.0:
+        raise ValueError("shares of a total are for responses that are not negative and not all zero")
+    # what rounding makes of equal predictions is one value
+    risk = predicted / weight
+    unit = np.spacing(max(float(np.abs(risk).max()), 1e-300)) * 64.0
+    return np.round(risk / unit) * unit, total, predicted, weight
