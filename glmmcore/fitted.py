@@ -1,4 +1,8 @@
-"""A fitted model: what can be asked of the estimates, and what simresid's protocol asks for."""
+"""A fitted model: what can be asked of the estimates, and what simresid's protocol asks for.
+
+Longer than 400 lines: more than half of them are the docstrings of methods; the numbers are made in `results` and
+`inference`.
+"""
 
 from __future__ import annotations
 

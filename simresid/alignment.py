@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
-__all__ = ["align_rows", "finite_vector", "real_array"]
+__all__ = ["FloatArray", "align_rows", "finite_vector", "real_array"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
 
 EXACT_INTEGERS = 2**53
 """Neighbouring whole numbers beyond differ in no bit of a float64: ranks among them would be chance."""

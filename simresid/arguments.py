@@ -1,4 +1,4 @@
-"""Words and whole numbers that a user passes: checked by name, whatever their type."""
+"""Words, numbers and seeds that a user passes: checked by name, whatever their type."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_word", "seconds", "whole_number"]
+__all__ = ["check_word", "resolve_seed", "seconds", "whole_number"]
 
 
 def check_word(value: Any, what: str, words: Sequence[str]) -> None:
@@ -48,3 +48,16 @@ def seconds(value: Any, what: str) -> float | None:
     if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not float(value) > 0:
         raise ValueError(f"{what}={value!r:.200} must be a positive number of seconds, or None")
     return float(value)
+
+
+def resolve_seed(rng: int | np.random.Generator | None) -> int:
+    """Seed from what a user may pass as `rng`."""
+    if rng is None:
+        return int(np.random.default_rng().integers(2**63))
+    if isinstance(rng, np.random.Generator):
+        return int(rng.integers(2**63))
+    if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
+        if rng < 0:
+            raise ValueError(f"rng={rng}: a seed must not be negative")
+        return int(rng)
+    raise TypeError(f"rng must be an int, a numpy.random.Generator or None, got {type(rng).__name__}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.alignment import align_rows, finite_vector
-from simresid.arguments import check_word
+from simresid.arguments import check_word, resolve_seed
 from simresid.protocol import (
     HasDescription,
     HasDiscreteness,
@@ -26,11 +26,11 @@ from simresid.simulations.time_limit import check_timeout
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
+    from simresid.alignment import FloatArray
     from simresid.protocol import FittedModel, RandomEffects
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["from_simulations", "simulate_residuals"]
 
@@ -357,19 +357,6 @@ def _drawn_in_time(source: SimulationSource, execution: Execution, timeout: floa
             stacklevel=3,
         )
     return drawn
-
-
-def resolve_seed(rng: int | np.random.Generator | None) -> int:
-    """Seed from what a user may pass as `rng`."""
-    if rng is None:
-        return int(np.random.default_rng().integers(2**63))
-    if isinstance(rng, np.random.Generator):
-        return int(rng.integers(2**63))
-    if isinstance(rng, int | np.integer) and not isinstance(rng, bool):
-        if rng < 0:
-            raise ValueError(f"rng={rng}: a seed must not be negative")
-        return int(rng)
-    raise TypeError(f"rng must be an int, a numpy.random.Generator or None, got {type(rng).__name__}")
 
 
 def _warn_of_probabilities(mean: FloatArray, simulated: FloatArray) -> None:

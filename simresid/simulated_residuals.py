@@ -15,15 +15,14 @@ from simresid.residuals.ranked_response import RankedResponse
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
+    from simresid.alignment import FloatArray
     from simresid.residuals.bootstrap import Refits
     from simresid.residuals.ranked_response import Recipe
     from simresid.residuals.rotation import Whiten
     from simresid.residuals.rows import Rows
     from simresid.simulations.sources import SimulationSource
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["SimulatedResiduals"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def test_the_packages_share_leaves_and_public_names_only():
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_top_level_of_a_package_is_small(package):
     assert len(list((graph.ROOT / package).glob("*.py"))) <= 12
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_a_long_module_says_why(package):
+    long = {}
+    for name, path in graph.modules(package).items():
+        text = path.read_text(encoding="utf-8")
+        if len(text.splitlines()) > 400:
+            long[name] = ast.get_docstring(ast.parse(text)) or ""
+    assert [name for name, text in long.items() if "Longer than 400 lines: " not in text] == []
 
 
 def test_an_upward_import_inside_a_function_is_found(tmp_path, monkeypatch):

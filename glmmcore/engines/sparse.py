@@ -14,6 +14,8 @@ H plus W S^-1 W', and the determinant on the constrained space is |H| |S|.
 
 The fixed effects meet every level. They stay outside as a border of p dense columns: with H_r the random part and
 W = H_r^-1 B the solved border, S = F - B'W is their Schur complement.
+
+Longer than 400 lines: factorisation, solves and selected inverse run over the same fronts, which one object holds.
 """
 
 from __future__ import annotations

@@ -12,6 +12,9 @@ predictor a, v = H^-1 A't, the derivative of F with respect to the values of pre
 
 and with respect to a relative factor T it is the sum over levels of [Z'g] u' + [Z'l_1] v' + Z'WZ Lambda H^-1. All of it
 stays valid for a singular T.
+
+Longer than 400 lines: the search for the mode, the value there and its gradient share the arrays of one sweep over the
+rows, which one object holds.
 """
 
 from __future__ import annotations
@@ -31,13 +34,13 @@ __all__ = ["LARGEST_VARIANCE", "LaplaceObjective", "row_blocks"]
 # Rows per block: small enough that a block's arrays stay in the second-level cache.
 CHUNK = 16384
 # Newton decrement (twice the expected fall of h) below which one more step is taken without looking ...
-_NEARLY_THERE = 3e-8
+_LAST_STEP_DECREMENT = 3e-8
 # ... and the decrement that must hold where the derivatives are taken.
-_THERE = 1e-18
+_MODE_DECREMENT = 1e-18
 # Beyond this decrement the point is no mode: the value has no meaning there.
-_HOPELESS = 1e-6
+_LARGEST_DECREMENT = 1e-6
 # A predicted move of the mode this small (squared, in the metric of H) needs no Newton step of its own.
-_SMALL_MOVE = 1e-5
+_PREDICTED_MOVE = 1e-5
 # Correction of the log-likelihood for an inexact mode beyond which there is none, as where a mean is driven to the end
 # of its range and derivatives of higher order have no bound.
 _LARGEST_CORRECTION = 1e-3
@@ -123,7 +126,7 @@ class LaplaceObjective:
         if self.problem.layout is None:
             return self._without_random_effects(x, values)
         factors = self.problem.factors(x)
-        near = self._predict_mode(values, factors) <= _SMALL_MOVE
+        near = self._predict_mode(values, factors) <= _PREDICTED_MOVE
         self._last = None
         # the last mode may be a bad guide: then that of the best point so far, then the prior mean
         self._at_edge = False
@@ -295,7 +298,7 @@ class LaplaceObjective:
         sweeps = 0
         while sweeps < _MAX_SWEEPS:
             step, decrement = self._newton_step(values, factors, u, score)
-            if decrement <= _NEARLY_THERE:
+            if decrement <= _LAST_STEP_DECREMENT:
                 self.mode = u + step
                 return True
             length = 1.0
@@ -356,11 +359,11 @@ class LaplaceObjective:
             residual = layout.apply_transposed(factors, score) - penalty
             step = system.solve(residual)
             decrement = float(residual @ step)
-            self.mode_found = decrement <= _THERE
+            self.mode_found = decrement <= _MODE_DECREMENT
             if self.mode_found or attempt == 3:
                 break
             self.mode = u + step
-        if decrement > _HOPELESS:
+        if decrement > _LARGEST_DECREMENT:
             return None
         return _Mode(h, d1, d2, d3, score, residual, decrement)
 

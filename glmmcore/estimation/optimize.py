@@ -2,6 +2,9 @@
 
 It stops on the expected decrease of the objective (EDM), which is free of the scale of parameters and data, so that
 "converged" means the log-likelihood cannot rise by more than that.
+
+Longer than 400 lines: descent, differences and Newton's steps hand one point, one count of evaluations and one Hessian
+to each other.
 """
 
 from __future__ import annotations
@@ -45,13 +48,13 @@ _FLAT = 1e-7
 # Below this a direction gives no idea of how far to go.
 _LEAST_CURVATURE = 1e-3
 # Standard errors below, in natural units, are zeros of a projection.
-_NOTHING = 1e-10
+_ROUNDING = 1e-10
 # Curvature, in natural units, of a parameter that is given: no standard error, no step of differences.
 _HELD = 1e100
 # Smallest eigenvalue of the scaled quasi-Newton model with which it is believed, and the least move of every parameter
 # from its start, in standard errors.
 _WELL_CONDITIONED = 1e-4
-_STILL = 1e-3
+_LEAST_MOVE = 1e-3
 
 
 @dataclass(slots=True)
@@ -64,7 +67,7 @@ class Optimum:
     value : float
     gradient : ndarray
     hessian : ndarray or None
-        Symmetrised differences of the gradient; None where the optimum was told without.
+        Symmetrised differences of the gradient; None where the optimum was accepted without.
     edm : float
         Expected further decrease by the Hessian, flat directions left out.
     eigenvalues : ndarray
@@ -117,7 +120,7 @@ def minimise(
     limit : ndarray, shape (p,)
         Largest change of each parameter in one step.
     units : ndarray, shape (p,), optional
-        Natural unit of each parameter, in which a vanishing curvature is told; `limit` by default.
+        Natural unit of each parameter, in which a vanishing curvature is accepted; `limit` by default.
     regular : callable, optional
         For an objective whose curvature is known well: ``x -> bool``, whether a minimum there is an ordinary one, for
         which the quasi-Newton model is believed and no Hessian is made.
@@ -177,9 +180,9 @@ def _minimise(
     unbounded = False
     if regular is not None and len(x):
         point, inverse = _bfgs(counter, point, inverse, limit, _FINAL_EDM)
-        told = _told_without_hessian(point, inverse, x, counter.calls)
-        if told is not None and regular(point.x):
-            return _one_more_step(counter, told, inverse)
+        accepted = _accepted_without_hessian(point, inverse, x, counter.calls)
+        if accepted is not None and regular(point.x):
+            return _one_more_step(counter, accepted, inverse)
     last_value = np.inf
     for _attempt in range(_MAX_HESSIANS):
         point, inverse = _bfgs(counter, point, inverse, limit, _BFGS_EDM)
@@ -218,14 +221,14 @@ def short_descent(
     return point.x, point.value, 0.5 * float(point.gradient @ inverse @ point.gradient)
 
 
-def _one_more_step(objective: _Counted, told: Optimum, inverse: np.ndarray) -> Optimum:
+def _one_more_step(objective: _Counted, accepted: Optimum, inverse: np.ndarray) -> Optimum:
     """The optimum after another step of the model, which all but squares the distance to the maximum."""
-    x = told.x - inverse @ told.gradient
+    x = accepted.x - inverse @ accepted.gradient
     value, gradient = objective(x)
     edm = 0.5 * float(gradient @ inverse @ gradient)
-    if not (value <= told.value + 1e-11 * (1.0 + abs(told.value)) and edm < told.edm):
-        return told
-    return replace(told, x=x, value=value, gradient=gradient, edm=edm, n_evaluations=objective.calls)
+    if not (value <= accepted.value + 1e-11 * (1.0 + abs(accepted.value)) and edm < accepted.edm):
+        return accepted
+    return replace(accepted, x=x, value=value, gradient=gradient, edm=edm, n_evaluations=objective.calls)
 
 
 def descend(
@@ -275,14 +278,14 @@ class _Counted:
         return value, gradient
 
 
-def _told_without_hessian(point: _Point, inverse: np.ndarray, start: np.ndarray, calls: int) -> Optimum | None:
+def _accepted_without_hessian(point: _Point, inverse: np.ndarray, start: np.ndarray, calls: int) -> Optimum | None:
     """The optimum by the quasi-Newton model; None where the model may miss something.
 
     A coordinate that has not moved may be one of symmetry, along which the point is as well a saddle.
     """
     edm = 0.5 * float(point.gradient @ inverse @ point.gradient)
     errors = np.sqrt(np.maximum(np.diag(inverse), 0.0))
-    if not (np.isfinite(point.value) and edm < _FINAL_EDM and np.all(np.abs(point.x - start) > _STILL * errors)):
+    if not (np.isfinite(point.value) and edm < _FINAL_EDM and np.all(np.abs(point.x - start) > _LEAST_MOVE * errors)):
         return None
     eigenvalues = scaled_eigen(np.linalg.inv(inverse))[1]
     if not eigenvalues[0] > _WELL_CONDITIONED:
@@ -348,7 +351,7 @@ def _difference_hessian(objective: _Counted, point: _Point, inverse: np.ndarray)
     p = len(point.x)
     hessian = np.empty((p, p))
     errors = np.sqrt(np.maximum(np.diag(inverse), 0.0))
-    steps = _DIFFERENCE * np.minimum(np.where(errors > _NOTHING, errors, 1.0), 1.0)
+    steps = _DIFFERENCE * np.minimum(np.where(errors > _ROUNDING, errors, 1.0), 1.0)
     steps = np.maximum(steps, 1e-9 * np.maximum(1.0, np.abs(point.x)))
     for j in range(p):
         x = point.x.copy()

@@ -12,10 +12,10 @@ from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import draw_poisson
+from glmmcore.families.links import Array
 
 __all__ = ["Bell", "log_bell_ratio"]
 
-Array = np.ndarray
 _TABLE = 4096
 _GAUSS_NODES, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
 

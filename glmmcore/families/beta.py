@@ -10,13 +10,12 @@ from scipy import special
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.continuous_support import BELOW_ONE, SMALLEST, check_proportions
-from glmmcore.families.natural import NaturalFamily
+from glmmcore.families.links import Array
+from glmmcore.families.natural import NaturalFamily, derivatives_from, newton_from
 from glmmcore.families.series import gamma_functions
 from glmmcore.families.special import softplus
 
 __all__ = ["Beta", "beta_terms", "clip_delta", "precision_terms"]
-
-Array = np.ndarray
 
 
 @kernel
@@ -142,14 +141,10 @@ class Beta(NaturalFamily):
         check_proportions(self.name, y, zeros=zero_model, ones=False)
 
     def _natural_newton(self, y: Array, t: Array, delta: Array, psi: Array) -> tuple[Array, Array, Array]:
-        l, l1, l2 = np.empty((3, y.size))
-        _newton(y, t, delta, l, l1, l2)
-        return l, l1, l2
+        return newton_from(_newton, y, t, delta)
 
     def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
-        l, d1, d2, d3 = np.empty(y.size), *np.empty((3, 2, y.size))
-        _derivatives(y, t, delta, l, d1, d2, d3)
-        return Derivatives(l, d1, d2, d3)
+        return derivatives_from(_derivatives, 2, y, t, delta)
 
     def variance(self, trials: Array, p: Parameters) -> Array:
         """Return mu (1 - mu) / (1 + phi)."""

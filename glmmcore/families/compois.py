@@ -13,13 +13,12 @@ from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.compois_law import distribution_function, draw
 from glmmcore.families.compois_moments import MOMENTS, fill_moments, log_weight
 from glmmcore.families.counts import CountFamily
-from glmmcore.families.links import Link
-from glmmcore.families.natural import as_kernel_input
+from glmmcore.families.links import Array, Link
+from glmmcore.families.natural import as_kernel_input, derivatives_from, newton_from
 from glmmcore.families.tabulate import ChebyshevTable
 
 __all__ = ["COMPoisson"]
 
-Array = np.ndarray
 _LARGEST_PHI = 1e8
 _SMALLEST_PHI = 1e-3
 _ROWS_PER_TABLE = 300
@@ -95,15 +94,11 @@ class COMPoisson(CountFamily):
 
     def _natural_newton(self, y: Array, t: Array, delta: Array, psi: Array) -> tuple[Array, Array, Array]:
         t, nu = np.clip(t, _LOWEST, _HIGHEST), _rate_power(delta)
-        l, l1, l2 = np.empty((3, y.size))
-        _newton(y, t, nu, self._moments(t, nu), l, l1, l2)
-        return l, l1, l2
+        return newton_from(_newton, y, t, nu, self._moments(t, nu))
 
     def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
         t, nu = np.clip(t, _LOWEST, _HIGHEST), _rate_power(delta)
-        l, d1, d2, d3 = np.empty(y.size), *np.empty((3, 2, y.size))
-        _derivatives(y, t, delta, nu, self._moments(t, nu), l, d1, d2, d3)
-        return Derivatives(l, d1, d2, d3)
+        return derivatives_from(_derivatives, 2, y, t, delta, nu, self._moments(t, nu))
 
     def _moments(self, t: Array, nu: Array) -> Array:
         """Table of `fill_moments`, shape (9, n); tabulated over t for every nu that many rows share."""

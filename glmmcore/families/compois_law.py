@@ -8,11 +8,11 @@ import numpy as np
 
 from glmmcore._jit import kernel
 from glmmcore.families.compois_moments import log_weight
+from glmmcore.families.links import Array
 from glmmcore.families.natural import as_kernel_input
 
 __all__ = ["distribution_function", "draw"]
 
-Array = np.ndarray
 _WIDE = 300.0
 """Standard deviation above which a row is not summed count by count."""
 _NEGLIGIBLE = -45.0

@@ -109,27 +109,21 @@ def negative_binomial_cdf(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> 
     _sum_from_zero(as_kernel_input(at), as_kernel_input(centre), as_kernel_input(sizes), out)
     rest = np.isnan(out)
     if rest.any():
-        out[rest] = _incomplete_beta(at[rest], centre[rest], np.broadcast_to(sizes, at.shape)[rest])
+        out[rest] = _incomplete_beta(at[rest], centre[rest], np.broadcast_to(sizes, at.shape)[rest], upper=False)
     return out.reshape(shape)
 
 
-def _incomplete_beta(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
+def _incomplete_beta(y: np.ndarray, mean: np.ndarray, size: np.ndarray, *, upper: bool) -> np.ndarray:
+    """P(Y <= y), or P(Y > y) if `upper`, through the smaller of p = size / (size + mean) and 1 - p."""
+    below, above = (special.betaincc, special.betainc) if upper else (special.betainc, special.betaincc)
     with np.errstate(all="ignore"):
-        # I_p(size, y + 1) through the smaller of p = size / (size + mean) and 1 - p
         plain = np.where(
-            size < mean,
-            special.betainc(size, y + 1, size / (size + mean)),
-            special.betaincc(y + 1, size, mean / (size + mean)),
+            size < mean, below(size, y + 1, size / (size + mean)), above(y + 1, size, mean / (size + mean))
         )
-    return np.where(_poisson_limit(y, mean, size), poisson_cdf(y, mean), plain)
+    poisson = poisson_survival if upper else poisson_cdf
+    return np.where(_poisson_limit(y, mean, size), poisson(y, mean), plain)
 
 
 def negative_binomial_survival(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
     """P(Y > y) of a negative binomial law, relatively accurate when it is small."""
-    with np.errstate(all="ignore"):
-        plain = np.where(
-            size < mean,
-            special.betaincc(size, y + 1, size / (size + mean)),
-            special.betainc(y + 1, size, mean / (size + mean)),
-        )
-    return np.where(_poisson_limit(y, mean, size), poisson_survival(y, mean), plain)
+    return _incomplete_beta(y, mean, size, upper=True)

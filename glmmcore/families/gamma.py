@@ -8,13 +8,12 @@ from scipy import special
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.continuous_support import SMALLEST, check_positive
-from glmmcore.families.natural import NaturalFamily
+from glmmcore.families.links import Array
+from glmmcore.families.natural import NaturalFamily, derivatives_from, newton_from
 from glmmcore.families.series import digamma_gap
 from glmmcore.families.special import HALF_LOG_2PI, stirling_error
 
 __all__ = ["Gamma"]
-
-Array = np.ndarray
 
 
 @kernel
@@ -83,14 +82,10 @@ class Gamma(NaturalFamily):
         check_positive(self.name, y, zero_model=zero_model)
 
     def _natural_newton(self, y: Array, t: Array, delta: Array, psi: Array) -> tuple[Array, Array, Array]:
-        l, l1, l2 = np.empty((3, y.size))
-        _newton(y, t, _shape(delta), l, l1, l2)
-        return l, l1, l2
+        return newton_from(_newton, y, t, _shape(delta))
 
     def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
-        l, d1, d2, d3 = np.empty(y.size), *np.empty((3, 2, y.size))
-        _derivatives(y, t, _shape(delta), l, d1, d2, d3)
-        return Derivatives(l, d1, d2, d3)
+        return derivatives_from(_derivatives, 2, y, t, _shape(delta))
 
     def variance(self, trials: Array, p: Parameters) -> Array:
         """mu^2 / phi."""

@@ -7,7 +7,7 @@ from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
-from glmmcore.families.natural import NaturalFamily
+from glmmcore.families.natural import NaturalFamily, newton_from
 from glmmcore.families.special import HALF_LOG_2PI
 from glmmcore.families.support import reject_rows
 
@@ -70,9 +70,7 @@ class Gaussian(NaturalFamily):
     def _natural_newton(
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        _newton(y, t, delta, *out)
-        return out
+        return newton_from(_newton, y, t, delta)
 
     def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
         out = Derivatives.empty(2, y.size)

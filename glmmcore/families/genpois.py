@@ -12,7 +12,7 @@ from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.count_density import poisson_constant, poisson_core
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import count_cdf, draw_poisson
-from glmmcore.families.natural import as_kernel_input
+from glmmcore.families.natural import as_kernel_input, derivatives_from, newton_from
 from glmmcore.families.special import clip_exponent
 
 __all__ = ["GeneralizedPoisson"]
@@ -181,14 +181,10 @@ class GeneralizedPoisson(CountFamily):
     def _natural_newton(
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        _newton(y, t, delta, *out)
-        return out
+        return newton_from(_newton, y, t, delta)
 
     def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
-        out = Derivatives.empty(2, y.size)
-        _derivatives(y, t, delta, *out)
-        return out
+        return derivatives_from(_derivatives, 2, y, t, delta)
 
     def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
         """Return mu phi."""

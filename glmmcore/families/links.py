@@ -11,7 +11,7 @@ from scipy import special
 
 from glmmcore.errors import ModelError
 
-__all__ = ["LINKS", "Link"]
+__all__ = ["LINKS", "Array", "Link"]
 
 Array = np.ndarray
 

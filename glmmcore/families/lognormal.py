@@ -8,12 +8,11 @@ from scipy import special
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.continuous_support import check_positive
-from glmmcore.families.natural import NaturalFamily
+from glmmcore.families.links import Array
+from glmmcore.families.natural import NaturalFamily, derivatives_from, newton_from
 from glmmcore.families.special import HALF_LOG_2PI
 
 __all__ = ["LogNormal"]
-
-Array = np.ndarray
 
 
 @kernel
@@ -122,14 +121,10 @@ class LogNormal(NaturalFamily):
         check_positive(self.name, y, zero_model=zero_model)
 
     def _natural_newton(self, y: Array, t: Array, delta: Array, psi: Array) -> tuple[Array, Array, Array]:
-        l, l1, l2 = np.empty((3, y.size))
-        _newton(y, t, delta, l, l1, l2)
-        return l, l1, l2
+        return newton_from(_newton, y, t, delta)
 
     def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
-        l, d1, d2, d3 = np.empty(y.size), *np.empty((3, 2, y.size))
-        _derivatives(y, t, delta, l, d1, d2, d3)
-        return Derivatives(l, d1, d2, d3)
+        return derivatives_from(_derivatives, 2, y, t, delta)
 
     def variance(self, trials: Array, p: Parameters) -> Array:
         """phi^2."""

@@ -9,12 +9,13 @@ written in closed form for each pair so that tails stay exact.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from glmmcore.families.base import Derivatives, Family, Parameters
-from glmmcore.families.links import LINKS
+from glmmcore.families.links import LINKS, Array
 from glmmcore.families.proportions import proportion_sides
 
 __all__ = [
@@ -23,10 +24,11 @@ __all__ = [
     "as_kernel_input",
     "compose",
     "compose_newton",
+    "derivatives_from",
     "natural_predictor",
+    "newton_from",
 ]
 
-Array = np.ndarray
 _LARGEST = 1e300
 """Magnitude at which derivatives saturate, so that they stay finite however far eta is."""
 
@@ -73,6 +75,20 @@ def as_kernel_input(x: Array) -> Array:
     if x.dtype == np.float64 and flags.c_contiguous and flags.writeable and x.dtype.isnative:
         return x
     return np.require(x, dtype=np.float64, requirements=["C", "W"])
+
+
+def newton_from(kernel: Callable[..., None], y: Array, *arguments: Any) -> tuple[Array, Array, Array]:
+    """Return (l, dl/dt, d2l/dt2) of a kernel that takes y, `arguments` and these three arrays to write to."""
+    out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
+    kernel(y, *arguments, *out)
+    return out
+
+
+def derivatives_from(kernel: Callable[..., None], n_parameters: int, y: Array, *arguments: Any) -> Derivatives:
+    """All derivatives from a kernel that takes y, `arguments` and the arrays of `Derivatives` to write to."""
+    out = Derivatives.empty(n_parameters, y.size)
+    kernel(y, *arguments, *out)
+    return out
 
 
 class NaturalFamily(Family):

@@ -11,6 +11,7 @@ from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
+from glmmcore.families.natural import derivatives_from, newton_from
 from glmmcore.families.negative_binomial import nb_constant, nb_core
 from glmmcore.families.special import FAR_EXPONENT, clip_exponent, expit, log1pmx, rising_at, softplus
 
@@ -88,14 +89,10 @@ class NegativeBinomial1(CountFamily):
     def _natural_newton(
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        _newton(y, t, delta, *out)
-        return out
+        return newton_from(_newton, y, t, delta)
 
     def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
-        out = Derivatives.empty(2, y.size)
-        _derivatives(y, t, delta, *out)
-        return out
+        return derivatives_from(_derivatives, 2, y, t, delta)
 
     def size(self, p: Parameters) -> np.ndarray:
         """Size parameter of the negative binomial law."""

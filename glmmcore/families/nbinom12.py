@@ -11,7 +11,7 @@ from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
-from glmmcore.families.natural import as_kernel_input
+from glmmcore.families.natural import as_kernel_input, derivatives_from, newton_from
 from glmmcore.families.negative_binomial import nb_constant, nb_core, nb_log1pmx, nb_shares
 from glmmcore.families.special import FAR_EXPONENT, clip_exponent, expit, rising_at
 
@@ -110,14 +110,10 @@ class NegativeBinomial12(CountFamily):
     def _natural_newton(
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        _newton(y, t, delta, as_kernel_input(psi), *out)
-        return out
+        return newton_from(_newton, y, t, delta, as_kernel_input(psi))
 
     def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
-        out = Derivatives.empty(3, y.size)
-        _derivatives(y, t, delta, as_kernel_input(psi), *out)
-        return out
+        return derivatives_from(_derivatives, 3, y, t, delta, as_kernel_input(psi))
 
     def _excess(self, p: Parameters) -> np.ndarray:
         """Return log(phi + mu / kappa)."""

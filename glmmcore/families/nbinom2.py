@@ -11,6 +11,7 @@ from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.counts import CountFamily
 from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
+from glmmcore.families.natural import derivatives_from, newton_from
 from glmmcore.families.negative_binomial import nb2_row, nb_constant, nb_core, nb_lookup, nb_split
 from glmmcore.families.special import FAR_EXPONENT, clip_exponent, rising_table, table_size
 from glmmcore.families.vector import clipped, exp_and_log1p
@@ -74,16 +75,12 @@ class NegativeBinomial2(CountFamily):
     def _natural_newton(
         self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        _newton(y, *_means(t, delta), *out)
-        return out
+        return newton_from(_newton, y, *_means(t, delta))
 
     def _natural_derivatives(self, y: np.ndarray, t: np.ndarray, delta: np.ndarray, psi: np.ndarray) -> Derivatives:
         size = table_size(y) if delta.size == 1 else 0
         table = rising_table(size, float(np.exp(clip_exponent(delta[0]))))
-        out = Derivatives.empty(2, y.size)
-        _derivatives(y, *_means(t, delta), table, *out)
-        return out
+        return derivatives_from(_derivatives, 2, y, *_means(t, delta), table)
 
     def size(self, p: Parameters) -> np.ndarray:
         """Size parameter of the negative binomial law."""

@@ -12,12 +12,11 @@ from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.beta import beta_terms, clip_delta, precision_terms
 from glmmcore.families.continuous_support import BELOW_ONE, SMALLEST, check_proportions
-from glmmcore.families.natural import NaturalFamily
+from glmmcore.families.links import Array
+from glmmcore.families.natural import NaturalFamily, derivatives_from
 from glmmcore.families.special import expit, softplus
 
 __all__ = ["OrdBeta"]
-
-Array = np.ndarray
 
 
 @kernel
@@ -97,9 +96,7 @@ class OrdBeta(NaturalFamily):
         return d.loglik, d.d1[0], d.d2[0]
 
     def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
-        out = Derivatives.empty(4, y.size)
-        _derivatives(y, t, delta, float(psi[0]), _gap(psi), *out)
-        return out
+        return derivatives_from(_derivatives, 4, y, t, delta, float(psi[0]), _gap(psi))
 
     def mean(self, trials: Array, p: Parameters) -> Array:
         """P(1) + P(0 < Y < 1) mu."""

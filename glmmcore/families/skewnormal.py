@@ -11,12 +11,12 @@ from scipy import special
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.continuous_support import check_finite
-from glmmcore.families.natural import NaturalFamily
+from glmmcore.families.links import Array
+from glmmcore.families.natural import NaturalFamily, derivatives_from, newton_from
 from glmmcore.families.special import HALF_LOG_2PI, mills
 
 __all__ = ["SkewNormal"]
 
-Array = np.ndarray
 _LOG_2 = math.log(2.0)
 _K = math.sqrt(2.0 / math.pi)
 _FAR = 100.0
@@ -117,14 +117,10 @@ class SkewNormal(NaturalFamily):
         check_finite(self.name, y)
 
     def _natural_newton(self, y: Array, t: Array, delta: Array, psi: Array) -> tuple[Array, Array, Array]:
-        l, l1, l2 = np.empty((3, y.size))
-        _newton(y, t, delta, float(psi[0]), l, l1, l2)
-        return l, l1, l2
+        return newton_from(_newton, y, t, delta, float(psi[0]))
 
     def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
-        out = Derivatives.empty(3, y.size)
-        _derivatives(y, t, delta, float(psi[0]), *out)
-        return out
+        return derivatives_from(_derivatives, 3, y, t, delta, float(psi[0]))
 
     def variance(self, trials: Array, p: Parameters) -> Array:
         """Return phi^2."""

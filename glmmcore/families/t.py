@@ -11,12 +11,11 @@ from glmmcore._jit import kernel
 from glmmcore.errors import ModelError
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.continuous_support import check_finite
-from glmmcore.families.links import Link
-from glmmcore.families.natural import NaturalFamily
+from glmmcore.families.links import Array, Link
+from glmmcore.families.natural import NaturalFamily, newton_from
 
 __all__ = ["StudentT"]
 
-Array = np.ndarray
 _LOG_PI = 1.1447298858494002
 
 
@@ -111,9 +110,7 @@ class StudentT(NaturalFamily):
 
     def _natural_newton(self, y: Array, t: Array, delta: Array, psi: Array) -> tuple[Array, Array, Array]:
         nu = self._nu(psi)
-        l, l1, l2 = np.empty((3, y.size))
-        _newton(y, t, delta, nu, np.log(nu), l, l1, l2)
-        return l, l1, l2
+        return newton_from(_newton, y, t, delta, nu, np.log(nu))
 
     def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
         nu = self._nu(psi)

@@ -13,10 +13,10 @@ from collections.abc import Callable
 import numpy as np
 
 from glmmcore._jit import kernel
+from glmmcore.families.links import Array
 
 __all__ = ["ChebyshevTable"]
 
-Array = np.ndarray
 _NODES = 20
 _DEPTH = 5
 """A panel of width 1 is halved at most this often."""

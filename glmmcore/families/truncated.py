@@ -23,6 +23,8 @@ from glmmcore.families.draws import (
     negative_binomial_survival,
     poisson_survival,
 )
+from glmmcore.families.links import Array
+from glmmcore.families.natural import derivatives_from
 from glmmcore.families.nbinom1 import NegativeBinomial1, nb1_dispersion, nb1_row
 from glmmcore.families.nbinom2 import NegativeBinomial2
 from glmmcore.families.negative_binomial import (
@@ -38,8 +40,6 @@ from glmmcore.families.special import clip_exponent, rising_table, table_size, t
 from glmmcore.families.support import check_counts
 
 __all__ = ["TruncatedNegativeBinomial1", "TruncatedNegativeBinomial2", "TruncatedPoisson"]
-
-Array = np.ndarray
 
 
 @kernel
@@ -196,9 +196,7 @@ class TruncatedPoisson(_Truncated):
         return poisson_survival(y, self._mu(p))
 
     def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
-        out = Derivatives.empty(1, y.size)
-        _poisson(y, t, *out)
-        return out
+        return derivatives_from(_poisson, 1, y, t)
 
     def simulate(self, trials: Array, p: Parameters, n_sims: int, rng: np.random.Generator) -> Array:
         """Draw the first event of the Poisson process, then the rest."""
@@ -229,9 +227,7 @@ class TruncatedNegativeBinomial1(_Truncated):
         return negative_binomial_survival(y, self._mu(p), self._whole().size(p))
 
     def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
-        out = Derivatives.empty(2, y.size)
-        _nbinom1(y, t, delta, *out)
-        return out
+        return derivatives_from(_nbinom1, 2, y, t, delta)
 
     def simulate(self, trials: Array, p: Parameters, n_sims: int, rng: np.random.Generator) -> Array:
         """See `Family.simulate`."""
@@ -272,9 +268,7 @@ class TruncatedNegativeBinomial2(_Truncated):
     def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
         size = table_size(y) if delta.size == 1 else 0
         table = rising_table(size, float(np.exp(clip_exponent(delta[0]))))
-        out = Derivatives.empty(2, y.size)
-        _nbinom2(y, t, delta, table, *out)
-        return out
+        return derivatives_from(_nbinom2, 2, y, t, delta, table)
 
     def simulate(self, trials: Array, p: Parameters, n_sims: int, rng: np.random.Generator) -> Array:
         """See `Family.simulate`."""

@@ -12,15 +12,14 @@ from scipy import special
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.continuous_support import check_nonnegative
-from glmmcore.families.links import Link
-from glmmcore.families.natural import NaturalFamily
+from glmmcore.families.links import Array, Link
+from glmmcore.families.natural import NaturalFamily, derivatives_from, newton_from
 from glmmcore.families.series import deviance_part, digamma_gap
 from glmmcore.families.special import HALF_LOG_2PI, digamma, stirling_error
 from glmmcore.families.tabulate import ChebyshevTable
 
 __all__ = ["Tweedie"]
 
-Array = np.ndarray
 _FAR = 500.0
 """Exponents are held inside this bound, so that products with them stay finite."""
 
@@ -203,15 +202,11 @@ class Tweedie(NaturalFamily):
         check_nonnegative(self.name, y)
 
     def _natural_newton(self, y: Array, t: Array, delta: Array, psi: Array) -> tuple[Array, Array, Array]:
-        l, l1, l2 = np.empty((3, y.size))
-        _newton(y, t, delta, 1.0 + _power_excess(psi), l, l1, l2)
-        return l, l1, l2
+        return newton_from(_newton, y, t, delta, 1.0 + _power_excess(psi))
 
     def _natural_derivatives(self, y: Array, t: Array, delta: Array, psi: Array) -> Derivatives:
         s = _power_excess(psi)
-        l, d1, d2, d3 = np.empty(y.size), *np.empty((3, 3, y.size))
-        _derivatives(y, t, delta, s, self._remainder(y, delta, s), l, d1, d2, d3)
-        return Derivatives(l, d1, d2, d3)
+        return derivatives_from(_derivatives, 3, y, t, delta, s, self._remainder(y, delta, s))
 
     def _remainder(self, y: Array, delta: Array, s: float) -> Array:
         """G and its derivatives for the positive rows, shape (3, n)."""

@@ -16,12 +16,11 @@ from scipy import special
 from glmmcore._jit import kernel
 from glmmcore.errors import ModelError
 from glmmcore.families.base import Family, Parameters
+from glmmcore.families.links import Array
 from glmmcore.families.natural import as_kernel_input
 from glmmcore.families.special import expit, softplus
 
 __all__ = ["ZeroInflated", "ZeroInflatedDerivatives"]
-
-Array = np.ndarray
 
 
 class ZeroInflatedDerivatives(NamedTuple):

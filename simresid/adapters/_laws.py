@@ -17,7 +17,8 @@ from scipy import special
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    FloatArray = NDArray[np.float64]
+    from simresid.alignment import FloatArray
+
 
 __all__ = [
     "Beta",

@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from scipy import sparse
 
     from simresid.adapters._laws import Law
+    from simresid.alignment import FloatArray
     from simresid.protocol import RandomEffects
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["MixedRows", "mean_over_normal"]
 

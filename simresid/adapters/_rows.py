@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from simresid.adapters._laws import Law
+    from simresid.alignment import FloatArray
     from simresid.protocol import RandomEffects
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["ConditionalRows", "IndependentRows", "redraws_random_effects", "response_for_refit"]
 

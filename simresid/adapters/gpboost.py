@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
+    from simresid.alignment import FloatArray
     from simresid.protocol import RandomEffects
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["GaussianProcessFit", "GroupedFit", "adapt"]
 

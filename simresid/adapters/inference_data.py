@@ -9,11 +9,11 @@ import numpy as np
 from simresid.adapters._unsupported import unsupported
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
+    from simresid.alignment import FloatArray
     from simresid.protocol import RandomEffects
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["PosteriorPredictive", "adapt"]
 

@@ -12,11 +12,9 @@ from simresid.adapters._mixed_rows import MixedRows
 from simresid.adapters.statsmodels_rows import describe, used_rows
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from simresid.adapters._laws import Law
+    from simresid.alignment import FloatArray
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["BayesMixedFit"]
 

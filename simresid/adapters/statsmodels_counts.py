@@ -26,7 +26,8 @@ from simresid.adapters.statsmodels_rows import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    FloatArray = NDArray[np.float64]
+    from simresid.alignment import FloatArray
+
 
 __all__ = ["CountFit", "RefittableCountFit", "adapt_count"]
 

@@ -14,7 +14,8 @@ from simresid.adapters.statsmodels_rows import Rebuild, can_refit, describe, use
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    FloatArray = NDArray[np.float64]
+    from simresid.alignment import FloatArray
+
 
 __all__ = ["GLMFit", "RefittableGLMFit", "Response", "adapt_glm", "family_name", "glm_response", "link_name"]
 

@@ -16,7 +16,8 @@ from simresid.adapters.statsmodels_rows import Rebuild, describe, used_rows
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    FloatArray = NDArray[np.float64]
+    from simresid.alignment import FloatArray
+
 
 __all__ = ["MixedLMFit"]
 

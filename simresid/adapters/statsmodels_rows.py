@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    FloatArray = NDArray[np.float64]
+    from simresid.alignment import FloatArray
+
 
 __all__ = ["Rebuild", "can_refit", "describe", "refit_options", "used_rows"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from simresid.alignment import real_array
+from simresid.alignment import FloatArray, real_array
 from simresid.checks.base import ResponseKind
 from simresid.protocol import may_have_random_effects
 
@@ -31,7 +31,6 @@ __all__ = [
     "simulated_only",
 ]
 
-FloatArray: TypeAlias = NDArray[np.float64]
 Residuals: TypeAlias = "SimulatedResiduals | ArrayLike"
 
 

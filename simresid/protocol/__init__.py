@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
-    FloatArray: TypeAlias = NDArray[np.float64]
+    from simresid.alignment import FloatArray
+
 
 __all__ = [
     "CanRefit",

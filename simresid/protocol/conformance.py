@@ -29,7 +29,8 @@ from simresid.protocol import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    FloatArray = NDArray[np.float64]
+    from simresid.alignment import FloatArray
+
 
 __all__ = ["ConformanceReport", "check_fitted_model"]
 

@@ -22,10 +22,10 @@ from simresid.simulations.warning_filters import silence
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from simresid.alignment import FloatArray
     from simresid.protocol import FittedModel
     from simresid.residuals.streaming import Execution
 
-    FloatArray = NDArray[np.float64]
     RowMap = Callable[[int, FloatArray], FloatArray]
 
 __all__ = ["FailedRefit", "Refits", "bootstrap"]

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from simresid.alignment import FloatArray
     from simresid.simulated_residuals import SimulatedResiduals
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["recalculate"]
 

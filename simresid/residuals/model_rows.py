@@ -12,11 +12,10 @@ from simresid.residuals.rows import NamedColumns, Rows
 
 if TYPE_CHECKING:
     import pandas as pd
-    from numpy.typing import NDArray
 
+    from simresid.alignment import FloatArray
     from simresid.protocol import FittedModel, RandomEffects
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["model_cdf", "model_rows", "row_index"]
 

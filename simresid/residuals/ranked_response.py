@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from simresid.alignment import FloatArray
     from simresid.protocol import FittedModel, RandomEffects
     from simresid.residuals.bootstrap import Refits
     from simresid.residuals.rows import Rows
 
-    FloatArray = NDArray[np.float64]
     Recipe = Callable[[FittedModel, int], Any]
 
 __all__ = ["METHODS", "SMALL_MATRIX_BYTES", "RankedResponse"]

@@ -24,12 +24,10 @@ from simresid.residuals.scaled import moment_block
 from simresid.residuals.streaming import refuse_non_finite
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from simresid.alignment import FloatArray
     from simresid.residuals.rows import Rows
     from simresid.simulations.sources import SimulationSource
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["MANY_ROWS", "count_of_independent", "recombined_sums"]
 

@@ -12,11 +12,9 @@ from simresid.alignment import real_array
 from simresid.residuals.streaming import refuse_non_finite
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from simresid.alignment import FloatArray
     from simresid.simulations.sources import SimulationSource
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["Whiten", "shrunk_covariance", "simulations_for_covariance", "whitening"]
 

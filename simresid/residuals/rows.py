@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    FloatArray = NDArray[np.float64]
-
+    from simresid.alignment import FloatArray
     from simresid.protocol import HasColumns
 
 __all__ = ["NamedColumns", "Rows"]

@@ -15,7 +15,8 @@ from glmmcore._jit import kernel
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    FloatArray = NDArray[np.float64]
+    from simresid.alignment import FloatArray
+
     CountArray = NDArray[np.int32]
 
 __all__ = ["count_block", "exact", "moment_block", "neighbour_block", "pit", "rank", "traditional"]

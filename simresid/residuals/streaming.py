@@ -26,7 +26,8 @@ from simresid.simulations.time_limit import results_within
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    FloatArray = NDArray[np.float64]
+    from simresid.alignment import FloatArray
+
     T = TypeVar("T")
 
 __all__ = [

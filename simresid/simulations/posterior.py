@@ -11,9 +11,8 @@ from glmmcore.memory import require_memory
 from simresid.alignment import real_array
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from simresid.alignment import FloatArray
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["observed_values", "simulation_matrix"]
 

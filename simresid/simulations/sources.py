@@ -16,11 +16,9 @@ import numpy as np
 from simresid.alignment import real_array
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
+    from simresid.alignment import FloatArray
     from simresid.protocol import FittedModel, RandomEffects
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = [
     "Jitter",

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from simresid.alignment import real_array
+from simresid.alignment import FloatArray, real_array
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["create_data"]
 
-FloatArray = NDArray[np.float64]
 Family = Literal["gaussian", "binomial", "poisson", "nbinom2", "gamma", "beta"]
 
 _INVERSE_LINKS: dict[str, Callable[[FloatArray], FloatArray]] = {

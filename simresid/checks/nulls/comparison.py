@@ -28,6 +28,7 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from simresid.alignment import FloatArray
 from simresid.checks._refits import failed_refits
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import FEWEST_TO_RANK, Plan
@@ -42,7 +43,6 @@ from simresid.checks.pvalues import (
 
 __all__ = ["LEVEL", "Comparison", "Expected", "compare", "digest", "limits_of", "normal_limits", "significant_limits"]
 
-FloatArray = NDArray[np.float64]
 
 LEVEL = 0.05
 """Of the intervals."""

@@ -18,9 +18,9 @@ from simresid.protocol import HasVariance
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from simresid.alignment import FloatArray
     from simresid.simulated_residuals import SimulatedResiduals
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["FittedData", "from_law", "from_many", "from_residuals", "from_simulations_of"]
 

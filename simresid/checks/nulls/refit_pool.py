@@ -29,9 +29,9 @@ from simresid.simulations.warning_filters import silence
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from simresid.alignment import FloatArray
     from simresid.simulated_residuals import SimulatedResiduals
 
-    FloatArray = NDArray[np.float64]
 
 __all__ = ["FailedRefit", "RefitPool", "RefitsFailed", "data_seed", "replicate_generator", "why_no_refits"]
 
