@@ -11,9 +11,10 @@ from glmmcore.estimation.quadrature import QuadratureObjective
 from glmmcore.families import FAMILIES, get_family
 from glmmcore.formula import build_design
 
+from ..differences import check_gradient
+
 # Differences with step 1e-3 and error h^4 f'''''/30 leave about 1e-10 of truncation and 1e-14 |F| / h of rounding.
 TOLERANCE = 1e-7
-STEP = 1e-3
 N = 90
 
 
@@ -54,21 +55,7 @@ RESPONSES = {
 
 
 def check(objective_class, estimator, x, **options):
-    """Compare with differences; a new objective for every value, so that no warm start can hide an error."""
-
-    def value(z):
-        f = objective_class(estimator.problem, **options)(z)[0]
-        assert np.isfinite(f)
-        return f
-
-    gradient = objective_class(estimator.problem, **options)(x)[1]
-    numeric = np.empty(len(x))
-    for j in range(len(x)):
-        e = np.zeros(len(x))
-        e[j] = STEP
-        near, far = value(x + e) - value(x - e), value(x + 2 * e) - value(x - 2 * e)
-        numeric[j] = (8 * near - far) / (12 * STEP)
-    np.testing.assert_allclose(gradient, numeric, rtol=TOLERANCE, atol=TOLERANCE * np.abs(gradient).max())
+    check_gradient(lambda: objective_class(estimator.problem, **options), x, TOLERANCE)
 
 
 def random_point(estimator, seed, singular=False):
