@@ -12,8 +12,12 @@ import pytest
 
 import glmmcore
 import simresid
+from glmmcore.covariance import STRUCTURES
+from glmmcore.families import FAMILIES
+from simresid.cli import options
 
-REFERENCE = (Path(__file__).resolve().parents[1] / "docs" / "reference.rst").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+REFERENCE = (DOCS / "reference.rst").read_text(encoding="utf-8")
 
 NOT_ASKED = {
     "SA01": "no See Also: the page of each name lists its gallery scripts and the reference groups what goes together",
@@ -93,3 +97,12 @@ def test_the_attributes_of_records_are_documented():
         if not any(re.search(rf"^    (?:\w+, )*{field}(?:, \w+)* :", base.__doc__ or "", re.M) for base in cls.__mro__)
     ]
     assert missing == []
+
+
+def test_every_family_and_structure_is_named_where_users_look():
+    choosing = (DOCS / "choosing_a_family.md").read_text(encoding="utf-8")
+    for text in (glmmcore.glmm.__doc__, options.FAMILIES, choosing):
+        words = re.split(r"[^\w]+", str(text))
+        assert [name for name in FAMILIES if name not in words] == []
+    structures = (DOCS / "from_r.md").read_text(encoding="utf-8")
+    assert [name for name in STRUCTURES if f"`{name}`" not in structures] == []
