@@ -11,10 +11,7 @@ import numpy as np
 
 from simresid.alignment import align_rows, finite_vector
 from simresid.arguments import check_word, resolve_seed
-from simresid.protocol import (
-    HasDescription,
-    HasDiscreteness,
-)
+from simresid.protocol import HasDescription, HasDiscreteness
 from simresid.residuals.model_rows import model_cdf, model_rows, row_index
 from simresid.residuals.ranked_response import METHODS, SMALL_MATRIX_BYTES
 from simresid.residuals.rotation import Whiten, shrunk_covariance, simulations_for_covariance, whitening
@@ -153,7 +150,7 @@ def simulate_residuals(
     fitted_model = as_fitted_model(model)
     random_effects = _check_random_effects(random_effects)
     n_sims = _check_n_sims(n_sims)
-    _check_method(method)
+    check_word(method, "method", METHODS)
     if rotation is not None and (refit or method == "exact"):
         raise ValueError("rotation needs simulated responses: use it with method rank, pit or traditional")
     if timeout is not None and isinstance(rotation, str):
@@ -299,7 +296,7 @@ def from_simulations(
     """
     from simresid.simulations.posterior import observed_values, simulation_matrix
 
-    _check_method(method)
+    check_word(method, "method", METHODS)
     if method == "exact":
         raise ValueError("method='exact' needs a model with a cdf(); simulations alone allow rank, pit, traditional")
     if not isinstance(discrete, bool | np.bool_ | None):
@@ -371,10 +368,6 @@ def _warn_of_probabilities(mean: FloatArray, simulated: FloatArray) -> None:
             UserWarning,
             stacklevel=3,
         )
-
-
-def _check_method(method: str) -> None:
-    check_word(method, "method", METHODS)
 
 
 def _check_n_sims(n_sims: int) -> int:

@@ -2,6 +2,8 @@
 
 Parameters x are laid out as: coefficients of every predictor in turn (cond, disp, extra, zi), then theta of every
 random term. With REML the conditional coefficients are integrated and leave x.
+
+Longer than 400 lines: columns, random terms and parameters are laid out for one another in one pass.
 """
 
 from __future__ import annotations
