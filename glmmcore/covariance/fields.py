@@ -21,8 +21,10 @@ __all__ = ["FIELDS", "Field"]
 # Logarithms of ranges, rates and smoothness are followed up to here.
 _LARGEST_LOG = 40.0
 _LARGEST_SMOOTHNESS = 100.0
-# Least correlation time and length from which searches start, in the unit of the places.
+# Range from which searches start, in the unit of the places.
 _START_RANGE = 0.4
+# Changes of the logarithm of a range to other starts.
+_SHIFTS = (-1.5, 1.5, 3.5)
 
 
 class Field(Structure):
@@ -96,6 +98,11 @@ class Field(Structure):
         """Parameters from which searches start."""
 
     @property
+    @abstractmethod
+    def other_starts(self) -> list[np.ndarray]:
+        """Parameters far from there: likelihoods of ranges often have several maxima."""
+
+    @property
     def reported(self) -> list[tuple[str, int, int]]:
         """The standard deviation and `parameters`."""
         return [("sd", 0, 0)] + [(kind, 0, 0) for kind in self.parameters]
@@ -155,6 +162,11 @@ class _DenseField(Field):
         """See `Field.start_parameters`."""
         return np.array([np.log(_START_RANGE)])
 
+    @property
+    def other_starts(self) -> list[np.ndarray]:
+        """See `Field.other_starts`."""
+        return [self.start_parameters + shift for shift in _SHIFTS]
+
 
 class Exponential(_DenseField):
     """``exp``: exp(-d / range)."""
@@ -202,6 +214,11 @@ class Matern(_DenseField):
     def start_parameters(self) -> np.ndarray:
         """See `Field.start_parameters`."""
         return np.array([np.log(0.5 * _START_RANGE), 0.0])
+
+    @property
+    def other_starts(self) -> list[np.ndarray]:
+        """See `Field.other_starts`."""
+        return [self.start_parameters + np.array(shift) for shift in ((-1.5, 0.8), (1.5, -0.7), (0.0, 1.2))]
 
 
 def _symmetric(k: int, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, diagonal: float) -> np.ndarray:
@@ -288,6 +305,11 @@ class OrnsteinUhlenbeck(_Line):
         """See `Field.start_parameters`."""
         return np.array([-np.log(_START_RANGE)])
 
+    @property
+    def other_starts(self) -> list[np.ndarray]:
+        """See `Field.other_starts`."""
+        return [self.start_parameters - shift for shift in _SHIFTS]
+
 
 class GappedAutoRegressive(_Line):
     """``ar1`` of whole-number times: rho^|t - s|, absent times count."""
@@ -318,6 +340,11 @@ class GappedAutoRegressive(_Line):
     def start_parameters(self) -> np.ndarray:
         """See `Field.start_parameters`."""
         return np.array([0.5])
+
+    @property
+    def other_starts(self) -> list[np.ndarray]:
+        """See `Field.other_starts`."""
+        return [np.array([t]) for t in (-0.7, 2.0, 7.0)]
 
 
 FIELDS: dict[str, type[Field]] = {

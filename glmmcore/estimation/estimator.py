@@ -23,7 +23,7 @@ from glmmcore.estimation.linear import LinearObjective
 from glmmcore.estimation.optimize import Optimum, minimise
 from glmmcore.estimation.problem import Problem, build_problem
 from glmmcore.estimation.quadrature import QuadratureObjective, check_points, check_quadrature
-from glmmcore.estimation.restarts import doubtful, other_starts, search_elsewhere
+from glmmcore.estimation.restarts import doubtful, n_starts_of_places, other_starts, search_elsewhere
 from glmmcore.estimation.solution import Solution, from_laplace, from_linear
 from glmmcore.estimation.start import natural_units, response_scale, start_candidates, start_curvature, step_limits
 from glmmcore.families.base import Family
@@ -158,7 +158,11 @@ class Estimator:
             return minimise(objective, x, curvature, 1.5 * units, units=units, regular=inside)
 
         optimum = optimise(objective, theta, curvature)
-        n_starts = 0 if start is not None or optimum.hessian is None else doubtful(problem, optimum, unit)
+        n_starts = 0
+        if start is None:
+            n_starts = n_starts_of_places(problem) or (
+                0 if optimum.hessian is None else doubtful(problem, optimum, unit)
+            )
         if n_starts:
             starts = other_starts(problem, optimum.x, theta, unit, 1.5 * units, n_starts)
             _, optimum = search_elsewhere(

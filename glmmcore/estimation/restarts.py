@@ -13,10 +13,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from glmmcore.covariance import Field
 from glmmcore.estimation.optimize import Objective, Optimum, short_descent
 from glmmcore.estimation.problem import Problem, TermPart
 
-__all__ = ["doubtful", "other_starts", "search_elsewhere"]
+__all__ = ["doubtful", "n_starts_of_places", "other_starts", "search_elsewhere"]
 
 Target = TypeVar("Target", bound=Objective)
 
@@ -34,6 +35,10 @@ _EVALUATIONS, _EVALUATIONS_PER_PARAMETER = 40, 6
 _LOOSE_EDM = 1e-3
 _HIGHER, _LOWER = 1e-5, 1e-2
 _RANDOM_STARTS = 2
+# Standard deviation of effects of places at other starts, in units of the rows'.
+_NOT_SMALL = 0.7
+# Places of a dense field from which one other start has to do: there the data say more, and each takes minutes.
+_LARGE_FIELD = 1500
 # Size of the random effects of other parts than the conditional one in a start that all but leaves them out.
 _NEXT_TO_NOTHING = 0.02
 # Expected further decrease at which a descent that ran out of evaluations is still worth an end.
@@ -57,6 +62,8 @@ def doubtful(problem: Problem, optimum: Optimum, unit: float) -> int:
     """How many other starts an optimum calls for, 0 for an ordinary one."""
     family = problem.family
     most = 2 + _RANDOM_STARTS
+    if n_starts_of_places(problem):
+        return n_starts_of_places(problem)
     linear = family.name == "gaussian" and family.link.name == "identity"
     varying = family.has_dispersion and problem.part("disp").size > 1
     unruly = family.several_maxima or (family.link.name in _UNRULY_LINKS and not linear)
@@ -66,6 +73,27 @@ def doubtful(problem: Problem, optimum: Optimum, unit: float) -> int:
     if not singular:
         return 2 if _vague_correlation(problem, optimum) else 0
     return 1 if all(term.structure.k == 1 for term in singular) else most
+
+
+def n_starts_of_places(problem: Problem) -> int:
+    """Other starts for effects of places or times, whose ranges have several maxima often; one for large fields."""
+    fields = [t.structure for t in problem.terms if isinstance(t.structure, Field)]
+    if not fields:
+        return 0
+    large = any(f.covarying == "dense" and f.places.n > _LARGE_FIELD for f in fields)
+    return 1 if large else max(len(f.other_starts) for f in fields)
+
+
+def _ranges_elsewhere(problem: Problem, cold: np.ndarray, unit: float, n_starts: int) -> Iterator[np.ndarray]:
+    """The first start with other ranges and effects that are not small; the same change for all terms."""
+    for i in range(n_starts):
+        out = cold.copy()
+        for term in problem.terms:
+            if isinstance(term.structure, Field):
+                others = term.structure.other_starts
+                out[term.where.start] = max(abs(cold[term.where.start]), _NOT_SMALL * unit)
+                out[term.where.start + 1 : term.where.stop] = others[i % len(others)]
+        yield out
 
 
 def _vague_correlation(problem: Problem, optimum: Optimum) -> bool:
@@ -141,6 +169,9 @@ def other_starts(
     problem: Problem, x: np.ndarray, cold: np.ndarray, unit: float, limit: np.ndarray, n_starts: int
 ) -> Iterator[np.ndarray]:
     """Starts away from the first one, the same for the same model and data."""
+    if n_starts_of_places(problem):
+        yield from _ranges_elsewhere(problem, cold, unit, n_starts)
+        return
     rng = np.random.default_rng(_SEED)
     plain = cold.copy()
     for part in problem.parts:
