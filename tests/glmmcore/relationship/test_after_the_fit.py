@@ -191,6 +191,9 @@ def test_kenward_roger_and_satterthwaite(d, tree):
     four = glmm("real ~ x + (1|s)", d, reml=True, known={"s": tree.matrix()})
     np.testing.assert_allclose(three.cov_params("kenward-roger"), four.cov_params("kenward-roger"), rtol=1e-5)
     np.testing.assert_allclose(satterthwaite(three), satterthwaite(four), rtol=1e-4)
+    scaled = glmm("real ~ x + (x|s)", d, reml=True, known={"s": 100.0 * tree.matrix()})
+    plain = glmm("real ~ x + (x|s)", d, reml=True, known={"s": tree})
+    np.testing.assert_allclose(scaled.cov_params("kenward-roger"), plain.cov_params("kenward-roger"), rtol=1e-4)
     with pytest.raises(ModelError, match="independent clusters"):
         three.cov_params("sandwich", cluster="s")
 
