@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from glmmcore.inference.letters import compact_letters
     from glmmcore.inference.marginal_effects import for_marginaleffects
     from glmmcore.inference.margins import marginal_means
+    from glmmcore.inference.side_by_side import side_by_side
     from glmmcore.inference.slopes import slopes
     from glmmcore.inference.standardised import avg_comparisons, avg_predictions
     from glmmcore.inference.wald import wald_tests
@@ -44,6 +45,7 @@ __all__ = [
     "marginal_means",
     "power",
     "satterthwaite",
+    "side_by_side",
     "slopes",
     "wald_tests",
 ]
@@ -69,6 +71,7 @@ _HOME = {
     "marginal_means": "glmmcore.inference.margins",
     "power": "glmmcore.many.power",
     "satterthwaite": "glmmcore.inference.degrees_of_freedom",
+    "side_by_side": "glmmcore.inference.side_by_side",
     "slopes": "glmmcore.inference.slopes",
     "wald_tests": "glmmcore.inference.wald",
 }

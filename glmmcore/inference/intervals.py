@@ -110,6 +110,8 @@ def _symmetric(fit: FittedGLMM, parameter: VarianceParameter, value: float, half
         return low, high
     if parameter.bounds[0] == 0.0:
         return value * float(np.exp(-half / value)), value * float(np.exp(half / value))
+    if abs(value) >= 1.0:
+        return float("nan"), float("nan")
     centre, width = np.arctanh(value), half / (1.0 - value**2)
     return float(np.tanh(centre - width)), float(np.tanh(centre + width))
 

@@ -98,7 +98,7 @@ def plot_lorenz(
     >>> fit = glmm("y ~ x", {"y": [1, 3, 2, 6, 4, 7], "x": [0, 1, 0, 2, 1, 2]}, family="poisson")
     >>> ax = plot_lorenz(fit)
     >>> ax.get_title(loc="left")
-    'Gini index 0.290 of at most 0.312'
+    'Gini index 0.290, best 0.312'
     >>> plt.close(ax.figure)
     """
     curve = lorenz_curve(model, weights=weights, exposure=exposure)
@@ -110,6 +110,6 @@ def plot_lorenz(
         ax.set(xlim=(0.0, 1.0), ylim=(0.0, 1.0), aspect="equal")
         ax.set(xlabel="Share of rows, lowest predictions first", ylabel="Share of the observed total")
         ax.legend(loc="upper left", frameon=False)
-        said = f"Gini index {gini['gini']:.3f} of at most {gini['best']:.3f}"
+        said = f"Gini index {gini['gini']:.3f}, best {gini['best']:.3f}"
         set_title(ax, said if title is None else title)
     return ax

@@ -247,3 +247,15 @@ def test_wald_limits_of_ranges_are_symmetric_in_their_logarithm():
         np.testing.assert_allclose(
             np.log(limits), np.log(value) + 1.959964 * error / value * np.array([-1, 1]), rtol=1e-5
         )
+
+
+def test_a_correlation_of_one_has_no_wald_interval():
+    rng = np.random.default_rng(4)
+    g = np.repeat(np.arange(12), 10)
+    d = pd.DataFrame({"x": rng.normal(size=120), "g": g})
+    d["y"] = rng.normal(0, 0.5, 12)[g] * (1 + d["x"]) + rng.normal(size=120)
+    fit = glmm("y ~ x + (x|g)", d, reml=True)
+    limits = fit.conf_int(parameters="random")
+    assert fit.var_corr["corr_1"].iloc[1] == 1.0
+    assert limits.loc["corr(Intercept,x|g)"].isna().all()
+    assert limits.loc["sigma"].notna().all()
