@@ -97,9 +97,17 @@ def _raters(rng: np.random.Generator) -> tuple[pd.DataFrame, str, str]:
     return d[rng.permutation(48) >= 10], "y ~ school + (1|rater) + (1|object)", "school"
 
 
+def _incomplete_blocks(rng: np.random.Generator) -> tuple[pd.DataFrame, str, str]:
+    plan = ["abc", "ade", "bdf", "cef", "abf", "cde", "acf", "bde"]
+    d = pd.DataFrame([(block, t) for block, treatments in enumerate(plan) for t in treatments], columns=["block", "t"])
+    d["y"] = rng.normal(0, 1, 8)[d["block"]] + rng.normal(size=24)
+    return d, "y ~ t + (1|block)", "t"
+
+
 DESIGNS: dict[str, Callable[[np.random.Generator], tuple[pd.DataFrame, str, str]]] = {
     "split plot, 4 blocks, 5 of 36 plots lost": _split_plot,
     "9 clusters of 2 to 12 rows in 3 arms": _clusters,
+    "6 treatments in 8 incomplete blocks of 3": _incomplete_blocks,
     "6 raters of 3 schools by 8 objects, 10 of 48 lost": _raters,
     "8 subjects with slopes, 3 to 8 visits": _slopes,
 }
@@ -151,8 +159,8 @@ def robust_coverage_of_regression(n: int) -> list[dict[str, object]]:
     """A regression whose residuals spread with the predictor."""
     covered: dict[str, list[bool]] = {"model": [], "HC3": []}
     for rng in generators(n):
-        x = rng.exponential(size=100)
-        d = pd.DataFrame({"x": x, "y": 1 + 0.5 * x + rng.normal(size=100) * (0.2 + x)})
+        x = rng.uniform(0.0, 3.0, size=200)
+        d = pd.DataFrame({"x": x, "y": 1 + 0.5 * x + rng.normal(size=200) * (0.2 + x**2)})
         fit = glmm("y ~ x", d)
         for name in covered:
             limits = fit.conf_int(cov=name).loc["x"]
