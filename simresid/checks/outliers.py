@@ -242,7 +242,7 @@ def _among_refits(
     side = _sides(res.residuals, 1 / (n_sims + 1), margin)
     expected, (low, high) = float(found.centre[0]), found.limits
     excess = found.statistic
-    interval = (max(excess - high, -expected) / n, (excess - low) / n)
+    interval = (max(excess - high, -expected) / n, min(excess - low, n - expected) / n)
     return OutlierResult(
         statistic=float(found.own[0]),
         alternative=alternative,

@@ -172,3 +172,15 @@ def test_words_speak_of_the_number_that_was_tested():
         if result.pvalue < 0.05:
             assert ("underdispersed" in result.advice()) == (result.effect.value < 0)
         assert OUTLIERS.size(result).startswith(f"{result.counted}, ")
+
+
+@pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
+def test_frequencies_of_outliers_lie_between_0_and_1(alternative):
+    # all refits have as many outliers, so that no number of them is known to be significant
+    rng = np.random.default_rng(2)
+    d = {"y": rng.normal(size=40), "x": rng.normal(size=40)}
+    res = sr.simulate_residuals(glmmcore.glmm("y ~ x", d), 50, method="traditional")
+    for n_refits in (5, 39):
+        result = sr.outlier_test(res, alternative, n_refits=n_refits)
+        low, high = result.conf_int
+        assert 0.0 <= low <= result.statistic / 40 <= high <= 1.0 + 1e-12
