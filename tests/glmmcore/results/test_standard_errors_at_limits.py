@@ -188,3 +188,15 @@ def test_profile_limits_beside_a_parameter_at_its_limit_are_those_of_the_simpler
     spread = big.conf_int(method="profile", parameters="random").loc["sigma"]
     assert spread["lower"] < big.sigma
     assert spread["upper"] == np.inf
+
+
+def test_a_mean_that_moves_a_little_with_a_dispersion_at_its_limit() -> None:
+    """Was infinite: a limit that moves the mean of a truncated law by a thousandth of what a coefficient does."""
+    d = standard_errors.plain_data(np.random.default_rng([1, 56]))
+    rich = glmm("least ~ x + f + (1|g)", d, family="truncated_nbinom1")
+    simple = glmm("least ~ x + f + (1|g)", d, family="truncated_poisson")
+    assert any("at its limit" in s for s in rich.verdict)
+    errors = [m.predict(d, kind="response", se=True, random_effects="none")["se"] for m in (rich, simple)]
+    np.testing.assert_allclose(*errors, rtol=RELATIVE)
+    with_dispersion = rich.predict(d, kind="response", se=True)["se"]
+    assert np.isfinite(with_dispersion).all()
