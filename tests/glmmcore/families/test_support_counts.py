@@ -73,8 +73,8 @@ def test_registry(name: str) -> None:
 
 
 def test_unknown_names_get_suggestions() -> None:
-    with pytest.raises(ModelError, match=r"unknown family 'nbinom' \(did you mean 'nbinom[12]'.*choose one of gauss"):
-        get_family("nbinom")
+    with pytest.raises(ModelError, match=r"unknown family 'nbinom3' \(did you mean 'nbinom[12]'.*choose one of gauss"):
+        get_family("nbinom3")
     with pytest.raises(ModelError, match="family 'poisson' has no link 'probit'; choose one of log, identity, sqrt"):
         get_family("poisson", "probit")
     with pytest.raises(ModelError, match="already has a link"):

@@ -88,7 +88,7 @@ def test_ranked_residuals_and_few_rows_use_whole_data_sets(monkeypatch):
     def refuse(*_):
         raise AssertionError
 
-    monkeypatch.setattr("simresid.simulated_residuals.recombined_sums", refuse)
+    monkeypatch.setattr("simresid.residuals.ranked_response.recombined_sums", refuse)
     assert sr.simulate_residuals(Counts(1, nobs=50_000), 10, method="exact").replicate_sums is not None
     assert sr.simulate_residuals(Counts(1), 10).replicate_sums is not None
 
