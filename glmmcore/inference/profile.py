@@ -180,7 +180,11 @@ def _constrained(
 
 def _step(b: np.ndarray, gradient: np.ndarray, normal: np.ndarray, gap: float) -> tuple[np.ndarray, float]:
     """Solve B d + m a = -g with a'd = gap."""
-    solved = np.linalg.solve(b, np.stack([gradient, normal], axis=1))
+    sides = np.stack([gradient, normal], axis=1)
+    try:
+        solved = np.linalg.solve(b, sides)
+    except np.linalg.LinAlgError:  # updates have lost a direction, as along a ridge
+        solved = np.linalg.lstsq(b, sides, rcond=None)[0]
     multiplier = -(float(normal @ solved[:, 0]) + gap) / float(normal @ solved[:, 1])
     return -(solved[:, 0] + multiplier * solved[:, 1]), multiplier
 
