@@ -127,7 +127,10 @@ def _likelihood_ratio(small: FittedGLMM, large: FittedGLMM) -> dict[str, Any]:
     statistic = max(2.0 * (large.llf - small.llf), 0.0)
     plain = float(special.chdtrc(df, statistic))
     pvalue, note = plain, found.reason
-    if found.n_boundary == 1:
+    n_places = [sum(t.term.places is not None for t in fit.solution.terms) for fit in (small, large)]
+    if n_places[0] < n_places[1]:
+        note = f"{found.reason} on its boundary, where its range has no meaning: the p-value is approximate"
+    elif found.n_boundary == 1:
         below = float(special.chdtrc(df - 1, statistic)) if df > 1 else float(statistic <= 0.0)
         pvalue = 0.5 * (plain + below)
         note = f"{found.reason} on its boundary: mixture of chi-squares with {df - 1} and {df} df"

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glmmcore import glmm
+from glmmcore import compare, glmm
 from glmmcore.errors import DataWarning, ModelError
 
 
@@ -262,3 +262,11 @@ def test_parameters_that_are_given(name):
     np.testing.assert_allclose(held.var_corr[kind].iloc[0], value, rtol=1e-8)
     np.testing.assert_allclose(held.var_corr["sd"].iloc[0], 1.0, rtol=1e-8)
     assert held.llf < free.llf
+
+
+def test_comparison_without_the_field_is_approximate():
+    d = fields(3)
+    larger, smaller = glmm("y ~ x + exp(u, v | g)", d), glmm("y ~ x", d)
+    table = compare(smaller, larger)
+    assert "range has no meaning" in table["note"].iloc[1] and table["chisq_df"].iloc[1] == 2
+    assert table["pvalue"].iloc[1] == table["pvalue_chi2"].iloc[1]
