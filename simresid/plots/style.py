@@ -43,6 +43,8 @@ LOOKS = (
 LARGEST_SIDE = 200.0
 """Inches: larger figures do not fit into memory."""
 
+LARGEST_NUMBER = 1e308
+
 _DRAWING = RLock()
 _DETACHED: ContextVar[bool] = ContextVar("detached", default=False)
 
@@ -221,12 +223,14 @@ def rank_ticks(values: Any) -> tuple[list[float], list[str]]:
 def _roundest(s: Any, target: float) -> float:
     """Number of the fewest decimals within the sorted data whose rank is near `target`, or a value of the data."""
     exact = float(np.quantile(s, target, method="inverted_cdf"))
-    span = float(s[-1] - s[0])
+    with np.errstate(over="ignore"):
+        span = min(float(s[-1] - s[0]), LARGEST_NUMBER)
     for decimals in range(18):
         if span == 0.0:
             break
         step = 10.0 ** (np.floor(np.log10(span)) - decimals)
-        near = [float(f"{side(exact / step) * step:.15g}") for side in (np.floor, np.ceil)]
+        with np.errstate(over="ignore"):  # beyond the largest number is beyond the data
+            near = [float(f"{side(exact / step) * step:.15g}") for side in (np.floor, np.ceil)]
         fitting = [v for v in near if s[0] <= v <= s[-1] and abs(_rank(s, v) - target) <= 0.06]
         if fitting:
             return min(fitting, key=lambda v: abs(_rank(s, v) - target)) + 0.0

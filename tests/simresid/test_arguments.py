@@ -9,6 +9,7 @@ import pytest
 import simresid
 from glmmcore import glmm
 from simresid import from_simulations, screen, simulate_residuals, simulated_lrt
+from simresid.plots.style import rank_ticks
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +141,15 @@ def test_letters_that_no_file_can_hold(table):
     assert found.loc["b", "error"] == ""
     with pytest.raises(ValueError, match="half a letter"):
         screen({"\ud800": ("y ~ x", table, "poisson")}, progress=False)
+
+
+def test_progress_is_yes_or_no(res):
+    with pytest.raises(ValueError, match="progress=<NA>; use True or False"):
+        simulate_residuals(res.model, 20, progress=pd.NA)
+
+
+def test_ticks_of_the_largest_numbers():
+    x = np.linspace(-1.0, 1.0, 40) * 1.7e308
+    ticks, labels = rank_ticks(x)
+    assert np.isfinite(ticks).all()
+    assert len(labels) == len(ticks) > 1

@@ -167,7 +167,7 @@ def simulated(rng: np.random.Generator) -> tuple[Any, str]:
         draws, y = rng.integers(0, 2, (n_sims, n)) * 1.0, rng.integers(0, 2, n) * 1.0
     elif law == 3:
         unit = pick(rng, EXTREME)
-        draws, y = rng.normal(size=(n_sims, n)) * unit, rng.normal(size=n) * unit
+        draws, y = rng.uniform(-1, 1, (n_sims, n)) * unit, rng.uniform(-1, 1, n) * unit
     elif law == 4:
         draws, y = np.full((n_sims, n), mean), np.full(n, mean)
     else:
