@@ -78,8 +78,7 @@ def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None 
         if len(values) != n:
             raise ValueError(
                 f"{what} has {len(values)} values but there are {n} residuals, and its index does not "
-                f"contain all "
-                "of their row labels"
+                "contain all of their row labels"
             )
         raise ValueError(
             f"{what} has the right length ({n}) but other row labels than the residuals; pass "
@@ -99,8 +98,7 @@ def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None 
         shape = f"shape {array.shape}" if array.ndim != 1 else f"{len(array)} values"
         hint = (
             f"; {len(array)} rows were given, but only {n} entered the fit: pass a Series with the data's "
-            f"index or a "
-            "column name"
+            "index or a column name"
             if array.ndim == 1 and len(array) > n and columns is not None and columns.names
             else ""
         )

@@ -73,8 +73,7 @@ class PosteriorPredictive:
                 return self._unconditional
             raise ValueError(
                 "the stored draws belong to the groups in the data; predict with new groups in the software "
-                "that "
-                "holds the posterior and pass PosteriorPredictive(observed, draws, unconditional=new_draws)"
+                "that holds the posterior and pass PosteriorPredictive(observed, draws, unconditional=new_draws)"
             )
         raise ValueError(f"stored draws cannot be redrawn for random_effects={random_effects!r}")
 
@@ -88,8 +87,7 @@ def adapt(container: Any) -> PosteriorPredictive:
         raise unsupported(
             f"{type(container).__module__}.{type(container).__qualname__} has no group {missing}; pass the "
             "InferenceData or DataTree that sample_posterior_predictive (PyMC) or predict(kind='response') "
-            "(Bambi) "
-            "has filled."
+            "(Bambi) has filled."
         )
     names = sorted(set(map(str, predictive.data_vars)) & set(map(str, observed.data_vars)))
     if len(names) != 1:
@@ -103,7 +101,6 @@ def adapt(container: Any) -> PosteriorPredictive:
     if draws.shape[draws.ndim - response.ndim :] != response.shape or draws.ndim == response.ndim:
         raise ValueError(
             f"{names[0]} has shape {draws.shape} in posterior_predictive and {response.shape} in "
-            f"observed_data; "
-            "the last dimensions must agree"
+            "observed_data; the last dimensions must agree"
         )
     return PosteriorPredictive(response, draws.reshape(-1, response.size))

@@ -107,7 +107,6 @@ class OrderedFit(IndependentRows):
         if missing.size:
             raise ValueError(
                 f"category code {int(missing[0])} does not occur in the new response, and without it "
-                f"OrderedModel "
-                "would fit a model with fewer thresholds"
+                "OrderedModel would fit a model with fewer thresholds"
             )
         return type(self)(self._rebuild(codes.astype(np.int64)))

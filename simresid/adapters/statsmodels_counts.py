@@ -69,8 +69,7 @@ def adapt_count(results: Any) -> CountFit:
     if type(model).__name__.startswith("TruncatedLF") and getattr(model, "exposure", None) is not None:
         raise TypeError(
             f"statsmodels takes the logarithm of exposure twice inside {type(model).__name__}, so its "
-            f"likelihood and "
-            "its predictions disagree; fit the model with offset=np.log(exposure) instead"
+            "likelihood and its predictions disagree; fit the model with offset=np.log(exposure) instead"
         )
     return RefittableCountFit(results) if can_refit(results) else CountFit(results)
 

@@ -112,8 +112,7 @@ def family_name(family: Any) -> str:
     if not type(family).__module__.startswith("statsmodels."):
         raise TypeError(
             f"the family {type(family).__qualname__} is not one of statsmodels' own, so its law is not "
-            f"known; "
-            "simulate from it and use simresid.from_simulations"
+            "known; simulate from it and use simresid.from_simulations"
         )
     return type(family).__name__
 

@@ -85,8 +85,7 @@ def permutation_sd(z: FloatArray, moments: _Moments) -> float:
     return float(np.sqrt(max(variance, 0.0)))
 
 
-# ---- weights
-# -----------------------------------------------------------------------------------------------------
+# ---- weights ----
 
 
 def inverse_weights(distances: FloatArray) -> FloatArray:
@@ -135,8 +134,7 @@ def _check_indices(indices: NDArray[np.intp], n: int) -> None:
         raise ValueError("the distances between places cannot be ordered; are they finite?")
 
 
-# ---- distances
-# ----------------------------------------------------------------------------------------------------
+# ---- distances ----
 
 
 def places_from_distances(distances: Any, name: str = "distances") -> tuple[FloatArray, NDArray[np.intp]]:
@@ -174,8 +172,7 @@ def check_moran_null(null: str, n_refits: int | None) -> None:
         raise ValueError(f"n_refits={n_refits} goes with null='refits', not with permutations")
 
 
-# ---- test
-# --------------------------------------------------------------------------------------------------------
+# ---- test ----
 
 
 def moran_test(

@@ -218,8 +218,7 @@ def _check_cdf(model: HasCdf, simulated: FloatArray, rng: int) -> None:
         _require(
             bool(abs(z) < 5.0),
             f"cdf() of the model's own simulations is not uniform: {share.mean():.4f} of the values lie "
-            f"between "
-            f"{decile / 10} and {(decile + 1) / 10} ({z:+.1f} standard errors)",
+            f"between {decile / 10} and {(decile + 1) / 10} ({z:+.1f} standard errors)",
         )
 
 

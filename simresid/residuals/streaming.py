@@ -351,8 +351,7 @@ def refuse_non_finite(block: NDArray[Any], first: int) -> None:
     raise ValueError(
         f"{row.size} simulated value(s) are NaN or infinite, at row position(s) {shown}; first in replicate "
         f"{first + replicate[0]}. Residuals cannot be ranked among them: drop these rows, or the draws "
-        f"that contain "
-        "them, or repair the model's simulate()"
+        "that contain them, or repair the model's simulate()"
     )
 
 

@@ -53,8 +53,7 @@ def simulation_matrix(simulated: Any, n: int, index: Any = None) -> FloatArray:
     if transposed:
         raise ValueError(
             f"simulated has shape {array.shape} and there are {n} observed values: it looks transposed. "
-            f"Rows are "
-            "replicates, columns are observations; pass simulated.T"
+            "Rows are replicates, columns are observations; pass simulated.T"
         )
     if array.shape[1] != n:
         raise ValueError(f"simulated has {array.shape[1]} columns but there are {n} observed values")
