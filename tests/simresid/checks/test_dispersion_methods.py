@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import chi2
 
 import simresid as sr
-from simresid.checks.dispersion import squared_deviation_ratio
+from simresid.checks._dispersion_simulated import squared_deviation_ratio
 
 ALTERNATIVES = ("two-sided", "greater", "less")
 
