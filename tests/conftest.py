@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import matplotlib
@@ -9,6 +10,9 @@ import pytest
 
 matplotlib.use("Agg")
 
+ROOT = Path(__file__).resolve().parents[1]
+# worker processes that tests start must find what tests define, however the tests themselves were started
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

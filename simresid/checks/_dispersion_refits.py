@@ -60,7 +60,9 @@ def dispersion_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan
     if not pool.own.spread.allowed > 0:
         raise RefitsFailed("the model's variance is not known")
     errors, constant = _row_errors(res)
-    evidence = _Evidence(errors, alternative)
+    # of the refits, since the observed deviations may themselves be overdispersed
+    independent = pool.values("standard error of Pearson's ratio", _pearson_error, plan.rounds[0])
+    evidence = _Evidence(errors, float(np.median(independent)) if independent.size else 0.0, alternative)
     found = compare(
         pool,
         plan,
@@ -110,11 +112,18 @@ def _components(data: FittedData) -> FloatArray:
     return np.array([log_ratio, log_ratio / spread.relative, np.log(max(spread.pearson, 1e-300))])
 
 
-class _Evidence:
-    """Distance of data sets from the centre: the larger of the parts that count, each in units of its spread."""
+def _pearson_error(data: FittedData) -> FloatArray:
+    return np.array([data.spread.pearson_error])
 
-    def __init__(self, errors: FloatArray, alternative: str) -> None:
-        self.errors, self.alternative = errors, alternative
+
+class _Evidence:
+    """Distance of data sets from the centre: the larger of the parts that count, each in units of its spread.
+
+    `independent` is the standard error of the logarithm of Pearson's ratio for independent rows of a right model.
+    """
+
+    def __init__(self, errors: FloatArray, independent: float, alternative: str) -> None:
+        self.errors, self.independent, self.alternative = errors, independent, alternative
 
     def __call__(self, x: FloatArray) -> FloatArray:
         """Evidence of the centred components of data and refits ``(m, 3)``, of few from theory."""
@@ -145,7 +154,7 @@ class _Evidence:
         """Parts of `x` in units of the spread of `reference`, of theory where that holds few data sets."""
         if len(reference) <= FEWEST_TO_RANK:
             return x[:, [UNWEIGHTED, PEARSON]] / self.errors[[UNWEIGHTED, PEARSON]]
-        estimated = float(reference[:, PEARSON].std()) < ESTIMATED * self.errors[PEARSON]
+        estimated = float(reference[:, PEARSON].std()) < ESTIMATED * self.independent
         counted = [RELATIVE, PEARSON] if estimated else [RELATIVE]
         below, above = (_root_mean_square(side * reference[:, counted]) for side in (-1, 1))
         return np.where(x[:, counted] > 0, x[:, counted] / above, x[:, counted] / below)

@@ -38,12 +38,15 @@ class Spread(NamedTuple):
         Root of the sum of squared variances over their sum: how far few rows make up the sums.
     pearson : float
         Mean squared Pearson residual.
+    pearson_error : float
+        Standard error of its logarithm, as of independent rows.
     """
 
     squares: float = np.nan
     allowed: float = np.nan
     relative: float = np.nan
     pearson: float = np.nan
+    pearson_error: float = np.nan
 
 
 def spread(res: SimulatedResiduals) -> Spread:
@@ -62,9 +65,10 @@ def relative_spread(observed: FloatArray, mean: FloatArray, variance: FloatArray
         return Spread()
     squared, allowed = np.square((observed - mean) / np.sqrt(scale)), variance / scale
     varying = allowed > 0
-    pearson = float(np.mean(squared[varying] / allowed[varying]))
-    total = float(allowed.sum())
-    return Spread(float(squared.sum()), total, float(np.sqrt(allowed @ allowed)) / total, pearson)
+    terms = squared[varying] / allowed[varying]
+    pearson, total = float(np.mean(terms)), float(allowed.sum())
+    error = float(np.sqrt(np.sum(np.square(terms - pearson)))) / max(float(terms.sum()), 1e-300)
+    return Spread(float(squared.sum()), total, float(np.sqrt(allowed @ allowed)) / total, pearson, error)
 
 
 def mean_and_variance(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray]:

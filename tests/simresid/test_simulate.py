@@ -98,7 +98,7 @@ def test_exact_draws_simulations_only_on_demand(poisson_fit):
 
 def test_what_is_refused(poisson_fit):
     model = poisson_fit(50, sd=0.5)
-    with pytest.raises(ValueError, match="choose one of rank"):
+    with pytest.raises(ValueError, match="choose 'rank'"):
         sr.simulate_residuals(model, method="quantile")
     with pytest.raises(ValueError, match="use 'auto', True or False"):
         sr.simulate_residuals(model, keep_simulations="yes")

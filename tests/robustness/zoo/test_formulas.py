@@ -440,7 +440,6 @@ SENSELESS = [
         "y ~ mean(x)": ("mean",),
         "y ~ np.mean(x)": ("row",),
         "y ~ foo(1|g)": ("foo",),
-        "y ~ ar1(x|g)": (),
         "y ~ `x": ("quote",),
         "y ~ x:": (),
         "y ~ :x": (),

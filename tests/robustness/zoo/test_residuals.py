@@ -138,7 +138,8 @@ SIMULATIONS = [
         made(lambda s: s * 0 + 5, lambda y: y * 0 + 9),
         holds(lambda r: (r.residuals > 0.98).all()),
     ),
-    Case("values of 1e300", made(lambda s: s * 1e300, lambda y: y * 1e300), same(drawn, rtol=0)),
+    Case("values of 1e299", made(lambda s: s * 1e299, lambda y: y * 1e299), same(drawn, rtol=0)),
+    Case("values of 1e300", made(lambda s: s * 1e300, lambda y: y * 1e300), refused("1e+300")),
     Case("values of 1e-300", made(lambda s: s * 1e-300, lambda y: y * 1e-300), same(drawn, rtol=0)),
     Case("subnormal values", made(lambda s: s * 5e-324, lambda y: y * 5e-324), same(drawn, rtol=0)),
     Case("counts of 1e12", made(lambda s: s + 10**12, lambda y: y + 10**12), same(drawn, rtol=0)),
@@ -570,7 +571,11 @@ TESTS = [
         outcome_of("dispersion", res=lambda: from_simulations(draws()[0] * 1e200, draws()[1] * 1e200)),
         same(outcome_of("dispersion", res=drawn), rtol=1e-9),
     ),
-    Case("diagnose of one row", lambda: simresid.diagnose(from_simulations(draws()[0][:, :1], [3])), refused("2")),
+    Case(
+        "diagnose of one row",
+        lambda: len(simresid.diagnose(from_simulations(draws()[0][:, :1], [3])).table),
+        finite(),
+    ),
     Case(
         "diagnose of constants",
         lambda: simresid.diagnose(from_simulations(draws()[0] * 0, draws()[1] * 0)).table["pvalue"].dropna(),
