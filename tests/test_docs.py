@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -12,6 +13,10 @@ DOCS = Path(__file__).resolve().parents[1] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 BLOCK = re.compile(r"^```(?:python|\{run\})\n(.*?)^```$", flags=re.M | re.S)
 
+ran_in_the_site = pytest.mark.skipif(
+    "SIMRESID_SITE_BUILT" in os.environ, reason="the build of the site has just run it"
+)
+
 
 def blocks(page: Path) -> list[str]:
     """Python of a page, without the options of the directive."""
@@ -19,6 +24,7 @@ def blocks(page: Path) -> list[str]:
     return ["\n".join(line for line in block.splitlines() if not re.match(r":[a-z-]+:", line)) for block in found]
 
 
+@ran_in_the_site
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=lambda page: page.stem)
 def test_python_blocks_run_one_after_the_other(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

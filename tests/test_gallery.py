@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import runpy
 from pathlib import Path
@@ -12,12 +13,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = sorted((ROOT / "gallery").glob("plot_*.py"))
 
+ran_in_the_site = pytest.mark.skipif(
+    "SIMRESID_SITE_BUILT" in os.environ, reason="the build of the site has just run it"
+)
+
 
 def test_the_gallery_is_there():
     assert len(SCRIPTS) >= 20
     assert [script.name for script in (ROOT / "gallery").glob("*.py") if script not in SCRIPTS] == []
 
 
+@ran_in_the_site
 @pytest.mark.slow
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.stem)
 def test_script_prints_a_number_and_draws(script, tmp_path, monkeypatch, capsys):
