@@ -131,28 +131,17 @@ class CovaryingSystem:
         self._schur, info = lapack.dpotrf(0.5 * (schur + schur.T), lower=1, clean=1)
         return bool(info == 0)
 
-    def _times_border(self, x: np.ndarray) -> np.ndarray:
-        """X Lambda_b for the columns of the border, (..., E), or of its first factors."""
+    def _times_border(self, x: np.ndarray, *, transposed: bool = False) -> np.ndarray:
+        """X Lambda_b, or X Lambda_b', for the columns of the border, (..., E), or of its first factors."""
         out = np.empty_like(x)
         for (where, k), t in zip(self._others, self._factors[1:], strict=True):
             if where.stop <= x.shape[1]:
                 own = x[:, where]
                 if isinstance(t, np.ndarray):
-                    out[:, where] = (own.reshape(len(x), -1, k) @ t).reshape(len(x), -1)
+                    out[:, where] = (own.reshape(len(x), -1, k) @ (t.T if transposed else t)).reshape(len(x), -1)
                 else:
-                    out[:, where] = t.apply_transposed(np.ascontiguousarray(own.T)).T
-        return out
-
-    def _times_border_transposed(self, x: np.ndarray) -> np.ndarray:
-        """X Lambda_b'."""
-        out = np.empty_like(x)
-        for (where, k), t in zip(self._others, self._factors[1:], strict=True):
-            if where.stop <= x.shape[1]:
-                own = x[:, where]
-                if isinstance(t, np.ndarray):
-                    out[:, where] = (own.reshape(len(x), -1, k) @ t.T).reshape(len(x), -1)
-                else:
-                    out[:, where] = t.apply(np.ascontiguousarray(own.T)).T
+                    times = t.apply if transposed else t.apply_transposed
+                    out[:, where] = times(np.ascontiguousarray(own.T)).T
         return out
 
     @property
@@ -216,9 +205,9 @@ class CovaryingSystem:
         if u:
             spread = self._moved @ self._inverse
             self._variance = self._variance + np.einsum("qe,qe->q", spread, self._moved)
-            self._cross = -self._times_border_transposed(spread)
-            half = self._times_border_transposed(self._inverse)
-            self._covariance = np.ascontiguousarray(self._times_border_transposed(half.T))
+            self._cross = -self._times_border(spread, transposed=True)
+            half = self._times_border(self._inverse, transposed=True)
+            self._covariance = np.ascontiguousarray(self._times_border(half.T, transposed=True))
 
     def row_covariances(self, lo: int, hi: int, out: np.ndarray) -> None:
         """Z cov(b) Z' of the rows lo..hi, packed lower triangle over predictors, into `out`; after `scale_inverse`."""

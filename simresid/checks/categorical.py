@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from simresid.checks._mean_cdf import GRID, absolute_deviation, mean_cdf
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks.base import CheckResult, Effect
-from simresid.checks.entry import Request, ResidualTest
+from simresid.checks.entry import ResidualTest
 from simresid.checks.inputs import FloatArray, Residuals, aligned, residual_array
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.nulls.comparison import LEVEL, compare, digest
@@ -353,11 +353,6 @@ def _word(result: CategoricalResult) -> str:
     return "spread differs" if p is not None and p < result.uniformity_pvalue else "levels differ"
 
 
-def _along_columns(asked: Request) -> dict[str, dict[str, Any]]:
-    columns = asked.columns(asked.categories, "categories")
-    return {f"categories of {name}": {"categories": column} for name, column in columns.items()}
-
-
 CATEGORIES = ResidualTest(
     name="categories",
     title="Categories",
@@ -367,5 +362,5 @@ CATEGORIES = ResidualTest(
     limits={"largest distance within a level": (0.05, 0.15)},
     word=_word,
     size_name="distance",
-    along=_along_columns,
+    along=lambda asked: asked.each(asked.categories, "categories", "categories of"),
 )

@@ -74,9 +74,10 @@ class Request:
         """Values in residual order, free of labels, so that they fit plain residual arrays too."""
         return self.res.align(values, name).array
 
-    def columns(self, values: Any, default: str) -> dict[str, Any]:
-        """One or several columns by name; `default` is the name of one without."""
-        return {name: self.column(v, name) for name, v in _named(values, default).items()}
+    def each(self, values: Any, argument: str, words: str) -> dict[str, dict[str, Any]]:
+        """Arguments of a test of each column, by `words` and its name; one without a name has that of the argument."""
+        named = _named(values, argument)
+        return {f"{words} {name}": {argument: self.column(column, name)} for name, column in named.items()}
 
 
 def _named(values: Any, default: str) -> dict[str, Any]:

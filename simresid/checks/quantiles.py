@@ -43,7 +43,7 @@ from simresid.checks._mean_cdf import below
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks.base import CheckResult, Effect
 from simresid.checks.basis import Basis, predictor_basis
-from simresid.checks.entry import Request, ResidualTest
+from simresid.checks.entry import ResidualTest
 from simresid.checks.inputs import FloatArray, Residuals, generator
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
 from simresid.checks.nulls.comparison import LEVEL, Comparison, compare, digest
@@ -368,11 +368,6 @@ def _word(result: QuantileResult) -> str:
     return {"location": TREND, "scale": "wrong spread"}.get(leading, "wrong shape")
 
 
-def _along_columns(asked: Request) -> dict[str, dict[str, Any]]:
-    columns = asked.columns(asked.predictors, "predictor")
-    return {f"quantiles along {name}": {"predictor": column} for name, column in columns.items()}
-
-
 QUANTILES = ResidualTest(
     name="quantiles",
     title="Quantiles",
@@ -383,7 +378,7 @@ QUANTILES = ResidualTest(
     word=_word,
     size_name="shift",
     alone=lambda asked: {"predictor": asked.prediction},
-    along=_along_columns,
+    along=lambda asked: asked.each(asked.predictors, "predictor", "quantiles along"),
     headline_place=5,
     is_consequence=True,
 )

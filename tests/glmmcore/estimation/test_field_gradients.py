@@ -10,9 +10,10 @@ from glmmcore.estimation.linear import LinearObjective
 from glmmcore.families import get_family
 from glmmcore.formula import build_design
 
+from ..differences import check_gradient
+
 # Differences with step 1e-3 and error h^4 f'''''/30 leave about 1e-10 of truncation and 1e-14 |F| / h of rounding.
 TOLERANCE = 1e-7
-STEP = 1e-3
 N = 70
 FIELDS = ["exp(a, b | {})", "gau(a, b | {})", "mat(a, b | {})", "ou(a | {})", "ar1(t | {})"]
 
@@ -42,19 +43,7 @@ def point(estimator, seed, corner=None):
 
 
 def check(objective_class, estimator, x, *more):
-    def value(z):
-        f = objective_class(estimator.problem, *more)(z)[0]
-        assert np.isfinite(f)
-        return f
-
-    gradient = objective_class(estimator.problem, *more)(x)[1]
-    numeric = np.empty(len(x))
-    for j in range(len(x)):
-        e = np.zeros(len(x))
-        e[j] = STEP
-        near, far = value(x + e) - value(x - e), value(x + 2 * e) - value(x - 2 * e)
-        numeric[j] = (8 * near - far) / (12 * STEP)
-    np.testing.assert_allclose(gradient, numeric, rtol=TOLERANCE, atol=TOLERANCE * max(1.0, np.abs(gradient).max()))
+    check_gradient(lambda: objective_class(estimator.problem, *more), x, TOLERANCE)
 
 
 def run(formula, family, seed=1, *, corner=None, reml=False, **parts):
