@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._row_moments import mean_and_variance
 from simresid.checks.base import Effect
 from simresid.checks.inputs import FloatArray, response_kind, shares_random_effects
 from simresid.checks.nulls.comparison import LEVEL, compare
@@ -57,9 +56,10 @@ def dispersion_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan
     plan : Plan
     alternative : {"two-sided", "greater", "less"}
     """
-    if not pool.own.spread.allowed > 0:
+    own = pool.own.spread
+    if not own.allowed > 0:
         raise RefitsFailed("the model's variance is not known")
-    errors, constant = _row_errors(res)
+    errors = np.maximum([own.ratio_error, 1.0, own.pearson_error], 1e-12)
     # of the refits, since the observed deviations may themselves be overdispersed
     independent = pool.values("standard error of Pearson's ratio", _pearson_error, plan.rounds[0])
     evidence = _Evidence(errors, float(np.median(independent)) if independent.size else 0.0, alternative)
@@ -77,7 +77,7 @@ def dispersion_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan
     fields, notes = found.fields, list(found.notes)
     if shares_random_effects(res) and not res.is_grouped:
         notes.append("Deviations are taken given the fitted random effects.")
-    estimated = not res.discrete and not res.is_grouped and constant
+    estimated = not res.discrete and not res.is_grouped and own.is_constant
     if estimated or float(np.std(null[:, UNWEIGHTED])) < FIXED * errors[UNWEIGHTED]:
         fields |= {"pvalue": np.nan, "monte_carlo_error": np.nan}
         notes.append(FIXED_NOTE)
@@ -169,24 +169,3 @@ def _root_mean_square(x: FloatArray) -> FloatArray:
     total = np.sum(np.where(positive, np.square(x), 0.0), axis=0)
     out = np.sqrt(total / np.maximum(positive.sum(axis=0), 1))
     return np.asarray(np.where(out > 0, out, 1.0))
-
-
-def _row_errors(res: SimulatedResiduals) -> tuple[FloatArray, bool]:
-    """Standard errors over rows of the components, and whether the variance is the same in all rows."""
-    mean, variance = mean_and_variance(res)
-    largest = float(variance.max())
-    varying = variance > 0
-    squared = np.square((res.observed - mean) / np.sqrt(largest))
-    allowed = variance / largest
-    pearson = squared[varying] / allowed[varying]
-    errors = np.array([_error(squared, allowed), 1.0, _error(pearson, np.ones(pearson.size))])
-    return np.maximum(errors, 1e-12), float(np.ptp(variance)) <= 1e-9 * largest
-
-
-def _error(squared: FloatArray, allowed: FloatArray) -> float:
-    """Standard error over rows of the logarithm of the ratio of sums."""
-    total = float(squared.sum())
-    if total == 0.0:
-        return 0.0
-    ratio = total / float(allowed.sum())
-    return float(np.sqrt(np.sum(np.square(squared - ratio * allowed)))) / total

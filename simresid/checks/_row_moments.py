@@ -26,6 +26,9 @@ __all__ = [
 SQUARED = (1e-60, 1e60)
 """Sizes of deviations whose squares, summed and multiplied with each other, neither vanish nor overflow."""
 
+SAME_VARIANCE = 1e-9
+"""Difference of variances, by the largest, that is rounding."""
+
 
 class Spread(NamedTuple):
     """Deviations of a data set from the means of its fit.
@@ -38,15 +41,19 @@ class Spread(NamedTuple):
         Root of the sum of squared variances over their sum: how far few rows make up the sums.
     pearson : float
         Mean squared Pearson residual.
-    pearson_error : float
-        Standard error of its logarithm, as of independent rows.
+    ratio_error, pearson_error : float
+        Standard errors of the logarithms of ``squares / allowed`` and of `pearson`, as of independent rows.
+    is_constant : bool
+        Whether all rows have the same variance.
     """
 
     squares: float = np.nan
     allowed: float = np.nan
     relative: float = np.nan
     pearson: float = np.nan
+    ratio_error: float = np.nan
     pearson_error: float = np.nan
+    is_constant: bool = False
 
 
 def spread(res: SimulatedResiduals) -> Spread:
@@ -66,9 +73,23 @@ def relative_spread(observed: FloatArray, mean: FloatArray, variance: FloatArray
     squared, allowed = np.square((observed - mean) / np.sqrt(scale)), variance / scale
     varying = allowed > 0
     terms = squared[varying] / allowed[varying]
-    pearson, total = float(np.mean(terms)), float(allowed.sum())
-    error = float(np.sqrt(np.sum(np.square(terms - pearson)))) / max(float(terms.sum()), 1e-300)
-    return Spread(float(squared.sum()), total, float(np.sqrt(allowed @ allowed)) / total, pearson, error)
+    total = float(allowed.sum())
+    return Spread(
+        squares=float(squared.sum()),
+        allowed=total,
+        relative=float(np.sqrt(allowed @ allowed)) / total,
+        pearson=float(np.mean(terms)),
+        ratio_error=_log_ratio_error(squared, allowed),
+        pearson_error=_log_ratio_error(terms, np.ones(terms.size)),
+        is_constant=float(np.ptp(allowed)) <= SAME_VARIANCE,
+    )
+
+
+def _log_ratio_error(squared: FloatArray, allowed: FloatArray) -> float:
+    """Standard error over rows of the logarithm of the ratio of sums, 0 without deviations."""
+    total = float(squared.sum())
+    ratio = total / float(allowed.sum())
+    return float(np.sqrt(np.sum(np.square(squared - ratio * allowed)))) / max(total, 1e-300)
 
 
 def mean_and_variance(res: SimulatedResiduals) -> tuple[FloatArray, FloatArray]:

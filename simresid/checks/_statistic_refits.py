@@ -9,7 +9,7 @@ import numpy as np
 
 from simresid.checks.base import Effect
 from simresid.checks.inputs import FloatArray
-from simresid.checks.nulls.comparison import compare, limits_of
+from simresid.checks.nulls.comparison import Comparison, compare, limits_of
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import Plan
 from simresid.checks.nulls.refit_pool import RefitPool, replicate_generator
@@ -44,17 +44,7 @@ def of_responses(
     observed = float(np.asarray(function(res.observed[None, :]))[0])
     mean, sd = float(simulated.mean()), float(simulated.std()) or 1.0
     scores = (simulated - mean) / sd
-    found = compare(
-        pool,
-        plan,
-        object(),
-        excess,
-        lambda z: z[:, 0],
-        lambda z: simulation_pvalue(z, scores, alternative),
-        alternative=alternative,
-        theory_limits=limits_of(lambda share: np.quantile(scores, share), alternative),
-        continued=False,
-    )
+    found = _among_refits(pool, plan, excess, scores, alternative)
     expected = mean + sd * float(found.centre[0])
     null = expected + sd * found.null
     fields, notes = found.fields, found.notes
@@ -81,21 +71,27 @@ def of_residuals(
     uniform = np.array(
         [np.asarray(function(replicate_generator(res.seed, j, 3).random((1, res.n_obs))))[0] for j in range(99)]
     )
-    centred = uniform - uniform.mean()
-    found = compare(
-        pool,
-        plan,
-        object(),
-        value,
-        lambda x: x[:, 0],
-        lambda x: simulation_pvalue(x, centred, alternative),
-        alternative=alternative,
-        theory_limits=limits_of(lambda share: np.quantile(centred, share), alternative),
-        continued=False,
-    )
+    found = _among_refits(pool, plan, value, uniform - uniform.mean(), alternative)
     expected = float(found.centre[0])
     low, high = (expected + limit for limit in found.limits)
     return _fields(res, name, own, expected, expected + found.null, (low, high), alternative, found.fields, found.notes)
+
+
+def _among_refits(
+    pool: RefitPool, plan: Plan, value: Callable[[FittedData], FloatArray], known: FloatArray, alternative: str
+) -> Comparison:
+    """Compare one number of every data set with that of refits; `known` is its distribution where the law is known."""
+    return compare(
+        pool,
+        plan,
+        object(),  # a statistic of the user's: nothing of it is shared between tests
+        value,
+        lambda x: x[:, 0],
+        lambda x: simulation_pvalue(x, known, alternative),
+        alternative=alternative,
+        theory_limits=limits_of(lambda share: np.quantile(known, share), alternative),
+        continued=False,
+    )
 
 
 def _fields(
