@@ -128,24 +128,20 @@ def residuals_numpy(model: Model) -> Prepared:
 
 def pipeline_simresid(model: Model) -> Prepared:
     """Fit, simulations and residuals, all tests, and the overview as PNG."""
-    import glmmcore
     import simresid
 
-    data = model.make()
-
-    def run() -> Result:
-        clock = _Parts()
-        fit = clock("fit", lambda: glmmcore.glmm(model.formula, data, family=model.family))
-        res = clock("residuals", lambda: simresid.simulate_residuals(fit, N_SIMS))
-        clock("battery", res.diagnose)
-        clock("figure", lambda: _save(simresid.plot_overview(res)))
-        return Result(fit.llf, clock.parts)
-
-    return run
+    return _pipeline(model, "residuals", "rank", "figure", lambda res: _save(simresid.plot_overview(res)))
 
 
 def exact_simresid(model: Model) -> Prepared:
     """Fit, exact residuals, all tests and the quantile curves: what a million rows need."""
+    import simresid
+
+    return _pipeline(model, "exact residuals", "exact", "curves", lambda res: simresid.quantile_test(res, curves=True))
+
+
+def _pipeline(model: Model, residuals: str, method: str, last: str, finish: Callable[[Any], Any]) -> Prepared:
+    """Fit, residuals by `method`, all tests and what `finish` makes of the residuals, each part timed by its name."""
     import glmmcore
     import simresid
 
@@ -154,9 +150,9 @@ def exact_simresid(model: Model) -> Prepared:
     def run() -> Result:
         clock = _Parts()
         fit = clock("fit", lambda: glmmcore.glmm(model.formula, data, family=model.family))
-        res = clock("exact residuals", lambda: simresid.simulate_residuals(fit, N_SIMS, method="exact"))
+        res = clock(residuals, lambda: simresid.simulate_residuals(fit, N_SIMS, method=method))
         clock("battery", res.diagnose)
-        clock("curves", lambda: simresid.quantile_test(res, curves=True))
+        clock(last, lambda: finish(res))
         return Result(fit.llf, clock.parts)
 
     return run

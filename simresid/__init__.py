@@ -27,26 +27,21 @@ if TYPE_CHECKING:
     from simresid.checks.uniformity import uniformity_test
     from simresid.checks.zero_inflation import zero_inflation_test
     from simresid.html_report import report
-    from simresid.plots import (
-        plot_calibration,
-        plot_dispersion,
-        plot_histogram,
-        plot_lift,
-        plot_lorenz,
-        plot_means,
-        plot_outliers,
-        plot_overview,
-        plot_predictions,
-        plot_qq,
-        plot_random_effects,
-        plot_residuals,
-        plot_rootogram,
-        plot_simulated_data,
-        plot_spatial,
-        plot_statistic,
-        plot_temporal,
-        plot_zero_inflation,
-    )
+    from simresid.plots.calibration import plot_calibration
+    from simresid.plots.histogram import plot_histogram
+    from simresid.plots.means import plot_means
+    from simresid.plots.null import plot_dispersion, plot_statistic, plot_zero_inflation
+    from simresid.plots.outliers import plot_outliers
+    from simresid.plots.overview import plot_overview
+    from simresid.plots.predictions import plot_predictions
+    from simresid.plots.qq import plot_qq
+    from simresid.plots.random_effects import plot_random_effects
+    from simresid.plots.ranking import plot_lift, plot_lorenz
+    from simresid.plots.residuals import plot_residuals
+    from simresid.plots.rootogram import plot_rootogram
+    from simresid.plots.simulated_data import plot_simulated_data
+    from simresid.plots.spatial import plot_spatial
+    from simresid.plots.temporal import plot_temporal
     from simresid.protocol import FittedModel
     from simresid.protocol.conformance import check_fitted_model
     from simresid.screening.many_models import screen
@@ -59,55 +54,55 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
-    "SimulatedResiduals": "simulated_residuals",
-    "simulate_residuals": "simulate",
-    "from_simulations": "simulate",
     "FittedModel": "protocol",
-    "as_fitted_model": "adapters",
-    "register_adapter": "adapters",
     "RegressorFit": "adapters",
-    "check_fitted_model": "protocol.conformance",
-    "dispersion_test": "checks.dispersion",
-    "zero_inflation_test": "checks.zero_inflation",
-    "statistic_test": "checks.statistic",
-    "uniformity_test": "checks.uniformity",
-    "outlier_test": "checks.outliers",
-    "quantile_test": "checks.quantiles",
+    "SimulatedResiduals": "simulated_residuals",
+    "as_fitted_model": "adapters",
+    "benchmark_tests": "teaching.benchmarking",
     "categorical_test": "checks.categorical",
-    "heteroscedasticity_test": "checks.heteroscedasticity",
-    "temporal_autocorrelation_test": "checks.temporal",
-    "spatial_autocorrelation_test": "checks.spatial",
-    "phylogenetic_autocorrelation_test": "checks.phylogenetic",
-    "simulated_lrt": "checks.lrt",
+    "check_fitted_model": "protocol.conformance",
+    "create_data": "teaching.teaching_data",
+    "diagnose": "checks.battery",
+    "dispersion_test": "checks.dispersion",
+    "from_simulations": "simulate",
     "gini_index": "checks.ranking",
+    "heteroscedasticity_test": "checks.heteroscedasticity",
     "influence": "checks.influence",
     "lift_table": "checks.ranking",
     "lorenz_curve": "checks.ranking",
-    "diagnose": "checks.battery",
-    "screen": "screening.many_models",
+    "outlier_test": "checks.outliers",
+    "phylogenetic_autocorrelation_test": "checks.phylogenetic",
+    "plot_calibration": "plots.calibration",
+    "plot_dispersion": "plots.null",
+    "plot_histogram": "plots.histogram",
+    "plot_lift": "plots.ranking",
+    "plot_lorenz": "plots.ranking",
+    "plot_means": "plots.means",
+    "plot_outliers": "plots.outliers",
+    "plot_overview": "plots.overview",
+    "plot_predictions": "plots.predictions",
+    "plot_qq": "plots.qq",
+    "plot_random_effects": "plots.random_effects",
+    "plot_residuals": "plots.residuals",
+    "plot_rootogram": "plots.rootogram",
+    "plot_simulated_data": "plots.simulated_data",
+    "plot_spatial": "plots.spatial",
+    "plot_statistic": "plots.null",
+    "plot_temporal": "plots.temporal",
+    "plot_zero_inflation": "plots.null",
     "quantile_curves": "checks.curves",
-    "benchmark_tests": "teaching.benchmarking",
-    "create_data": "teaching.teaching_data",
-    "plot_calibration": "plots",
-    "plot_dispersion": "plots",
-    "plot_histogram": "plots",
-    "plot_lift": "plots",
-    "plot_lorenz": "plots",
-    "plot_means": "plots",
-    "plot_outliers": "plots",
-    "plot_overview": "plots",
-    "plot_predictions": "plots",
-    "plot_qq": "plots",
-    "plot_random_effects": "plots",
-    "plot_residuals": "plots",
-    "plot_rootogram": "plots",
-    "plot_simulated_data": "plots",
-    "plot_spatial": "plots",
-    "plot_statistic": "plots",
-    "plot_temporal": "plots",
-    "plot_zero_inflation": "plots",
+    "quantile_test": "checks.quantiles",
+    "register_adapter": "adapters",
     "report": "html_report",
+    "screen": "screening.many_models",
+    "simulate_residuals": "simulate",
+    "simulated_lrt": "checks.lrt",
+    "spatial_autocorrelation_test": "checks.spatial",
+    "statistic_test": "checks.statistic",
+    "temporal_autocorrelation_test": "checks.temporal",
+    "uniformity_test": "checks.uniformity",
     "warmup": "warmup_models",
+    "zero_inflation_test": "checks.zero_inflation",
 }
 """Public name -> module that defines it."""
 

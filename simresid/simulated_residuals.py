@@ -10,6 +10,7 @@ import numpy as np
 from simresid.alignment import align_rows
 from simresid.checks.battery import diagnose
 from simresid.checks.nulls.refit_pool import RefitPool
+from simresid.checks.outliers import outlying_rows
 from simresid.checks.registry import TestMethods
 from simresid.residuals.ranked_response import RankedResponse
 
@@ -105,20 +106,9 @@ class SimulatedResiduals(TestMethods, RankedResponse):
             One row per outlier under its row label: `position`, `side` ("low" or "high"), `observed`,
             `fitted`, `residual`.
         """
-        import pandas as pd
-
-        side = self.outlier_sides
-        at = np.flatnonzero(side)
-        return pd.DataFrame(
-            {
-                "position": at,
-                "side": np.where(side[at] < 0, "low", "high"),
-                "observed": self.observed[at],
-                "fitted": self.fitted[at],
-                "residual": self.residuals[at],
-            },
-            index=self.index[at],
-        )
+        rows = outlying_rows(self, self.outlier_sides)
+        rows.insert(3, "fitted", self.fitted[rows["position"]])
+        return rows
 
     def align(self, values: Any, what: str = "values") -> pd.Series:
         """Bring a column name, Series or array into the order of the residuals (see `simresid.alignment`).

@@ -124,6 +124,18 @@ def supernodes(size, parent, count):
 
 
 @kernel
+def _collect(nodes, lo, hi, last, s, mark, rows, used):
+    """Append to `rows` what of nodes[lo:hi] lies from `last` on and is not yet marked with s; new length in use."""
+    for p in range(lo, hi):
+        i = nodes[p]
+        if i >= last and mark[i] != s:
+            mark[i] = s
+            rows[used] = i
+            used += 1
+    return used
+
+
+@kernel
 def supernode_rows(first, neighbour, begin, parent, n_rows):
     """Nodes below every supernode, unsorted: (start of each list, nodes, parent supernode).
 
@@ -148,20 +160,10 @@ def supernode_rows(first, neighbour, begin, parent, n_rows):
     for s in range(n_super):
         last = begin[s + 1]
         for j in range(begin[s], last):
-            for p in range(first[j], first[j + 1]):
-                i = neighbour[p]
-                if i >= last and mark[i] != s:
-                    mark[i] = s
-                    rows[used] = i
-                    used += 1
+            used = _collect(neighbour, first[j], first[j + 1], last, s, mark, rows, used)
         c = child[s]
         while c >= 0:
-            for p in range(start[c], start[c + 1]):
-                i = rows[p]
-                if i >= last and mark[i] != s:
-                    mark[i] = s
-                    rows[used] = i
-                    used += 1
+            used = _collect(rows, start[c], start[c + 1], last, s, mark, rows, used)
             c = sibling[c]
         start[s + 1] = used
         top = parent[last - 1]

@@ -6,7 +6,6 @@ there is no trailing block; with nested factors the Schur complement stays block
 
 from __future__ import annotations
 
-import copy
 from types import ModuleType
 
 import numpy as np
@@ -17,6 +16,7 @@ from glmmcore.engines import _blocked_kernels as kernels
 from glmmcore.engines import _dense_kernels as dense_kernels
 from glmmcore.engines import _intercept_kernels as intercept_kernels
 from glmmcore.engines.cells import Cells
+from glmmcore.engines.contract import Engine
 from glmmcore.engines.layout import RowLayout
 
 __all__ = ["BlockedSystem"]
@@ -27,7 +27,7 @@ _SMALL = 64
 _LOOP, _BLAS, _WIDE = 0.6, 0.1, 16
 
 
-class BlockedSystem:
+class BlockedSystem(Engine):
     """The Hessian of the spherical random effects, for one layout of rows.
 
     Use: `reset`, then `add` over all rows, `factorise`, and then `solve`, `logdet`, `invert` and what reads the
@@ -81,16 +81,6 @@ class BlockedSystem:
     @property
     def _inverse_loops(self) -> ModuleType:
         return intercept_kernels if self._is_scalar else inverse_kernels
-
-    def fresh(self, layout: RowLayout | None = None) -> BlockedSystem:
-        """A system of the same structure with memory of its own, so that two fits never write to one place.
-
-        `layout` may have other rows in the same runs.
-        """
-        other = copy.copy(self)
-        other.layout = layout or self.layout
-        other._allocate()
-        return other
 
     # ---- build ------------------------------------------------------------------------------------------------
     def reset(self) -> None:

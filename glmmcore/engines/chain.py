@@ -15,12 +15,11 @@ the solved border, S = F - B'W is their Schur complement.
 
 from __future__ import annotations
 
-import copy
-
 import numpy as np
 from scipy.linalg import lapack
 
 from glmmcore.engines import _chain_kernels as kernels
+from glmmcore.engines.bordered import BorderedSystem
 from glmmcore.engines.layout import RowLayout
 
 __all__ = ["ChainSystem", "is_chain"]
@@ -34,7 +33,7 @@ def is_chain(layout: RowLayout) -> bool:
     return bool(np.count_nonzero(layout.z[:, : lead.k], axis=1).max(initial=0) <= 1)
 
 
-class ChainSystem:
+class ChainSystem(BorderedSystem):
     """The Hessian of the spherical random effects; used as `BlockedSystem` is.
 
     Parameters
@@ -46,17 +45,8 @@ class ChainSystem:
     """
 
     def __init__(self, layout: RowLayout, n_profiled: int = 0) -> None:
-        lead = layout.factors[0]
-        self._k, self._q = lead.k, lead.order
-        self._e = layout.order - self._q
-        self._used = self._e - n_profiled
-        self._others = [
-            (slice(int(lo) - self._q, int(hi) - self._q), f.k)
-            for f, lo, hi in zip(layout.factors[1:], layout.offsets[1:-1], layout.offsets[2:], strict=True)
-        ]
-        self._prior = layout.prior[self._q :]
-        self._set_layout(layout)
-        self._allocate()
+        self._k = layout.factors[0].k
+        super().__init__(layout, n_profiled)
 
     def _set_layout(self, layout: RowLayout) -> None:
         self.layout = layout
@@ -71,29 +61,14 @@ class ChainSystem:
         self._x = np.ascontiguousarray(layout.z[:, other])
 
     def _allocate(self) -> None:
-        q, e, u = self._q, self._e, self._used
-        self._diagonal, self._pivot = np.zeros(q), np.ones(q)
-        self._border, self._corner = np.zeros((q, e)), np.zeros((e, e))
-        self._solved, self._schur = np.zeros((q, e)), np.zeros((e, e))
+        super()._allocate()
+        q, u = self._q, self._used
+        self._pivot = np.ones(q)
         self._v_border, self._v_corner = np.zeros((q, u)), np.zeros((u, u))
         self._scale, self._rho, self._innovation = 0.0, 0.0, 1.0
         self._factors = [np.zeros((f.k, f.k)) for f in self.layout.factors]
 
-    def fresh(self, layout: RowLayout | None = None) -> ChainSystem:
-        """A system of the same structure with memory of its own; `layout` may have other rows in the same runs."""
-        other = copy.copy(self)
-        if layout is not None:
-            other._set_layout(layout)
-        other._allocate()
-        return other
-
     # ---- build ------------------------------------------------------------------------------------------------
-    def reset(self) -> None:
-        """Forget the rows added so far."""
-        self._diagonal[...] = 0.0
-        self._border[...] = 0.0
-        self._corner[...] = 0.0
-
     def add(self, lo: int, hi: int, weights: np.ndarray, values: np.ndarray, score: np.ndarray) -> None:
         """Add the rows lo..hi to Z'WZ, and Z' values to `score` (q,); see `BlockedSystem.add`."""
         rows = self.layout
@@ -103,14 +78,6 @@ class ChainSystem:
             begin, end, self._z, self._at, self._x, self._columns, w, v, self._diagonal, self._border, self._corner,
             score,
         )  # fmt: skip
-
-    def multiply(self, x: np.ndarray) -> np.ndarray:
-        """Z'WZ x, (q,)."""
-        q = self._q
-        out = np.empty_like(x)
-        out[:q] = self._diagonal * x[:q] + self._border @ x[q:]
-        out[q:] = self._border.T @ x[:q] + self._corner @ x[q:]
-        return out
 
     # ---- factor and solve -------------------------------------------------------------------------------------
     @np.errstate(over="ignore", invalid="ignore")  # weights far outside are refused below

@@ -1,14 +1,16 @@
-"""What an engine offers to the objective functions; see `BlockedSystem` for the meaning of each call."""
+"""What an engine offers to the objective functions, and what all engines share; see `BlockedSystem` for each call."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+import copy
+from abc import ABC, abstractmethod
+from typing import Any, Protocol, Self
 
 import numpy as np
 
 from glmmcore.engines.layout import RelativeFactor, RowLayout
 
-__all__ = ["System"]
+__all__ = ["Engine", "System"]
 
 
 class System(Protocol):
@@ -55,3 +57,27 @@ class System(Protocol):
 
     def describe(self) -> list[str]:
         """One line a block."""
+
+
+class Engine(ABC):
+    """A system with memory that `_allocate` makes for its layout."""
+
+    layout: RowLayout
+
+    def _set_layout(self, layout: RowLayout) -> None:
+        self.layout = layout
+
+    @abstractmethod
+    def _allocate(self) -> None:
+        """Make the arrays that a fit writes to."""
+
+    def fresh(self, layout: RowLayout | None = None) -> Self:
+        """A system of the same structure with memory of its own, so that two fits never write to one place.
+
+        `layout` may have other rows in the same runs.
+        """
+        other = copy.copy(self)
+        if layout is not None:
+            other._set_layout(layout)
+        other._allocate()
+        return other

@@ -13,13 +13,13 @@ the border, where C_0 = C - B'V_0 B.
 
 from __future__ import annotations
 
-import copy
 from typing import Any, cast
 
 import numpy as np
 from scipy.linalg import lapack
 
 from glmmcore.engines import _covarying_kernels as kernels
+from glmmcore.engines.bordered import BorderedSystem
 from glmmcore.engines.layout import RelativeFactor, RowLayout
 from glmmcore.engines.leads import Lead, lead_of
 from glmmcore.engines.roots import LevelRoot
@@ -27,7 +27,7 @@ from glmmcore.engines.roots import LevelRoot
 __all__ = ["CovaryingSystem"]
 
 
-class CovaryingSystem:
+class CovaryingSystem(BorderedSystem):
     """The Hessian of the spherical random effects; used as `BlockedSystem` is.
 
     Parameters
@@ -37,18 +37,6 @@ class CovaryingSystem:
     n_profiled : int
         Number of fixed effects, the last coefficients, that take part in `solve` only.
     """
-
-    def __init__(self, layout: RowLayout, n_profiled: int = 0) -> None:
-        self._q = layout.factors[0].order
-        self._e = layout.order - self._q
-        self._used = self._e - n_profiled
-        self._others = [
-            (slice(int(lo) - self._q, int(hi) - self._q), f.k)
-            for f, lo, hi in zip(layout.factors[1:], layout.offsets[1:-1], layout.offsets[2:], strict=True)
-        ]
-        self._prior = layout.prior[self._q :]
-        self._set_layout(layout)
-        self._allocate()
 
     def _set_layout(self, layout: RowLayout) -> None:
         self.layout = layout
@@ -62,27 +50,11 @@ class CovaryingSystem:
         self._x = np.ascontiguousarray(layout.z[:, 1:])
 
     def _allocate(self) -> None:
-        q, e = self._q, self._e
-        self._diagonal, self._border, self._corner = np.zeros(q), np.zeros((q, e)), np.zeros((e, e))
-        self._solved, self._schur = np.zeros((q, e)), np.zeros((e, e))
+        super()._allocate()
         self._lead: Lead | None = None
         self._factors: list[RelativeFactor] = []
 
-    def fresh(self, layout: RowLayout | None = None) -> CovaryingSystem:
-        """A system of the same structure with memory of its own; `layout` may have other rows in the same runs."""
-        other = copy.copy(self)
-        if layout is not None:
-            other._set_layout(layout)
-        other._allocate()
-        return other
-
     # ---- build ------------------------------------------------------------------------------------------------
-    def reset(self) -> None:
-        """Forget the rows added so far."""
-        self._diagonal[...] = 0.0
-        self._border[...] = 0.0
-        self._corner[...] = 0.0
-
     def add(self, lo: int, hi: int, weights: np.ndarray, values: np.ndarray, score: np.ndarray) -> None:
         """Add the rows lo..hi to Z'WZ, and Z' values to `score` (q,); see `BlockedSystem.add`."""
         rows = self.layout
@@ -92,14 +64,6 @@ class CovaryingSystem:
             begin, end, self._z, self._at, self._lead_predictor, self._x, self._columns, self._predictor, w, v,
             self._diagonal, self._border, self._corner, score,
         )  # fmt: skip
-
-    def multiply(self, x: np.ndarray) -> np.ndarray:
-        """Z'WZ x, (q,)."""
-        q = self._q
-        out = np.empty_like(x)
-        out[:q] = self._diagonal * x[:q] + self._border @ x[q:]
-        out[q:] = self._border.T @ x[:q] + self._corner @ x[q:]
-        return out
 
     # ---- factor and solve -------------------------------------------------------------------------------------
     @property

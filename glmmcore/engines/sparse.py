@@ -20,7 +20,6 @@ Longer than 400 lines: factorisation, solves and selected inverse run over the s
 
 from __future__ import annotations
 
-import copy
 from itertools import pairwise
 
 import numpy as np
@@ -30,6 +29,7 @@ from glmmcore.engines import _front_kernels as fronts
 from glmmcore.engines import _inverse_kernels as inverses
 from glmmcore.engines import _sparse_kernels as kernels
 from glmmcore.engines._tree_kernels import stack_sizes
+from glmmcore.engines.contract import Engine
 from glmmcore.engines.layout import Factor, RowLayout
 from glmmcore.engines.pattern import SparsePattern
 from glmmcore.engines.symbolic import Plan
@@ -38,7 +38,7 @@ from glmmcore.tall import cross, times
 __all__ = ["SparseSystem"]
 
 
-class SparseSystem:
+class SparseSystem(Engine):
     """The Hessian of the spherical random effects; used as `BlockedSystem` is.
 
     Parameters
@@ -108,16 +108,6 @@ class SparseSystem:
         tallest = int(plan.heights.max(initial=0))
         self._update = np.empty(tallest * tallest)
         self._solved = np.zeros((self._q, self._p))
-
-    def fresh(self, layout: RowLayout | None = None) -> SparseSystem:
-        """A system of the same structure with memory of its own, so that two fits never write to one place.
-
-        `layout` may have other rows in the same runs.
-        """
-        other = copy.copy(self)
-        other.layout = layout or self.layout
-        other._allocate()
-        return other
 
     # ---- build ----------------------------------------------------------------------------------------
     def reset(self) -> None:

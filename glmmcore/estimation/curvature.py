@@ -32,6 +32,9 @@ _ROUNDING = 1e-7
 _GIVEN = 1e-30
 # Share of a combination's length, in natural units, along flat directions from which on it has no bound.
 _REACH = 1e-3
+# Share of a flat direction that lies in some parameters if it is one of theirs, and share of a combination's length
+# below which it moves little along it.
+_ALONE, _LITTLE = 0.99, 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,6 +61,22 @@ class Curvature:
             return np.zeros(len(rows), dtype=bool)
         along = np.sqrt(np.square(rows @ self.flat).sum(axis=1))
         return along > _REACH * np.maximum(np.sqrt(np.square(rows * self.units).sum(axis=1)), 1e-300)
+
+    def short_of_limits(self, rows: np.ndarray, with_limit: np.ndarray) -> np.ndarray:
+        """Combinations, (m, p), without what they move along parameters that are at their limits, where it is little.
+
+        `with_limit` (p,) tells the parameters that have a simpler law for their limit. Quantities tend to those of the
+        simpler law: all the way there moves them by about as much as one unit of the logarithm does, which is nothing
+        beside what the other parameters do.
+        """
+        shares = np.square(self.flat / self.units[:, None])
+        at_limit = self.flat[:, shares[with_limit].sum(axis=0) > _ALONE * shares.sum(axis=0)]
+        if not at_limit.shape[1]:
+            return rows
+        along = rows @ at_limit
+        length = np.sqrt(np.square(rows * self.units).sum(axis=1))
+        along[np.abs(along) > _LITTLE * length[:, None]] = 0.0
+        return rows - along @ (at_limit / np.square(self.units)[:, None]).T
 
     def variance(self, rows: np.ndarray) -> np.ndarray:
         """Variance of combinations ``rows @ x``, rows (m, p), shape (m,); inf where the data do not bound them."""

@@ -40,7 +40,7 @@ _NOT_SMALL = 0.7
 # Places of a dense field from which one other start has to do: there the data say more, and each takes minutes.
 _LARGE_FIELD = 1500
 # Size of the random effects of other parts than the conditional one in a start that all but leaves them out.
-_NEXT_TO_NOTHING = 0.02
+_SMALL_OTHER_EFFECTS = 0.02
 # Expected further decrease at which a descent that ran out of evaluations is still worth an end.
 _NEAR_END = 0.5
 # Descents that may be followed to an end that is no maximum.
@@ -64,9 +64,8 @@ def doubtful(problem: Problem, optimum: Optimum, unit: float) -> int:
     most = 2 + _RANDOM_STARTS
     if n_starts_of_places(problem):
         return n_starts_of_places(problem)
-    linear = family.name == "gaussian" and family.link.name == "identity"
     varying = family.has_dispersion and problem.part("disp").size > 1
-    unruly = family.several_maxima or (family.link.name in _UNRULY_LINKS and not linear)
+    unruly = family.several_maxima or (family.link.name in _UNRULY_LINKS and not family.linear)
     if not optimum.converged or unruly or (varying and problem.terms):
         return most
     singular = _on_edge(problem, optimum.x, unit)
@@ -185,7 +184,7 @@ def other_starts(
         starts = [plain]
     elif any(term.predictor != "cond" for term in problem.terms):
         # Laplace's likelihood may rise without bound along such terms, with a maximum where they are next to nothing
-        starts.insert(0, _spread(problem, plain, unit, 0.3, elsewhere=_NEXT_TO_NOTHING))
+        starts.insert(0, _spread(problem, plain, unit, 0.3, elsewhere=_SMALL_OTHER_EFFECTS))
     while len(starts) < n_starts:
         size = float(np.exp(rng.uniform(-1.5, 0.7)))
         starts.append(_spread(problem, plain + 0.15 * limit * rng.normal(size=len(x)), unit, size))

@@ -9,7 +9,7 @@ from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
-from glmmcore.families.continuous_support import BELOW_ONE, SMALLEST, check_proportions
+from glmmcore.families.continuous_support import BELOW_ONE, SMALLEST, check_proportions, outside_support
 from glmmcore.families.links import Array
 from glmmcore.families.natural import NaturalFamily, derivatives_from, newton_from
 from glmmcore.families.series import gamma_functions
@@ -110,10 +110,7 @@ def _derivatives(y, t, delta, l, d1, d2, d3):
             d = clip_delta(delta[i])
             log_gamma_phi, p0 = precision_terms(d)
         if y[i] <= 0.0 or y[i] >= 1.0:
-            l[i] = -np.inf
-            d1[:, i] = 0.0
-            d2[:, i] = 0.0
-            d3[:, i] = 0.0
+            outside_support(i, l, d1, d2, d3)
             continue
         l[i], d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i] = beta_terms(y[i], t[i], d, log_gamma_phi, p0)
 

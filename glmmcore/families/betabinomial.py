@@ -10,7 +10,14 @@ import numpy as np
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Family, Parameters
 from glmmcore.families.count_density import binomial_constant, binomial_core
-from glmmcore.families.natural import as_kernel_input, compose, compose_newton, natural_predictor
+from glmmcore.families.natural import (
+    as_kernel_input,
+    compose,
+    compose_newton,
+    derivatives_from,
+    natural_predictor,
+    newton_from,
+)
 from glmmcore.families.proportions import proportion_pair
 from glmmcore.families.special import clip_exponent, rising_at, softplus
 from glmmcore.families.support import check_trials
@@ -125,27 +132,17 @@ class BetaBinomial(Family):
         self, y: np.ndarray, trials: np.ndarray, p: Parameters
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """See `Family.newton_terms`."""
-        y, trials, eta = as_kernel_input(y), as_kernel_input(trials), as_kernel_input(p.eta)
-        delta = as_kernel_input(p.delta)
-        out = np.empty_like(y), np.empty_like(y), np.empty_like(y)
-        if self.link.name == "logit":
-            _newton(y, trials, eta, delta, *out)
-            return out
-        x = natural_predictor("logit", self.link.name, eta)
-        _newton(y, trials, as_kernel_input(x.t), delta, *out)
-        return compose_newton(out, x)
+        if self.link.name == self.default_link:
+            return newton_from(_newton, *map(as_kernel_input, (y, trials, p.eta, p.delta)))
+        x = natural_predictor(self.default_link, self.link.name, p.eta)
+        return compose_newton(newton_from(_newton, *map(as_kernel_input, (y, trials, x.t, p.delta))), x)
 
     def derivatives(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> Derivatives:
         """See `Family.derivatives`."""
-        y, trials, eta = as_kernel_input(y), as_kernel_input(trials), as_kernel_input(p.eta)
-        delta = as_kernel_input(p.delta)
-        out = Derivatives.empty(2, y.size)
-        if self.link.name == "logit":
-            _derivatives(y, trials, eta, delta, *out)
-            return out
-        x = natural_predictor("logit", self.link.name, eta)
-        _derivatives(y, trials, as_kernel_input(x.t), delta, *out)
-        return compose(out, x)
+        if self.link.name == self.default_link:
+            return derivatives_from(_derivatives, 2, *map(as_kernel_input, (y, trials, p.eta, p.delta)))
+        x = natural_predictor(self.default_link, self.link.name, p.eta)
+        return compose(derivatives_from(_derivatives, 2, *map(as_kernel_input, (y, trials, x.t, p.delta))), x)
 
     def _beta_shapes(self, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
         success, failure = proportion_pair(self.link.name, p.eta)

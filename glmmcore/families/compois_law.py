@@ -8,6 +8,7 @@ import numpy as np
 
 from glmmcore._jit import kernel
 from glmmcore.families.compois_moments import log_weight
+from glmmcore.families.draws import first_above
 from glmmcore.families.links import Array
 from glmmcore.families.natural import as_kernel_input
 
@@ -80,14 +81,7 @@ def _invert(u, x, nu, out):
         for k in range(1, n):
             cumulated[k] += cumulated[k - 1]
         for s in range(u.shape[0]):
-            first, last, target = 0, n - 1, u[s, i] * cumulated[n - 1]
-            while first < last:
-                middle = (first + last) // 2
-                if cumulated[middle] > target:
-                    last = middle
-                else:
-                    first = middle + 1
-            out[s, i] = low + first
+            out[s, i] = low + first_above(cumulated, n, u[s, i] * cumulated[n - 1])
 
 
 def _reject(x: Array, nu: Array, normaliser: Array, n_sims: int, rng: np.random.Generator) -> Array:

@@ -4,14 +4,32 @@ from __future__ import annotations
 
 import numpy as np
 
+from glmmcore._jit import kernel
 from glmmcore.families.support import reject_rows
 
-__all__ = ["BELOW_ONE", "SMALLEST", "check_finite", "check_nonnegative", "check_positive", "check_proportions"]
+__all__ = [
+    "BELOW_ONE",
+    "SMALLEST",
+    "check_finite",
+    "check_nonnegative",
+    "check_positive",
+    "check_proportions",
+    "outside_support",
+]
 
 SMALLEST = float(np.finfo(np.float64).tiny)
 """Draws of positive laws that underflow to 0, outside their support, become this."""
 BELOW_ONE = float(np.nextafter(1.0, 0.0))
 """Draws from the open unit interval that round to 1 become this."""
+
+
+@kernel
+def outside_support(i, loglik, d1, d2, d3):
+    """Log density -inf and derivatives of zero for row i, whose response the law cannot give."""
+    loglik[i] = -np.inf
+    d1[:, i] = 0.0
+    d2[:, i] = 0.0
+    d3[:, i] = 0.0
 
 
 def check_finite(name: str, y: np.ndarray) -> None:

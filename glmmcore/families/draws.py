@@ -15,6 +15,7 @@ __all__ = [
     "count_cdf",
     "draw_negative_binomial",
     "draw_poisson",
+    "first_above",
     "negative_binomial_cdf",
     "negative_binomial_survival",
     "poisson_cdf",
@@ -48,6 +49,19 @@ def draw_negative_binomial(
     rate /= size
     rate *= mean
     return draw_poisson(rate, shape, rng)
+
+
+@kernel
+def first_above(cumulated, size, target):
+    """First of the first `size` cumulated weights that exceeds `target`, or the last of them."""
+    low, high = 0, size - 1
+    while low < high:
+        middle = (low + high) // 2
+        if cumulated[middle] > target:
+            high = middle
+        else:
+            low = middle + 1
+    return low
 
 
 def count_cdf(

@@ -7,7 +7,7 @@ from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
-from glmmcore.families.continuous_support import SMALLEST, check_positive
+from glmmcore.families.continuous_support import SMALLEST, check_positive, outside_support
 from glmmcore.families.links import Array
 from glmmcore.families.natural import NaturalFamily, derivatives_from, newton_from
 from glmmcore.families.series import digamma_gap
@@ -39,10 +39,7 @@ def _derivatives(y, t, phi, l, d1, d2, d3):
             constant = 0.5 * np.log(phi[k]) - HALF_LOG_2PI - stirling_error(phi[k])
             gap = digamma_gap(phi[k])
         if y[i] <= 0.0:
-            l[i] = -np.inf
-            d1[:, i] = 0.0
-            d2[:, i] = 0.0
-            d3[:, i] = 0.0
+            outside_support(i, l, d1, d2, d3)
             continue
         log_y = np.log(y[i])
         x = min(log_y - t[i], 600.0)

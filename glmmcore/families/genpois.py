@@ -11,7 +11,7 @@ from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.count_density import poisson_constant, poisson_core
 from glmmcore.families.counts import CountFamily
-from glmmcore.families.draws import count_cdf, draw_poisson
+from glmmcore.families.draws import count_cdf, draw_poisson, first_above
 from glmmcore.families.natural import as_kernel_input, derivatives_from, newton_from
 from glmmcore.families.special import clip_exponent
 
@@ -143,15 +143,7 @@ def _invert(uniform, eta, delta, out):
             total += _mass(float(k), t, d)
             table[k] = total
         for j in range(uniform.shape[0]):
-            target = uniform[j, i] * total
-            low, high = 0, size - 1
-            while low < high:
-                middle = (low + high) // 2
-                if table[middle] > target:
-                    high = middle
-                else:
-                    low = middle + 1
-            out[j, i] = low
+            out[j, i] = first_above(table, size, uniform[j, i] * total)
 
 
 class GeneralizedPoisson(CountFamily):

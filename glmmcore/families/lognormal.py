@@ -7,7 +7,7 @@ from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
-from glmmcore.families.continuous_support import check_positive
+from glmmcore.families.continuous_support import check_positive, outside_support
 from glmmcore.families.links import Array
 from glmmcore.families.natural import NaturalFamily, derivatives_from, newton_from
 from glmmcore.families.special import HALF_LOG_2PI
@@ -53,10 +53,7 @@ def _newton(y, t, delta, l, l1, l2):
 def _derivatives(y, t, delta, l, d1, d2, d3):
     for i in range(y.size):
         if y[i] <= 0.0:
-            l[i] = -np.inf
-            d1[:, i] = 0.0
-            d2[:, i] = 0.0
-            d3[:, i] = 0.0
+            outside_support(i, l, d1, d2, d3)
             continue
         log_y = np.log(y[i])
         v, v1, v2, v3 = _log_variance(t[i], delta[i] if delta.size > 1 else delta[0])

@@ -9,10 +9,8 @@ import numpy as np
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
-from glmmcore.families.counts import CountFamily
-from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
 from glmmcore.families.natural import derivatives_from, newton_from
-from glmmcore.families.negative_binomial import nb_constant, nb_core
+from glmmcore.families.negative_binomial import NegativeBinomialFamily, nb_constant, nb_core
 from glmmcore.families.special import FAR_EXPONENT, clip_exponent, expit, log1pmx, rising_at, softplus
 
 __all__ = ["NegativeBinomial1", "nb1_dispersion", "nb1_row"]
@@ -70,7 +68,7 @@ def _derivatives(y, eta, delta, loglik, d1, d2, d3):
         loglik[i], d1[0, i], d2[0, i], d3[0, i], d1[1, i], d2[1, i], d3[1, i], _ = row
 
 
-class NegativeBinomial1(CountFamily):
+class NegativeBinomial1(NegativeBinomialFamily):
     """Negative binomial with size mu / phi: variance mu (1 + phi), Poisson as phi tends to 0.
 
     Examples
@@ -101,15 +99,6 @@ class NegativeBinomial1(CountFamily):
     def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
         """Return mu (1 + phi)."""
         return self._mu(p) * (1 + np.exp(p.delta))
-
-    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
-        """See `Family.simulate`."""
-        return draw_negative_binomial(self._mu(p), self.size(p), (n_sims, p.eta.size), rng)
-
-    def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
-        """See `Family.cdf`."""
-        mu, size = self._mu(p), self.size(p)
-        return count_cdf(lambda k: negative_binomial_cdf(k, mu, size), y)
 
     def start_delta(self, pearson: float) -> float:
         """Log of the excess of the Pearson ratio over 1."""

@@ -9,10 +9,8 @@ import numpy as np
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
-from glmmcore.families.counts import CountFamily
-from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
 from glmmcore.families.natural import as_kernel_input, derivatives_from, newton_from
-from glmmcore.families.negative_binomial import nb_constant, nb_core, nb_log1pmx, nb_shares
+from glmmcore.families.negative_binomial import NegativeBinomialFamily, nb_constant, nb_core, nb_log1pmx, nb_shares
 from glmmcore.families.special import FAR_EXPONENT, clip_exponent, expit, rising_at
 
 __all__ = ["NegativeBinomial12"]
@@ -81,7 +79,7 @@ def _derivatives(y, eta, delta, psi, loglik, d1, d2, d3):
         d1[1, i], d2[1, i], d3[1, i], d1[2, i], d2[2, i], d3[2, i] = row[4:]
 
 
-class NegativeBinomial12(CountFamily):
+class NegativeBinomial12(NegativeBinomialFamily):
     """Negative binomial with variance mu (1 + phi + mu / kappa), kappa = exp(psi).
 
     nbinom1 as kappa grows, nbinom2 (size kappa) as phi tends to 0. With little spread of the means the two
@@ -126,15 +124,6 @@ class NegativeBinomial12(CountFamily):
     def variance(self, trials: np.ndarray, p: Parameters) -> np.ndarray:
         """Return mu (1 + phi + mu / kappa)."""
         return self._mu(p) * (1 + np.exp(self._excess(p)))
-
-    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
-        """See `Family.simulate`."""
-        return draw_negative_binomial(self._mu(p), self.size(p), (n_sims, p.eta.size), rng)
-
-    def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
-        """See `Family.cdf`."""
-        mu, size = self._mu(p), self.size(p)
-        return count_cdf(lambda k: negative_binomial_cdf(k, mu, size), y)
 
     def start_delta(self, pearson: float) -> float:
         """Log of half the excess of the Pearson ratio over 1."""

@@ -9,10 +9,15 @@ from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
-from glmmcore.families.counts import CountFamily
-from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
 from glmmcore.families.natural import derivatives_from, newton_from
-from glmmcore.families.negative_binomial import nb2_row, nb_constant, nb_core, nb_lookup, nb_split
+from glmmcore.families.negative_binomial import (
+    NegativeBinomialFamily,
+    nb2_row,
+    nb_constant,
+    nb_core,
+    nb_lookup,
+    nb_split,
+)
 from glmmcore.families.special import FAR_EXPONENT, clip_exponent, rising_table, table_size
 from glmmcore.families.vector import clipped, exp_and_log1p
 
@@ -56,7 +61,7 @@ def _means(t: np.ndarray, delta: np.ndarray) -> tuple[np.ndarray, ...]:
     return t, delta, gap, *exp_and_log1p(gap)
 
 
-class NegativeBinomial2(CountFamily):
+class NegativeBinomial2(NegativeBinomialFamily):
     """Negative binomial with size phi: variance mu (1 + mu / phi), Poisson as phi grows.
 
     Examples
@@ -95,15 +100,6 @@ class NegativeBinomial2(CountFamily):
         """2 [y log(y / mean) - (y + phi) log((y + phi) / (mean + phi))]."""
         phi = np.exp(p.delta)
         return 2.0 * (special.xlogy(y, y / mean) - (y + phi) * np.log((y + phi) / (mean + phi)))
-
-    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
-        """See `Family.simulate`."""
-        return draw_negative_binomial(self._mu(p), self.size(p), (n_sims, p.eta.size), rng)
-
-    def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
-        """See `Family.cdf`."""
-        mu, size = self._mu(p), self.size(p)
-        return count_cdf(lambda k: negative_binomial_cdf(k, mu, size), y)
 
     def working_variance(self, mu: np.ndarray, trials: np.ndarray) -> np.ndarray:
         """Variance at phi = 1."""

@@ -1,4 +1,4 @@
-"""The negative binomial density with mean mu and size k, shared by its parametrisations.
+"""The negative binomial law with mean mu and size k, shared by its parametrisations.
 
 Notation: p = k / (k + mu), q = 1 - p, x = mu / k = q / p; R, S1, T1, T2, T3 as in `special`.
 """
@@ -6,12 +6,44 @@ Notation: p = k / (k + mu), q = 1 - p, x = mu / k = q / p; R, S1, T1, T2, T3 as 
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+
+import numpy as np
 
 from glmmcore._jit import kernel
+from glmmcore.families.base import Parameters
 from glmmcore.families.count_density import LARGE_COUNT, log_factorial
+from glmmcore.families.counts import CountFamily
+from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
 from glmmcore.families.special import HALF_LOG_2PI, clip_exponent, log1pmx, rising, stirling_error
 
-__all__ = ["nb2_row", "nb_constant", "nb_core", "nb_log1pmx", "nb_lookup", "nb_shares", "nb_split"]
+__all__ = [
+    "NegativeBinomialFamily",
+    "nb2_row",
+    "nb_constant",
+    "nb_core",
+    "nb_log1pmx",
+    "nb_lookup",
+    "nb_shares",
+    "nb_split",
+]
+
+
+class NegativeBinomialFamily(CountFamily):
+    """A negative binomial law, given by its mean and its size."""
+
+    @abstractmethod
+    def size(self, p: Parameters) -> np.ndarray:
+        """Size parameter of the negative binomial law."""
+
+    def simulate(self, trials: np.ndarray, p: Parameters, n_sims: int, rng: np.random.Generator) -> np.ndarray:
+        """See `Family.simulate`."""
+        return draw_negative_binomial(self._mu(p), self.size(p), (n_sims, p.eta.size), rng)
+
+    def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
+        """See `Family.cdf`."""
+        mu, size = self._mu(p), self.size(p)
+        return count_cdf(lambda k: negative_binomial_cdf(k, mu, size), y)
 
 
 @kernel

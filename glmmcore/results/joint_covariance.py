@@ -29,9 +29,6 @@ __all__ = ["Combination", "JointCovariance", "RandomRows", "contrast_variance"]
 
 # Step of the differences of the modes, in standard errors of the parameter or its natural units.
 _STEP = 1e-3
-# Share of a flat direction that lies in dispersion and shape if it is one of these, and share of a quantity's slope
-# below which the way to the limit is short.
-_ALONE, _SMALL = 0.99, 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,27 +105,18 @@ class JointCovariance:
                 slopes += self._mode_slopes(blocks, fixed_rows)
                 total += self._modes.scale**2 * self._quadratic(blocks, fixed_rows, rows.n)
             total += unseen
-        return np.maximum(total, 0.0) + self.curvature.variance(self._up_to_limits(slopes))
+        return np.maximum(total, 0.0) + self.curvature.variance(
+            self.curvature.short_of_limits(slopes, self._with_limit)
+        )
 
-    def _up_to_limits(self, slopes: np.ndarray) -> np.ndarray:
-        """Slopes without those along a dispersion or shape at its limit, where they are small.
-
-        Quantities tend to those of the simpler law; all the way there moves them by about as much as one unit of the
-        logarithm does, which is nothing beside what the other parameters do.
-        """
-        flat, units = self.curvature.flat, self.curvature.units
-        own = np.zeros(len(units), dtype=bool)
+    @property
+    def _with_limit(self) -> np.ndarray:
+        """Which parameters have a simpler law for their limit, (p,): dispersion and shape."""
+        out = np.zeros(len(self.x), dtype=bool)
         family = self.problem.family
         for name in (*(("disp",) if family.has_dispersion else ()), *family.extra):
-            own[self.problem.part(name).where] = True
-        shares = np.square(flat / units[:, None])
-        at_limit = flat[:, shares[own].sum(axis=0) > _ALONE * shares.sum(axis=0)]
-        if not at_limit.shape[1]:
-            return slopes
-        along = slopes @ at_limit
-        length = np.sqrt(np.square(slopes * units).sum(axis=1))
-        along[np.abs(along) > _SMALL * length[:, None]] = 0.0
-        return slopes - along @ (at_limit / np.square(units)[:, None]).T
+            out[self.problem.part(name).where] = True
+        return out
 
     def of_modes(self, solution: TermSolution) -> np.ndarray:
         """Variances of predicting the coefficients of every level of a term, (L, k)."""

@@ -2,7 +2,7 @@
 
 A test is one file of this folder. Beside the function and its result stands one `ResidualTest`, from which the battery
 knows when the test applies, the verdict its words, sizes their limits, and screens their columns. `registry` lists the
-entries in the order of tables.
+tests in the order of tables.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AUTOCORRELATION_LIMITS",
+    "ENTRIES",
     "RATIO_LIMITS",
     "PlannedTest",
     "Request",
@@ -153,6 +154,7 @@ class ResidualTest:
 
     def __post_init__(self) -> None:
         THRESHOLDS.update(self.limits)
+        ENTRIES[self.test] = self
 
     def planned(self, arguments: Arguments, how: Arguments) -> PlannedTest:
         """The test with its arguments, `how` being those about the null distribution."""
@@ -163,6 +165,10 @@ class ResidualTest:
         if self.size is not None and isinstance(result, self.result):
             return self.size(result)
         return described_size(result, self.size_name)
+
+
+ENTRIES: dict[Callable[..., Any], ResidualTest] = {}
+"""Test -> its entry, of all modules of tests that were imported."""
 
 
 def described_size(result: CheckResult, name: str) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from simresid.alignment import FloatArray, real_array
 from simresid.checks.base import ResponseKind
-from simresid.protocol import may_have_random_effects
+from simresid.protocol import FittedModel, may_have_random_effects
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +62,7 @@ def residual_array(res: Any) -> FloatArray:
     TypeError, ValueError
         If `res` is a fitted model, has the wrong shape or holds values outside [0, 1] or NaN.
     """
-    if hasattr(res, "simulate") and not is_simulated(res):
+    if isinstance(res, FittedModel) and not is_simulated(res):
         raise TypeError("this is a fitted model; pass simulate_residuals(model) instead")
     u = real_array(res.residuals if is_simulated(res) else res, "residuals")
     if u.ndim != 1 or u.size < 2:

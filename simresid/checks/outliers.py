@@ -44,10 +44,11 @@ from simresid.checks.pvalues import check_alternative, floor_pvalue, monte_carlo
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from simresid.simulated_residuals import SimulatedResiduals
 
-__all__ = ["OUTLIERS", "OutlierResult", "outlier_test"]
+__all__ = ["OUTLIERS", "OutlierResult", "outlier_test", "outlying_rows"]
 
 Margin = Literal["both", "lower", "upper"]
 
@@ -295,19 +296,24 @@ def _effect(count: int, n: int, rate: float, interval: tuple[float, float]) -> E
     return Effect("excess outlier frequency", count / n - rate, 0.0, (interval[0] - rate, interval[1] - rate))
 
 
-def _table(res: SimulatedResiduals, side: FloatArray) -> pd.DataFrame:
+def outlying_rows(res: SimulatedResiduals, side: NDArray[Any]) -> pd.DataFrame:
+    """Rows with a `side` other than 0: position, "low" or "high", observed and residual, under their labels."""
     import pandas as pd
 
     at = np.flatnonzero(side)
     return pd.DataFrame(
         {
-            "row": at,
-            "direction": np.where(side[at] < 0, "low", "high"),
+            "position": at,
+            "side": np.where(side[at] < 0, "low", "high"),
             "observed": res.observed[at],
             "residual": res.residuals[at],
         },
         index=res.index[at],
     )
+
+
+def _table(res: SimulatedResiduals, side: FloatArray) -> pd.DataFrame:
+    return outlying_rows(res, side).rename(columns={"position": "row", "side": "direction"})
 
 
 def _bootstrap(res: SimulatedResiduals, alternative: str, margin: Margin, n_boot: int) -> OutlierResult:

@@ -1,39 +1,22 @@
-"""All tests of residuals: their entries in the order of tables, and themselves as methods of residuals."""
+"""All tests of residuals: as methods, and their entries in the same order, which is that of tables."""
 
 from __future__ import annotations
 
 from simresid.checks.base import CheckResult
-from simresid.checks.categorical import CATEGORIES, categorical_test
-from simresid.checks.dispersion import DISPERSION, dispersion_test
-from simresid.checks.entry import ResidualTest
-from simresid.checks.heteroscedasticity import HETEROSCEDASTICITY, heteroscedasticity_test
-from simresid.checks.outliers import OUTLIERS, outlier_test
-from simresid.checks.phylogenetic import PHYLOGENETIC, phylogenetic_autocorrelation_test
-from simresid.checks.quantiles import QUANTILES, quantile_test
-from simresid.checks.spatial import SPATIAL, spatial_autocorrelation_test
-from simresid.checks.statistic import STATISTIC, statistic_test
-from simresid.checks.temporal import TEMPORAL, temporal_autocorrelation_test
-from simresid.checks.uniformity import UNIFORMITY, uniformity_test
-from simresid.checks.zero_inflation import ZERO_INFLATION, zero_inflation_test
+from simresid.checks.categorical import categorical_test
+from simresid.checks.dispersion import dispersion_test
+from simresid.checks.entry import ENTRIES, ResidualTest
+from simresid.checks.heteroscedasticity import heteroscedasticity_test
+from simresid.checks.outliers import outlier_test
+from simresid.checks.phylogenetic import phylogenetic_autocorrelation_test
+from simresid.checks.quantiles import quantile_test
+from simresid.checks.spatial import spatial_autocorrelation_test
+from simresid.checks.statistic import statistic_test
+from simresid.checks.temporal import temporal_autocorrelation_test
+from simresid.checks.uniformity import uniformity_test
+from simresid.checks.zero_inflation import zero_inflation_test
 
 __all__ = ["ALONE", "TESTS", "TestMethods", "entry_of"]
-
-TESTS: tuple[ResidualTest, ...] = (
-    UNIFORMITY,
-    DISPERSION,
-    ZERO_INFLATION,
-    OUTLIERS,
-    QUANTILES,
-    HETEROSCEDASTICITY,
-    CATEGORIES,
-    TEMPORAL,
-    SPATIAL,
-    PHYLOGENETIC,
-    STATISTIC,
-)
-
-ALONE = tuple(entry.name for entry in TESTS if entry.alone is not None)
-"""Names of the tests that need nothing but the residuals."""
 
 
 class TestMethods:
@@ -50,6 +33,12 @@ class TestMethods:
     spatial_autocorrelation_test = spatial_autocorrelation_test
     phylogenetic_autocorrelation_test = phylogenetic_autocorrelation_test
     statistic_test = statistic_test
+
+
+TESTS: tuple[ResidualTest, ...] = tuple(ENTRIES[test] for test in vars(TestMethods).values() if test in ENTRIES)
+
+ALONE = tuple(entry.name for entry in TESTS if entry.alone is not None)
+"""Names of the tests that need nothing but the residuals."""
 
 
 def entry_of(name: str, result: CheckResult | str | None = None) -> ResidualTest | None:

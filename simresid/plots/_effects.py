@@ -81,7 +81,7 @@ def scale_label(fit: FittedGLMM, options: dict[str, Any], kind: str) -> str:
         label = "Probability of a structural zero" if kind == "response" else "Structural zero, logit scale"
     elif kind == "link" and fit.family.link.name != "identity":
         label = f"{name}, {fit.family.link.name} scale"
-    elif fit.trials is not None or fit.family.name == "binomial":
+    elif fit.family.takes_trials:
         k_of_n = re.match(r"cbind\(\s*(.+?)\s*,", response.name)
         label = f"Probability of {shorten(k_of_n[1], 30) if k_of_n else name}"
     else:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks.base import pvalue_text
+from simresid.checks.inputs import is_simulated
 from simresid.checks.results import StatisticResult
 from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
 
@@ -64,7 +65,7 @@ def plot_statistic(
     >>> plt.close(ax.figure)
     """
     result = res
-    if hasattr(res, "child_rng"):
+    if is_simulated(res):
         if statistic is None:
             raise ValueError("plot_statistic needs a statistic, or the result of a test")
         from simresid.checks.statistic import statistic_test

@@ -62,9 +62,9 @@ def screen(
         ``(formula, data)``, ``(formula, data, family)`` or ``(formula, data, family, options)``, which is fitted
         by `glmmcore.glmm`. An iterable is read as it is needed and may be a generator; names default to positions.
     tests : iterable of str, mapping of str to callable, or "all"
-        Names among uniformity, dispersion, zero inflation, outliers, quantiles, heteroscedasticity; those that do
-        not apply to a model are left out there. Or own functions of `SimulatedResiduals` by name. ``"all"`` runs
-        whatever `diagnose` runs.
+        Names among uniformity, dispersion, zero inflation, outliers, quantiles, heteroscedasticity; those that do not
+        apply to a model are left out there. Or own functions of `SimulatedResiduals` by name. ``"all"`` runs whatever
+        `diagnose` runs.
     n_sims : int
         As in `simulate_residuals`.
     random_effects : {"conditional", "unconditional"} or iterable of str

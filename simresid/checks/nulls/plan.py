@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from simresid.arguments import whole_number
-from simresid.protocol import HasRefitEffort
+from simresid.protocol import HasModelDf, HasRefitEffort
 
 __all__ = ["FEWEST_TO_RANK", "Plan", "automatic_plan", "fixed_plan"]
 
@@ -75,7 +75,7 @@ def automatic_plan(res: Any) -> Plan:
 
 def refit_cost(model: Any) -> float:
     """Rows times parameters times the model's own factor."""
-    parameters = getattr(model, "df_model", None)
+    parameters = model.df_model if isinstance(model, HasModelDf) else None
     count = float(parameters) if isinstance(parameters, int | float) and parameters > 0 else 4.0
     effort = float(model.refit_effort) if isinstance(model, HasRefitEffort) else 1.0
     return float(model.nobs) * count * effort

@@ -21,7 +21,7 @@ import numpy as np
 from simresid.alignment import real_array
 from simresid.checks.nulls.fitted_data import FittedData, from_law, from_many, from_residuals, from_simulations_of
 from simresid.checks.nulls.plan import refit_cost
-from simresid.protocol import CanRefit, CanRefitMany, HasCdf, HasRandomEffects
+from simresid.protocol import CanRefit, CanRefitMany, HasCdf, HasRandomEffects, HasVariance
 from simresid.simulations.sources import REFITS
 from simresid.simulations.time_limit import results_within
 from simresid.simulations.warning_filters import silence
@@ -189,7 +189,7 @@ class _FromLaw:
             y = np.stack([new_response(self.model, self.seed, j) for j in task])
             with silence():
                 fits: Any = model.refit_many(y, n_jobs=1)
-                if hasattr(fits, "cdf") and hasattr(fits, "variance"):
+                if isinstance(fits, HasCdf) and isinstance(fits, HasVariance):
                     return from_many(fits, y, self.positions, self.zeros)
         except Exception:  # one by one, each has its own reason
             return None

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from glmmcore import FittedGLMM, glmm
 from simresid import diagnose, from_simulations, plot_overview, simulate_residuals
 from simresid.checks.battery import applicable_tests, judge_residuals
 from simresid.checks.results import CheckResult
@@ -57,14 +58,17 @@ def test_verdict_agrees_with_diagnose(overdispersed, right) -> None:
         assert called_misfit == bool(failed)
 
 
-def test_title_names_model_simulations_and_seed() -> None:
-    from glmmcore import glmm
-
+def grouped_counts(groups: int, rows: int, sd: float) -> FittedGLMM:
+    """Fit of the right model to counts in `groups` of so many `rows`."""
     rng = np.random.default_rng(3)
-    g = np.repeat(np.arange(10), 8)
-    d = pd.DataFrame({"g": g, "x": rng.normal(size=80)})
-    d["y"] = rng.poisson(np.exp(0.5 + 0.3 * d["x"] + rng.normal(0, 0.4, 10)[g]))
-    fit = glmm("y ~ x + (1|g)", d, family="poisson")
+    g = np.repeat(np.arange(groups), rows)
+    d = pd.DataFrame({"g": g, "x": rng.normal(size=g.size)})
+    d["y"] = rng.poisson(np.exp(0.5 + 0.3 * d["x"] + rng.normal(0, sd, groups)[g]))
+    return glmm("y ~ x + (1|g)", d, family="poisson")
+
+
+def test_title_names_model_simulations_and_seed() -> None:
+    fit = grouped_counts(10, 8, 0.4)
     for kind in ("conditional", "unconditional"):
         shown = texts(plot_overview(simulate_residuals(fit, 99, random_effects=kind, rng=7)))
         for part in ("poisson(log): y ~ x + (1|g)", "99 simulations", f"{kind}", "seed 7", "80 rows"):
@@ -76,13 +80,7 @@ def test_title_names_model_simulations_and_seed() -> None:
 
 
 def test_groups_with_fitted_effects_are_not_called_underdispersed() -> None:
-    from glmmcore import glmm
-
-    rng = np.random.default_rng(3)
-    g = np.repeat(np.arange(25), 10)
-    d = pd.DataFrame({"g": g, "x": rng.normal(size=250)})
-    d["y"] = rng.poisson(np.exp(0.5 + 0.3 * d["x"] + rng.normal(0, 0.7, 25)[g]))
-    fit = glmm("y ~ x + (1|g)", d, family="poisson")
+    fit = grouped_counts(25, 10, 0.7)
     figure = plot_overview(simulate_residuals(fit).recalculate(group="g"))
     assert not figure.texts[0].get_text().startswith("Misfit")
     assert "Caution" in texts(figure)
