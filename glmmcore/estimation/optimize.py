@@ -35,20 +35,31 @@ _MAX_HESSIANS = 6
 _MAX_EVALUATIONS = 1000
 # A round of descent and Hessian that gains less than this without ending at an optimum is the last.
 _NO_PROGRESS = 1e-7
-# Close to the supremum of a likelihood without a maximum (separation): little to gain, yet a Newton step this long, in
-# units of the step limits. A parameter with a finite estimate would have a standard error of hundreds of those units.
+# The tail of a likelihood that rises to a supremum at infinity (separation): the expected decrease is below this and
+# yet a Newton step is this long, in units of the step limits. A parameter with a finite estimate would have a standard
+# error of hundreds of those units. BFGS stops in the tail already at a share of that expected decrease.
 _SUPREMUM_EDM = 1e-4
+_BFGS_TAIL_EDM = 0.2 * _SUPREMUM_EDM
 _RUNAWAY_STEP = 0.1
+# Least eigenvalue of the scaled Hessian for a second Newton step in the tail, where curvatures are little but noise.
 _TAIL_CURVATURE = 0.05
 # Step of the differences in units of each parameter's standard error: truncation 1e-5 x skewness, noise 1e-11 / 1e-5,
 # and so short that the random effects' modes are predicted to full precision.
 _DIFFERENCE = 1e-5
-# Eigenvalues of the Hessian scaled to a unit diagonal: below, a direction is flat; below its negative, a saddle.
+# Eigenvalues of the Hessian scaled to a unit diagonal: a direction below the first is flat, below the second it leads
+# down from a saddle.
 _FLAT = 1e-7
-# Below this a direction gives no idea of how far to go.
+_SADDLE = -1e-3
+# Eigenvalues smaller than this are taken for this when a quasi-Newton search starts from a Hessian, since their inverse
+# would ask for endless steps.
 _LEAST_CURVATURE = 1e-3
-# Standard errors below, in natural units, are zeros of a projection.
+# Standard errors, in natural units, below which they are rounding, as of directions that were projected out.
 _ROUNDING = 1e-10
+# Rise of the value, relative to it, that is rounding: in the line search, and after a Newton step.
+_LINE_SEARCH_NOISE, _NEWTON_NOISE = 1e-12, 1e-11
+# Wolfe conditions of the line search: share of the decrease that the slope promises, and share of the slope that may be
+# left (Nocedal and Wright 2006, section 3.1).
+_SUFFICIENT_DECREASE, _SLOPE_LEFT = 1e-4, 0.9
 # Curvature, in natural units, of a parameter that is given: no standard error, no step of differences.
 _HELD = 1e100
 # Smallest eigenvalue of the scaled quasi-Newton model with which it is believed, and the least move of every parameter
@@ -184,17 +195,17 @@ def _minimise(
         if accepted is not None and regular(point.x):
             return _one_more_step(counter, accepted, inverse)
     last_value = np.inf
-    for _attempt in range(_MAX_HESSIANS):
+    for _ in range(_MAX_HESSIANS):
         point, inverse = _bfgs(counter, point, inverse, limit, _BFGS_EDM)
         hessian = _difference_hessian(counter, point, inverse)
         begin = point
-        point, satisfied, pushed = _newton(counter, point, hessian, limit)
-        unbounded |= pushed
-        stuck = not pushed and not point.value < last_value - _NO_PROGRESS
-        if satisfied or counter.exhausted or stuck:
+        point, is_optimum, in_tail = _newton(counter, point, hessian, limit)
+        unbounded |= in_tail
+        no_progress = not in_tail and not point.value < last_value - _NO_PROGRESS
+        if is_optimum or counter.exhausted or no_progress:
             break
-        # beyond a tail only what is not flat is searched on: there is nothing to find that far out
-        inverse = _positive_inverse(hessian, 0.0 if pushed else 1.0 / _LEAST_CURVATURE)
+        # in a tail the flat directions are left out of the further search: along them there is only the supremum
+        inverse = _positive_inverse(hessian, 0.0 if in_tail else 1.0 / _LEAST_CURVATURE)
         last_value = point.value
     step = point.x - begin.x
     if float(step @ hessian @ step) > _SAME_POINT:
@@ -226,7 +237,7 @@ def _one_more_step(objective: _Counted, accepted: Optimum, inverse: np.ndarray) 
     x = accepted.x - inverse @ accepted.gradient
     value, gradient = objective(x)
     edm = 0.5 * float(gradient @ inverse @ gradient)
-    if not (value <= accepted.value + 1e-11 * (1.0 + abs(accepted.value)) and edm < accepted.edm):
+    if not (value <= accepted.value + _NEWTON_NOISE * (1.0 + abs(accepted.value)) and edm < accepted.edm):
         return accepted
     return replace(accepted, x=x, value=value, gradient=gradient, edm=edm, n_evaluations=objective.calls)
 
@@ -253,12 +264,16 @@ def descend(
 
 @dataclass(slots=True)
 class _Point:
+    """A point with the value and the gradient there."""
+
     x: np.ndarray
     value: float
     gradient: np.ndarray
 
 
 class _Counted:
+    """An objective that counts its evaluations and says inf where value or gradient do not exist."""
+
     def __init__(self, objective: Objective, most: int = _MAX_EVALUATIONS) -> None:
         self.objective = objective
         self.most = most
@@ -296,6 +311,7 @@ def _accepted_without_hessian(point: _Point, inverse: np.ndarray, start: np.ndar
 def _bfgs(
     objective: _Counted, point: _Point, inverse: np.ndarray, limit: np.ndarray, tolerance: float
 ) -> tuple[_Point, np.ndarray]:
+    """Quasi-Newton steps until the expected decrease is below `tolerance`; point and inverse Hessian there."""
     for _ in range(_MAX_ITERATIONS):
         if objective.exhausted:
             break
@@ -304,7 +320,7 @@ def _bfgs(
         if not -0.5 * slope > tolerance:
             break
         excess = float(np.max(np.abs(step) / limit))
-        if -0.5 * slope < 0.2 * _SUPREMUM_EDM and excess > _RUNAWAY_STEP:
+        if -0.5 * slope < _BFGS_TAIL_EDM and excess > _RUNAWAY_STEP:
             break
         if excess > 1.0:
             step, slope = step / excess, slope / excess
@@ -322,14 +338,14 @@ def _bfgs(
 
 
 def _line_search(objective: _Counted, point: _Point, step: np.ndarray, slope: float) -> _Point | None:
-    """Weak Wolfe conditions by bracketing; None when no decrease is left above rounding."""
+    """A point that meets the weak Wolfe conditions, by bracketing; None when no decrease is left above rounding."""
     low, high, length = 0.0, np.inf, 1.0
     best: _Point | None = None
-    noise = 1e-12 * (1.0 + abs(point.value))
+    noise = _LINE_SEARCH_NOISE * (1.0 + abs(point.value))
     for _ in range(30):
         x = point.x + length * step
         value, gradient = objective(x)
-        if not value <= point.value + 1e-4 * length * slope + noise:
+        if not value <= point.value + _SUFFICIENT_DECREASE * length * slope + noise:
             high = length
             # parabola through the two values and the slope, kept inside the middle of the bracket
             fall = value - point.value - length * slope
@@ -340,7 +356,7 @@ def _line_search(objective: _Counted, point: _Point, step: np.ndarray, slope: fl
             continue
         if best is None or value < best.value:
             best = _Point(x, value, gradient)
-        if float(gradient @ step) >= 0.9 * slope or length >= 16.0:
+        if float(gradient @ step) >= _SLOPE_LEFT * slope or length >= 16.0:
             return best
         low = length
         length = 2.0 * length if np.isinf(high) else 0.5 * (low + high)
@@ -348,6 +364,7 @@ def _line_search(objective: _Counted, point: _Point, step: np.ndarray, slope: fl
 
 
 def _difference_hessian(objective: _Counted, point: _Point, inverse: np.ndarray) -> np.ndarray:
+    """Hessian from differences of the gradient: forward, backward where that point is refused, else zero."""
     p = len(point.x)
     hessian = np.empty((p, p))
     errors = np.sqrt(np.maximum(np.diag(inverse), 0.0))
@@ -368,7 +385,7 @@ def _difference_hessian(objective: _Counted, point: _Point, inverse: np.ndarray)
 
 
 def _positive_inverse(hessian: np.ndarray, weakest: float = 1.0 / _LEAST_CURVATURE) -> np.ndarray:
-    """Invert with eigenvalues made positive; `weakest` stands for the reciprocal of those near zero."""
+    """Inverse with the eigenvalues' absolute values; `weakest` stands for the reciprocal of those near zero."""
     scale, values, vectors = scaled_eigen(hessian)
     size = np.abs(values)
     reciprocal = np.where(size > _LEAST_CURVATURE, 1.0 / np.maximum(size, _LEAST_CURVATURE), weakest)
@@ -378,17 +395,22 @@ def _positive_inverse(hessian: np.ndarray, weakest: float = 1.0 / _LEAST_CURVATU
 def _newton(objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.ndarray) -> tuple[_Point, bool, bool]:
     """Newton steps with one Hessian.
 
-    Returns the point, whether it is an optimum (if not, the quadratic model is wrong: search on), and whether the
-    likelihood was seen to rise towards infinity.
+    Returns
+    -------
+    point : _Point
+    is_optimum : bool
+        If not, the quadratic model is wrong there, and the search has to go on.
+    in_tail : bool
+        Whether the likelihood was seen to rise towards a supremum at infinity.
     """
     if not len(point.x):
         return point, True, False
     scale, values, vectors = scaled_eigen(hessian)
     tail = _tail_steps(point, scale, values, vectors, limit)
     if tail:
-        pushed = _push(objective, point, tail)
-        return pushed, pushed is point, True
-    if values[0] < -1e-3:
+        further = _towards_supremum(objective, point, tail)
+        return further, further is point, True
+    if values[0] < _SADDLE:
         return _leave_saddle(objective, point, vectors[:, 0] / scale, limit), False, False
     usable = values > _FLAT
     for _ in range(4):
@@ -402,7 +424,7 @@ def _newton(objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.n
             return point, False, False
         x = point.x + step
         value, gradient = objective(x)
-        if not value <= point.value + 1e-11 * (1.0 + abs(point.value)):
+        if not value <= point.value + _NEWTON_NOISE * (1.0 + abs(point.value)):
             return point, edm < _CONVERGED_EDM, False
         point = _Point(x, value, gradient)
     return point, edm < _CONVERGED_EDM, False
@@ -427,8 +449,8 @@ def _tail_steps(
     return steps
 
 
-def _push(objective: _Counted, point: _Point, steps: list[np.ndarray]) -> _Point:
-    """Go most of the way to the supremum: along exp(-t) every Newton step leaves 1/e of what was left."""
+def _towards_supremum(objective: _Counted, point: _Point, steps: list[np.ndarray]) -> _Point:
+    """Several steps at once: where the objective falls like exp(-t) every Newton step leaves 1/e of the way down."""
     for step in steps:
         for length in (10.0, 5.0, 2.0, 1.0):
             x = point.x + length * step
@@ -454,6 +476,7 @@ def _leave_saddle(objective: _Counted, point: _Point, direction: np.ndarray, lim
 
 
 def _report(point: _Point, hessian: np.ndarray, unbounded: bool, calls: int) -> Optimum:
+    """The optimum at a point with its Hessian; `unbounded` if a tail was seen on the way."""
     p = len(point.x)
     finite = bool(np.isfinite(point.value))
     if p == 0:
@@ -465,5 +488,5 @@ def _report(point: _Point, hessian: np.ndarray, unbounded: bool, calls: int) -> 
     if unbounded:
         converged = finite and edm < _SUPREMUM_EDM
     else:
-        converged = finite and edm < _CONVERGED_EDM and bool(values[0] > -1e-3)
+        converged = finite and edm < _CONVERGED_EDM and bool(values[0] > _SADDLE)
     return Optimum(point.x, point.value, point.gradient, hessian, edm, values, converged, calls)
