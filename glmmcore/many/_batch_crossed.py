@@ -165,7 +165,7 @@ class BatchCrossed(BatchObjective):
         n_lead = self._shape[0]
         for attempt in range(3):
             u = self.modes[which]
-            flat = self._flat(at, everything, self._random(t, u))
+            flat = self._predictors(at, everything, t, u)
             l, d1, d2, d3 = at.likelihood.derivatives(0, len(flat[0]), flat)
             d1, d2, d3 = (d.reshape(-1, *shape) for d in (d1, d2, d3))
             h = 0.5 * np.square(u).sum(axis=1) - l.reshape(shape).sum(axis=1)

@@ -7,6 +7,8 @@ carry the response as their first axis; L levels of k coefficients, p fixed effe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from glmmcore.covariance import STRUCTURES
@@ -15,6 +17,9 @@ from glmmcore.estimation.problem import Problem
 from glmmcore.many._batch_algebra import factor_basis, inverted, levels_of_rows, pulled, pushed
 
 __all__ = ["BatchLinear", "linear_batch_suits"]
+
+# Rows of all responses that are passed over together: half a megabyte an array.
+_ROWS_IN_CACHE = 1 << 16
 
 
 def linear_batch_suits(problem: Problem) -> bool:
@@ -58,17 +63,20 @@ class BatchLinear:
         self._lead = np.add.reduceat(wz[:, :, None] * z[:, None, :], first)
         self._cross = np.add.reduceat(wz[:, :, None] * part.X[:, None, :], first)
         self._fixed = part.X.T @ wx
-        centred = y if part.offset is None else y - part.offset
-        ols = np.linalg.lstsq(self._fixed, (centred @ wx).T, rcond=None)[0].T if part.size else centred @ wx
-        residual = centred - ols @ part.X.T
-        self._score = np.empty((len(y), len(first), self.k))
-        for column in range(self.k):
-            each = residual if np.all(wz[:, column] == 1.0) else residual * wz[:, column]
-            np.add.reduceat(each, first, axis=1, out=self._score[:, :, column])
-        self._rhs = residual @ wx
-        self._total = np.einsum("bn,bn->b", residual, residual if np.all(w == 1.0) else residual * w)
-        self._ols = ols
-        self.perfect = ~(self._total > objective.perfect_share * (np.square(centred) @ w))
+        self._score, self._rhs = np.empty((len(y), len(first), self.k)), np.empty((len(y), part.size))
+        self._total, self._ols, square = np.empty(len(y)), np.empty((len(y), part.size)), np.empty(len(y))
+        plain = np.all(w == 1.0)
+        for chunk in _chunks(*y.shape):
+            centred = y[chunk] if part.offset is None else y[chunk] - part.offset
+            ols = np.linalg.lstsq(self._fixed, (centred @ wx).T, rcond=None)[0].T if part.size else centred @ wx
+            residual = centred - ols @ part.X.T
+            for column in range(self.k):
+                each = residual if np.all(wz[:, column] == 1.0) else residual * wz[:, column]
+                np.add.reduceat(each, first, axis=1, out=self._score[chunk, :, column])
+            self._rhs[chunk], self._ols[chunk] = residual @ wx, ols
+            self._total[chunk] = _squares(residual, None if plain else w)
+            square[chunk] = _squares(centred, None if plain else w)
+        self.perfect = ~(self._total > objective.perfect_share * square)
         self._total[self.perfect] = 1.0
 
     def start(self) -> np.ndarray:
@@ -149,15 +157,20 @@ class BatchLinear:
         inverse, _, _ = inverted(self._hessian(t))
         solved = self._solve(which, t, inverse)
         sigma = np.sqrt(solved.square / self.objective.n_effective)
-        beta = self._ols[which] + solved.beta
-        b = pushed(t, solved.spherical)
-        random = (
-            b[:, self.level, 0] * self._z[:, 0] if self.k == 1 else np.einsum("bnk,nk->bn", b[:, self.level], self._z)
-        )
-        eta = beta @ self._x.T + random
-        part = self.problem.part("cond")
         covariance = np.square(sigma)[:, None, None] * np.linalg.inv(solved.schur)
-        return LinearSolution(beta, sigma, eta if part.offset is None else eta + part.offset, covariance)
+        return LinearSolution(self._ols[which] + solved.beta, sigma, pushed(t, solved.spherical), covariance)
+
+    def linear_predictors(self, found: LinearSolution) -> Iterator[tuple[slice, np.ndarray]]:
+        """Linear predictors (b, n) at a solution, some of its responses at a time."""
+        offset = self.problem.part("cond").offset
+        for chunk in _chunks(len(found.beta), len(self._x)):
+            b = found.random_effects[chunk]
+            eta = found.beta[chunk] @ self._x.T
+            if self.k == 1:
+                eta += np.take(b[:, :, 0], self.level, axis=1) * self._z[:, 0]
+            else:
+                eta += np.einsum("bnk,nk->bn", b[:, self.level], self._z)
+            yield chunk, eta if offset is None else eta + offset
 
     def log_sigma_errors(self, which: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Standard error of the logarithm of sigma, which is profiled out, at the maxima x, (b,)."""
@@ -187,7 +200,20 @@ class _Solved:
 
 
 class LinearSolution:
-    """Standardised fixed effects (b, p), sigma (b,), linear predictors (b, n) and cov of the effects (b, p, p)."""
+    """Standardised fixed effects (b, p), sigma (b,), random effects (b, L, k) and cov of the fixed effects (b, p, p)."""
 
-    def __init__(self, beta: np.ndarray, sigma: np.ndarray, eta: np.ndarray, covariance: np.ndarray) -> None:
-        self.beta, self.sigma, self.eta, self.covariance = beta, sigma, eta, covariance
+    def __init__(
+        self, beta: np.ndarray, sigma: np.ndarray, random_effects: np.ndarray, covariance: np.ndarray
+    ) -> None:
+        self.beta, self.sigma, self.random_effects, self.covariance = beta, sigma, random_effects, covariance
+
+
+def _chunks(count: int, n: int) -> Iterator[slice]:
+    """Slices of `count` responses of n rows that stay in the processor's cache through several passes."""
+    size = max(1, _ROWS_IN_CACHE // max(n, 1))
+    return (slice(first, first + size) for first in range(0, count, size))
+
+
+def _squares(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Weighted sums of squares of each row of `values` (b, n)."""
+    return np.einsum("bn,bn->b", values, values if weights is None else values * weights)

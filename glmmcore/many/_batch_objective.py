@@ -56,6 +56,13 @@ class Rows:
     values: list[np.ndarray]
     count: int
 
+    def spread(self, which: np.ndarray, n: int) -> list[np.ndarray]:
+        """Fixed parts (b, n) of some responses, contiguous; those of all are kept for the next step of the modes."""
+        if len(which) == self.count:
+            self.values = [np.ascontiguousarray(np.broadcast_to(v, (self.count, n))) for v in self.values]
+            return self.values
+        return [np.ascontiguousarray(np.broadcast_to(v[which], (len(which), n))) for v in self.values]
+
 
 class BatchObjective:
     """F and dF/dx of `B` responses; keeps the last modes as warm starts.
@@ -116,11 +123,10 @@ class BatchObjective:
         """Sum over the rows of each level, (b, n, ...) -> (b, L, ...)."""
         return np.add.reduceat(values, self.first, axis=1)
 
-    def _flat(self, at: Rows, which: np.ndarray, random: np.ndarray) -> list[np.ndarray]:
-        """Predictors of the flattened rows at random parts (b, n)."""
-        out = [np.broadcast_to(v[which], (len(which), self.n)).reshape(-1) for v in at.values]
-        out[0] = out[0] + random.ravel()
-        return [np.ascontiguousarray(v) for v in out]
+    def _predictors(self, at: Rows, which: np.ndarray, t: np.ndarray, u: np.ndarray) -> list[np.ndarray]:
+        """Predictors of the flattened rows of some responses at spherical random effects u, each (b n,)."""
+        fixed, *others = at.spread(which, self.n)
+        return [(fixed + self._random(t, u)).reshape(-1), *(v.reshape(-1) for v in others)]
 
     def random_part(self, b: np.ndarray) -> np.ndarray:
         """Z b, (b, L, k) -> (b, n)."""
@@ -151,11 +157,11 @@ class BatchObjective:
         """Guarded Newton from the last modes for all responses of a block; False where h is not finite."""
         todo = np.arange(len(which))
         u, like = self.modes[which], at.likelihood
-        h, score, weights = self._sweep(like, self._flat(at, todo, self._random(t, u)), u)
+        h, score, weights = self._sweep(like, self._predictors(at, todo, t, u), u)
         fine = np.isfinite(h)
         if not fine.all():
             u[~fine] = 0.0
-            h, score, weights = self._sweep(like, self._flat(at, todo, self._random(t, u)), u)
+            h, score, weights = self._sweep(like, self._predictors(at, todo, t, u), u)
             fine = np.isfinite(h)
             todo = np.flatnonzero(fine)
             h, score, weights = h[todo], score[todo], weights[todo]
@@ -171,7 +177,7 @@ class BatchObjective:
             length = np.ones(len(todo))
             for _ in range(_MAX_HALVINGS):
                 trial = u[todo] + length.reshape(-1, *[1] * (step.ndim - 1)) * step
-                h_new, score, weights = self._sweep(like, self._flat(at, todo, self._random(t[todo], trial)), trial)
+                h_new, score, weights = self._sweep(like, self._predictors(at, todo, t[todo], trial), trial)
                 risen = ~(h_new <= h - 1e-4 * length * decrement + 1e-13 * np.abs(h))
                 if not risen.any():
                     break
@@ -217,8 +223,7 @@ class BatchObjective:
             return _guarded(value, gradient)
 
     def _without_random_effects(self, at: Rows) -> tuple[np.ndarray, np.ndarray]:
-        everything = np.arange(at.count)
-        flat = self._flat(at, everything, np.zeros((at.count, self.n)))
+        flat = [v.reshape(-1) for v in at.spread(np.arange(at.count), self.n)]
         l, d1, _, _ = at.likelihood.derivatives(0, len(flat[0]), flat)
         return -l.reshape(at.count, self.n).sum(axis=1), -d1.reshape(len(d1), at.count, self.n)
 
@@ -227,7 +232,7 @@ class BatchObjective:
         t_transposed = np.swapaxes(t, 1, 2)
         for attempt in range(3):
             u = self.modes[which]
-            flat = self._flat(at, everything, self._random(t, u))
+            flat = self._predictors(at, everything, t, u)
             l, d1, d2, d3 = at.likelihood.derivatives(0, len(flat[0]), flat)
             d1, d2, d3 = (d.reshape(-1, *shape) for d in (d1, d2, d3))
             h = 0.5 * np.einsum("blk,blk->b", u, u) - l.reshape(shape).sum(axis=1)
@@ -297,10 +302,10 @@ class BatchObjective:
     def predictors(self, which: np.ndarray, x: np.ndarray) -> list[np.ndarray]:
         """All predictors of the flattened rows at the last modes, each (b n,)."""
         at = Rows(self.rows(which), self.fixed_values(x), len(which))
-        random = np.zeros((len(which), self.n))
-        if self.k:
-            random = self._random(self.factors(x), self.modes[which])
-        return self._flat(at, np.arange(len(which)), random)
+        everything = np.arange(len(which))
+        if not self.k:
+            return [v.reshape(-1) for v in at.spread(everything, self.n)]
+        return self._predictors(at, everything, self.factors(x), self.modes[which])
 
 
 def _linear_part(part: LinearPart, coefficients: np.ndarray) -> np.ndarray:

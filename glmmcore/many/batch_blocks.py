@@ -11,6 +11,7 @@ from glmmcore.errors import no_data_warnings
 from glmmcore.estimates import Estimates
 from glmmcore.estimation.start import step_limits
 from glmmcore.many._batch_crossed import BatchCrossed, crossed_batch_suits
+from glmmcore.many._batch_intercepts import BatchIntercepts
 from glmmcore.many._batch_linear import BatchLinear, linear_batch_suits
 from glmmcore.many._batch_objective import BatchObjective, unsupported
 from glmmcore.many._batch_optimise import BatchOptimum, descend_batch, minimise_batch
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["BlockFits", "BlockTask"]
 
 # Rows of a block: enough to make calls of numpy cheap, few enough for the second-level cache.
-_BLOCK_ROWS = 16384
+_BLOCK_ROWS = 32768
 _MAX_BLOCK = 256
 # Responses of a block that are fitted one by one: what they share is set up once, and workers get equal shares.
 _SINGLE_BLOCK = 16
@@ -260,7 +261,8 @@ class BlockTask:
         out.coefficients["cond"][rows] = found.beta @ part.back.T
         out.coefficients["disp"][rows, 0] = np.log(found.sigma)
         self._write_spread(problem, x, rows, out, np.full(len(rows), base.unit), found.sigma)
-        _put(out.values["cond"], rows, problem.rows, found.eta)
+        for chunk, eta in objective.linear_predictors(found):
+            _put(out.values["cond"], rows[chunk], problem.rows, eta)
         out.values["disp"][rows] = np.log(found.sigma)[:, None]
         if base.var_weights is not None:
             out.values["disp"][np.ix_(rows, problem.rows)] -= 0.5 * np.log(base.var_weights)
@@ -286,8 +288,7 @@ class BlockTask:
         """Fit a block, write what ended in clean maxima, and return the others."""
         problem = self.problem
         assert problem is not None
-        batch = BatchCrossed if crossed_batch_suits(problem) else BatchObjective
-        objective = batch(problem, _in_order(y, which, problem.rows))
+        objective = _batch_class(problem)(problem, _in_order(y, which, problem.rows))
         everything = np.arange(len(which))
         if self.start is not None:
             x, inverse, limit = self.start.tiled(len(which))
@@ -376,6 +377,13 @@ class BlockTask:
                 out.put(i, Estimates(estimator, estimator.fit()))
             except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
                 out.error[i] = f"{type(error).__name__}: {error}"
+
+
+def _batch_class(problem: Problem) -> type[BatchObjective]:
+    if crossed_batch_suits(problem):
+        return BatchCrossed
+    one_coefficient = problem.layout is not None and problem.layout.factors[0].k == 1
+    return BatchIntercepts if one_coefficient else BatchObjective
 
 
 def _in_order(y: np.ndarray, which: np.ndarray, rows: np.ndarray) -> np.ndarray:
