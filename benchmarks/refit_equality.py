@@ -110,11 +110,9 @@ if __name__ == "__main__":
     parser.add_argument("--responses", type=int, default=500)
     arguments = parser.parse_args()
     print("; ".join(f"{name}: {value}" for name, value in describe().items()))
-    print(f"{'model':30s} equal boundary higher lower apart unfinished worst estimate (standard errors)")
+    print("model; responses: equal, at the boundary, refit higher, lower, estimates apart, unfinished; worst estimate")
     table = data()
     for model in arguments.models:
         t = compare(model, table, arguments.responses)
-        print(
-            f"{model:30s} {t.equal:5d} {t.boundary:8d} {t.higher:6d} {t.lower:5d} {t.apart:5d} {t.unfinished:10d} {t.worst:9.1e}",
-            flush=True,
-        )
+        counts = (t.equal, t.boundary, t.higher, t.lower, t.apart, t.unfinished)
+        print(f"{model:30s} {' '.join(f'{c:6d}' for c in counts)} {t.worst:9.1e}", flush=True)

@@ -18,8 +18,8 @@ from glmmcore.many._batch_algebra import factor_basis, inverted, levels_of_rows,
 
 __all__ = ["BatchLinear", "linear_batch_suits"]
 
-# Rows of all responses that are passed over together: half a megabyte an array.
-_ROWS_IN_CACHE = 1 << 16
+# Rows times responses that are passed over together: half a megabyte an array.
+_CELLS_IN_CACHE = 1 << 16
 
 
 def linear_batch_suits(problem: Problem) -> bool:
@@ -63,19 +63,21 @@ class BatchLinear:
         self._lead = np.add.reduceat(wz[:, :, None] * z[:, None, :], first)
         self._cross = np.add.reduceat(wz[:, :, None] * part.X[:, None, :], first)
         self._fixed = part.X.T @ wx
-        self._score, self._rhs = np.empty((len(y), len(first), self.k)), np.empty((len(y), part.size))
-        self._total, self._ols, square = np.empty(len(y)), np.empty((len(y), part.size)), np.empty(len(y))
-        plain = np.all(w == 1.0)
-        for chunk in _chunks(*y.shape):
-            centred = y[chunk] if part.offset is None else y[chunk] - part.offset
-            ols = np.linalg.lstsq(self._fixed, (centred @ wx).T, rcond=None)[0].T if part.size else centred @ wx
-            residual = centred - ols @ part.X.T
+        self._score, self._rhs = np.empty((len(y), len(first), self.k)), np.zeros((len(y), part.size))
+        self._total, square = np.zeros(len(y)), np.zeros(len(y))
+        self._bounds = _bounds(np.append(first, len(w)), max(1, _CELLS_IN_CACHE // max(len(y), 1)))
+        products = (y if part.offset is None else y - part.offset) @ wx
+        self._ols = np.linalg.lstsq(self._fixed, products.T, rcond=None)[0].T if part.size else products
+        plain = [np.all(column == 1.0) for column in wz.T]
+        for levels, rows in self._chunks():
+            centred = y[:, rows] if part.offset is None else y[:, rows] - part.offset[rows]
+            residual = centred - self._ols @ part.X[rows].T
             for column in range(self.k):
-                each = residual if np.all(wz[:, column] == 1.0) else residual * wz[:, column]
-                np.add.reduceat(each, first, axis=1, out=self._score[chunk, :, column])
-            self._rhs[chunk], self._ols[chunk] = residual @ wx, ols
-            self._total[chunk] = _squares(residual, None if plain else w)
-            square[chunk] = _squares(centred, None if plain else w)
+                each = residual if plain[column] else residual * wz[rows, column]
+                self._score[:, levels, column] = np.add.reduceat(each, first[levels] - rows.start, axis=1)
+            self._rhs += residual @ wx[rows]
+            self._total += _squares(residual, w[rows])
+            square += _squares(centred, w[rows])
         self.perfect = ~(self._total > objective.perfect_share * square)
         self._total[self.perfect] = 1.0
 
@@ -161,16 +163,19 @@ class BatchLinear:
         return LinearSolution(self._ols[which] + solved.beta, sigma, pushed(t, solved.spherical), covariance)
 
     def linear_predictors(self, found: LinearSolution) -> Iterator[tuple[slice, np.ndarray]]:
-        """Linear predictors (b, n) at a solution, some of its responses at a time."""
+        """Linear predictors at a solution (b, rows), some rows at a time."""
         offset = self.problem.part("cond").offset
-        for chunk in _chunks(len(found.beta), len(self._x)):
-            b = found.random_effects[chunk]
-            eta = found.beta[chunk] @ self._x.T
-            if self.k == 1:
-                eta += np.take(b[:, :, 0], self.level, axis=1) * self._z[:, 0]
-            else:
-                eta += np.einsum("bnk,nk->bn", b[:, self.level], self._z)
-            yield chunk, eta if offset is None else eta + offset
+        for _, rows in self._chunks():
+            b, z = np.take(found.random_effects, self.level[rows], axis=1), self._z[rows]
+            eta = found.beta @ self._x[rows].T
+            eta += b[:, :, 0] * z[:, 0] if self.k == 1 else np.einsum("bnk,nk->bn", b, z)
+            yield rows, eta if offset is None else eta + offset[rows]
+
+    def _chunks(self) -> Iterator[tuple[slice, slice]]:
+        """Levels, and their rows, of which all responses stay in the processor's cache through several passes."""
+        levels, rows = self._bounds
+        for i in range(len(levels) - 1):
+            yield slice(levels[i], levels[i + 1]), slice(rows[i], rows[i + 1])
 
     def log_sigma_errors(self, which: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Standard error of the logarithm of sigma, which is profiled out, at the maxima x, (b,)."""
@@ -200,20 +205,19 @@ class _Solved:
 
 
 class LinearSolution:
-    """Standardised fixed effects (b, p), sigma (b,), random effects (b, L, k) and cov of the fixed effects (b, p, p)."""
+    """Standardised fixed effects (b, p) and their covariance, sigma (b,), random effects (b, L, k)."""
 
-    def __init__(
-        self, beta: np.ndarray, sigma: np.ndarray, random_effects: np.ndarray, covariance: np.ndarray
-    ) -> None:
+    def __init__(self, beta: np.ndarray, sigma: np.ndarray, random_effects: np.ndarray, covariance: np.ndarray) -> None:
         self.beta, self.sigma, self.random_effects, self.covariance = beta, sigma, random_effects, covariance
 
 
-def _chunks(count: int, n: int) -> Iterator[slice]:
-    """Slices of `count` responses of n rows that stay in the processor's cache through several passes."""
-    size = max(1, _ROWS_IN_CACHE // max(n, 1))
-    return (slice(first, first + size) for first in range(0, count, size))
+def _bounds(ends: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bounds of chunks of whole levels that begin at about every `rows` rows: counted in levels, and in rows."""
+    starts = np.arange(0, ends[-1], rows)
+    levels = np.unique(np.append(np.searchsorted(ends, starts), len(ends) - 1))
+    return levels, ends[levels]
 
 
-def _squares(values: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+def _squares(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Weighted sums of squares of each row of `values` (b, n)."""
-    return np.einsum("bn,bn->b", values, values if weights is None else values * weights)
+    return np.square(values) @ weights

@@ -262,7 +262,7 @@ class BlockTask:
         out.coefficients["disp"][rows, 0] = np.log(found.sigma)
         self._write_spread(problem, x, rows, out, np.full(len(rows), base.unit), found.sigma)
         for chunk, eta in objective.linear_predictors(found):
-            _put(out.values["cond"], rows[chunk], problem.rows, eta)
+            _put(out.values["cond"], rows, problem.rows[chunk], eta)
         out.values["disp"][rows] = np.log(found.sigma)[:, None]
         if base.var_weights is not None:
             out.values["disp"][np.ix_(rows, problem.rows)] -= 0.5 * np.log(base.var_weights)
@@ -396,8 +396,8 @@ def _in_order(y: np.ndarray, which: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def _put(out: np.ndarray, which: np.ndarray, rows: np.ndarray, values: np.ndarray) -> None:
     """The inverse of `_in_order`: values (b, n) into the responses `which` of `out`."""
-    if np.array_equal(rows, np.arange(len(rows))):
-        out[which] = values
+    if len(which) == len(out) and rows[-1] - rows[0] == len(rows) - 1 and np.all(np.diff(rows) == 1):
+        out[:, rows[0] : rows[-1] + 1] = values
     else:
         out[np.ix_(which, rows)] = values
 
