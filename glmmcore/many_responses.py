@@ -17,7 +17,8 @@ from glmmcore.fitted import FittedGLMM
 from glmmcore.formula.frame import as_frame
 from glmmcore.many import batch_input as given
 from glmmcore.many.batch import ManyFits, fit_blocks, tables_of
-from glmmcore.many.batch_blocks import BlockFits, BlockTask
+from glmmcore.many.batch_blocks import BlockTask
+from glmmcore.many.block_fits import BlockFits
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

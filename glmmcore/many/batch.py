@@ -18,7 +18,8 @@ import pandas as pd
 from glmmcore.arguments import real_array, require_workers
 from glmmcore.errors import ModelError
 from glmmcore.many._batch_laws import ManyLaws
-from glmmcore.many.batch_blocks import BlockFits, BlockTask
+from glmmcore.many.batch_blocks import BlockTask
+from glmmcore.many.block_fits import BlockFits
 from glmmcore.many.warm import WarmStart, reported
 
 if TYPE_CHECKING:
