@@ -14,8 +14,9 @@ __all__ = ["Precision"]
 class Precision:
     """Precision Q of the levels of a factor, its lower triangle by entries.
 
-    A singular Q is that of levels which obey ``null' u = 0``, such as a sum of zero; its entries are then those of a
-    positive definite matrix M with ``u'Qu = u'Mu - |pin'u|^2`` for such u.
+    A singular Q is that of levels which obey ``null' u = 0``, such as a sum of zero. It cannot be factored, so that the
+    entries are then those of a positive definite matrix M = Q + pin pin' + (what vanishes for such u), that is,
+    ``u'Qu = u'Mu - |pin'u|^2``.
 
     Attributes
     ----------
@@ -26,6 +27,7 @@ class Precision:
     null : ndarray, shape (n_levels, c)
         Orthonormal basis of what the levels have no part in; no columns for a Q that is not singular.
     pin : ndarray, shape (n_levels, d)
+        Columns that were added to make M positive definite and do not vanish under the constraint; mostly none.
     """
 
     n_levels: int
@@ -55,7 +57,7 @@ class Precision:
         return replace(self, value=self.value * factor, pin=self.pin * np.sqrt(factor))
 
     def of_null(self, null: np.ndarray, pin: np.ndarray | None = None) -> Precision:
-        """The same for levels without a part in some directions, see the class."""
+        """The same entries for levels that obey ``null' u = 0``, see the class."""
         n = self.n_levels
         return replace(self, null=null, pin=np.zeros((n, 0)) if pin is None else pin)
 

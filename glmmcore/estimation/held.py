@@ -26,6 +26,7 @@ __all__ = [
     "start_coefficients",
 ]
 
+# Names of variance parameters: "sd(x|g)", "zi: corr(Intercept,x|g)", or with the group alone, "sd(g)".
 _SPREAD = re.compile(r"(?:(cond|zi): )?([a-z]+)\((?:(.*)\|)?([^|]*)\)")
 # Ends of what the optimiser's parameters are searched in: logarithms and logits, or standard deviations themselves.
 _FARTHEST = 1e6
@@ -73,7 +74,7 @@ def check_names(design: Design, family: Family, terms: list[TermPart], given: Ma
     known |= {"sigma"} if _is_constant(design, family) else set()
     for key, value in given.items():
         if key not in known:
-            _find(terms, key, what, sorted(name for name in known if not name.startswith("cond: ")))
+            _require_one(terms, key, what, sorted(name for name in known if not name.startswith("cond: ")))
         elif key == "sigma" and not value > 0.0:
             raise ModelError(f"{what}: sigma must be positive, not {value:g}")
 
@@ -101,7 +102,8 @@ def spread_values(terms: list[TermPart], given: Mapping[str, float], what: str) 
         yield _solve(*found[0], float(value), key, what)
 
 
-def _find(terms: list[TermPart], key: str, what: str, known: list[str]) -> None:
+def _require_one(terms: list[TermPart], key: str, what: str, known: list[str]) -> None:
+    """Refuse a name that is that of no variance parameter, or of several."""
     found = _matching(terms, key)
     if len(found) == 1:
         return
@@ -112,6 +114,7 @@ def _find(terms: list[TermPart], key: str, what: str, known: list[str]) -> None:
     raise ModelError(f"{what}: the model has no {key!r}; it has {', '.join(map(repr, [*known, *names]))}")
 
 
+# Kind ("sd", "corr", ...) and the columns that a variance parameter belongs to, as `Structure.reported` lists them.
 Parameter = tuple[str, int, int]
 
 
@@ -155,6 +158,7 @@ def _solve(term: TermPart, parameter: Parameter, value: float, key: str, what: s
     low, high = (-1.0, 1.0) if kind in ("corr", "rho") else (0.0, np.inf)
     if not (low < value < high or (kind == "sd" and value == 0.0)):
         raise ModelError(f"{what}: {key!r} must be between {low:g} and {high:g}, not {value:g}")
+    # which elements it depends on is seen by moving each from a point that is special for none
     theta = term.structure.start(np.full(term.structure.k, 0.7))
     before = _natural(term, parameter, theta)
     moves = [abs(_natural(term, parameter, theta + step) - before) for step in 0.1 * np.eye(len(theta))]

@@ -17,6 +17,7 @@ __all__ = ["distribution_function", "draw"]
 _WIDE = 300.0
 """Standard deviation above which a row is not summed count by count."""
 _NEGLIGIBLE = -45.0
+"""Logarithm of a probability, relative to the largest, below which counts are left out of a row's table."""
 _GAUSS_NODES, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
 
 
@@ -47,7 +48,11 @@ def draw(moments: Array, mu: Array, nu: Array, n_sims: int, rng: np.random.Gener
 
 @kernel
 def _reach(x, nu):
-    """Lowest and highest count with more than e^-45 of the largest probability."""
+    """(lowest count, mode, highest count) of those with more than e^-45 of the largest probability.
+
+    The law has P(k) proportional to lambda^k / (k!)^nu, x = log(lambda) / nu: relative to the mode log P is -nu q,
+    where q grows by log k - x from k - 1 to k.
+    """
     start = math.floor(math.exp(x))
     low, q = float(start), 0.0
     while -nu * q > _NEGLIGIBLE and low > 0.0:
@@ -62,7 +67,7 @@ def _reach(x, nu):
 
 @kernel
 def _invert(u, x, nu, out):
-    """Search the cumulated weights of each row."""
+    """Counts at the uniforms u, by search in the cumulated weights of each row; q as in `_reach`."""
     cumulated = np.empty(1024)
     for i in range(x.size):
         low, start, high = _reach(x[i], nu[i])
@@ -85,7 +90,11 @@ def _invert(u, x, nu, out):
 
 
 def _reject(x: Array, nu: Array, normaliser: Array, n_sims: int, rng: np.random.Generator) -> Array:
-    """Rejection for log-concave probabilities with a known mode and normaliser (Devroye 1987)."""
+    """Rejection for log-concave probabilities with a known mode and normaliser (Devroye 1987).
+
+    The hat around the mode is flat up to the distance w / top, where it becomes an exponential tail; `inside` tells
+    candidates of the flat part, and what is rejected stays `pending`.
+    """
     mode = np.floor(np.exp(x))
     top = np.exp(_log_probability(mode, x, nu, normaliser))
     w = 1 + 0.5 * top

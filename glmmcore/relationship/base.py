@@ -98,14 +98,15 @@ class Relationship:
 
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without the factorisation, which is made anew."""
-        return {k: v for k, v in self.__dict__.items() if k not in ("_factor", "_place")}
+        return {k: v for k, v in self.__dict__.items() if k not in ("_factor", "_text")}
 
     @cached_property
     def _factor(self) -> LevelFactor:
         return LevelFactor(self.precision)
 
     @cached_property
-    def _place(self) -> pd.Index:
+    def _text(self) -> pd.Index:
+        """Labels as they are compared."""
         return as_text(self.labels)
 
     def positions(self, labels: Iterable[Any]) -> np.ndarray:
@@ -121,7 +122,7 @@ class Relationship:
         ndarray of int64
             Positions, -1 for a label that the relationship lacks.
         """
-        return np.asarray(self._place.get_indexer(as_text(labels)), dtype=np.int64)
+        return np.asarray(self._text.get_indexer(as_text(labels)), dtype=np.int64)
 
     def equals(self, other: Relationship) -> bool:
         """Whether two relationships are the same matrix with the same labels.
@@ -139,7 +140,7 @@ class Relationship:
         one, two = self.precision, other.precision
         pairs = ((self.node, other.node), (one.row, two.row), (one.column, two.column), (one.value, two.value))
         same = all(np.array_equal(a, b) for a, b in (*pairs, (one.null, two.null)))
-        return same and self._place.equals(other._place)
+        return same and self._text.equals(other._text)
 
     @property
     def weight(self) -> np.ndarray:

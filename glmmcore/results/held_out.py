@@ -56,16 +56,8 @@ class HeldOut:
         self.observed, self.trials = response.y, response.trials
         self.nobs = len(self.observed)
         kept = np.flatnonzero(keep)[response.present]
-        if (fit.design.var_weights is None) != (var_weights is None):
-            raise ModelError(
-                "held_out: give var_weights= of the new rows, as the fit had them"
-                if var_weights is None
-                else "held_out: the fit had no var_weights="
-            )
-        self._var_weights: np.ndarray | None = None
-        if var_weights is not None:
-            values = frame[var_weights] if isinstance(var_weights, str) else var_weights
-            self._var_weights = real_array(values, "held_out: var_weights")[kept]
+        weights = _new_weights(fit, frame, var_weights)
+        self._var_weights = None if weights is None else weights[kept]
         unseen = any((t.codes < 0).any() for part in predictors.values() for t in part.terms)
         mean = fit.predict(self.data, random_effects="average" if unseen else "conditional").to_numpy()
         self.fitted = mean if self.trials is None else mean * self.trials
@@ -105,6 +97,19 @@ class HeldOut:
         """
         generator = random_generator(rng)
         return simulate_new(self._fit, self.data, n_sims, generator, random_effects, self.trials, self._var_weights)
+
+
+def _new_weights(fit: FittedGLMM, frame: pd.DataFrame, given: Any) -> np.ndarray | None:
+    """`var_weights` of all new rows, which belong there if the fit had some."""
+    if given is None and fit.design.var_weights is not None:
+        raise ModelError("held_out: give var_weights= of the new rows, as the fit had them")
+    if given is not None and fit.design.var_weights is None:
+        raise ModelError("held_out: the fit had no var_weights=")
+    return (
+        None
+        if given is None
+        else real_array(frame[given] if isinstance(given, str) else given, "held_out: var_weights")
+    )
 
 
 class _Complete(NamedTuple):

@@ -52,6 +52,9 @@ __all__ = ["OUTLIERS", "OutlierResult", "outlier_test", "outlying_rows"]
 
 Margin = Literal["both", "lower", "upper"]
 
+ROUNDING = 1e-9
+"""Probability of a tie below which there is none."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class OutlierResult(CheckResult):
@@ -66,8 +69,8 @@ class OutlierResult(CheckResult):
     conf_int : tuple of float
         95 % interval of the outlier frequency.
     table : DataFrame
-        One row per outlier: ``row`` (position), ``direction`` ("low"/"high"), ``residual``, under the row
-        label.
+        One row per outlier, under its label: ``row`` (position), ``direction`` ("low"/"high"), ``observed``,
+        ``residual``.
     null_distribution : ndarray or None
         Simulated counts where the null was simulated.
 
@@ -217,9 +220,13 @@ def expected_outliers(data: FittedData, n_sims: int, margin: Margin, exact: bool
 
 
 def _outside(without: FloatArray, including: FloatArray, n_sims: int) -> FloatArray:
-    """Probability of a row to lie beyond all simulations, from that of one to lie inside it, without and with ties."""
+    """Probability of a row to lie beyond all simulations.
+
+    A simulation lies inside of it with the probability `without` ties or `including` them; the row's place among its
+    ties is uniform, so that the answer is the mean of p^n_sims over p between the two.
+    """
     share = including - without
-    tied = share > 1e-9
+    tied = share > ROUNDING
     power = n_sims + 1
     return np.where(tied, (including**power - without**power) / np.where(tied, power * share, 1.0), including**n_sims)
 
