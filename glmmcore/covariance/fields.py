@@ -14,6 +14,8 @@ import numpy as np
 from glmmcore.covariance.base import Structure
 from glmmcore.covariance.matern import matern
 from glmmcore.covariance.places import Places
+from glmmcore.engines import _neighbour_kernels as kernels
+from glmmcore.engines.neighbours import NUGGET, NeighbourRoot, NeighbourSlope
 from glmmcore.engines.roots import CorrelationRoot, DenseRoot, DenseSlope, LevelRoot, LineRoot, LineSlope, Slope
 
 __all__ = ["FIELDS", "Field"]
@@ -21,6 +23,8 @@ __all__ = ["FIELDS", "Field"]
 # Logarithms of ranges, rates and smoothness are followed up to here.
 _LARGEST_LOG = 40.0
 _LARGEST_SMOOTHNESS = 100.0
+# Places whose correlations with their neighbours are made together.
+_PLACES_AT_ONCE = 2000
 # Range from which searches start, in the unit of the places.
 _START_RANGE = 0.4
 # Changes of the logarithm of a range to other starts.
@@ -28,7 +32,7 @@ _SHIFTS = (-1.5, 1.5, 3.5)
 
 
 class Field(Structure):
-    """Effects of places (`covering` says whether their number has a small limit).
+    """Effects of places; ``covarying`` says how they covary, see `Factor`, ``on_line`` whether places are times.
 
     ``parameters`` are the kinds of what follows the standard deviation, as tables show them.
     """
@@ -36,12 +40,18 @@ class Field(Structure):
     rescaling = "common"
     one_row = True
     parameters: ClassVar[tuple[str, ...]]
-    covarying: ClassVar[str]
+    on_line: ClassVar[bool] = False
+    covarying: str
 
     def __init__(self, places: Places) -> None:
         super().__init__(1)
         self.places = places
         self._last: tuple[np.ndarray, LevelRoot] | None = None
+
+    @property
+    def entries(self) -> int:
+        """Numbers in dense blocks of the covariance."""
+        return int(np.square(np.diff(self.places.first)).sum()) if self.covarying == "dense" else 0
 
     @property
     def size(self) -> int:
@@ -116,37 +126,69 @@ class Field(Structure):
         return np.append(0.5 * n_levels, np.full(self.size - 1, 0.1 * n_levels))
 
 
-# ---- dense fields ------------------------------------------------------------------------------------------
-class _DenseField(Field):
-    """Correlation of the distance, one dense matrix a group."""
+# ---- fields ------------------------------------------------------------------------------------------------
+class _DistanceField(Field):
+    """Correlation of the distance: one dense matrix a group, or a sparse precision of neighbours."""
 
-    covarying = "dense"
     parameters: ClassVar[tuple[str, ...]] = ("range",)
 
-    @abstractmethod
-    def _correlations(self, distance: np.ndarray, theta: np.ndarray, slopes: bool) -> list[np.ndarray]:
-        """R, and with `slopes` its derivatives by the parameters."""
+    def __init__(self, places: Places) -> None:
+        super().__init__(places)
+        self.covarying = "dense" if places.neighbours is None else "sparse"
 
-    def _root(self, theta: np.ndarray) -> DenseRoot:
-        matrices = [self._correlations(d, theta, False)[0] for d in self.places.distances]
+    @abstractmethod
+    def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
+        """R at distances of any shape, and its derivatives by the parameters."""
+
+    def _root(self, theta: np.ndarray) -> DenseRoot | NeighbourRoot:
+        if self.places.neighbours is not None:
+            return self._neighbour_root(theta)
+        matrices = [self._matrices(d, theta)[0] for d in self.places.distances]
         return DenseRoot(float(theta[0]), [CorrelationRoot(m) for m in matrices], self.places.first)
+
+    def _matrices(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
+        """R of a group, and its derivatives by the parameters, from its distances (k, k)."""
+        return self._correlations(distance, theta)
+
+    def _neighbour_root(self, theta: np.ndarray) -> NeighbourRoot:
+        graph, q = self.places.graph, self.places.n
+        m, p = graph.neighbour.shape[1], len(self.parameters)
+        weight, innovation = np.zeros((q, m)), np.empty(q)
+        d_weight, d_innovation = np.zeros((p, q, m)), np.empty((p, q))
+        scaled = self.places.coordinates / self.places.unit
+        for lo in range(0, q, _PLACES_AT_ONCE):
+            hi = min(lo + _PLACES_AT_ONCE, q)
+            distance = np.zeros((hi - lo, m * (m + 1) // 2))
+            kernels.pair_distances(lo, hi, scaled, graph.neighbour, graph.count, distance)
+            found = self._correlations(distance, theta)
+            kernels.condition(
+                lo, hi, graph.count, NUGGET, found[0], np.stack(found[1:]), weight, innovation, d_weight, d_innovation
+            )
+        return NeighbourRoot(float(theta[0]), graph, weight, innovation, d_weight, d_innovation)
 
     def root_gradient(self, theta: np.ndarray, slope: Slope) -> np.ndarray:
         """See `Field.root_gradient`: dF = tr(G dSigma) / 2."""
+        if isinstance(slope, NeighbourSlope):
+            return np.append(theta[0] * slope.with_correlations, 0.5 * slope.gradient())
         assert isinstance(slope, DenseSlope)
         out = np.zeros(self.size)
         for distance, block in zip(self.places.distances, slope.blocks, strict=True):
-            for j, matrix in enumerate(self._correlations(distance, theta, True)):
+            for j, matrix in enumerate(self._matrices(distance, theta)):
                 out[j] += np.vdot(block, matrix)
         return out * np.append(theta[0], np.full(self.size - 1, 0.5 * theta[0] ** 2))
 
     def covariance_slopes(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
         """See `Field.covariance_slopes`."""
         out = np.zeros((self.size, len(x)))
-        for i, distance in enumerate(self.places.distances):
-            at = slice(int(self.places.first[i]), int(self.places.first[i + 1]))
-            for j, matrix in enumerate(self._correlations(distance, theta, True)):
-                out[j, at] = matrix @ x[at]
+        if self.places.neighbours is None:
+            for i, distance in enumerate(self.places.distances):
+                at = slice(int(self.places.first[i]), int(self.places.first[i + 1]))
+                for j, matrix in enumerate(self._matrices(distance, theta)):
+                    out[j, at] = matrix @ x[at]
+        else:
+            root = self.root(theta)
+            assert isinstance(root, NeighbourRoot)
+            out[0], out[1:] = root.correlate(x), root.change_of_correlations(x)
         return out * np.append(2.0 * theta[0], np.full(self.size - 1, theta[0] ** 2))[:, None]
 
     def natural(self, theta: np.ndarray) -> np.ndarray:
@@ -168,43 +210,44 @@ class _DenseField(Field):
         return [self.start_parameters + shift for shift in _SHIFTS]
 
 
-class Exponential(_DenseField):
+class Exponential(_DistanceField):
     """``exp``: exp(-d / range)."""
 
     name = "exp"
 
-    def _correlations(self, distance: np.ndarray, theta: np.ndarray, slopes: bool) -> list[np.ndarray]:
+    def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
         z = distance / _exp(theta[1])
         r = np.exp(-z)
-        return [r, z * r] if slopes else [r]
+        return [r, z * r]
 
 
-class Gaussian(_DenseField):
+class Gaussian(_DistanceField):
     """``gau``: exp(-(d / range)^2)."""
 
     name = "gau"
 
-    def _correlations(self, distance: np.ndarray, theta: np.ndarray, slopes: bool) -> list[np.ndarray]:
+    def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
         z = np.square(distance / _exp(theta[1]))
         r = np.exp(-z)
-        return [r, 2.0 * z * r] if slopes else [r]
+        return [r, 2.0 * z * r]
 
 
-class Matern(_DenseField):
+class Matern(_DistanceField):
     """``mat``: Matern's correlation of d / range, without the factor sqrt(2 smoothness)."""
 
     name = "mat"
     parameters = ("range", "smoothness")
 
-    def _correlations(self, distance: np.ndarray, theta: np.ndarray, slopes: bool) -> list[np.ndarray]:
+    def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
+        value, by_z, by_k = matern(distance / _exp(theta[1]), _smoothness(theta[2]))
+        inside = float(_smoothness(theta[2]) < _LARGEST_SMOOTHNESS)
+        return [value, -by_z, inside * by_k]
+
+    def _matrices(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
+        """See `_DistanceField._matrices`; half of the Bessel functions."""
         rows, columns = np.tril_indices(len(distance), -1)
-        value, by_z, by_k = matern(distance[rows, columns] / _exp(theta[1]), _smoothness(theta[2]))
-        out = [_symmetric(len(distance), rows, columns, value, 1.0)]
-        if slopes:
-            inside = float(_smoothness(theta[2]) < _LARGEST_SMOOTHNESS)
-            out.append(_symmetric(len(distance), rows, columns, -by_z, 0.0))
-            out.append(_symmetric(len(distance), rows, columns, inside * by_k, 0.0))
-        return out
+        found = self._correlations(distance[rows, columns], theta)
+        return [_symmetric(len(distance), rows, columns, f, float(not j)) for j, f in enumerate(found)]
 
     def natural(self, theta: np.ndarray) -> np.ndarray:
         """Range in the user's units, and smoothness."""
@@ -241,6 +284,7 @@ def _smoothness(log: float) -> float:
 class _Line(Field):
     """First-order dependence on the place before, with a correlation of its own for each step."""
 
+    on_line = True
     covarying = "line"
 
     @abstractmethod

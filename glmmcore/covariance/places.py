@@ -9,7 +9,13 @@ from itertools import pairwise
 import numpy as np
 from scipy.spatial.distance import cdist
 
-__all__ = ["Places"]
+from glmmcore.covariance.neighbours import neighbour_graph
+from glmmcore.engines.neighbours import NeighbourGraph
+
+__all__ = ["MOST_DENSE_PLACES", "NEIGHBOURS", "Places"]
+
+# Places of one group up to which a field has its dense covariance; beyond, each is given so many neighbours.
+MOST_DENSE_PLACES, NEIGHBOURS = 3000, 30
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +34,8 @@ class Places:
         Of the d coordinates.
     known : ndarray of int64, or None
         Where the places of the fit are among these, if there are more.
+    neighbours : int or None
+        Of how many neighbours each place is given, if not of all: an approximation with a sparse precision.
     """
 
     coordinates: np.ndarray
@@ -35,6 +43,7 @@ class Places:
     unit: float
     names: tuple[str, ...]
     known: np.ndarray | None = None
+    neighbours: int | None = None
 
     @property
     def n(self) -> int:
@@ -47,6 +56,12 @@ class Places:
         return [
             cdist(self.coordinates[a:b], self.coordinates[a:b]) / self.unit for a, b in pairwise(self.first.tolist())
         ]
+
+    @cached_property
+    def graph(self) -> NeighbourGraph:
+        """Who depends on whom with so many `neighbours`."""
+        assert self.neighbours is not None
+        return neighbour_graph(self.coordinates, self.first, self.neighbours, self.known)
 
     @cached_property
     def steps(self) -> np.ndarray:

@@ -16,10 +16,10 @@ from glmmcore.engines.symbolic import Plan
 from glmmcore.errors import ModelError
 from glmmcore.memory import require_memory
 
-__all__ = ["BORDER", "LONG_CHAIN", "MOST_PLACES", "choose_system"]
+__all__ = ["BORDER", "LONG_CHAIN", "choose_system"]
 
-# Places of a field with a dense covariance: a fit takes some minutes. Coefficients of other factors beside fields.
-MOST_PLACES, _BORDER = 5000, 3000
+# Coefficients of other factors beside fields.
+_BORDER = 3000
 # Coefficients of a level from which a chain has an engine of its own; quadrature, of up to three, knows blocks only.
 _SHORTEST = 4
 # The same beside other factors, and how many coefficients of theirs it takes as dense columns.
@@ -69,22 +69,17 @@ def _suits_chain(layout: RowLayout) -> bool:
 
 def _covarying(layout: RowLayout, n_profiled: int) -> CovaryingSystem:
     """The engine of fields, within what it can hold."""
-    dense = max((f.order for f in layout.factors if f.covarying == "dense"), default=0)
+    dense = float(sum(f.dense_entries for f in layout.factors))
     lead, border = layout.factors[0], layout.order - layout.factors[0].order
     if any(f.precision is not None for f in layout.factors):
         raise ModelError("known= and effects of places or times in one model are not possible; fit one of the two")
-    if dense > MOST_PLACES:
-        raise ModelError(
-            f"{dense} places are too many for a dense covariance, up to {MOST_PLACES} are possible; average rows of "
-            "nearby places, round the coordinates, or make groups that are independent, (x, y | region)"
-        )
     if border > _BORDER:
         raise ModelError(
             f"the other random effects have {border} coefficients, beside effects of places or times up to {_BORDER} "
             "are possible; merge rare levels"
         )
     require_memory(
-        8.0 * (5.0 * lead.order * border + 4.0 * border**2 + 6.0 * dense**2),
+        8.0 * (5.0 * lead.order * border + 4.0 * border**2 + 6.0 * dense),
         f"effects of {lead.order} places or times beside {border} other coefficients",
         "merge rare levels, or round the coordinates",
     )

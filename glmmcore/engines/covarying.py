@@ -2,7 +2,7 @@
 
 The effects are places, times or the like: a root Lambda of their covariance (`roots`) takes the place of one small T a
 level, and with D = Z'WZ diagonal the leading block of H is I + Lambda'D Lambda (`leads`): tridiagonal algebra for
-chains, dense for fields. All other factors, and fixed effects where they belong to the system, are a border of E dense
+chains, dense for fields, sparse for fields of many places. All other factors, and fixed effects where they belong to the system, are a border of E dense
 columns B, with corner C, multiplied by their own relative factors Lambda_b: with W = H_r^-1 Lambda'B Lambda_b the
 solved border, S = I + Lambda_b'C Lambda_b - (Lambda'B Lambda_b)'W is their Schur complement.
 
@@ -196,7 +196,7 @@ class CovaryingSystem(BorderedSystem):
     def describe(self) -> list[str]:
         """One line a block."""
         lead = self.layout.factors[0]
-        kind = {"line": "tridiagonal", "dense": "dense"}[cast("str", lead.covarying)]
+        kind = {"line": "tridiagonal", "dense": "dense", "sparse": "sparse"}[cast("str", lead.covarying)]
         lines = [f"{lead.name}: {kind}, {self._q} levels that covary"]
         if self._e:
             names = ", ".join(f"{f.name} ({f.order})" for f in self.layout.factors[1:])

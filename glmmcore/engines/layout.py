@@ -52,8 +52,10 @@ class Factor:
     precision : Precision, optional
         Prior precision Q of the levels where they covary: that of the spherical coefficients, level by level, is the
         Kronecker product of Q and I.
-    covarying : {"line", "dense"}, optional
+    covarying : {"line", "dense", "sparse"}, optional
         How levels with one coefficient each covary through a relative factor of their own, a `LevelRoot`.
+    dense_entries : int
+        Numbers in the dense blocks of the covariance of such levels.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Factor:
     prior: float = 1.0
     precision: Precision | None = None
     covarying: str | None = None
+    dense_entries: int = 0
 
     @property
     def k(self) -> int:

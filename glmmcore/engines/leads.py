@@ -8,9 +8,10 @@ import numpy as np
 from scipy.linalg import lapack
 
 from glmmcore.engines import _line_kernels as kernels
+from glmmcore.engines.neighbours import NeighbourRoot, NeighbourSlope
 from glmmcore.engines.roots import DenseRoot, DenseSlope, LevelRoot, LineRoot, LineSlope, Slope
 
-__all__ = ["DenseLead", "Lead", "LineLead", "lead_of"]
+__all__ = ["DenseLead", "Lead", "LineLead", "NeighbourLead", "lead_of"]
 
 
 class Lead(Protocol):
@@ -36,6 +37,8 @@ def lead_of(root: LevelRoot, diagonal: np.ndarray) -> Lead | None:
     try:
         if isinstance(root, LineRoot):
             return LineLead(root, diagonal)
+        if isinstance(root, NeighbourRoot):
+            return NeighbourLead(root, diagonal)
         assert isinstance(root, DenseRoot)
         return DenseLead(root, diagonal)
     except ArithmeticError:
@@ -229,3 +232,53 @@ def _inertia(factor: np.ndarray, pivots: np.ndarray) -> tuple[int, float]:
             size += np.log(abs(determinant)) if determinant != 0.0 else -np.inf
             i += 2
     return negative, float(size)
+
+
+class NeighbourLead:
+    """Effects with a sparse precision P of unit variance, factored as A = P + s^2 D.
+
+    H = C'A C, H^-1 = C^-1 A^-1 C'^-1, log|H| = log|A| + log|R|, V = s^2 A^-1 and I - H^-1 = s^2 C^-1 A^-1 D C, so that
+    tr((D - D V D) dSigma) = tr(A^-1 dP) + d log|R|, of which the entries of A^-1 on the pattern of P are all that is
+    needed.
+    """
+
+    def __init__(self, root: NeighbourRoot, diagonal: np.ndarray) -> None:
+        self._root, self._diagonal = root, diagonal
+        self._matrix = root.graph.matrix.fresh()
+        values = root.precision.copy()
+        values[: len(diagonal)] += root.scale**2 * diagonal
+        if not self._matrix.factorise(values):
+            raise ArithmeticError
+        self.logdet = self._matrix.logdet + float(np.log(root.innovation).sum())
+        self._found: np.ndarray | None = None
+
+    def solve(self, rhs: np.ndarray) -> np.ndarray:
+        """See `Lead.solve`; one step of refinement, since P may be ill-conditioned where H is not."""
+        found = self._solve(rhs)
+        weights = self._diagonal if rhs.ndim == 1 else self._diagonal[:, None]
+        left = rhs - found - self._root.apply_transposed(weights * self._root.apply(found))
+        return np.asarray(found + self._solve(left))
+
+    def _solve(self, rhs: np.ndarray) -> np.ndarray:
+        return self._root.unit_inverse(self._matrix.solve(self._root.unit_inverse_transposed(rhs)))
+
+    def _inverse(self) -> np.ndarray:
+        """A^-1 on the pattern, diagonal first."""
+        if self._found is None:
+            self._found = self._matrix.inverse()
+        return self._found
+
+    def slope(self) -> NeighbourSlope:
+        """See `Lead.slope`."""
+        inverse = self._inverse()
+        return NeighbourSlope(
+            self._root, inverse.copy(), 1.0, float(self._diagonal @ inverse[: len(self._diagonal)])
+        )  # fmt: skip
+
+    def subtract(self, slope: NeighbourSlope, reduced: np.ndarray, solved: np.ndarray, weights: np.ndarray) -> None:
+        """See `Lead.subtract`."""
+        slope.subtract(reduced, weights)
+
+    def variance(self) -> np.ndarray:
+        """See `Lead.variance`."""
+        return np.asarray(self._root.scale**2 * self._inverse()[: len(self._diagonal)])

@@ -128,6 +128,10 @@ class SparseSystem(Engine):
             rows.sums(lo, hi, values), self._value, self._border, self._fixed, score,
         )  # fmt: skip
 
+    def set_blocks(self, values: np.ndarray) -> None:
+        """Take the numbers of all blocks of Z'WZ from elsewhere than from rows, without fixed effects."""
+        self._value[...] = values
+
     def multiply(self, x: np.ndarray) -> np.ndarray:
         """Z'WZ x, (q,)."""
         q = self._q
@@ -368,6 +372,11 @@ class SparseSystem(Engine):
             v[w:, :w] = blas.dgemm(-1.0, v[w:, w:], gain)
             v[:w, w:] = v[w:, :w].T
             v[:w, :w] -= blas.dgemm(1.0, gain, v[w:, :w], trans_a=1)
+
+    @property
+    def inverse_blocks(self) -> np.ndarray:
+        """The numbers of H^-1 that `invert` found, in the places of `set_blocks`."""
+        return self._v
 
     def factor_products(self) -> list[np.ndarray]:
         """Diagonal blocks of Z'WZ Lambda H^-1 summed over levels, (k, k) for each factor; after `invert`."""

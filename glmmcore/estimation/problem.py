@@ -330,9 +330,9 @@ def _merge(
             codes = part.codes(first.codes).astype(np.int32)
             precision = first.relationship.precision.scaled(_level_size(first) ** 2)
             n_levels = precision.n_levels
-        covarying = structure.covarying if isinstance(structure, Field) else None
+        covarying, entries = (None, 0) if not isinstance(structure, Field) else (structure.covarying, structure.entries)
         columns = np.array(predictor, dtype=np.int32)
-        factors.append(Factor(group, codes, n_levels, z, columns, precision=precision, covarying=covarying))
+        factors.append(Factor(group, codes, n_levels, z, columns, 1.0, precision, covarying, entries))
     return factors, terms
 
 
@@ -375,9 +375,9 @@ def _stands_apart(term: RandomTerm, beside: int) -> bool:
 def _leading_order(factors: list[Factor]) -> list[int]:
     """Most levels first (most coefficients among equals): what is eliminated block by block should be largest.
 
-    Where levels covary by distance these lead, lines before dense fields.
+    Where levels covary by distance these lead: sparse fields, which may be the largest, then lines, then dense fields.
     """
-    rank = {"line": 0, "dense": 1, None: 2}
+    rank = {"sparse": 0, "line": 1, "dense": 2, None: 3}
     return sorted(range(len(factors)), key=lambda i: (rank[factors[i].covarying], -factors[i].order, i))
 
 

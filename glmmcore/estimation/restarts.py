@@ -37,7 +37,7 @@ _HIGHER, _LOWER = 1e-5, 1e-2
 _RANDOM_STARTS = 2
 # Standard deviation of effects of places at other starts, in units of the rows'.
 _NOT_SMALL = 0.7
-# Places of a dense field from which one other start has to do: there the data say more, and each takes minutes.
+# Places of a field from which one other start has to do: there the data say more, and each takes minutes.
 _LARGE_FIELD = 1500
 # Size of the random effects of other parts than the conditional one in a start that all but leaves them out.
 _SMALL_OTHER_EFFECTS = 0.02
@@ -79,7 +79,7 @@ def n_starts_of_places(problem: Problem) -> int:
     fields = [t.structure for t in problem.terms if isinstance(t.structure, Field)]
     if not fields:
         return 0
-    large = any(f.covarying == "dense" and f.places.n > _LARGE_FIELD for f in fields)
+    large = any(not f.on_line and f.places.n > _LARGE_FIELD for f in fields)
     return 1 if large else max(len(f.other_starts) for f in fields)
 
 

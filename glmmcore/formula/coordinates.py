@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 
 from glmmcore.covariance import FIELDS, Places
+from glmmcore.covariance.places import MOST_DENSE_PLACES, NEIGHBOURS
 from glmmcore.design import RandomTerm
 from glmmcore.errors import ModelError
 from glmmcore.formula.columns import Columns
@@ -70,7 +71,7 @@ class FieldPlan:
         places = self.places
         if len(group) > places.n:
             first = _first(group, int(group.max()) + 1)
-            places = Places(place, first, places.unit, places.names, known=code[: places.n])
+            places = replace(places, coordinates=place, first=first, known=code[: places.n])
         seen = np.where(groups < n_groups, codes, -1).astype(np.int32)
         return self.term(seen, places, labels, codes)
 
@@ -130,7 +131,7 @@ def plan_field(bar: Bar, data: Columns) -> tuple[FieldPlan, RandomTerm, list[str
     """
     names = tuple(expression.label for expression in bar.coordinates)
     field, shown = FIELDS[bar.structure], ", ".join(names)
-    line = field.covarying == "line"
+    line = field.on_line
     if len(names) > (1 if line else _MOST_COORDINATES):
         limit = "one time" if line else "one to three coordinates"
         raise ModelError(f"{bar.structure}(...) takes {limit} on the left of the bar, here are {len(names)}: {shown}")
@@ -149,7 +150,8 @@ def plan_field(bar: Bar, data: Columns) -> tuple[FieldPlan, RandomTerm, list[str
             f"{bar.structure}({shown} | {name}): no two different places in a group, so that nothing can be said about "
             f"how effects covary with distance; {advice}"
         )
-    places = Places(place, first, _unit(bar.structure, place, first), names)
+    neighbours = None if line or np.diff(first).max() <= MOST_DENSE_PLACES else NEIGHBOURS
+    places = Places(place, first, _unit(bar.structure, place, first), names, neighbours=neighbours)
     notes = []
     if not line and len(names) > 1 and any(_DEGREES.fullmatch(name) for name in names) and np.abs(place).max() <= 360:
         notes.append(
@@ -203,7 +205,7 @@ def _unit(structure: str, place: np.ndarray, first: np.ndarray) -> float:
     """A distance of ordinary size: root mean square within groups, or some steps of a line."""
     if structure == "ar1":
         return 1.0
-    if FIELDS[structure].covarying == "line":
+    if FIELDS[structure].on_line:
         steps = np.delete(np.diff(place[:, 0]), first[1:-1] - 1)
         return _STEPS_A_UNIT * float(np.median(steps))
     squares = [np.square(place[a:b] - place[a:b].mean(axis=0)).sum() for a, b in pairwise(first.tolist())]

@@ -26,16 +26,20 @@ __all__ = ["at_new_places", "n_new_places", "root_of_places"]
 
 
 def n_new_places(predictors: dict[str, PredictorDesign]) -> int:
-    """How many places of a dense field the rows of a design have beyond those of the fit, in the largest term."""
+    """How many places of dense fields the rows of a design have beyond those of the fit, in the largest term."""
     return max(
         (
             term.places.n - len(term.places.known)
             for part in predictors.values()
             for term in part.terms
-            if term.places is not None and term.places.known is not None and FIELDS[term.structure].covarying == "dense"
+            if term.places is not None and term.places.known is not None and _is_dense(term)
         ),
         default=0,
     )
+
+
+def _is_dense(term: RandomTerm) -> bool:
+    return FIELDS[term.structure](term.places).covarying == "dense"
 
 
 def at_new_places(fit: FittedGLMM, predictors: dict[str, PredictorDesign]) -> FittedGLMM:

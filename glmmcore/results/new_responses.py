@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,8 @@ def simulate_new(
                 continue
             if term.group in redrawn:
                 if term.places is not None and term.place_codes is not None:
-                    of_places = root_of_places(fit, solution, term.places)
+                    # a draw of all places together, of the fit and new ones alike
+                    of_places = root_of_places(fit, solution, replace(term.places, known=None))
                     drawn.append((solution, term, term.place_codes, partial(_at_places, of_places, term.places.n, rng)))
                     continue
                 # rows of one level share their effect, levels that the fit has not seen too

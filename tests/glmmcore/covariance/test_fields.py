@@ -14,7 +14,7 @@ TOLERANCE = 1e-7
 def places(name, seed=0):
     """Two groups of places; along a line with whole-number steps."""
     rng = np.random.default_rng(seed)
-    if FIELDS[name].covarying == "line":
+    if FIELDS[name].on_line:
         steps = rng.integers(1, 4, 9) if name == "ar1" else rng.uniform(0.01, 2.0, 9)
         return Places(np.cumsum(steps)[:, None].astype(float), np.array([0, 5, 9]), 1.0, ("t",))
     return Places(rng.uniform(0.0, 4.0, (9, 2)), np.array([0, 5, 9]), 1.0, ("x", "y"))
