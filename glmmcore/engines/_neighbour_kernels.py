@@ -20,9 +20,42 @@ __all__ = [
     "condition",
     "differences",
     "differences_transposed",
+    "farthest_first",
     "pair_distances",
     "slopes",
 ]
+
+
+@kernel
+def farthest_first(coordinates, centre, out):
+    """Order places (n, d): the nearest to the centre, then each time the farthest from all before."""
+    n, d = coordinates.shape
+    nearest = np.empty(n)
+    at = 0
+    for i in range(n):
+        total = 0.0
+        for c in range(d):
+            step = coordinates[i, c] - centre[c]
+            total += step * step
+        nearest[i] = total
+        if total < nearest[at]:
+            at = i
+    nearest[:] = np.inf
+    for position in range(n):
+        out[position] = at
+        nearest[at] = -1.0
+        farthest = at
+        for i in range(n):
+            if nearest[i] < 0.0:
+                continue
+            total = 0.0
+            for c in range(d):
+                step = coordinates[i, c] - coordinates[at, c]
+                total += step * step
+            nearest[i] = min(nearest[i], total)
+            if nearest[i] > nearest[farthest]:
+                farthest = i
+        at = farthest
 
 
 @kernel

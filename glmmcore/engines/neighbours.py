@@ -18,11 +18,14 @@ import numpy as np
 
 from glmmcore.engines import _neighbour_kernels as kernels
 from glmmcore.engines.symmetric import SymmetricMatrix
+from glmmcore.memory import require_memory
 
 __all__ = ["NUGGET", "NeighbourGraph", "NeighbourRoot", "NeighbourSlope"]
 
 # Variance of what is added to each effect, independent of all others, in units of the field's.
 NUGGET = 1e-8
+# Bytes that sorting the pairs of places and their neighbours takes, and the derivatives of their correlations.
+_BYTES_A_PAIR = 40.0
 
 
 class NeighbourGraph:
@@ -50,6 +53,11 @@ class NeighbourGraph:
         """Rows and columns of the precision's lower triangle, diagonal first, and where each pair is, (q, pairs)."""
         n, m = self.neighbour.shape
         a, b = np.tril_indices(m + 1)
+        require_memory(
+            _BYTES_A_PAIR * n * len(a),
+            f"a field of {n} places with {m} neighbours each",
+            "round the coordinates, make independent groups (x, y | region), or ask for fewer neighbours",
+        )
         keys = np.empty((n, len(a)), dtype=np.int64)
         members = np.empty((n, m + 1), dtype=np.int64)
         members[:, :m] = self.neighbour

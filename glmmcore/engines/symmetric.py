@@ -9,8 +9,12 @@ import numpy as np
 from glmmcore.engines.layout import Factor, RowLayout
 from glmmcore.engines.pattern import SparsePattern
 from glmmcore.engines.sparse import SparseSystem
+from glmmcore.memory import require_memory
 
 __all__ = ["SymmetricMatrix"]
+
+# The factor of one evaluation, that of the next, the inverse, and what it is worked out in.
+_COPIES = 4.0
 
 
 class _MatrixPattern(SparsePattern):
@@ -43,7 +47,14 @@ class SymmetricMatrix:
     def __init__(self, n: int, row: np.ndarray, column: np.ndarray) -> None:
         codes, one = np.arange(n, dtype=np.int32), np.zeros(1, dtype=np.int32)
         layout = RowLayout([Factor("entries", codes, n, np.ones((n, 1)), one)])
-        self._system = SparseSystem(layout, pattern=_MatrixPattern(n, row, column))
+        pattern = _MatrixPattern(n, row, column)
+        plan = pattern.plan()
+        require_memory(
+            _COPIES * 8.0 * (float(plan.panel_first[-1]) + float(plan.n_core) ** 2),
+            f"factorising a sparse matrix of order {n}, {plan.n_core} of it dense",
+            "round the coordinates, make independent groups (x, y | region), or ask for fewer neighbours",
+        )
+        self._system = SparseSystem(layout, pattern=pattern, plan=plan)
 
     def fresh(self) -> SymmetricMatrix:
         """The same pattern with memory of its own."""

@@ -237,13 +237,32 @@ class _Splitter:
         for token in left:
             if call_name(token) == "offset":
                 fail_at(self.text, token.start, "an offset cannot stand inside a random-effects term")
+        right, neighbours = self._neighbours(right, structure)
         groups = self._groups_of_field(right, structure)
         if structure in FIELDS and structure not in STRUCTURES:
             coordinates = self._coordinates(left, bar.start)
-            self.bars += [Bar(Part("0", (), ()), group, structure, False, coordinates) for group in groups]
+            self.bars += [Bar(Part("0", (), ()), group, structure, False, coordinates, neighbours) for group in groups]
             return
         part = self._part([(sign, tuple(summand)) for sign, summand in self._summands(left)])
         self.bars += [Bar(part, group, structure, bar.text == "||") for group in groups]
+
+    def _neighbours(self, tokens: list[Token], structure: str) -> tuple[list[Token], int | None]:
+        """What stands before the comma after a group, and the number in ``neighbours = ...`` behind it, if any."""
+        from glmmcore.covariance import FIELDS
+
+        commas = top_level(tokens, (",",))
+        if not commas or structure == "us":
+            return tokens, None
+        right, option = tokens[: commas[0]], tokens[commas[0] + 1 :]
+        place = tokens[commas[0]].start
+        if structure not in FIELDS or FIELDS[structure].on_line:
+            fail_at(self.text, place, f"{structure}(...) has no options after its grouping factor")
+        words = [token.text for token in option]
+        if len(words) != 3 or words[:2] != ["neighbours", "="] or not words[2].isdecimal() or int(words[2]) < 1:
+            fail_at(
+                self.text, place, f"{structure}(...) takes 'neighbours = 30' after its grouping factor, a whole number"
+            )
+        return right, int(words[2])
 
     def _groups_of_field(self, tokens: list[Token], structure: str) -> list[tuple[str, ...]]:
         """As `_groups`; ``1`` is one group of all rows for effects of places or times."""

@@ -150,7 +150,14 @@ def plan_field(bar: Bar, data: Columns) -> tuple[FieldPlan, RandomTerm, list[str
             f"{bar.structure}({shown} | {name}): no two different places in a group, so that nothing can be said about "
             f"how effects covary with distance; {advice}"
         )
-    neighbours = None if line or np.diff(first).max() <= MOST_DENSE_PLACES else NEIGHBOURS
+    neighbours = None if line else _neighbours(bar.neighbours, int(np.diff(first).max()))
+    if bar.structure == "gau" and neighbours is not None:
+        most = int(np.diff(first).max())
+        raise ModelError(
+            f"gau({shown} | ...): {most} places in a group, and fields this smooth have no sparse approximation that "
+            f"is close; use mat({shown} | ...), average rows of nearby places, or write neighbours = {most} for the "
+            "dense covariance, whose cost is the cube of the places"
+        )
     places = Places(place, first, _unit(bar.structure, place, first), names, neighbours=neighbours)
     notes = []
     if not line and len(names) > 1 and any(_DEGREES.fullmatch(name) for name in names) and np.abs(place).max() <= 360:
@@ -199,6 +206,13 @@ def _distinct(groups: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _first(group: np.ndarray, n_groups: int) -> np.ndarray:
     return np.searchsorted(group, np.arange(n_groups + 1)).astype(np.int64)
+
+
+def _neighbours(asked: int | None, most: int) -> int | None:
+    """Of how many others each place is given; None for all, as far as `most` places of one group."""
+    if asked is None:
+        return None if most <= MOST_DENSE_PLACES else NEIGHBOURS
+    return None if asked >= most - 1 else asked
 
 
 def _unit(structure: str, place: np.ndarray, first: np.ndarray) -> float:

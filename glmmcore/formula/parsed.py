@@ -60,6 +60,8 @@ class Bar:
     coordinates : tuple of Expression
         Of effects that covary by distance, ``left`` is empty then, `structure` a key of `glmmcore.covariance.FIELDS`,
         and no group is one for all rows.
+    neighbours : int or None
+        Of how many others each place is given, where the formula says so.
     """
 
     left: Part
@@ -67,6 +69,7 @@ class Bar:
     structure: str
     independent: bool
     coordinates: tuple[Expression, ...] = ()
+    neighbours: int | None = None
 
     @property
     def names(self) -> tuple[str, ...]:

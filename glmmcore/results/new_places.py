@@ -32,14 +32,14 @@ def n_new_places(predictors: dict[str, PredictorDesign]) -> int:
             term.places.n - len(term.places.known)
             for part in predictors.values()
             for term in part.terms
-            if term.places is not None and term.places.known is not None and _is_dense(term)
+            if term.places is not None and term.places.known is not None and _is_dense(term, term.places)
         ),
         default=0,
     )
 
 
-def _is_dense(term: RandomTerm) -> bool:
-    return FIELDS[term.structure](term.places).covarying == "dense"
+def _is_dense(term: RandomTerm, places: Places) -> bool:
+    return FIELDS[term.structure](places).covarying == "dense"
 
 
 def at_new_places(fit: FittedGLMM, predictors: dict[str, PredictorDesign]) -> FittedGLMM:

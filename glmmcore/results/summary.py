@@ -55,7 +55,8 @@ def summarise(fit: FittedGLMM, coefficients: dict[str, pd.DataFrame], tests: str
     if fit.has_random_effects:
         tables[_RANDOM_TITLE] = _random_table(fit)
     tables |= {_PARTS[part]: table for part, table in coefficients.items()}
-    notes = [line for line in (_dispersion_line(fit), _extra_line(fit), _given_line(fit), tests) if line]
+    lines = [_dispersion_line(fit), _extra_line(fit), _given_line(fit), *_neighbour_lines(fit), tests]
+    notes = [line for line in lines if line]
     out = Summary(_text(fit, tables, notes))
     out.tables = tables
     out._html = _html(fit, tables, notes)
@@ -83,6 +84,17 @@ def _extra_line(fit: FittedGLMM) -> str:
 def _given_line(fit: FittedGLMM) -> str:
     listed = ", ".join(f"{name} = {value:.6g}" for name, value in fit.design.fixed.items())
     return f"Given, not estimated: {listed}" if listed else ""
+
+
+def _neighbour_lines(fit: FittedGLMM) -> list[str]:
+    """What is approximated in fields of many places."""
+    found = [t.term for t in fit.solution.terms if t.term.places is not None and t.term.places.neighbours is not None]
+    return [
+        f"{term.key}: {term.places.n} places, an approximation: each is given its {term.places.neighbours} nearest "
+        f"neighbours among those before it (neighbours = {2 * term.places.neighbours} tells how close it is)"
+        for term in found
+        if term.places is not None and term.places.neighbours is not None
+    ]
 
 
 def _random_table(fit: FittedGLMM) -> pd.DataFrame:

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from glmmcore.covariance import FIELDS, Places
-from glmmcore.covariance.neighbours import coarse_to_fine, nearest_before, neighbour_graph
+from glmmcore.covariance.neighbours import maximin_order, nearest_before, neighbour_graph
 from glmmcore.engines.leads import DenseLead, NeighbourLead
 from glmmcore.engines.neighbours import NUGGET
 
@@ -28,7 +28,7 @@ def theta_of(field, seed=1):
 def test_neighbours_are_the_nearest_before(d):
     rng = np.random.default_rng(d)
     x = rng.normal(size=(700, d))
-    x = x[coarse_to_fine(x)]
+    x = x[maximin_order(x)]
     found, count = nearest_before(x, 9)
     distance = cdist(x, x)
     for i in range(700):
@@ -37,15 +37,16 @@ def test_neighbours_are_the_nearest_before(d):
         np.testing.assert_array_equal(np.sort(distance[i, found[i, : count[i]]]), want)
 
 
-def test_order_is_one_of_the_places_and_goes_from_coarse_to_fine():
-    x = np.random.default_rng(3).uniform(size=(2000, 2))
-    order = coarse_to_fine(x)
-    assert np.array_equal(np.sort(order), np.arange(2000))
-    shuffled = np.random.default_rng(4).permutation(2000)
-    np.testing.assert_array_equal(x[shuffled][coarse_to_fine(x[shuffled])], x[order])
-    _, nearest = (x[order], None)[0], [cdist(x[order][: n - 1], x[order][n - 1 : n]).min() for n in (20, 200, 2000)]
-    # some n^(-1/2) apart, as places in a random order are half as far from the nearest
-    assert nearest[0] > 0.1 and nearest[1] > 0.02
+def test_each_place_is_the_farthest_from_all_before():
+    x = np.random.default_rng(3).uniform(size=(400, 2))
+    order = maximin_order(x)
+    assert np.array_equal(np.sort(order), np.arange(400))
+    distance = cdist(x, x)
+    for k in range(1, 400):
+        nearest = distance[order[:k]].min(axis=0)
+        assert nearest[order[k]] == pytest.approx(nearest[order[k:]].max(), rel=1e-12)
+    shuffled = np.random.default_rng(4).permutation(400)
+    np.testing.assert_array_equal(x[shuffled][maximin_order(x[shuffled])], x[order])
 
 
 @pytest.mark.parametrize("name", NAMES)
