@@ -3,8 +3,9 @@
 The effects are places, times or the like: a root Lambda of their covariance (`roots`) takes the place of one small T a
 level, and with D = Z'WZ diagonal the leading block of H is I + Lambda'D Lambda (`leads`): tridiagonal algebra for
 chains, dense for fields, sparse for fields of many places. All other factors, and fixed effects where they belong to
-the system, are a border of E dense columns B, with corner C, multiplied by their own relative factors Lambda_b: with W = H_r^-1 Lambda'B Lambda_b the
-solved border, S = I + Lambda_b'C Lambda_b - (Lambda'B Lambda_b)'W is their Schur complement.
+the system, are a border of E dense columns B, with corner C, multiplied by their own relative factors Lambda_b: with
+W = H_r^-1 Lambda'B Lambda_b the solved border, S = I + Lambda_b'C Lambda_b - (Lambda'B Lambda_b)'W is their Schur
+complement.
 
 With M = Z'WZ and V = Lambda H^-1 Lambda' what gradients need is M - M V M: P - K S^-1 K' for the leading factor,
 where P is its own and K = B Lambda_b - D Lambda W, so that Lambda'K = W; and C_0 - C_0 Lambda_b S^-1 Lambda_b'C_0 for
