@@ -11,10 +11,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from glmmcore.covariance import _neighbour_kernels as kernels
 from glmmcore.covariance.base import Structure
 from glmmcore.covariance.matern import matern
 from glmmcore.covariance.places import Places
-from glmmcore.engines import _neighbour_kernels as kernels
 from glmmcore.engines.neighbours import NUGGET, NeighbourRoot, NeighbourSlope
 from glmmcore.engines.roots import CorrelationRoot, DenseRoot, DenseSlope, LevelRoot, LineRoot, LineSlope, Slope
 
