@@ -11,6 +11,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from glmmcore.covariance.places import Places
+    from glmmcore.formula.transformed import Transformed
     from glmmcore.relationship.base import Relationship
 
 __all__ = ["Design", "PredictorDesign", "RandomTerm", "Response", "coefficient_names"]
@@ -132,12 +133,15 @@ class Response:
         Numbers of trials; None when the response is not k of n.
     levels : tuple or None
         For a two-level categorical response its labels (failure, success).
+    transformed : Transformed or None
+        Of a response such as ``log(y)``, what it is of what.
     """
 
     name: str
     y: np.ndarray
     trials: np.ndarray | None = None
     levels: tuple[object, ...] | None = None
+    transformed: Transformed | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,6 +9,7 @@ from glmmcore.errors import ModelError
 from glmmcore.formula.columns import Columns
 from glmmcore.formula.frame import row_name
 from glmmcore.formula.parsed import ParsedFormula
+from glmmcore.formula.transformed import Transformed, transformed
 
 __all__ = ["make_response"]
 
@@ -43,7 +44,18 @@ def make_response(
         _require(trials >= 0, data, "trials is negative", trials)
         y = successes(y, trials)
         _require(y <= trials, data, f"'{parsed.response_name}' exceeds its number of trials", y)
-    return Response(parsed.response_name, y, trials, levels)
+    return Response(parsed.response_name, y, trials, levels, None if trials is not None else _way_back(parsed, data))
+
+
+def _way_back(parsed: ParsedFormula, data: Columns) -> Transformed | None:
+    """What the response is a function of, unless that could be on either side of an even power."""
+    way = transformed(parsed.response[0].node)
+    if way is None or way.base or way.power % 2.0:
+        return way
+    if way.inner not in data.data.columns:
+        return None
+    inner = way.factor * np.asarray(data.data[way.inner], dtype=float) + way.shift
+    return way if np.nanmin(inner) >= 0.0 else None
 
 
 def _two_levels(name: str, data: Columns, trials: np.ndarray | None) -> Response:

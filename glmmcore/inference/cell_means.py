@@ -17,7 +17,10 @@ if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
     from glmmcore.inference.reference_grid import ReferenceGrid
 
-__all__ = ["CellMeans", "linear_means", "mean_is_inverse_link", "response_means"]
+__all__ = ["CellMeans", "linear_means", "mean_is_inverse_link", "response_means", "unknown_columns"]
+
+# Share of its addends below which a sum is rounding.
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,11 +53,20 @@ class CellMeans:
     dropped: tuple[str, ...] = ()
 
     def combine(self, matrix: np.ndarray) -> tuple[np.ndarray, Combination]:
-        """Linear combinations, matrix (k, m): estimates (k,), NaN where the data do not determine them, and weights."""
+        """Linear combinations, matrix (k, m): estimates (k,), NaN where the data do not determine them, and weights.
+
+        Weights that cancel but for rounding are zero. A combination without any is a number that is known, such as the
+        cubic trend of a parabola; what it is but for rounding is zero too.
+        """
         estimate = matrix @ self.estimate
+        direct = None if self.weights.direct is None else _without_rounding(matrix, self.weights.direct)
+        fixed = {name: _without_rounding(matrix, w) for name, w in self.weights.fixed.items()}
+        parts = [*fixed.values(), *([] if direct is None else [direct])]
+        is_known = ~np.logical_or.reduce([part.any(axis=1) for part in parts])
+        size = np.abs(matrix) @ np.abs(self.estimate)
+        estimate[is_known & (np.abs(estimate) <= _ROUNDING * size)] = 0.0
         estimate[~zero_sums(matrix, self.outside)] = np.nan
-        direct = None if self.weights.direct is None else matrix @ self.weights.direct
-        return estimate, Combination({name: matrix @ w for name, w in self.weights.fixed.items()}, direct=direct)
+        return estimate, Combination(fixed, direct=direct)
 
     def on_response(self) -> CellMeans:
         """Return the means mapped back from the link; combinations of unknown means are then unknown."""
@@ -62,7 +74,7 @@ class CellMeans:
             return self
         known = zero_sums(np.eye(len(self.estimate)), self.outside)
         moved = self._moved(self.link.inverse(self.estimate), self.link.derivatives(self.estimate)[1])
-        return CellMeans(self.cells, *moved, LINKS["identity"], self.link, _unknown_columns(~known), self.dropped)
+        return CellMeans(self.cells, *moved, LINKS["identity"], self.link, unknown_columns(~known), self.dropped)
 
     def on_scale(self, scale: Link) -> CellMeans:
         """Return means of the response on the scale of a link: their logarithms, the logarithms of their odds."""
@@ -97,7 +109,7 @@ def response_means(fit: FittedGLMM, grid: ReferenceGrid, kind: str, random_effec
     # a row that is not averaged over need not be known
     lost = grid.average(unknown.astype(float)) > 0.0
     shape = LINKS["logit"] if kind == "zprob" else fit.family.link
-    outside = _unknown_columns(lost)
+    outside = unknown_columns(lost)
     return CellMeans(
         grid.cells, grid.average(rows.estimate), averaged, LINKS["identity"], shape, outside, tuple(dropped)
     )
@@ -111,6 +123,13 @@ def mean_is_inverse_link(fit: FittedGLMM, grid: ReferenceGrid) -> bool:
     return np.allclose(rows.estimate, fit.family.link.inverse(rows.values["cond"]), rtol=1e-9, atol=0.0)
 
 
-def _unknown_columns(unknown: np.ndarray) -> np.ndarray | None:
+def _without_rounding(matrix: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """matrix @ weights, zero where the sum is nothing beside its addends."""
+    out = matrix @ weights
+    out[np.abs(out) <= _ROUNDING * (np.abs(matrix) @ np.abs(weights))] = 0.0
+    return np.asarray(out)
+
+
+def unknown_columns(unknown: np.ndarray) -> np.ndarray | None:
     """Distances that cancel in no combination, a column for each unknown cell."""
     return np.eye(len(unknown))[:, unknown] if unknown.any() else None

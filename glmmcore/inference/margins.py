@@ -14,19 +14,24 @@ from glmmcore.families.links import LINKS
 from glmmcore.inference.cell_means import CellMeans, linear_means, mean_is_inverse_link, response_means
 from glmmcore.inference.contrasts import Contrasts, contrast_weights
 from glmmcore.inference.multiplicity import ADJUSTMENTS, Comparisons, adjusted, t_quantile
+from glmmcore.inference.notes import interaction_notes, scale_notes
+from glmmcore.inference.original_scale import averaged_originals, has_way_back, mapped_back
 from glmmcore.inference.precision import Precision
 from glmmcore.inference.reference_grid import ReferenceGrid
 from glmmcore.results.estimability import not_estimable
 from glmmcore.results.joint_covariance import Combination
 from glmmcore.results.quantities import limits_on_scale
+from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["chosen_columns", "contrast_tables", "marginal_means", "means_table", "requested_means"]
+__all__ = ["chosen_columns", "contrast_tables", "marginal_means", "means_table", "parts_of_means", "requested_means"]
 
+# Of so many contrasts the names are given.
+_NAMED = 8
 # Links whose differences are logarithms of ratios.
 _RATIOS = ("log", "logit")
 
@@ -63,7 +68,8 @@ def marginal_means(
     kind : {"link", "response"}
         With ``"response"`` means of the response. Where these are the predictor mapped back, averages are on the link's
         scale and mapped back after; in zero-inflated, hurdle and truncated models they are overall means, zeros
-        included, averaged on the scale of the response.
+        included, averaged on the scale of the response. Of a response such as ``log(y)`` what is mapped back to y are
+        medians, and their contrasts ratios.
     component : {"conditional", "zi"}, optional
         A part instead: what the conditional formula describes (for a truncated law the mean without truncation), or the
         probability of a structural zero.
@@ -85,7 +91,8 @@ def marginal_means(
     weights : {"equal", "proportional"}
         Of the levels averaged over: all the same, or by their frequency in the data.
     random_effects : {"none", "average"}
-        Random effects at zero, or, for means of the response, averaged over their distribution.
+        Random effects at zero, or, for means of the response, averaged over their distribution; of ``log(y)`` and its
+        kin means of y, averaged over the residuals too.
     df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
         Degrees of freedom of the t distribution. ``"auto"`` is Satterthwaite's for gaussian fits with identity link and
         ``reml=True``, and otherwise the normal distribution. Kenward and Roger's standard errors go with theirs.
@@ -99,7 +106,8 @@ def marginal_means(
     Returns
     -------
     DataFrame
-        By level (or by contrast): estimate, se, df, lower, upper; contrasts also statistic and pvalue.
+        By level (or by contrast): estimate, se, df, lower, upper; contrasts also statistic and pvalue. Notes on the
+        scale, and on averages over columns that interact, are printed below and stand in ``attrs["notes"]``.
 
     Examples
     --------
@@ -122,10 +130,14 @@ def marginal_means(
     grid = ReferenceGrid.build(fit, chosen, at, weights=weights, random_effects=random_effects)
     means = requested_means(fit, grid, kind, component, random_effects)
     precision = Precision(fit, df, cov)
+    averages = interaction_notes(grid, parts_of_means(fit, kind, component))
     if contrasts is None:
-        return means_table("marginal_means", means, precision, level, on_response=kind == "response")
+        notes = [*scale_notes(fit, kind, component, random_effects, None), *averages]
+        return means_table("marginal_means", means, precision, level, on_response=kind == "response", notes=notes)
     compared, sign = _compared(fit, means, kind, scale)
-    return contrast_tables("marginal_means", compared, sign, within, contrasts, adjust, precision, level)
+    how = "means" if compared.link.name == "identity" and kind == "response" else sign
+    notes = [*scale_notes(fit, kind, component, random_effects, how), *averages]
+    return contrast_tables("marginal_means", compared, sign, within, contrasts, adjust, precision, level, notes)
 
 
 def chosen_columns(
@@ -156,6 +168,10 @@ def requested_means(
     part = "zi" if component == "zi" else "cond"
     if kind == "link":
         return linear_means(fit, grid, part)
+    if component is None and has_way_back(fit):
+        if random_effects == "average":
+            return averaged_originals(fit, grid)
+        return mapped_back(fit, linear_means(fit, grid, part))
     if random_effects == "average" and not fit.estimator.linear:
         quantity = {None: "response", "conditional": "conditional", "zi": "zprob"}[component]
         return response_means(fit, grid, quantity, "average")
@@ -164,8 +180,22 @@ def requested_means(
     return linear_means(fit, grid, part)
 
 
+def parts_of_means(fit: FittedGLMM, kind: str, component: str | None) -> tuple[str, ...]:
+    """Parts of the model whose columns decide on the means asked for."""
+    if component == "zi":
+        return ("zi",)
+    both = kind == "response" and component is None and "zi" in fit.design.predictors
+    return ("cond", "zi") if both else ("cond",)
+
+
 def means_table(
-    caller: str, means: CellMeans, precision: Precision, level: float, *, on_response: bool
+    caller: str,
+    means: CellMeans,
+    precision: Precision,
+    level: float,
+    *,
+    on_response: bool,
+    notes: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Table of the means themselves."""
     out, _ = _estimates(means, np.eye(len(means.cells)), precision)
@@ -182,7 +212,7 @@ def means_table(
         out.index = pd.Index(keys.iloc[:, 0], name=keys.columns[0])
     elif keys.shape[1]:
         out.index = pd.MultiIndex.from_frame(keys)
-    return out
+    return ResultTable(out, notes=notes, missing="NaN")
 
 
 def contrast_tables(
@@ -194,6 +224,7 @@ def contrast_tables(
     adjust: str | None,
     precision: Precision,
     level: float,
+    notes: Sequence[str] = (),
 ) -> pd.DataFrame:
     """Table of contrasts, one family for each level of the columns `within`."""
     adjust = adjust or {"pairwise": "tukey", "dunnett": "dunnett"}.get(
@@ -205,7 +236,7 @@ def contrast_tables(
         raise ModelError(
             "adjust='tukey' is for contrasts='pairwise'; use 'mvt', 'holm', 'sidak', 'bonferroni' or 'none'"
         )
-    tables, unknown = {}, []
+    tables, unknown, nothing = {}, [], []
     for key, members in _groups(means.cells, within):
         cells = means.cells.loc[members, [name for name in means.cells if name not in within]]
         names, weights = contrast_weights(contrasts, cells, sign)
@@ -214,8 +245,13 @@ def contrast_tables(
         tables[key] = _family(names, placed, means, sign, adjust, precision, level, len(members))
         where = "" if key == () else f" | {key}"
         unknown += [f"{name}{where}" for name in tables[key].index[tables[key]["estimate"].isna()]]
+        zero = (tables[key]["estimate"] == 0.0) & (tables[key]["se"] == 0.0)
+        nothing += [f"{name}{where}" for name in tables[key].index[zero]]
     _warn(caller, "contrast", unknown, means)
-    return pd.concat(tables, names=[*within, "contrast"]) if within else tables[()]
+    if nothing:
+        notes = [*notes, f"Zero in this model, whatever its coefficients: {', '.join(nothing[:_NAMED])}."]
+    table = pd.concat(tables, names=[*within, "contrast"]) if within else tables[()]
+    return ResultTable(table, notes=notes, missing="NaN")
 
 
 def _compared(fit: FittedGLMM, means: CellMeans, kind: str, scale: str | None) -> tuple[CellMeans, str]:
@@ -258,7 +294,9 @@ def _family(
 ) -> pd.DataFrame:
     out, rows = _estimates(means, weights, precision)
     out.index = pd.Index(names, name="contrast")
-    known = out["estimate"].notna().to_numpy()
+    # what is zero in every model of this form has no test, and does not enter those of others
+    is_zero = (out["estimate"] == 0.0) & (out["se"] == 0.0)
+    known = (out["estimate"].notna() & ~is_zero).to_numpy()
     statistic, df = (out["estimate"] / out["se"]).to_numpy(), out["df"].to_numpy()
     needs_joint = adjust in ("dunnett", "mvt") and known.any()
     correlation = precision.correlation(_taken(rows, known)) if needs_joint else np.eye(int(known.sum()))

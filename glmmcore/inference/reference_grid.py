@@ -90,7 +90,8 @@ class ReferenceGrid:
         order = [*variables, *others]
         cells = list(product(*(range(len(values[name])) for name in order)))
         positions = np.array(cells, dtype=int).reshape(len(cells), len(order))
-        frame = pd.DataFrame({name: values[name].array.take(positions[:, j]) for j, name in enumerate(order)})
+        columns = {name: values[name].array.take(positions[:, j]) for j, name in enumerate(order)}
+        frame = pd.DataFrame(columns, index=range(len(cells)))
         predictors, _, _ = designs_of_rows(fit, frame, random_effects)
         size = len(frame) // int(np.prod([len(values[name]) for name in variables], initial=1))
         averaged = [name for name in others if name in factors]

@@ -2,7 +2,9 @@
 
 With s_c the score of cluster c (of row i for HC) and H the Hessian of the negative log-likelihood, all parameters
 together, the covariance is H^-1 (sum_c s_c s_c') H^-1 (Huber 1967, White 1980, Liang and Zeger 1986). HC1 multiplies by
-n / (n - p); HC2 and HC3 divide the squares by 1 - h and (1 - h)^2, h the leverage (MacKinnon and White 1985). In a
+n / (n - p); HC2 and HC3 divide the squares by 1 - h and (1 - h)^2, h the leverage (MacKinnon and White 1985), by
+weights that the response does not enter. R's sandwich of a GLM has the expected information for H, the same for
+canonical links. In a
 linear mixed model the scores of the fixed effects are X_c'V_c^-1 (y - X beta)_c, V held at its estimate.
 """
 
@@ -16,6 +18,7 @@ import pandas as pd
 from glmmcore.errors import ModelError
 from glmmcore.estimation.laplace import LaplaceObjective
 from glmmcore.inference.blocks import Blocks
+from glmmcore.results.law import Law
 from glmmcore.results.parameter_covariance import jacobian
 
 if TYPE_CHECKING:
@@ -127,10 +130,23 @@ def _shrinkage(fit: FittedGLMM, kind: str) -> np.ndarray | float:
     """What the scores of the rows are divided by, a column."""
     if kind not in ("HC2", "HC3"):
         return 1.0
-    left = 1.0 - fit.leverage[:, None]
+    left = 1.0 - _expected_leverage(fit)[:, None]
     if not np.all(left > 1e-10):
         raise ModelError(f"cov_params: {kind} does not exist, some rows are fitted perfectly; use 'HC0' or 'HC1'")
     return np.asarray(np.sqrt(left) if kind == "HC2" else left)
+
+
+def _expected_leverage(fit: FittedGLMM) -> np.ndarray:
+    """Leverage (n,) in the linear model with weights mu'(eta)^2 / Var(y), which do not depend on the response."""
+    design, values = fit.design.predictors["cond"], fit.solution.values
+    eta = values["cond"]
+    step = 1e-5 * np.maximum(1.0, np.abs(eta))
+    ends = [Law(fit.family, {**values, "cond": eta + sign * step}, fit.trials).mean() for sign in (1.0, -1.0)]
+    weights = np.square((ends[0] - ends[1]) / (2.0 * step)) / fit.variance()
+    if fit.design.freq_weights is not None:
+        weights = weights * fit.design.freq_weights
+    root = np.linalg.qr(design.X * np.sqrt(weights)[:, None])[0]
+    return np.asarray(np.square(root).sum(axis=1))
 
 
 def _sums(values: np.ndarray, codes: np.ndarray, n: int) -> np.ndarray:

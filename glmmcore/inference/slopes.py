@@ -13,7 +13,8 @@ from glmmcore.errors import ModelError
 from glmmcore.families.links import LINKS
 from glmmcore.inference.cell_means import CellMeans
 from glmmcore.inference.contrasts import Contrasts
-from glmmcore.inference.margins import contrast_tables, means_table, requested_means
+from glmmcore.inference.margins import contrast_tables, means_table, parts_of_means, requested_means
+from glmmcore.inference.notes import interaction_notes, scale_notes
 from glmmcore.inference.precision import Precision
 from glmmcore.inference.reference_grid import ReferenceGrid
 from glmmcore.results.joint_covariance import Combination
@@ -110,9 +111,27 @@ def slopes(
 
     means = _differences(fit, variable, columns, dict(at or {}), means_at, kind == "link")
     precision = Precision(fit, df, cov)
+    notes = _notes(fit, variable, columns, dict(at or {}), kind, component, random_effects)
     if contrasts is not None:
-        return contrast_tables("slopes", means, "-", [], contrasts, adjust, precision, level)
-    return means_table("slopes", means, precision, level, on_response=False)
+        return contrast_tables("slopes", means, "-", [], contrasts, adjust, precision, level, notes)
+    return means_table("slopes", means, precision, level, on_response=False, notes=notes)
+
+
+def _notes(
+    fit: FittedGLMM,
+    variable: str,
+    columns: list[str],
+    at: dict[str, Any],
+    kind: str,
+    component: str | None,
+    random_effects: str,
+) -> list[str]:
+    """Notes on the scale, and on averages over what interacts with the column or with others named."""
+    ends = fit.data[variable].astype(float)
+    order = columns if variable in columns else [*columns, variable]
+    grid = ReferenceGrid.build(fit, order, {**at, variable: [ends.min(), ends.max()]})
+    averages = interaction_notes(grid, parts_of_means(fit, kind, component))
+    return [*scale_notes(fit, kind, component, random_effects, "means"), *averages]
 
 
 def _differences(

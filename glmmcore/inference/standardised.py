@@ -20,6 +20,7 @@ from glmmcore.formula.frame import as_frame
 from glmmcore.inference.cell_means import CellMeans
 from glmmcore.inference.contrasts import Contrasts
 from glmmcore.inference.margins import contrast_tables, means_table
+from glmmcore.inference.notes import scale_notes
 from glmmcore.inference.precision import Precision
 from glmmcore.inference.reference_grid import column_values
 from glmmcore.results.joint_covariance import Combination
@@ -94,7 +95,8 @@ def avg_predictions(
     within = [by] if isinstance(by, str) else list(by or ())
     asked = (values, within, newdata, weights, component, random_effects)
     means = _means("avg_predictions", fit, variable, *asked)
-    return means_table("avg_predictions", means, Precision(fit, df, cov), level, on_response=True)
+    notes = scale_notes(fit, "link", None, "none", None) if fit.family.link.name == "identity" else []
+    return means_table("avg_predictions", means, Precision(fit, df, cov), level, on_response=True, notes=notes)
 
 
 def avg_comparisons(
@@ -182,8 +184,10 @@ def avg_comparisons(
             f"avg_comparisons: means from {low:.4g} to {high:.4g} have no {comparison.replace('_', ' ')}; use "
             "comparison='difference'"
         )
+    notes = scale_notes(fit, "link", None, "none", None) if fit.family.link.name == "identity" else []
+    compared = means.on_scale(LINKS[scale])
     return contrast_tables(
-        "avg_comparisons", means.on_scale(LINKS[scale]), sign, within, contrasts, adjust, Precision(fit, df, cov), level
+        "avg_comparisons", compared, sign, within, contrasts, adjust, Precision(fit, df, cov), level, notes
     )
 
 

@@ -20,9 +20,20 @@ from glmmcore.results.joint_covariance import Combination, JointCovariance, Rand
 
 if TYPE_CHECKING:
     from glmmcore.design import PredictorDesign
+    from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["RowQuantity", "combination_variance", "designs_of_rows", "fixed_values", "limits_on_scale", "quantity"]
+__all__ = [
+    "RowQuantity",
+    "combination_variance",
+    "designs_of_rows",
+    "dispersions",
+    "fixed_values",
+    "limits_on_scale",
+    "new_effects",
+    "quantity",
+    "spread_slopes",
+]
 
 # Relative step of central differences of means: truncation and rounding are both about 1e-10.
 _STEP = 1e-5
@@ -218,12 +229,12 @@ def _rows(
     fixed, values = fixed_values(fit, predictors, len(labels))
     random: dict[str, list[RandomRows]] = {}
     spread: dict[str, Any] = {}
+    kept = None if isinstance(random_effects, str) else set(random_effects)
     for name, design in predictors.items() if random_effects != "none" else ():
-        for position, term in enumerate(design.terms):
-            fitted = fit.design.predictors[name].terms[position]
-            solution = next(t for t in fit.solution.terms if t.term is fitted)
-            place = next(t for t in fit.estimator.problem.terms if t.term is fitted)
-            random.setdefault(name, []).append(RandomRows(place, term.Z, term.codes))
+        for (solution, rows), term in zip(new_effects(fit, predictors, name), design.terms, strict=True):
+            if kept is not None and term.group not in kept:
+                continue
+            random.setdefault(name, []).append(rows)
             if random_effects == "average":
                 spread[name] = spread.get(name, 0.0) + solution.row_variances(term.Z, term.codes)
                 continue
@@ -273,15 +284,16 @@ def quantity(fit: FittedGLMM, kind: str) -> _Quantity:
     if kind == "zprob":
         return _Quantity({"zi": structural_zero})
     if kind == "disp":
-        return _Quantity({"disp": lambda values: _sigma(family, values["disp"])})
+        return _Quantity({"disp": lambda values: dispersions(fit, values)})
     if kind == "conditional" or "zi" not in fit.design.predictors:
         return _Quantity({"cond": mean})
     return _Quantity({"cond": mean, "zi": lambda values: special.expit(-values["zi"])})
 
 
-def _sigma(family: Any, delta: np.ndarray) -> np.ndarray:
-    distinct, where = np.unique(delta, return_inverse=True)
-    return np.array([family.sigma(float(d)) for d in distinct])[where]
+def dispersions(fit: FittedGLMM, values: dict[str, np.ndarray]) -> np.ndarray:
+    """Dispersion of every row as `FittedGLMM.sigma`, (n,) or (1,)."""
+    distinct, where = np.unique(values["disp"], return_inverse=True)
+    return np.array([fit.family.sigma(float(d)) for d in distinct])[where]
 
 
 def _only(
@@ -327,24 +339,45 @@ def _slope(function: _Quantity, rows: _Rows, name: str) -> np.ndarray:
 
 def _spread_slopes(fit: FittedGLMM, function: _Quantity, rows: _Rows) -> np.ndarray:
     """Differentiate an average by the optimiser's parameters, as far as they change the variances."""
-    x = fit.solution.x
-    out = np.zeros((rows.n, len(x)))
+    out = np.zeros((rows.n, len(fit.solution.x)))
     for name, spread in rows.spread.items():
         step = 1e-4 * np.maximum(spread, 1e-4)
         high = _evaluate(function, rows.values, {**rows.spread, name: spread + step})
         low = _evaluate(function, rows.values, {**rows.spread, name: spread - step})
-        slope = (high - low) / (2.0 * step)
-        for r in rows.random[name]:
-            part = r.term
-            z = r.Z @ part.root_back * np.sqrt(part.term.variances(r.codes))[:, None]
-            for j in range(part.where.start, part.where.stop):
-                theta = []
-                for sign in (1.0, -1.0):
-                    moved = x.copy()
-                    moved[j] += sign * 1e-5 * max(1.0, abs(x[j]))
-                    theta.append(np.square(z @ part.structure.factor(moved[part.where])).sum(axis=1))
-                out[:, j] += slope * (theta[0] - theta[1]) / (2e-5 * max(1.0, abs(x[j])))
+        out += spread_slopes(fit, (high - low) / (2.0 * step), rows.random[name])
     return out
+
+
+def spread_slopes(fit: FittedGLMM, slope: np.ndarray, random: list[RandomRows]) -> np.ndarray:
+    """Slopes (n, n_params) in the optimiser's parameters of what moves with variances over new effects as `slope`.
+
+    Those of linear models are ratios: variances are in units of the residual variance.
+    """
+    x = fit.solution.x
+    out = np.zeros((len(slope), len(x)))
+    for r in random:
+        part = r.term
+        z = r.Z @ part.root_back * np.sqrt(part.term.variances(r.codes))[:, None]
+        for j in range(part.where.start, part.where.stop):
+            theta = []
+            for sign in (1.0, -1.0):
+                moved = x.copy()
+                moved[j] += sign * 1e-5 * max(1.0, abs(x[j]))
+                theta.append(np.square(z @ part.structure.factor(moved[part.where])).sum(axis=1))
+            out[:, j] += slope * (theta[0] - theta[1]) / (2e-5 * max(1.0, abs(x[j])))
+    return out
+
+
+def new_effects(
+    fit: FittedGLMM, predictors: dict[str, PredictorDesign], name: str
+) -> list[tuple[TermSolution, RandomRows]]:
+    """Random terms of a predictor at some rows, each with what was estimated of it."""
+    found = []
+    for own, fitted in zip(predictors[name].terms, fit.design.predictors[name].terms, strict=True):
+        solution = next(t for t in fit.solution.terms if t.term is fitted)
+        place = next(t for t in fit.estimator.problem.terms if t.term is fitted)
+        found.append((solution, RandomRows(place, own.Z, own.codes)))
+    return found
 
 
 def limits_on_scale(

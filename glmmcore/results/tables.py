@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -13,9 +13,9 @@ __all__ = ["ResultTable"]
 
 
 class ResultTable(pd.DataFrame):
-    """A data frame that prints all its columns, and texts of a column `note` below them.
+    """A data frame that prints all its columns, and below them texts of a column `note` and notes on the whole.
 
-    What is computed from it is a plain data frame.
+    What is computed from it is a plain data frame; notes on the whole stay in its ``attrs["notes"]``.
 
     Parameters
     ----------
@@ -23,6 +23,10 @@ class ResultTable(pd.DataFrame):
         The numbers.
     former : mapping of str to str, optional
         Former names of columns and what they are called now; the former ones work, with a warning.
+    notes : sequence of str
+        Sentences on the whole table.
+    missing : str
+        What is printed for NaN.
 
     Examples
     --------
@@ -33,11 +37,21 @@ class ResultTable(pd.DataFrame):
     b: a long sentence.
     """
 
-    _metadata = ["_former"]  # noqa: RUF012  (pandas reads it)
+    _metadata = ["_former", "_missing"]  # noqa: RUF012  (pandas reads it)
 
-    def __init__(self, table: pd.DataFrame, former: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        former: Mapping[str, str] | None = None,
+        *,
+        notes: Sequence[str] = (),
+        missing: str = "",
+    ) -> None:
         super().__init__(table)  # type: ignore[call-arg]  # the stubs have __new__ only
         self._former = dict(former or {})
+        self._missing = missing
+        if notes:
+            self.attrs["notes"] = list(notes)
 
     @property
     def _constructor(self) -> Callable[..., pd.DataFrame]:
@@ -53,20 +67,21 @@ class ResultTable(pd.DataFrame):
 
     def __repr__(self) -> str:
         numbers, notes = self._parts()
-        text = numbers.to_string(float_format=_short, na_rep="")
+        text = numbers.to_string(float_format=_short, na_rep=self._missing)
         return "\n".join([text, *notes])
 
     def _repr_html_(self) -> str:
         numbers, notes = self._parts()
-        return numbers.to_html(na_rep="") + "".join(f"<p>{escape(note)}</p>" for note in notes)
+        return numbers.to_html(na_rep=self._missing) + "".join(f"<p>{escape(note)}</p>" for note in notes)
 
     def _parts(self) -> tuple[pd.DataFrame, list[str]]:
         """The numbers, and a line for each note."""
         plain = pd.DataFrame(self)
+        notes = list(self.attrs.get("notes", ()))
         if "note" not in plain:
-            return plain, []
+            return plain, notes
         said = [(label, note) for label, note in plain["note"].items() if note]
-        return plain.drop(columns="note"), [f"{label}: {note}." for label, note in said]
+        return plain.drop(columns="note"), [*(f"{label}: {note}." for label, note in said), *notes]
 
     def _present(self, key: Any) -> Any:
         """What a label, or the column of a pair of labels, is called now."""

@@ -69,7 +69,16 @@ def observed_values(fit: FittedGLMM, options: dict[str, Any], kind: str) -> Any:
     if kind != "response" or options.get("component") is not None:
         return None
     y = np.asarray(fit.observed, dtype=float)
+    way = _way_back(fit, options, kind)
+    if way is not None:
+        return way.original(y)
     return y if fit.trials is None else y / fit.trials
+
+
+def _way_back(fit: FittedGLMM, options: dict[str, Any], kind: str) -> Any:
+    """Way from the response of the model to y where means are of y and the response is log(y) or the like."""
+    is_whole = kind == "response" and options.get("component") is None
+    return fit.design.response.transformed if is_whole and fit.family.link.name == "identity" else None
 
 
 def scale_label(fit: FittedGLMM, options: dict[str, Any], kind: str) -> str:
@@ -84,6 +93,10 @@ def scale_label(fit: FittedGLMM, options: dict[str, Any], kind: str) -> str:
     elif fit.family.takes_trials:
         k_of_n = re.match(r"cbind\(\s*(.+?)\s*,", response.name)
         label = f"Probability of {shorten(k_of_n[1], 30) if k_of_n else name}"
+    elif (way := _way_back(fit, options, kind)) is not None:
+        inner = shorten(way.inner, 30)
+        averaged = options.get("random_effects", "none") == "average"
+        return f"Mean of {inner}" if averaged else f"Median of {inner}\nmapped back from {name}"
     else:
         label = f"Mean of {name}"
     label += ", conditional part" if component == "conditional" else ""

@@ -33,6 +33,29 @@ def test_agrees_with_sandwich_and_club_sandwich(shared, name):
         assert np.allclose(found, case["clubSandwich"][small]["vcov"], rtol=1e-4, atol=1e-7)
 
 
+def test_leverages_of_small_sample_corrections_do_not_depend_on_the_response():
+    # MacKinnon and White: hat values of the working weights mu'(eta)^2 / Var(y), for gamma with log link those of X
+    rng = np.random.default_rng(12)
+    d = pd.DataFrame({"x": rng.normal(size=60), "f": rng.choice(list("ab"), 60)})
+    fit = glmm("y ~ x * f", d.assign(y=rng.gamma(1.5, np.exp(0.4 * d["x"]))), family="gamma", link="log")
+    design = np.column_stack([np.ones(60), d["x"], d["f"] == "b", d["x"] * (d["f"] == "b")]).astype(float)
+    design = design[:, [{"Intercept": 0, "x": 1, "f[T.b]": 2, "x:f[T.b]": 3}[name] for name in fit.params.index]]
+    h = np.einsum("ij,jk,ik->i", design, np.linalg.inv(design.T @ design), design)
+    shape = 1.0 / fit.sigma**2
+    scores = _scores(fit, np.arange(60), 60)
+    part = fit.estimator.problem.part("cond")
+    rows = part.back @ fit._curvature.inverse[part.where]
+    np.testing.assert_allclose(
+        scores[:, part.where] @ np.linalg.inv(part.back),
+        design * (shape * (fit.observed / fit.fitted - 1.0))[:, None],
+        rtol=1e-6,
+        atol=1e-8,
+    )
+    for kind, power in (("HC2", 0.5), ("HC3", 1.0)):
+        moved = rows @ (scores / (1.0 - h[:, None]) ** power).T
+        np.testing.assert_allclose(fit.cov_params(kind), moved @ moved.T, rtol=1e-8)
+
+
 @pytest.fixture(scope="module")
 def counts() -> pd.DataFrame:
     rng = np.random.default_rng(31)

@@ -1,0 +1,76 @@
+"""Sentences below tables of means: on which scale they are, and what averages may hide."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from glmmcore.fitted import FittedGLMM
+    from glmmcore.inference.reference_grid import ReferenceGrid
+
+__all__ = ["interaction_notes", "scale_notes"]
+
+# Share of a column's values below which a difference of differences is rounding.
+_ROUNDING = 1e-10
+
+
+def interaction_notes(grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]:
+    """Say which columns are averaged over although cells differ by more at some of their levels than at others."""
+    if not grid.averaged or len(grid.cells) < 2:
+        return []
+    found: dict[str, None] = {}
+    for part in parts:
+        design = grid.predictors[part]
+        values = design.X.reshape(len(grid.cells), len(grid.weights), -1)
+        apart = values - values[:1] - values[:, :1] + values[:1, :1]
+        size = np.abs(values).max(axis=(0, 1), initial=0.0)
+        for j in np.flatnonzero(np.abs(apart).max(axis=(0, 1), initial=0.0) > _ROUNDING * size):
+            found[":".join(design.column_terms[j])] = None
+    if not found:
+        return []
+    words = {word for term in found for word in re.findall(r"\w+", term)}
+    over = [name for name in grid.averaged if set(re.findall(r"\w+", name)) <= words] or list(grid.averaged)
+    names, terms = ", ".join(over), ", ".join(found)
+    return [
+        f"Averaged over {names} although the model has {terms}: what differs between levels of {names} is not seen "
+        f"here; by={over[0] if len(over) == 1 else over!r} shows it."
+    ]
+
+
+def scale_notes(
+    fit: FittedGLMM, kind: str, component: str | None, random_effects: str, compared: str | None
+) -> list[str]:
+    """Say on which scale numbers are that are not means of the response.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+    kind, component, random_effects : str
+        As in `marginal_means`.
+    compared : {"-", "/", "means"}, optional
+        Of contrasts: differences on the scale of the link, ratios, or differences of means.
+    """
+    response = fit.design.response
+    link = "logit" if component == "zi" else fit.family.link.name
+    way = response.transformed
+    if component is None and link == "identity" and kind == "response" and way is not None:
+        what = {None: "Medians", "/": "Ratios of medians", "means": "Differences of medians"}.get(compared)
+        if compared == "-":
+            return [f"Differences on the scale of {response.name}; scale='difference' compares {way.inner}."]
+        if random_effects == "average":
+            return [f"Of means of {way.inner}: averaged over what is random in {response.name}, residuals too."]
+        more = "; random_effects='average' is about means" if way.has_mean and fit.family.name == "gaussian" else ""
+        return [f"{what} of {way.inner}, mapped back from {response.name}{more}."]
+    if link == "identity" and component != "zi":
+        if response.trials is not None or response.name in fit.data or response.levels is not None:
+            return []
+        back = f"; kind='response' maps back to {way.inner}" if way is not None else ""
+        return [f"On the scale of {response.name}, the response of the model{back}."]
+    if kind == "link":
+        return [f"On the scale of the {link} link."]
+    if compared == "-" and link not in ("log", "logit"):
+        return [f"Differences on the scale of the {link} link; scale='difference' compares means."]
+    return []
