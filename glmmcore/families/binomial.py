@@ -8,7 +8,7 @@ from scipy import special
 from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Family, Parameters
 from glmmcore.families.count_density import LARGE_COUNT, binomial_constant, binomial_core
-from glmmcore.families.draws import count_cdf
+from glmmcore.families.draws import FEW_TERMS, LEAST_LOG, count_cdf
 from glmmcore.families.natural import as_kernel_input
 from glmmcore.families.proportions import proportion_pair, proportion_sides
 from glmmcore.families.support import check_trials
@@ -58,6 +58,31 @@ def _sides_third(y, trials, sides, constant, third):
     for i in range(y.size):
         third[i] = y[i] * sides[3, i] + (trials[i] - y[i]) * sides[7, i]
         constant[i] = binomial_constant(y[i], trials[i])
+
+
+@kernel
+def _sum_from_zero(k, trials, success, failure, out):
+    """P(Y <= k) as a sum of probabilities from 0 on; NaN where that is long or begins with too small a number."""
+    for i in range(k.size):
+        if k[i] >= trials[i]:
+            out[i] = 1.0
+            continue
+        log_first = trials[i] * np.log(failure[i]) if failure[i] > 0.0 else -np.inf
+        if not (k[i] <= FEW_TERMS and log_first > LEAST_LOG):
+            out[i] = np.nan
+            continue
+        term = np.exp(log_first)
+        total, odds = term, success[i] / failure[i]
+        for j in range(int(k[i])):
+            term *= (trials[i] - j) / (j + 1.0) * odds
+            total += term
+        out[i] = min(total, 1.0)
+
+
+def _incomplete_beta(k: np.ndarray, trials: np.ndarray, success: np.ndarray, failure: np.ndarray) -> np.ndarray:
+    """P(Y <= k) = I_{1-p}(N - k, k + 1) for k < N, through the smaller of p and 1 - p."""
+    left = trials - k
+    return np.where(success < 0.5, special.betaincc(k + 1, left, success), special.betainc(left, k + 1, failure))
 
 
 class Binomial(Family):
@@ -140,13 +165,16 @@ class Binomial(Family):
         """See `Family.cdf`."""
         success, failure = proportion_pair(self.link.name, p.eta)
 
+        shape = np.broadcast_shapes(np.shape(y), np.shape(trials), np.shape(success))
+        n, p_one, p_other = (np.broadcast_to(a, shape).ravel() for a in (trials, success, failure))
+
         def at(k: np.ndarray) -> np.ndarray:
-            # P(Y <= k) = I_{1-p}(N - k, k + 1), through the smaller of p and 1 - p
-            left = np.maximum(trials - k, 1e-300)
-            value = np.where(
-                success < 0.5, special.betaincc(k + 1, left, success), special.betainc(left, k + 1, failure)
-            )
-            return np.where(k >= trials, 1.0, value)
+            whole, out = np.broadcast_to(k, shape).ravel(), np.empty(n.size)
+            _sum_from_zero(*(as_kernel_input(a) for a in (whole, n, p_one, p_other)), out)
+            rest = np.isnan(out)
+            if rest.any():
+                out[rest] = _incomplete_beta(whole[rest], n[rest], p_one[rest], p_other[rest])
+            return out.reshape(shape)
 
         return count_cdf(at, y)
 

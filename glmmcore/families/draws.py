@@ -12,6 +12,8 @@ from glmmcore._jit import kernel
 from glmmcore.families.natural import as_kernel_input
 
 __all__ = [
+    "FEW_TERMS",
+    "LEAST_LOG",
     "count_cdf",
     "draw_negative_binomial",
     "draw_poisson",
@@ -23,8 +25,8 @@ __all__ = [
 ]
 
 # Sums of up to so many terms whose first is at least exp(-50), so that its rounding stays near 1e-14.
-_FEW_TERMS = 200.0
-_LEAST_LOG = -50.0
+FEW_TERMS = 200.0
+LEAST_LOG = -50.0
 _LARGEST_SIZE = 1e8
 # Near the largest mean that numpy's sampler takes; a normal draw is indistinguishable there.
 _HUGE_MEAN = 1e15
@@ -98,7 +100,7 @@ def _sum_from_zero(y, mean, size, out):
     for i in range(y.size):
         r = size[0] if size.size == 1 else size[i]
         log_first = -r * math.log1p(mean[i] / r)
-        if not (y[i] <= _FEW_TERMS and log_first > _LEAST_LOG and r < _LARGEST_SIZE):
+        if not (y[i] <= FEW_TERMS and log_first > LEAST_LOG and r < _LARGEST_SIZE):
             out[i] = np.nan
             continue
         term = math.exp(log_first)

@@ -6,7 +6,8 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from glmmcore.families import count_density, special
+from glmmcore.families import count_density, get_family, special
+from glmmcore.families.base import Parameters
 
 
 def worst_relative_error(got: np.ndarray, want: list[mp.mpf]) -> float:
@@ -116,3 +117,21 @@ def test_large_counts_keep_their_digits() -> None:
         want = choose + k * mp.log(p) + (n - k) * mp.log1p(-mp.mpf(p))
         got = count_density.binomial_core(k, n, log_p, log_q, p, 1 - p) + count_density.binomial_constant(k, n)
         assert got == pytest.approx(float(want), rel=1e-9)
+
+
+def test_binomial_sums_of_few_and_many_terms() -> None:
+    """P(Y <= k) where the probabilities are summed, and where the first is too small or there are too many."""
+    rng = np.random.default_rng(4)
+    trials = np.concatenate([rng.integers(1, 40, 150), rng.integers(150, 900, 50)]).astype(float)
+    eta = rng.uniform(-6, 6, trials.size)
+    failure = 1 / (1 + np.exp(eta))
+    k = np.floor(np.clip(trials * (1 - failure) + rng.normal(0, 3, trials.size), 0, trials))
+    lower, upper = get_family("binomial").cdf(k, trials, Parameters(eta, np.zeros(1), np.empty(0)))
+    for i, n in enumerate(trials):
+        with mp.workdps(60):
+            q = 1 / (1 + mp.exp(mp.mpf(float(eta[i]))))
+            terms = [mp.binomial(int(n), j) * (1 - q) ** j * q ** (int(n) - j) for j in range(int(k[i]) + 1)]
+            # the success probability is rounded to one part in 1e16 and enters N times
+            assert float(abs(upper[i] / mp.fsum(terms) - 1)) < 1e-12
+            below = mp.fsum(terms[:-1])
+            assert lower[i] == 0 if k[i] == 0 else float(abs(lower[i] / below - 1)) < 1e-12
