@@ -8,6 +8,7 @@ import pytest
 
 import glmmcore
 import simresid as sr
+from simresid.checks._dispersion_refits import _length
 from simresid.checks._mean_cdf import GRID, absolute_deviation, below, mean_cdf, squared_deviation
 from simresid.checks.curves import Bins, quantile_curves
 from simresid.checks.nulls.comparison import Comparison, significant_limits
@@ -131,6 +132,26 @@ def test_lognormal_data_are_too_dispersed_for_a_gamma_model():
         hits += found.pvalue <= 0.05
         by_pearson += found.method == "Pearson residuals of refits"
     assert min(hits, by_pearson) > 3
+
+
+def test_two_dispersion_ratios_count_with_their_correlation_undone():
+    rng = np.random.default_rng(1)
+    pairs = rng.normal(size=(60, 2)) @ np.array([[1.0, 0.6], [0.0, 0.8]])
+    pairs /= np.sqrt(np.mean(pairs**2, axis=0))
+    inverse = np.linalg.inv(pairs.T @ pairs / 60)
+    assert _length(pairs) == pytest.approx(np.sqrt(np.einsum("ij,jk,ik->i", pairs, inverse, pairs)), rel=1e-12)
+
+
+def test_a_variance_that_grows_with_the_mean_otherwise_is_seen_by_the_dispersion_test():
+    # .93 of 80 data sets; 4 of 8 or fewer has probability .0005
+    hits = 0
+    for seed in range(8):
+        rng = np.random.default_rng([seed, 8])
+        data, eta = rows(rng, 20, 10)
+        y = rng.negative_binomial(np.exp(eta + 1) / 2, 1 / 3)
+        res = sr.simulate_residuals(glmmcore.glmm("y ~ x + (1|group)", data.assign(y=y), family="nbinom2"), rng=seed)
+        hits += sr.dispersion_test(res, n_refits=80).pvalue < 0.05
+    assert hits > 4
 
 
 @pytest.mark.parametrize("kind", ["conditional", "unconditional"])
