@@ -176,7 +176,7 @@ def _length(pairs: FloatArray) -> FloatArray:
     """Mahalanobis length of pairs ``(m, 2)`` in units of their spread, from their correlation."""
     x, y = pairs.T
     r = float(np.clip(x @ y / np.sqrt((x @ x) * (y @ y)), -MOST_CORRELATED, MOST_CORRELATED))
-    return np.sqrt(np.maximum((x * x - 2 * r * x * y + y * y) / (1 - r * r), 0.0))
+    return np.asarray(np.sqrt(np.maximum((x * x - 2 * r * x * y + y * y) / (1 - r * r), 0.0)))
 
 
 def _root_mean_square(x: FloatArray) -> FloatArray:
