@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.solution import Solution
     from glmmcore.many.batch import ManyFits
     from glmmcore.results.held_out import HeldOut
+    from glmmcore.results.one_step import OneStep
     from glmmcore.results.summary import Summary
 
 __all__ = ["FittedGLMM"]
@@ -477,6 +478,35 @@ class FittedGLMM(Estimates):
         from glmmcore.results.held_out import HeldOut
 
         return HeldOut(self, newdata, trials, var_weights)
+
+    def one_step(self) -> OneStep:
+        """Look at every row given the rows before it in time: what one-step-ahead residuals come from.
+
+        For models with a serial term: ``ar1``, ``ou``, ``toep`` and their kin, or a random walk as ``known=``. Rows at
+        one time are taken in the order of the data.
+
+        Returns
+        -------
+        OneStep
+            With `observed`, `fitted`, `variance`, `cdf` and `simulate`, all at the estimates and given the rows before;
+            exact for gaussian responses with identity link, by assumed density filtering for others.
+
+        Raises
+        ------
+        ModelError
+            Without a serial term, with frequency weights, or with random effects of zero inflation or dispersion.
+
+        Examples
+        --------
+        >>> from glmmcore import glmm
+        >>> d = {"y": [1.0, 1.4, 1.1, 2.0, 2.6, 2.1, 1.7, 1.9], "day": [0, 1, 3, 4, 7, 8, 9, 12]}
+        >>> ahead = glmm("y ~ 1 + ou(day | 1)", d, fixed={"sigma": 0.3}).one_step()
+        >>> ahead.fitted.shape
+        (8,)
+        """
+        from glmmcore.results.one_step import OneStep
+
+        return OneStep(self)
 
     def refit(self, y: ArrayLike | None = None, *, rows: ArrayLike | None = None) -> FittedGLMM:
         """Fit the same model to another response of the same rows, starting from this fit, or to some rows only.

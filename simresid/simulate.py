@@ -12,8 +12,8 @@ import numpy as np
 from simresid.alignment import align_rows, finite_vector
 from simresid.arguments import check_word, resolve_seed
 from simresid.protocol import HasDescription, HasDiscreteness
-from simresid.residuals.model_rows import model_cdf, model_rows, row_index
-from simresid.residuals.ranked_response import METHODS, SMALL_MATRIX_BYTES
+from simresid.residuals.model_rows import model_cdf, model_rows, one_step_ahead, row_index
+from simresid.residuals.ranked_response import FROM_LAW, METHODS, SMALL_MATRIX_BYTES
 from simresid.residuals.rotation import Whiten, shrunk_covariance, simulations_for_covariance, whitening
 from simresid.residuals.rows import NamedColumns, Rows
 from simresid.residuals.streaming import Execution, materialise
@@ -67,34 +67,34 @@ def simulate_residuals(
         Number of simulated responses.
     random_effects : {"conditional", "unconditional"} or iterable of str
         Keep the fitted random effects, draw all anew, or draw those of the named groups anew.
-    method : {"rank", "pit", "traditional", "exact"}
+    method : {"rank", "pit", "traditional", "exact", "one-step"}
         Definition of a residual. ``"rank"`` is exactly uniform under the model for any response. ``"pit"``
         and ``"traditional"`` are DHARMa's two. ``"exact"`` uses the model's distribution function given its
         random effects, without simulation noise; simulations are then drawn only when a test asks for them.
+        ``"one-step"``, for `glmmcore` models with a serial term (``ou``, ``ar1`` and kin, random walks), takes each
+        row's law given the rows before it in time, and so do its means and simulations.
     refit : bool
-        Parametric bootstrap: fit the model to every simulation and rank the raw residuals among those of the
-        refits.
+        Parametric bootstrap: fit the model to every simulation and rank raw residuals among those of the refits.
     rotation : ndarray (n, n) or "estimated", optional
-        Covariance of the response to take out before ranking, for models whose simulations are correlated.
-        ``"estimated"`` takes it, shrunk, from simulations of its own, forty per row if affordable.
+        Covariance of the response to take out before ranking, where simulations are correlated. ``"estimated"`` takes
+        it, shrunk, from simulations of its own, forty per row if affordable.
     rng : int, Generator or None
         Seed of everything random; a Generator is asked for one number, None gives fresh entropy.
     plot : bool
         Draw the overview figure.
     keep_simulations : {"auto", True, False}
-        Hold the ``(n_sims, n)`` matrix; "auto" does up to 100 MB. Otherwise simulations are counted as they
-        are drawn and drawn again, identically, when a test needs more than the counts.
+        Hold the ``(n_sims, n)`` matrix; "auto" does up to 100 MB. Otherwise simulations are counted as they are drawn,
+        and drawn again, identically, when a test needs more.
     n_jobs : int, optional
         Parallel workers as in joblib; None follows ``joblib.parallel_config`` and is serial without one.
     progress : bool
         Show a progress bar on a terminal once the work takes longer than a second.
     block_size : int, optional
-        Replicates handed to a worker at a time. Like `n_jobs` it cannot change the result.
+        Replicates for a worker at a time. Like `n_jobs` it cannot change the result.
     timeout : float, optional
         Seconds for the simulations, and as many again for the refits. What is done by then is used, with a warning, if
-        it is at least 20 simulations. Replicates are then drawn and kept in calls of about a twenty-fifth of them, so
-        that the numbers differ from those without a limit. A call of the model that does not return is left behind in
-        its thread.
+        it is at least 20 simulations. They are drawn in calls of a twenty-fifth, so that the numbers differ from those
+        without a limit. A call of the model that does not return is left behind in its thread.
     newdata : DataFrame, optional
         Rows that the model was not fitted to, with their responses: residuals of these. For models of `glmmcore`;
         its ``fit.held_out(newdata, trials=, var_weights=)`` can be given as the model instead. Levels of groups that
@@ -103,7 +103,7 @@ def simulate_residuals(
     Returns
     -------
     SimulatedResiduals
-        The residuals, with tests and figures as methods.
+        With tests and figures as methods.
 
     Raises
     ------
@@ -121,6 +121,7 @@ def simulate_residuals(
     ----------
     Dunn, P. K. and Smyth, G. K. (1996). Randomized quantile residuals. Journal of Computational and Graphical
     Statistics 5, 236-244. Hartig, F. (2024). DHARMa: residual diagnostics for hierarchical regression models.
+    Thygesen, U. H. and others (2017). Environmental and Ecological Statistics 24, 317-339 (one-step).
 
     Examples
     --------
@@ -151,7 +152,9 @@ def simulate_residuals(
     random_effects = _check_random_effects(random_effects)
     n_sims = _check_n_sims(n_sims)
     check_word(method, "method", METHODS)
-    if rotation is not None and (refit or method == "exact"):
+    if method == "one-step":
+        fitted_model = one_step_ahead(fitted_model, random_effects, newdata)
+    if rotation is not None and (refit or method in FROM_LAW):
         raise ValueError("rotation needs simulated responses: use it with method rank, pit or traditional")
     if timeout is not None and isinstance(rotation, str):
         raise ValueError("rotation='estimated' takes its own simulations, which no timeout bounds; pass a covariance")
@@ -169,15 +172,15 @@ def simulate_residuals(
         keep = bool(keep_simulations)
     elif not isinstance(keep_simulations, str) or keep_simulations != "auto":
         raise ValueError(f"keep_simulations={keep_simulations!r}; use 'auto', True or False")
-    cdf = model_cdf(fitted_model, random_effects, n) if method == "exact" else None
+    cdf = model_cdf(fitted_model, random_effects, n) if method in FROM_LAW else None
     if timeout is not None:
         source = _drawn_in_time(source, execution, timeout)
-    elif keep and method != "exact":
+    elif keep and method not in FROM_LAW:
         source = materialise(source, execution)
 
     refits = None
     if refit:
-        if method == "exact":
+        if method in FROM_LAW:
             raise ValueError("refit residuals are ranks among the refits: method must be rank, pit or traditional")
         from simresid.residuals.bootstrap import bootstrap
 
@@ -234,7 +237,7 @@ class _Recipe:
             discrete=model.discrete if isinstance(model, HasDiscreteness) else None,
             model=model,
             random_effects=self.random_effects,
-            cdf=model_cdf(model, self.random_effects, n) if self.method == "exact" else None,
+            cdf=model_cdf(model, self.random_effects, n) if self.method in FROM_LAW else None,
             whiten=self.whiten,
             execution=Execution(n_jobs=1),
         )
@@ -297,8 +300,8 @@ def from_simulations(
     from simresid.simulations.posterior import observed_values, simulation_matrix
 
     check_word(method, "method", METHODS)
-    if method == "exact":
-        raise ValueError("method='exact' needs a model with a cdf(); simulations alone allow rank, pit, traditional")
+    if method in FROM_LAW:
+        raise ValueError(f"method={method!r} needs a model; simulations alone allow rank, pit, traditional")
     if not isinstance(discrete, bool | np.bool_ | None):
         raise ValueError(f"discrete={discrete!r}; use True, False or None to find out")
     seed = resolve_seed(rng)

@@ -39,7 +39,7 @@ class SimulatedResiduals(TestMethods, RankedResponse):
         Observed response and what is known about each observation.
     source : SimulationSource
         Simulations of the same response.
-    method : {"rank", "pit", "traditional", "exact"}
+    method : {"rank", "pit", "traditional", "exact", "one-step"}
         Definition of a residual.
     seed : int
         Everything random derives from it.
@@ -52,7 +52,7 @@ class SimulatedResiduals(TestMethods, RankedResponse):
     description : str
         The model in one line.
     cdf : tuple of ndarray (n,), optional
-        ``P(Y < observed)`` and ``P(Y <= observed)``, for ``method="exact"``.
+        ``P(Y < observed)`` and ``P(Y <= observed)``, for ``method="exact"`` and ``"one-step"``.
     whiten : Whiten, optional
         Linear map applied to observation and simulations before they are compared.
     refits : Refits, optional
@@ -186,7 +186,7 @@ class SimulatedResiduals(TestMethods, RankedResponse):
             rows,
             source,
             # The distribution function of an aggregate is not known.
-            method="rank" if self.method == "exact" and residuals is None else self.method,
+            method="rank" if self.from_law and residuals is None else self.method,
             seed=self.seed,
             discrete=discrete,
             model=self.model,

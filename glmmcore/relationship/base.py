@@ -72,6 +72,8 @@ class Relationship:
         Node of each label, -1 for one whose effect is zero; the label's position by default.
     what : str
         In words, for tables.
+    ordered : bool
+        Whether the labels stand in the order of time.
 
     Examples
     --------
@@ -84,12 +86,19 @@ class Relationship:
     """
 
     def __init__(
-        self, labels: pd.Index, precision: Precision, node: np.ndarray | None = None, what: str = "relationship"
+        self,
+        labels: pd.Index,
+        precision: Precision,
+        node: np.ndarray | None = None,
+        what: str = "relationship",
+        *,
+        ordered: bool = False,
     ) -> None:
         self.labels = labels
         self.precision = precision
         self.node = np.arange(len(labels)) if node is None else node
         self.what = what
+        self.ordered = ordered
 
     def __repr__(self) -> str:
         n = self.precision.n_levels

@@ -150,7 +150,8 @@ def random_walk(order: int, levels: Iterable[Any]) -> Relationship:
     trend = np.vander(np.linspace(-1.0, 1.0, n), order, increasing=True)
     null = np.linalg.qr(trend)[0]
     at = np.array([0]) if order == 1 else np.array([0, n - 1])
-    return Relationship(names, _intrinsic(sparse.csc_array(matrix), null, at), what=f"random walk of order {order}")
+    precision = _intrinsic(sparse.csc_array(matrix), null, at)
+    return Relationship(names, precision, what=f"random walk of order {order}", ordered=True)
 
 
 def _intrinsic(matrix: Any, null: np.ndarray, at: np.ndarray) -> Precision:

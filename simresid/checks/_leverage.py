@@ -108,7 +108,7 @@ def tie_variance(res: Any) -> FloatArray:
     """Mean variance within the cells of tied responses ``(n,)``, normal scale; 0 for continuous ones."""
     if not res.discrete:
         return np.zeros(res.n_obs)
-    if res.method == "exact" and res.n_obs > MANY_ROWS and res.rows.membership is None:
+    if res.from_law and res.n_obs > MANY_ROWS and res.rows.membership is None:
         return _tie_variance_of_law(res)
     halving = 2 if res.n_obs > MANY_ROWS else 1
     pool = _some_simulations(res, N_POOL // halving)

@@ -20,7 +20,9 @@ def describe(residuals: SimulatedResiduals) -> str:
     if residuals.description:
         lines.append(residuals.description)
     if residuals.random_effects is not None and may_have_random_effects(residuals.model):
-        lines.append(_kept(residuals.random_effects))
+        lines.append(
+            "each given the rows before it" if residuals.method == "one-step" else _kept(residuals.random_effects)
+        )
     lines += residuals.rows.notes
     if residuals.refits is not None:
         lines.append(str(residuals.refits))
@@ -29,7 +31,7 @@ def describe(residuals: SimulatedResiduals) -> str:
     edge = 1 / (residuals.n_ranked + 1)
     where = (
         f"{low} in the lowest and {high} in the highest {edge:.2g} of their law"
-        if residuals.method == "exact"
+        if residuals.from_law
         else f"{low} below and {high} above all simulations"
     )
     lines.append(f"{where}, {residuals.n_obs * edge:.3g} expected on each side")

@@ -234,7 +234,7 @@ def _outside(without: FloatArray, including: FloatArray, n_sims: int) -> FloatAr
 def _among_refits(
     res: SimulatedResiduals, pool: RefitPool, plan: Plan, alternative: str, margin: Margin
 ) -> OutlierResult:
-    n, n_sims, exact = res.n_obs, res.n_sims, res.method == "exact"
+    n, n_sims, exact = res.n_obs, res.n_sims, res.from_law
     rate = (2 if margin == "both" else 1) / (n_sims + 1)
     spread = float(np.sqrt(n * rate * (1 - rate)))
     found = compare(

@@ -139,6 +139,8 @@ def setting(res: Any) -> str:
     kept = res.random_effects
     if kept is None:
         how = "given simulations"
+    elif res.method == "one-step":
+        how = "each row given the rows before it"
     elif not may_have_random_effects(res.model):
         how = "no random effects"
     elif isinstance(kept, str):

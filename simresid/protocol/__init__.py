@@ -38,6 +38,7 @@ __all__ = [
     "HasLeverage",
     "HasLikelihood",
     "HasModelDf",
+    "HasOneStep",
     "HasPearson",
     "HasPopulationMean",
     "HasPredictedEffects",
@@ -75,8 +76,6 @@ class FittedModel(Protocol):
 
     Examples
     --------
-    Any class with these three attributes and one method is one:
-
     >>> import numpy as np
     >>> from simresid import FittedModel, simulate_residuals
     >>> class Dice:
@@ -178,6 +177,13 @@ class HasCdf(Protocol):
     def cdf(self, y: ArrayLike | None = None) -> tuple[FloatArray, FloatArray]:
         """``(P(Y < y), P(Y <= y))`` per row, each ``(n,)``; at the observed response when `y` is None."""
         ...
+
+
+@runtime_checkable
+class HasOneStep(Protocol):
+    """Rows have an order: ``one_step()`` is a model with ``cdf()`` of each row given the rows before it in time."""
+
+    def one_step(self) -> FittedModel: ...  # noqa: D102
 
 
 @runtime_checkable

@@ -81,6 +81,10 @@ def recalculate(
         if rotation is not None:
             raise ValueError("rotation goes with group=; pass it to simulate_residuals for ungrouped residuals")
         return residuals
+    if group is not None and residuals.method == "one-step":
+        raise ValueError(
+            "residuals of method='one-step' belong to rows in their order, groups have none; use another method"
+        )
     labels = None if group is None else residuals.align(group, "group")
     if select is not None:
         positions = _positions(residuals, select)

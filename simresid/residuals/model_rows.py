@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.alignment import finite_vector
-from simresid.protocol import HasCdf, HasColumns, HasData, HasPopulationMean, HasRandomEffects, HasTrials, HasVariance
+from simresid.protocol import (
+    HasCdf,
+    HasColumns,
+    HasData,
+    HasOneStep,
+    HasPopulationMean,
+    HasRandomEffects,
+    HasTrials,
+    HasVariance,
+)
 from simresid.residuals.rows import NamedColumns, Rows
 
 if TYPE_CHECKING:
@@ -17,7 +26,7 @@ if TYPE_CHECKING:
     from simresid.protocol import FittedModel, RandomEffects
 
 
-__all__ = ["model_cdf", "model_rows", "row_index"]
+__all__ = ["model_cdf", "model_rows", "one_step_ahead", "row_index"]
 
 
 def model_rows(model: FittedModel, random_effects: RandomEffects) -> Rows:
@@ -71,6 +80,22 @@ def model_cdf(model: FittedModel, random_effects: RandomEffects, n: int) -> tupl
     if bad.size:
         raise ValueError(f"cdf() is not within 0 <= P(Y<y) <= P(Y<=y) <= 1 at row position(s) {bad[:10].tolist()}")
     return lower, upper
+
+
+def one_step_ahead(model: FittedModel, random_effects: RandomEffects, newdata: Any) -> FittedModel:
+    """The model of each row given the rows before it."""
+    if newdata is not None:
+        raise ValueError("method='one-step' is for the rows of the fit, in their order; leave newdata out")
+    if random_effects != "conditional":
+        raise ValueError(
+            "method='one-step' integrates random effects out, given the rows before; leave random_effects out"
+        )
+    if not isinstance(model, HasOneStep):
+        raise ValueError(
+            f"method='one-step' needs a model with one_step(), such as glmmcore's with a serial term (ou, ar1, random "
+            f"walk); {type(model).__name__} has none"
+        )
+    return model.one_step()
 
 
 def row_index(data: pd.DataFrame | None, observed: Any, n: int) -> pd.Index:

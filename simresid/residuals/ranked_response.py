@@ -39,7 +39,10 @@ __all__ = ["METHODS", "SMALL_MATRIX_BYTES", "RankedResponse"]
 
 T = TypeVar("T")
 
-METHODS = ("rank", "pit", "traditional", "exact")
+METHODS = ("rank", "pit", "traditional", "exact", "one-step")
+
+FROM_LAW = ("exact", "one-step")
+"""Methods that read residuals off the model's distribution function."""
 
 SMALL_MATRIX_BYTES = 1e8
 """Up to here the matrix of simulations is kept unless asked otherwise."""
@@ -90,6 +93,11 @@ class RankedResponse:
         self.shared = Once()
         self._keep = self.n_obs * self.n_sims * 8 <= SMALL_MATRIX_BYTES if keep == "auto" else bool(keep)
         self.residuals: FloatArray = self._scaled() if residuals is None else residuals
+
+    @property
+    def from_law(self) -> bool:
+        """Whether the residuals come from the model's distribution function, without simulations."""
+        return self.method in FROM_LAW
 
     @property
     def n_obs(self) -> int:
@@ -217,7 +225,7 @@ class RankedResponse:
         """Zeros and sums of deviations from `expected` per replicate, from the pass that made the residuals.
 
         None if the expected response is not known apart from the simulations. Above 50 000 rows of known law
-        (``method="exact"``) they come from 8 simulations recombined by blocks of rows, see
+        (``method="exact"`` or ``"one-step"``) they come from 8 simulations recombined by blocks of rows, see
         `simresid.residuals.recombination`.
         """
         if self.rows.expected is None:
@@ -240,7 +248,7 @@ class RankedResponse:
     def _sums_of_independent_rows(self) -> FloatArray | None:
         """Sums per replicate without simulating whole data sets, where there are very many rows of known law."""
         model: Any = self.model
-        if self.method != "exact" or self.n_obs <= MANY_ROWS or self.rows.membership is not None:
+        if not self.from_law or self.n_obs <= MANY_ROWS or self.rows.membership is not None:
             return None
 
         def zero_probability() -> FloatArray:
@@ -273,13 +281,13 @@ class RankedResponse:
 
         Both are the residual itself where no ties are broken or the residuals were not made from counts.
         """
-        if self.method == "exact" and self._cdf is not None:
+        if self.from_law and self._cdf is not None:
             return self._cdf
         if self.refits is not None or self.method == "traditional":
             return self.residuals, self.residuals
         counts = self._counts
         edges = np.zeros(self.n_obs), np.ones(self.n_obs)
-        formula = scaled.rank if self.method in ("rank", "exact") else scaled.pit
+        formula = scaled.pit if self.method == "pit" else scaled.rank
         lower, upper = (formula(counts.below, counts.equal, self.n_sims, v) for v in edges)
         return lower, upper
 
@@ -330,7 +338,7 @@ class RankedResponse:
         v = self.child_rng(self.stream).random(self.n_obs)
         if self.refits is not None:
             return self.refits.scaled(self.method, self.seed, self.jitter, v)
-        if self.method == "exact":
+        if self.from_law:
             assert self._cdf is not None
             return scaled.exact(*self._cdf, v)
         source, observed = self.simulations, self.observed
@@ -352,7 +360,7 @@ class RankedResponse:
         ----------
         clip : float, optional
             Largest absolute value. Without it, scaled residuals of exactly 0 and 1 (possible for ``"pit"``,
-            ``"traditional"`` and, in the far tails, ``"exact"``) become infinite.
+            ``"traditional"`` and, in the far tails, ``"exact"`` and ``"one-step"``) become infinite.
 
         Returns
         -------

@@ -101,7 +101,7 @@ def test_bad_values(draws):
         sr.from_simulations(simulated[0], y)
     with pytest.raises(ValueError, match="data has 3 rows"):
         sr.from_simulations(simulated, y, data=pd.DataFrame({"x": [1, 2, 3]}))
-    with pytest.raises(ValueError, match="needs a model with a cdf"):
+    with pytest.raises(ValueError, match="needs a model"):
         sr.from_simulations(simulated, y, method="exact")
 
 

@@ -154,7 +154,7 @@ def _task(res: SimulatedResiduals) -> Any:
     conditional = isinstance(res.random_effects, str) and res.random_effects == "conditional"
     conditional = conditional or (isinstance(model, HasRandomEffects) and not model.has_random_effects)
     selected = not res.is_grouped and res.whiten is None
-    if conditional and selected and isinstance(model, HasCdf) and res.method in ("rank", "pit", "exact"):
+    if conditional and selected and isinstance(model, HasCdf) and res.method != "traditional":
         return _FromLaw(model, data_seed(res), res.positions, zeros)
     return _FromSimulations(model, data_seed(res), res.recipe, zeros)
 
