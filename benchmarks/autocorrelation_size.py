@@ -3,8 +3,8 @@
 python benchmarks/autocorrelation_size.py OUT.csv [--sets 200] [--only ou-poisson-one-step ...]
 
 Every data set is drawn anew with its own places or times and seed. Residuals are conditional (method "exact") or one
-step ahead, null distributions 59 refits each. One line a data set and test, appended; data sets that are in the file already are left out, so that a run can be continued. `--table` prints what
-docs/null_distributions.md shows.
+step ahead, null distributions 59 refits each. One line a data set and test, appended; data sets that are in the file
+already are left out, so that a run can be continued. `--table` prints what docs/null_distributions.md shows.
 """
 
 import argparse
