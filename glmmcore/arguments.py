@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
+from functools import wraps
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from glmmcore.errors import ModelError
+from glmmcore.errors import ModelError, warn_user
 
-__all__ = ["alpha_of", "random_generator", "real_array", "renamed", "require_level", "require_workers", "row_values"]
+__all__ = [
+    "alpha_of",
+    "known_elsewhere",
+    "random_generator",
+    "real_array",
+    "renamed",
+    "require_level",
+    "require_workers",
+    "row_values",
+    "warn_user",
+]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def real_array(value: Any, what: str) -> np.ndarray:
@@ -104,8 +118,39 @@ def renamed(call: str, old: str, old_value: Any, new: str, new_value: Any) -> An
         return new_value
     if new_value is not None:
         raise ModelError(f"{call}: {old}= is the former name of {new}=, give {new}= only")
-    warnings.warn(f"{call}: {old}= is now called {new}=", FutureWarning, stacklevel=3)
+    warn_user(f"{call}: {old}= is now called {new}=", FutureWarning)
     return old_value
+
+
+def known_elsewhere(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Decorate a function: arguments that other programs have under these names are refused with what to write here.
+
+    Parameters
+    ----------
+    **names : str
+        What to write instead, by the name of the argument.
+
+    Examples
+    --------
+    >>> @known_elsewhere(seed="rng=")
+    ... def draw(rng=1):
+    ...     return rng
+    >>> draw(seed=3)
+    Traceback (most recent call last):
+    TypeError: draw() has no argument seed=; write rng=
+    """
+
+    def decorate(function: Callable[P, R]) -> Callable[P, R]:
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            for name in kwargs:
+                if name in names:
+                    raise TypeError(f"{function.__name__}() has no argument {name}=; write {names[name]}")
+            return function(*args, **kwargs)
+
+        return call
+
+    return decorate
 
 
 def alpha_of(alpha: Any, level: Any) -> float:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-__all__ = ["DataWarning", "ModelError", "no_data_warnings", "warn_of_data"]
+__all__ = ["DataWarning", "ModelError", "no_data_warnings", "warn_of_data", "warn_user"]
 
+_OWN = ("glmmcore", "simresid")
 _SILENT: ContextVar[bool] = ContextVar("no data warnings", default=False)
 
 
@@ -32,7 +34,8 @@ class DataWarning(UserWarning):
 
     Examples
     --------
-    >>> import warnings
+    >>> import sys
+    import warnings
     >>> import pandas as pd
     >>> from glmmcore import DataWarning, glmm
     >>> d = pd.DataFrame({"y": [1, 3, 2, 6], "x": [0, 1, 2, 3], "twice": [0, 2, 4, 6]})
@@ -54,7 +57,15 @@ def no_data_warnings() -> Iterator[None]:
         _SILENT.reset(token)
 
 
-def warn_of_data(message: str, stacklevel: int) -> None:
-    """Give a `DataWarning`; `stacklevel` is counted from the caller."""
+def warn_of_data(message: str) -> None:
+    """Give a `DataWarning` at the user's line."""
     if not _SILENT.get():
-        warnings.warn(message, DataWarning, stacklevel=stacklevel + 1)
+        warn_user(message, DataWarning)
+
+
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Warn at the line outside both packages from which they were called, however deep the call has gone."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _OWN:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, category, stacklevel=level)

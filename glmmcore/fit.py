@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.errors import ModelError
+from glmmcore.arguments import known_elsewhere
+from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.families import get_family
 from glmmcore.fitted import FittedGLMM
@@ -25,10 +26,25 @@ if TYPE_CHECKING:
 
 __all__ = ["glmm"]
 
+# Exposures whose logarithms are further apart than this (a ratio of 5e8) do not occur.
+_LONG_OFFSET = 20.0
+
 # Up to here the nodes of Gauss-Hermite quadrature are known to full precision, and more change nothing.
 _MAX_NODES = 100
 
 
+@known_elsewhere(
+    weights="freq_weights= for repeated rows, var_weights= for inverse variances, trials= for k-of-n responses",
+    exposure="+ offset(np.log(exposure)) in the formula, or offset=np.log(data['exposure'])",
+    nAGQ="n_agq=",
+    REML="reml=",
+    ziformula="zi=",
+    dispformula="disp=",
+    groups="+ (1|group) in the formula",
+    re_formula="+ (x|group) in the formula",
+    control="start= for where the search begins",
+    na_action="nothing: rows with missing values are left out, and counted in the summary",
+)
 def glmm(
     formula: str,
     data: Any,
@@ -185,9 +201,20 @@ def check_design(design: Design, family: Family, n_agq: int) -> None:
     if not (isinstance(n_agq, (int, np.integer)) and 1 <= n_agq <= _MAX_NODES):
         raise ModelError(f"n_agq must be a whole number from 1 to {_MAX_NODES}, not {n_agq!r}")
     trials = np.ones(design.nobs) if response.trials is None else response.trials
+    _warn_of_offset(design, family)
     if not family.discrete:
         require_scale(response.y[:, None], [response.name])
     family.check_support(response.y, trials, zero_model="zi" in design.predictors)
+
+
+def _warn_of_offset(design: Design, family: Family) -> None:
+    """Exposures given as they are, where their logarithm is meant."""
+    offset = design.predictors["cond"].offset
+    if family.link.name == "log" and offset.size and offset.min() >= 0.0 and np.ptp(offset) > _LONG_OFFSET:
+        warn_of_data(
+            f"the offset goes from {offset.min():.4g} to {offset.max():.4g}, which multiplies means by up to "
+            f"exp({np.ptp(offset):.4g}): an exposure goes in as its logarithm, offset(np.log(...))"
+        )
 
 
 def _check_freq_weights(design: Design, family: Family) -> None:

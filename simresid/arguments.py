@@ -8,7 +8,15 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["check_word", "resolve_seed", "seconds", "whole_number"]
+__all__ = ["NAMES_ELSEWHERE", "check_word", "resolve_seed", "seconds", "whole_number"]
+
+NAMES_ELSEWHERE = {
+    "seed": "rng=",
+    **dict.fromkeys(("n", "nsim", "n_sim"), "n_sims="),
+    "data": "newdata= (rows that the model was not fitted to)",
+    **dict.fromkeys(("re_form", "simulateREs"), "random_effects="),
+}
+"""What to write for arguments of `simulate_residuals` that other programs have under these names."""
 
 
 def check_word(value: Any, what: str, words: Sequence[str]) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.arguments import known_elsewhere, warn_user
 from simresid.alignment import align_rows, finite_vector
-from simresid.arguments import check_word, resolve_seed
+from simresid.arguments import NAMES_ELSEWHERE, check_word, resolve_seed
 from simresid.protocol import HasDescription, HasDiscreteness
 from simresid.residuals.model_rows import model_cdf, model_rows, one_step_ahead, row_index
 from simresid.residuals.ranked_response import FROM_LAW, METHODS, SMALL_MATRIX_BYTES
@@ -40,6 +40,7 @@ LARGEST_RESPONSE = 1e300
 CALLS_WITHIN_TIME, FEWEST_IN_TIME = 25, 20
 
 
+@known_elsewhere(**NAMES_ELSEWHERE)
 def simulate_residuals(
     model: Any,
     n_sims: int = 250,
@@ -350,11 +351,9 @@ def _drawn_in_time(source: SimulationSource, execution: Execution, timeout: floa
             f"{min(FEWEST_IN_TIME, source.n_sims)} are needed; allow more time, or look into the model's simulate()"
         )
     if drawn.n_sims < source.n_sims:
-        warnings.warn(
+        warn_user(
             f"{drawn.n_sims} of {source.n_sims} simulations were done within {timeout:g} s; the residuals are ranked "
             "among these",
-            UserWarning,
-            stacklevel=3,
         )
     return drawn
 
@@ -365,11 +364,9 @@ def _warn_of_probabilities(mean: FloatArray, simulated: FloatArray) -> None:
         return
     # k-of-n counts are at least twice their probabilities for n > 1.
     if simulated.mean() >= 1.8 * mean.mean():
-        warnings.warn(
+        warn_user(
             "fitted lies in [0, 1] but the simulations are larger on average: if these are probabilities of a k-of-n "
             "response, multiply by the number of trials",
-            UserWarning,
-            stacklevel=3,
         )
 
 

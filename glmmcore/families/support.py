@@ -68,10 +68,10 @@ def _counted(bad: np.ndarray, what: str) -> str:
 def _warn_of_fractions(name: str, y: np.ndarray) -> None:
     fractional = y != np.floor(y)
     if fractional.any():
+        shares = "; shares need the number of trials, trials=" if name in ("binomial", "betabinomial") else ""
         warn_of_data(
             f"{_counted(fractional, 'non-integer count')} in {describe_rows(fractional)}; "
-            f"{name} is a law of whole numbers, the likelihood is only formal there",
-            stacklevel=4,
+            f"{name} is a law of whole numbers, the likelihood is only formal there{shares}"
         )
 
 

@@ -60,8 +60,9 @@ def build_design(
     zi, disp : str, optional
         One-sided formulas of the zero-inflation and the dispersion predictor.
     trials, offset, freq_weights, var_weights : str or array_like of shape (n,), optional
-        A column or an array. With `trials` the response holds numbers of successes; it is read as proportions
-        when all values lie in [0, 1], not all are whole, and each times its trials is whole.
+        A column or an array; `offset` also a function of columns, ``"np.log(effort)"``. With `trials` the response
+        holds numbers of successes; it is read as proportions when all values lie in [0, 1], not all are whole, and
+        each times its trials is whole.
 
     Returns
     -------
@@ -89,8 +90,11 @@ def build_design(
         _read(part, columns)
         _check_twice(part, parsed["cond"].response_column)
     if isinstance(offset, str):  # an addend like those in the formula, so that new data can have it too
-        columns.read([offset])
-        parsed["cond"] = replace(parsed["cond"], offsets=(*parsed["cond"].offsets, column(offset)))
+        addend = column(offset)
+        if "(" in offset and offset not in columns.data:
+            addend = parse_formula(f"~ offset({offset})", one_sided=True).offsets[0]
+        columns.read_operands(addend)
+        parsed["cond"] = replace(parsed["cond"], offsets=(*parsed["cond"].offsets, addend))
         offset = None
     given = {"trials": trials, "offset": offset, "freq_weights": freq_weights, "var_weights": var_weights}
     arguments = {name: _argument(name, value, columns) for name, value in given.items() if value is not None}
@@ -127,7 +131,7 @@ def build_design(
     builder = _Builder(columns, parsed, arguments)
     design = builder.build(frame, ~missing if n_missing else None)
     for note in builder.notes:
-        warn_of_data(note, stacklevel=3)  # the line that called the fit
+        warn_of_data(note)  # the line that called the fit
     return design
 
 

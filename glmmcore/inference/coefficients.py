@@ -99,5 +99,5 @@ def exp_table(fit: FittedGLMM, alpha: float, part: str, df: str | float, cov: An
     table["pvalue"] = two_sided((estimates / errors).to_numpy(dtype=float), numbers.to_numpy(dtype=float))
     design = fit.design.predictors.get(part)
     if design is None:
-        return table
-    return table[[bool(factors) for factors in design.column_terms]]
+        return ResultTable(table)
+    return ResultTable(table[[bool(factors) for factors in design.column_terms]])

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
+from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
@@ -65,4 +66,5 @@ def collinearity(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
         logs = [np.linalg.slogdet(correlation[np.ix_(mask, mask)])[1] for mask in (own, ~own)]
         vif = float(np.exp(sum(logs) - whole))
         rows[":".join(factors)] = {"vif": vif, "df": len(members), "se_factor": vif ** (0.5 / len(members))}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["vif", "df", "se_factor"]).astype({"df": int})
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=["vif", "df", "se_factor"])
+    return ResultTable(table.astype({"df": int}))

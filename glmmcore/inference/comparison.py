@@ -183,4 +183,4 @@ def drop_terms(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
         row = {"df": df, "aic": 2.0 * (n_params - df - llf), "llf": llf, "chisq": statistic}
         rows.append({**row, "pvalue": float(special.chdtrc(df, statistic))})
         index.append(":".join(factors))
-    return pd.DataFrame(rows, index=index)
+    return ResultTable(pd.DataFrame(rows, index=index))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,9 @@ _LARGEST_MULTIPLE = 1000
 _HIGHEST_DEGREE = 6
 
 
-def contrast_weights(given: Contrasts, cells: pd.DataFrame, sign: str) -> tuple[list[str], np.ndarray]:
+def contrast_weights(
+    given: Contrasts, cells: pd.DataFrame, sign: str, reference: Mapping[str, Any] | None = None
+) -> tuple[list[str], np.ndarray]:
     """Names and weights (k, m) of contrasts of m means.
 
     Parameters
@@ -32,15 +34,18 @@ def contrast_weights(given: Contrasts, cells: pd.DataFrame, sign: str) -> tuple[
         Values that tell the means apart.
     sign : str
         Between the names of means, ``"-"`` or ``"/"``.
+    reference : mapping of str to object, optional
+        Levels of columns with which ``"dunnett"`` compares; the first in columns without.
     """
+    first = dict(reference or {})
     labels = [" ".join(str(value) for value in row) for row in cells.itertuples(index=False)]
     if isinstance(given, str):
         numbers = cells.iloc[:, 0] if cells.shape[1] == 1 else None
-        return _made(given, labels, sign, numbers)
+        return _made(given, labels, sign, numbers, _place(cells, first))
     if not isinstance(given, Mapping):
         raise ModelError(f"contrasts must be {_choices()}, or a mapping of names to weights, not {given!r}")
     if given and all(isinstance(kind, str) for kind in given.values()):
-        return _products(given, cells, sign)
+        return _products(given, cells, sign, first)
     names, rows = [], []
     for name, weights in given.items():
         row = np.asarray(weights, dtype=float)
@@ -51,24 +56,36 @@ def contrast_weights(given: Contrasts, cells: pd.DataFrame, sign: str) -> tuple[
     return names, np.array(rows).reshape(len(rows), len(labels))
 
 
-def _products(given: Mapping[str, str], cells: pd.DataFrame, sign: str) -> tuple[list[str], np.ndarray]:
+def _place(cells: pd.DataFrame, reference: Mapping[str, Any]) -> int:
+    """Position of the mean that others are compared with."""
+    wanted = [reference.get(str(name), cells[name].iloc[0]) for name in cells] if len(cells) else []
+    found = np.flatnonzero([list(row) == wanted for row in cells.itertuples(index=False)])
+    return int(found[0]) if len(found) else 0
+
+
+def _products(
+    given: Mapping[str, str], cells: pd.DataFrame, sign: str, reference: Mapping[str, Any]
+) -> tuple[list[str], np.ndarray]:
     """Contrasts of each column's levels, multiplied over the columns."""
     if set(given) != set(cells.columns):
         raise ModelError(f"contrasts of contrasts need one kind for each of {', '.join(map(str, cells.columns))}")
     names, rows = [""], np.ones((1, len(cells)))
     for column in cells.columns:
         levels = list(dict.fromkeys(cells[column]))
-        own, weights = _made(given[column], [str(v) for v in levels], sign, pd.Series(levels))
+        at = levels.index(reference[column]) if reference.get(column) in levels else 0
+        own, weights = _made(given[column], [str(v) for v in levels], sign, pd.Series(levels), at)
         place = cells[column].map({level: j for j, level in enumerate(levels)}).to_numpy(dtype=int)
         rows = (rows[:, None, :] * weights[None, :, place]).reshape(-1, len(cells))
         names = [f"{a} : {b}" if a else b for a in names for b in own]
     return names, rows
 
 
-def _made(kind: str, labels: list[str], sign: str, numbers: pd.Series | None) -> tuple[list[str], np.ndarray]:
+def _made(
+    kind: str, labels: list[str], sign: str, numbers: pd.Series | None, reference: int
+) -> tuple[list[str], np.ndarray]:
     if kind not in CONTRASTS:
         raise ModelError(f"contrasts must be {_choices()}, or a mapping of names to weights, not {kind!r}")
-    names, rows = CONTRASTS[kind](labels, sign, numbers)
+    names, rows = CONTRASTS[kind](_Means(labels, numbers, reference), sign)
     return names, np.array(rows).reshape(len(names), len(labels))
 
 
@@ -79,30 +96,41 @@ def _choices() -> str:
 Made = tuple[list[str], Sequence[np.ndarray]]
 
 
-def _pairwise(labels: list[str], sign: str, _: pd.Series | None) -> Made:
+class _Means(NamedTuple):
+    """What contrasts know of the means: their names, their values if these are numbers, and the one to compare with."""
+
+    labels: list[str]
+    numbers: pd.Series | None
+    reference: int
+
+
+def _pairwise(means: _Means, sign: str) -> Made:
+    labels = means.labels
     unit, m = np.eye(len(labels)), len(labels)
     pairs = [(i, j) for i in range(m) for j in range(i + 1, m)]
     return [f"{labels[i]} {sign} {labels[j]}" for i, j in pairs], [unit[i] - unit[j] for i, j in pairs]
 
 
-def _dunnett(labels: list[str], sign: str, _: pd.Series | None) -> Made:
-    unit, rest = np.eye(len(labels)), range(1, len(labels))
-    return [f"{labels[i]} {sign} {labels[0]}" for i in rest], [unit[i] - unit[0] for i in rest]
+def _dunnett(means: _Means, sign: str) -> Made:
+    labels, reference = means.labels, means.reference
+    unit, rest = np.eye(len(labels)), [i for i in range(len(labels)) if i != reference]
+    return [f"{labels[i]} {sign} {labels[reference]}" for i in rest], [unit[i] - unit[reference] for i in rest]
 
 
-def _sequential(labels: list[str], sign: str, _: pd.Series | None) -> Made:
+def _sequential(means: _Means, sign: str) -> Made:
+    labels = means.labels
     unit, rest = np.eye(len(labels)), range(1, len(labels))
     return [f"{labels[i]} {sign} {labels[i - 1]}" for i in rest], [unit[i] - unit[i - 1] for i in rest]
 
 
-def _effect(labels: list[str], _: str, __: pd.Series | None) -> Made:
-    m = len(labels)
-    return [f"{label} effect" for label in labels], list(np.eye(m) - 1.0 / m)
+def _effect(means: _Means, _: str) -> Made:
+    m = len(means.labels)
+    return [f"{label} effect" for label in means.labels], list(np.eye(m) - 1.0 / m)
 
 
-def _polynomial(labels: list[str], _: str, numbers: pd.Series | None) -> Made:
+def _polynomial(means: _Means, _: str) -> Made:
     """Orthogonal trends over levels at equal distances, or over the levels themselves if they are numbers."""
-    m = len(labels)
+    m, numbers = len(means.labels), means.numbers
     at = np.arange(m, dtype=float)
     if numbers is not None and pd.api.types.is_numeric_dtype(numbers) and not pd.api.types.is_bool_dtype(numbers):
         at = numbers.to_numpy(dtype=float)
@@ -126,11 +154,11 @@ def _whole_numbers(weights: np.ndarray) -> np.ndarray:
     return np.asarray(weights / np.sqrt(np.square(weights).sum()))
 
 
-CONTRASTS: dict[str, Callable[[list[str], str, pd.Series | None], Made]] = {
+CONTRASTS: dict[str, Callable[[_Means, str], Made]] = {
     "pairwise": _pairwise,
     "dunnett": _dunnett,
     "sequential": _sequential,
     "polynomial": _polynomial,
     "effect": _effect,
 }
-"""By name, functions of the means' labels, the sign between them, and their values if these are numbers."""
+"""By name, functions of the means and the sign between their names."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import require_level
+from glmmcore.arguments import known_elsewhere, require_level
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.links import LINKS
 from glmmcore.inference.cell_means import CellMeans, linear_means, mean_is_inverse_link, response_means
@@ -17,7 +17,7 @@ from glmmcore.inference.multiplicity import ADJUSTMENTS, Comparisons, adjusted, 
 from glmmcore.inference.notes import interaction_notes, scale_notes
 from glmmcore.inference.original_scale import averaged_originals, has_way_back, mapped_back
 from glmmcore.inference.precision import Precision
-from glmmcore.inference.reference_grid import ReferenceGrid
+from glmmcore.inference.reference_grid import ReferenceGrid, reference_levels
 from glmmcore.results.estimability import not_estimable
 from glmmcore.results.joint_covariance import Combination
 from glmmcore.results.quantities import limits_on_scale
@@ -36,6 +36,7 @@ _NAMED = 8
 _RATIOS = ("log", "logit")
 
 
+@known_elsewhere(comparison="scale=", type="kind=", specs="variables=", pairwise="contrasts='pairwise'")
 def marginal_means(
     fit: FittedGLMM,
     variables: str | Sequence[str],
@@ -52,6 +53,7 @@ def marginal_means(
     df: str | float = "auto",
     cov: str | pd.DataFrame | ArrayLike | None = None,
     level: float = 0.95,
+    reference: Any = None,
 ) -> pd.DataFrame:
     """Means at each level of some columns, the others held fixed or averaged, and comparisons of them.
 
@@ -74,7 +76,7 @@ def marginal_means(
         A part instead: what the conditional formula describes (for a truncated law the mean without truncation), or the
         probability of a structural zero.
     contrasts : str or mapping, optional
-        ``"pairwise"``, ``"dunnett"`` (all against the first), ``"sequential"`` (each against the one before),
+        ``"pairwise"``, ``"dunnett"`` (all against `reference`), ``"sequential"`` (each against the one before),
         ``"polynomial"`` (trends), ``"effect"`` (against the average of all); a mapping of names to weights of the means
         in their order; or of every column to one of these words, for contrasts of contrasts.
     scale : {"ratio", "difference"}, optional
@@ -82,7 +84,7 @@ def marginal_means(
         and ratios for a log link, and differences of links for others.
     adjust : {"tukey", "dunnett", "mvt", "holm", "sidak", "bonferroni", "none"}, optional
         Of the contrasts' p-values and limits; by default ``"tukey"`` for pairs, ``"dunnett"`` for comparisons with the
-        first, else ``"none"``. ``"dunnett"`` and ``"mvt"`` use the joint distribution of all contrasts. Limits for
+        reference, else ``"none"``. ``"dunnett"`` and ``"mvt"`` use the joint distribution of all contrasts. Limits for
         ``"holm"`` are Bonferroni's.
     by : str or sequence of str, optional
         Contrasts and their adjustment are made within each level of these columns.
@@ -102,6 +104,9 @@ def marginal_means(
         effects need that of all parameters: ``cov_params(..., parameters="all")``.
     level : float
         Of the limits.
+    reference : object or mapping of str to object, optional
+        Level with which ``contrasts="dunnett"`` compares, or levels by column. By default that of the formula
+        (``C(trt, Treatment('control'))``), else the first.
 
     Returns
     -------
@@ -137,7 +142,10 @@ def marginal_means(
     compared, sign = _compared(fit, means, kind, scale)
     how = "means" if compared.link.name == "identity" and kind == "response" else sign
     notes = [*scale_notes(fit, kind, component, random_effects, how), *averages]
-    return contrast_tables("marginal_means", compared, sign, within, contrasts, adjust, precision, level, notes)
+    compared_with = reference_levels("marginal_means", fit, grid.cells, names, reference)
+    return contrast_tables(
+        "marginal_means", compared, sign, within, contrasts, adjust, precision, level, notes, compared_with
+    )
 
 
 def chosen_columns(
@@ -225,13 +233,17 @@ def contrast_tables(
     precision: Precision,
     level: float,
     notes: Sequence[str] = (),
+    reference: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Table of contrasts, one family for each level of the columns `within`."""
     adjust = adjust or {"pairwise": "tukey", "dunnett": "dunnett"}.get(
         contrasts if isinstance(contrasts, str) else "", "none"
     )
     if adjust not in ADJUSTMENTS:
-        raise ModelError(f"adjust must be one of {', '.join(map(repr, ADJUSTMENTS))}, not {adjust!r}")
+        lsd = " (least significant differences)" if str(adjust).lower() == "lsd" else ""
+        raise ModelError(
+            f"adjust must be one of {', '.join(map(repr, ADJUSTMENTS))}, not {adjust!r}; 'none' adjusts nothing{lsd}"
+        )
     if adjust == "tukey" and contrasts != "pairwise":
         raise ModelError(
             "adjust='tukey' is for contrasts='pairwise'; use 'mvt', 'holm', 'sidak', 'bonferroni' or 'none'"
@@ -239,7 +251,7 @@ def contrast_tables(
     tables, unknown, nothing = {}, [], []
     for key, members in _groups(means.cells, within):
         cells = means.cells.loc[members, [name for name in means.cells if name not in within]]
-        names, weights = contrast_weights(contrasts, cells, sign)
+        names, weights = contrast_weights(contrasts, cells, sign, reference)
         placed = np.zeros((len(weights), len(means.cells)))
         placed[:, members] = weights
         tables[key] = _family(names, placed, means, sign, adjust, precision, level, len(members))
@@ -301,7 +313,7 @@ def _family(
     needs_joint = adjust in ("dunnett", "mvt") and known.any()
     correlation = precision.correlation(_taken(rows, known)) if needs_joint else np.eye(int(known.sum()))
     family = Comparisons(statistic[known], df[known], correlation, n_means, len(names))
-    pvalue, half = np.full((2, len(names)), np.nan)
+    pvalue, half = np.full(len(names), np.nan), np.where(out["estimate"].isna(), np.nan, 0.0)
     pvalue[known], half[known] = adjusted(family, adjust, level)
     is_ratio = sign == "/" and np.allclose(weights.sum(axis=1), 0.0)
     _add_limits(out, half, LINKS["log"] if is_ratio else LINKS["identity"])
@@ -329,7 +341,7 @@ def _cell_names(cells: pd.DataFrame) -> list[str]:
 def _warn(caller: str, kind: str, names: list[str], means: CellMeans) -> None:
     if names:
         shown = [f"({name})" for name in names]
-        warn_of_data(not_estimable(caller, kind, shown, means.dropped), stacklevel=4)
+        warn_of_data(not_estimable(caller, kind, shown, means.dropped))
 
 
 def _add_limits(out: pd.DataFrame, half: np.ndarray, link: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from glmmcore.design import PredictorDesign
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["WEIGHTS", "ReferenceGrid", "column_values"]
+__all__ = ["WEIGHTS", "ReferenceGrid", "column_values", "reference_levels"]
 
 WEIGHTS = ("equal", "proportional")
 # A numeric column with more distinct values needs to be told at which of them to look.
@@ -78,7 +79,10 @@ class ReferenceGrid:
         at = dict(at or {})
         for name in (*variables, *at):
             if name not in known:
-                raise ModelError(f"'{name}' is no column of the fixed effects; they are {', '.join(known)}")
+                parts = re.split(r"\s*[:*+]\s*", name) if isinstance(name, str) else []
+                together = len(parts) > 1 and set(parts) <= set(known)
+                hint = f"; for their combinations write {parts}" if together else ""
+                raise ModelError(f"'{name}' is no column of the fixed effects; they are {', '.join(known)}{hint}")
         if weights not in WEIGHTS:
             raise ModelError(f"weights must be one of {', '.join(map(repr, WEIGHTS))}, not {weights!r}")
         factors = [name for name in known if name in encode.factors or known[name] == "categorical"]
@@ -141,6 +145,39 @@ def column_values(fit: FittedGLMM, name: str, is_factor: bool, *, chosen: bool, 
             f"such as at={{{name!r}: [0, 1]}}"
         )
     return distinct.astype(float)
+
+
+def reference_levels(
+    caller: str, fit: FittedGLMM, cells: pd.DataFrame, variables: Sequence[str], given: Any
+) -> dict[str, Any]:
+    """Levels of columns with which others are compared: those given, else those of the formula.
+
+    Raises
+    ------
+    ModelError
+        If what is given is no level.
+    """
+    found = {name: level for name in variables if (level := _formula_reference(fit, name, cells[name])) is not None}
+    if given is None:
+        return found
+    if not isinstance(given, Mapping):
+        if len(variables) != 1:
+            raise ModelError(f"{caller}: reference= must map columns to levels, such as {{{variables[0]!r}: ...}}")
+        given = {variables[0]: given}
+    for name, level in given.items():
+        if name not in variables or level not in set(cells[name]):
+            levels = ", ".join(repr(v) for v in dict.fromkeys(cells[name])) if name in variables else "none"
+            raise ModelError(f"{caller}: reference={level!r} is no level of '{name}'; its levels are {levels}")
+    return found | dict(given)
+
+
+def _formula_reference(fit: FittedGLMM, name: str, values: pd.Series) -> Any:
+    """The one level of a column that has no indicator in a formula with treatment coding, or None."""
+    coded = re.compile(rf"(?:{re.escape(name)}|C\({re.escape(name)}\b.*\))\[T\.(.*)\]")
+    design = fit.design.predictors["cond"]
+    labels = {match[1] for column in (*design.columns, *design.aliased) if (match := coded.fullmatch(column))}
+    absent = [value for value in dict.fromkeys(values) if str(value) not in labels]
+    return absent[0] if labels and len(absent) == 1 else None
 
 
 def _like(column: pd.Series, values: pd.Series) -> pd.Series:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
+from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
@@ -73,7 +74,8 @@ def side_by_side(
     coefficients, spreads, statistics = ([part[i] for part in columns.values()] for i in range(3))
     rows = [*_union(coefficients), *_union(spreads), *_union(statistics)]
     values = {name: a | b | c for name, (a, b, c) in columns.items()}
-    return pd.DataFrame({name: [own.get(row, "") for row in rows] for name, own in values.items()}, index=rows)
+    cells = {name: [own.get(row, "") for row in rows] for name, own in values.items()}
+    return ResultTable(pd.DataFrame(cells, index=rows))
 
 
 def _union(parts: list[dict[str, str]]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import real_array, require_level
+from glmmcore.arguments import known_elsewhere, real_array, require_level
 from glmmcore.errors import ModelError
 from glmmcore.families.links import LINKS
 from glmmcore.formula.frame import as_frame
@@ -22,7 +22,7 @@ from glmmcore.inference.contrasts import Contrasts
 from glmmcore.inference.margins import contrast_tables, means_table
 from glmmcore.inference.notes import scale_notes
 from glmmcore.inference.precision import Precision
-from glmmcore.inference.reference_grid import column_values
+from glmmcore.inference.reference_grid import column_values, reference_levels
 from glmmcore.results.joint_covariance import Combination
 from glmmcore.results.quantities import RowQuantity, designs_of_rows
 
@@ -99,6 +99,7 @@ def avg_predictions(
     return means_table("avg_predictions", means, Precision(fit, df, cov), level, on_response=True, notes=notes)
 
 
+@known_elsewhere(scale="comparison=", type="comparison=", variables="variable=")
 def avg_comparisons(
     fit: FittedGLMM,
     variable: str,
@@ -115,6 +116,7 @@ def avg_comparisons(
     df: str | float = "auto",
     cov: str | pd.DataFrame | ArrayLike | None = None,
     level: float = 0.95,
+    reference: Any = None,
 ) -> pd.DataFrame:
     """Population-averaged differences and ratios of means: of risks, rates, amounts.
 
@@ -129,7 +131,7 @@ def avg_comparisons(
     comparison : {"difference", "ratio", "odds_ratio"}
         Of the population's means; the last one for probabilities.
     contrasts : str or mapping
-        Which: ``"dunnett"`` (all against the first), ``"pairwise"``, ``"sequential"`` or weights, as in
+        Which: ``"dunnett"`` (all against `reference`), ``"pairwise"``, ``"sequential"`` or weights, as in
         `marginal_means`.
     adjust : str
         Of several p-values and limits, as in `marginal_means`.
@@ -152,6 +154,9 @@ def avg_comparisons(
         Covariance of the estimates instead of the model's, as in `marginal_means`.
     level : float
         Of the limits.
+    reference : object, optional
+        Value with which ``contrasts="dunnett"`` compares. By default the first of `values`, else that of the formula
+        (``C(arm, Treatment('placebo'))``), else the first level.
 
     Returns
     -------
@@ -185,9 +190,20 @@ def avg_comparisons(
             "comparison='difference'"
         )
     notes = scale_notes(fit, "link", None, "none", None) if fit.family.link.name == "identity" else []
-    compared = means.on_scale(LINKS[scale])
+    compared_with: dict[str, Any] = {}
+    if values is None or reference is not None:
+        compared_with = reference_levels("avg_comparisons", fit, means.cells, [variable], reference)
     return contrast_tables(
-        "avg_comparisons", compared, sign, within, contrasts, adjust, Precision(fit, df, cov), level, notes
+        "avg_comparisons",
+        means.on_scale(LINKS[scale]),
+        sign,
+        within,
+        contrasts,
+        adjust,
+        Precision(fit, df, cov),
+        level,
+        notes,
+        compared_with,
     )
 
 

@@ -11,6 +11,7 @@ from scipy import special
 from glmmcore.errors import ModelError
 from glmmcore.inference.precision import fixed_covariance, rule_of_df
 from glmmcore.inference.terms import containing, terms_of, type_three, type_two_by_columns
+from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -113,7 +114,7 @@ def wald_tests(
     table = pd.DataFrame.from_dict(rows, orient="index")
     if "note" in table:
         table["note"] = table["note"].fillna("")
-    return table
+    return ResultTable(table)
 
 
 def _note(fit: FittedGLMM, part: str, missing: list[int], tested: bool) -> str:

@@ -24,6 +24,7 @@ from glmmcore.many.warm import WarmStart
 from glmmcore.results.law import Law
 from glmmcore.results.quantities import fixed_values
 from glmmcore.results.simulation import draw_effects, square_root
+from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -130,7 +131,7 @@ def power(
                 row: dict[str, Any] = {**dict(zip(names, values, strict=True)), **_sizes(design), **_rates(found)}
                 table.append({**row, "n_sims": n_sims, "failed": int(np.isnan(found).sum())})
                 bar.update(n_sims)
-    return pd.DataFrame(table)
+    return ResultTable(pd.DataFrame(table))
 
 
 def _progress(total: int) -> Any:

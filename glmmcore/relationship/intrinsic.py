@@ -70,8 +70,7 @@ def from_adjacency(weights: Any, labels: Iterable[Any] | None = None, *, unit_va
     if isolated.any():
         warn_of_data(
             f"from_adjacency: {int(isolated.sum())} areas have no neighbours and the effect zero: "
-            f"{some(names[isolated])}",
-            stacklevel=2,
+            f"{some(names[isolated])}"
         )
     kept = np.flatnonzero(~isolated)
     node = np.where(isolated, -1, np.cumsum(~isolated) - 1)

@@ -72,15 +72,11 @@ def from_pedigree(frame: Any, id: str = "id", sire: str = "sire", dam: str = "da
     precision, _ = _inverse(place[0].astype(np.int64), place[1].astype(np.int64), names)
     both = parents[0][parents[0].isin(parents[1]) & (parents[0] != "")].unique()
     if len(both):
-        warn_of_data(
-            f"from_pedigree: {len(both)} of the animals are both sire and dam, as plants may be: {some(both)}",
-            stacklevel=2,
-        )
+        warn_of_data(f"from_pedigree: {len(both)} of the animals are both sire and dam, as plants may be: {some(both)}")
     if len(absent):
         warn_of_data(
             f"from_pedigree: {len(absent)} parents have no row of their own and are taken for unrelated founders: "
-            f"{some(absent)}",
-            stacklevel=2,
+            f"{some(absent)}"
         )
     labels = pd.Index([*absent, *columns[0]])
     return Relationship(labels, precision, what="pedigree")

@@ -60,7 +60,7 @@ def simulate_new(
     if not estimable.all():
         labels = [repr(v) for v in rows.index[~estimable].tolist()]
         dropped = [column for design in predictors.values() for column in dropped_columns(design)]
-        warn_of_data(not_estimable("simulate", "row", labels, dropped), stacklevel=3)
+        warn_of_data(not_estimable("simulate", "row", labels, dropped))
     sizes = _trials(fit, rows, keep, trials)
     drawn: list[tuple[TermSolution, RandomTerm, np.ndarray, Callable[[], np.ndarray]]] = []
     for name, design in predictors.items():

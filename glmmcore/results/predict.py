@@ -59,9 +59,7 @@ def predict(
         _require_range(fit, rows.values["cond"], labels)
     unknown, dropped = rows.unknown()
     if unknown.any():
-        warn_of_data(
-            not_estimable("predict", "row", [repr(v) for v in labels[unknown].tolist()], dropped), stacklevel=3
-        )
+        warn_of_data(not_estimable("predict", "row", [repr(v) for v in labels[unknown].tolist()], dropped))
     estimate = np.where(unknown, np.nan, rows.estimate)
     if not se and level is None:
         return _in_place(pd.Series(estimate, index=index[keep], name=kind), keep, index)

@@ -125,9 +125,18 @@ def _heading(fit: FittedGLMM) -> list[tuple[str, str]]:
 
 
 def _sizes(fit: FittedGLMM) -> str:
-    levels = dict.fromkeys(f"{t.term.group}, {_levels(t.term)}" for t in fit.solution.terms)
+    levels = dict.fromkeys(text for t in fit.solution.terms for text in _counted(t.term))
     groups = f"; groups: {'; '.join(levels)}" if levels else ""
     return f"Number of rows: {fit.nobs}{groups}"
+
+
+def _counted(term: RandomTerm) -> list[str]:
+    """Name and number of the levels; where levels are places or times within groups, of both."""
+    if term.places is None:
+        return [f"{term.group}, {_levels(term)}"]
+    groups = term.levels.get_level_values(0) if isinstance(term.levels, pd.MultiIndex) else term.levels[:0]
+    own = [f"{term.group}, {groups.nunique()}"] if len(groups) and term.group != "1" else []
+    return [*own, f"{term.columns[0]}, {_levels(term)}"]
 
 
 def _levels(term: RandomTerm) -> str:

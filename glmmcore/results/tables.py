@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from html import escape
 from typing import Any
 
 import pandas as pd
+
+from glmmcore.errors import warn_user
 
 __all__ = ["ResultTable"]
 
@@ -63,7 +64,8 @@ class ResultTable(pd.DataFrame):
     @property
     def loc(self) -> Any:
         """Rows and columns by label."""
-        return _Loc(super().loc, self._present)
+        plain = super().loc
+        return _Loc(plain, self._present) if self._former else plain
 
     def __repr__(self) -> str:
         numbers, notes = self._parts()
@@ -88,7 +90,7 @@ class ResultTable(pd.DataFrame):
         name = key[1] if isinstance(key, tuple) and len(key) == 2 else key
         if not isinstance(name, str) or name not in self._former:
             return key
-        warnings.warn(f"column {name!r} is now called {self._former[name]!r}", FutureWarning, stacklevel=3)
+        warn_user(f"column {name!r} is now called {self._former[name]!r}", FutureWarning)
         return self._former[name] if key is name else (key[0], self._former[name])
 
 
@@ -105,6 +107,9 @@ class _Loc:
 
     def __getitem__(self, key: Any) -> Any:
         return self._loc[self._present(key)]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loc, name)  # pandas asks it for more
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self._loc[self._present(key)] = value

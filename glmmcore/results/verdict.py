@@ -21,6 +21,10 @@ _MANY_REFUSED = 0.05
 _MANY_ROWS = 0.02
 # Structures whose covariances keep their form when independent noise is added to every coefficient.
 _HOLDING_NOISE = ("us", "diag", "homdiag", "homcs")
+# More coefficients than these are not listed one by one.
+_MANY_COLUMNS = 4
+# Distance from one of a correlation of neighbours in time that is one to four digits.
+_CORRELATION_EDGE = 5e-5
 # Logit of a zero inflation that is none.
 _NO_ZERO_INFLATION = -4.0
 
@@ -72,6 +76,7 @@ def sentences(fit: FittedGLMM) -> list[str]:
                 f"{t.term.group} has as many coefficients as there are rows: its variance and the residual variance "
                 "cannot be told apart, only their sum means something."
             )
+    out += _lasting_sentences(fit)
     out += _limit_sentences(fit)
     if fit.design.n_missing:
         rows = (
@@ -126,6 +131,20 @@ def _several_maxima_sentence(optimum: Optimum) -> str:
     )
 
 
+def _lasting_sentences(fit: FittedGLMM) -> list[str]:
+    """Where effects of successive times do not differ, which a model without times says as well."""
+    table = fit.var_corr
+    if "rho" not in table or "rho" in fit.design.fixed:
+        return []
+    groups = {t.term.group for t in fit.solution.terms if t.term.structure in ("ar1", "hetar1")}
+    found = table[table["group"].isin(groups) & (table["rho"].astype(float) > 1.0 - _CORRELATION_EDGE)]
+    return [
+        f"The correlation of successive times of {term} by {group} is estimated as one: the effect of a group is the "
+        f"same at all times, and a random intercept, (1 | {group}), fits as well."
+        for term, group in zip(found["term"], found["group"], strict=True)
+    ]
+
+
 def _singular_sentence(t: TermSolution, n_other_starts: int) -> str:
     sd = np.sqrt(np.maximum(np.diag(t.covariance), 0.0))
     columns = np.array(t.term.columns)
@@ -133,7 +152,8 @@ def _singular_sentence(t: TermSolution, n_other_starts: int) -> str:
     zero = columns[sd <= max(1e-3 * sd.max(), 1e-8)] if len(sd) > 1 else columns
     times = "One other start" if n_other_starts == 1 else f"{n_other_starts} other starts"
     searched = f"{times} led to no higher log-likelihood. " if n_other_starts else ""
-    what = f"the variance of {', '.join(zero)}" if len(zero) else "a combination of the coefficients' variances"
+    named = ", ".join(zero) if len(zero) <= _MANY_COLUMNS else f"{zero[0]} to {zero[-1]} ({len(zero)} coefficients)"
+    what = f"the variance of {named}" if len(zero) else "a combination of the coefficients' variances"
     return (
         f"Singular fit: {what} by {t.term.group} is estimated as zero"
         f"{' (a correlation of one)' if not len(zero) else ''}. {searched}Fixed effects and log-likelihood are "

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.arguments import warn_user
 from simresid.adapters._count_laws import Binomial, NegativeBinomial, Poisson
 from simresid.adapters._laws import Gamma, InverseGaussian, Law, Normal, Tweedie
 from simresid.adapters._rows import IndependentRows, response_for_refit
@@ -256,11 +256,9 @@ def _warn_of_rates(family: str, observed: FloatArray, mean: FloatArray) -> None:
     total, predicted = float(observed.sum()), float(mean.sum())
     far = abs(total - predicted) > 5.0 * np.sqrt(max(total, predicted)) and not 0.5 < predicted / max(total, 1.0) < 2.0
     if family in ("poisson", "nbinom2") and far:
-        warnings.warn(
+        warn_user(
             f"the counts add up to {total:,.0f}, their predicted means to {predicted:,.0f}: if predict(X) is a rate, "
             "give exposure= (with counts as y) or var_weights= (with rates as y)",
-            UserWarning,
-            stacklevel=3,
         )
 
 

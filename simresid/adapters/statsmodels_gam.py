@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.arguments import warn_user
 from simresid.adapters.statsmodels_glm import GLMFit
 from simresid.adapters.statsmodels_rows import Rebuild
 
@@ -52,9 +52,7 @@ def adapt_gam(results: Any) -> GAMFit:
     """Adapt a fitted GLMGam, saying once that its fit does not look at the trials."""
     model = GAMFit(results)
     if not hasattr(model, "edf"):
-        warnings.warn(
+        warn_user(
             "statsmodels' GLMGam gives a row with many trials no more weight than a row with few",
-            UserWarning,
-            stacklevel=4,
         )
     return model

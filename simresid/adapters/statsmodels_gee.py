@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.arguments import warn_user
 from simresid.adapters._rows import IndependentRows, response_for_refit
 from simresid.adapters.statsmodels_glm import family_name, glm_response, link_name
 from simresid.adapters.statsmodels_rows import Rebuild, describe, used_rows
@@ -59,11 +59,9 @@ def adapt_gee(results: Any) -> GEEFit:
     model = GEEFit(results)
     structure = type(results.model.cov_struct).__name__
     if structure != "Independence":
-        warnings.warn(
+        warn_user(
             f"the {structure} working correlation of this GEE is not simulated: rows are drawn "
             "independently from their marginal law, so p-values that count rows as replicates are too "
             "small where rows of a group are correlated",
-            UserWarning,
-            stacklevel=4,
         )
     return model

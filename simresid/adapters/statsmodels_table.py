@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.arguments import warn_user
 from simresid.adapters._unsupported import unsupported
 
 if TYPE_CHECKING:
@@ -87,11 +87,9 @@ def adapt(results: Any) -> FittedModel:
     if converged is not None:
         fitted_model.converged = converged  # type: ignore[attr-defined]  # a capability where the library states it
     if converged is False:
-        warnings.warn(
+        warn_user(
             f"this {name} fit of statsmodels did not converge: residuals are those of other estimates than the "
             "model's. Fit it with more iterations (maxiter=) or another method= first",
-            UserWarning,
-            stacklevel=4,
         )
     return fitted_model
 

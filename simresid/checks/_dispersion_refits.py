@@ -48,7 +48,7 @@ ESTIMATED = 0.8
 MOST_CORRELATED = 0.98
 """Correlation of the two ratios above which their difference is noise."""
 
-FIXED_NOTE = "The fit fixes this ratio (its scale is estimated from the same deviations), so there is nothing to test."
+FIXED_NOTE = "The fit fixes this ratio: nothing to test (its scale is estimated from the same deviations)."
 METHODS = {UNWEIGHTED: "squared deviations of refits", PEARSON: "Pearson residuals of refits"}
 
 

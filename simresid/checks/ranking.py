@@ -12,18 +12,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from simresid.alignment import finite_vector
+from glmmcore.arguments import known_elsewhere
+from simresid.alignment import align_rows, finite_vector
+from simresid.checks.inputs import is_simulated
+from simresid.protocol import HasColumns, HasData
+from simresid.residuals.model_rows import row_index
+from simresid.residuals.rows import NamedColumns
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     FloatArray = NDArray[np.float64]
 
-__all__ = ["gini_index", "lift_table", "lorenz_curve"]
+__all__ = ["NEW_ROWS", "gini_index", "lift_table", "lorenz_curve"]
+
+NEW_ROWS = dict.fromkeys(("data", "newdata"), "fit.held_out(newdata) in the place of the fit")
+"""What to write for arguments that other programs have."""
 
 
+@known_elsewhere(**NEW_ROWS)
 def lift_table(
-    model: Any, n_groups: int = 10, *, weights: ArrayLike | None = None, exposure: ArrayLike | None = None
+    model: Any, n_groups: int = 10, *, weights: str | ArrayLike | None = None, exposure: str | ArrayLike | None = None
 ) -> pd.DataFrame:
     """Observed beside predicted means in groups of rows with increasing prediction (a decile table).
 
@@ -33,9 +42,9 @@ def lift_table(
         Anything with `observed` and `fitted`.
     n_groups : int
         Groups of equal weight, ten for deciles; fewer if predictions repeat.
-    weights : array_like (n,), optional
+    weights : array_like (n,) or str, optional
         Of rows whose responses are averages, such as the exposures behind pure premiums.
-    exposure : array_like (n,), optional
+    exposure : array_like (n,) or str, optional
         Of rows whose responses are totals, such as counts over times: means are rates.
 
     Returns
@@ -70,14 +79,17 @@ def lift_table(
     return table
 
 
-def lorenz_curve(model: Any, *, weights: ArrayLike | None = None, exposure: ArrayLike | None = None) -> pd.DataFrame:
+@known_elsewhere(**NEW_ROWS)
+def lorenz_curve(
+    model: Any, *, weights: str | ArrayLike | None = None, exposure: str | ArrayLike | None = None
+) -> pd.DataFrame:
     """Share of the observed total that the rows with the lowest predictions have.
 
     Parameters
     ----------
     model : SimulatedResiduals, fitted model or ``fit.held_out(...)``
         Anything with `observed` and `fitted`.
-    weights, exposure : array_like (n,), optional
+    weights, exposure : array_like (n,) or str, optional
         As in `lift_table`.
 
     Returns
@@ -97,14 +109,17 @@ def lorenz_curve(model: Any, *, weights: ArrayLike | None = None, exposure: Arra
     return _curve(risk, total, weight)
 
 
-def gini_index(model: Any, *, weights: ArrayLike | None = None, exposure: ArrayLike | None = None) -> pd.Series:
+@known_elsewhere(**NEW_ROWS)
+def gini_index(
+    model: Any, *, weights: str | ArrayLike | None = None, exposure: str | ArrayLike | None = None
+) -> pd.Series:
     """Gini index of the order of the predictions: 0 for an order that says nothing.
 
     Parameters
     ----------
     model : SimulatedResiduals, fitted model or ``fit.held_out(...)``
         Anything with `observed` and `fitted`; rows that were held out give an honest number.
-    weights, exposure : array_like (n,), optional
+    weights, exposure : array_like (n,) or str, optional
         As in `lift_table`.
 
     Returns
@@ -137,7 +152,7 @@ def _curve(risk: FloatArray, total: FloatArray, weight: FloatArray) -> pd.DataFr
 
 
 def _sorted_rows(
-    model: Any, weights: ArrayLike | None, exposure: ArrayLike | None
+    model: Any, weights: str | ArrayLike | None, exposure: str | ArrayLike | None
 ) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
     """Predicted risk, observed and predicted totals, and weight of every row."""
     if weights is not None and exposure is not None:
@@ -147,7 +162,7 @@ def _sorted_rows(
     weight = np.ones(observed.size)
     for name, given in (("weights", weights), ("exposure", exposure)):
         if given is not None:
-            weight = finite_vector(given, name)
+            weight = finite_vector(_in_order(model, given, name, observed.size), name)
             if weight.shape != observed.shape or not np.all(weight > 0.0):
                 raise ValueError(f"{name} must be {observed.size} positive numbers, one for each row")
     times = 1.0 if weights is None else weight
@@ -158,3 +173,13 @@ def _sorted_rows(
     risk = predicted / weight
     unit = np.spacing(max(float(np.abs(risk).max()), 1e-300)) * 64.0
     return np.round(risk / unit) * unit, total, predicted, weight
+
+
+def _in_order(model: Any, values: Any, what: str, n: int) -> pd.Series:
+    """Values of a column, or with labels, or in order, for the rows of the model."""
+    if is_simulated(model):
+        aligned: pd.Series = model.align(values, what)
+        return aligned
+    data = model.data if isinstance(model, HasData) else None
+    columns = NamedColumns(data, model if isinstance(model, HasColumns) else None)
+    return align_rows(values, what, row_index(data, None, n), columns)

@@ -33,7 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["DESCRIPTION", "EPILOG", "add_arguments", "run"]
 
 DESCRIPTION = "Fit one model and run every test of its residuals that applies."
-EPILOG = 'Example: simresid check owls --formula "calls ~ food + (1|nest)" --family nbinom2 --report owls.html'
+EPILOG = (
+    'Example: simresid check owls --formula "SiblingNegotiation ~ FoodTreatment + (1|Nest)" --family nbinom2 '
+    "--report owls.html"
+)
 WIDTH = 80
 STATES = {"ok": "ok", "negligible": "small", "weak": "unsure", "unknown": ""}
 SERIES = ("time", "by", "x", "y")

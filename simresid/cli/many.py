@@ -8,6 +8,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from simresid import datasets
 from simresid.checks.registry import ALONE
 from simresid.cli.options import (
     add_force_argument,
@@ -113,6 +114,8 @@ def _models(options: argparse.Namespace, files: list[Path]) -> tuple[Models, Tab
         models = {name: (formula, reading.table, *settings) for name, reading in readings.items()}
         return models, next(iter(readings.values()))
     if not (options.by or options.responses):
+        if not Path(options.file).exists() and options.file not in datasets.names():
+            raise InputError(f"there is no file or folder {options.file!r}")
         raise InputError("say what the models are by --by or --responses, or name a folder of files")
     if options.by:
         reading = _noted(model_table(options, Columns(labels=(options.by,))))

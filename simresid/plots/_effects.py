@@ -22,6 +22,7 @@ __all__ = [
     "is_number",
     "level_texts",
     "observed_values",
+    "outside_note",
     "require_fit",
     "scale_label",
     "view",
@@ -29,6 +30,10 @@ __all__ = [
 
 OPTIONS = ("component", "at", "weights", "random_effects", "df", "cov")
 """Arguments of `glmmcore.marginal_means` that are handed on."""
+
+
+_FLAT, _OUTER = 5.0, 0.02
+"""Where observed values reach further than this many times the means, this share at either end is left out."""
 
 
 def require_fit(model: Any, caller: str) -> FittedGLMM:
@@ -109,15 +114,29 @@ def scale_label(fit: FittedGLMM, options: dict[str, Any], kind: str) -> str:
 
 
 def view(table: pd.DataFrame, values: Any, above: float = 0.0) -> tuple[float, float]:
-    """Limits of an axis that show all finite numbers, with a share of the length left free above them."""
-    parts = [table[name].to_numpy(dtype=float) for name in ("estimate", "lower", "upper")]
-    finite = np.concatenate([*parts, [] if values is None else values])
+    """Limits of an axis that show all means and intervals, with a share of the length left free above them.
+
+    They show the observed values as well, but for the outer ones where these would press the means flat.
+    """
+    finite = np.concatenate([table[name].to_numpy(dtype=float) for name in ("estimate", "lower", "upper")])
     finite = finite[np.isfinite(finite)]
-    if not finite.size:
+    shown = finite if finite.size or values is None else np.asarray(values, dtype=float)
+    if not shown.size:
         return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
+    low, high = float(shown.min()), float(shown.max())
+    if values is not None:
+        ends = np.quantile(values, [0.0, 1.0])
+        if max(ends[1], high) - min(ends[0], low) > _FLAT * (high - low):
+            ends = np.quantile(values, [_OUTER, 1.0 - _OUTER])
+        low, high = min(low, float(ends[0])), max(high, float(ends[1]))
     length = (high - low) or abs(high) or 1.0
     return low - 0.05 * length, high + (0.05 + 1.1 * above) * length
+
+
+def outside_note(values: Any, limits: tuple[float, float]) -> str:
+    """A line that says how many observed values are not in view; empty if all are."""
+    lost = 0 if values is None else int(np.sum((values < limits[0]) | (values > limits[1])))
+    return f"\n{lost} of {len(values)} rows lie outside the view" if lost else ""
 
 
 def draw_intervals(ax: Axes, place: Any, table: pd.DataFrame, upright: bool, look: dict[str, Any]) -> None:

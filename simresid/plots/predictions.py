@@ -13,6 +13,7 @@ from simresid.plots._effects import (
     is_number,
     level_texts,
     observed_values,
+    outside_note,
     require_fit,
     scale_label,
     view,
@@ -121,7 +122,10 @@ def plot_predictions(
         if by is not None:
             ax.legend(title=shorten(str(by), 24), frameon=True, framealpha=0.85, edgecolor="none",
                       loc="best" if values is None or len(values) <= 2000 else "upper left")  # fmt: skip
-        set_title(ax, f"Effect of {name}, {100 * level:g}\N{NO-BREAK SPACE}% intervals" if title is None else title)
+        if title is None:
+            said = outside_note(values, ax.get_ylim() if upright else ax.get_xlim())
+            title = f"Effect of {name}, {100 * level:g}\N{NO-BREAK SPACE}% intervals{said}"
+        set_title(ax, title)
     return ax
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simresid.checks.ranking import gini_index, lift_table, lorenz_curve
+from glmmcore.arguments import known_elsewhere
+from simresid.checks.ranking import NEW_ROWS, gini_index, lift_table, lorenz_curve
 from simresid.plots.style import INK, MUTED, POINT, drawing_on, set_title
 
 if TYPE_CHECKING:
@@ -14,13 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["plot_lift", "plot_lorenz"]
 
 
+@known_elsewhere(**NEW_ROWS)
 def plot_lift(
     model: Any,
     n_groups: int = 10,
     ax: Axes | None = None,
     *,
-    weights: ArrayLike | None = None,
-    exposure: ArrayLike | None = None,
+    weights: str | ArrayLike | None = None,
+    exposure: str | ArrayLike | None = None,
     title: str | None = None,
 ) -> Axes:
     """Observed and predicted means in groups of increasing prediction.
@@ -65,12 +67,13 @@ def plot_lift(
     return ax
 
 
+@known_elsewhere(**NEW_ROWS)
 def plot_lorenz(
     model: Any,
     ax: Axes | None = None,
     *,
-    weights: ArrayLike | None = None,
-    exposure: ArrayLike | None = None,
+    weights: str | ArrayLike | None = None,
+    exposure: str | ArrayLike | None = None,
     title: str | None = None,
 ) -> Axes:
     """Lorenz curve of the observed total, rows sorted by prediction.

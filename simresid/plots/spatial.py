@@ -76,8 +76,9 @@ def plot_spatial(
     with drawing_on(ax, (5.4, 4.4)) as ax:
         mappable = _symbols(ax, east, north, u) if u.size <= POINTS_UP_TO else _cells(ax, east, north, u)
         if colorbar:
-            bar = ax.figure.colorbar(mappable, ax=ax, shrink=0.8, aspect=18, pad=0.03)
-            bar.set_label("Scaled residual of the place" if combined else "Scaled residual")
+            # of the height of the map, which is low where places lie along a line from west to east
+            bar = ax.figure.colorbar(mappable, cax=ax.inset_axes((1.03, 0.0, 0.035, 1.0)))
+            bar.set_label("Residual of the place" if combined else "Scaled residual")
             bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", "0.25", "0.5", "0.75", "1"])
         ax.set(xlabel=_name(x, "x"), ylabel=_name(y, "y"))
         spans = np.ptp(east), np.ptp(north)

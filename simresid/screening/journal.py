@@ -14,11 +14,11 @@ import os
 import re
 import stat
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from glmmcore.arguments import warn_user
 from simresid.files import named_errors, remove_leftovers, replacing
 from simresid.protocol import HasDescription
 
@@ -78,9 +78,8 @@ class ScreenFile:
         if whole < len(text):
             self._stream.truncate(whole)
         if damaged:
-            warnings.warn(
+            warn_user(
                 f"{damaged} damaged lines of '{self.journal}' are left out; their models are computed again",
-                stacklevel=2,
             )
         return known
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.arguments import known_elsewhere
 from simresid.arguments import resolve_seed
 from simresid.checks.nulls.choice import NullKind, check_null
 from simresid.checks.registry import ALONE, TESTS
@@ -31,6 +32,12 @@ ROWS_PER_TASK = 20_000
 DEFAULT_TESTS = ("uniformity", "dispersion", "zero inflation", "outliers")
 
 
+@known_elsewhere(
+    formula="(formula, data, family) for each model",
+    family="(formula, data, family) for each model",
+    data="(formula, data, family) for each model",
+    seed="rng=",
+)
 def screen(
     models: Mapping[Any, Any] | Iterable[Any],
     tests: Iterable[str] | Mapping[str, Callable[[Any], CheckResult]] | str | None = DEFAULT_TESTS,
@@ -306,6 +313,8 @@ def _size(item: Any) -> int:
 def _table(names: list[Hashable], records: list[Record], task: ModelTask) -> pd.DataFrame:
     import pandas as pd
 
+    from simresid.screening.table import ScreenTable
+
     index = pd.Index(names, name="model", tupleize_cols=False)
     asked = task.tests if isinstance(task.tests, tuple) else ()
     tests = list(dict.fromkeys([*asked, *(test for r in records for test in r["p"])]))
@@ -330,7 +339,7 @@ def _table(names: list[Hashable], records: list[Record], task: ModelTask) -> pd.
     table["advice"] = ["; ".join(f"{test}: {text}" for test, text in r["advice"].items()) for r in records]
     for name in ("notes", "seconds", "error"):
         table[name] = [r[name] for r in records]
-    return table
+    return ScreenTable(table)
 
 
 def _benjamini_hochberg(p: pd.Series) -> pd.Series:

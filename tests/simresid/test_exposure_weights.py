@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import simresid
 from glmmcore import glmm
 from simresid import heteroscedasticity_test, simulate_residuals
 
@@ -36,3 +37,19 @@ def test_residuals_are_the_distribution_function_of_the_row(premiums):
     res = simulate_residuals(fit, n_sims=1000, rng=1)
     # ranks among 1000 simulations
     assert np.abs(res.residuals - direct).max() < 0.08
+
+
+def test_exposures_of_a_lift_table_go_by_column_or_by_label() -> None:
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"x": rng.normal(size=80), "years": rng.uniform(0.2, 2.0, 80)})
+    data["y"] = rng.poisson(np.exp(0.5 * data["x"]) * data["years"])
+    fit = glmm("y ~ x", data, family="poisson", offset="np.log(years)")
+    expected = simresid.lift_table(fit, 4, exposure=data["years"].to_numpy())
+    shuffled = data["years"].sample(frac=1.0, random_state=1)
+    for given in ("years", shuffled):
+        pd.testing.assert_frame_equal(simresid.lift_table(fit, 4, exposure=given), expected)
+    assert simresid.gini_index(simulate_residuals(fit), exposure="years")["gini"] > 0.0
+    with pytest.raises(KeyError, match="'year' is not a column"):
+        simresid.lift_table(fit, exposure="year")
+    with pytest.raises(TypeError, match=r"write fit\.held_out\(newdata\)"):
+        simresid.lift_table(fit, newdata=data)  # type: ignore[call-arg]

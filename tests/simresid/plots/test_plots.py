@@ -389,7 +389,7 @@ def test_map_draws_what_the_test_tests() -> None:
         at = np.argmin(np.hypot(*(places - [east[s], north[s]]).T))
         assert drawn[at] == pytest.approx(expected[s], abs=1e-9)
     assert 0.25 < np.mean((drawn > 0.25) & (drawn < 0.75)) < 0.75
-    assert ax.figure.axes[1].get_ylabel() == "Scaled residual of the place"
+    assert ax.child_axes[0].get_ylabel() == "Residual of the place"
     result = simresid.spatial_autocorrelation_test(u, east[site], north[site])
     assert result.places["n"].tolist() == [visits] * sites
 

@@ -1,0 +1,59 @@
+"""Arguments as other programs name them, offsets as functions of columns, warnings at the line of the user."""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from glmmcore import DataWarning, avg_comparisons, glmm, marginal_means
+
+
+@pytest.fixture(scope="module")
+def counts():
+    rng = np.random.default_rng(8)
+    data = pd.DataFrame({"x": rng.normal(size=90), "years": rng.uniform(30.0, 90.0, 90)})
+    return data.assign(y=rng.poisson(0.1 * data["years"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("weights", "freq_weights="),
+        ("exposure", r"offset\(np.log\(exposure\)\)"),
+        ("nAGQ", "n_agq="),
+        ("REML", "reml="),
+    ],
+)
+def test_an_argument_of_other_programs_is_explained(counts, name, advice):
+    with pytest.raises(TypeError, match=rf"glmm\(\) has no argument {name}=; write .*{advice}"):
+        glmm("y ~ x", counts, family="poisson", **{name: 1})
+
+
+def test_the_signature_is_that_of_the_function():
+    assert "n_agq" in inspect.signature(glmm).parameters
+    for function in (glmm, marginal_means, avg_comparisons):
+        assert "names" not in inspect.signature(function).parameters
+
+
+def test_an_offset_may_be_a_function_of_columns(counts):
+    named, written = (
+        glmm("y ~ x", counts, family="poisson", offset="log(years)"),
+        glmm("y ~ x + offset(np.log(years))", counts, family="poisson"),
+    )
+    assert named.llf == written.llf
+    new = pd.DataFrame({"x": [0.0], "years": [10.0]})
+    assert named.predict(new).iloc[0] == written.predict(new).iloc[0]
+
+
+def test_an_exposure_that_is_no_logarithm_is_told_at_the_line_of_the_user(counts):
+    with pytest.warns(DataWarning, match=r"multiplies means by up to exp\(.*offset\(np\.log") as caught:
+        glmm("y ~ x", counts, family="poisson", offset="years")
+    assert caught[0].filename == __file__
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        glmm("y ~ x", counts, family="poisson", offset="np.log(years)")
+        glmm("y ~ x", counts, offset="years")  # identity link: years are what they are
