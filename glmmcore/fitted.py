@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.estimator import Estimator
     from glmmcore.estimation.solution import Solution
     from glmmcore.many.batch import ManyFits
+    from glmmcore.many.warm import WarmStart
     from glmmcore.results.held_out import HeldOut
     from glmmcore.results.one_step import OneStep
     from glmmcore.results.summary import Summary
@@ -122,6 +123,18 @@ class FittedGLMM(Estimates):
     def verdict(self) -> list[str]:
         """Sentences on what is not as it should be; empty for a clean fit."""
         return verdict.sentences(self)
+
+    @property
+    def thread_safe(self) -> bool:
+        """True: a fit can be simulated and refitted in several threads at once, whose kernels release the lock."""
+        return True
+
+    @cached_property
+    def refit_start(self) -> WarmStart:
+        """Where refits to other responses start."""
+        from glmmcore.many.warm import WarmStart
+
+        return WarmStart.of(self)
 
     def conf_int(
         self,

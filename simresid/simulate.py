@@ -87,7 +87,9 @@ def simulate_residuals(
         Hold the ``(n_sims, n)`` matrix; "auto" does up to 100 MB. Otherwise simulations are counted as they are drawn,
         and drawn again, identically, when a test needs more.
     n_jobs : int, optional
-        Parallel workers as in joblib; None follows ``joblib.parallel_config`` and is serial without one.
+        Parallel workers as in joblib; None follows ``joblib.parallel_config``. Without one, models that say
+        `thread_safe`, as those of `glmmcore` do, are simulated and refitted in threads on all processors (eight at
+        most) where the work is large, others in one.
     progress : bool
         Show a progress bar on a terminal once the work takes longer than a second.
     block_size : int, optional

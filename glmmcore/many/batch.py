@@ -20,7 +20,7 @@ from glmmcore.errors import ModelError
 from glmmcore.many._batch_laws import ManyLaws
 from glmmcore.many.batch_blocks import BlockTask
 from glmmcore.many.block_fits import BlockFits
-from glmmcore.many.warm import WarmStart, reported
+from glmmcore.many.warm import reported
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -240,7 +240,7 @@ def refit_many(fit: FittedGLMM, y: ArrayLike, n_jobs: int | None = None) -> Many
         raise ModelError(
             f"refit_many: y has shape {matrix.shape}, it must be (responses, {fit.nobs}), one response a row"
         )
-    task, names = BlockTask.of(fit.estimator, WarmStart.of(fit)), pd.RangeIndex(len(matrix))
+    task, names = BlockTask.of(fit.estimator, fit.refit_start), pd.RangeIndex(len(matrix))
 
     def errors() -> dict[str, pd.DataFrame]:
         complete = BlockTask.of(fit.estimator)

@@ -58,7 +58,7 @@ class WarmStart:
         estimator, x = fit.estimator, fit.solution.x.copy()
         problem = estimator.problem
         if estimator.linear:
-            objective = estimator.linear_objective()
+            objective = fresh_copy(estimator).linear_objective()
             unit, units = objective.unit, objective.units
             limit = 1.5 * units
         else:

@@ -48,6 +48,7 @@ __all__ = [
     "HasResidualDf",
     "HasSingularity",
     "HasSummary",
+    "HasThreadSafety",
     "HasTrials",
     "HasVariance",
     "HasVarianceTable",
@@ -131,6 +132,17 @@ class CanRefit(Protocol):
     def refit(self, y: ArrayLike) -> FittedModel:
         """Fit the same model to `y` and return the new fit; the model itself is left alone."""
         ...
+
+
+@runtime_checkable
+class HasThreadSafety(Protocol):
+    """Whether `simulate` and `refit` may be called in several threads at once, and gain by it.
+
+    Models that do not say so are called in one thread, unless the user asks for workers.
+    """
+
+    @property
+    def thread_safe(self) -> bool: ...  # noqa: D102
 
 
 @runtime_checkable

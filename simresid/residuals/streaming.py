@@ -14,6 +14,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import parent_process
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -41,6 +42,9 @@ __all__ = [
     "statistics",
     "tally",
 ]
+
+MOST_THREADS = 8
+"""Threads that are started without being asked for: beyond, passes over rows wait for memory."""
 
 TASK_VALUES = 2**22
 """Values per parallel task: about 0.2 s of drawing, next to which the overhead of a task vanishes."""
@@ -89,24 +93,39 @@ class Execution:
         doing: str = "simulating",
         prefer: str | None = "threads",
         total: int | None = None,
+        thread_safe: bool = False,
     ) -> Iterator[T]:
         """Results of `function` over `tasks`, in order; the one place where work is handed to workers.
 
         Drawing and counting release the interpreter lock, so threads are the soft preference; fitting mostly
         does not. Tasks that are not a list are taken as workers become free; each counts for its length on the
-        progress bar, whose end is `total` then.
+        progress bar, whose end is `total` then. Work that is `thread_safe` is spread over the processors where nobody
+        has said how many workers there are; it should be long enough to pay for the threads.
         """
+        several = not (isinstance(tasks, list) and len(tasks) == 1)
+        n_jobs = _processors() if thread_safe and several and self.n_jobs is None else self.n_jobs
+        return self._run(function, tasks, doing, "threads" if n_jobs != self.n_jobs else prefer, total, n_jobs)
+
+    def _run(
+        self,
+        function: Callable[[Any], T],
+        tasks: Iterable[Any],
+        doing: str,
+        prefer: str | None,
+        total: int | None,
+        n_jobs: int | None,
+    ) -> Iterator[T]:
         if isinstance(tasks, list):
             total = sum(map(len, tasks))
         sizes: deque[int] = deque()
         # A parallel_config can only be active if joblib was imported; otherwise spare the 0.1 s.
-        serial = self.n_jobs == 1 or (self.n_jobs is None and "joblib" not in sys.modules)
+        serial = n_jobs == 1 or (n_jobs is None and "joblib" not in sys.modules)
         if serial or (isinstance(tasks, list) and len(tasks) == 1):
             results: Iterator[T] = map(function, _measured(tasks, sizes))
         else:
             from joblib import Parallel, delayed
 
-            parallel = Parallel(n_jobs=self.n_jobs, prefer=prefer, return_as="generator")
+            parallel = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator")
             results = _from_workers(parallel(delayed(function)(task) for task in _measured(tasks, sizes)), doing)
         if not self.progress:
             yield from results
@@ -117,6 +136,17 @@ class Execution:
             for result in results:
                 bar.update(sizes.popleft())
                 yield result
+
+
+def _processors() -> int | None:
+    """Threads for work that nobody has given workers: None inside a worker, or where joblib has been configured."""
+    if parent_process() is not None:
+        return None
+    from joblib import cpu_count
+    from joblib.parallel import get_active_backend
+
+    backend, n_jobs = get_active_backend()
+    return None if n_jobs is not None or backend.nesting_level else min(int(cpu_count()), MOST_THREADS)
 
 
 def _from_workers(results: Iterator[T], doing: str) -> Iterator[T]:
@@ -234,7 +264,7 @@ def tally(
     tasks = execution.tasks(source)
     total: Tally | None = None
     sums = []
-    for part in execution.map(job, tasks):
+    for part in execution.map(job, tasks, thread_safe=source.thread_safe):
         sums.append(part.sums)
         if total is None:
             total = part
@@ -280,7 +310,7 @@ def materialise(
     )
     matrix = np.empty((source.n_sims, source.n_rows))
     tasks = execution.tasks(source) if timeout is None else [range(k, k + 1) for k in range(len(source.chunks))]
-    results = execution.map(_DrawTask(source), tasks)
+    results = execution.map(_DrawTask(source), tasks, thread_safe=source.thread_safe and timeout is None)
     drawn = 0
     for task, blocks in zip(tasks, results if timeout is None else results_within(results, timeout), strict=False):
         for k, block in zip(task, blocks, strict=True):
@@ -335,7 +365,7 @@ def row_sums(source: SimulationSource, execution: Execution | None = None) -> Fl
     """Sum over replicates per row, ``(n,)``: chunk by chunk in order, so that rounding is always the same."""
     execution = execution or Execution()
     total = np.zeros(source.n_rows)
-    for sums in execution.map(_RowSumTask(source), execution.tasks(source)):
+    for sums in execution.map(_RowSumTask(source), execution.tasks(source), thread_safe=source.thread_safe):
         for part in sums:
             total += part
     return total

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.alignment import real_array
+from simresid.protocol import HasThreadSafety
 
 if TYPE_CHECKING:
     from simresid.alignment import FloatArray
@@ -62,6 +63,11 @@ class SimulationSource(ABC):
     n_rows: int
     chunks: list[tuple[int, int]]
 
+    @property
+    def thread_safe(self) -> bool:
+        """Whether chunks may be drawn in several threads without being asked for."""
+        return False
+
     @abstractmethod
     def draw(self, chunk: int) -> FloatArray:
         """Replicates of one chunk, ``(size, n_rows)``, C-contiguous float64; not to be written to."""
@@ -102,6 +108,11 @@ class ModelSource(SimulationSource):
         self.model, self.n_sims, self.n_rows, self.seed, self.kind = model, n_sims, n_rows, seed, kind
         self.random_effects = random_effects
         self.chunks = chunk_bounds(n_rows, n_sims, chunk_size)
+
+    @property
+    def thread_safe(self) -> bool:
+        """What the model says."""
+        return isinstance(self.model, HasThreadSafety) and self.model.thread_safe
 
     def draw(self, chunk: int) -> FloatArray:
         """Let the model simulate from the chunk's own generator."""

@@ -21,7 +21,7 @@ import numpy as np
 from simresid.alignment import real_array
 from simresid.checks.nulls.fitted_data import FittedData, from_law, from_many, from_residuals, from_simulations_of
 from simresid.checks.nulls.plan import refit_cost
-from simresid.protocol import CanRefit, CanRefitMany, HasCdf, HasRandomEffects, HasVariance
+from simresid.protocol import CanRefit, CanRefitMany, HasCdf, HasRandomEffects, HasThreadSafety, HasVariance
 from simresid.simulations.sources import REFITS
 from simresid.simulations.time_limit import results_within
 from simresid.simulations.warning_filters import silence
@@ -142,7 +142,10 @@ class RefitPool:
         size = REFITS_PER_TASK if int(self._task.model.nobs) <= FEW_ROWS else 1
         tasks = [range(j, j + size) for j in range(done, count, size)]
         seconds = len(tasks) * (PATIENCE + PATIENCE_PER_COST * refit_cost(self._res.model))
-        for part in results_within(self._res.execution.map(self._task, tasks, "refitting", prefer=None), seconds):
+        # with few rows a refit is work of the interpreter, which threads only pass to and fro
+        in_threads = size == 1 and isinstance(self._task.model, HasThreadSafety) and self._task.model.thread_safe
+        run = self._res.execution.map(self._task, tasks, "refitting", prefer=None, thread_safe=in_threads)
+        for part in results_within(run, seconds):
             self.outcomes += part
         if len(self.outcomes) < count:
             self.stopped = f"the others did not come back within {seconds:.0f} s"
