@@ -50,6 +50,7 @@ def test_numbers_are_those_of_one_thread(formula: str, family: str) -> None:
     tables = []
     for n_jobs in (None, 1):
         res = simulate_residuals(fit, 1000, rng=1, n_jobs=n_jobs)
-        tables.append((np.asarray(res.residuals), diagnose(res, n_refits=20).to_frame()["pvalue"].to_numpy(dtype=float)))
+        pvalues = diagnose(res, n_refits=20).to_frame()["pvalue"].to_numpy(dtype=float)
+        tables.append((np.asarray(res.residuals), pvalues))
     np.testing.assert_array_equal(tables[0][0], tables[1][0])
     np.testing.assert_array_equal(tables[0][1], tables[1][1])
