@@ -12,11 +12,12 @@ from glmmcore.arguments import known_elsewhere, warn_user
 from simresid.alignment import align_rows, finite_vector
 from simresid.arguments import NAMES_ELSEWHERE, check_word, resolve_seed
 from simresid.protocol import HasDescription, HasDiscreteness
+from simresid.residuals.execution import Execution
 from simresid.residuals.model_rows import model_cdf, model_rows, one_step_ahead, row_index
 from simresid.residuals.ranked_response import FROM_LAW, METHODS, SMALL_MATRIX_BYTES
 from simresid.residuals.rotation import Whiten, shrunk_covariance, simulations_for_covariance, whitening
 from simresid.residuals.rows import NamedColumns, Rows
-from simresid.residuals.streaming import Execution, materialise
+from simresid.residuals.streaming import materialise
 from simresid.simulated_residuals import SimulatedResiduals
 from simresid.simulations.sources import WHITENING, MatrixSource, ModelSource, SimulationSource
 from simresid.simulations.time_limit import check_timeout

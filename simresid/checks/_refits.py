@@ -11,7 +11,7 @@ import numpy as np
 from simresid.alignment import real_array
 from simresid.checks.inputs import FloatArray
 from simresid.protocol import CanRefitMany
-from simresid.residuals.streaming import Execution
+from simresid.residuals.execution import Execution
 
 __all__ = ["failed_refits", "refit_statistics", "refit_values", "run_refits", "unconditional_responses"]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from simresid.alignment import FloatArray
     from simresid.protocol import FittedModel
-    from simresid.residuals.streaming import Execution
+    from simresid.residuals.execution import Execution
 
     RowMap = Callable[[int, FloatArray], FloatArray]
 

@@ -13,7 +13,7 @@ from simresid.arguments import resolve_seed
 from simresid.checks.nulls.choice import NullKind, check_null
 from simresid.checks.registry import ALONE, TESTS
 from simresid.checks.verdict import FAILED, State, check_alpha, state_of, verdict_sentence
-from simresid.residuals.streaming import Execution
+from simresid.residuals.execution import Execution
 from simresid.screening.journal import ScreenFile, content_key, journal_of, journal_records
 from simresid.screening.one_model import ModelTask, Record
 from simresid.simulations.time_limit import check_timeout

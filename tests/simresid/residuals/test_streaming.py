@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import simresid as sr
-from simresid.residuals.streaming import Execution
+from simresid.residuals.execution import Execution
 from simresid.simulations.sources import chunk_bounds
 
 N, SIMS = 20_000, 50  # nine chunks of at most six replicates

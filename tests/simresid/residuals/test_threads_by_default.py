@@ -9,7 +9,7 @@ from joblib import Parallel, cpu_count, delayed, parallel_config
 
 from glmmcore import glmm
 from simresid import diagnose, simulate_residuals
-from simresid.residuals.streaming import Execution
+from simresid.residuals.execution import Execution
 
 
 def names(task: range) -> str:
