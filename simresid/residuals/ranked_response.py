@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from simresid.residuals import scaled
+from simresid.residuals.execution import Execution
 from simresid.residuals.once import Once
 from simresid.residuals.recombination import MANY_ROWS, recombined_sums
 from simresid.residuals.rotation import Whiten
 from simresid.residuals.streaming import (
-    Execution,
     ReplicateSums,
     Tally,
     materialise,
