@@ -193,8 +193,8 @@ def extend(file: Path, replicates: int, cells: list[str]) -> None:
     """Add the data sets that are missing."""
     known = {(line["cell"], line["replicate"]) for lines in read(file).values() for line in lines}
     with file.open("a") as out:
-        for cell in cells:
-            for i in range(replicates):
+        for i in range(replicates):  # so that a run that is stopped has all cells
+            for cell in cells:
                 if (cell, i) not in known:
                     print(json.dumps(measured(cell, i)), file=out, flush=True)
 
