@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 __all__ = ["MixedLMFit"]
 
 
+LEAST_START = 0.02
+"""What random effects add to the variance of a row where a refit starts, in units of the residual variance."""
+
+
 class _Block(NamedTuple):
     """One group: its rows and the root of its random part, ``half @ half.T`` being the covariance it adds."""
 
@@ -48,7 +52,8 @@ class MixedLMFit(MixedRows):
         self._hat = _HatMatrix(blocks, np.asarray(model.exog, float), noise)
         self.leverage = self._hat.diagonal()
         edf = float(self.leverage.sum())
-        self._rebuild = Rebuild(type(model), model.exog, model._get_init_kwds(), {"reml": model.reml})
+        options = {"reml": model.reml, "start_params": _start(results)}
+        self._rebuild = Rebuild(type(model), model.exog, model._get_init_kwds(), options)
         super().__init__(
             partial(_normal_at, np.sqrt(noise)),
             fixed,
@@ -73,6 +78,23 @@ class MixedLMFit(MixedRows):
 
 def _normal_at(sd: float, eta: FloatArray) -> Normal:
     return Normal(eta, np.full(eta.shape, sd))
+
+
+def _start(results: Any) -> Any:
+    """Parameters of the fit in units of the residual variance, moved inside where a variance is zero.
+
+    There the gradient by its root is zero, and the optimiser would stay. From statsmodels' own start it often gives up:
+    for groups of 10 of SD .2 one refit in three ended up to 1.7 of log-likelihood below, after ten times as long.
+    """
+    from statsmodels.regression.mixed_linear_model import MixedLMParams
+
+    scale, model = float(results.scale), results.model
+    covariance = np.asarray(results.cov_re, float).reshape(results.k_re, results.k_re) / scale
+    if results.k_re:
+        columns = np.concatenate(model.exog_re_li)
+        covariance += np.diag(LEAST_START / np.maximum(np.mean(np.square(columns), axis=0), 1e-12))
+    components = np.maximum(np.asarray(results.vcomp, float) / scale, LEAST_START)
+    return MixedLMParams.from_components(np.asarray(results.fe_params, float), cov_re=covariance, vcomp=components)
 
 
 def _blocks(results: Any) -> list[_Block]:
