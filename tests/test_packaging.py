@@ -117,6 +117,18 @@ def test_the_map_names_every_subpackage(package):
     assert [part for part in parts if f"`{package}/{part}/`" not in guide] == []
 
 
+# Folders whose files each do another thing; elsewhere a file is one more of its kind.
+DESCRIBED = ("formula", "engines", "estimation", "results", "inference", "many", "relationship")
+DESCRIBED += ("residuals", "simulations", "screening", "checks/nulls")
+
+
+def test_the_map_names_every_file_of_folders_with_several_tasks():
+    named = set(re.findall(r"`(?:\w+/)*(\w+\.py)`", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")))
+    files = [path for part in DESCRIBED for path in ROOT.glob(f"*/{part}/*.py") if not path.name.startswith("_")]
+    assert len(files) > 100
+    assert sorted(path.name for path in files if path.name not in named) == [], "describe it in the map of CONTRIBUTING"
+
+
 def tracked_files() -> list[Path]:
     listing = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listing.returncode:

@@ -126,7 +126,7 @@ class SparsePattern:
         order, first = sort_rows(tail.astype(np.int32), len(self.node_size))
         return make_plan(first, head[order], self.node_size, core_inverse)
 
-    def place(self, plan: Plan, layout: RowLayout) -> Placement:
+    def place(self, plan: Plan) -> Placement:
         """Sort the blocks by the front that owns them and note where in it they sit."""
         position_f, position_g = plan.node_position[self.node_f], plan.node_position[self.node_g]
         order, row, column, first = _in_fronts(plan, position_f, position_g)

@@ -73,7 +73,7 @@ class SparseSystem(Engine):
         self._p = layout.order - self._q
         self._profiled = n_profiled > 0
         self._n_random_columns = int(layout.sizes[:n_factors].sum())
-        at = pattern.place(plan, layout)
+        at = pattern.place(plan)
         self._position, self._block_first = at.position, at.block_first
         self._blocks = (at.at, at.factor_f, at.factor_g, at.start_f, at.start_g, layout.sizes)
         self._scaled_blocks = (at.at, at.factor_f, at.factor_g, layout.sizes)

@@ -116,11 +116,13 @@ def make_plan(first: np.ndarray, neighbour: np.ndarray, size: np.ndarray, core_i
         Whether to form the inverse of the core; by default what is estimated to be faster.
     """
     order, n_sparse, core_inverse = _order(first, neighbour, size, core_inverse)
+    # children before parents, so that the nodes of a supernode follow each other
     parent = tree.elimination_tree(*_relabel(first, neighbour, order), n_sparse)
     order[:n_sparse] = order[:n_sparse][tree.postorder(parent)]
     graph = _relabel(first, neighbour, order)
     size = size[order]
     parent = tree.elimination_tree(*graph, n_sparse)
+    # supernodes and their rows, first as nodes, then as positions of coefficients
     count = tree.column_counts(*graph, size, parent)
     begin = tree.supernodes(size, parent, count)
     bound = int(count[begin[1:] - 1].sum()) if n_sparse else 0
@@ -156,12 +158,12 @@ def _order(
     dense_degree = max(16, int(10.0 * np.sqrt(len(weight))))
     order, n_sparse = minimum_degree(*graph, weight, dense_degree, _CORE_SHARE, len(size))
     n_core = int(weight[order[n_sparse:]].sum())
-    judge = core_inverse is None and n_core > _LARGE_CORE
-    if judge or core_inverse is False:
+    is_open = core_inverse is None and n_core > _LARGE_CORE
+    if is_open or core_inverse is False:
         limit = int(_LARGE_CORE_DEGREE * np.sqrt(n_core))
         other, n_other = minimum_degree(*graph, weight, dense_degree, _CORE_SHARE, limit)
         # forming the inverse costs half as much again
-        if not judge or int(weight[other[n_other:]].sum()) ** 3 <= 1.5 * n_core**3:
+        if not is_open or int(weight[other[n_other:]].sum()) ** 3 <= 1.5 * n_core**3:
             order, n_sparse, core_inverse = other, n_other, False
     place = np.empty_like(order)
     place[order] = np.arange(len(order))
@@ -174,8 +176,8 @@ def _merge_twins(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Make one node of all that have the same neighbours, as the inner levels of one outer level have.
 
-    Returns the number of each node's group and the graph of the groups: lists and weights. Lists are compared by a
-    64-bit sum; a collision would make a worse order, not a wrong one.
+    Returns the number of each node's group and the graph of the groups: lists and weights. Lists of neighbours are
+    compared by the 64-bit sum of their members' random labels; a collision would make a worse order, not a wrong one.
     """
     n, degree = len(size), np.diff(first)
     label = np.random.default_rng(0).integers(0, 2**63, n, dtype=np.uint64)

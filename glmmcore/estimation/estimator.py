@@ -77,7 +77,7 @@ class Estimator:
         # linear models are integrated exactly as they are
         n_agq = 1 if linear else n_agq
         if n_agq > 1:
-            check_quadrature(problem, n_agq)
+            check_quadrature(problem)
         return cls(design, family, reml, problem, linear, n_agq)
 
     def with_response(self, y: np.ndarray) -> Estimator:

@@ -31,7 +31,7 @@ _MAX_POINTS = 1000
 _PRUNE = 1e-10
 
 
-def check_quadrature(problem: Problem, n_agq: int) -> None:
+def check_quadrature(problem: Problem) -> None:
     """Raise `ModelError` when the model has no quadrature rule."""
     layout = problem.layout
     if layout is None:
@@ -69,7 +69,7 @@ class QuadratureObjective(LaplaceObjective):
     """`LaplaceObjective` with `n_agq` nodes in each dimension."""
 
     def __init__(self, problem: Problem, n_agq: int) -> None:
-        check_quadrature(problem, n_agq)
+        check_quadrature(problem)
         super().__init__(problem)
         lead = self.layout.factors[0]
         self.nodes, self.weights = _product_rule(n_agq, lead.k)

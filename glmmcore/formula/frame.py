@@ -24,6 +24,9 @@ __all__ = [
     "row_name",
 ]
 
+# Names that a message lists at most.
+_MOST_NAMES = 12
+
 BOOLEAN_LEVELS = pd.Index([False, True])
 """Levels of a boolean column, whether both occur or not: False is the reference, as in R."""
 
@@ -243,6 +246,7 @@ def row_name(index: pd.Index, position: int) -> str:
     return f"row {label!r}" if isinstance(label, str) else f"row {label}"
 
 
-def _some(names: Iterable[str], limit: int = 12) -> str:
+def _some(names: Iterable[str]) -> str:
+    """List names in a message, no more than `_MOST_NAMES`."""
     names = list(names)
-    return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "") if names else "none"
+    return ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "") if names else "none"

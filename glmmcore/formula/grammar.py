@@ -75,6 +75,8 @@ def parse_tree(lexemes: tuple[Lexeme, ...]) -> Node:
 
 
 class _Parser:
+    """Recursive descent; operators by precedence climbing. Methods read a part and leave `place` behind it."""
+
     def __init__(self, lexemes: tuple[Lexeme, ...]) -> None:
         self.lexemes = lexemes
         self.place = 0

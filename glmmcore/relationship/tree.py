@@ -19,6 +19,8 @@ __all__ = ["from_tree"]
 _NO_LENGTH = 1e-9
 # Relative differences between the heights of tips that are rounding of published trees.
 _ROUNDED = 1e-3
+# Behind a colon, maybe after a comment.
+_LENGTH = re.compile(r"\s*(?:\[[^\]]*\]\s*)?([^\s(),:;\[\]']+)")
 _TOKEN = re.compile(r"\s*(?:(\[[^\]]*\])|('(?:[^']|'')*')|([(),:;])|([^\s(),:;\[\]']+))")
 
 
@@ -171,7 +173,7 @@ def _parse(text: str) -> tuple[np.ndarray, np.ndarray, list[str]]:
         elif mark == ")" and at:
             at = parent[at]
         elif mark == ":":
-            number = re.compile(r"\s*(?:\[[^\]]*\]\s*)?([^\s(),:;\[\]']+)").match(text, found.end())
+            number = _LENGTH.match(text, found.end())
             try:
                 length[at] = float(number[1]) if number is not None else np.nan
             except ValueError:

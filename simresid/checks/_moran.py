@@ -137,7 +137,7 @@ def _check_indices(indices: NDArray[np.intp], n: int) -> None:
 # ---- distances ----
 
 
-def places_from_distances(distances: Any, name: str = "distances") -> tuple[FloatArray, NDArray[np.intp]]:
+def places_from_distances(distances: Any) -> tuple[FloatArray, NDArray[np.intp]]:
     """Check a distance matrix and merge rows at distance zero.
 
     Returns
@@ -150,15 +150,15 @@ def places_from_distances(distances: Any, name: str = "distances") -> tuple[Floa
     ValueError
         If the matrix is not square, symmetric, finite and non-negative with a zero diagonal.
     """
-    d = real_array(distances, name)
+    d = real_array(distances, "distances")
     if d.ndim != 2 or d.shape[0] != d.shape[1]:
-        raise ValueError(f"{name} must be a square matrix, not of shape {d.shape}")
+        raise ValueError(f"distances must be a square matrix, not of shape {d.shape}")
     n = d.shape[0]
     require_memory(5 * 8.0 * n * n, f"weights of {n} x {n} distances", "pass coordinates, or group the rows first")
     if not np.all(np.isfinite(d)) or d.min() < 0:
-        raise ValueError(f"{name} must be finite and not negative")
+        raise ValueError("distances must be finite and not negative")
     if np.any(np.diag(d) != 0) or not np.allclose(d, d.T, rtol=1e-8, atol=1e-12 * d.max()):
-        raise ValueError(f"{name} must be symmetric with a zero diagonal")
+        raise ValueError("distances must be symmetric with a zero diagonal")
     first = np.argmax(d == 0, axis=1)
     kept, place = np.unique(first, return_inverse=True)
     return d[np.ix_(kept, kept)], place

@@ -108,8 +108,8 @@ def _population_mean(res: Any, fitted: FloatArray) -> FloatArray:
     return np.asarray(sums / sizes if averaged else sums)
 
 
-def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> Basis:
-    """Build the basis for one predictor or several.
+def predictor_basis(predictor: Any, res: Residuals) -> Basis:
+    """Build the basis for one predictor or several: polynomials of degree `DEGREE`, less for few distinct values.
 
     Parameters
     ----------
@@ -117,8 +117,6 @@ def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> Bas
         Several predictors enter additively. Text, categories and booleans become contrasts.
     res : SimulatedResiduals or array_like
         Where the rows come from.
-    degree : int
-        Largest degree per numeric predictor, less where it has few distinct values.
 
     Returns
     -------
@@ -128,14 +126,13 @@ def predictor_basis(predictor: Any, res: Residuals, degree: int = DEGREE) -> Bas
         return predictor
     if not is_simulated(res):
         residual_array(res)  # what is wrong with the residuals is said before what is wrong beside them
-    default = degree == DEGREE and is_simulated(res) and (predictor is None or predictor is default_predictor(res))
-    if not default:
-        return _build(predictor, res, degree)
-    basis: Basis = res.remember("basis along the prediction", lambda: _build(predictor, res, degree))  # type: ignore[union-attr]
+    if not is_simulated(res) or not (predictor is None or predictor is default_predictor(res)):
+        return _build(predictor, res)
+    basis: Basis = res.remember("basis along the prediction", lambda: _build(predictor, res))  # type: ignore[union-attr]
     return basis
 
 
-def _build(predictor: Any, res: Residuals, degree: int) -> Basis:
+def _build(predictor: Any, res: Residuals) -> Basis:
     columns = _columns(predictor, res)
     blocks, degrees, shares = [], [0], [1.0]
     values = None
@@ -151,7 +148,7 @@ def _build(predictor: Any, res: Residuals, degree: int) -> Basis:
         else:
             numeric = aligned_numeric(column, res, name)
             values = numeric if len(columns) == 1 else None
-            top = min(degree, np.unique(numeric).size - 1)
+            top = min(DEGREE, np.unique(numeric).size - 1)
             block = np.polynomial.legendre.legvander(2 * ranks(numeric) - 1, top)[:, 1:]
             degrees += list(range(1, top + 1))
             shares += [1.0] * top

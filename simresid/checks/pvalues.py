@@ -56,6 +56,9 @@ smallest_continued_pvalue, FEWEST_IN_TAIL = 1e-6, 10
 #: summation.
 _TIE = 1e-12
 
+_NODES = 400
+"""Points of the contour integral."""
+
 
 def check_alternative(alternative: str) -> None:
     """Raise ValueError unless `alternative` is one of the three words."""
@@ -269,7 +272,7 @@ def quadratic_form_sf(x: float, weights: ArrayLike) -> float:
     return floor_pvalue(_invert_cumulants(x, w))
 
 
-def _invert_cumulants(x: float, w: NDArray[np.float64], n_nodes: int = 400) -> float:
+def _invert_cumulants(x: float, w: NDArray[np.float64]) -> float:
     """Integrate along a path that crosses the real axis between the pole at 0 and the first branch point."""
     from scipy.optimize import brentq
 
@@ -282,7 +285,7 @@ def _invert_cumulants(x: float, w: NDArray[np.float64], n_nodes: int = 400) -> f
     c = brentq(slope, low, top * (1 - 1e-13), rtol=1e-10) if slope(low) < 0 else low
     width = 1 / math.sqrt(2 * float(np.sum((w / (1 - 2 * c * w)) ** 2)))
     # t = width sinh(tau): algebraic decay becomes exponential; the bend adds exp(-x t^2) when x > 0
-    tau = np.linspace(0.0, 25.0 if x == 0 else 8.0, n_nodes)
+    tau = np.linspace(0.0, 25.0 if x == 0 else 8.0, _NODES)
     t, dt = width * np.sinh(tau), width * np.cosh(tau)
     bend = 0.0 if x == 0 else min(0.5 / width, 0.5 / (top - c)) * 0.5
     s = c + 1j * t + bend * t * t

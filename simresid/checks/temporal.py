@@ -66,7 +66,13 @@ if TYPE_CHECKING:
 __all__ = ["TEMPORAL", "AutocorrelationResult", "durbin_watson_pvalue", "temporal_autocorrelation_test"]
 
 EXACT_BELOW = 100
+"""Length of a series from which Durbin-Watson's statistic is taken to be normal."""
+
 PERMUTED_BELOW = 1000
+"""Number of residuals from which Ljung-Box's statistic is taken to be chi-square; below it is permuted."""
+
+TAIL_OF_DURBIN_WATSON = {"two-sided": "two-sided", "greater": "less", "less": "greater"}
+"""Alternative of the autocorrelation -> that of d, which positive autocorrelation makes small."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -189,9 +195,7 @@ def temporal_autocorrelation_test(
     notes = [*given, *layout.notes, *_left_out(len(used), len(series))]
     if pool is not None:
         simulated = np.array([serial_statistic(layout.split(v), method, n_lags) for v in pool.replicates])
-        # positive autocorrelation makes d small
-        flipped = {"two-sided": "two-sided", "greater": "less", "less": "greater"}[alternative]
-        tail = flipped if method == "durbin-watson" else "greater"
+        tail = TAIL_OF_DURBIN_WATSON[alternative] if method == "durbin-watson" else "greater"
         pvalue = simulation_pvalue(statistic, simulated, tail)
         error = monte_carlo_error(pvalue, simulated.size, tail)
         notes.append(pool.note)
@@ -242,8 +246,7 @@ def _among_refits(
     sizes = np.array([e.size for e in used])
     if method == "durbin-watson":
         sd = float(np.sqrt(np.sum(sizes**2 * np.array([durbin_watson_variance(n) for n in sizes])))) / sizes.sum()
-        # positive autocorrelation makes d small
-        tail = {"two-sided": "two-sided", "greater": "less", "less": "greater"}[alternative]
+        tail = TAIL_OF_DURBIN_WATSON[alternative]
         theory, limits = (lambda x: normal_pvalue(x / sd, tail)), normal_limits(sd, tail)
         label, power = "Durbin-Watson", 1.0
     else:
@@ -279,7 +282,23 @@ def _among_refits(
 
 
 class _Layout:
-    """Which rows make up which time of which series."""
+    """Which rows make up which time of which series.
+
+    Attributes
+    ----------
+    order : ndarray of int (n,)
+        Rows by series and time.
+    cell : ndarray of int (n,)
+        For these the number of their time, counted through all series.
+    size : ndarray of int (m,)
+        Rows at each time.
+    starts : ndarray of int
+        First time of each series.
+    labels : list
+        Of the series.
+    notes : list of str
+        What a user should know about repeated times.
+    """
 
     def __init__(self, time: FloatArray, by: Any) -> None:
         codes = np.zeros(time.size, dtype=np.intp)

@@ -156,17 +156,16 @@ def _shown_once() -> type[Figure]:
     return ShownOnce
 
 
-def draw_mark(ax: Axes, x: float, y: float, state: str, size: float, transform: Any = None) -> None:
-    """Draw the mark of `state`, `size` points across, at `(x, y)`: in axes coordinates by default."""
+def draw_mark(ax: Axes, x: float, y: float, state: str, size: float) -> None:
+    """Draw the mark of `state`, `size` points across, at `(x, y)` in axes coordinates."""
     mark = MARKS[state]
-    transform = ax.transAxes if transform is None else transform
     area = (size * (0.88 if mark.marker == "D" else 1.05 if mark.marker == "^" else 1.0)) ** 2
     ax.scatter(
         [x], [y], s=area, marker=mark.marker, color=mark.fill, edgecolor=INK, linewidth=0.5, clip_on=False,
-        transform=transform, zorder=5,
+        transform=ax.transAxes, zorder=5,
     )  # fmt: skip
     ax.annotate(
-        mark.glyph, (x, y), xytext=(0, size * mark.shift), xycoords=transform, textcoords="offset points",
+        mark.glyph, (x, y), xytext=(0, size * mark.shift), xycoords=ax.transAxes, textcoords="offset points",
         ha="center", va="center_baseline" if mark.glyph in "!?" else "center", color=mark.ink,
         fontsize=size * (0.62 if mark.marker == "^" else 0.72), fontweight="bold",
         fontfamily="DejaVu Sans", zorder=6,
