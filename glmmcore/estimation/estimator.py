@@ -34,7 +34,7 @@ __all__ = ["Estimator"]
 _INSIDE = 0.02
 # Relative difference between the log-likelihoods of distinct rows and of all rows that is rounding; more is a mode that
 # was lost, as where a likelihood has no bound.
-_SAME = 1e-9
+_LLF_ROUNDING = 1e-9
 
 
 @dataclass(slots=True, eq=False)
@@ -182,7 +182,7 @@ class Estimator:
             objective = self.objective()
             objective.mode = found.mode
             value, _ = objective(optimum.x)
-            if abs(value - optimum.value) < _SAME * (1.0 + abs(value)):
+            if abs(value - optimum.value) < _LLF_ROUNDING * (1.0 + abs(value)):
                 return from_laplace(objective, optimum)
         return from_laplace(*self._maximise(self.problem, start))
 

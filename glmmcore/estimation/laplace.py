@@ -46,6 +46,10 @@ _PREDICTED_MOVE = 1e-5
 _LARGEST_CORRECTION = 1e-3
 _MAX_SWEEPS = 150
 _MAX_HALVINGS = 30
+# Least share of the predicted decrease of h that a step must bring, and relative changes of h that are rounding.
+_SUFFICIENT_DECREASE, _ROUNDING = 1e-4, 1e-13
+# Newton steps after the search for the mode, until the decrement is small enough for the derivatives.
+_MAX_FINAL_STEPS = 3
 # Variance of a random effect given the data, in units of its variance without them, beyond which its density has no
 # peak at the mode that a normal could stand for. Only densities that are not log-concave exceed 1; where two modes
 # merge the ratio has no bound, and the approximation would rise to infinity with it.
@@ -61,7 +65,21 @@ def row_blocks(n: int) -> list[tuple[int, int]]:
 
 @dataclass(slots=True, eq=False)
 class _Mode:
-    """Value of h and row derivatives at the mode; `residual` is what is left of the inner gradient."""
+    """What is known at the mode.
+
+    Attributes
+    ----------
+    h : float
+        Negative joint log density of data and spherical random effects.
+    d1, d2, d3 : ndarray
+        Derivatives of the rows' log densities, as `Likelihood.derivatives` gives them.
+    score : ndarray, shape (q,)
+        Z'l_1.
+    residual : ndarray, shape (q,)
+        What is left of the gradient of -h.
+    decrement : float
+        Newton's, of that residual.
+    """
 
     h: float
     d1: np.ndarray
@@ -74,7 +92,7 @@ class _Mode:
 
 @dataclass(slots=True, eq=False)
 class Evaluated:
-    """What the next evaluation can start from."""
+    """The last evaluation: its point, value and gradient, and what predicts the mode of the next one."""
 
     x: np.ndarray
     value: float
@@ -306,7 +324,7 @@ class LaplaceObjective:
                 trial = u + length * step
                 h_new, score_new = self._sweep(values, factors, trial)
                 sweeps += 1
-                if h_new <= h - 1e-4 * length * decrement + 1e-13 * abs(h):
+                if h_new <= h - _SUFFICIENT_DECREASE * length * decrement + _ROUNDING * abs(h):
                     break
                 if length < _SHORTEST_INSIDE and not np.isfinite(h_new):
                     self._at_edge = True
@@ -338,7 +356,7 @@ class LaplaceObjective:
         d1 = np.empty((n_all, n))
         d2 = np.empty((m, n_all, n))
         d3 = np.empty((m * (m + 1) // 2, n_all, n))
-        for attempt in range(4):
+        for attempt in range(1 + _MAX_FINAL_STEPS):
             u = self.mode
             b = layout.apply_factors(factors, u)
             if not np.all(np.isfinite(b)):
@@ -360,7 +378,7 @@ class LaplaceObjective:
             step = system.solve(residual)
             decrement = float(residual @ step)
             self.mode_found = decrement <= _MODE_DECREMENT
-            if self.mode_found or attempt == 3:
+            if self.mode_found or attempt == _MAX_FINAL_STEPS:
                 break
             self.mode = u + step
         if decrement > _LARGEST_DECREMENT:
@@ -370,6 +388,7 @@ class LaplaceObjective:
     def _derivatives(
         self, x: np.ndarray, values: list[np.ndarray], factors: list[RelativeFactor]
     ) -> tuple[float, np.ndarray]:
+        """F and dF/dx from the mode that was found; F is inf where there is none that will do."""
         layout, system = self.layout, self.system
         at = self._at_mode(values, factors)
         if at is None:
@@ -380,7 +399,7 @@ class LaplaceObjective:
         d_factors = system.factor_products()
         self._random_trace = self.layout.trace(factors, d_factors)
         system.scale_inverse()
-        if self._has_no_peak(factors, d2):
+        if self._is_too_wide(factors, d2):
             return np.inf, np.zeros(len(x))
         covariance = np.empty((m * (m + 1) // 2, min(CHUNK, n)))
         trace_score = np.zeros(layout.order)
@@ -412,8 +431,11 @@ class LaplaceObjective:
         self._last = Evaluated(x.copy(), value, gradient.copy(), values, factors, d2, score)
         return value, gradient
 
-    def _has_no_peak(self, factors: list[RelativeFactor], d2: np.ndarray) -> bool:
-        """Whether the mode is one in name only; with H^-1 in the system as left by `scale_inverse`."""
+    def _is_too_wide(self, factors: list[RelativeFactor], d2: np.ndarray) -> bool:
+        """Whether a random effect is so vague given the data that no normal stands for it, see `LARGEST_VARIANCE`.
+
+        Takes H^-1 from the system as `scale_inverse` leaves it.
+        """
         if len(d2) == 1 and not np.any(d2[0, self._inner[0]] > 0.0):
             return False
         for i, (factor, t) in enumerate(zip(self.layout.factors, factors, strict=True)):

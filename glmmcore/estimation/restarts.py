@@ -24,7 +24,7 @@ Target = TypeVar("Target", bound=Objective)
 # Smallest singular value of a relative factor, in units of the rows' spread, with which a term is on the edge.
 _EDGE = 1e-3
 # Links whose range or curvature makes several maxima common.
-_UNRULY_LINKS = ("identity", "inverse", "sqrt")
+_LINKS_WITH_SEVERAL_MAXIMA = ("identity", "inverse", "sqrt")
 # Structures with one correlation, the last parameter, and the least information about it: a standard error of 1.4 on a
 # scale on which a correlation of one half is about 1.
 _ONE_CORRELATION = ("cs", "homcs", "ar1", "hetar1")
@@ -65,8 +65,8 @@ def doubtful(problem: Problem, optimum: Optimum, unit: float) -> int:
     if n_starts_of_places(problem):
         return n_starts_of_places(problem)
     varying = family.has_dispersion and problem.part("disp").size > 1
-    unruly = family.several_maxima or (family.link.name in _UNRULY_LINKS and not family.linear)
-    if not optimum.converged or unruly or (varying and problem.terms):
+    several_maxima = family.several_maxima or (family.link.name in _LINKS_WITH_SEVERAL_MAXIMA and not family.linear)
+    if not optimum.converged or several_maxima or (varying and problem.terms):
         return most
     singular = _on_edge(problem, optimum.x, unit)
     if not singular:

@@ -20,14 +20,14 @@ _IRLS_STEPS = 4
 _IRLS_TOLERANCE = 1e-2
 # Variance of random effects, in units of the predictor squared, up to which corrections to first order are trusted, and
 # the share of the residual variance that is left to the rows in any case.
-_WIDEST = 2.0
+_LARGEST_TRUSTED_VARIANCE = 2.0
 _LEAST_NOISE = 0.1
 # Links without an edge close to which a first-order correction makes no sense.
-_GENTLE_LINKS = ("log", "logit", "probit")
+_LINKS_WITHOUT_EDGE = ("log", "logit", "probit")
 # Links to a scale on which one is much, whatever the unit of the response.
 _LOGARITHMIC_LINKS = ("log", "logit", "probit", "cloglog", "cauchit")
 # Mean squared residual of a continuous response over its mean square: below, only rounding and the ridge of IRLS.
-_PERFECT = 1e-16
+_ROUNDED_RESIDUALS = 1e-16
 
 
 class _Unmixed(NamedTuple):
@@ -145,7 +145,7 @@ def start_candidates(problem: Problem) -> list[np.ndarray]:
     family, cond = problem.family, problem.part("cond")
     with np.errstate(all="ignore"):  # a step too far, which is not taken
         coefficients, pearson, sensitivity, size = _irls(problem)
-    if not (family.discrete or pearson > _PERFECT * size):
+    if not (family.discrete or pearson > _ROUNDED_RESIDUALS * size):
         raise ModelError("the response is fitted perfectly by the fixed effects: there is no variation left to model")
     out = []
     for psi in family.start_psi():
@@ -163,8 +163,8 @@ def start_candidates(problem: Problem) -> list[np.ndarray]:
             x[term.where] = term.structure.start(start)
         # the fit without random effects took their variance for noise, and averaged over them
         spread = [float(s @ s) for s, t in zip(sd, problem.terms, strict=True) if t.predictor == "cond"]
-        between = min(sum(spread), _WIDEST * response_scale(problem) ** 2)
-        if family.link.name in _GENTLE_LINKS:
+        between = min(sum(spread), _LARGEST_TRUSTED_VARIANCE * response_scale(problem) ** 2)
+        if family.link.name in _LINKS_WITHOUT_EDGE:
             noise = max(pearson - between * sensitivity, _LEAST_NOISE * pearson)
             _start_dispersion(problem, x, noise)
         if cond.where.stop > cond.where.start:

@@ -20,7 +20,7 @@ __all__ = ["ChebyshevTable"]
 _NODES = 20
 _DEPTH = 5
 """A panel of width 1 is halved at most this often."""
-_WORTHWHILE = 300
+_FEWEST_ROWS = 300
 """Below this many rows nothing is tabulated."""
 
 _ANGLES = np.pi * (np.arange(_NODES) + 0.5) / _NODES
@@ -72,7 +72,7 @@ class ChebyshevTable:
 
     def __call__(self, x: Array) -> Array:
         """Return the values at `x`, shape (m, n)."""
-        if x.size < _WORTHWHILE:
+        if x.size < _FEWEST_ROWS:
             return self._function(x)
         panels = np.unique(np.floor(x).astype(np.int64))
         if panels.size * _NODES * 2 > x.size:

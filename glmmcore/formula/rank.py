@@ -15,7 +15,7 @@ __all__ = ["Aliasing", "aliased_columns", "column_sizes", "require_offset", "req
 # R's and lme4's tolerance: with less than this share of its norm left a column depends on earlier ones.
 _TOLERANCE = 1e-7
 # Squared share below which the cheap test by cross-products cannot decide.
-_SUSPICIOUS = 1e-8
+_UNDECIDED = 1e-8
 # Sizes whose squares, and so variances of coefficients, stay within double precision whatever the other columns.
 _SMALLEST, _LARGEST = 1e-140, 1e140
 # A row fulfils a relation between columns when it does so to this share of the column's size: on the rows of the fit
@@ -89,7 +89,7 @@ def aliased_columns(X: np.ndarray) -> np.ndarray:
             pivots = np.diag(np.linalg.cholesky(gram / np.outer(norms, norms)))
         except np.linalg.LinAlgError:
             pivots = np.zeros(p)
-        if (pivots**2 > _SUSPICIOUS).all():
+        if (pivots**2 > _UNDECIDED).all():
             return none
     return _orthogonalise(X)
 

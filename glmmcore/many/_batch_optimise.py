@@ -21,8 +21,8 @@ _MAX_ITERATIONS = 60
 _MAX_HALVINGS = 12
 _MAX_POLISH = 3
 _DIFFERENCE = 3e-5
-# Eigenvalues of the Hessian scaled to a unit diagonal below which a maximum is not clean.
-_CLEAN = 1e-6
+# Least eigenvalue of the Hessian scaled to a unit diagonal at an ordinary maximum.
+_WELL_CONDITIONED = 1e-6
 # Standard error, in units of the step limits, beyond which an estimate may not be finite.
 _WIDE = 10.0
 
@@ -221,8 +221,8 @@ def _newton(
     """Newton steps in place with one Hessian each; what is left to gain, and which maxima are clean."""
     scale = np.sqrt(np.maximum(np.abs(np.diagonal(hessian, axis1=1, axis2=2)), 1e-300))
     eigenvalues, vectors = np.linalg.eigh(hessian / (scale[:, :, None] * scale[:, None, :]))
-    clean = eigenvalues[:, 0] > _CLEAN
-    reciprocal = 1.0 / np.where(eigenvalues > _CLEAN, eigenvalues, np.inf)
+    clean = eigenvalues[:, 0] > _WELL_CONDITIONED
+    reciprocal = 1.0 / np.where(eigenvalues > _WELL_CONDITIONED, eigenvalues, np.inf)
     inverse = np.einsum("bij,bj,bkj->bik", vectors, reciprocal, vectors)
     inverse /= scale[:, :, None] * scale[:, None, :]
     wide = np.sqrt(np.maximum(np.diagonal(inverse, axis1=1, axis2=2), 0.0)) / limit

@@ -18,7 +18,7 @@ __all__ = ["covariance", "labelled_square", "precision"]
 
 # Relative difference between both triangles, or between two rows, that is rounding of printed numbers.
 _ROUNDED = 1e-8
-_SAME = 1e-12
+_IDENTICAL = 1e-12
 # Eigenvalues of the correlation matrix below this share of the largest are zero: the inverse would lose as many digits.
 _SINGULAR = 1e-9
 # Directions without variance, each of which is a dense constraint.
@@ -173,7 +173,7 @@ def _distinct(square: Any, variance: np.ndarray, names: pd.Index) -> tuple[np.nd
             "variances allow"
         )
     leader = np.arange(n)
-    same = (correlation > 1.0 - _SAME) & (np.abs(scale[rows] / scale[columns] - 1.0) < _SAME)
+    same = (correlation > 1.0 - _IDENTICAL) & (np.abs(scale[rows] / scale[columns] - 1.0) < _IDENTICAL)
     np.minimum.at(leader, rows[same], columns[same])
     leader[flat] = -1
     kept = np.flatnonzero(leader == np.arange(n))

@@ -51,7 +51,7 @@ Result = TypeVar("Result", bound="MoranResult")
 MoranNull: TypeAlias = NullKind | Literal["permutation"]
 N_PERMUTATIONS = 999
 #: Standard deviation by expectation below which only rounding tells permutations apart.
-SAME = 1e-6
+ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,7 @@ def moran_test(
     statistic = float(moran(z[:, None], weights)[0])
     expected, sd = -1 / (n - 1), permutation_sd(z, _moments(weights))
     pvalue, error, simulated = 1.0, 0.0, None
-    if sd > SAME * abs(expected):
+    if sd > ROUNDING * abs(expected):
         pvalue = normal_pvalue((statistic - expected) / sd, alternative)
     else:
         notes.append("All places are equally near to each other, so that Moran's I is the same for all residuals.")
@@ -251,7 +251,7 @@ def _is_informative(u: FloatArray, place: NDArray[np.intp], weights: Any) -> boo
     """Whether I differs between permutations of the residuals by more than rounding."""
     z = combine(u, place)
     z = z - z.mean()
-    return bool(np.any(z)) and permutation_sd(z, _moments(weights)) > SAME / (z.size - 1)
+    return bool(np.any(z)) and permutation_sd(z, _moments(weights)) > ROUNDING / (z.size - 1)
 
 
 def _among_refits(
