@@ -11,7 +11,7 @@ __all__ = ["CASES", "R_TOOLS", "Case"]
 R_TOOLS = ("glmmTMB", "lme4", "lme4 + DHARMa", "lme4 + simulate", "glmmTMB + DHARMa", "DHARMa")
 """Tools that run in R."""
 
-_FIT = ("glmmcore", "mixedlm", "gpboost", "gpboost, exact", "glmmTMB", "lme4")
+_FIT = ("glmmcore", "mixedlm", "interlace", "gpboost", "gpboost, exact", "glmmTMB", "lme4")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Case:
     Attributes
     ----------
     name : str
-    kind : {"fit", "residuals", "pipeline", "exact", "cold", "memory"}
+    kind : {"fit", "residuals", "glm", "pipeline", "exact", "cold", "memory"}
         See README.md.
     model : str
         Key of `benchmarks.models.MODELS`.
@@ -60,6 +60,13 @@ CASES: dict[str, Case] = {
             "crossed5",
             ("simresid", "numpy by hand", "DHARMa"),
             "250 simulations and residuals of a fit: ",
+        ),
+        _case(
+            "glm4",
+            "glm",
+            "counts4",
+            ("simresid", "checkmodel"),
+            "250 simulations, residuals and their uniformity, of a statsmodels GLM without its groups: ",
         ),
         _case(
             "pipeline4",

@@ -15,7 +15,10 @@ from benchmarks.workers import HERE, RWorker
 
 __all__ = ["commit", "describe"]
 
-PACKAGES = ("numpy", "scipy", "pandas", "numba", "matplotlib", "mixedlm", "gpboost")
+PACKAGES = (
+    "numpy", "scipy", "pandas", "numba", "matplotlib", "statsmodels",
+    "mixedlm", "interlace-lme", "gpboost", "checkmodel",
+)  # fmt: skip
 THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 

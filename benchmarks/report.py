@@ -18,6 +18,7 @@ SHORT = 0.01
 HEADINGS = {
     "fit": "Fits",
     "residuals": "Residuals",
+    "glm": "Residuals of a GLM of statsmodels",
     "pipeline": "Whole pipeline",
     "exact": "A million rows",
     "cold": "Cold start",

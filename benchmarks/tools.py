@@ -93,6 +93,25 @@ def fit_gpboost(model: Model, exact: bool) -> Prepared:
     return run
 
 
+def fit_interlace(model: Model) -> Prepared:
+    interlace = _import("interlace")
+    families = {"binomial": "binomial", "poisson": "poisson", "nbinom2": "negativebinomial"}
+    fixed, *bars = model.formula.split(" + (")
+    if "cbind" in fixed:
+        raise Absent("interlace fits k of n without one of our columns: proportions and weights")
+    data, bars = model.make(), [bar.rstrip(")").split("|") for bar in bars]
+    options: dict[str, Any] = {"groups": [g.strip() for _, g in bars]}
+    if bars[0][0].strip() != "1":
+        options["random"] = [f"(1 + {left} | {group})" for left, group in bars]
+
+    def run() -> Result:
+        if model.family == "gaussian":
+            return Result(interlace.fit(fixed, data, method="ML", **options).llf)
+        return Result(interlace.glmer(fixed, data, family=families[model.family], **options).llf)
+
+    return run
+
+
 # ---- residuals -----------------------------------------------------------------------------------------
 
 
@@ -121,6 +140,34 @@ def residuals_numpy(model: Model) -> Prepared:
         simulated = rng.poisson(mean, size=(N_SIMS, mean.size))
         below, equal = (simulated < observed).sum(axis=0), (simulated == observed).sum(axis=0)
         _ = (below + rng.random(mean.size) * (1 + equal)) / (N_SIMS + 1)
+        return Result()
+
+    return run
+
+
+def statsmodels_fit(model: Model) -> Any:
+    """The fixed effects of a Poisson model, by statsmodels: what checkmodel takes."""
+    formulas, families = _import("statsmodels.formula.api"), _import("statsmodels.api").families
+    return formulas.glm(model.formula.split(" + (")[0], model.make(), family=families.Poisson()).fit()
+
+
+def glm_simresid(model: Model) -> Prepared:
+    import simresid
+
+    fit = statsmodels_fit(model)
+
+    def run() -> Result:
+        simresid.uniformity_test(simresid.simulate_residuals(fit, N_SIMS), null="analytic")
+        return Result()
+
+    return run
+
+
+def glm_checkmodel(model: Model) -> Prepared:
+    checkmodel, fit = _import("checkmodel"), statsmodels_fit(model)
+
+    def run() -> Result:
+        checkmodel.check_residuals(checkmodel.simulate_residuals(fit, iterations=N_SIMS, random_state=1))
         return Result()
 
     return run
@@ -194,8 +241,11 @@ TASKS: dict[tuple[str, str], Callable[[Model], Prepared]] = {
     ("fit", "mixedlm"): fit_mixedlm,
     ("fit", "gpboost"): lambda model: fit_gpboost(model, exact=False),
     ("fit", "gpboost, exact"): lambda model: fit_gpboost(model, exact=True),
+    ("fit", "interlace"): fit_interlace,
     ("residuals", "simresid"): residuals_simresid,
     ("residuals", "numpy by hand"): residuals_numpy,
+    ("glm", "simresid"): glm_simresid,
+    ("glm", "checkmodel"): glm_checkmodel,
     ("pipeline", "simresid"): pipeline_simresid,
     ("exact", "simresid"): exact_simresid,
 }
