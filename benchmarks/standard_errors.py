@@ -272,7 +272,7 @@ def interior(count: int, only: str) -> bool:
             exact = exact_errors(fit)
             if exact is None:
                 continue
-            off.append(max(_relative(np.sqrt(np.diag(fit._covariance(p, p))), e) for p, e in exact.items()))
+            off.append(max(_relative(np.sqrt(np.diag(fit.part_covariance(p, p))), e) for p, e in exact.items()))
             if off[-1] > INSIDE:
                 print(f"  #{seed} {formula} {options}: {off[-1]:.1e} {fit.verdict}")
         worst = np.array(off)

@@ -130,12 +130,36 @@ class Estimates:
         return bool(self.solution.terms)
 
     # ---- estimates -------------------------------------------------------------------------------------
-    def _coefficients(self, part: str) -> pd.Series:
+    def part_coefficients(self, part: str) -> pd.Series:
+        """Estimated coefficients of one part of the model.
+
+        Parameters
+        ----------
+        part : {"cond", "zi", "disp"}
+            Which linear predictor.
+
+        Returns
+        -------
+        Series
+            By column; empty for a part that the model does not have.
+        """
         if part not in self.solution.coefficients or (part != "cond" and part not in self._reported):
             return pd.Series(dtype=float)
-        return pd.Series(self.solution.coefficients[part], index=self._columns(part), dtype=float)
+        return pd.Series(self.solution.coefficients[part], index=self.part_columns(part), dtype=float)
 
-    def _columns(self, part: str) -> list[str]:
+    def part_columns(self, part: str) -> list[str]:
+        """Names of the coefficients of one part.
+
+        Parameters
+        ----------
+        part : {"cond", "zi", "disp"}
+            Which linear predictor.
+
+        Returns
+        -------
+        list of str
+            In the order of `part_coefficients`.
+        """
         return list(self.estimator.problem.part(part).columns)
 
     @property
@@ -143,46 +167,69 @@ class Estimates:
         return tuple(p.name for p in self.estimator.problem.parts)
 
     @cached_property
-    def _curvature(self) -> Curvature:
+    def curvature(self) -> Curvature:
         """Covariance and flat directions of the optimiser's parameters, made now if the fit did without."""
         known = self.solution.curvature
         return linear_curvature(self.estimator, self.solution) if known is None else known
 
     @cached_property
-    def _joint_curvature(self) -> Curvature:
+    def joint_curvature(self) -> Curvature:
         """The same, followed by log sigma for a linear model."""
         if self.estimator.linear:
-            return joint_curvature(self.estimator, self.solution, self._curvature)
-        return self._curvature
+            return joint_curvature(self.estimator, self.solution, self.curvature)
+        return self.curvature
 
     @cached_property
-    def _variance_errors(self) -> dict[str, tuple[float, float]]:
+    def variance_errors(self) -> dict[str, tuple[float, float]]:
         """Value and standard error of every variance parameter by label."""
-        return parameter_errors(self.estimator, self.solution, self._joint_curvature)
+        return parameter_errors(self.estimator, self.solution, self.joint_curvature)
 
-    def _covariance(self, a: str, b: str) -> np.ndarray:
-        """Covariance of the coefficients of two predictors."""
+    def part_covariance(self, a: str, b: str) -> np.ndarray:
+        """Covariance of the coefficients of two parts.
+
+        Parameters
+        ----------
+        a, b : {"cond", "zi", "disp"}
+            Linear predictors.
+
+        Returns
+        -------
+        ndarray, shape (p_a, p_b)
+            Rows for the coefficients of `a`, columns for those of `b`.
+        """
         if self.estimator.linear and a == b == "disp":
-            return self._joint_curvature.inverse[-1:, -1:]
+            return self.joint_curvature.inverse[-1:, -1:]
         return self.solution.covariance[a, b]
 
-    def _standard_errors(self, part: str) -> pd.Series:
-        estimates = self._coefficients(part)
+    def part_standard_errors(self, part: str) -> pd.Series:
+        """Standard errors of the coefficients of one part.
+
+        Parameters
+        ----------
+        part : {"cond", "zi", "disp"}
+            Which linear predictor.
+
+        Returns
+        -------
+        Series
+            By column; NaN for a coefficient that is given, inf for one that the data do not bound.
+        """
+        estimates = self.part_coefficients(part)
         if not len(estimates):
             return estimates
-        errors = np.sqrt(np.maximum(np.diag(self._covariance(part, part)), 0.0))
+        errors = np.sqrt(np.maximum(np.diag(self.part_covariance(part, part)), 0.0))
         free = self.estimator.problem.part(part).free
         return pd.Series(np.where(free, errors, np.nan), index=estimates.index)
 
     @cached_property
     def params(self) -> pd.Series:
         """Conditional fixed effects by column."""
-        return self._coefficients("cond")
+        return self.part_coefficients("cond")
 
     @cached_property
     def bse(self) -> pd.Series:
         """Standard errors of `params`; inf for a coefficient the data do not bound."""
-        return self._standard_errors("cond")
+        return self.part_standard_errors("cond")
 
     @property
     def tvalues(self) -> pd.Series:
@@ -197,7 +244,7 @@ class Estimates:
         """
         df = np.full(len(self.params), np.inf)
         if self.reml and self.estimator.linear:
-            df = self._satterthwaite.df(np.eye(len(df)))
+            df = self.satterthwaite.df(np.eye(len(df)))
         return pd.Series(df, index=self.params.index)
 
     @property
@@ -206,13 +253,15 @@ class Estimates:
         return pd.Series(two_sided(self.tvalues.to_numpy(), self.df_params.to_numpy()), index=self.params.index)
 
     @cached_property
-    def _satterthwaite(self) -> Satterthwaite:
+    def satterthwaite(self) -> Satterthwaite:
+        """Degrees of freedom of combinations of the fixed effects by Satterthwaite's rule."""
         from glmmcore.inference.degrees_of_freedom import Satterthwaite
 
         return Satterthwaite(cast("FittedGLMM", self))
 
     @cached_property
-    def _kenward_roger(self) -> KenwardRoger:
+    def kenward_roger(self) -> KenwardRoger:
+        """Covariance and degrees of freedom of the fixed effects by Kenward and Roger."""
         from glmmcore.inference.kenward_roger import KenwardRoger
 
         return KenwardRoger(self)
@@ -220,22 +269,22 @@ class Estimates:
     @property
     def zi_params(self) -> pd.Series:
         """Coefficients of the zero-inflation part (logit); empty without one."""
-        return self._coefficients("zi")
+        return self.part_coefficients("zi")
 
     @property
     def zi_bse(self) -> pd.Series:
         """Standard errors of `zi_params`."""
-        return self._standard_errors("zi")
+        return self.part_standard_errors("zi")
 
     @property
     def disp_params(self) -> pd.Series:
         """Coefficients of log(phi); empty for families without dispersion."""
-        return self._coefficients("disp")
+        return self.part_coefficients("disp")
 
     @property
     def disp_bse(self) -> pd.Series:
         """Standard errors of `disp_params`."""
-        return self._standard_errors("disp")
+        return self.part_standard_errors("disp")
 
     @property
     def extra_params(self) -> dict[str, float]:
@@ -278,11 +327,11 @@ class Estimates:
         if kind == "model":
             if of_all:
                 return all_covariance(fit)
-            covariance = self._covariance("cond", "cond")
+            covariance = self.part_covariance("cond", "cond")
         elif kind == "kenward-roger":
             if of_all:
                 raise ModelError("cov_params: Kenward and Roger's covariance is of the fixed effects only")
-            covariance = self._kenward_roger.covariance
+            covariance = self.kenward_roger.covariance
         else:
             from glmmcore.inference.robust import ROBUST, robust_covariance
 
@@ -511,7 +560,7 @@ class Estimates:
         deviation (``ar1``, ``homcs``, ``homtoep``) have one row, with the correlation at lag 1, 2, ... in ``corr_1``,
         ``corr_2``, ...; the correlation of neighbours in autoregressive ones is ``rho``.
         """
-        errors = self._variance_errors
+        errors = self.variance_errors
         rows: dict[tuple[int, int], dict[str, Any]] = {}
         uncertainty: dict[tuple[int, int], dict[str, float]] = {}
         for parameter in variance_parameters(self.estimator):

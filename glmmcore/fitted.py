@@ -197,14 +197,14 @@ class FittedGLMM(Estimates):
 
     # ---- means and residuals ---------------------------------------------------------------------------
     @cached_property
-    def _law(self) -> Law:
+    def law(self) -> Law:
         """Distribution of every row given the conditional modes."""
         return Law(self.family, self.solution.values, self.trials)
 
     @cached_property
     def fitted(self) -> np.ndarray:
         """Conditional mean, (nobs,), on the scale of `observed` (a count for k of n)."""
-        return self._law.mean()
+        return self.law.mean()
 
     @property
     def fittedvalues(self) -> pd.Series:
@@ -219,7 +219,7 @@ class FittedGLMM(Estimates):
         ndarray, shape (nobs,)
             Given the conditional modes, in squared units of `observed`.
         """
-        return self._law.variance()
+        return self.law.variance()
 
     def expected_variance(self) -> np.ndarray:
         """Variance of the response averaged over the random effects given the data, (nobs,).
@@ -346,11 +346,11 @@ class FittedGLMM(Estimates):
             P(Y <= y).
         """
         if y is None:
-            return self._law.cdf(self.observed)
+            return self.law.cdf(self.observed)
         at = row_values(y, "y", self.data.index)
         if np.isnan(at).any():
             raise ModelError(f"cdf: y is NaN at position {int(np.argmax(np.isnan(at)))}")
-        return self._law.cdf(at)
+        return self.law.cdf(at)
 
     def predict(
         self,
@@ -596,7 +596,7 @@ class FittedGLMM(Estimates):
         DataFrame
             Columns observed, fitted, link, trials (k of n), sd, resid_response, resid_pearson; index of the data.
         """
-        columns = {"observed": self.observed, "fitted": self.fitted, "link": self._law.eta}
+        columns = {"observed": self.observed, "fitted": self.fitted, "link": self.law.eta}
         columns |= {} if self.trials is None else {"trials": self.trials}
         columns["sd"] = np.sqrt(self.variance())
         columns |= {"resid_response": self.resid_response, "resid_pearson": self.resid_pearson}

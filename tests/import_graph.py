@@ -143,6 +143,34 @@ def private_uses(package: str) -> list[str]:
     return out
 
 
+def private_attributes(package: str) -> list[str]:
+    """Underscored attributes of our own classes that are read in other files than those that make them."""
+    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in modules(package).items()}
+    made = {name: _private_names(tree) for name, tree in trees.items()}
+    known = set().union(*made.values())
+    return [
+        f"{name}:{node.lineno} {ast.unparse(node)}"
+        for name, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and node.attr in known - made[name]
+        and ast.unparse(node.value) not in ("self", "cls")
+    ]
+
+
+def _private_names(tree: ast.AST) -> set[str]:
+    """Underscored names that a file defines or writes to."""
+    names = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            names.add(node.attr)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return {name for name in names if name.startswith("_") and not name.startswith("__")}
+
+
 def across() -> list[str]:
     """What simresid takes from inside glmmcore, apart from public names and shared leaves, and the reverse."""
     out = [f"{i.source} -> {i.target}" for i in imports("glmmcore") if i.target.startswith("simresid")]

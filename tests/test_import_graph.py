@@ -27,6 +27,11 @@ def test_private_names_stay_in_their_folder(package):
     assert graph.private_uses(package) == []
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_private_attributes_are_read_where_they_are_made(package):
+    assert graph.private_attributes(package) == []
+
+
 def test_the_packages_share_leaves_and_public_names_only():
     assert graph.across() == []
 

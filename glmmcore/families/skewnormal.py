@@ -19,7 +19,9 @@ __all__ = ["SkewNormal"]
 
 _LOG_2 = math.log(2.0)
 _K = math.sqrt(2.0 / math.pi)
+"""Mean of the absolute value of a standard normal variable."""
 _FAR = 100.0
+"""Logarithm of the standard deviation, at most, whatever an optimiser tries."""
 
 
 @kernel
@@ -35,6 +37,7 @@ def _shape(alpha):
 
 @kernel
 def _standardise(y, mu, delta):
+    """Return (y - mu) / phi, 1 / phi and log phi, kept within floats."""
     d = min(max(delta, -_FAR), _FAR)
     e = (y - mu) * math.exp(-d)
     return min(max(e, -1e75), 1e75), math.exp(-d), d

@@ -31,10 +31,10 @@ def coefficient_errors(fit: FittedGLMM, part: str, df: str | float, cov: Any) ->
     """Estimates, standard errors and degrees of freedom of the coefficients of a part."""
     if part not in PARTS:
         raise ModelError(f"part must be 'cond', 'zi' or 'disp', not {part!r}")
-    estimates = fit._coefficients(part)
+    estimates = fit.part_coefficients(part)
     rule = rule_of_df(fit, df, cov)
     numbers = np.full(len(estimates), np.inf if isinstance(rule, str) else rule)
-    errors = fit._standard_errors(part)
+    errors = fit.part_standard_errors(part)
     if part == "cond" and rule in ("satterthwaite", "kenward-roger"):
         precision = Precision(fit, rule)
         rows = Combination({"cond": np.eye(len(estimates))})

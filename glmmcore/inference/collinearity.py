@@ -53,7 +53,7 @@ def collinearity(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
         if factors:
             terms.setdefault(factors, []).append(position)
     kept = [j for members in terms.values() for j in members]
-    covariance = fit._covariance(part, part)[np.ix_(kept, kept)]
+    covariance = fit.part_covariance(part, part)[np.ix_(kept, kept)]
     if not np.all(np.isfinite(covariance)):
         lost = [design.columns[j] for j, v in zip(kept, np.diag(covariance), strict=True) if not np.isfinite(v)]
         raise ModelError(f"collinearity: the data do not bound {', '.join(lost)}; drop it first")

@@ -50,7 +50,7 @@ class Satterthwaite:
             objective(at)
             return np.asarray(back @ objective.coefficient_covariance() @ back.T / objective.sigma**2)
 
-        self._variance = fit._joint_curvature.inverse
+        self._variance = fit.joint_curvature.inverse
         self._covariance = fit.cov_params().to_numpy()
         square = fit.sigma**2
         slopes = []
@@ -117,7 +117,7 @@ def satterthwaite(fit: FittedGLMM, contrasts: ArrayLike | None = None) -> pd.Dat
     """
     from scipy import stats
 
-    rule = fit._satterthwaite
+    rule = fit.satterthwaite
     names = list(fit.params.index)
     if contrasts is None:
         rows, index = np.eye(len(names)), names

@@ -93,7 +93,7 @@ def _wald(fit: FittedGLMM, alpha: float, part: str, df: str | float, cov: Any) -
         half = t_quantile(numbers.to_numpy(dtype=float), 1.0 - alpha / 2.0) * errors
         return pd.DataFrame({"lower": estimates - half, "upper": estimates + half})
     quantile = special.ndtri(1.0 - alpha / 2.0)
-    errors_of = fit._variance_errors
+    errors_of = fit.variance_errors
     limits = {}
     for parameter in variance_parameters(fit.estimator):
         value, error = errors_of[parameter.label]
@@ -261,7 +261,7 @@ def _refitted(fit: FittedGLMM, simulated: np.ndarray, wanted: list[str]) -> dict
 
 def _estimates(fit: FittedGLMM, part: str) -> dict[str, float]:
     if part != _RANDOM:
-        return dict(fit._coefficients(part))
+        return dict(fit.part_coefficients(part))
     return _variances(fit, fit.solution.x, fit.sigma)
 
 

@@ -91,7 +91,7 @@ def _of_linear(fit: FittedGLMM, in_theta: np.ndarray, in_log_sd: np.ndarray) -> 
     The joint covariance takes the optimiser's parameters theta and log sigma for independent: with log sigma = r'theta
     + rest, the rest is told as a share of log sigma's own standard error.
     """
-    joint = fit._joint_curvature.inverse
+    joint = fit.joint_curvature.inverse
     own = float(joint[-1, -1])
     regression = np.linalg.pinv(joint[:-1, :-1]) @ joint[:-1, -1]
     rest = max(own - float(joint[-1, :-1] @ regression), 0.0)

@@ -42,9 +42,9 @@ class Precision:
         self._of_all: pd.DataFrame | None = None
         self._word = cov if isinstance(cov, str) and cov not in ("model", "kenward-roger") else None
         if self.df_rule == "satterthwaite":
-            self._rule = fit._satterthwaite
+            self._rule = fit.satterthwaite
         elif self.df_rule == "kenward-roger":
-            self._rule = fit._kenward_roger
+            self._rule = fit.kenward_roger
             self._covariance = self._rule.covariance
         elif cov is not None:
             self._of_all = cov if is_of_all_parameters(cov) else None
@@ -158,7 +158,7 @@ def fixed_covariance(fit: FittedGLMM, cov: Any, part: str = "cond") -> np.ndarra
             return fit.cov_params(cov).to_numpy()
         cov = fit.cov_params(cov, parameters="all")
     if is_of_all_parameters(cov):
-        names = [(part, name) for name in fit._columns(part)]
+        names = [(part, name) for name in fit.part_columns(part)]
         absent = [name for name in names if name not in cov.index]
         if absent:
             raise ModelError(f"cov: there is no {absent[0]}; its rows are {', '.join(map(str, cov.index))}")

@@ -71,11 +71,11 @@ def robust_covariance(
                 "variances at the estimates"
             )
         scores = _linear_scores(fit, codes, n_clusters)
-        bread = fit._covariance("cond", "cond")
+        bread = fit.part_covariance("cond", "cond")
         divided = scores / _shrinkage(fit, kind)
         return np.asarray(factor * bread @ (divided.T @ divided) @ bread)
     scores = _scores(fit, codes, n_clusters) / _shrinkage(fit, kind)
-    bread = fit._curvature.inverse
+    bread = fit.curvature.inverse
     if of_all:
         rows = jacobian(fit) @ bread @ scores.T
     else:
@@ -175,7 +175,7 @@ def _scores(fit: FittedGLMM, codes: np.ndarray, n: int) -> np.ndarray:
         if part.where.stop > part.where.start:
             columns = np.ones((problem.n, 1)) if part.X is None else part.X
             out[:, part.where] = -_sums(columns * row[:, None], place, n)
-    errors = np.sqrt(np.maximum(np.diag(fit._curvature.inverse), 0.0))
+    errors = np.sqrt(np.maximum(np.diag(fit.curvature.inverse), 0.0))
     for term in problem.terms:
         for j in range(term.where.start, term.where.stop):
             step = _STEP * max(float(errors[j]), 1e-3)

@@ -101,7 +101,7 @@ def _column(
             elif cell == "pvalue":
                 inner = "<0.001" if pvalue < 0.001 else f"{pvalue:.3f}"
             coefficients[f"{prefix}{name}"] = f"{estimate:.{digits}f} ({inner})"
-    values = {name: value for name, (value, _) in fit._variance_errors.items()}
+    values = {name: value for name, (value, _) in fit.variance_errors.items()}
     spreads = {name: f"{v:.{digits}f}" for name, v in values.items() if name.partition("(")[0].endswith("sd")}
     if fit.family.has_dispersion and np.isfinite(fit.sigma):
         spreads["sigma"] = f"{fit.sigma:.{digits}f}"

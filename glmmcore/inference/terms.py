@@ -19,6 +19,9 @@ __all__ = ["Term", "containing", "part_of", "terms_of", "type_three", "type_two_
 
 Term = tuple[str, ...]
 
+# Weights below this share of the largest are zero.
+_ROUNDING = 1e-12
+
 
 def part_of(fit: FittedGLMM, part: str) -> PredictorDesign:
     """Design of a part."""
@@ -88,26 +91,29 @@ def type_three(fit: FittedGLMM, part: str, factors: Term) -> np.ndarray:
             f"wald_tests: combinations without rows ({', '.join(design.aliased[:5])}) leave type III hypotheses "
             "undetermined; use kind='II'"
         )
-    is_factor = {name: name in encode.factors or kinds[name] == "categorical" for name in involved}
-    levels = {name: pd.Series(fit.data[name].unique()).sort_values(ignore_index=True) for name in involved}
-    points, weights = [], []
+    values, weights = [], np.ones((1, 1))
     for name in involved:
-        if not is_factor[name]:
-            points.append([0.0, 1.0] if name in factors else [0.0])
-            weights.append(np.array([[-1.0, 1.0]]) if name in factors else np.ones((1, 1)))
-            continue
-        m = len(levels[name])
-        points.append(list(range(m)))
-        weights.append(np.eye(m)[1:] - np.eye(m)[0] if name in factors else np.full((1, m), 1.0 / m))
-    cells = np.array(list(product(*points)))
+        is_factor = name in encode.factors or kinds[name] == "categorical"
+        levels = pd.Series(fit.data[name].unique()).sort_values(ignore_index=True) if is_factor else None
+        own_values, own_weights = _marginal_hypothesis(levels, tested=name in factors)
+        values.append(own_values)
+        weights = np.kron(weights, own_weights)
+    cells = np.array(list(product(*(range(len(own)) for own in values))))
     rows = fit.data.iloc[[0] * len(cells)].reset_index(drop=True)
     for j, name in enumerate(involved):
-        chosen = levels[name].array.take(cells[:, j].astype(int)) if is_factor[name] else cells[:, j]
-        rows[name] = chosen
-    x = encode(rows, groups=False)[0][part].X
-    combined = np.ones((1, 1))
-    for weight in weights:
-        combined = np.kron(combined, weight)
-    out = combined @ x
-    out[np.abs(out) < 1e-12 * np.abs(out).max()] = 0.0
+        rows[name] = values[j].array.take(cells[:, j])
+    out = weights @ encode(rows, groups=False)[0][part].X
+    out[np.abs(out) < _ROUNDING * np.abs(out).max()] = 0.0
     return np.asarray(out)
+
+
+def _marginal_hypothesis(levels: pd.Series | None, *, tested: bool) -> tuple[pd.Series, np.ndarray]:
+    """Values of one column and weights (q, m) of the means there.
+
+    Differences from the first level, or the slope of a number, if the column is tested; else the mean over its levels,
+    or the number at zero.
+    """
+    if levels is None:
+        return (pd.Series([0.0, 1.0]), np.array([[-1.0, 1.0]])) if tested else (pd.Series([0.0]), np.ones((1, 1)))
+    m = len(levels)
+    return levels, np.eye(m)[1:] - np.eye(m)[0] if tested else np.full((1, m), 1.0 / m)

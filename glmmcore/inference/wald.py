@@ -71,7 +71,7 @@ def wald_tests(
         raise ModelError(f"wald_tests: df must be 'auto', 'chi2', 'satterthwaite' or 'kenward-roger', not {df!r}")
     terms = terms_of(fit, part)
     rule = "normal" if df == "chi2" or (df == "auto" and part != "cond") else str(rule_of_df(fit, df, cov))
-    covariance = fit._covariance(part, part).copy()
+    covariance = fit.part_covariance(part, part).copy()
     if cov is not None and rule == "normal":
         covariance = fixed_covariance(fit, cov, part).copy()
     beta = fit.solution.coefficients[part]
@@ -82,7 +82,7 @@ def wald_tests(
     if rule != "normal":
         if part != "cond":
             raise ModelError(f"wald_tests: df={df!r} is for part='cond'")
-        f_test = fit._satterthwaite if rule == "satterthwaite" else fit._kenward_roger
+        f_test = fit.satterthwaite if rule == "satterthwaite" else fit.kenward_roger
     for factors, members in terms.items():
         label = ":".join(factors)
         tested = [j for j in members if not unbounded[j]]

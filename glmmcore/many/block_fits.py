@@ -113,7 +113,7 @@ class BlockFits:
 
     def put(self, i: int, fit: Estimates, present: np.ndarray | None = None) -> None:
         """Take one response's numbers from an ordinary fit, of the rows `present` (n,) or of all."""
-        parts = {name: (fit._coefficients(name), fit._standard_errors(name)) for name in self.coefficients}
+        parts = {name: (fit.part_coefficients(name), fit.part_standard_errors(name)) for name in self.coefficients}
         if any(len(estimates) != self.coefficients[name].shape[1] for name, (estimates, _) in parts.items()):
             raise ValueError("with its missing rows left out, columns of the design are not estimable")
         for name, (estimates, errors) in parts.items():

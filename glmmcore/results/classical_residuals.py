@@ -37,7 +37,7 @@ def _working(fit: FittedGLMM) -> np.ndarray:
     """(y - mu) dx eta / d mu, per trial."""
     _require_plain(fit, "working")
     trials = np.ones(fit.nobs) if fit.trials is None else fit.trials
-    _, slope, _, _ = fit.family.link.derivatives(fit._law.eta)
+    _, slope, _, _ = fit.family.link.derivatives(fit.law.eta)
     return fit.resid_response / (trials * slope)
 
 
@@ -46,7 +46,7 @@ def _deviance(fit: FittedGLMM) -> np.ndarray:
     _require_plain(fit, "deviance")
     y, mean = fit.observed, fit.fitted
     trials = np.ones(fit.nobs) if fit.trials is None else fit.trials
-    unit = fit.family.unit_deviance(y, trials, mean, fit._law.parameters)
+    unit = fit.family.unit_deviance(y, trials, mean, fit.law.parameters)
     if unit is None:
         raise ModelError(
             f"deviance residuals are not defined for family '{fit.family.name}'; use kind='pearson', or "

@@ -81,7 +81,7 @@ class JointCovariance:
         self.problem: Any = fit.estimator.problem
         self.linear = fit.estimator.linear
         self.x = fit.solution.x
-        self.curvature = without_ratios(fit.estimator, fit.solution.x, fit._curvature)
+        self.curvature = without_ratios(fit.estimator, fit.solution.x, fit.curvature)
         self._fit = fit
         self._terms = {id(t.term): t for t in fit.solution.terms}
         self._integrated = [p.name for p in self.problem.parts if p.size and p.where.stop == p.where.start]
@@ -98,7 +98,7 @@ class JointCovariance:
             elif name == "cond":
                 fixed_rows = weights @ part.back
             else:  # log sigma of a linear model does not covary with the rest to first order
-                total += self._fit._covariance(name, name)[0, 0] * weights[:, 0] ** 2
+                total += self._fit.part_covariance(name, name)[0, 0] * weights[:, 0] ** 2
         if rows.random or fixed_rows is not None:
             blocks, unseen = self._by_factor(rows)
             if blocks or fixed_rows is not None:

@@ -73,8 +73,8 @@ def at_new_places(fit: FittedGLMM, predictors: dict[str, PredictorDesign]) -> Fi
     solution = replace(fit.solution, terms=tuple(more.get(id(t.term), t) for t in fit.solution.terms))
     out = type(fit)(estimator, solution)
     if fit.estimator.linear:  # no need to make the Hessian again
-        out.__dict__["_curvature"] = fit._curvature
-        out.__dict__["_joint_curvature"] = fit._joint_curvature
+        out.__dict__["curvature"] = fit.curvature
+        out.__dict__["joint_curvature"] = fit.joint_curvature
     return out
 
 

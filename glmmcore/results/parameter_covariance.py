@@ -73,13 +73,13 @@ def _linear_covariance(fit: FittedGLMM, index: pd.MultiIndex) -> np.ndarray:
     rows = jacobian(fit)
     p = len(fit.params)
     moves = np.column_stack([rows, np.zeros(len(rows))])
-    values = {name: value for name, (value, _) in fit._variance_errors.items()}
+    values = {name: value for name, (value, _) in fit.variance_errors.items()}
     for j, (part, name) in enumerate(index):
         if part == "disp":
             moves[j, -1] = 1.0
         elif part == "random" and name.partition("(")[0].endswith("sd"):
             moves[j, -1] = values[name]
-    curvature = fit._joint_curvature
+    curvature = fit.joint_curvature
     moves[curvature.reaches(np.nan_to_num(moves))] = np.nan
     out = moves @ curvature.inverse @ moves.T
     out[:p], out[:, :p] = 0.0, 0.0

@@ -325,7 +325,7 @@ def _fixed_variance(fit: FittedGLMM, fixed: dict[str, np.ndarray]) -> np.ndarray
     total: Any = 0.0
     for a, wa in fixed.items():
         for b, wb in fixed.items():
-            total = total + np.einsum("ij,jk,ik->i", wa, fit._covariance(a, b), wb)
+            total = total + np.einsum("ij,jk,ik->i", wa, fit.part_covariance(a, b), wb)
     return np.maximum(total, 0.0)
 
 

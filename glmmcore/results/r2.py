@@ -43,9 +43,9 @@ def variance_components(fit: FittedGLMM) -> dict[str, float]:
 def _residual(fit: FittedGLMM) -> float:
     """Variance of the response around its mean, on the scale of the link."""
     family, link = fit.family, fit.family.link.name
-    delta = fit._law.parameters.delta
+    delta = fit.law.parameters.delta
     if link == "identity":
-        return float(np.mean(fit._law.variance()))
+        return float(np.mean(fit.law.variance()))
     latent = family.latent_variance()
     if latent is not None:
         return latent
@@ -54,7 +54,7 @@ def _residual(fit: FittedGLMM) -> float:
     # delta method for other links, exact for a lognormal: variance at the mean response of an average level
     mean = float(np.mean(fit.population_mean()))
     eta = fit.family.link.link(np.array([mean]))
-    at = Parameters(eta, np.array([np.mean(delta)]), fit._law.parameters.psi)
+    at = Parameters(eta, np.array([np.mean(delta)]), fit.law.parameters.psi)
     variance = float(family.variance(np.ones(1), at)[0])
     if link == "log":
         return float(np.log1p(variance / mean**2))

@@ -29,7 +29,7 @@ def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effe
     wanted = groups_to_redraw(fit, random_effects)
     redrawn = [t for t in fit.solution.terms if t.term.group in wanted]
     if not redrawn:
-        return fit._law.simulate(n_sims, rng)
+        return fit.law.simulate(n_sims, rng)
     base = {name: np.array(v) for name, v in fit.solution.values.items()}
     for t in redrawn:
         base[t.predictor] = base[t.predictor] - _random_part(t, t.modes)

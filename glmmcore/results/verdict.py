@@ -163,7 +163,7 @@ def _singular_sentence(t: TermSolution, n_other_starts: int) -> str:
 
 def _limit_sentences(fit: FittedGLMM) -> list[str]:
     """What the data do not bound, one sentence a part: told by the likelihood, not by origin or unit of a column."""
-    problem, curvature = fit.estimator.problem, fit._curvature
+    problem, curvature = fit.estimator.problem, fit.curvature
     eigenvalues = fit.solution.optimum.eigenvalues
     if not fit.converged and len(eigenvalues) and eigenvalues[0] < -1e-3:
         return []  # at a saddle nothing is known about limits

@@ -37,7 +37,11 @@ ROUNDS = (40, 100, 300)
 STOP_ABOVE, STOP_BELOW = (0.25, 0.15, 0.0), (0.0, 1e-3, 1.0)
 """P-values at which nothing is left to decide after each round."""
 
-BUDGET, FEWEST, MOST_FEW, MOST = 2e6, 3, 20, 10**6
+BUDGET, FEWEST, MOST_FEW = 2e6, 3, 20
+"""Of costs above `LARGE`: cost of all refits together, and their least and largest number."""
+
+MOST = 10**6
+"""Refits that a user may ask for."""
 
 
 @dataclass(frozen=True)

@@ -264,7 +264,7 @@ def test_type_three_is_that_of_sums_to_zero():
     for label, row in own.iterrows():
         factors = {{"f": "C(f, contr.sum)", "h": "C(h, contr.sum)"}.get(v, v) for v in label.split(":")}
         at = [j for j, term in enumerate(terms) if set(term) == factors]
-        f, q, df = sums._satterthwaite.joint_test(np.eye(len(terms))[at], sums.params.to_numpy())
+        f, q, df = sums.satterthwaite.joint_test(np.eye(len(terms))[at], sums.params.to_numpy())
         assert (row["F"], row["df"]) == pytest.approx((f, q), rel=1e-4), label
         # Fai and Cornelius' degrees of freedom depend a little on how the hypothesis is written
         assert row["df_resid"] == pytest.approx(df, rel=1e-2 if q > 1 else 1e-3), label

@@ -25,7 +25,7 @@ def by_integration(fit, family, codes):
     """Mean of the variance over the random intercept of each group, on a grid of intercepts."""
     sd, modes = fit.var_corr["sd"].iloc[0], fit.random_effects["group"].iloc[:, 0].to_numpy()
     grid = np.linspace(-5.0, 5.0, 401)
-    out, without = np.empty(fit.nobs), fit._law.eta - modes[codes]
+    out, without = np.empty(fit.nobs), fit.law.eta - modes[codes]
     for g in range(codes.max() + 1):
         rows = codes == g
         eta = without[rows] + (modes[g] + grid)[:, None]

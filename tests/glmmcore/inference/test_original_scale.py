@@ -108,7 +108,7 @@ def test_means_of_a_lognormal_response(trial, reml, random):
         return np.exp(rows @ value["cond"].to_numpy() + 0.5 * variance)
 
     random_values = (
-        [value for value, _ in (fit._variance_errors[label] for label in covariance.loc["random"].index)]
+        [value for value, _ in (fit.variance_errors[label] for label in covariance.loc["random"].index)]
         if ("random" in covariance.index.get_level_values(0))
         else []
     )

@@ -44,7 +44,7 @@ def test_leverages_of_small_sample_corrections_do_not_depend_on_the_response():
     shape = 1.0 / fit.sigma**2
     scores = _scores(fit, np.arange(60), 60)
     part = fit.estimator.problem.part("cond")
-    rows = part.back @ fit._curvature.inverse[part.where]
+    rows = part.back @ fit.curvature.inverse[part.where]
     np.testing.assert_allclose(
         scores[:, part.where] @ np.linalg.inv(part.back),
         design * (shape * (fit.observed / fit.fitted - 1.0))[:, None],

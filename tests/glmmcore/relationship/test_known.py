@@ -140,7 +140,7 @@ def test_poisson_log_likelihood_is_the_dense_laplace_one(name):
     eta = fixed + a @ u
     joint = np.sum(y * eta - np.exp(eta) - special.gammaln(y + 1)) - 0.5 * u @ u
     assert fit.llf == pytest.approx(joint - 0.5 * np.linalg.slogdet(hessian)[1], abs=1e-8)
-    np.testing.assert_allclose(eta, fit._law.eta, atol=1e-6)
+    np.testing.assert_allclose(eta, fit.law.eta, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", RELATIONSHIPS)

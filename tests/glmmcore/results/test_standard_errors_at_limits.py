@@ -171,7 +171,7 @@ def test_interior_errors_are_those_of_the_exact_hessian(seed, shift, unit):
     if fit.singular or exact is None:
         pytest.skip("the maximum is not inside")
     for part, errors in exact.items():
-        np.testing.assert_allclose(np.sqrt(np.diag(fit._covariance(part, part))), errors, rtol=EXACT)
+        np.testing.assert_allclose(np.sqrt(np.diag(fit.part_covariance(part, part))), errors, rtol=EXACT)
 
 
 @pytest.mark.parametrize("seed", range(2))

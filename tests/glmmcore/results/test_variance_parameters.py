@@ -43,7 +43,7 @@ def test_errors_of_a_linear_model_whose_fit_made_no_hessian(balanced, stored):
     row = fit.var_corr.iloc[0]
     np.testing.assert_allclose([row.sd, row.se_sd], [sd, error], rtol=RELATIVE)
     np.testing.assert_allclose(fit.disp_bse.to_numpy(), [log_sigma_error], rtol=RELATIVE)
-    assert fit._curvature.inverse.shape == (1, 1)
+    assert fit.curvature.inverse.shape == (1, 1)
 
 
 def test_a_singular_linear_model_is_told_by_its_hessian(balanced):
