@@ -24,6 +24,9 @@ __all__ = ["THRESHOLDS", "CheckResult", "Effect", "ResponseKind", "Severity", "p
 Severity: TypeAlias = Literal["negligible", "moderate", "severe"]
 ResponseKind: TypeAlias = Literal["counts", "k of n", "continuous"]
 
+SHOWN_NULL = 0.02
+"""An effect of right models that is further from no effect than this is told."""
+
 THRESHOLDS: dict[str, tuple[float, float]] = {}
 """Where a departure stops being negligible and where it becomes severe, by the name of the effect: distances from the
 value under a right model, of ratios on the log scale, so that half and double count the same. The entry of every test
@@ -79,6 +82,10 @@ class Effect:
         text = f"{self.name} {self.value:.3g}"
         if self.interval is not None:
             text += f" [{self.interval[0]:.3g}, {self.interval[1]:.3g}]"
+        usual = 1.0 if "ratio" in self.name else 0.0
+        # effects of a site or a series taken out of few rows leave these negatively correlated
+        if self.interval is not None and abs(self.null - usual) > SHOWN_NULL:
+            text += f" where right models have {self.null:.3g}"
         return text
 
 

@@ -134,7 +134,7 @@ class Judgement:
         clear = any(f.clear for f in self.findings if f.failed)
         text = verdict_sentence(done, clear=clear, doubtful=self.doubtful)
         if not any(f.state != "ok" for f in self.findings) and self.n_obs < SMALL:
-            text = f"{text[:-1]}, but {self.n_obs} rows show gross misfit only."
+            text = f"{text[:-1]}; {self.n_obs} rows would show gross misfit only."
         return self._said_first + text
 
     @property
@@ -156,7 +156,7 @@ class Judgement:
         if any(f.state == "negligible" for f in done):
             return "Only negligible departures"
         if self.n_obs < SMALL:
-            return f"No misfit found, but {self.n_obs} rows show gross misfit only"
+            return f"No misfit found; {self.n_obs} rows would show gross misfit only"
         return f"No misfit found in {len(done)} checks"
 
     @property
