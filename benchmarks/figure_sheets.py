@@ -3,7 +3,7 @@
 Usage: ``python -m benchmarks.figure_sheets FOLDER [--docs] [NAME ...]``. Each figure is drawn 600 pixels wide, as it is
 on a narrow page, and set beside its two other renderings; sheets of six go to FOLDER. Names choose scripts of the
 gallery (``plot_15_spatial``) or pages (``every_figure``). ``--docs`` also writes ``docs/images/figures.png``, the small
-sheet of the page of all figures. Texts that are smaller than 6 pixels there, or than 4.5 points when the figure is
+sheet of the page of all figures. Texts that are smaller than 5.5 pixels there, or than 4.4 points when the figure is
 printed 17 cm wide, are listed, and the exit status is 1.
 """
 
@@ -28,7 +28,7 @@ matplotlib.use("Agg")
 
 ROOT = Path(__file__).resolve().parents[1]
 PIXELS, PRINTED_INCHES = 600, 17 / 2.54
-SMALLEST_PIXELS, SMALLEST_POINTS = 6.0, 4.5
+SMALLEST_PIXELS, SMALLEST_POINTS = 5.5, 4.4
 PER_SHEET = 6
 BLOCK = re.compile(r"^```(?:python|\{run\})\n(.*?)^```$", flags=re.M | re.S)
 

@@ -32,7 +32,7 @@ OPTIONS = ("component", "at", "weights", "random_effects", "df", "cov")
 """Arguments of `glmmcore.marginal_means` that are handed on."""
 
 
-_FLAT, _OUTER = 5.0, 0.02
+_FLAT, _OUTER = 3.0, 0.02
 """Where observed values reach further than this many times the means, this share at either end is left out."""
 
 

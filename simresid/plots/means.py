@@ -247,4 +247,4 @@ def _heading(level: float, adjust: str | None) -> str:
     if adjust is None:
         return text
     how = f"{ADJUSTMENTS[adjust]}, " if adjust in ADJUSTMENTS else ""
-    return f"{text}\nShared letters: no difference shown ({how}{100 * (1.0 - level):g}\N{NO-BREAK SPACE}%)"
+    return f"{text}\nSame letter: not told apart ({how}{100 * (1.0 - level):g}\N{NO-BREAK SPACE}%)"

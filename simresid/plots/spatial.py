@@ -79,7 +79,7 @@ def plot_spatial(
             # of the height of the map, which is low where places lie along a line from west to east
             bar = ax.figure.colorbar(mappable, cax=ax.inset_axes((1.03, 0.0, 0.035, 1.0)))
             bar.set_label("Residual of the place" if combined else "Scaled residual")
-            bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0", "0.25", "0.5", "0.75", "1"])
+            bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0 \u25bc", "0.25", "0.5", "0.75", "1 \u25b2"])
         ax.set(xlabel=_name(x, "x"), ylabel=_name(y, "y"))
         spans = np.ptp(east), np.ptp(north)
         if min(spans) > 0 and 0.2 < spans[0] / spans[1] < 5:

@@ -84,7 +84,7 @@ def test_letters_stand_above_their_means(salamanders) -> None:
     assert len(set(letters)) > 1
     for k, (text, top) in enumerate(zip(ax.texts, upper, strict=True)):
         assert text.xy == pytest.approx((k, top))
-    assert heading(ax) == "Means with 99 % intervals Shared letters: no difference shown (Holm, 1 %)"
+    assert heading(ax) == "Means with 99 % intervals Same letter: not told apart (Holm, 1 %)"
     plain = plot_means(salamanders, "spp", letters=False)
     assert not plain.texts
     assert heading(plain) == "Means with 95 % intervals"
