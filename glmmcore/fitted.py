@@ -492,6 +492,41 @@ class FittedGLMM(Estimates):
 
         return HeldOut(self, newdata, trials, var_weights)
 
+    def field(self, newdata: Any = None, *, term: str | None = None) -> pd.DataFrame:
+        """Effects of places or times with standard errors: at those of the data, or kriged anywhere.
+
+        Parameters
+        ----------
+        newdata : DataFrame or mapping of columns, optional
+            With the columns of the coordinates, and of the grouping factor if there is one (the first row's group
+            otherwise); nothing else is needed. By default all places of the fit.
+        term : str, optional
+            Such as ``"mat(east, north)"`` or ``"mat"``, if the model has several.
+
+        Returns
+        -------
+        DataFrame
+            A row for each place or row of `newdata`: its effect on the scale of the link (estimate) and the standard
+            error of predicting it (se), which knows that variance and range are estimated, to first order. Without
+            `newdata` group and coordinates stand before them.
+
+        Raises
+        ------
+        ModelError
+            If the model has no such effects.
+
+        Examples
+        --------
+        >>> from glmmcore import glmm
+        >>> d = {"y": [1.0, 1.4, 1.1, 2.0, 2.6, 2.1, 1.7, 1.9], "day": [0, 1, 3, 4, 7, 8, 9, 12]}
+        >>> fit = glmm("y ~ 1 + ou(day | 1)", d, fixed={"sigma": 0.3})
+        >>> list(fit.field({"day": [2.0, 5.5]}).columns)
+        ['estimate', 'se']
+        """
+        from glmmcore.results.field_effects import field_effects
+
+        return field_effects(self, newdata, term)
+
     def one_step(self) -> OneStep:
         """Look at every row given the rows before it in time: what one-step-ahead residuals come from.
 

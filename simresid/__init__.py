@@ -25,9 +25,11 @@ if TYPE_CHECKING:
     from simresid.checks.statistic import statistic_test
     from simresid.checks.temporal import temporal_autocorrelation_test
     from simresid.checks.uniformity import uniformity_test
+    from simresid.checks.variogram import variogram
     from simresid.checks.zero_inflation import zero_inflation_test
     from simresid.html_report import report
     from simresid.plots.calibration import plot_calibration
+    from simresid.plots.field import plot_field
     from simresid.plots.histogram import plot_histogram
     from simresid.plots.means import plot_means
     from simresid.plots.null import plot_dispersion, plot_statistic, plot_zero_inflation
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from simresid.plots.simulated_data import plot_simulated_data
     from simresid.plots.spatial import plot_spatial
     from simresid.plots.temporal import plot_temporal
+    from simresid.plots.variogram import plot_variogram
     from simresid.protocol import FittedModel
     from simresid.protocol.conformance import check_fitted_model
     from simresid.screening.many_models import screen
@@ -74,6 +77,7 @@ _HOME = {
     "phylogenetic_autocorrelation_test": "checks.phylogenetic",
     "plot_calibration": "plots.calibration",
     "plot_dispersion": "plots.null",
+    "plot_field": "plots.field",
     "plot_histogram": "plots.histogram",
     "plot_lift": "plots.ranking",
     "plot_lorenz": "plots.ranking",
@@ -89,6 +93,7 @@ _HOME = {
     "plot_spatial": "plots.spatial",
     "plot_statistic": "plots.null",
     "plot_temporal": "plots.temporal",
+    "plot_variogram": "plots.variogram",
     "plot_zero_inflation": "plots.null",
     "quantile_curves": "checks.curves",
     "quantile_test": "checks.quantiles",
@@ -101,6 +106,7 @@ _HOME = {
     "statistic_test": "checks.statistic",
     "temporal_autocorrelation_test": "checks.temporal",
     "uniformity_test": "checks.uniformity",
+    "variogram": "checks.variogram",
     "warmup": "warmup_models",
     "zero_inflation_test": "checks.zero_inflation",
 }
@@ -128,6 +134,7 @@ __all__ = [
     "phylogenetic_autocorrelation_test",
     "plot_calibration",
     "plot_dispersion",
+    "plot_field",
     "plot_histogram",
     "plot_lift",
     "plot_lorenz",
@@ -143,6 +150,7 @@ __all__ = [
     "plot_spatial",
     "plot_statistic",
     "plot_temporal",
+    "plot_variogram",
     "plot_zero_inflation",
     "quantile_curves",
     "quantile_test",
@@ -155,6 +163,7 @@ __all__ = [
     "statistic_test",
     "temporal_autocorrelation_test",
     "uniformity_test",
+    "variogram",
     "warmup",
     "zero_inflation_test",
 ]

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from glmmcore.covariance import STRUCTURES
 from glmmcore.estimation.linear import LinearObjective
 from glmmcore.estimation.problem import Problem
 from glmmcore.many._batch_algebra import factor_basis, inverted, levels_of_rows, pulled, pushed
@@ -29,7 +28,7 @@ def linear_batch_suits(problem: Problem) -> bool:
     if problem.part("cond").known is not None:
         return False
     random = [f for f in problem.layout.factors if f.prior > 0.0]
-    return len(random) == 1 and all(STRUCTURES[t.term.structure].linear for t in problem.terms)
+    return len(random) == 1 and all(t.structure.linear for t in problem.terms)
 
 
 class BatchLinear:

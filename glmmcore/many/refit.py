@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["refit"]
 
+# Variance of effects of places, in units of the residual one, from which the latter is all but zero.
+_NO_NOISE = 100.0
+
 
 def refit(fit: FittedGLMM, y: np.ndarray | None, rows: Any = None) -> FittedGLMM:
     """See `FittedGLMM.refit`."""
@@ -35,6 +38,11 @@ def refit(fit: FittedGLMM, y: np.ndarray | None, rows: Any = None) -> FittedGLMM
     curvature = fit.solution.curvature
     # from a limit there is no way back: the likelihood is flat there, whatever the response
     at_limit = curvature is not None and curvature.flat.shape[1] > 0
+    at_limit = at_limit or any(
+        t.term.places is not None and t.covariance[0, 0] > _NO_NOISE * fit.sigma**2
+        for t in fit.solution.terms
+        if fit.estimator.linear
+    )
     return type(fit)(estimator, estimator.fit(start=None if at_limit else fit.solution.x))
 
 

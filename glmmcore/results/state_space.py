@@ -109,7 +109,7 @@ def serial_order(t: TermSolution) -> np.ndarray | None:
     """What the rows of a serial term are ordered by, (n,); None for a term without order."""
     term = t.term
     if term.places is not None:
-        serial = FIELDS[term.structure].covarying == "line"
+        serial = FIELDS[term.structure].on_line
         return np.asarray(term.places.coordinates[term.codes, 0]) if serial else None
     if term.relationship is not None:
         return term.codes.astype(float) if term.relationship.ordered else None

@@ -15,6 +15,7 @@ from simresid.checks.spatial import MoranResult
 from simresid.checks.statistic import StatisticResult
 from simresid.checks.temporal import AutocorrelationResult
 from simresid.checks.uniformity import UniformityResult
+from simresid.checks.variogram import Variogram
 from simresid.checks.zero_inflation import ZeroInflationResult
 
 __all__ = [
@@ -32,5 +33,6 @@ __all__ = [
     "Severity",
     "StatisticResult",
     "UniformityResult",
+    "Variogram",
     "ZeroInflationResult",
 ]

@@ -12,6 +12,7 @@ from typing import Any
 _HOME = {
     "plot_calibration": "calibration",
     "plot_dispersion": "null",
+    "plot_field": "field",
     "plot_histogram": "histogram",
     "plot_lift": "ranking",
     "plot_lorenz": "ranking",
@@ -27,6 +28,7 @@ _HOME = {
     "plot_spatial": "spatial",
     "plot_statistic": "null",
     "plot_temporal": "temporal",
+    "plot_variogram": "variogram",
     "plot_zero_inflation": "null",
 }
 """Public name -> module of this package that defines it."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from simresid.checks.results import MoranResult
 
-__all__ = ["plot_spatial"]
+__all__ = ["equal_units", "plot_spatial"]
 
 POINTS_UP_TO = 5000
 CELLS = 45
@@ -81,12 +81,16 @@ def plot_spatial(
             bar.set_label("Residual of the place" if combined else "Scaled residual")
             bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0 \u25bc", "0.25", "0.5", "0.75", "1 \u25b2"])
         ax.set(xlabel=_name(x, "x"), ylabel=_name(y, "y"))
-        spans = np.ptp(east), np.ptp(north)
-        if min(spans) > 0 and 0.2 < spans[0] / spans[1] < 5:
-            ax.set_aspect("equal")
+        equal_units(ax, np.ptp(east), np.ptp(north))
         ax.locator_params(nbins=5)
         set_title(ax, title if title is not None else _finding(result))
     return ax
+
+
+def equal_units(ax: Axes, width: float, height: float) -> None:
+    """One unit as long in both directions, unless the map would be a strip."""
+    if min(width, height) > 0 and 0.2 < width / height < 5:
+        ax.set_aspect("equal")
 
 
 def _scale() -> tuple[Any, Any]:
