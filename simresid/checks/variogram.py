@@ -51,7 +51,7 @@ N_BINS = 12
 class Variogram:
     """Semivariances of residuals by distance.
 
-    Attributes
+    Parameters
     ----------
     table : DataFrame
         A row for each bin: ``distance`` (mean of its pairs), ``pairs``, ``semivariance`` (1 for independent residuals),
