@@ -47,6 +47,6 @@ print("along x2:", repaired.quantile_test("x2").summary())
 fig, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
 for ax, against in zip(axes[:2], (None, "x2"), strict=True):
     plot_residuals(residuals, against, ax)
-    ax.set_title(f"Linear model\n{ax.get_title()}")
+    ax.set_title(f"Linear model\n{ax.get_title(loc='left')}", loc="left")
 plot_residuals(repaired, "x2", axes[2])
-axes[2].set_title(f"With the square\n{axes[2].get_title()}")
+axes[2].set_title(f"With the square\n{axes[2].get_title(loc='left')}", loc="left")

@@ -170,6 +170,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "datasets":
+        return import_module("simresid.datasets")
     if name not in _HOME:
         raise AttributeError(f"module 'simresid' has no attribute {name!r}")
     value = getattr(import_module(f"simresid.{_HOME[name]}"), name)
@@ -178,4 +180,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME})
+    return sorted({*globals(), *_HOME, "datasets"})
