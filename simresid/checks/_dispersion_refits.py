@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.checks._row_moments import mean_and_variance
 from simresid.checks.base import Effect
 from simresid.checks.inputs import FloatArray, response_kind, shares_random_effects
 from simresid.checks.nulls.comparison import LEVEL, compare
@@ -41,6 +42,9 @@ UNWEIGHTED, RELATIVE, PEARSON = range(3)
 
 FIXED = 0.1
 """Spread of refits by that of independent rows below which the statistic is a property of the fit, not of the data."""
+
+NORMAL_LIMIT, ONE_SIDED_LIMIT = 1.96, 1.645
+"""Standard errors on a side of the interval."""
 
 ESTIMATED = 0.8
 """Spread of Pearson's ratio by that of independent rows below which the fit estimates the dispersion."""
@@ -88,11 +92,16 @@ def dispersion_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan
         fields |= {"pvalue": np.nan, "monte_carlo_error": np.nan}
         notes.append(FIXED_NOTE)
     shown = evidence.leading(found.own - found.centre, null)
-    log_ratio, spread = float(found.own[shown] - found.centre[shown]), 1.96 * float(np.std(null[:, shown]))
-    # the end towards 1 inverts the test; the other one knows that data vary more the more they are overdispersed
-    ends = found.around(log_ratio, 0.0, spread)
-    away = abs(log_ratio) + max(spread, 1.96 * errors[shown])
-    ends = (ends[0], max(ends[1], away)) if log_ratio > 0 else (min(ends[0], -away), ends[1])
+    log_ratio, spread = float(found.own[shown] - found.centre[shown]), float(np.std(null[:, shown]))
+    if not evidence.is_estimated(null):
+        spread = _sampling_error(res, shown, float(np.exp(log_ratio)), errors)
+    half = (NORMAL_LIMIT if alternative == "two-sided" else ONE_SIDED_LIMIT) * spread
+    ends, inverted = (log_ratio - half, log_ratio + half), found.around(log_ratio, 0.0, half)
+    significant = fields["pvalue"] < LEVEL
+    if log_ratio > 0 and (ends[0] > 0) != significant:
+        ends = (inverted[0], ends[1])
+    elif log_ratio <= 0 and (ends[1] < 0) != significant:
+        ends = (ends[0], inverted[1])
     ends = (-np.inf if alternative == "less" else ends[0], np.inf if alternative == "greater" else ends[1])
     with np.errstate(over="ignore"):
         interval = float(np.exp(ends[0])), float(np.exp(ends[1]))
@@ -110,6 +119,27 @@ def dispersion_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan
         notes=tuple(notes),
         **fields,
     )
+
+
+def _sampling_error(res: SimulatedResiduals, shown: int, ratio: float, errors: FloatArray) -> float:
+    """Standard error of the logarithm of a ratio where the data vary so much more than the model.
+
+    Squares of overdispersed counts vary more than a data set of them shows, whose largest values are those of few rows.
+    So their fourth moments are those of a negative binomial law of the same variance, ``V**2 (2 + 6 k + 1/V)`` with
+    ``V = mu + k mu**2``, and twice the squared variance for k of n.
+    """
+    kind = response_kind(res)
+    if shown == PEARSON or kind == "continuous":
+        return float(errors[shown])
+    mean, variance = mean_and_variance(res)
+    fourth = 2.0 * np.square(variance)
+    if kind == "counts":
+        squared = np.maximum(np.square(mean), 1e-300)
+        more = max(ratio - 1.0, 0.0) * float(variance.sum() / squared.sum())
+        variance = variance * min(ratio, 1.0) + more * squared
+        quadratic = np.maximum(variance - mean, 0.0) / squared
+        fourth = np.square(variance) * (2.0 + 6.0 * quadratic) + variance
+    return float(np.sqrt(fourth.sum())) / float(variance.sum())
 
 
 def _components(data: FittedData) -> FloatArray:
@@ -144,6 +174,11 @@ class _Evidence:
         parts = self._one_sided(self._parts(everything[:1], everything if len(null) >= FEWEST_TO_RANK else null[:1]))
         return UNWEIGHTED if parts.shape[1] == 1 or parts[0, 0] >= parts[0, 1] else PEARSON
 
+    def is_estimated(self, reference: FloatArray) -> bool:
+        """Whether the fit estimates the dispersion, judged by data sets ``(m, 3)``; no if there are few of these."""
+        spread = float(reference[:, PEARSON].std())
+        return len(reference) >= FEWEST_TO_RANK and spread < ESTIMATED * self.independent
+
     def theory(self, distance: float) -> float:
         """P-value of the larger of two."""
         return min(1.0, 2 * normal_pvalue(distance, self._tail))
@@ -163,8 +198,7 @@ class _Evidence:
         """Parts of `x` in units of the spread of `reference`, of theory where that holds few data sets."""
         if len(reference) <= FEWEST_TO_RANK:
             return x[:, [UNWEIGHTED, PEARSON]] / self.errors[[UNWEIGHTED, PEARSON]]
-        estimated = float(reference[:, PEARSON].std()) < ESTIMATED * self.independent
-        counted = [RELATIVE, PEARSON] if estimated else [RELATIVE]
+        counted = [RELATIVE, PEARSON] if self.is_estimated(reference) else [RELATIVE]
         below, above = (_root_mean_square(side * reference[:, counted]) for side in (-1, 1))
         return np.where(x[:, counted] > 0, x[:, counted] / above, x[:, counted] / below)
 

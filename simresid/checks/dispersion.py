@@ -47,8 +47,8 @@ r_{P,i}^2` and :math:`\nu = n - \mathrm{edf}`, referred to a chi-square. The ref
 :math:`X^2` with that of fits to data simulated with new random effects, a parametric bootstrap.
 
 The interval is :math:`r \exp(\pm 1.96 s)`, :math:`s` the larger of the standard error of :math:`\log r` over
-rows and the standard deviation of :math:`\log r_j`. With refits its end on the side of 1 is that of the inverted test,
-which excludes 1 where p < .05.
+rows and the standard deviation of :math:`\log r_j`; with refits that of data with so much more variance
+(`simresid.checks._dispersion_refits`). It excludes 1 where p < .05.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ import pytest
 
 import glmmcore
 import simresid as sr
-from simresid.checks._dispersion_refits import _length
+from simresid.checks._dispersion_refits import _length, _sampling_error
 from simresid.checks._mean_cdf import GRID, absolute_deviation, below, mean_cdf, squared_deviation
 from simresid.checks.curves import Bins, quantile_curves
 from simresid.checks.nulls.comparison import Comparison, significant_limits
@@ -118,6 +118,27 @@ def test_the_dispersion_interval_inverts_its_test(family, alternative):
             low, high = result.effect.interval
             assert low <= result.statistic <= high
             assert (not low <= 1 <= high) == (result.pvalue < 0.05), result
+
+
+@pytest.mark.parametrize("trials", [None, 8])
+def test_the_error_of_a_dispersion_ratio_is_that_of_overdispersed_data(trials):
+    # spread of the ratio over 4000 negative binomial (binomial) data sets with the fitted means; its own error is 4 %
+    fit = poisson_fit(5, 20, 10)
+    rng = np.random.default_rng(6)
+    if trials:
+        data, eta = rows(rng, 20, 10)
+        y = rng.binomial(trials, 1 / (1 + np.exp(-eta)))
+        fit = glmmcore.glmm("y ~ x + (1|group)", data.assign(y=y), family="binomial", trials=np.full(200, trials))
+    mean, variance, ratio = fit.fitted, fit.variance(), 1.0 if trials else 2.5
+    if trials:
+        drawn = rng.binomial(trials, mean / trials, (4000, 200))
+    else:
+        size = np.sum(mean**2) / np.sum(mean) / (ratio - 1)
+        drawn = rng.negative_binomial(size, size / (size + mean), (4000, 200))
+    ratios = np.sum((drawn - mean) ** 2, axis=1) / np.sum(variance)
+    error = _sampling_error(sr.simulate_residuals(fit, 20), 0, ratio, np.zeros(3))
+    # k of n has lighter tails than the normal law that stands for it
+    assert error == pytest.approx(ratios.std() / ratios.mean(), rel=0.12 if trials else 0.1)
 
 
 def test_lognormal_data_are_too_dispersed_for_a_gamma_model():
