@@ -115,8 +115,10 @@ class CovaryingSystem(BorderedSystem):
         return self._led.logdet + 2.0 * float(np.log(np.diagonal(self._schur)[: self._used]).sum())
 
     def solve(self, rhs: np.ndarray) -> np.ndarray:
-        """H^-1 rhs, (q,)."""
+        """H^-1 rhs, (q,); NaN after a factorisation that failed."""
         q = self._q
+        if self._lead is None:
+            return np.full_like(rhs, np.nan)
         x = np.empty_like(rhs)
         x[:q] = self._led.solve(np.ascontiguousarray(rhs[:q]))
         if self._e:

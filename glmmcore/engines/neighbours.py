@@ -22,8 +22,9 @@ from glmmcore.memory import require_memory
 
 __all__ = ["NUGGET", "NeighbourGraph", "NeighbourRoot", "NeighbourSlope"]
 
-# Variance of what is added to each effect, independent of all others, in units of the field's.
-NUGGET = 1e-8
+# Variance of what is added to each effect, independent of all others, in units of the field's. Smaller ones leave very
+# smooth fields, whose innovations are smaller still, without exact gradients: weights grow as its root falls.
+NUGGET = 1e-6
 # Bytes that sorting the pairs of places and their neighbours takes, and the derivatives of their correlations.
 _BYTES_A_PAIR = 40.0
 
