@@ -39,6 +39,8 @@ _RANDOM_STARTS = 2
 _NOT_SMALL = 0.7
 # Places of a field from which one other start has to do: there the data say more, and each takes minutes.
 _LARGE_FIELD = 1500
+# Places from which none is tried.
+_VERY_LARGE_FIELD = 5000
 # Size of the random effects of other parts than the conditional one in a start that all but leaves them out.
 _SMALL_OTHER_EFFECTS = 0.02
 # Expected further decrease at which a descent that ran out of evaluations is still worth an end.
@@ -75,12 +77,14 @@ def doubtful(problem: Problem, optimum: Optimum, unit: float) -> int:
 
 
 def n_starts_of_places(problem: Problem) -> int:
-    """Other starts for effects of places or times, whose ranges have several maxima often; one for large fields."""
+    """Other starts for effects of places or times, whose ranges have several maxima often; fewer for large fields."""
     fields = [t.structure for t in problem.terms if isinstance(t.structure, Field)]
     if not fields:
         return 0
-    large = any(not f.on_line and f.places.n > _LARGE_FIELD for f in fields)
-    return 1 if large else max(len(f.other_starts) for f in fields)
+    largest = max((f.places.n for f in fields if not f.on_line), default=0)
+    if largest > _VERY_LARGE_FIELD:
+        return 0
+    return 1 if largest > _LARGE_FIELD else max(len(f.other_starts) for f in fields)
 
 
 def _ranges_elsewhere(problem: Problem, cold: np.ndarray, unit: float, n_starts: int) -> Iterator[np.ndarray]:

@@ -2,8 +2,8 @@
 
     python -m tests.robustness.fields.awkward [first] [last]
 
-Every case is fitted twice, with the dense covariance and with neighbours. Both must refuse it with the same sentence, or
-both must end with finite estimates, log-likelihoods as near each other as the number of neighbours lets them be,
+Every case is fitted twice, with the dense covariance and with neighbours. Both must refuse it with the same sentence,
+or both must end with finite estimates, log-likelihoods as near each other as the number of neighbours lets them be,
 predictions at new places that agree, and nothing but sentences of glmmcore on the way. What differs is printed.
 """
 
