@@ -276,3 +276,19 @@ def test_what_cannot_be_drawn_is_said(cattle, salamanders) -> None:
         plot_predictions(cattle, "period", by="period")
     with pytest.raises(ValueError, match="spp has 7 levels, at most 6"):
         plot_predictions(salamanders, "DOY", by="spp")
+
+
+def test_outer_observations_do_not_press_the_means_flat():
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"x": np.linspace(0.0, 1.0, 200), "g": np.tile(["a", "b"], 100)})
+    data["y"] = rng.poisson(2.0, 200)
+    data.loc[7, "y"] = 60
+    fit = glmm("y ~ x + g", data, family="poisson")
+    ax = plot_predictions(fit, "x")
+    assert ax.get_ylim()[1] < 12
+    assert heading(ax).endswith("1 of 200 rows lie outside the view")
+    plt.close(ax.figure)
+    calm = data.assign(y=data["y"].clip(upper=5))
+    ax = plot_predictions(glmm("y ~ x + g", calm, family="poisson"), "x")
+    assert "outside" not in heading(ax) or ax.get_ylim()[1] < 5
+    plt.close(ax.figure)
