@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from glmmcore.estimation.estimator import Estimator
 from glmmcore.estimation.problem import build_problem
 from glmmcore.inference.coefficients import coefficient_errors
 from glmmcore.inference.multiplicity import t_quantile
+from glmmcore.inference.off_limits import Lift, away_from_limits
 from glmmcore.inference.profile import ProfiledFunction, profile_limits
 from glmmcore.results.variance_parameters import (
     VarianceParameter,
@@ -133,6 +135,7 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
     assert curvature is not None
     hessian = curvature.positive()
     quantile = float(special.ndtri(1.0 - alpha / 2.0))
+    lift = away_from_limits(objective, estimator.problem, solution)
     if part != _RANDOM:
         linear = estimator.problem.part(part)
         covariance = solution.covariance[part, part]
@@ -146,7 +149,7 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
             error = float(np.sqrt(covariance[j, j]))
             if not np.isfinite(error):
                 error = 1.0 / max(float(np.sqrt(np.mean(np.square(fit.design.predictors[part].X[:, j])))), 1e-300)
-            limits[name] = profile_limits(objective, x, hessian, _linear(direction), error, quantile)
+            limits[name] = profile_limits(objective, x, hessian, _linear(direction), error, quantile, lift)
         return _table(limits)
     errors = parameter_errors(estimator, solution, curvature)
     limits = {}
@@ -160,7 +163,7 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
             # a model without one of the two fits well enough, and there any correlation or range does
             limits[parameter.label] = parameter.bounds
             continue
-        own = _variance_limits(fit, objective, x, hessian, parameter, errors[parameter.label], quantile)
+        own = _variance_limits(fit, objective, x, hessian, parameter, errors[parameter.label], quantile, lift)
         limits[parameter.label] = own
         if parameter.kind == "sd" and own[0] == 0.0:
             absent.add((term, parameter.i))
@@ -179,44 +182,25 @@ def _variance_limits(
     parameter: VarianceParameter,
     estimate: tuple[float, float],
     quantile: float,
+    lift: Lift | None,
 ) -> tuple[float, float]:
-    error = estimate[1]
+    value, error = estimate
     if parameter.kind == "sigma":
         error = error if np.isfinite(error) else 1.0  # at its limit
         function = ProfiledFunction(parameter.value, parameter.gradient)
-        limits = profile_limits(objective, x, hessian, function, error, quantile)
+        limits = profile_limits(objective, x, hessian, function, error, quantile, lift)
         low, high = sorted(float(fit.family.sigma(v)) if np.isfinite(v) else v for v in limits)
         return low, high
+    function = ProfiledFunction(parameter.value, parameter.gradient, *parameter.bounds)
     if parameter.is_defined(x):
-        function = ProfiledFunction(parameter.value, parameter.gradient, *parameter.bounds)
-        return profile_limits(objective, x, hessian, function, error, quantile)
-    if parameter.kind != "sd":
+        return profile_limits(objective, x, hessian, function, error, quantile, lift)
+    if lift is None or not parameter.is_defined(lift(x)):
         return float("nan"), float("nan")
-    # an estimate of zero: start from a small standard deviation, where the function has a slope
-    assert parameter.term is not None
-    where, structure = parameter.term.where, parameter.term.structure
-    unit = np.sqrt(np.square(parameter.term.root_back).sum(axis=1))
-    curvature = float(np.max(np.abs(np.diag(hessian)[where])))
-    start = x.copy()
-    spread = np.sqrt(np.square(structure.factor(x[where])).sum(axis=1))
-    small = 0.5 / np.sqrt(max(curvature, 1e-8))
-    start[where] = structure.start(np.maximum(spread, small))
-    function = ProfiledFunction(parameter.value, parameter.gradient, 0.0, np.inf)
-    error = float(unit[parameter.i] * 2.0 * small)
-    reference = objective(x)[0]
-    shifted = _Shifted(objective, start, reference)
-    return 0.0, profile_limits(shifted, start, hessian, function, error, quantile)[1]
-
-
-class _Shifted:
-    """An objective whose value at the start of the search is that of the optimum itself."""
-
-    def __init__(self, objective: Any, start: np.ndarray, reference: float) -> None:
-        self.objective, self.start, self.reference = objective, start, reference
-
-    def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = self.objective(x)
-        return (self.reference if np.array_equal(x, self.start) else value), gradient
+    # at the end of its range, where it has no slope
+    error = abs(parameter.value(lift(x)) - value)
+    slope = lambda at: parameter.gradient(at) if parameter.is_defined(at) else np.zeros(len(at))  # noqa: E731
+    function = replace(function, gradient=slope)
+    return profile_limits(objective, x, hessian, function, error, quantile, lift)
 
 
 # ---- bootstrap ---------------------------------------------------------------------------------------

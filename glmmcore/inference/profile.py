@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from glmmcore.inference.off_limits import Lift
+
 __all__ = ["ProfiledFunction", "profile_limits"]
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
@@ -19,6 +21,8 @@ _MAX_POINTS = 40
 _ROOT = 1e-6
 # How near to the end of its range, relative to the estimate, a value counts as being there.
 _INSIDE = 1e-4
+# Distance from the end of the range at which the estimate is there.
+_AT_THE_END = 1e-7
 # A limit this many standard errors away is infinite.
 _FAR = 60.0
 
@@ -57,6 +61,7 @@ def profile_limits(
     function: ProfiledFunction,
     error: float,
     quantile: float,
+    lift: Lift | None = None,
 ) -> tuple[float, float]:
     """Values at which the root of twice the fall of the log-likelihood reaches `quantile`.
 
@@ -71,6 +76,9 @@ def profile_limits(
         Standard error of the function, the first guess of the step.
     quantile : float
         1.96 for limits of 95 %.
+    lift : callable, optional
+        Moves parameters that are at a limit away from it. The likelihood is level there, so that a search would leave
+        them where they are: limits are searched for twice then, and the wider one counts.
 
     Returns
     -------
@@ -81,10 +89,20 @@ def profile_limits(
     value, gradient = objective(x)
     start = _Point(x, value, gradient, 0.0, True)
     curvature = _positive(hessian)
-    return (
-        _limit(objective, start, curvature, function, error, quantile, -1.0),
-        _limit(objective, start, curvature, function, error, quantile, 1.0),
-    )
+    centre = function.value(x)
+    # where the function has no slope at the estimate, nothing can be searched for from there
+    tried = [None, lift] if lift is not None and np.any(function.gradient(x)) else [lift]
+    sides = []
+    for side in (-1.0, 1.0):
+        found = [_limit(objective, start, centre, curvature, function, error, quantile, side, own) for own in tried]
+        sides.append(_outer(found, side))
+    return sides[0], sides[1]
+
+
+def _outer(found: list[tuple[float, bool]], side: float) -> float:
+    """The outer one of the limits found, NaN where a search that failed had come beyond it."""
+    value, proven = max(found, key=lambda limit: side * limit[0])
+    return value if proven else float("nan")
 
 
 def _positive(hessian: np.ndarray) -> np.ndarray:
@@ -97,40 +115,48 @@ def _positive(hessian: np.ndarray) -> np.ndarray:
 def _limit(
     objective: Objective,
     start: _Point,
+    centre: float,
     curvature: np.ndarray,
     function: ProfiledFunction,
     error: float,
     quantile: float,
     side: float,
-) -> float:
-    """Newton's method for the root deviance, which is nearly linear, kept inside a bracket."""
-    centre = function.value(start.x)
+    lift: Lift | None,
+) -> tuple[float, bool]:
+    """Newton's method for the root deviance, which is nearly linear, kept inside a bracket.
+
+    The second number is False where the search failed; the first is then how far it came.
+    """
     edge = function.upper if side > 0.0 else function.lower
-    near, far = centre, edge
+    near, far, fallen = centre, edge, True
     near_root = 0.0
-    c, point, b = centre + side * quantile * error, start, curvature.copy()
+    if abs(centre - edge) <= _AT_THE_END:
+        return edge, True
+    c, point, b = centre + side * quantile * error, start, curvature
     for _ in range(_MAX_POINTS):
         if not side * (far - c) > 0.0:  # beyond what is known to be too far
             # just inside the end of the range, to see whether the likelihood falls enough at all
             c = edge + _INSIDE * (centre - edge) if far == edge else near + 0.5 * (far - near)
         if np.isfinite(edge) and far == edge and abs(near - edge) <= 1.01 * _INSIDE * abs(centre - edge):
-            return edge
+            return edge, True
         if abs(far - near) < 1e-9 * max(abs(near), error):
-            return near
+            return near, fallen
         if abs(c - centre) > _FAR * error * quantile:
-            return edge
-        at, b_new = _constrained(objective, point, b, function, c)
+            return edge, True
+        begin = point if lift is None else _lifted(objective, point, lift)
+        at, b_new = _constrained(objective, begin, b, function, c)
         if not at.converged:
             # closer to what is known to work
-            far, c = c, near + 0.5 * (c - near)
+            far, c, fallen = c, near + 0.5 * (c - near), False
             continue
         root = np.sqrt(2.0 * max(at.value - start.value, 0.0))
         if abs(root - quantile) < _ROOT * quantile:
-            return c
+            return c, True
         if root < quantile:
-            near, near_root, point, b = c, root, at, b_new
+            near, near_root, point = c, root, at
+            b = b_new if lift is None else curvature
         else:
-            far = c
+            far, fallen = c, True
         # d root / d c = -multiplier / root
         slope = side * -at.multiplier / root if root > 1e-8 else 0.0
         step = (quantile - root) / slope if slope > 0.0 else np.inf
@@ -139,7 +165,13 @@ def _limit(
         c = c + side * step
         if side * (c - near) <= 0.0:
             c = near + (far - near) * min(0.5, (quantile - near_root) / quantile)
-    return float("nan")
+    return near, False
+
+
+def _lifted(objective: Objective, point: _Point, lift: Lift) -> _Point:
+    x = lift(point.x)
+    value, gradient = objective(x)
+    return _Point(x, value, gradient, 0.0, True)
 
 
 def _constrained(
@@ -152,7 +184,7 @@ def _constrained(
     weight = 0.0
     tolerance = 1e-9 * max(1.0, abs(target))
     for _ in range(_MAX_STEPS):
-        step, multiplier = _step(b, gradient, normal, gap)
+        step, multiplier, back = _step(b, gradient, normal, gap)
         projected = gradient + multiplier * normal
         edm = 0.5 * abs(float(projected @ step))
         if abs(gap) < tolerance and edm < _EDM:
@@ -163,6 +195,8 @@ def _constrained(
         length = 1.0
         for _ in range(25):
             x_new = x + length * step
+            # where the function is curved a step along its tangent leaves it, which would only let short ones pass
+            x_new += back * (target - function.value(x_new) - (1.0 - length) * gap)
             value_new, gradient_new = objective(x_new)
             gap_new = target - function.value(x_new)
             if value_new + weight * abs(gap_new) <= merit + 1e-4 * length * min(slope, 0.0) + 1e-11 * abs(merit):
@@ -178,15 +212,16 @@ def _constrained(
     return _Point(x, value, gradient, 0.0, False), b
 
 
-def _step(b: np.ndarray, gradient: np.ndarray, normal: np.ndarray, gap: float) -> tuple[np.ndarray, float]:
-    """Solve B d + m a = -g with a'd = gap."""
+def _step(b: np.ndarray, gradient: np.ndarray, normal: np.ndarray, gap: float) -> tuple[np.ndarray, float, np.ndarray]:
+    """Solve B d + m a = -g with a'd = gap; the last is the shortest way, in B, that changes a'd by one."""
     sides = np.stack([gradient, normal], axis=1)
     try:
         solved = np.linalg.solve(b, sides)
     except np.linalg.LinAlgError:  # updates have lost a direction, as along a ridge
         solved = np.linalg.lstsq(b, sides, rcond=None)[0]
-    multiplier = -(float(normal @ solved[:, 0]) + gap) / float(normal @ solved[:, 1])
-    return -(solved[:, 0] + multiplier * solved[:, 1]), multiplier
+    square = float(normal @ solved[:, 1])
+    multiplier = -(float(normal @ solved[:, 0]) + gap) / square
+    return -(solved[:, 0] + multiplier * solved[:, 1]), multiplier, solved[:, 1] / square
 
 
 def _damped_update(b: np.ndarray, s: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -154,14 +154,16 @@ class VarianceParameter:
         return out
 
     def is_defined(self, x: np.ndarray) -> bool:
-        """Whether the value has a derivative: no standard deviation behind it is zero."""
+        """Whether the value has a derivative: no standard deviation behind it is zero, no correlation is one."""
         if self.term is None:
             return True
         t = self.term.structure.factor(x[self.term.where])
         back = self.term.root_back
         size = np.sqrt(np.square(back @ t).sum(axis=1))
         largest = max(float(np.sqrt(np.square(back).sum(axis=1)).max()) * 1e-2, float(size.max()))
-        return bool(min(size[self.i], size[self.j]) > _ZERO * largest)
+        if not min(size[self.i], size[self.j]) > _ZERO * largest:
+            return False
+        return self.kind not in ("corr", "rho") or bool(1.0 - self.value(x) ** 2 > _ZERO**2)
 
 
 def variance_parameters(estimator: Estimator) -> list[VarianceParameter]:
