@@ -75,7 +75,9 @@ class Precision:
                 "cov= is for the conditional fixed effects, and these means depend on other estimates too; give the "
                 "covariance of all: cov_params(..., parameters='all')"
             )
-        return _quadratic(in_all_parameters(self._fit, rows), self._of_all.to_numpy(dtype=float))
+        weights = in_all_parameters(self._fit, rows)
+        moving = np.any(weights != 0.0, axis=0)  # what is at a limit has no covariance
+        return _quadratic(weights[:, moving], self._of_all.to_numpy(dtype=float)[np.ix_(moving, moving)])
 
     def df(self, rows: Combination) -> np.ndarray:
         """Degrees of freedom of every row, (k,), inf for the normal distribution."""
