@@ -25,7 +25,14 @@ from glmmcore.estimation.problem import Problem, build_problem
 from glmmcore.estimation.quadrature import QuadratureObjective, check_points, check_quadrature
 from glmmcore.estimation.restarts import doubtful, n_starts_of_places, other_starts, search_elsewhere
 from glmmcore.estimation.solution import Solution, from_laplace, from_linear
-from glmmcore.estimation.start import natural_units, response_scale, start_candidates, start_curvature, step_limits
+from glmmcore.estimation.start import (
+    natural_units,
+    response_scale,
+    start_candidates,
+    start_curvature,
+    step_limits,
+    unmixed_coefficients,
+)
 from glmmcore.families.base import Family
 
 __all__ = ["Estimator"]
@@ -125,7 +132,10 @@ class Estimator:
     def objective(self, problem: Problem | None = None) -> LaplaceObjective:
         """Negative log-likelihood of a model that is not linear, of all rows or of those of another `problem`."""
         problem = problem or self.problem
-        return LaplaceObjective(problem) if self.n_agq == 1 else QuadratureObjective(problem, self.n_agq)
+        objective = LaplaceObjective(problem) if self.n_agq == 1 else QuadratureObjective(problem, self.n_agq)
+        if problem.reml and problem.part("cond").size:
+            objective.begin_at(unmixed_coefficients(problem))
+        return objective
 
     def objective_at(self, solution: Solution) -> LaplaceObjective:
         """The objective of a model that is not linear, evaluated at its solution, the modes found there for a start."""

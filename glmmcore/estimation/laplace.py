@@ -121,7 +121,8 @@ class LaplaceObjective:
         self.system = cast(System, problem.system)
         order = 0 if problem.layout is None else self.layout.order
         self.mode = np.zeros(order)
-        self._best_value, self._best_mode = np.inf, self.mode
+        self._first_mode = self._best_mode = self.mode
+        self._best_value = np.inf
         self.mode_found = True
         self._at_edge = False
         self._last: Evaluated | None = None
@@ -148,7 +149,7 @@ class LaplaceObjective:
         self._last = None
         # the last mode may be a bad guide: then that of the best point so far, then the prior mean
         self._at_edge = False
-        for guess in (self.mode, self._best_mode, np.zeros_like(self.mode)):
+        for guess in (self.mode, self._best_mode, self._first_mode.copy()):
             self.mode = guess
             if near or self._find_mode(values, factors):
                 value, gradient = self._derivatives(x, values, factors)
@@ -160,6 +161,12 @@ class LaplaceObjective:
                 break
             near = False
         return np.inf, np.zeros(len(x))
+
+    def begin_at(self, coefficients: np.ndarray) -> None:
+        """Search for modes from these values of integrated fixed effects, (p,), which have no prior mean."""
+        self.mode = self.mode.copy()
+        self.mode[len(self.mode) - len(coefficients) :] = coefficients
+        self._first_mode = self._best_mode = self.mode
 
     def settle(self, x: np.ndarray) -> float:
         """F at the best point so far, x, with everything else left as of there; inf where its mode is lost."""

@@ -13,7 +13,15 @@ from glmmcore.estimation.laplace import LaplaceObjective, row_blocks
 from glmmcore.estimation.problem import LinearPart, Problem
 from glmmcore.tall import cross, times
 
-__all__ = ["natural_units", "response_scale", "start_candidates", "start_curvature", "step_limits", "theta_curvature"]
+__all__ = [
+    "natural_units",
+    "response_scale",
+    "start_candidates",
+    "start_curvature",
+    "step_limits",
+    "theta_curvature",
+    "unmixed_coefficients",
+]
 
 _IRLS_STEPS = 4
 # Largest relative change of linear predictors that still counts as moving; the next change is about its square.
@@ -140,10 +148,16 @@ def _inside(problem: Problem, eta: np.ndarray) -> bool:
     return True
 
 
+def unmixed_coefficients(problem: Problem) -> np.ndarray:
+    """Coefficients of a fit without random effects, (p,), standardised."""
+    with np.errstate(all="ignore"):  # a step too far, which is not taken
+        return _irls(problem)[0]
+
+
 def start_candidates(problem: Problem) -> list[np.ndarray]:
     """Starting points, one for each start of the family's extra parameters."""
     family, cond = problem.family, problem.part("cond")
-    with np.errstate(all="ignore"):  # a step too far, which is not taken
+    with np.errstate(all="ignore"):
         coefficients, pearson, sensitivity, size = _irls(problem)
     if not (family.discrete or pearson > _ROUNDED_RESIDUALS * size):
         raise ModelError("the response is fitted perfectly by the fixed effects: there is no variation left to model")

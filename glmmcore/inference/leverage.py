@@ -139,9 +139,9 @@ def _trace_correction(problem: Any, solution: Solution, h: np.ndarray) -> float:
 
 
 def row_weights(estimator: Estimator) -> np.ndarray | None:
-    """Known precisions of the rows in the problem's order, None if all are the same."""
-    weights = estimator.design.var_weights
-    return None if weights is None else weights[estimator.problem.rows]
+    """Known precisions of the rows times how many each stands for, in the problem's order, None if all are the same."""
+    given = [w for w in (estimator.design.var_weights, estimator.design.freq_weights) if w is not None]
+    return np.prod(given, axis=0)[estimator.problem.rows] if given else None
 
 
 def _linear(estimator: Estimator, theta: np.ndarray) -> np.ndarray:

@@ -138,11 +138,11 @@ def column_values(fit: FittedGLMM, name: str, is_factor: bool, *, chosen: bool, 
     if is_factor:
         return distinct
     if not chosen:
-        return pd.Series([float(column.astype(float).mean())])
+        return pd.Series([float(np.average(column.astype(float), weights=fit.design.freq_weights))])
     if len(distinct) > _MAX_VALUES:
         raise ModelError(
             f"column '{name}' has {len(distinct)} distinct numbers; say at which to look, "
-            f"such as at={{{name!r}: [0, 1]}}"
+            f"such as at={{{name!r}: [0, 1]}}, or values=[0, 1] of averages"
         )
     return distinct.astype(float)
 

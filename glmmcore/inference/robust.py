@@ -63,6 +63,7 @@ def robust_covariance(
         codes, n_clusters = _codes(fit, cluster)
     if fit.reml and not fit.estimator.linear:
         raise ModelError("cov_params: robust covariances of generalised models need reml=False")
+    copies = _copies(fit, kind)
     factor = _factor(fit, kind, small_sample, n_clusters)
     if fit.estimator.linear:
         if of_all:
@@ -72,9 +73,9 @@ def robust_covariance(
             )
         scores = _linear_scores(fit, codes, n_clusters)
         bread = fit.part_covariance("cond", "cond")
-        divided = scores / _shrinkage(fit, kind)
+        divided = scores / _shrinkage(fit, kind, copies) / np.sqrt(copies)
         return np.asarray(factor * bread @ (divided.T @ divided) @ bread)
-    scores = _scores(fit, codes, n_clusters) / _shrinkage(fit, kind)
+    scores = _scores(fit, codes, n_clusters) / _shrinkage(fit, kind, copies) / np.sqrt(copies)
     bread = fit.curvature.inverse
     if of_all:
         rows = jacobian(fit) @ bread @ scores.T
@@ -122,15 +123,25 @@ def _codes(fit: FittedGLMM, cluster: Any) -> tuple[np.ndarray, int]:
 
 def _factor(fit: FittedGLMM, kind: str, small_sample: str | None, n_clusters: int) -> float:
     if kind == "HC1":
-        return fit.nobs / (fit.nobs - len(fit.params))
+        n = float(fit.df_resid + fit.df_model)
+        return n / (n - len(fit.params))
     return n_clusters / (n_clusters - 1.0) if small_sample == "CR1" else 1.0
 
 
-def _shrinkage(fit: FittedGLMM, kind: str) -> np.ndarray | float:
+def _copies(fit: FittedGLMM, kind: str) -> np.ndarray:
+    """How many equal rows each stands for, a column; one for clusters, whose sums hold all of them.
+
+    The score s of a row with w copies is w times that of each, and the squares of these add up to s s' / w.
+    """
+    weights = fit.design.freq_weights if kind != "sandwich" else None
+    return np.ones((1, 1)) if weights is None else np.maximum(weights, 1.0)[:, None]
+
+
+def _shrinkage(fit: FittedGLMM, kind: str, copies: np.ndarray) -> np.ndarray | float:
     """What the scores of the rows are divided by, a column."""
     if kind not in ("HC2", "HC3"):
         return 1.0
-    left = 1.0 - _expected_leverage(fit)[:, None]
+    left = 1.0 - _expected_leverage(fit)[:, None] / copies
     if not np.all(left > 1e-10):
         raise ModelError(f"cov_params: {kind} does not exist, some rows are fitted perfectly; use 'HC0' or 'HC1'")
     return np.asarray(np.sqrt(left) if kind == "HC2" else left)

@@ -146,7 +146,7 @@ def _differences(
     held = fit.data[variable].astype(float)
     if not np.ptp(held) > 0.0:
         raise ModelError(f"slopes: column '{variable}' is the same in all rows")
-    points = np.atleast_1d(np.asarray(at.get(variable, held.mean()), dtype=float))
+    points = np.atleast_1d(np.asarray(at.get(variable, np.average(held, weights=fit.design.freq_weights)), dtype=float))
     if len(points) > 1 and variable not in columns:
         raise ModelError(f"slopes: give one value of '{variable}' in at=, or name it in by=")
     order = columns if variable in columns else [*columns, variable]

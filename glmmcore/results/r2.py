@@ -31,13 +31,23 @@ def variance_components(fit: FittedGLMM) -> dict[str, float]:
     """
     design = fit.design.predictors["cond"]
     eta = design.X @ fit.params.to_numpy()
-    out = {"fixed": float(np.var(eta, ddof=1))}
+    out = {"fixed": float(np.cov(eta, fweights=_frequencies(fit)))}
     for t in fit.solution.terms:
         if t.predictor == "cond":
             key = f"random: {t.term.group}"
-            out[key] = out.get(key, 0.0) + float(t.row_variances(t.term.Z, t.term.codes).mean())
+            out[key] = out.get(key, 0.0) + _mean(fit, t.row_variances(t.term.Z, t.term.codes))
     out["residual"] = _residual(fit)
     return out
+
+
+def _frequencies(fit: FittedGLMM) -> np.ndarray:
+    """How many rows each stands for, (n,)."""
+    weights = fit.design.freq_weights
+    return np.ones(fit.nobs, dtype=np.intp) if weights is None else weights.astype(np.intp)
+
+
+def _mean(fit: FittedGLMM, values: np.ndarray) -> float:
+    return float(np.average(np.broadcast_to(values, (fit.nobs,)), weights=_frequencies(fit)))
 
 
 def _residual(fit: FittedGLMM) -> float:
@@ -45,16 +55,16 @@ def _residual(fit: FittedGLMM) -> float:
     family, link = fit.family, fit.family.link.name
     delta = fit.law.parameters.delta
     if link == "identity":
-        return float(np.mean(fit.law.variance()))
+        return _mean(fit, fit.law.variance())
     latent = family.latent_variance()
     if latent is not None:
         return latent
     if family.takes_trials and family.has_dispersion:
         raise ModelError(f"r2 and icc are not defined for family '{family.name}'")
     # delta method for other links, exact for a lognormal: variance at the mean response of an average level
-    mean = float(np.mean(fit.population_mean()))
+    mean = _mean(fit, fit.population_mean())
     eta = fit.family.link.link(np.array([mean]))
-    at = Parameters(eta, np.array([np.mean(delta)]), fit.law.parameters.psi)
+    at = Parameters(eta, np.array([_mean(fit, delta)]), fit.law.parameters.psi)
     variance = float(family.variance(np.ones(1), at)[0])
     if link == "log":
         return float(np.log1p(variance / mean**2))

@@ -13,6 +13,7 @@ from glmmcore.estimation.estimator import Estimator
 from glmmcore.estimation.laplace import LaplaceObjective
 from glmmcore.families import get_family
 from glmmcore.formula import build_design
+from simresid import datasets
 
 # Two fits of one model agree to the optimiser's expected decrease of 1e-9 in the log-likelihood.
 SAME_LLF = 1e-7
@@ -326,3 +327,26 @@ def test_combined_groups_are_named_in_any_order():
     fit = glmm("y ~ 1 + (1 | a:b)", data)
     one, other = (fit.simulate(3, rng=1, random_effects=[name]) for name in ("a:b", "b:a"))
     np.testing.assert_array_equal(one, other)
+
+
+# ---- REML of links that are not defined at zero: glmmTMB 1.1.5, REML=TRUE ---------------------------------
+UNRULY = [
+    (
+        "count ~ mined + (1|site)", "salamanders", "poisson", "sqrt",
+        -1103.185791, [1.484585772, -1.010466349], [0.07788510606, 0.1129828260], 0.2526533816,
+    ),
+    (
+        "I(Reaction / 100) ~ Days + (1|Subject)", "sleepstudy", "gamma", "inverse",
+        -59.92682160, [0.3957775911, -0.01161007355], [0.01193930955, 0.0008105018795], 0.04647153521,
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("formula", "name", "family", "link", "llf", "params", "errors", "sd"), UNRULY)
+def test_reml_with_links_not_defined_at_zero(formula, name, family, link, llf, params, errors, sd):
+    fit = glmm(formula, datasets.load(name), family, link=link, reml=True)
+    assert fit.converged
+    assert fit.llf == pytest.approx(llf, abs=1e-5)
+    assert fit.params.to_numpy() == pytest.approx(params, rel=1e-5)
+    assert fit.bse.to_numpy() == pytest.approx(errors, rel=1e-4)
+    assert fit.var_corr["sd"][0] == pytest.approx(sd, rel=1e-4)

@@ -156,3 +156,15 @@ def test_wrong_options(counts, options, message):
     fit = glmm("y ~ x + (1|c)", counts, "poisson")
     with pytest.raises(ModelError, match=message):
         fit.cov_params(**options)
+
+
+@pytest.mark.parametrize("kind", ["HC0", "HC1", "HC2", "HC3"])
+@pytest.mark.parametrize("model", [("y ~ x + t", "poisson"), ("y ~ x + t", "gaussian"), ("y ~ x + t", "nbinom2")])
+def test_frequency_weights_are_repeated_rows(counts, kind, model):
+    formula, family = model
+    counts = counts.assign(w=1 + np.arange(len(counts)) % 3)
+    repeated = counts.loc[counts.index.repeat(counts["w"])].reset_index(drop=True)
+    weighted = glmm(formula, counts, family, freq_weights="w").cov_params(kind)
+    assert np.allclose(weighted, glmm(formula, repeated, family).cov_params(kind), rtol=1e-5, atol=1e-12)
+    everything = glmm(formula, repeated, family, freq_weights=np.ones(len(repeated))).cov_params(kind)
+    assert np.allclose(weighted, everything, rtol=1e-5, atol=1e-12)
