@@ -14,9 +14,14 @@ __all__ = ["Engine", "System"]
 
 
 class System(Protocol):
-    """Hessian of the spherical random effects, ``Lambda'Z'WZ Lambda`` plus the prior precision."""
+    """Hessian of the spherical random effects, ``Lambda'Z'WZ Lambda`` plus the prior precision.
+
+    Objectives of one problem share its system; `user` is the mark of the one that evaluated last, whose numbers these
+    are.
+    """
 
     layout: RowLayout
+    user: object
 
     def fresh(self, layout: RowLayout | None = None) -> System:
         """Same structure, memory of its own; `layout` may have other rows in the same runs."""
@@ -63,6 +68,7 @@ class Engine(ABC):
     """A system with memory that `_allocate` makes for its layout."""
 
     layout: RowLayout
+    user: object = None
 
     def _set_layout(self, layout: RowLayout) -> None:
         self.layout = layout
@@ -77,6 +83,7 @@ class Engine(ABC):
         `layout` may have other rows in the same runs.
         """
         other = copy.copy(self)
+        other.user = None
         if layout is not None:
             other._set_layout(layout)
         other._allocate()

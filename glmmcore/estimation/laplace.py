@@ -126,6 +126,7 @@ class LaplaceObjective:
         self.mode_found = True
         self._at_edge = False
         self._last: Evaluated | None = None
+        self._mark = object()
         self.keeps_rows, self.row_gradient = False, np.zeros((0, 0))
         self._inner = [problem.likelihood.predictors.index(name) for name in problem.inner]
         self._constant = 0.0
@@ -137,6 +138,8 @@ class LaplaceObjective:
     # ---- public -----------------------------------------------------------------------------------------------
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """F and dF/dx; F is inf where the log-likelihood does not exist."""
+        if self.problem.layout is not None and self.system.user is not self._mark:
+            self._last = None  # the system holds numbers of another objective
         if self._last is not None and np.array_equal(self._last.x, x):
             return self._last.value, self._last.gradient.copy()
         values = self.fixed_values(x)
@@ -144,6 +147,7 @@ class LaplaceObjective:
             return np.inf, np.zeros(len(x))
         if self.problem.layout is None:
             return self._without_random_effects(x, values)
+        self.system.user = self._mark
         factors = self.problem.factors(x)
         near = self._predict_mode(values, factors) <= _PREDICTED_MOVE
         self._last = None

@@ -78,7 +78,7 @@ class LinearObjective:
         if self.n_effective <= 0:
             raise ModelError(f"{n} rows are too few for REML with {p} fixed-effects coefficients")
         self.row_weights = weights
-        self._is_filled = False
+        self._is_filled, self._mark = False, object()
         self.respond(likelihood.y)
 
     def respond(self, y: np.ndarray) -> None:
@@ -105,6 +105,10 @@ class LinearObjective:
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """F and its gradient."""
+        if self.system.user is not self._mark:
+            # the system holds numbers of another objective
+            self._last, self._solved, self._is_filled = None, None, False
+            self.system.user = self._mark
         if self._last is not None and np.array_equal(self._last[0], theta):
             return self._last[1], self._last[2].copy()
         self._last = self._solved = None
