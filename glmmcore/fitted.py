@@ -356,12 +356,13 @@ class FittedGLMM(Estimates):
         self,
         newdata: Any = None,
         kind: str = "response",
-        random_effects: str = "conditional",
+        random_effects: str | Iterable[str] = "conditional",
         *,
         se: bool = False,
         level: float | None = None,
-        interval: float | None = None,
+        interval: str | float | None = None,
         new_levels: str = "error",
+        trials: str | ArrayLike | None = None,
         df: str | float = "auto",
         cov: str | pd.DataFrame | ArrayLike | None = None,
     ) -> pd.Series | pd.DataFrame:
@@ -375,17 +376,22 @@ class FittedGLMM(Estimates):
             Mean of the response; its linear predictor; mean of the conditional part (without zero inflation);
             probability of a structural zero; dispersion as `sigma`. Means of k-of-n responses are per trial,
             probabilities, with and without `newdata`: ``fit.predict() * fit.trials`` are the `fittedvalues`.
-        random_effects : {"conditional", "none", "average"}
-            At the conditional modes; at zero (a typical level); averaged over the population of levels.
+        random_effects : {"conditional", "none", "average"} or iterable of str
+            At the conditional modes; at zero (a typical level); averaged over the population of levels; or names of
+            groups, whose effects are at their modes, those of others at zero.
         se : bool
             Add standard errors, from the joint covariance of parameters and random effects.
         level : float, optional
             Add limits of this level such as 0.95, symmetric on the link's scale.
-        interval : float, optional
-            Former name of `level`, deprecated.
+        interval : {"confidence", "prediction"}, optional
+            Limits of the mean, or of a new response (at level 0.95 unless `level` is given): with the variation of the
+            family, the errors of all estimates but dispersion and shape, and, where random effects are averaged over,
+            new ones. At least `level` of whole numbers. A number is the former name of `level`, deprecated.
         new_levels : {"error", "zero"}
             What to do about levels of a grouping factor that the fit has not seen: refuse, or predict with a
             random effect of zero, whose variance goes into the standard error.
+        trials : str or array_like, optional
+            Numbers of trials of the rows of `newdata`, for prediction intervals of k of n, which are per trial too.
         df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
             Degrees of freedom of the limits, as in `coefficient_table`; where random effects of single groups take part
             the normal distribution, unless a number is given.
@@ -408,11 +414,14 @@ class FittedGLMM(Estimates):
            estimate    se  lower  upper
         0      2.92  0.93   1.73   4.92
         1      6.08  1.45   4.10   9.01
+        >>> fit.predict({"x": [0, 1]}, random_effects="average", interval="prediction")["upper"].tolist()
+        [8.0, 15.0]
         """
         from glmmcore.inference.precision import Precision
         from glmmcore.results.predict import predict
 
-        level = renamed("predict", "interval", interval, "level", level)
+        if interval is not None and not isinstance(interval, str):
+            level, interval = renamed("predict", "interval", interval, "level", level), None
         return predict(
             self,
             newdata,
@@ -420,6 +429,8 @@ class FittedGLMM(Estimates):
             random_effects=random_effects,
             se=se,
             level=level,
+            interval=interval or "confidence",
+            trials=trials,
             new_levels=new_levels,
             precision=lambda fit: Precision(fit, df, cov),
         )

@@ -67,12 +67,16 @@ class Satterthwaite:
     def df(self, contrasts: np.ndarray) -> np.ndarray:
         """Degrees of freedom of ``contrasts @ params``, contrasts (m, p), shape (m,)."""
         variance = np.einsum("mi,ij,mj->m", contrasts, self._covariance, contrasts)
-        gradient = np.stack([np.einsum("mi,ij,mj->m", contrasts, slope, contrasts) for slope in self._slopes], axis=1)
+        gradient = self.variance_slopes(contrasts)
         spread = np.einsum("mk,kl,ml->m", gradient, self._variance, gradient)
         # a combination without any weight is known
         out = np.full(len(contrasts), np.inf)
         np.divide(2.0 * variance**2, spread, out=out, where=spread > 0.0)
         return out
+
+    def variance_slopes(self, contrasts: np.ndarray) -> np.ndarray:
+        """Slopes of the variances of contrasts (m, p) in theta and log sigma, (m, n_theta + 1)."""
+        return np.stack([np.einsum("mi,ij,mj->m", contrasts, slope, contrasts) for slope in self._slopes], axis=1)
 
     def joint_test(self, contrasts: np.ndarray, estimates: np.ndarray) -> tuple[float, int, float]:
         """F statistic of ``contrasts @ params = 0``, contrasts (q, p), and its two degrees of freedom."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["simulate_new"]
+__all__ = ["simulate_new", "trials_of_rows"]
 
 
 def simulate_new(
@@ -61,7 +61,7 @@ def simulate_new(
         labels = [repr(v) for v in rows.index[~estimable].tolist()]
         dropped = [column for design in predictors.values() for column in dropped_columns(design)]
         warn_of_data(not_estimable("simulate", "row", labels, dropped))
-    sizes = _trials(fit, rows, keep, trials)
+    sizes = trials_of_rows(fit, rows, keep, trials)
     drawn: list[tuple[TermSolution, RandomTerm, np.ndarray, Callable[[], np.ndarray]]] = []
     for name, design in predictors.items():
         for position, term in enumerate(design.terms):
@@ -106,23 +106,25 @@ def _at_places(root: LevelRoot, n_places: int, rng: np.random.Generator) -> np.n
     return root.apply(rng.standard_normal((n_places, 1)))
 
 
-def _trials(fit: FittedGLMM, rows: pd.DataFrame, keep: np.ndarray, trials: str | ArrayLike | None) -> np.ndarray | None:
+def trials_of_rows(
+    fit: FittedGLMM, rows: pd.DataFrame, keep: np.ndarray, trials: str | ArrayLike | None, caller: str = "simulate"
+) -> np.ndarray | None:
     """Numbers of trials of the complete new rows."""
     if fit.trials is None:
         if trials is not None:
-            raise ModelError("simulate: the response of the model is not k of n, it takes no trials")
+            raise ModelError(f"{caller}: the response of the model is not k of n, it takes no trials")
         return None
     if trials is None:
-        raise ModelError("simulate: give trials=, a column of the new data or an array, for a k-of-n response")
+        raise ModelError(f"{caller}: give trials=, a column of the new data or an array, for a k-of-n response")
     if isinstance(trials, str):
         if trials not in rows:
-            raise ModelError(f"simulate: column '{trials}' is not in the new data")
+            raise ModelError(f"{caller}: column '{trials}' is not in the new data")
         values = real_array(rows[trials], f"column '{trials}'")
     else:
         given = real_array(trials, "trials")
         if given.shape not in ((), keep.shape):
-            raise ModelError(f"simulate: trials has shape {given.shape}, the new data have {len(keep)} rows")
+            raise ModelError(f"{caller}: trials has shape {given.shape}, the new data have {len(keep)} rows")
         values = np.broadcast_to(given, keep.shape)[keep].copy()
     if not np.all(values >= 0.0):
-        raise ModelError("simulate: trials must be numbers that are not negative")
+        raise ModelError(f"{caller}: trials must be numbers that are not negative")
     return values

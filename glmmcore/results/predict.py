@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +15,13 @@ from glmmcore.families.links import LINKS, Link
 from glmmcore.formula.frame import as_frame
 from glmmcore.results.estimability import not_estimable
 from glmmcore.results.new_places import at_new_places, n_new_places
+from glmmcore.results.new_responses import trials_of_rows
+from glmmcore.results.prediction_intervals import new_response_limits
 from glmmcore.results.quantities import RowQuantity, designs_of_rows, limits_on_scale
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["predict"]
@@ -25,6 +29,7 @@ __all__ = ["predict"]
 _KINDS = ("response", "link", "conditional", "zprob", "disp")
 _EFFECTS = ("conditional", "none", "average")
 _POLICIES = ("error", "zero")
+_INTERVALS = ("confidence", "prediction")
 # New places of a dense field that are predicted together.
 _PLACES_AT_ONCE = 250
 # Linear predictors with log link up to here have a mean that is computed as it is.
@@ -36,25 +41,32 @@ def predict(
     newdata: Any = None,
     *,
     kind: str = "response",
-    random_effects: str = "conditional",
+    random_effects: str | Iterable[str] = "conditional",
     se: bool = False,
     level: float | None = None,
+    interval: str = "confidence",
+    trials: str | ArrayLike | None = None,
     new_levels: str = "error",
     precision: Callable[[FittedGLMM], Any],
 ) -> pd.Series | pd.DataFrame:
     """See `FittedGLMM.predict`; `precision` gives ``variance`` and ``df`` of combinations of estimates."""
-    _check(fit, kind, random_effects, level, new_levels)
+    of_response = interval == "prediction"
+    level = 0.95 if of_response and level is None else level
+    effects = _kept(fit, random_effects)
+    _check(fit, kind, effects, level, new_levels)
+    _check_interval(fit, kind, interval, trials, newdata)
     # the average of a linear function of the random effects is its value at zero
-    if kind == "disp" or (random_effects == "average" and (kind == "link" or fit.estimator.linear)):
-        random_effects = "none"
-    predictors, keep, index = designs_of_rows(fit, newdata, random_effects)
-    if random_effects == "conditional":
+    at_zero = effects == "average" and (kind == "link" or fit.estimator.linear)
+    if kind == "disp" or (at_zero and not of_response):
+        effects = "none"
+    predictors, keep, index = designs_of_rows(fit, newdata, effects)
+    if effects not in ("none", "average"):
         if (se or level is not None) and n_new_places(predictors) > _PLACES_AT_ONCE:
-            options = {"kind": kind, "se": se, "level": level, "new_levels": new_levels, "precision": precision}
-            return _in_pieces(fit, newdata, options)
+            options = {"kind": kind, "random_effects": effects, "se": se, "level": level, "interval": interval}
+            return _in_pieces(fit, newdata, trials, options | {"new_levels": new_levels, "precision": precision})
         fit = at_new_places(fit, predictors)
     labels = index[keep]
-    rows = RowQuantity(fit, kind, predictors, labels, random_effects, new_levels)
+    rows = RowQuantity(fit, kind, predictors, labels, "none" if at_zero else effects, new_levels)
     if kind in ("response", "conditional"):
         _require_range(fit, rows.values["cond"], labels)
     unknown, dropped = rows.unknown()
@@ -67,28 +79,81 @@ def predict(
     error = np.sqrt(precise.variance(combination)) if len(labels) else np.zeros(0)
     error[unknown] = np.nan
     columns = {"estimate": estimate, "se": error}
-    if level is not None:
+    if level is not None and of_response:
+        sizes = fit.trials
+        if newdata is not None:
+            sizes = trials_of_rows(fit, as_frame(newdata, "the new data").loc[keep], keep, trials, "predict")
+        weights = fit.design.var_weights if newdata is None else None
+        ends = new_response_limits(fit, predictors, labels, effects, new_levels, level, precise, sizes, weights)
+        for name, end in zip(("lower", "upper"), ends, strict=True):
+            columns[name] = (
+                end if sizes is None else np.divide(end, sizes, out=np.full(len(end), np.nan), where=sizes > 0)
+            )
+    elif level is not None:
         df = precise.df(combination)
         half = np.where(np.isinf(df), special.ndtri(0.5 + 0.5 * level), special.stdtrit(df, 0.5 + 0.5 * level))
         columns["lower"], columns["upper"] = limits_on_scale(estimate, error, _scale(fit, kind), half)
     return _in_place(pd.DataFrame(columns, index=index[keep]), keep, index)
 
 
-def _in_pieces(fit: FittedGLMM, newdata: Any, options: dict[str, Any]) -> pd.DataFrame:
+def _in_pieces(fit: FittedGLMM, newdata: Any, trials: Any, options: dict[str, Any]) -> pd.DataFrame:
     """Predict some rows at a time: the cost is the cube of the places of the fit and of the rows."""
     frame = as_frame(newdata, "the new data")
-    pieces = [frame.iloc[lo : lo + _PLACES_AT_ONCE] for lo in range(0, len(frame), _PLACES_AT_ONCE)]
-    return pd.concat([predict(fit, piece, **options) for piece in pieces])
+    pieces = []
+    for low in range(0, len(frame), _PLACES_AT_ONCE):
+        at = slice(low, low + _PLACES_AT_ONCE)
+        own = trials if trials is None or isinstance(trials, str) else np.broadcast_to(trials, (len(frame),))[at]
+        pieces.append(predict(fit, frame.iloc[at], trials=own, **options))
+    return pd.concat(pieces)
 
 
-def _check(fit: FittedGLMM, kind: str, random_effects: str, level: float | None, new_levels: str) -> None:
+def _kept(fit: FittedGLMM, random_effects: Any) -> str | Collection[str]:
+    """Word for the random effects, or the groups whose effects are at their modes."""
+    if isinstance(random_effects, str):
+        return random_effects
+    if not isinstance(random_effects, Iterable):
+        raise ModelError(
+            f"predict: random_effects must be one of {', '.join(map(repr, _EFFECTS))} or names of groups, not "
+            f"{random_effects!r}"
+        )
+    groups, known = tuple(random_effects), sorted({t.term.group for t in fit.solution.terms})
+    strange = [group for group in groups if group not in known]
+    if strange:
+        raise ModelError(
+            f"predict: random_effects: no group {', '.join(map(repr, strange))}; the model has "
+            f"{', '.join(map(repr, known)) or 'none'}"
+        )
+    return groups if groups else "none"
+
+
+def _check_interval(fit: FittedGLMM, kind: str, interval: str, trials: Any, newdata: Any) -> None:
+    if interval not in _INTERVALS:
+        raise ModelError(f"predict: interval must be 'confidence' or 'prediction', not {interval!r}")
+    if interval == "confidence":
+        if trials is not None:
+            raise ModelError("predict: trials= is for interval='prediction'; means of k of n are per trial")
+        return
+    if kind != "response":
+        raise ModelError(f"predict: interval='prediction' is about new responses, kind='response', not {kind!r}")
+    if trials is not None and newdata is None:
+        raise ModelError("predict: trials= is for new data; the rows of the fit have theirs")
+    if fit.trials is not None and newdata is not None and trials is None:
+        raise ModelError(
+            "predict: interval='prediction' of k of n needs the numbers of trials of the new rows: trials=, a column "
+            "of the new data or an array"
+        )
+
+
+def _check(
+    fit: FittedGLMM, kind: str, random_effects: str | Collection[str], level: float | None, new_levels: str
+) -> None:
     choices = (
         ("kind", kind, _KINDS),
         ("random_effects", random_effects, _EFFECTS),
         ("new_levels", new_levels, _POLICIES),
     )
     for name, value, allowed in choices:
-        if value not in allowed:
+        if isinstance(value, str) and value not in allowed:
             raise ModelError(f"predict: {name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
     if level is not None:
         require_level(level, "level")

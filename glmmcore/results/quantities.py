@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,13 +47,14 @@ class RowQuantity:
     Parameters
     ----------
     fit : FittedGLMM
-    kind : {"response", "link", "conditional", "zprob", "disp"}
-        As in `FittedGLMM.predict`.
+    kind : {"response", "link", "conditional", "zprob", "disp", "zi_link"}
+        As in `FittedGLMM.predict`; the last is the linear predictor of zero inflation.
     predictors : dict of str to PredictorDesign
         Designs of the rows, from the fit or its encoder.
     labels : Index, shape (n,)
         Of the rows, for messages.
-    random_effects : {"conditional", "none", "average"}
+    random_effects : {"conditional", "none", "average"} or collection of str
+        Groups whose effects are at their modes, those of others at zero.
     new_levels : {"error", "zero"}
 
     Attributes
@@ -70,7 +71,7 @@ class RowQuantity:
         kind: str,
         predictors: dict[str, PredictorDesign],
         labels: pd.Index,
-        random_effects: str = "none",
+        random_effects: str | Collection[str] = "none",
         new_levels: str = "error",
     ) -> None:
         self._fit = fit
@@ -147,7 +148,7 @@ class _Rows:
 
 
 def designs_of_rows(
-    fit: FittedGLMM, newdata: Any, random_effects: str
+    fit: FittedGLMM, newdata: Any, random_effects: str | Collection[str]
 ) -> tuple[dict[str, PredictorDesign], np.ndarray, pd.Index]:
     """Designs of the complete rows, which rows these are, and the labels of all rows."""
     if newdata is None:
@@ -156,14 +157,27 @@ def designs_of_rows(
 
     frame = as_frame(newdata, "the new data")
     encode: Any = fit.design.encode
-    if random_effects == "average":  # any level will do: only the left-hand sides are used
-        needed = encode.fixed_kinds.keys() | encode.left_kinds.keys() | _columns_with_variances(fit, frame)
+    if random_effects == "conditional":
+        _require_groups(encode.group_columns, frame)
+    elif random_effects != "none":  # any level of other groups will do: only the left-hand sides are used
+        needed = encode.fixed_kinds.keys() | encode.left_kinds.keys()
+        if random_effects == "average":
+            needed |= _columns_with_variances(fit, frame)
+        else:
+            own = {column for group in random_effects for column in group.split(":")}
+            _require_groups([column for column in encode.group_columns if column in own], frame)
+            needed |= own | _coordinates(fit, random_effects)
         only_groups = [g for g in (*encode.group_columns, *encode.place_kinds) if g not in needed]
         frame = frame.assign(**{g: fit.data[g].iloc[:1].repeat(len(frame)).array for g in only_groups})
-    elif random_effects == "conditional":
-        _require_groups(encode.group_columns, frame)
     predictors, keep = encode(frame, groups=random_effects != "none")
     return predictors, keep, frame.index
+
+
+def _coordinates(fit: FittedGLMM, groups: Collection[str]) -> set[str]:
+    """Columns of the coordinates of places, if effects of some of these groups are of places."""
+    encode: Any = fit.design.encode
+    of_places = any(t.term.places is not None and t.term.group in groups for t in fit.solution.terms)
+    return set(encode.place_kinds) if of_places else set()
 
 
 def _require_groups(columns: Any, frame: pd.DataFrame) -> None:
@@ -222,7 +236,7 @@ def fixed_values(
 def _rows(
     fit: FittedGLMM,
     predictors: dict[str, PredictorDesign],
-    random_effects: str,
+    random_effects: str | Collection[str],
     new_levels: str,
     labels: pd.Index,
 ) -> _Rows:
@@ -283,6 +297,8 @@ def quantity(fit: FittedGLMM, kind: str) -> _Quantity:
         return _Quantity({"cond": lambda values: values["cond"]})
     if kind == "zprob":
         return _Quantity({"zi": structural_zero})
+    if kind == "zi_link":
+        return _Quantity({"zi": lambda values: values["zi"]})
     if kind == "disp":
         return _Quantity({"disp": lambda values: dispersions(fit, values)})
     if kind == "conditional" or "zi" not in fit.design.predictors:

@@ -1,0 +1,235 @@
+"""Intervals for new responses: quantiles of the law of a row, averaged over what is not known of its predictors.
+
+With u normal, its variance that of the estimated predictor and of new random effects, a new response is distributed as
+F(y) = E P(Y <= y | eta + u), by Gauss and Hermite's rule; of zero inflation the same average, taken apart. Limits are
+the smallest y with F(y) >= a and F(y) >= 1 - a, 2 a = 1 - level: of whole numbers at least `level` is covered. A
+normal response has its limits in closed form, with t quantiles where the residual variance is estimated by REML:
+Satterthwaite's degrees of freedom of the sum of all variances. Dispersion and shape are taken as known otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from scipy import special
+
+from glmmcore.results.law import Law
+from glmmcore.results.quantities import RowQuantity, dispersions, new_effects, spread_slopes
+
+if TYPE_CHECKING:
+    from glmmcore.design import PredictorDesign
+    from glmmcore.fitted import FittedGLMM
+
+__all__ = ["new_response_limits"]
+
+# Rows at a time, so that rows times nodes stay in memory.
+_ROWS = 20_000
+# Nodes for a spread of zero, more of them per unit of the largest standard deviation, and their largest number.
+_NODES, _PER_UNIT, _MOST = 11, 10.0, 101
+# Error of a quantile's normal score, and steps after which the bracket is taken.
+_SCORE, _STEPS = 1e-7, 80
+
+
+def new_response_limits(
+    fit: FittedGLMM,
+    predictors: dict[str, PredictorDesign],
+    labels: pd.Index,
+    random_effects: Any,
+    new_levels: str,
+    level: float,
+    precise: Any,
+    trials: np.ndarray | None,
+    var_weights: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Limits (n,) of new responses at some rows, counts for k of n; NaN where the data do not determine the predictors.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+    predictors, labels, random_effects, new_levels
+        As in `RowQuantity`.
+    level : float
+    precise : Precision
+        ``variance`` and ``df`` of combinations of estimates.
+    trials, var_weights : ndarray, shape (n,), or None
+    """
+    effects = "none" if random_effects == "average" else random_effects
+    values: dict[str, np.ndarray] = {}
+    variance: dict[str, np.ndarray] = {}
+    lost = np.zeros(len(labels), dtype=bool)
+    combination: Any = None
+    for name, kind in (("cond", "link"), ("zi", "zi_link")):
+        if name == "zi" and "zi" not in predictors:
+            continue
+        rows = RowQuantity(fit, kind, predictors, labels, effects, new_levels)
+        values |= {key: value for key, value in rows.values.items() if key not in values or key == name}
+        found = rows.combination()
+        combination = found if name == "cond" else combination
+        lost |= rows.unknown()[0]
+        variance[name] = precise.variance(found) + _spread(fit, predictors, name, random_effects)
+    if var_weights is not None and fit.family.weight_power is not None:
+        values["disp"] = values["disp"] + fit.family.weight_power * np.log(var_weights)
+    ends = np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level])
+    if fit.family.linear and "zi" not in predictors:
+        total = variance["cond"] + np.square(dispersions(fit, values))
+        df = _df_of_total(fit, combination, predictors, random_effects, total, precise)
+        half = np.where(np.isinf(df), special.ndtri(ends[1]), special.stdtrit(df, ends[1])) * np.sqrt(total)
+        lower, upper = values["cond"] - half, values["cond"] + half
+    else:
+        lower, upper = np.empty((2, len(labels)))
+        for start in range(0, len(labels), _ROWS):
+            at = slice(start, start + _ROWS)
+            own = {name: value[at] if len(value) > 1 else value for name, value in values.items()}
+            spread = {name: value[at] for name, value in variance.items()}
+            new = _NewResponses(fit, own, spread, None if trials is None else trials[at])
+            lower[at], upper[at] = (new.quantile(p) for p in ends)
+    lower[lost], upper[lost] = np.nan, np.nan
+    return lower, upper
+
+
+def _spread(fit: FittedGLMM, predictors: dict[str, PredictorDesign], name: str, random_effects: Any) -> np.ndarray:
+    """Variance over new random effects, where these are averaged over, (n,)."""
+    out = np.zeros(len(predictors[name].X))
+    if random_effects == "average":
+        for solution, rows in new_effects(fit, predictors, name):
+            out += solution.row_variances(rows.Z, rows.codes)
+    return out
+
+
+def _df_of_total(
+    fit: FittedGLMM,
+    combination: Any,
+    predictors: dict[str, PredictorDesign],
+    random_effects: Any,
+    total: np.ndarray,
+    precise: Any,
+) -> np.ndarray:
+    """Degrees of freedom of the variance of a new normal response, (n,).
+
+    Where modes of single groups take part all of it is taken to be in proportion to the residual variance.
+    """
+    if not isinstance(precise.df_rule, str):
+        return np.full(len(total), float(precise.df_rule))
+    if precise.df_rule == "normal" or not fit.reml or not fit.estimator.linear:
+        return np.full(len(total), np.inf)
+    covariance = fit._joint_curvature.inverse
+    slopes = np.zeros((len(total), len(covariance)))
+    slopes[:, -1] = 2.0 * total
+    if not combination.random:
+        slopes[:, :-1] = fit._satterthwaite.variance_slopes(combination.fixed["cond"])[:, :-1]
+        if random_effects == "average":
+            random = [rows for _, rows in new_effects(fit, predictors, "cond")]
+            slopes[:, :-1] += spread_slopes(fit, np.full(len(total), fit.sigma**2), random)
+    spread = np.einsum("ij,jk,ik->i", slopes, covariance, slopes)
+    return np.divide(2.0 * total**2, spread, out=np.full(len(total), np.inf), where=spread > 0.0)
+
+
+class _NewResponses:
+    """Distribution of new responses at some rows.
+
+    Parameters
+    ----------
+    fit : FittedGLMM
+    values : dict of str to ndarray
+        Predictors, (n,) or (1,).
+    variance : dict of str to ndarray
+        Of what is not known of the predictors "cond" and "zi", (n,).
+    trials : ndarray, shape (n,), or None
+    """
+
+    def __init__(
+        self,
+        fit: FittedGLMM,
+        values: dict[str, np.ndarray],
+        variance: dict[str, np.ndarray],
+        trials: np.ndarray | None,
+    ) -> None:
+        sd = {name: np.sqrt(np.minimum(v, 1e4)) for name, v in variance.items()}
+        largest = max(float(s.max(initial=0.0)) for s in sd.values())
+        size = min(_NODES + int(_PER_UNIT * largest), _MOST) if largest > 0.0 else 1
+        nodes, weights = np.polynomial.hermite_e.hermegauss(size)
+        self._weights, self._n = weights / weights.sum(), len(values["cond"])
+        self._discrete = fit.family.discrete
+
+        def spread_out(value: np.ndarray) -> np.ndarray:
+            return value if len(value) == 1 else np.tile(value, size)
+
+        own = {name: spread_out(value) for name, value in values.items() if name != "zi"}
+        own["cond"] = (values["cond"] + nodes[:, None] * sd["cond"]).ravel()
+        self._law = Law(fit.family, own, None if trials is None else np.tile(trials, size))
+        self._zeros = np.zeros(self._n)
+        if "zi" in values:
+            self._zeros = self._weights @ special.expit(values["zi"] + nodes[:, None] * sd["zi"])
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, own_variance = (m.reshape(size, -1) for m in (self._law.mean(), self._law.variance()))
+            centre = self._weights @ mean
+            spread = np.sqrt(self._weights @ own_variance + self._weights @ np.square(mean - centre))
+        self._centre = np.where(np.isfinite(centre), centre, 1e300)
+        self._spread = np.where(np.isfinite(spread), spread, 1e300)
+
+    def cdf(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(P(Y < y), P(Y <= y)), each (n,)."""
+        ends = self._law.cdf(np.tile(y, len(self._weights)))
+        below, to = (self._weights @ end.reshape(len(self._weights), -1) for end in ends)
+        zeros, rest = self._zeros, 1.0 - self._zeros
+        return zeros * (y > 0.0) + rest * below, zeros * (y >= 0.0) + rest * to
+
+    def quantile(self, p: float) -> np.ndarray:
+        """Smallest y with P(Y <= y) >= p, (n,)."""
+        low, high = self._bracket(p)
+        if self._discrete:
+            return self._whole(p, np.floor(low), np.ceil(high))
+        out = self._root(p, low, high)
+        for atom in (0.0, 1.0):  # masses of laws that are continuous elsewhere
+            below, to = self.cdf(np.full(self._n, atom))
+            out = np.where((below < p) & (p <= to), atom, out)
+        return out
+
+    def _bracket(self, p: float) -> tuple[np.ndarray, np.ndarray]:
+        """Ends with P(Y <= low) < p <= P(Y <= high)."""
+        low = np.full(self._n, -1.0)
+        step = 4.0 * self._spread + 1.0
+        out = self.cdf(low)[1] >= p
+        while out.any():
+            low = np.where(out, np.minimum(low, self._centre) - step, low)
+            step = 2.0 * step
+            out = self.cdf(low)[1] >= p
+        high, step = np.maximum(self._centre, 0.0) + 4.0 * self._spread + 1.0, 4.0 * self._spread + 1.0
+        out = self.cdf(high)[1] < p
+        while out.any() and np.all(np.isfinite(step)):
+            high, step = np.where(out, high + step, high), 2.0 * step
+            out = self.cdf(high)[1] < p
+        return low, np.where(out, np.inf, high)
+
+    def _whole(self, p: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Halve intervals of whole numbers."""
+        while np.any(np.where(np.isfinite(high), high - low, 0.0) > 1.0):
+            middle = np.where(np.isfinite(high), np.floor(0.5 * (low + high)), low)
+            reached = self.cdf(middle)[1] >= p
+            low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+        return high
+
+    def _root(self, p: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """Secants between normal scores, which are nearly straight, and halves where these do not get ahead."""
+        goal = special.ndtri(p)
+        scores = [special.ndtri(self.cdf(end)[1]) - goal for end in (low, high)]
+        out, halve = high, np.zeros(self._n, dtype=bool)
+        open_rows = np.isfinite(high)
+        for _ in range(_STEPS):
+            width = high - low
+            with np.errstate(invalid="ignore", divide="ignore"):
+                share = -scores[0] / (scores[1] - scores[0])
+            share = np.where(halve | ~np.isfinite(share), 0.5, np.clip(share, 1e-3, 1.0 - 1e-3))
+            middle = np.where(open_rows, low + share * width, out)
+            score = special.ndtri(self.cdf(middle)[1]) - goal
+            out = middle
+            open_rows &= (np.abs(score) > _SCORE) & (width > 1e-12 * np.maximum(np.abs(low), np.abs(high)))
+            if not open_rows.any():
+                break
+            reached = score >= 0.0
+            low, high = np.where(reached, low, middle), np.where(reached, middle, high)
+            scores = [np.where(reached, scores[0], score), np.where(reached, score, scores[1])]
+            halve = high - low > 0.5 * width
+        return out
