@@ -415,7 +415,7 @@ class FittedGLMM(Estimates):
         0      2.92  0.93   1.73   4.92
         1      6.08  1.45   4.10   9.01
         >>> fit.predict({"x": [0, 1]}, random_effects="average", interval="prediction")["upper"].tolist()
-        [8.0, 15.0]
+        [8.0, 14.0]
         """
         from glmmcore.inference.precision import Precision
         from glmmcore.results.predict import predict
