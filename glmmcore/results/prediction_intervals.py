@@ -114,11 +114,11 @@ def _df_of_total(
         return np.full(len(total), float(precise.df_rule))
     if precise.df_rule == "normal" or not fit.reml or not fit.estimator.linear:
         return np.full(len(total), np.inf)
-    covariance = fit._joint_curvature.inverse
+    covariance = fit.joint_curvature.inverse
     slopes = np.zeros((len(total), len(covariance)))
     slopes[:, -1] = 2.0 * total
     if not combination.random:
-        slopes[:, :-1] = fit._satterthwaite.variance_slopes(combination.fixed["cond"])[:, :-1]
+        slopes[:, :-1] = fit.satterthwaite.variance_slopes(combination.fixed["cond"])[:, :-1]
         if random_effects == "average":
             random = [rows for _, rows in new_effects(fit, predictors, "cond")]
             slopes[:, :-1] += spread_slopes(fit, np.full(len(total), fit.sigma**2), random)
