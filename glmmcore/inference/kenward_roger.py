@@ -9,7 +9,8 @@ the covariance is Phi + 2 Phi (sum_ij C_ij (Q_ij - P_i Phi P_j - R_ij / 4)) Phi,
 information of the variance parameters under REML. Nothing of the size of the rows is formed: with K = Z'WZ / s all
 products follow from M = Z'V^-1 Z = (I + K D)^-1 K and N = Z'V^-1 X, and those with V_0 = W^-1, the derivative by the
 residual variance, from V^-1 W^-1 V^-1 = (V^-1 - V^-1 Z D Z'V^-1) / s. Random effects that no row and no covariance
-joins (the levels of a single grouping factor, of the outermost of nested ones) are blocks of their own in all of these.
+joins (the levels of a single grouping factor, of the outermost of nested ones) are blocks of their own in all of these;
+of crossed factors the one with most effects is eliminated level by level.
 """
 
 from __future__ import annotations
@@ -132,8 +133,9 @@ class _Products:
         self.p = [np.zeros((p, p)) for _ in range(r)]
         self._bdn, self._ndn, self._n0dn, self._trace_d = np.zeros((p, p)), np.zeros((p, p)), np.zeros((p, p)), 0.0
         labels = connected_components(abs(k) + abs(d), directed=False)[1] if k.shape[0] else np.zeros(0, dtype=int)
+        levels = _levels_of_largest_factor(fit)
         for component in Blocks.of(labels):
-            self._add(component, k, b, d, derivatives, seconds)
+            self._add(component, k, b, d, derivatives, seconds, levels)
         information = c - self._bdn
         self.phi = np.linalg.inv(0.5 * (information + information.T))
         first = (information - self._ndn) / self._s  # X'V^-1 W^-1 V^-1 X
@@ -157,22 +159,22 @@ class _Products:
         d_all: Any,
         derivatives: list[Any],
         seconds: dict[tuple[int, int], Any],
+        levels: np.ndarray,
     ) -> None:
         """Add what components of one size, which no random effect joins, have in every product."""
         _require_room(component.size)
         k, d, b = component.dense(k_all), component.block(d_all), b_all[component.members]
         inner = _times(k, d)
         inner[:, range(component.size), range(component.size)] += 1.0
-        solved = np.linalg.solve(inner, np.concatenate([k, b], axis=2))
-        m, n = solved[:, :, : component.size], solved[:, :, component.size :]
+        m, n = _solved(inner, k, b, levels[component.members])
         dn = _left(d, n)
         n0 = (n - m @ dn) / self._s  # Z'V^-1 W^-1 V^-1 X
-        m0 = (m - _times(m, d) @ m) / self._s
+        dm = _left(d, m)
         self._bdn += _inner(b, dn)
         self._ndn += _inner(n, dn)
         self._n0dn += _inner(dn, n0)
         self._trace_d += _trace(d, m)
-        self.traces[0, 0] += _trace(d, m0)
+        self.traces[0, 0] += (_trace(d, m) - _trace_of_product(dm, dm)) / self._s
         own = [component.block(e) for e in derivatives]
         moved, right = [_left(e, n) for e in own], [_left(e, m) for e in own]
         # in the order of rows, so that traces are products of two vectors
@@ -182,7 +184,8 @@ class _Products:
             mixed = _inner(n0, moved[i - 1])
             self.q[0][i] += mixed
             self.q[i][0] += mixed.T
-            self.traces[0, i] += _trace(e, m0)
+            # of Z'V^-1 W^-1 V^-1 Z = (M - M D M) / s
+            self.traces[0, i] += (_trace(e, m) - float(np.vdot(left[i - 1], dm))) / self._s
             self.traces[i, 0] = self.traces[0, i]
             across = m @ moved[i - 1]
             for j in range(1, i + 1):
@@ -194,6 +197,57 @@ class _Products:
                 self.traces[j, i] = self.traces[i, j]
         for (i, j), e_all in seconds.items():
             self.r[i + 1][j + 1] += _inner(n, _left(component.block(e_all), n))
+
+
+# ---- (I + K D)^-1 K --------------------------------------------------------------------------------------
+def _levels_of_largest_factor(fit: Estimates) -> np.ndarray:
+    """Level of the grouping factor with most random effects for each of these, -1 for effects of others, (q,)."""
+    sizes: dict[str, int] = {}
+    for t in fit.solution.terms:
+        sizes[t.term.group] = sizes.get(t.term.group, 0) + len(t.term.levels) * t.term.Z.shape[1]
+    related = {t.term.group for t in fit.solution.terms if t.term.relationship is not None}
+    largest = max(sizes.keys() - related, key=lambda group: sizes[group], default=None)
+    levels = [
+        np.repeat(np.arange(len(t.term.levels)) if t.term.group == largest else np.full(len(t.term.levels), -1), k)
+        for t in fit.solution.terms
+        for k in (t.term.Z.shape[1],)
+    ]
+    return np.concatenate(levels) if levels else np.zeros(0, dtype=int)
+
+
+def _solved(inner: np.ndarray, k: np.ndarray, b: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """M = inner^-1 K and N = inner^-1 b of blocks (sets, size, ...), levels (sets, size).
+
+    A single large block is taken apart into effects of levels that nothing joins but other effects, and these others.
+    """
+    size = k.shape[1]
+    lead = np.flatnonzero(levels[0] >= 0)
+    if len(k) > 1 or size - len(lead) > 0.7 * size:
+        solved = np.linalg.solve(inner, np.concatenate([k, b], axis=2))
+        return solved[:, :, :size], solved[:, :, size:]
+    lead = lead[np.argsort(levels[0][lead], kind="stable")]
+    rest = np.flatnonzero(levels[0] < 0)
+    own = lead.reshape(len(np.unique(levels[0][lead])), -1)  # (levels, effects of one)
+    a, k, b = inner[0], k[0], b[0]
+    wide = np.concatenate([a[np.ix_(lead, rest)], k[np.ix_(lead, rest)], b[lead]], axis=1)
+    alone = k[own[:, :, None], own[:, None, :]]
+    right = np.concatenate([wide.reshape(*own.shape, -1), alone], axis=2)
+    solved = np.linalg.solve(a[own[:, :, None], own[:, None, :]], right)
+    r, width = len(rest), own.shape[1]
+    flat = solved[:, :, :-width].reshape(len(lead), -1)
+    a_rest, k_rest, b_own = flat[:, :r], flat[:, r : 2 * r], flat[:, 2 * r :]
+    across = a[np.ix_(rest, lead)]
+    below = np.concatenate([k[np.ix_(rest, rest)] - across @ k_rest, b[rest] - across @ b_own], axis=1)
+    of_rest = np.linalg.solve(a[np.ix_(rest, rest)] - across @ a_rest, below)
+    m, n = np.empty_like(k), np.empty_like(b)
+    n[rest], n[lead] = of_rest[:, r:], b_own - a_rest @ of_rest[:, r:]
+    mixed = k_rest - a_rest @ of_rest[:, :r]
+    m[np.ix_(rest, rest)], m[np.ix_(lead, rest)], m[np.ix_(rest, lead)] = of_rest[:, :r], mixed, mixed.T
+    corner = a_rest @ -mixed.T
+    place = np.arange(len(lead)).reshape(own.shape)
+    corner[place[:, :, None], place[:, None, :]] += solved[:, :, -width:]
+    m[np.ix_(lead, lead)] = corner
+    return m[None], n[None]
 
 
 # ---- products, block by block ----------------------------------------------------------------------------
@@ -217,6 +271,11 @@ def _trace(e: Any, a: np.ndarray) -> float:
     if isinstance(e, np.ndarray):
         return float(np.sum(e * a.transpose(0, 2, 1)))
     return float(e.multiply(a[0].T).sum())
+
+
+def _trace_of_product(a: np.ndarray, b: np.ndarray) -> float:
+    """Trace of a b, over all blocks."""
+    return float(np.vdot(np.ascontiguousarray(a.transpose(0, 2, 1)), b))
 
 
 def _inverse(information: np.ndarray) -> np.ndarray:

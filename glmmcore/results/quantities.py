@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from scipy import special
 
-from glmmcore.averages import average_over_normal
+from glmmcore.averages import average_and_slopes, average_over_normal
 from glmmcore.errors import ModelError
 from glmmcore.estimation.problem import pinned_dispersion
 from glmmcore.families.base import Parameters
@@ -37,6 +38,8 @@ __all__ = [
 
 # Relative step of central differences of means: truncation and rounding are both about 1e-10.
 _STEP = 1e-5
+# Variances below which averages' slopes are taken by differences: formulas divide by them.
+_LEAST_SPREAD = 1e-4
 # Relative difference of variances that is rounding.
 _EQUAL = 1e-8
 
@@ -79,7 +82,10 @@ class RowQuantity:
         self._function = quantity(fit, kind)
         self.predictors = predictors
         self.values = self._rows.values
-        self.estimate = _evaluate(self._function, self.values, self._rows.spread) if self._rows.n else np.zeros(0)
+        self._averages = _averages(self._function, self._rows)
+        self.estimate = np.zeros(0)
+        if self._rows.n:
+            self.estimate = _evaluate(self._function, self.values, self._rows.spread, self._averages)
 
     def unknown(self) -> tuple[np.ndarray, list[str]]:
         """Mask (n,) of the rows that the data do not determine, and the columns that would have to be known."""
@@ -96,13 +102,16 @@ class RowQuantity:
     def combination(self) -> Combination:
         """First-order weights of all that was estimated in the quantity, one row each."""
         rows = self._rows
-        slopes = {name: _slope(self._function, rows, name) for name in rows.values}
+        slopes = {name: self._slope(name) for name in rows.values}
         slopes = {name: s for name, s in slopes.items() if np.any(s)}
         fixed = {name: rows.fixed[name] * s[:, None] for name, s in slopes.items()}
         if not fixed:
             return Combination({"cond": np.zeros_like(rows.fixed["cond"])})
         if rows.spread:
-            return Combination(fixed, direct=_spread_slopes(self._fit, self._function, rows))
+            direct = np.zeros((rows.n, len(self._fit.solution.x)))
+            for name in rows.spread:
+                direct += spread_slopes(self._fit, self._slope_in_spread(name), rows.random[name])
+            return Combination(fixed, direct=direct)
         random = [
             RandomRows(r.term, r.Z * slopes[name][:, None], r.codes)
             for name, terms in rows.random.items()
@@ -110,6 +119,27 @@ class RowQuantity:
             for r in terms
         ]
         return Combination(fixed, random)
+
+    def _slope(self, name: str) -> np.ndarray:
+        """Slope in the value of a predictor, (n,)."""
+        if name in self._averages:
+            return self._averages[name][1] * self._rest(name)
+        return _slope(self._function, self._rows, name)
+
+    def _slope_in_spread(self, name: str) -> np.ndarray:
+        """Slope in the variance over new random effects of a predictor, (n,)."""
+        if name in self._averages:
+            return self._averages[name][2] * self._rest(name)
+        rows, spread = self._rows, self._rows.spread[name]
+        step = 1e-4 * np.maximum(spread, 1e-4)
+        high = _evaluate(self._function, rows.values, {**rows.spread, name: spread + step})
+        low = _evaluate(self._function, rows.values, {**rows.spread, name: spread - step})
+        return (high - low) / (2.0 * step)
+
+    def _rest(self, name: str) -> np.ndarray:
+        """Product of the factors of other predictors."""
+        others = _Quantity({key: factor for key, factor in self._function.factors.items() if key != name})
+        return np.asarray(_evaluate(others, self._rows.values, self._rows.spread, self._averages))
 
 
 def combination_variance(fit: FittedGLMM, rows: Combination) -> np.ndarray:
@@ -319,10 +349,27 @@ def _only(
     return lambda moved: function({**values, name: moved})
 
 
-def _evaluate(function: _Quantity, values: dict[str, np.ndarray], spread: dict[str, np.ndarray]) -> np.ndarray:
+def _averages(function: _Quantity, rows: _Rows) -> dict[str, tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Averages of factors over random effects with their slopes in the own predictor's value and spread."""
+    found = {}
+    for name, factor in function.factors.items():
+        if rows.n and name in rows.spread and np.min(rows.spread[name]) > _LEAST_SPREAD:
+            found[name] = average_and_slopes(_only(factor, rows.values, name), rows.values[name], rows.spread[name])
+    return found
+
+
+def _evaluate(
+    function: _Quantity,
+    values: dict[str, np.ndarray],
+    spread: dict[str, np.ndarray],
+    known: Mapping[str, tuple[np.ndarray, np.ndarray, np.ndarray]] = MappingProxyType({}),
+) -> np.ndarray:
     """Product of the factors, averaged over the random effects of predictors that have a spread."""
     out: Any = 1.0
     for name, factor in function.factors.items():
+        if name in known:
+            out = out * known[name][0]
+            continue
         if name not in spread:
             out = out * factor(values)
             continue
@@ -351,17 +398,6 @@ def _slope(function: _Quantity, rows: _Rows, name: str) -> np.ndarray:
     high = _evaluate(function, {**rows.values, name: rows.values[name] + step}, rows.spread)
     low = _evaluate(function, {**rows.values, name: rows.values[name] - step}, rows.spread)
     return (high - low) / (2.0 * step)
-
-
-def _spread_slopes(fit: FittedGLMM, function: _Quantity, rows: _Rows) -> np.ndarray:
-    """Differentiate an average by the optimiser's parameters, as far as they change the variances."""
-    out = np.zeros((rows.n, len(fit.solution.x)))
-    for name, spread in rows.spread.items():
-        step = 1e-4 * np.maximum(spread, 1e-4)
-        high = _evaluate(function, rows.values, {**rows.spread, name: spread + step})
-        low = _evaluate(function, rows.values, {**rows.spread, name: spread - step})
-        out += spread_slopes(fit, (high - low) / (2.0 * step), rows.random[name])
-    return out
 
 
 def spread_slopes(fit: FittedGLMM, slope: np.ndarray, random: list[RandomRows]) -> np.ndarray:
