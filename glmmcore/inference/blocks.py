@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Blocks"]
+__all__ = ["Blocks", "solved_by_levels"]
 
 # A single block of more random effects than this stays sparse.
 _SPARSE = 64
@@ -57,3 +57,43 @@ class Blocks:
         if len(self.members) == 1 and self.size > _SPARSE:
             return matrix[self.members[0]][:, self.members[0]]
         return self.dense(matrix)
+
+
+def solved_by_levels(
+    inner: np.ndarray, k: np.ndarray, b: np.ndarray, levels: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """inner^-1 k, which is symmetric, and inner^-1 b, blocks (sets, size, ...), levels (sets, size).
+
+    A single large block is taken apart into effects of levels that nothing joins but other effects, and these others,
+    whose level is -1.
+    """
+    size = k.shape[1]
+    lead = np.flatnonzero(levels[0] >= 0)
+    # a level may lack an effect that no row and no covariance joins to the others
+    per_level = np.unique(np.unique(levels[0][lead], return_counts=True)[1])
+    if len(k) > 1 or len(lead) < 0.3 * size or len(per_level) > 1:
+        solved = np.linalg.solve(inner, np.concatenate([k, b], axis=2))
+        return solved[:, :, :size], solved[:, :, size:]
+    lead = lead[np.argsort(levels[0][lead], kind="stable")]
+    rest = np.flatnonzero(levels[0] < 0)
+    own = lead.reshape(len(np.unique(levels[0][lead])), -1)  # (levels, effects of one)
+    a, k, b = inner[0], k[0], b[0]
+    wide = np.concatenate([a[np.ix_(lead, rest)], k[np.ix_(lead, rest)], b[lead]], axis=1)
+    alone = k[own[:, :, None], own[:, None, :]]
+    right = np.concatenate([wide.reshape(*own.shape, -1), alone], axis=2)
+    solved = np.linalg.solve(a[own[:, :, None], own[:, None, :]], right)
+    r, width = len(rest), own.shape[1]
+    flat = solved[:, :, :-width].reshape(len(lead), -1)
+    a_rest, k_rest, b_own = flat[:, :r], flat[:, r : 2 * r], flat[:, 2 * r :]
+    across = a[np.ix_(rest, lead)]
+    below = np.concatenate([k[np.ix_(rest, rest)] - across @ k_rest, b[rest] - across @ b_own], axis=1)
+    of_rest = np.linalg.solve(a[np.ix_(rest, rest)] - across @ a_rest, below)
+    m, n = np.empty_like(k), np.empty_like(b)
+    n[rest], n[lead] = of_rest[:, r:], b_own - a_rest @ of_rest[:, r:]
+    mixed = k_rest - a_rest @ of_rest[:, :r]
+    m[np.ix_(rest, rest)], m[np.ix_(lead, rest)], m[np.ix_(rest, lead)] = of_rest[:, :r], mixed, mixed.T
+    corner = a_rest @ -mixed.T
+    place = np.arange(len(lead)).reshape(own.shape)
+    corner[place[:, :, None], place[:, None, :]] += solved[:, :, -width:]
+    m[np.ix_(lead, lead)] = corner
+    return m[None], n[None]

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from glmmcore.errors import ModelError
-from glmmcore.inference.blocks import Blocks
+from glmmcore.inference.blocks import Blocks, solved_by_levels
 from glmmcore.memory import require_memory
 
 if TYPE_CHECKING:
@@ -166,7 +166,7 @@ class _Products:
         k, d, b = component.dense(k_all), component.block(d_all), b_all[component.members]
         inner = _times(k, d)
         inner[:, range(component.size), range(component.size)] += 1.0
-        m, n = _solved(inner, k, b, levels[component.members])
+        m, n = solved_by_levels(inner, k, b, levels[component.members])
         dn = _left(d, n)
         n0 = (n - m @ dn) / self._s  # Z'V^-1 W^-1 V^-1 X
         dm = _left(d, m)
@@ -199,7 +199,6 @@ class _Products:
             self.r[i + 1][j + 1] += _inner(n, _left(component.block(e_all), n))
 
 
-# ---- (I + K D)^-1 K --------------------------------------------------------------------------------------
 def _levels_of_largest_factor(fit: Estimates) -> np.ndarray:
     """Level of the grouping factor with most random effects for each of these, -1 for effects of others, (q,)."""
     sizes: dict[str, int] = {}
@@ -213,41 +212,6 @@ def _levels_of_largest_factor(fit: Estimates) -> np.ndarray:
         for k in (t.term.Z.shape[1],)
     ]
     return np.concatenate(levels) if levels else np.zeros(0, dtype=int)
-
-
-def _solved(inner: np.ndarray, k: np.ndarray, b: np.ndarray, levels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """M = inner^-1 K and N = inner^-1 b of blocks (sets, size, ...), levels (sets, size).
-
-    A single large block is taken apart into effects of levels that nothing joins but other effects, and these others.
-    """
-    size = k.shape[1]
-    lead = np.flatnonzero(levels[0] >= 0)
-    if len(k) > 1 or size - len(lead) > 0.7 * size:
-        solved = np.linalg.solve(inner, np.concatenate([k, b], axis=2))
-        return solved[:, :, :size], solved[:, :, size:]
-    lead = lead[np.argsort(levels[0][lead], kind="stable")]
-    rest = np.flatnonzero(levels[0] < 0)
-    own = lead.reshape(len(np.unique(levels[0][lead])), -1)  # (levels, effects of one)
-    a, k, b = inner[0], k[0], b[0]
-    wide = np.concatenate([a[np.ix_(lead, rest)], k[np.ix_(lead, rest)], b[lead]], axis=1)
-    alone = k[own[:, :, None], own[:, None, :]]
-    right = np.concatenate([wide.reshape(*own.shape, -1), alone], axis=2)
-    solved = np.linalg.solve(a[own[:, :, None], own[:, None, :]], right)
-    r, width = len(rest), own.shape[1]
-    flat = solved[:, :, :-width].reshape(len(lead), -1)
-    a_rest, k_rest, b_own = flat[:, :r], flat[:, r : 2 * r], flat[:, 2 * r :]
-    across = a[np.ix_(rest, lead)]
-    below = np.concatenate([k[np.ix_(rest, rest)] - across @ k_rest, b[rest] - across @ b_own], axis=1)
-    of_rest = np.linalg.solve(a[np.ix_(rest, rest)] - across @ a_rest, below)
-    m, n = np.empty_like(k), np.empty_like(b)
-    n[rest], n[lead] = of_rest[:, r:], b_own - a_rest @ of_rest[:, r:]
-    mixed = k_rest - a_rest @ of_rest[:, :r]
-    m[np.ix_(rest, rest)], m[np.ix_(lead, rest)], m[np.ix_(rest, lead)] = of_rest[:, :r], mixed, mixed.T
-    corner = a_rest @ -mixed.T
-    place = np.arange(len(lead)).reshape(own.shape)
-    corner[place[:, :, None], place[:, None, :]] += solved[:, :, -width:]
-    m[np.ix_(lead, lead)] = corner
-    return m[None], n[None]
 
 
 # ---- products, block by block ----------------------------------------------------------------------------

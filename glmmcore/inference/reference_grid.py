@@ -13,7 +13,7 @@ import pandas as pd
 
 from glmmcore.errors import ModelError
 from glmmcore.results.estimability import dropped_columns
-from glmmcore.results.quantities import designs_of_rows
+from glmmcore.results.row_designs import designs_of_rows
 
 if TYPE_CHECKING:
     from glmmcore.design import PredictorDesign

@@ -24,7 +24,8 @@ from glmmcore.inference.notes import scale_notes
 from glmmcore.inference.precision import Precision
 from glmmcore.inference.reference_grid import column_values, reference_levels
 from glmmcore.results.joint_covariance import Combination
-from glmmcore.results.quantities import RowQuantity, designs_of_rows
+from glmmcore.results.quantities import RowQuantity
+from glmmcore.results.row_designs import designs_of_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

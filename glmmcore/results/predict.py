@@ -17,7 +17,8 @@ from glmmcore.results.estimability import not_estimable
 from glmmcore.results.new_places import at_new_places, n_new_places
 from glmmcore.results.new_responses import trials_of_rows
 from glmmcore.results.prediction_intervals import new_response_limits
-from glmmcore.results.quantities import RowQuantity, designs_of_rows, limits_on_scale
+from glmmcore.results.quantities import RowQuantity, limits_on_scale
+from glmmcore.results.row_designs import designs_of_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike

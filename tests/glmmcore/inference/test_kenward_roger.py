@@ -10,6 +10,7 @@ import pytest
 from scipy import stats
 
 from glmmcore import ModelError, glmm, marginal_means, wald_tests
+from glmmcore.inference.blocks import solved_by_levels
 from glmmcore.inference.kenward_roger import KenwardRoger
 
 # Variance estimates of two optimisers agree to some 1e-5, degrees of freedom and adjustments move with these.
@@ -230,3 +231,22 @@ def test_tables_of_types_agree_with_lmertest(shared, name, rule, kind):
     assert np.allclose(found["F"], expected["F value"], rtol=5e-3)
     assert np.allclose(found["df_resid"], expected["DenDF"], rtol=2 * TOLERANCE)
     assert np.allclose(found["pvalue"], expected["Pr(>F)"], rtol=2e-2)
+
+
+def test_crossed_factors_are_eliminated_and_a_level_may_lack_an_effect():
+    # dense solves know nothing of levels: 12 x 2 effects beside 5 of a crossed factor
+    rng = np.random.default_rng(4)
+    levels = np.concatenate([np.repeat(np.arange(12), 2), np.full(5, -1)])
+    inner, k = np.zeros((29, 29)), np.zeros((29, 29))
+    for where in [*(np.flatnonzero(levels == level) for level in range(12)), np.arange(24, 29)]:
+        root = rng.normal(size=(len(where), len(where)))
+        k[np.ix_(where, where)] = root @ root.T
+    k[:24, 24:] = 0.1 * rng.normal(size=(24, 5))
+    k[24:, :24] = k[:24, 24:].T
+    d = np.diag(rng.uniform(0.1, 2.0, 29))
+    inner, b = np.eye(29) + k @ d, rng.normal(size=(29, 3))
+    for keep in (np.arange(29), np.delete(np.arange(29), 7)):  # then one level has one effect only
+        shown = np.ix_(keep, keep)
+        m, n = solved_by_levels(inner[shown][None], k[shown][None], b[keep][None], levels[keep][None])
+        np.testing.assert_allclose(m[0], np.linalg.solve(inner[shown], k[shown]), atol=1e-10)
+        np.testing.assert_allclose(n[0], np.linalg.solve(inner[shown], b[keep]), atol=1e-10)
