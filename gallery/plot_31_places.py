@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore import glmm
-from simresid import simulate_residuals
+from simresid import plot_field, plot_variogram, simulate_residuals
 
 rng = np.random.default_rng(5)
 n = 120
@@ -29,40 +29,35 @@ d["count"] = rng.poisson(np.exp(1.0 + 0.4 * d["moisture"] + 0.8 * unknown))
 # A random effect of each site takes the overdispersion, but does not know that neighbours are alike. ``mat(east, north
 # | 1)`` does: the correlation of two sites falls with their distance, how fast and how smoothly is estimated.
 
-results = {}
+fits, given = {}, {}
 for name, term in (("sites alone", "(1|site)"), ("field", "mat(east, north | 1)")):
     fit = glmm(
         f"count ~ moisture + {term}",
         d.assign(site=np.arange(n)),
         family="poisson",
     )
-    residuals = simulate_residuals(fit, random_effects="unconditional", rng=1)
-    results[name] = residuals.spatial_autocorrelation_test(d["east"], d["north"])
+    given[name] = simulate_residuals(fit, method="exact", rng=1)
+    test = given[name].spatial_autocorrelation_test("east", "north", n_refits=39)
+    fits[name] = fit
     print(
         f"{name:11s} moisture {fit.params['moisture']:.2f} (se {fit.bse['moisture']:.2f})"
-        f"  AIC {fit.aic:.1f}  Moran p = {results[name].pvalue:.2g}"
+        f"  AIC {fit.aic:.1f}  Moran p = {test.pvalue:.2g}"
     )
-print(fit.var_corr.round(2).to_string(index=False))
+print(fits["field"].var_corr.round(2).to_string(index=False))
 
 # %%
-# The test rejects the first model and accepts the second. New places are predicted with standard errors: small near
-# sites, up to the standard deviation of the field far from any.
+# The test rejects the first model and accepts the second. These are residuals given the fitted effects, compared with
+# refits, which know that a fitted field follows its data. The variogram says at which distances residuals are alike;
+# its band, from the same refits, holds the whole curve of a right model.
 
-axis = np.linspace(0, 10, 21)
-grid = pd.DataFrame({"east": np.tile(axis, 21), "north": np.repeat(axis, 21)})
-at = fit.predict(grid.assign(moisture=0.0), kind="link", se=True)
+fig, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
+for panel, (name, residuals) in zip(panels, given.items(), strict=True):
+    plot_variogram(residuals, "east", "north", ax=panel, n_refits=39)
+    panel.set_title(f"{name}: {panel.get_title(loc='left')}", loc="left", size="medium")
 
-fig, panels = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
-for panel, column, title in zip(
-    panels,
-    ("estimate", "se"),
-    ("log of the mean count", "standard error"),
-    strict=True,
-):
-    image = panel.pcolormesh(
-        axis, axis, at[column].to_numpy().reshape(21, 21), shading="gouraud"
-    )
-    panel.plot(d["east"], d["north"], "k.", markersize=4, label="sites")
-    panel.set(xlabel="east", ylabel="north", title=title, aspect="equal")
-    fig.colorbar(image, ax=panel)
-panels[0].legend(loc="upper left")
+# %%
+# What is left is the map: the field on the scale of the link, kriged between the sites, with standard errors that are
+# small near sites and grow to the standard deviation of the field far from any. ``fit.field(newdata)`` has its numbers,
+# ``fit.predict(newdata, se=True)`` those of the mean count.
+
+plot_field(fits["field"])

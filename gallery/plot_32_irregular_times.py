@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore import glmm
-from simresid import simulate_residuals
+from simresid import plot_temporal, simulate_residuals
 
 rng = np.random.default_rng(8)
 n = 150
@@ -37,8 +37,16 @@ for name, term in (("days alone", "(1|visit)"), ("process", "ou(day | 1)")):
         f"{name:10s} warm {fit.params['warm']:.2f} (se {fit.bse['warm']:.2f})"
         f"  AIC {fit.aic:.1f}  autocorrelation p = {result.pvalue:.2g}"
     )
+ahead = simulate_residuals(fit, method="one-step", rng=1)
+print(f"one step ahead: {ahead.temporal_autocorrelation_test('day')}")
 rate = fit.var_corr["rate"].iloc[0]
 print(f"the correlation halves in {np.log(2) / rate:.0f} days")
+
+# %%
+# ``method="one-step"`` asks of every count whether the model would have foretold it from those before. Such residuals
+# are independent if the model is right, whatever the process: the plot in time shows no runs.
+
+plot_temporal(ahead, "day")
 
 # %%
 # The first model counts 150 days as 150 independent pieces of evidence on warmth; its standard error is too small, and

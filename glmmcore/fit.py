@@ -102,7 +102,8 @@ def glmm(
     fixed : mapping of str to float, optional
         Parameters that are given instead of estimated, by the names that tables and `FittedGLMM.conf_int` use:
         coefficients (``"x"``, ``"zi: x"``, ``"disp: x"``), ``"sd(Intercept|g)"`` or, where a term has one standard
-        deviation, ``"sd(g)"``, correlations, ``"sigma"``. They count as no parameter and have no standard error.
+        deviation, ``"sd(g)"``, correlations, ``"sigma"``, further parameters of the family by their names in
+        `FittedGLMM.extra_params` (``"power"``, ``"df"``). They count as no parameter and have no standard error.
     start : mapping of str to float, optional
         Where the search starts, by the same names. Without it several starts are tried where there is a doubt.
 

@@ -14,6 +14,7 @@ from glmmcore.estimation.distinct_rows import distinct_rows
 from glmmcore.estimation.held import (
     check_names,
     coefficients_by_part,
+    extra_values,
     holds_spread,
     spread_values,
     start_coefficients,
@@ -127,6 +128,8 @@ class Estimator:
         relative = {name: value / scale if "sd(" in name else value for name, value in given.items()}
         for place, value in spread_values(problem.terms, relative, "start="):
             x[place] = value
+        for name, value in extra_values(self.family, given, "start=").items():
+            x[problem.part(name).where] = value
         return problem.hold(x)
 
     def objective(self, problem: Problem | None = None) -> LaplaceObjective:

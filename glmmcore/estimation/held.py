@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "check_names",
     "coefficients_by_part",
+    "extra_values",
     "holds_spread",
     "needs_own_scales",
     "spread_values",
@@ -62,6 +63,32 @@ def _is_constant(design: Design, family: Family) -> bool:
     return family.has_dispersion and (part is None or (part.X.shape[1] == 1 and not np.any(part.offset)))
 
 
+def extra_values(family: Family, given: Mapping[str, float], what: str) -> dict[str, float]:
+    """Values of the optimiser for further parameters of the family that are given, by predictor name.
+
+    Each printed number belongs to the parameter at its place, and may depend on those before, which then have to be
+    given too (both masses of `ordbeta`).
+    """
+    psi = np.zeros(len(family.extra))
+    printed = list(family.describe_extra(psi)) if len(psi) else []
+    out: dict[str, float] = {}
+    for j, key in enumerate(printed):
+        if key not in given:
+            continue
+        before = [name for name in printed[:j] if name not in given]
+
+        def natural(x: float, j: int = j, key: str = key) -> float:
+            moved = psi.copy()
+            moved[j] = x
+            return family.describe_extra(moved)[key]
+
+        if before:
+            raise ModelError(f"{what}: {key!r} can be given together with {before[0]!r} only")
+        psi[j] = _inverse(natural, float(given[key]), key)
+        out[family.extra[j]] = float(psi[j])
+    return out
+
+
 def check_names(design: Design, family: Family, terms: list[TermPart], given: Mapping[str, float], what: str) -> None:
     """Refuse names that the model does not have.
 
@@ -72,6 +99,7 @@ def check_names(design: Design, family: Family, terms: list[TermPart], given: Ma
     parts = _columns(design, family)
     known = {key for name, columns in parts.items() for column in columns for key in coefficient_names(name, column)}
     known |= {"sigma"} if _is_constant(design, family) else set()
+    known |= set(family.describe_extra(np.zeros(len(family.extra))))
     for key, value in given.items():
         if key not in known:
             _require_one(terms, key, what, sorted(name for name in known if not name.startswith("cond: ")))

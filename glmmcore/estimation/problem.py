@@ -20,7 +20,7 @@ from glmmcore.engines.choice import BORDER, LONG_CHAIN
 from glmmcore.engines.contract import System
 from glmmcore.engines.layout import Factor, RelativeFactor, RowLayout
 from glmmcore.errors import ModelError
-from glmmcore.estimation.held import check_names, coefficients_by_part, needs_own_scales, spread_values
+from glmmcore.estimation.held import check_names, coefficients_by_part, extra_values, needs_own_scales, spread_values
 from glmmcore.estimation.likelihood import Likelihood
 from glmmcore.estimation.standardise import orthonormal, rescale
 from glmmcore.families.base import Family
@@ -280,6 +280,8 @@ def build_problem(design: Design, family: Family, *, reml: bool = False, profile
         check_names(design, family, terms, design.fixed, "fixed=")
         for place, value in spread_values(terms, design.fixed, "fixed="):
             held[place] = value
+        for name, value in extra_values(family, design.fixed, "fixed=").items():
+            held[next(part.where.start for part in parts if part.name == name)] = value
     return Problem(family, likelihood, parts, terms, layout, system, rows, reml, at, inner, unit, held)
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import optimize
 
 from glmmcore import glmm, relationship
 
@@ -47,6 +48,44 @@ def test_published_numbers(bcg, formula, reml, estimates, errors, tau2):
     np.testing.assert_allclose(plain, errors, atol=6e-5)  # metafor's, which takes tau2 as known
     np.testing.assert_allclose(fit.bse, plain, rtol=0.05)
     assert fit.df_model == x.shape[1] + 1
+
+
+@pytest.mark.parametrize("formula", ["y ~ 1 + (1|trial)", "y ~ lat + (1|trial)"])
+@pytest.mark.parametrize("reml", [False, True])
+def test_the_marginal_normal_likelihood(bcg, formula, reml):
+    """y ~ N(X beta, v + tau2) written out and maximised over tau2; no number stands by memory."""
+    fit = fit_trials(formula, bcg, reml=reml)
+    x, y, v = fit.design.predictors["cond"].X, bcg["y"].to_numpy(), bcg["v"].to_numpy()
+    p = x.shape[1]
+
+    def loss(tau2, beta=None):
+        w = 1.0 / (v + tau2)
+        information = x.T @ (w[:, None] * x)
+        at = np.linalg.solve(information, x.T @ (w * y)) if beta is None else beta
+        out = 0.5 * np.sum(w * (y - x @ at) ** 2) - 0.5 * np.sum(np.log(w)) + 0.5 * len(y) * np.log(2 * np.pi)
+        if reml:
+            out += 0.5 * np.linalg.slogdet(information)[1] - 0.5 * p * np.log(2 * np.pi)
+        return out, at
+
+    best = optimize.minimize_scalar(
+        lambda t: loss(t)[0], bounds=(1e-4, 3.0), method="bounded", options={"xatol": 1e-11}
+    )
+    value, beta = loss(best.x)
+    assert fit.llf == pytest.approx(-value, abs=1e-6)
+    assert fit.sigma**2 == pytest.approx(best.x, rel=1e-4)
+    np.testing.assert_allclose(fit.params, beta, rtol=1e-4)
+    if not reml:  # standard errors know that tau2 is estimated: the inverse of the whole Hessian
+        centre, step = np.append(beta, np.log(best.x)), np.append(np.full(p, 1e-4), 1e-3)
+
+        def joint(z):
+            return loss(np.exp(z[-1]), z[:-1])[0]
+
+        hessian = np.empty((p + 1, p + 1))
+        for i, a in enumerate(np.diag(step)):
+            for j, b in enumerate(np.diag(step)):
+                mixed = joint(centre + a + b) - joint(centre + a - b) - joint(centre - a + b) + joint(centre - a - b)
+                hessian[i, j] = mixed / (4 * step[i] * step[j])
+        np.testing.assert_allclose(fit.bse, np.sqrt(np.diag(np.linalg.inv(hessian)))[:p], rtol=1e-3)
 
 
 def test_common_effect(bcg):
