@@ -62,6 +62,9 @@ for ax, test in zip(axes, ("dispersion", "quantiles"), strict=True):
         stacked=True,
         color=list(colours.values()),
         label=list(colours),
+        hatch=["", "", "///"],  # told apart in grey as well
+        edgecolor="white",
+        linewidth=0.3,
     )
     ax.set(title=f"{test} test", xlabel="p-value", ylabel="species")
 axes[0].legend(frameon=False, title="truth")
