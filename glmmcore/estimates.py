@@ -378,6 +378,8 @@ class Estimates:
     ) -> pd.DataFrame:
         """Exponentiated coefficients with limits: rate ratios of a log link, odds ratios of a logit link.
 
+        Of a model of ``log(y)``, ``log10(y)`` or ``log2(y)`` these are ratios of medians of y.
+
         Parameters
         ----------
         alpha : float

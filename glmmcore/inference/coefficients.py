@@ -87,11 +87,15 @@ def exp_table(fit: FittedGLMM, alpha: float, part: str, df: str | float, cov: An
     """See `FittedGLMM.exp_table`."""
     require_level(alpha, "alpha")
     link = {"zi": "logit", "disp": "log"}.get(part, fit.family.link.name)
-    if link not in ("log", "logit"):
+    way = fit.design.response.transformed if link == "identity" else None
+    base = way.base if way is not None and not way.shift else 0.0  # of log(y), log10(y), ...
+    if link not in ("log", "logit") and not base:
         raise ModelError(f"exp_table: coefficients of link '{link}' are no logarithms of ratios")
     estimates, errors, numbers = coefficient_errors(fit, part, df, cov)
     if not len(estimates):
         raise ModelError(f"exp_table: the model has no part '{part}'")
+    if base:
+        estimates, errors = np.log(base) * estimates, np.log(base) * errors
     half = t_quantile(numbers.to_numpy(dtype=float), 1.0 - 0.5 * alpha) * errors
     columns = {"ratio": estimates, "lower": estimates - half, "upper": estimates + half}
     with np.errstate(over="ignore"):

@@ -84,6 +84,17 @@ def test_contrasts_of_logarithms_are_ratios(trial):
     np.testing.assert_allclose(difference["estimate"], means[["b", "c"]] - means["a"], rtol=1e-9)
 
 
+@pytest.mark.parametrize(("response", "base"), [("log(y)", np.e), ("np.log10(y)", 10.0)])
+def test_coefficients_of_logarithms_are_those_of_ratios(trial, response, base):
+    fit = glmm(f"{response} ~ f + x + (1|g)", trial, reml=True)
+    table = fit.exp_table()  # without the intercept
+    np.testing.assert_allclose(table["ratio"], base ** fit.params.iloc[1:], rtol=1e-12)
+    np.testing.assert_allclose(table[["lower", "upper"]], base ** fit.conf_int().to_numpy()[1:], rtol=1e-10)
+    np.testing.assert_allclose(table["pvalue"], fit.pvalues.iloc[1:], rtol=1e-10)
+    with pytest.raises(ModelError, match="no logarithms"):
+        glmm("log(y + 1) ~ f", trial).exp_table()
+
+
 # ---- means of y ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("reml", [True, False])
 @pytest.mark.parametrize("random", ["", " + (1|g)", " + (x|g)"])
