@@ -340,7 +340,7 @@ class RankedResponse:
             return self.refits.scaled(self.method, self.seed, self.jitter, v)
         if self.from_law:
             assert self._cdf is not None
-            return scaled.exact(*self._cdf, v)
+            return scaled.exact(*self._cdf, scaled.in_order(v, *self._cdf))
         source, observed = self.simulations, self.observed
         if self.whiten is not None:
             source, observed = MappedSource(source, self.whiten, self.n_obs), self.whiten.vector(observed)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     CountArray = NDArray[np.int32]
 
-__all__ = ["count_block", "exact", "moment_block", "neighbour_block", "pit", "rank", "traditional"]
+__all__ = ["count_block", "exact", "in_order", "moment_block", "neighbour_block", "pit", "rank", "traditional"]
 
 
 def rank(below: CountArray, equal: CountArray, n_sims: int, v: FloatArray) -> FloatArray:
@@ -65,6 +65,22 @@ def exact(lower: FloatArray, upper: FloatArray, v: FloatArray) -> FloatArray:
         Uniform on [0, 1).
     """
     return lower + v * (upper - lower)
+
+
+def in_order(v: FloatArray, lower: FloatArray, upper: FloatArray) -> FloatArray:
+    """Numbers `v` given out along the cells, so that a residual does not depend on where its row stands in the data.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> in_order(np.array([0.1, 0.2, 0.3]), np.array([0.5, 0.0, 0.2]), np.array([0.9, 0.2, 0.5]))
+    array([0.3, 0.1, 0.2])
+    """
+    if np.array_equal(lower, upper):
+        return v  # no cell to break
+    out = np.empty_like(v)
+    out[np.argsort(lower + upper, kind="stable")] = v
+    return out
 
 
 def traditional(

@@ -6,10 +6,12 @@ import gzip
 import json
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import special, stats
 
 import simresid as sr
+from glmmcore import glmm
 from simresid.residuals import scaled
 
 REPLICATES, ROWS, SIMS = 1000, 50, 100
@@ -43,6 +45,22 @@ def test_traditional_is_the_interpolated_cdf():
 
 def test_exact_lies_between_the_two_sides():
     np.testing.assert_allclose(scaled.exact(np.array([0.2]), np.array([0.6]), np.array([0.25])), [0.3])
+
+
+def test_exact_residuals_do_not_depend_on_row_order():
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"x": rng.normal(size=120), "group": np.repeat(np.arange(12), 10)})
+    data["y"] = rng.poisson(np.exp(0.5 + 0.5 * data["x"] + rng.normal(0, 0.7, 12)[data["group"]]))
+    shuffled = data.sample(frac=1, random_state=1)
+    first, second = (
+        pd.Series(
+            sr.simulate_residuals(glmm("y ~ x + (1|group)", d, family="poisson"), method="exact", rng=2).residuals,
+            index=d.index,
+        )
+        for d in (data, shuffled)
+    )
+    # the fits agree to the optimiser's tolerance
+    np.testing.assert_allclose(second[first.index], first, atol=1e-5)
 
 
 @pytest.mark.shared
