@@ -11,6 +11,7 @@ import ast
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -65,6 +66,12 @@ class Import:
     names: tuple[str, ...]
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def modules(package: str) -> dict[str, Path]:
     """Module name -> file."""
     out = {}
@@ -79,7 +86,7 @@ def imports(package: str) -> list[Import]:
     known = modules("glmmcore") | modules("simresid")
     out = []
     for source, path in modules(package).items():
-        for node in _running(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in _running(parsed(path)):
             if isinstance(node, ast.Import):
                 out += [Import(source, a.name, ()) for a in node.names if a.name in known]
             elif isinstance(node, ast.ImportFrom) and node.module in known:
@@ -145,17 +152,17 @@ def private_uses(package: str) -> list[str]:
 
 def private_attributes(package: str) -> list[str]:
     """Underscored attributes of our own classes that are read in other files than those that make them."""
-    trees = {name: ast.parse(path.read_text(encoding="utf-8")) for name, path in modules(package).items()}
+    trees = {name: parsed(path) for name, path in modules(package).items()}
     made = {name: _private_names(tree) for name, tree in trees.items()}
     known = set().union(*made.values())
-    return [
-        f"{name}:{node.lineno} {ast.unparse(node)}"
-        for name, tree in trees.items()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Attribute)
-        and node.attr in known - made[name]
-        and ast.unparse(node.value) not in ("self", "cls")
-    ]
+    out = []
+    for name, tree in trees.items():
+        foreign = known - made[name]
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in foreign:
+                text = ast.unparse(node)
+                out += [] if text.startswith(("self.", "cls.")) and text.count(".") == 1 else [f"{name}: {text}"]
+    return out
 
 
 def _private_names(tree: ast.AST) -> set[str]:
