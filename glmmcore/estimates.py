@@ -13,7 +13,7 @@ import pandas as pd
 
 from glmmcore.arguments import alpha_of
 from glmmcore.errors import ModelError
-from glmmcore.estimation.problem import pinned_dispersion
+from glmmcore.estimation.assemble import pinned_dispersion
 from glmmcore.inference.multiplicity import two_sided
 from glmmcore.results import verdict
 from glmmcore.results.parameter_covariance import all_covariance, parameter_index

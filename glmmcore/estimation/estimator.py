@@ -10,6 +10,7 @@ import numpy as np
 from glmmcore.covariance import Field
 from glmmcore.design import Design
 from glmmcore.errors import ModelError
+from glmmcore.estimation.assemble import build_problem
 from glmmcore.estimation.distinct_rows import distinct_rows
 from glmmcore.estimation.held import (
     check_names,
@@ -22,7 +23,7 @@ from glmmcore.estimation.held import (
 from glmmcore.estimation.laplace import LaplaceObjective
 from glmmcore.estimation.linear import LinearObjective
 from glmmcore.estimation.optimize import Optimum, minimise
-from glmmcore.estimation.problem import Problem, build_problem
+from glmmcore.estimation.problem import Problem
 from glmmcore.estimation.quadrature import QuadratureObjective, check_points, check_quadrature
 from glmmcore.estimation.restarts import doubtful, n_starts_of_places, other_starts, search_elsewhere
 from glmmcore.estimation.solution import Solution, from_laplace, from_linear

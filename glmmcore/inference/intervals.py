@@ -11,8 +11,8 @@ from scipy import special
 
 from glmmcore.arguments import random_generator, require_level
 from glmmcore.errors import ModelError
+from glmmcore.estimation.assemble import build_problem
 from glmmcore.estimation.estimator import Estimator
-from glmmcore.estimation.problem import build_problem
 from glmmcore.inference.coefficients import coefficient_errors
 from glmmcore.inference.multiplicity import t_quantile
 from glmmcore.inference.off_limits import Lift, away_from_limits

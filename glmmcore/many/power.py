@@ -14,8 +14,8 @@ from scipy import special
 
 from glmmcore.arguments import random_generator, require_level, require_workers
 from glmmcore.errors import ModelError
+from glmmcore.estimation.assemble import log_weight_shift
 from glmmcore.estimation.estimator import Estimator
-from glmmcore.estimation.problem import log_weight_shift
 from glmmcore.inference.multiplicity import two_sided
 from glmmcore.many.batch import fit_blocks
 from glmmcore.many.batch_blocks import BlockTask

@@ -13,7 +13,7 @@ from scipy import special
 
 from glmmcore.averages import average_and_slopes, average_over_normal
 from glmmcore.errors import ModelError
-from glmmcore.estimation.problem import pinned_dispersion
+from glmmcore.estimation.assemble import pinned_dispersion
 from glmmcore.families.base import Parameters
 from glmmcore.families.links import Link
 from glmmcore.results.estimability import dropped_columns

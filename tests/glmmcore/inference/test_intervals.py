@@ -8,8 +8,8 @@ import pytest
 from scipy import optimize, stats
 
 from glmmcore import ModelError, glmm
+from glmmcore.estimation.assemble import build_problem
 from glmmcore.estimation.estimator import Estimator
-from glmmcore.estimation.problem import build_problem
 from glmmcore.fitted import FittedGLMM
 
 

@@ -8,8 +8,8 @@ import pytest
 from scipy import integrate, special
 
 from glmmcore import ModelError, glmm
+from glmmcore.estimation.assemble import build_problem
 from glmmcore.estimation.estimator import Estimator
-from glmmcore.estimation.problem import build_problem
 from glmmcore.fitted import FittedGLMM
 from glmmcore.results.joint_covariance import Combination, JointCovariance, RandomRows
 from glmmcore.results.law import Law
