@@ -384,9 +384,10 @@ class FittedGLMM(Estimates):
         level : float, optional
             Add limits of this level such as 0.95, symmetric on the link's scale.
         interval : {"confidence", "prediction"}, optional
-            Limits of the mean, or of a new response (at level 0.95 unless `level` is given): with the variation of the
-            family, the errors of all estimates but dispersion and shape, and, where random effects are averaged over,
-            new ones. At least `level` of whole numbers. A number is the former name of `level`, deprecated.
+            Limits, at level 0.95 unless `level` is given: of the mean, or of a new response. The latter know the
+            variation of the family, the errors of all estimates but dispersion and shape, and, where random effects
+            are averaged over, new ones; of whole numbers they hold at least `level`. A number is the former name of
+            `level`, deprecated.
         new_levels : {"error", "zero"}
             What to do about levels of a grouping factor that the fit has not seen: refuse, or predict with a
             random effect of zero, whose variance goes into the standard error.
@@ -422,6 +423,8 @@ class FittedGLMM(Estimates):
 
         if interval is not None and not isinstance(interval, str):
             level, interval = renamed("predict", "interval", interval, "level", level), None
+        if interval is not None and level is None:
+            level = 0.95
         return predict(
             self,
             newdata,

@@ -52,7 +52,6 @@ def predict(
 ) -> pd.Series | pd.DataFrame:
     """See `FittedGLMM.predict`; `precision` gives ``variance`` and ``df`` of combinations of estimates."""
     of_response = interval == "prediction"
-    level = 0.95 if of_response and level is None else level
     effects = _kept(fit, random_effects)
     _check(fit, kind, effects, level, new_levels)
     _check_interval(fit, kind, interval, trials, newdata)

@@ -23,6 +23,14 @@ def crossed() -> pd.DataFrame:
 
 
 # ---- some random terms ---------------------------------------------------------------------------------
+def test_limits_come_with_either_interval(crossed):
+    fit = glmm("z ~ x + (1|g) + (1|h)", crossed)
+    by_name = fit.predict(interval="confidence")
+    pd.testing.assert_frame_equal(by_name, fit.predict(level=0.95))
+    wider = fit.predict(interval="prediction")
+    assert (wider["lower"] < by_name["lower"]).all() and (wider["upper"] > by_name["upper"]).all()
+
+
 def test_only_the_groups_named_take_part(crossed):
     fit = glmm("z ~ x + (x|g) + (1|h)", crossed, reml=True)
     new = crossed[["x", "g"]].head(20)  # no column h
