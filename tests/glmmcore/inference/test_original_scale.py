@@ -17,7 +17,7 @@ def trial() -> pd.DataFrame:
         {"g": np.repeat(np.arange(18), 7), "f": np.tile(list("abcabca"), 18), "h": np.tile(list("uv"), 63)}
     )
     d["x"] = rng.uniform(0.0, 2.0, len(d))
-    eta = 1.0 + 0.4 * (d["f"] == "b") + 0.3 * d["x"] + 0.3 * rng.standard_normal(18)[d["g"]]
+    eta = 1.0 + 0.4 * (d["f"] == "b") + 0.3 * d["x"] + 0.9 * rng.standard_normal(18)[d["g"]]
     eta += 0.6 * rng.standard_normal(18)[d["g"]] * d["x"]
     d["z"] = eta + 0.5 * rng.standard_normal(len(d))
     d["y"] = np.exp(d["z"])
