@@ -25,6 +25,7 @@ WIDTH = 120
 OTHER_RESULTS = {
     "simresid.checks.base": ("CheckResult", "Effect", "Severity"),
     "simresid.checks.lrt": ("LikelihoodRatioResult",),
+    "simresid.checks.variogram": ("Variogram",),
 }
 # Modules under the strictest rules of mypy beside those that define public names, and what is exempt.
 STRICT_ALSO = ("glmmcore", "simresid", "glmmcore.estimates", "glmmcore.relationship", "glmmcore.relationship.*")
