@@ -153,7 +153,8 @@ def _check(
         ("new_levels", new_levels, _POLICIES),
     )
     for name, value, allowed in choices:
-        if isinstance(value, str) and value not in allowed:
+        named = name == "random_effects" and not isinstance(value, str)  # groups, which have been looked up
+        if not named and value not in allowed:
             raise ModelError(f"predict: {name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
     if level is not None:
         require_level(level, "level")

@@ -137,7 +137,7 @@ PREDICT = [
     Case("zprob without zi", predict(None, kind="zprob"), refused("zi=")),
     Case("disp of poisson", predict(None, kind="disp"), refused("poisson")),
     Case("unknown effects", predict(None, random_effects="all"), refused("random_effects")),
-    Case("effects of a list", predict(None, random_effects=["g"]), refused("random_effects")),
+    Case("effects of a group that is not there", predict(None, random_effects=["h"]), refused("random_effects")),
     Case("level of 95", predict(None, level=95), refused("level", "0.95")),
     Case("level of 0", predict(None, level=0), refused("level")),
     Case("level of NaN", predict(None, level=np.nan), refused("level")),
