@@ -10,7 +10,8 @@ import pandas as pd
 from scipy import special
 
 from glmmcore.arguments import random_generator, require_level
-from glmmcore.errors import ModelError
+from glmmcore.covariance import Field
+from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.estimation.assemble import build_problem
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.inference.coefficients import coefficient_errors
@@ -164,10 +165,28 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
             limits[parameter.label] = parameter.bounds
             continue
         own = _variance_limits(fit, objective, x, hessian, parameter, errors[parameter.label], quantile, lift)
+        has_places = any(isinstance(t.structure, Field) for t in estimator.problem.terms)
+        if has_places and np.isnan(own).any():
+            own = _as_far_as_can_be(parameter, own)
         limits[parameter.label] = own
         if parameter.kind == "sd" and own[0] == 0.0:
             absent.add((term, parameter.i))
     return _table(limits)
+
+
+def _as_far_as_can_be(parameter: VarianceParameter, limits: tuple[float, float]) -> tuple[float, float]:
+    """Limits in a model with effects of places; the end of the range where the likelihood could not be followed.
+
+    Along ridges (variance and range grow together) it is all but level, so that what is known is that the limit lies
+    far out.
+    """
+    ends = (0.0, np.inf) if parameter.kind == "sigma" else parameter.bounds
+    low, high = (end if np.isnan(v) else v for v, end in zip(limits, ends, strict=True))
+    warn_of_data(
+        f"the likelihood of {parameter.label} is so level that its profile could not be followed to a limit; the end "
+        "of the range stands for it"
+    )
+    return low, high
 
 
 def _linear(direction: np.ndarray) -> ProfiledFunction:
@@ -189,7 +208,12 @@ def _variance_limits(
         error = error if np.isfinite(error) else 1.0  # at its limit
         function = ProfiledFunction(parameter.value, parameter.gradient)
         limits = profile_limits(objective, x, hessian, function, error, quantile, lift)
-        low, high = sorted(float(fit.family.sigma(v)) if np.isfinite(v) else v for v in limits)
+        rising = fit.family.sigma(1.0) > fit.family.sigma(0.0)
+        ends = [
+            v if np.isnan(v) else float(fit.family.sigma(v)) if np.isfinite(v) else np.inf if (v > 0) == rising else 0.0
+            for v in limits
+        ]
+        low, high = sorted(ends)
         return low, high
     function = ProfiledFunction(parameter.value, parameter.gradient, *parameter.bounds)
     if parameter.is_defined(x):

@@ -94,7 +94,8 @@ def profile_limits(
     tried = [None, lift] if lift is not None and np.any(function.gradient(x)) else [lift]
     sides = []
     for side in (-1.0, 1.0):
-        found = [_limit(objective, start, centre, curvature, function, error, quantile, side, own) for own in tried]
+        with np.errstate(over="ignore", invalid="ignore"):  # far along a ridge; not finite is refused by the search
+            found = [_limit(objective, start, centre, curvature, function, error, quantile, side, own) for own in tried]
         sides.append(_outer(found, side))
     return sides[0], sides[1]
 

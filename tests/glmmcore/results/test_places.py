@@ -1,6 +1,7 @@
 """Effects of places and times after the fit: kriging against dense matrices, draws, refits, awkward coordinates."""
 
 import pickle
+import warnings
 
 import numpy as np
 import pandas as pd
@@ -290,3 +291,18 @@ def test_refits_from_a_fit_without_noise_find_the_maximum(left):
     assert fit.sigma < 0.1 * fit.var_corr["sd"].iloc[0]
     for y in fit.simulate(3, rng=1, random_effects="unconditional"):
         assert fit.refit(y).llf == pytest.approx(glmm(f"y ~ x + {left}", d.assign(y=y)).llf, abs=1e-4)
+
+
+def test_profile_of_a_range_without_limit_is_a_bound():
+    """A trend over the whole area: variance and range grow together, and no limit is found above."""
+    rng = np.random.default_rng(1)
+    d = pd.DataFrame({"u": rng.uniform(0, 10, 40), "v": rng.uniform(0, 10, 40)})
+    d["y"] = 0.2 * d["u"] + 0.1 * d["v"] + 0.3 * rng.normal(size=40)
+    fit = glmm("y ~ 1 + exp(u, v | 1)", d)
+    with warnings.catch_warnings():  # whether the search comes to an end on the ridge is a matter of rounding
+        warnings.simplefilter("ignore", DataWarning)
+        table = fit.conf_int(parameters="random", method="profile")
+    assert not table.isna().to_numpy().any()
+    label = next(name for name in table.index if name.startswith("range"))
+    assert table.loc[label, "lower"] < fit.var_corr["range"].iloc[0]
+    assert table.loc[label, "upper"] > 100.0  # ten times the extent of the places
