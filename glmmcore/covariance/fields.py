@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from glmmcore.covariance import _neighbour_kernels as kernels
+from glmmcore.covariance import _place_kernels as kernels
 from glmmcore.covariance.base import Structure
 from glmmcore.covariance.matern import matern
 from glmmcore.covariance.places import Places

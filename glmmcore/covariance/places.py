@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.spatial.distance import cdist
 
-from glmmcore.covariance.neighbours import neighbour_graph
+from glmmcore.covariance.place_order import neighbour_graph
 from glmmcore.engines.neighbours import NeighbourGraph
 
 __all__ = ["MOST_DENSE_PLACES", "NEIGHBOURS", "Places"]

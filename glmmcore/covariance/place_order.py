@@ -12,7 +12,7 @@ from itertools import pairwise
 import numpy as np
 from scipy.spatial import KDTree
 
-from glmmcore.covariance._neighbour_kernels import farthest_first
+from glmmcore.covariance._place_kernels import farthest_first
 from glmmcore.engines.neighbours import NeighbourGraph
 
 __all__ = ["maximin_order", "nearest_before", "neighbour_graph"]

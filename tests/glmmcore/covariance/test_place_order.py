@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from glmmcore.covariance import FIELDS, Places
-from glmmcore.covariance.neighbours import maximin_order, nearest_before, neighbour_graph
+from glmmcore.covariance.place_order import maximin_order, nearest_before, neighbour_graph
 from glmmcore.engines.leads import DenseLead, NeighbourLead
 from glmmcore.engines.neighbours import NUGGET
 

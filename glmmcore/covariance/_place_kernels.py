@@ -1,4 +1,4 @@
-"""Loops over places and their neighbours; see `neighbours`.
+"""Loops over places and their neighbours; see `place_order`, and `fields` for the laws.
 
 ``neighbour`` (q, m) are those of each place, the first ``count`` (q,) of a row. Pairs a > b of a place (the last,
 a = count) and its neighbours are packed as a (a - 1) / 2 + b.
