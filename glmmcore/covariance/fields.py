@@ -29,6 +29,8 @@ _PLACES_AT_ONCE = 2000
 _START_RANGE = 0.4
 # Changes of the logarithm of a range to other starts.
 _SHIFTS = (-1.5, 1.5, 3.5)
+# The change from there to the range at which neighbours at their usual distance hardly covary.
+_TO_INDEPENDENCE = 5.0
 
 
 class Field(Structure):
@@ -111,6 +113,11 @@ class Field(Structure):
     @abstractmethod
     def other_starts(self) -> list[np.ndarray]:
         """Parameters far from there: likelihoods of ranges often have several maxima."""
+
+    @property
+    @abstractmethod
+    def nearly_independent(self) -> np.ndarray:
+        """Parameters at which all but the nearest places are independent."""
 
     @property
     def reported(self) -> list[tuple[str, int, int]]:
@@ -208,6 +215,13 @@ class _DistanceField(Field):
     def other_starts(self) -> list[np.ndarray]:
         """See `Field.other_starts`."""
         return [self.start_parameters + shift for shift in _SHIFTS]
+
+    @property
+    def nearly_independent(self) -> np.ndarray:
+        """See `Field.nearly_independent`."""
+        out = self.start_parameters
+        out[0] -= _TO_INDEPENDENCE
+        return out
 
 
 class Exponential(_DistanceField):
@@ -354,6 +368,11 @@ class OrnsteinUhlenbeck(_Line):
         """See `Field.other_starts`."""
         return [self.start_parameters - shift for shift in _SHIFTS]
 
+    @property
+    def nearly_independent(self) -> np.ndarray:
+        """See `Field.nearly_independent`."""
+        return self.start_parameters + _TO_INDEPENDENCE
+
 
 class GappedAutoRegressive(_Line):
     """``ar1`` of whole-number times: rho^|t - s|, absent times count."""
@@ -389,6 +408,11 @@ class GappedAutoRegressive(_Line):
     def other_starts(self) -> list[np.ndarray]:
         """See `Field.other_starts`."""
         return [np.array([t]) for t in (-0.7, 2.0, 7.0)]
+
+    @property
+    def nearly_independent(self) -> np.ndarray:
+        """See `Field.nearly_independent`."""
+        return np.array([0.02])
 
 
 FIELDS: dict[str, type[Field]] = {

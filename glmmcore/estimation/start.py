@@ -36,6 +36,8 @@ _LINKS_WITHOUT_EDGE = ("log", "logit", "probit")
 _LOGARITHMIC_LINKS = ("log", "logit", "probit", "cloglog", "cauchit")
 # Mean squared residual of a continuous response over its mean square: below, only rounding and the ridge of IRLS.
 _ROUNDED_RESIDUALS = 1e-16
+# Places or times up to which a search begins with independent ones as well.
+_FEW_PLACES = 300
 
 
 class _Unmixed(NamedTuple):
@@ -155,7 +157,7 @@ def unmixed_coefficients(problem: Problem) -> np.ndarray:
 
 
 def start_candidates(problem: Problem) -> list[np.ndarray]:
-    """Starting points, one for each start of the family's extra parameters."""
+    """Starting points: for each start of the family's extra parameters, and with effects of places independent."""
     family, cond = problem.family, problem.part("cond")
     with np.errstate(all="ignore"):
         coefficients, pearson, sensitivity, size = _irls(problem)
@@ -184,7 +186,21 @@ def start_candidates(problem: Problem) -> list[np.ndarray]:
         if cond.where.stop > cond.where.start:
             x[cond.where] = _given_random_effects(problem, cond, coefficients, between)
         out.append(x)
-    return out
+    return out + _with_independent_places(problem, out[0])
+
+
+def _with_independent_places(problem: Problem, x: np.ndarray) -> list[np.ndarray]:
+    """A start with hardly correlated effects of places or times, where the first one does not have these.
+
+    Likelihoods of few places often have a maximum there, which searches from other ranges do not come to.
+    """
+    fields = [t for t in problem.terms if isinstance(t.structure, Field)]
+    if not fields or sum(t.structure.places.n for t in fields) > _FEW_PLACES:
+        return []
+    independent = x.copy()
+    for term in fields:
+        independent[term.where.start + 1 : term.where.stop] = term.structure.nearly_independent
+    return [independent]
 
 
 def _start_dispersion(problem: Problem, x: np.ndarray, pearson: float) -> None:
