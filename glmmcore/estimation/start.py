@@ -194,12 +194,12 @@ def _with_independent_places(problem: Problem, x: np.ndarray) -> list[np.ndarray
 
     Likelihoods of few places often have a maximum there, which searches from other ranges do not come to.
     """
-    fields = [t for t in problem.terms if isinstance(t.structure, Field)]
-    if not fields or sum(t.structure.places.n for t in fields) > _FEW_PLACES:
+    fields = [(t.where, t.structure) for t in problem.terms if isinstance(t.structure, Field)]
+    if not fields or sum(structure.places.n for _, structure in fields) > _FEW_PLACES:
         return []
     independent = x.copy()
-    for term in fields:
-        independent[term.where.start + 1 : term.where.stop] = term.structure.nearly_independent
+    for where, structure in fields:
+        independent[where.start + 1 : where.stop] = structure.nearly_independent
     return [independent]
 
 
