@@ -5,10 +5,11 @@ from __future__ import annotations
 from glmmcore.covariance.base import Structure
 from glmmcore.covariance.correlation import CommonCompoundSymmetric, CompoundSymmetric
 from glmmcore.covariance.diagonal import CommonDiagonal, Diagonal
-from glmmcore.covariance.fields import FIELDS, Field
+from glmmcore.covariance.fields import Exponential, Field, Gaussian, Matern
 from glmmcore.covariance.own_scales import OwnScales
 from glmmcore.covariance.places import Places
 from glmmcore.covariance.serial import AutoRegressive, CommonToeplitz, OwnScalesAutoRegressive, Toeplitz
+from glmmcore.covariance.times import GappedAutoRegressive, OrnsteinUhlenbeck
 from glmmcore.covariance.unstructured import Unstructured
 
 __all__ = ["FIELDS", "STRUCTURES", "Field", "OwnScales", "Places", "Structure"]
@@ -27,3 +28,8 @@ STRUCTURES: dict[str, type[Structure]] = {
         CommonToeplitz,
     )
 }
+
+FIELDS: dict[str, type[Field]] = {
+    cls.name: cls for cls in (Exponential, Gaussian, Matern, OrnsteinUhlenbeck, GappedAutoRegressive)
+}
+"""Structures over coordinates, by the name used in formulas."""

@@ -1,7 +1,7 @@
 """Structures of effects that covary across levels by how far these are apart: one effect a level, Sigma = sd^2 R.
 
-Parameters are the standard deviation, whose sign is free, and logarithms of range and smoothness or of the rate (`ar1`:
-t with rho = t / sqrt(1 + t^2)), all without limits. Distances are in units of their own size.
+Parameters are the standard deviation, whose sign is free, and logarithms of range and smoothness, all without limits.
+Distances are in units of their own size. Structures along a line are in `glmmcore.covariance.times`.
 """
 
 from __future__ import annotations
@@ -16,9 +16,18 @@ from glmmcore.covariance.base import Structure
 from glmmcore.covariance.matern import matern
 from glmmcore.covariance.places import Places
 from glmmcore.engines.neighbours import NUGGET, NeighbourRoot, NeighbourSlope
-from glmmcore.engines.roots import CorrelationRoot, DenseRoot, DenseSlope, LevelRoot, LineRoot, LineSlope, Slope
+from glmmcore.engines.roots import CorrelationRoot, DenseRoot, DenseSlope, LevelRoot, Slope
 
-__all__ = ["FIELDS", "Field"]
+__all__ = [
+    "START_RANGE",
+    "START_SHIFTS",
+    "TO_INDEPENDENCE",
+    "Exponential",
+    "Field",
+    "Gaussian",
+    "Matern",
+    "bounded_exp",
+]
 
 # Logarithms of ranges, rates and smoothness are followed up to here.
 _LARGEST_LOG = 40.0
@@ -26,11 +35,11 @@ _LARGEST_SMOOTHNESS = 100.0
 # Places whose correlations with their neighbours are made together.
 _PLACES_AT_ONCE = 2000
 # Range from which searches start, in the unit of the places.
-_START_RANGE = 0.4
+START_RANGE = 0.4
 # Changes of the logarithm of a range to other starts.
-_SHIFTS = (-1.5, 1.5, 3.5)
+START_SHIFTS = (-1.5, 1.5, 3.5)
 # The change from there to the range at which neighbours at their usual distance hardly covary.
-_TO_INDEPENDENCE = 5.0
+TO_INDEPENDENCE = 5.0
 
 
 class Field(Structure):
@@ -200,7 +209,7 @@ class _DistanceField(Field):
 
     def natural(self, theta: np.ndarray) -> np.ndarray:
         """Range in the user's units."""
-        return np.array([_exp(theta[1]) * self.places.unit])
+        return np.array([bounded_exp(theta[1]) * self.places.unit])
 
     def natural_slopes(self, theta: np.ndarray) -> np.ndarray:
         """See `Field.natural_slopes`."""
@@ -209,18 +218,18 @@ class _DistanceField(Field):
     @property
     def start_parameters(self) -> np.ndarray:
         """See `Field.start_parameters`."""
-        return np.array([np.log(_START_RANGE)])
+        return np.array([np.log(START_RANGE)])
 
     @property
     def other_starts(self) -> list[np.ndarray]:
         """See `Field.other_starts`."""
-        return [self.start_parameters + shift for shift in _SHIFTS]
+        return [self.start_parameters + shift for shift in START_SHIFTS]
 
     @property
     def nearly_independent(self) -> np.ndarray:
         """See `Field.nearly_independent`."""
         out = self.start_parameters
-        out[0] -= _TO_INDEPENDENCE
+        out[0] -= TO_INDEPENDENCE
         return out
 
 
@@ -230,7 +239,7 @@ class Exponential(_DistanceField):
     name = "exp"
 
     def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
-        z = distance / _exp(theta[1])
+        z = distance / bounded_exp(theta[1])
         r = np.exp(-z)
         return [r, z * r]
 
@@ -241,7 +250,7 @@ class Gaussian(_DistanceField):
     name = "gau"
 
     def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
-        z = np.square(distance / _exp(theta[1]))
+        z = np.square(distance / bounded_exp(theta[1]))
         r = np.exp(-z)
         return [r, 2.0 * z * r]
 
@@ -253,7 +262,7 @@ class Matern(_DistanceField):
     parameters = ("range", "smoothness")
 
     def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
-        value, by_z, by_k = matern(distance / _exp(theta[1]), _smoothness(theta[2]))
+        value, by_z, by_k = matern(distance / bounded_exp(theta[1]), _smoothness(theta[2]))
         inside = float(_smoothness(theta[2]) < _LARGEST_SMOOTHNESS)
         return [value, -by_z, inside * by_k]
 
@@ -265,12 +274,12 @@ class Matern(_DistanceField):
 
     def natural(self, theta: np.ndarray) -> np.ndarray:
         """Range in the user's units, and smoothness."""
-        return np.array([_exp(theta[1]) * self.places.unit, _smoothness(theta[2])])
+        return np.array([bounded_exp(theta[1]) * self.places.unit, _smoothness(theta[2])])
 
     @property
     def start_parameters(self) -> np.ndarray:
         """See `Field.start_parameters`."""
-        return np.array([np.log(0.5 * _START_RANGE), 0.0])
+        return np.array([np.log(0.5 * START_RANGE), 0.0])
 
     @property
     def other_starts(self) -> list[np.ndarray]:
@@ -286,136 +295,10 @@ def _symmetric(k: int, rows: np.ndarray, columns: np.ndarray, values: np.ndarray
     return out
 
 
-def _exp(log: float) -> float:
+def bounded_exp(log: float) -> float:
+    """Number by its logarithm, kept from overflow and zero."""
     return float(np.exp(np.clip(log, -_LARGEST_LOG, _LARGEST_LOG)))
 
 
 def _smoothness(log: float) -> float:
     return float(np.exp(np.clip(log, -7.0, np.log(_LARGEST_SMOOTHNESS))))
-
-
-# ---- along a line ------------------------------------------------------------------------------------------
-class _Line(Field):
-    """First-order dependence on the place before, with a correlation of its own for each step."""
-
-    on_line = True
-    covarying = "line"
-
-    @abstractmethod
-    def _steps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Correlation rho with the place before, 1 - rho^2, and d rho / d theta_1 over its root; 0, 1, 0 at first."""
-
-    def _root(self, theta: np.ndarray) -> LineRoot:
-        rho, innovation, _ = self._steps(theta)
-        return LineRoot(float(theta[0]), rho, innovation)
-
-    def root_gradient(self, theta: np.ndarray, slope: Slope) -> np.ndarray:
-        """See `Field.root_gradient`.
-
-        With N = Lambda'G Lambda and C the root of unit variance, dF/ds = tr N / s and, C^-1 having two diagonals,
-        dF/d rho_i = (N C')_(i, i-1) / sqrt(c_i) - N_ii rho_i / c_i.
-        """
-        assert isinstance(slope, LineSlope)
-        rho, innovation, by_theta = self._steps(theta)
-        by_rho = slope.cross - slope.own * rho / np.sqrt(innovation)
-        by_sd = float(slope.own.sum()) / theta[0] if theta[0] != 0.0 else 0.0
-        return np.array([by_sd, float(by_rho @ by_theta)])
-
-    def covariance_slopes(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """See `Field.covariance_slopes`."""
-        rho, innovation, by_theta = self._steps(theta)
-        root = LineRoot(1.0, rho, innovation)
-        own = root.multiply(x)
-        # R = C C', dR = dC C' + C dC' and dC = -C dL C with L the inverse of C, which has two diagonals
-        w = root.apply_transposed(x)
-        shrink = by_theta * rho / np.sqrt(innovation) * w
-        ahead = shrink.copy()
-        ahead[1:] -= by_theta[1:] * root.apply(w)[:-1]
-        behind = np.zeros_like(x)
-        behind[:-1] = -by_theta[1:] * w[1:]
-        moved = root.apply(ahead + shrink + root.apply_transposed(behind))
-        return np.stack([2.0 * theta[0] * own, -(theta[0] ** 2) * moved])
-
-
-class OrnsteinUhlenbeck(_Line):
-    """``ou``: exp(-rate |t - s|)."""
-
-    name = "ou"
-    parameters = ("rate",)
-
-    def _steps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        first = np.isnan(self.places.steps)
-        x = np.maximum(_exp(theta[1]) * np.where(first, 1.0, self.places.steps), 1e-300)
-        rho, innovation = np.exp(-x), -np.expm1(-2.0 * x)
-        by_theta = -x * rho / np.sqrt(innovation)
-        return np.where(first, 0.0, rho), np.where(first, 1.0, innovation), np.where(first, 0.0, by_theta)
-
-    def natural(self, theta: np.ndarray) -> np.ndarray:
-        """Rate per unit of the user's time."""
-        return np.array([_exp(theta[1]) / self.places.unit])
-
-    def natural_slopes(self, theta: np.ndarray) -> np.ndarray:
-        """See `Field.natural_slopes`."""
-        return self.natural(theta)
-
-    @property
-    def start_parameters(self) -> np.ndarray:
-        """See `Field.start_parameters`."""
-        return np.array([-np.log(_START_RANGE)])
-
-    @property
-    def other_starts(self) -> list[np.ndarray]:
-        """See `Field.other_starts`."""
-        return [self.start_parameters - shift for shift in _SHIFTS]
-
-    @property
-    def nearly_independent(self) -> np.ndarray:
-        """See `Field.nearly_independent`."""
-        return self.start_parameters + _TO_INDEPENDENCE
-
-
-class GappedAutoRegressive(_Line):
-    """``ar1`` of whole-number times: rho^|t - s|, absent times count."""
-
-    name = "ar1"
-    parameters = ("rho",)
-
-    def _steps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        first = np.isnan(self.places.steps)
-        gap = np.where(first, 1.0, self.places.steps * self.places.unit)
-        t = float(theta[1])
-        size = np.hypot(1.0, t)
-        # rho^2 = 1 - 1 / (1 + t^2), and its powers without loss near one
-        innovation = -np.expm1(gap * -np.log1p(1.0 / t**2)) if abs(t) > 1e-8 else np.ones(len(gap))
-        rho = (t / size) ** gap
-        by_theta = gap * (t / size) ** (gap - 1.0) / size**3 / np.sqrt(innovation)
-        return np.where(first, 0.0, rho), np.where(first, 1.0, innovation), np.where(first, 0.0, by_theta)
-
-    def natural(self, theta: np.ndarray) -> np.ndarray:
-        """Correlation of neighbouring times."""
-        return np.array([theta[1] / np.hypot(1.0, theta[1])])
-
-    def natural_slopes(self, theta: np.ndarray) -> np.ndarray:
-        """See `Field.natural_slopes`."""
-        return np.array([np.hypot(1.0, theta[1]) ** -3])
-
-    @property
-    def start_parameters(self) -> np.ndarray:
-        """See `Field.start_parameters`."""
-        return np.array([0.5])
-
-    @property
-    def other_starts(self) -> list[np.ndarray]:
-        """See `Field.other_starts`."""
-        return [np.array([t]) for t in (-0.7, 2.0, 7.0)]
-
-    @property
-    def nearly_independent(self) -> np.ndarray:
-        """See `Field.nearly_independent`."""
-        return np.array([0.02])
-
-
-FIELDS: dict[str, type[Field]] = {
-    cls.name: cls for cls in (Exponential, Gaussian, Matern, OrnsteinUhlenbeck, GappedAutoRegressive)
-}
-"""Structures over coordinates, by the name used in formulas."""
