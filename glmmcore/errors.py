@@ -34,8 +34,7 @@ class DataWarning(UserWarning):
 
     Examples
     --------
-    >>> import sys
-    import warnings
+    >>> import warnings
     >>> import pandas as pd
     >>> from glmmcore import DataWarning, glmm
     >>> d = pd.DataFrame({"y": [1, 3, 2, 6], "x": [0, 1, 2, 3], "twice": [0, 2, 4, 6]})

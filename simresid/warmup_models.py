@@ -28,8 +28,9 @@ def warmup(families: str | Iterable[str] = ("gaussian", "binomial", "poisson", "
     """Compile all that models of these families and their residuals need, or load it if it was compiled before.
 
     Fits two small models per family, with and without random slopes, makes their residuals, runs all tests and groups
-    the rows; and fits one model with many equal rows. Compiled code is kept in Numba's cache, so that this takes
-    seconds once after an install and a second per process later. Worth a line where a first answer must be quick:
+    the rows; refits one with a single factor; and fits one model with many equal rows. Compiled code is kept in Numba's
+    cache, so that this takes seconds once after an install and a second per process later. Worth a line where a first
+    answer must be quick:
 
     * after ``pip install``, or when an image is built: ``python -c "import simresid; simresid.warmup()"``;
     * in the initialiser of worker processes;
@@ -70,6 +71,8 @@ def warmup(families: str | Iterable[str] = ("gaussian", "binomial", "poisson", "
                 residuals = simulate_residuals(fit_formula(formula, data, family), 20, rng=1)
                 residuals.diagnose(n_monte_carlo=0)
                 residuals.recalculate(data["g"])
+            single = fit_formula(f"{response} ~ x + (1|g)", data, family)
+            single.refit_many(single.simulate(2, rng=1), n_jobs=1)
             many = pd.concat([data] * COPIES, ignore_index=True)
             many["g"], many["h"] = np.arange(len(many)) % 20, np.arange(len(many)) // 20 % 16
             fit_formula(f"{response} ~ 1 + (1|g) + (1|h)", many, family)

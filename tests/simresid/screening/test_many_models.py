@@ -188,7 +188,7 @@ def test_parquet(tmp_path):
             sr.screen([], out=out)
         return
     table = sr.screen(specifications(3), n_sims=99, out=out)
-    pd.testing.assert_frame_equal(pd.read_parquet(out), table)
+    pd.testing.assert_frame_equal(pd.read_parquet(out), pd.DataFrame(table))
 
 
 def test_nothing_to_screen():
