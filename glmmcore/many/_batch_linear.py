@@ -63,7 +63,7 @@ class BatchLinear:
         self._cross = np.add.reduceat(wz[:, :, None] * part.X[:, None, :], first)
         self._fixed = part.X.T @ wx
         self._score, self._rhs = np.empty((len(y), len(first), self.k)), np.zeros((len(y), part.size))
-        self._total, square = np.zeros(len(y)), np.zeros(len(y))
+        self._total = np.zeros(len(y))
         self._bounds = _bounds(np.append(first, len(w)), max(1, _CELLS_IN_CACHE // max(len(y), 1)))
         products = (y if part.offset is None else y - part.offset) @ wx
         self._ols = np.linalg.lstsq(self._fixed, products.T, rcond=None)[0].T if part.size else products
@@ -75,8 +75,8 @@ class BatchLinear:
                 each = residual if plain[column] else residual * wz[rows, column]
                 self._score[:, levels, column] = np.add.reduceat(each, first[levels] - rows.start, axis=1)
             self._rhs += residual @ wx[rows]
-            self._total += _squares(residual, w[rows])
-            square += _squares(centred, w[rows])
+            self._total += np.square(residual) @ w[rows]
+        square = self._total + np.einsum("bp,pq,bq->b", self._ols, self._fixed, self._ols)
         self.perfect = ~(self._total > objective.perfect_share * square)
         self._total[self.perfect] = 1.0
 
@@ -215,8 +215,3 @@ def _bounds(ends: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:
     starts = np.arange(0, ends[-1], rows)
     levels = np.unique(np.append(np.searchsorted(ends, starts), len(ends) - 1))
     return levels, ends[levels]
-
-
-def _squares(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weighted sums of squares of each row of `values` (b, n)."""
-    return np.square(values) @ weights

@@ -32,7 +32,7 @@ _MAX_BLOCK = 256
 # Responses of a block that are fitted one by one: what they share is set up once, and workers get equal shares.
 _SINGLE_BLOCK = 16
 # Rows of a block of a linear model, whose cost is all in passes over them.
-_LINEAR_ROWS = 1 << 21
+_LINEAR_ROWS = 1 << 23
 # With more rows than this per response the compiled single fit is as fast; the second where it starts at the truth.
 _LONG, _LONG_WARM = 5000, 1500
 
