@@ -94,4 +94,8 @@ def _parallel_configuration() -> Callable[[], Any]:
     from joblib.parallel import get_active_backend
 
     backend, n_jobs = get_active_backend()
-    return lambda: parallel_config(backend=backend, n_jobs=n_jobs)
+    # only a backend that somebody chose outdoes the wish for threads
+    chosen = type(backend) is type(get_active_backend(prefer="threads")[0])
+    if chosen:
+        return lambda: parallel_config(backend=backend, n_jobs=n_jobs)
+    return nullcontext if n_jobs is None else lambda: parallel_config(n_jobs=n_jobs)

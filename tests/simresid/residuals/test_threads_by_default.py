@@ -1,5 +1,6 @@
 """Large work is spread over the processors where nobody says otherwise, and gives the numbers of one thread."""
 
+import os
 import threading
 
 import numpy as np
@@ -10,6 +11,7 @@ from joblib import Parallel, cpu_count, delayed, parallel_config
 from glmmcore import glmm
 from simresid import diagnose, simulate_residuals
 from simresid.residuals.execution import Execution
+from simresid.simulations.time_limit import results_within
 
 
 def names(task: range) -> str:
@@ -29,6 +31,22 @@ def test_who_decides_on_threads() -> None:
     assert set(Execution().map(names, [range(3)], thread_safe=True)) == here
     with parallel_config(n_jobs=1):
         assert threads_of(Execution(), thread_safe=True) == here
+
+
+def process(task: range) -> int:
+    return os.getpid()
+
+
+@pytest.mark.skipif(cpu_count() == 1, reason="one processor")
+def test_threads_under_a_time_limit_are_threads() -> None:
+    def found(**how: bool) -> set[int]:
+        return set(results_within(Execution().map(process, [range(1)] * 3, prefer=None, **how), 60.0))
+
+    assert found(thread_safe=True) == {os.getpid()}
+    with parallel_config(backend="loky", n_jobs=2):
+        assert os.getpid() not in found()
+    with parallel_config(n_jobs=1):
+        assert found(thread_safe=True) == {os.getpid()}
 
 
 def test_workers_start_no_threads_of_their_own() -> None:
