@@ -7,6 +7,7 @@ Distances are in units of their own size. Structures along a line are in `glmmco
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import ClassVar
 
 import numpy as np
@@ -153,17 +154,17 @@ class _DistanceField(Field):
         self.covarying = "dense" if places.neighbours is None else "sparse"
 
     @abstractmethod
-    def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
-        """R at distances of any shape, and its derivatives by the parameters."""
+    def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> Iterator[np.ndarray]:
+        """R at distances of any shape, then its derivatives by the parameters, each made when it is asked for."""
 
     def _root(self, theta: np.ndarray) -> DenseRoot | NeighbourRoot:
         if self.places.neighbours is not None:
             return self._neighbour_root(theta)
-        matrices = [self._matrices(d, theta)[0] for d in self.places.distances]
+        matrices = [next(self._matrices(d, theta)) for d in self.places.distances]
         return DenseRoot(float(theta[0]), [CorrelationRoot(m) for m in matrices], self.places.first)
 
-    def _matrices(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
-        """R of a group, and its derivatives by the parameters, from its distances (k, k)."""
+    def _matrices(self, distance: np.ndarray, theta: np.ndarray) -> Iterator[np.ndarray]:
+        """R of a group, then its derivatives by the parameters, from its distances (k, k)."""
         return self._correlations(distance, theta)
 
     def _neighbour_root(self, theta: np.ndarray) -> NeighbourRoot:
@@ -176,9 +177,9 @@ class _DistanceField(Field):
             hi = min(lo + _PLACES_AT_ONCE, q)
             distance = np.zeros((hi - lo, m * (m + 1) // 2))
             kernels.pair_distances(lo, hi, scaled, graph.neighbour, graph.count, distance)
-            found = self._correlations(distance, theta)
+            correlation, *slopes = self._correlations(distance, theta)
             kernels.condition(
-                lo, hi, graph.count, NUGGET, found[0], np.stack(found[1:]), weight, innovation, d_weight, d_innovation
+                lo, hi, graph.count, NUGGET, correlation, np.stack(slopes), weight, innovation, d_weight, d_innovation
             )
         return NeighbourRoot(float(theta[0]), graph, weight, innovation, d_weight, d_innovation)
 
@@ -238,10 +239,11 @@ class Exponential(_DistanceField):
 
     name = "exp"
 
-    def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
+    def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> Iterator[np.ndarray]:
         z = distance / bounded_exp(theta[1])
         r = np.exp(-z)
-        return [r, z * r]
+        yield r
+        yield z * r
 
 
 class Gaussian(_DistanceField):
@@ -249,10 +251,11 @@ class Gaussian(_DistanceField):
 
     name = "gau"
 
-    def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
+    def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> Iterator[np.ndarray]:
         z = np.square(distance / bounded_exp(theta[1]))
         r = np.exp(-z)
-        return [r, 2.0 * z * r]
+        yield r
+        yield 2.0 * z * r
 
 
 class Matern(_DistanceField):
@@ -261,16 +264,17 @@ class Matern(_DistanceField):
     name = "mat"
     parameters = ("range", "smoothness")
 
-    def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
+    def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> Iterator[np.ndarray]:
         value, by_z, by_k = matern(distance / bounded_exp(theta[1]), _smoothness(theta[2]))
-        inside = float(_smoothness(theta[2]) < _LARGEST_SMOOTHNESS)
-        return [value, -by_z, inside * by_k]
+        yield value
+        yield -by_z
+        yield float(_smoothness(theta[2]) < _LARGEST_SMOOTHNESS) * by_k
 
-    def _matrices(self, distance: np.ndarray, theta: np.ndarray) -> list[np.ndarray]:
+    def _matrices(self, distance: np.ndarray, theta: np.ndarray) -> Iterator[np.ndarray]:
         """See `_DistanceField._matrices`; half of the Bessel functions."""
         rows, columns = np.tril_indices(len(distance), -1)
-        found = self._correlations(distance[rows, columns], theta)
-        return [_symmetric(len(distance), rows, columns, f, float(not j)) for j, f in enumerate(found)]
+        for j, found in enumerate(self._correlations(distance[rows, columns], theta)):
+            yield _symmetric(len(distance), rows, columns, found, float(not j))
 
     def natural(self, theta: np.ndarray) -> np.ndarray:
         """Range in the user's units, and smoothness."""
