@@ -130,8 +130,6 @@ class BatchObjective:
 
     def random_part(self, b: np.ndarray) -> np.ndarray:
         """Z b, (b, L, k) -> (b, n)."""
-        if self.k == 1:
-            return b[:, self.level, 0] * self.z[:, 0]
         return np.einsum("bnk,nk->bn", b[:, self.level], self.z)
 
     def factors(self, x: np.ndarray) -> np.ndarray:
@@ -270,8 +268,6 @@ class BatchObjective:
 
     def _quadratic(self, blocks: np.ndarray) -> np.ndarray:
         """z_i' B z_i of every row for the level blocks B (b, L, k, k), (b, n)."""
-        if self.k == 1:
-            return blocks[:, self.level, 0, 0] * np.square(self.z[:, 0])
         return np.einsum("bnij,nij->bn", blocks[:, self.level], self.pairs)
 
     def _assemble(self, g: np.ndarray) -> np.ndarray:

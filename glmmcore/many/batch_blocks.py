@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.estimator import Estimator
     from glmmcore.estimation.problem import Problem, TermPart
 
-__all__ = ["BlockTask"]
+__all__ = ["BlockTask", "objective_class"]
 
 # Rows of a block: enough to make calls of numpy cheap, few enough for the second-level cache.
 _BLOCK_ROWS = 32768
@@ -175,7 +175,7 @@ class BlockTask:
         """Fit a block, write what ended in clean maxima, and return the others."""
         problem = self.problem
         assert problem is not None
-        objective = _batch_class(problem)(problem, _in_order(y, which, problem.rows))
+        objective = objective_class(problem)(problem, _in_order(y, which, problem.rows))
         everything = np.arange(len(which))
         if self.start is not None:
             x, inverse, limit = self.start.tiled(len(which))
@@ -266,7 +266,8 @@ class BlockTask:
                 out.error[i] = f"{type(error).__name__}: {error}"
 
 
-def _batch_class(problem: Problem) -> type[BatchObjective]:
+def objective_class(problem: Problem) -> type[BatchObjective]:
+    """What fits the responses of a problem in step."""
     if crossed_batch_suits(problem):
         return BatchCrossed
     one_coefficient = problem.layout is not None and problem.layout.factors[0].k == 1
