@@ -55,6 +55,7 @@ __all__ = [
     "HasVariance",
     "HasVarianceTable",
     "RandomEffects",
+    "is_thread_safe",
     "may_have_random_effects",
 ]
 
@@ -145,6 +146,11 @@ class HasThreadSafety(Protocol):
 
     @property
     def thread_safe(self) -> bool: ...  # noqa: D102
+
+
+def is_thread_safe(model: Any) -> bool:
+    """Whether the model says that it may be called in several threads at once."""
+    return isinstance(model, HasThreadSafety) and bool(model.thread_safe)
 
 
 @runtime_checkable

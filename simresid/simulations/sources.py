@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.alignment import real_array
-from simresid.protocol import HasThreadSafety
+from simresid.protocol import is_thread_safe
 
 if TYPE_CHECKING:
     from simresid.alignment import FloatArray
@@ -112,7 +112,7 @@ class ModelSource(SimulationSource):
     @property
     def thread_safe(self) -> bool:
         """What the model says."""
-        return isinstance(self.model, HasThreadSafety) and self.model.thread_safe
+        return is_thread_safe(self.model)
 
     def draw(self, chunk: int) -> FloatArray:
         """Let the model simulate from the chunk's own generator."""

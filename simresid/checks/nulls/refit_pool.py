@@ -21,7 +21,7 @@ import numpy as np
 from simresid.alignment import real_array
 from simresid.checks.nulls.fitted_data import FittedData, from_law, from_many, from_residuals, from_simulations_of
 from simresid.checks.nulls.plan import refit_cost
-from simresid.protocol import CanRefit, CanRefitMany, HasCdf, HasRandomEffects, HasThreadSafety, HasVariance
+from simresid.protocol import CanRefit, CanRefitMany, HasCdf, HasRandomEffects, HasVariance, is_thread_safe
 from simresid.simulations.sources import REFITS
 from simresid.simulations.time_limit import results_within
 from simresid.simulations.warning_filters import silence
@@ -143,7 +143,7 @@ class RefitPool:
         tasks = [range(j, j + size) for j in range(done, count, size)]
         seconds = len(tasks) * (PATIENCE + PATIENCE_PER_COST * refit_cost(self._res.model))
         # with few rows a refit is work of the interpreter, which threads only pass to and fro
-        in_threads = size == 1 and isinstance(self._task.model, HasThreadSafety) and self._task.model.thread_safe
+        in_threads = size == 1 and is_thread_safe(self._task.model)
         run = self._res.execution.map(self._task, tasks, "refitting", prefer=None, thread_safe=in_threads)
         for part in results_within(run, seconds):
             self.outcomes += part
