@@ -522,7 +522,7 @@ class FittedGLMM(Estimates):
         DataFrame
             A row for each place or row of `newdata`: its effect on the scale of the link (estimate) and the standard
             error of predicting it (se), which knows that variance and range are estimated, to first order. Without
-            `newdata` group and coordinates stand before them.
+            `newdata` group and coordinates stand before them, and ``attrs`` names the term as `var_corr` does.
 
         Raises
         ------

@@ -28,7 +28,9 @@ def field_effects(fit: FittedGLMM, newdata: Any, term: str | None) -> pd.DataFra
     if newdata is None:
         levels = solution.term.levels.to_frame(index=False)
         codes = np.arange(len(levels))
-        return levels.assign(estimate=solution.modes[:, 0], se=_errors(fit, solution, codes))
+        table = levels.assign(estimate=solution.modes[:, 0], se=_errors(fit, solution, codes))
+        table.attrs |= {"component": predictor, "group": solution.term.group, "term": solution.term.columns[0]}
+        return table
     frame = as_frame(newdata, "the new data")
     missing = {str(name): fit.data[name].iloc[:1].repeat(len(frame)).array for name in fit.data if name not in frame}
     filled = frame.assign(**missing)
@@ -36,8 +38,8 @@ def field_effects(fit: FittedGLMM, newdata: Any, term: str | None) -> pd.DataFra
         _of_rows(fit, filled.iloc[lo : lo + _AT_ONCE], predictor, position, solution)
         for lo in range(0, len(frame), _AT_ONCE)
     ]
-    table = np.concatenate(pieces, axis=1) if pieces else np.empty((2, 0))
-    return pd.DataFrame({"estimate": table[0], "se": table[1]}, index=frame.index)
+    estimate, se = np.concatenate(pieces, axis=1) if pieces else np.empty((2, 0))
+    return pd.DataFrame({"estimate": estimate, "se": se}, index=frame.index)
 
 
 def _choose(fit: FittedGLMM, term: str | None) -> tuple[str, int, TermSolution]:

@@ -83,8 +83,10 @@ def plot_field(
     if isinstance(cells, bool) or not isinstance(cells, int) or not FEWEST_CELLS <= cells <= MOST_CELLS:
         raise ValueError(f"cells={cells!r}; use a whole number from {FEWEST_CELLS} to {MOST_CELLS}")
     fit = require_fit(fit, "plot_field")
-    places, names, group = _places(fit, term, level)
-    heading = title if title is not None else _heading(fit, term, group)
+    table = fit.field(term=term)
+    row = _parameters(fit, table)
+    places, names, group = _places(fit, table, row, level)
+    heading = title if title is not None else _heading(row, group)
     scale = "Effect" if fit.family.link.name == "identity" else f"Effect on {fit.family.link.name} scale"
     if len(names) == 1:
         return _curve(fit, term, ax, places, names[0], group, (heading, scale))
@@ -109,12 +111,10 @@ def plot_field(
     return panels
 
 
-def _places(fit: Any, term: str | None, level: Any) -> tuple[pd.DataFrame, list[str], dict[str, Any]]:
+def _places(fit: Any, table: Any, row: Any, level: Any) -> tuple[pd.DataFrame, list[str], dict[str, Any]]:
     """Coordinates of the places of one group, their columns, and the group as a column of new data."""
-    table = fit.field(term=term)
     names = [str(name) for name in table.columns if name not in ("estimate", "se")]
     group: dict[str, Any] = {}
-    row = _row(fit, term)
     if row["group"] != "1":
         column = names.pop(0)
         levels = list(dict.fromkeys(table[column]))
@@ -131,17 +131,14 @@ def _places(fit: Any, term: str | None, level: Any) -> tuple[pd.DataFrame, list[
     return table[names], names, group
 
 
-def _row(fit: Any, term: str | None) -> Any:
-    """Parameters of the term as the fit reports them."""
+def _parameters(fit: Any, table: pd.DataFrame) -> Any:
+    """Row of the field among the parameters that the fit reports."""
     rows = fit.var_corr
-    fields = rows[rows["term"].str.contains("(", regex=False)]
-    if term is not None:
-        fields = fields[(fields["term"] == term) | fields["term"].str.startswith(f"{term}(")]
-    return fields.iloc[0]
+    own = [np.asarray(rows[name] == table.attrs[name]) for name in ("component", "group", "term")]
+    return rows[np.logical_and.reduce(own)].iloc[0]
 
 
-def _heading(fit: Any, term: str | None, group: dict[str, Any]) -> str:
-    row = _row(fit, term)
+def _heading(row: Any, group: dict[str, Any]) -> str:
     shown = [
         f"{name} {row[name]:.3g}"
         for name in ("sd", "range", "smoothness", "rate", "rho")

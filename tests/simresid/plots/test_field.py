@@ -62,6 +62,17 @@ def test_two_maps_within_the_hull(fit):
     assert alone.axes[0] is ax
 
 
+def test_a_field_beside_slopes_of_a_function():
+    """The term is told by what it is, not by parentheses in its name."""
+    rng = np.random.default_rng(1)
+    d = pd.DataFrame({"u": rng.random(80), "v": rng.random(80), "x": rng.uniform(1, 5, 80), "g": np.arange(80) % 8})
+    d["y"] = np.sin(4 * d["u"]) + rng.normal(0, 0.6, 8)[d["g"]] * np.log(d["x"]) + 0.2 * rng.normal(size=80)
+    fit = glmm("y ~ x + (0 + np.log(x)|g) + exp(u, v|1)", d, fixed={"sigma": 0.2})
+    axes = plot_field(fit, cells=6)
+    assert axes[0].get_title(loc="left").startswith("exp(u, v)")
+    assert fit.field().attrs["term"] == "exp(u, v)"
+
+
 def test_groups_times_and_several_terms():
     """A field in groups has a level, times a curve, several terms a name."""
     rng = np.random.default_rng(3)
