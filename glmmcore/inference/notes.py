@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from glmmcore.formula.expressions import parse_expression
+from glmmcore.formula.lexer import read_lexemes
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
@@ -21,19 +23,20 @@ def interaction_notes(grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]:
     """Say which columns are averaged over although cells differ by more at some of their levels than at others."""
     if not grid.averaged or len(grid.cells) < 2:
         return []
-    found: dict[str, None] = {}
+    found: dict[tuple[str, ...], None] = {}
     for part in parts:
         design = grid.predictors[part]
         values = design.X.reshape(len(grid.cells), len(grid.weights), -1)
         apart = values - values[:1] - values[:, :1] + values[:1, :1]
         size = np.abs(values).max(axis=(0, 1), initial=0.0)
         for j in np.flatnonzero(np.abs(apart).max(axis=(0, 1), initial=0.0) > _ROUNDING * size):
-            found[":".join(design.column_terms[j])] = None
+            found[design.column_terms[j]] = None
     if not found:
         return []
-    words = {word for term in found for word in re.findall(r"\w+", term)}
-    over = [name for name in grid.averaged if set(re.findall(r"\w+", name)) <= words] or list(grid.averaged)
-    names, terms = ", ".join(over), ", ".join(found)
+    factors = {factor for term in found for factor in term}
+    columns = {name for factor in factors for name in parse_expression(tuple(read_lexemes(factor))).names}
+    over = [name for name in grid.averaged if name in columns] or list(grid.averaged)
+    names, terms = ", ".join(over), ", ".join(map(":".join, found))
     return [
         f"Averaged over {names} although the model has {terms}: what differs between levels of {names} is not seen "
         f"here; by={over[0] if len(over) == 1 else over!r} shows it."

@@ -210,3 +210,11 @@ def test_a_contrast_that_is_zero_in_every_model_has_no_test(trial, adjust):
     assert found.loc["cubic", ["statistic", "pvalue"]].isna().all()
     assert found.loc[["linear", "quadratic"], "pvalue"].notna().all()
     assert "cubic" in found.attrs["notes"][-1]
+
+
+def test_columns_of_an_interaction_are_read_as_the_formula_is():
+    """A column that is named like the function in another term takes no part."""
+    rng = np.random.default_rng(0)
+    d = pd.DataFrame({name: rng.choice(["a", "b"], 60) for name in ("my col", "C", "f")}).assign(y=rng.normal(size=60))
+    note = marginal_means(glmm("y ~ f*C(`my col`) + C", d), "f").attrs["notes"][0]
+    assert note.startswith("Averaged over my col although the model has f:C(`my col`)")
