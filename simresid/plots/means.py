@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +18,7 @@ from simresid.plots._effects import (
     view,
 )
 from simresid.plots.style import INK, LINE, POINT, drawing_on, set_title, shorten
+from simresid.simulations.warning_filters import silence
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,8 +103,7 @@ def plot_means(
     table = marginal_means(fit, spec, by=by, kind=kind, level=level, **options)
     marks = None
     if letters:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DataWarning)  # said for the means already
+        with silence(DataWarning):  # said for the means already
             marks = compact_letters(fit, spec, by=by, kind=kind, adjust=adjust, alpha=1.0 - level, **options)
     within = [by] if isinstance(by, str) else list(by or ())
     cells = _arrange(table, within)

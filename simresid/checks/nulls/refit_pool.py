@@ -9,7 +9,6 @@ asked first, on workers or on how many are made at a time.
 from __future__ import annotations
 
 import threading
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -189,8 +188,8 @@ class _FromLaw:
     def _together(self, model: CanRefitMany, task: range) -> list[FittedData | str] | None:
         """All refits at once; None where that gives no distribution functions, or fails for one of them."""
         try:
-            y = np.stack([new_response(self.model, self.seed, j) for j in task])
             with silence():
+                y = np.stack([new_response(self.model, self.seed, j) for j in task])
                 fits: Any = model.refit_many(y, n_jobs=1)
                 if isinstance(fits, HasCdf) and isinstance(fits, HasVariance):
                     return from_many(fits, y, self.positions, self.zeros)
@@ -255,8 +254,7 @@ def replicate_generator(seed: int, replicate: int, stream: int = 0) -> np.random
 def new_response(model: Any, seed: int, replicate: int) -> FloatArray:
     """Draw a response with new random effects ``(n,)``."""
     rng = replicate_generator(seed, replicate)
-    with warnings.catch_warnings():
-        drawn = model.simulate(1, rng=rng, random_effects="unconditional")
+    drawn = model.simulate(1, rng=rng, random_effects="unconditional")
     drawn = real_array(drawn, f"the result of {type(model).__name__}.simulate(1)")
     if drawn.shape != (1, int(model.nobs)):
         raise ValueError(f"{type(model).__name__}.simulate(1) returned shape {drawn.shape}")

@@ -12,6 +12,7 @@ import sys
 import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
@@ -22,6 +23,7 @@ import pytest
 import glmmcore
 import simresid
 from glmmcore import DataWarning, glmm
+from simresid.checks.nulls.refit_pool import FailedRefit, _task
 from simresid.cli import main
 from simresid.plots.style import style
 from simresid.protocol.conformance import check_fitted_model
@@ -137,6 +139,62 @@ def test_blocks_that_overlap_in_two_threads_restore_what_was_there(what):
     other.join()
     assert warnings.filters == filters
     assert dict(mpl.rcParams) == settings
+
+
+def test_a_refit_that_draws_while_another_ends_leaves_the_filters_alone():
+    fit, filters = glmm("y ~ x + f", table(1), "poisson"), list(warnings.filters)
+    inside, drawing, left = threading.Event(), threading.Event(), threading.Event()
+
+    class Slow:
+        def __getattr__(self, name):
+            return getattr(fit, name)
+
+        def simulate(self, *arguments, **options):
+            drawing.set()
+            left.wait(5)
+            return fit.simulate(*arguments, **options)
+
+    def other():
+        with silence():
+            inside.set()
+            drawing.wait(5)
+        left.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    inside.wait()
+    res = simresid.simulate_residuals(fit, 20)
+    (outcome,) = replace(_task(res), model=Slow())(range(1))
+    thread.join()
+    assert not isinstance(outcome, FailedRefit)
+    assert warnings.filters == filters
+
+
+def test_a_block_silences_one_kind_in_its_own_thread():
+    """A refit that was given up leaves its block only when it returns: other threads must not be silent so long."""
+    inside, release = threading.Event(), threading.Event()
+
+    def left_behind():
+        with silence():
+            inside.set()
+            release.wait(5)
+            warnings.warn("in silence", UserWarning, stacklevel=1)
+
+    filters = list(warnings.filters)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        thread = threading.Thread(target=left_behind)
+        thread.start()
+        inside.wait()
+        with pytest.raises(UserWarning, match="said"):
+            warnings.warn("said", UserWarning, stacklevel=1)
+        with silence(DataWarning):
+            warnings.warn("of the kind", DataWarning, stacklevel=1)
+            with pytest.raises(RuntimeWarning, match="of another kind"):
+                warnings.warn("of another kind", RuntimeWarning, stacklevel=1)
+        release.set()
+        thread.join()
+    assert warnings.filters == filters
 
 
 def test_refits_in_threads_leave_warnings_alone():
