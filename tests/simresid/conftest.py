@@ -1,14 +1,26 @@
-"""Small models written out in full, to test the residuals of something real."""
+"""Small models written out in full, to test the residuals of something real; what DHARMa says of given ones."""
 
 from __future__ import annotations
 
+import gzip
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import special, stats
+
+CASES = sorted((Path(__file__).parent / "reference").glob("*.json.gz"))
+
+
+@pytest.fixture(scope="session", params=CASES, ids=[path.name.removesuffix(".json.gz") for path in CASES])
+def dharma(request) -> dict[str, Any]:
+    """Simulated responses and what DHARMa says of them (`reference/README.md`)."""
+    case: dict[str, Any] = json.loads(gzip.decompress(request.param.read_bytes()))
+    return case
 
 
 class PoissonRegression:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 
 import numpy as np
@@ -22,19 +21,13 @@ STANDARD_ERROR, P_VALUE = 2e-4, 2e-3
 
 # ---- emmeans, all its words ----------------------------------------------------------------------------
 @pytest.fixture
-def case(shared):
-    """A case of the second reference set with its fit."""
-    folder = shared / "reference2"
-    if not folder.is_dir():
-        pytest.skip("reference folder ../shared/reference2 is absent")
+def case(reference_case):
+    """What R says of a fit, and the fit."""
 
     def read(name: str):
-        found = json.loads((folder / "cases" / f"{name}.json").read_text())
-        path = folder / "data" / f"{found['data']}.csv"
-        data = pd.read_csv(path if path.exists() else folder.parent / "reference" / "data" / path.name)
-        data = data.assign(**{f: data[f].astype(str) for f in found["factors"]})
+        found, data = reference_case(name)
         options = {"zi": found["zi"]} if found["zi"] else {}
-        return found, glmm(found["formula"], data, found["family"], reml=bool(found["reml"]), **options)
+        return found, glmm(found["formula"], data, found["family"], reml=found["reml"], **options)
 
     return read
 

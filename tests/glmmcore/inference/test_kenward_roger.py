@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,14 +17,9 @@ TOLERANCE = 2e-3
 
 # ---- pbkrtest ------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("name", ["kr_crossed", "kr_sleepstudy", "kr_split_plot"])
-def test_agrees_with_pbkrtest(shared, name):
-    folder = shared / "reference2"
-    if not folder.is_dir():
-        pytest.skip("reference folder ../shared/reference2 is absent")
-    case = json.loads((folder / "cases" / f"{name}.json").read_text())
-    path = folder / "data" / f"{case['data']}.csv"
-    data = pd.read_csv(path if path.exists() else folder.parent / "reference" / "data" / path.name)
-    fit = glmm(case["formula"], data.assign(**{f: data[f].astype(str) for f in case["factors"]}), reml=True)
+def test_agrees_with_pbkrtest(reference_case, name):
+    case, data = reference_case(name)
+    fit = glmm(case["formula"], data, reml=True)
     rule = KenwardRoger(fit)
     assert np.allclose(np.sqrt(np.diag(rule.covariance)), case["single"]["se_kr"], rtol=TOLERANCE)
     assert np.allclose(rule.covariance, case["vcov_kr_adjusted"], rtol=5e-3, atol=1e-4 * np.abs(rule.covariance).max())
@@ -215,17 +208,13 @@ def test_known_relationships_count():
 @pytest.mark.parametrize("kind", ["II", "III"])
 @pytest.mark.parametrize("rule", ["kenward-roger", "satterthwaite"])
 @pytest.mark.parametrize("name", ["kr_crossed", "kr_split_plot"])
-def test_tables_of_types_agree_with_lmertest(shared, name, rule, kind):
-    folder = shared / "reference2"
-    if not folder.is_dir():
-        pytest.skip("reference folder ../shared/reference2 is absent")
-    case = json.loads((folder / "cases" / f"{name}.json").read_text())
+def test_tables_of_types_agree_with_lmertest(reference_case, name, rule, kind):
+    case, data = reference_case(name)
     short = {"kenward-roger": "kr", "satterthwaite": "satterthwaite"}[rule]
     expected = case.get(f"anova_type{len(kind)}_{short}")
     if expected is None:
         pytest.skip(f"{name} has no type {kind} table by {rule}")
-    data = pd.read_csv(folder / "data" / f"{case['data']}.csv")
-    fit = glmm(case["formula"], data.assign(**{f: data[f].astype(str) for f in case["factors"]}), reml=True)
+    fit = glmm(case["formula"], data, reml=True)
     found = wald_tests(fit, kind=kind, df=rule)
     assert list(found.index) == expected["term"]
     assert np.allclose(found["F"], expected["F value"], rtol=5e-3)

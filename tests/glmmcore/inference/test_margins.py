@@ -82,7 +82,7 @@ def test_averages_covariates_and_offsets_agree_with_emmeans(reference_data):
     #              family = poisson); emmeans(o, "FoodTreatment", df = Inf)
     fit = glmm(
         "SiblingNegotiation ~ FoodTreatment * SexParent + ArrivalTime + offset(logBroodSize) + (1|Nest)",
-        reference_data("owls"),
+        reference_data("owls").eval("logBroodSize = log(BroodSize)"),
         family="poisson",
     )
     means = marginal_means(fit, "FoodTreatment")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -15,12 +14,8 @@ from glmmcore.inference.robust import _codes, _scores
 
 
 @pytest.mark.parametrize("name", ["robust_lm", "robust_pois_glm", "robust_nb_glmm"])
-def test_agrees_with_sandwich_and_club_sandwich(shared, name):
-    folder = shared / "reference2"
-    if not folder.is_dir():
-        pytest.skip("reference folder ../shared/reference2 is absent")
-    case = json.loads((folder / "cases" / f"{name}.json").read_text())
-    data = pd.read_csv(folder / "data" / f"{case['data']}.csv")
+def test_agrees_with_sandwich_and_club_sandwich(reference_case, name):
+    case, data = reference_case(name)
     fit = glmm(case["formula"], data, case["family"])
     if "vcov_cluster" in case:
         # numbers of R from differences of the log-likelihood

@@ -1,6 +1,3 @@
-import gzip
-import json
-
 import numpy as np
 import pytest
 from scipy.special import fdtrc
@@ -67,13 +64,15 @@ def test_pairs_of_a_right_model_pass_and_of_a_wrong_one_fail():
     assert sr.categorical_test(wrong, twins).homogeneity_pvalue < 1e-3
 
 
-def test_homogeneity_equals_r(shared):
-    for path in sorted((shared / "reference" / "residuals").glob("*.json.gz")):
-        case = json.loads(gzip.decompress(path.read_bytes()))
-        result = sr.categorical_test(np.array(case["scaled_residuals"]), np.array(case["category"]))
-        want = case["categorical"]
-        assert result.homogeneity_pvalue == pytest.approx(want["homogeneity_pvalue"], rel=1e-6)
-        assert sorted(result.levels.index) == sorted(want["levels"])
+def test_levels_equal_r(dharma):
+    result = sr.categorical_test(np.array(dharma["scaled_residuals"]), np.array(dharma["category"]))
+    want = dharma["categorical"]
+    assert result.homogeneity_pvalue == pytest.approx(want["homogeneity_pvalue"], rel=1e-6)
+    assert sorted(result.levels.index) == sorted(want["levels"])
+    # exact and asymptotic p-values differ most where nothing is at stake
+    for level, pvalue in zip(want["levels"], want["per_level_adjusted"], strict=True):
+        got = result.levels.loc[level, "pvalue_adjusted"]
+        assert got == pytest.approx(pvalue, abs=0.04) if pvalue < 0.3 else got > 0.2
 
 
 def test_size_and_power_by_category():

@@ -1,6 +1,3 @@
-import gzip
-import json
-
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -11,16 +8,14 @@ from simresid import datasets
 from simresid.checks.outliers import OUTLIERS, binomial_test
 
 
-def test_binomial_pvalues_equal_r(shared):
+def test_binomial_pvalues_equal_r(dharma):
     # DHARMa's binomial variant on its own residuals: R's binom.test
-    for path in sorted((shared / "reference" / "residuals").glob("*.json.gz")):
-        case = json.loads(gzip.decompress(path.read_bytes()))
-        u, edge = np.array(case["scaled_residuals"]), 1 / (case["n_sims"] + 1)
-        count = int(np.count_nonzero((u < edge) | (u > 1 - edge)))
-        for alternative, want in case["outliers_binomial"].items():
-            assert count == want["statistic"]
-            got = binomial_test(count, u.size, 2 * edge, alternative)[0]
-            assert got == pytest.approx(want["pvalue"], rel=1e-9), (path.stem, alternative)
+    u, edge = np.array(dharma["scaled_residuals"]), 1 / (dharma["n_sims"] + 1)
+    count = int(np.count_nonzero((u < edge) | (u > 1 - edge)))
+    for alternative, want in dharma["outliers_binomial"].items():
+        assert count == want["statistic"]
+        got = binomial_test(count, u.size, 2 * edge, alternative)[0]
+        assert got == pytest.approx(want["pvalue"], rel=1e-9), alternative
 
 
 def test_clopper_pearson_interval_inverts_the_binomial():

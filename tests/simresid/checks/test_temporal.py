@@ -1,6 +1,3 @@
-import gzip
-import json
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,13 +11,11 @@ import simresid as sr
 from simresid.checks.temporal import durbin_watson_pvalue, ljung_box
 
 
-def test_equal_r(shared):
+def test_equal_r(dharma):
     # lmtest::dwtest: exact below 100 residuals (Pan's algorithm), normal above
-    for path in sorted((shared / "reference" / "residuals").glob("*.json.gz")):
-        case = json.loads(gzip.decompress(path.read_bytes()))
-        result = sr.temporal_autocorrelation_test(np.array(case["scaled_residuals"]), np.array(case["time"]))
-        assert result.statistic == pytest.approx(case["temporal"]["statistic"], rel=1e-10)
-        assert result.pvalue == pytest.approx(case["temporal"]["pvalue"], rel=1e-5)
+    result = sr.temporal_autocorrelation_test(np.array(dharma["scaled_residuals"]), np.array(dharma["time"]))
+    assert result.statistic == pytest.approx(dharma["temporal"]["statistic"], rel=1e-10)
+    assert result.pvalue == pytest.approx(dharma["temporal"]["pvalue"], rel=1e-5)
 
 
 @pytest.mark.parametrize("n", [4, 12, 60])
