@@ -11,8 +11,9 @@ package that the kernel belongs to.
 from __future__ import annotations
 
 import contextlib
+import gc
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from hashlib import blake2b
 from pathlib import Path
@@ -42,12 +43,14 @@ def _package_folder(function: Callable[..., Any]) -> Path:
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile `function` lazily, cached on disk, without the GIL, with IEEE division."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
+    # no kernel is handed to C code or to another kernel as a value, so the entry point for that need not be compiled
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
     try:
         compiled = numba.njit(cache=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor the user's can be written to
         _warn_once()
         return numba.njit(**options)(function)
+    compiled.compile = _without_collector(compiled.compile)
     # no public way to add to the stamp; without these attributes the cache works as numba made it
     cache_on_disk: Any = getattr(compiled, "_cache", None)
     file = getattr(cache_on_disk, "_cache_file", None)
@@ -56,6 +59,28 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         cache_on_disk.load_overload = _forgiving(cache_on_disk.load_overload, cache_on_disk.flush)
         cache_on_disk.save_overload = _forgiving(cache_on_disk.save_overload, None)
     return compiled
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """No search for cycles within: a compiler makes many objects that live, and a tenth of its time went into it."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _without_collector(method: Callable[..., Any]) -> Callable[..., Any]:
+    """`method` that compiles, run while the collector of cycles is paused."""
+
+    def call(*arguments: Any) -> Any:
+        with _collector_paused():
+            return method(*arguments)
+
+    return call
 
 
 def _forgiving(method: Callable[..., Any], repair: Callable[[], None] | None) -> Callable[..., Any]:

@@ -96,10 +96,12 @@ class OutlierResult(CheckResult):
         side = self.table["direction"].value_counts().to_dict()
         if self.statistic < self.expected:
             return f"{self.counted} outliers, {self.expected:.1f} expected: the model may be underdispersed"
+        rows = len(self.table)
+        ties = "" if self.counted == f"{rows:,}" else f"{self.counted} on average over ties, "
         return (
-            f"{self.counted} rows lie outside all simulations ({side.get('high', 0)} high, "
-            f"{side.get('low', 0)} low; {self.expected:.1f} expected): see `.table` for the rows; if many, "
-            "try a heavier-tailed family"
+            f"{rows:,} row{'s' * (rows != 1)} outside all simulations ({side.get('high', 0)} high, "
+            f"{side.get('low', 0)} low; {ties}{self.expected:.1f} expected): `residuals.outliers()` names them; "
+            "if many, try a heavier-tailed family"
         )
 
     @property

@@ -59,3 +59,28 @@ def test_the_stamp_is_of_contents_not_of_times(tmp_path):
     kernels.write_text("from pack._jit import kernel #\n")
     os.utime(kernels, (1, 1))
     assert stamp() != first
+
+
+def test_the_collector_is_paused_while_a_kernel_is_compiled_and_left_as_it_was():
+    import gc
+
+    import pytest
+
+    from glmmcore._jit import _without_collector
+
+    def compiling(fails):
+        assert not gc.isenabled()
+        if fails:
+            raise ValueError("no such type")
+        return 3
+
+    call = _without_collector(compiling)
+    try:
+        for set_state, state in ((gc.enable, True), (gc.disable, False)):
+            set_state()
+            assert call(False) == 3
+            with pytest.raises(ValueError, match="no such type"):
+                call(True)
+            assert gc.isenabled() is state
+    finally:
+        gc.enable()

@@ -169,6 +169,19 @@ def test_words_speak_of_the_number_that_was_tested():
         assert OUTLIERS.size(result).startswith(f"{result.counted}, ")
 
 
+def test_words_say_how_many_rows_and_where_their_names_stand():
+    d = datasets.load("salamanders")
+    residuals = sr.simulate_residuals(glmmcore.glmm("count ~ mined + (1|site)", d, family="poisson"))
+    result, named = sr.outlier_test(residuals, n_refits=40), residuals.outliers()
+    high, low = (int((named["side"] == side).sum()) for side in ("high", "low"))
+    assert high + low == len(named) == result.observed > 30
+    assert result.statistic != result.observed  # many rows are tied with their smallest simulation
+    assert result.advice() == (
+        f"{len(named)} rows outside all simulations ({high} high, {low} low; {result.counted} on average over ties, "
+        f"{result.expected:.1f} expected): `residuals.outliers()` names them; if many, try a heavier-tailed family"
+    )
+
+
 @pytest.mark.parametrize("alternative", ["two-sided", "greater", "less"])
 def test_frequencies_of_outliers_lie_between_0_and_1(alternative):
     # all refits have as many outliers, so that no number of them is known to be significant
