@@ -147,7 +147,8 @@ def glmm(
     check_design(design, law, n_agq)
     estimator = Estimator.build(design, law, reml=reml, n_agq=n_agq)
     begin = _given(start, "start=")
-    return FittedGLMM(estimator, estimator.fit(estimator.start_at(begin) if begin else None), table)
+    solution = estimator.fit(estimator.start_at(begin), only=True) if begin else estimator.fit()
+    return FittedGLMM(estimator, solution, table)
 
 
 def with_knowledge(design: Design, known: Mapping[str, Any] | None, fixed: Mapping[str, float] | None) -> Design:

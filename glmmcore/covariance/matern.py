@@ -28,7 +28,7 @@ _END = 42.0
 # Scaled distances from where the correlation of any smoothness below 200 is zero, and up to which it is taken for one.
 _FAR, _NEAR = 1500.0, 1e-200
 # As many distances are interpolated, in pieces of log z this wide, by polynomials with so many nodes.
-_MANY, _WIDTH, _NODES = 3000, 0.5, 16
+_MANY, _WIDTH, _NODES = 300, 0.5, 16
 
 
 def matern(z: np.ndarray, k: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 
@@ -94,17 +95,21 @@ class Estimator:
         design = replace(self.design, response=replace(self.design.response, y=y))
         return replace(self, design=design, problem=self.problem.with_response(y))
 
-    def fit(self, start: np.ndarray | None = None) -> Solution:
+    def fit(self, start: np.ndarray | None = None, *, only: bool = False) -> Solution:
         """Maximise the likelihood.
 
         Parameters
         ----------
         start : ndarray, optional
-            ``Solution.x`` of a similar fit.
+            Where the search begins, such as ``Solution.x`` of a similar fit. Likelihoods of places and times, which
+            often have several maxima, are searched from elsewhere as well, so that a fit ends where one without a
+            start does.
+        only : bool
+            Search from `start` only.
         """
         if self.n_agq > 1:
             check_points(self.problem, self.n_agq)
-        return self._fit_linear(start) if self.linear else self._fit_laplace(start)
+        return self._fit_linear(start, only) if self.linear else self._fit_laplace(start, only)
 
     def start_at(self, given: Mapping[str, float]) -> np.ndarray:
         """The ordinary start, (n_params,), with some parameters at given values, by the names of tables.
@@ -159,10 +164,11 @@ class Estimator:
         weights = self.design.var_weights
         return LinearObjective(self.problem, None if weights is None else weights[self.problem.rows])
 
-    def _fit_linear(self, start: np.ndarray | None) -> Solution:
+    def _fit_linear(self, start: np.ndarray | None, only: bool) -> Solution:
         problem = self.problem
         objective = self.linear_objective()
-        theta = objective.start() if start is None else _off_the_edge(problem, start, objective.unit)
+        cold = objective.start()
+        theta = cold if start is None else _off_the_edge(problem, start, objective.unit)
         objective(theta)
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
         units, unit = objective.units, objective.unit
@@ -172,13 +178,13 @@ class Estimator:
             return minimise(objective, x, curvature, 1.5 * units, units=units, regular=inside)
 
         optimum = optimise(objective, theta, curvature)
-        n_starts = 0
-        if start is None:
-            n_starts = n_starts_of_places(problem) or (
-                0 if optimum.hessian is None else doubtful(problem, optimum, unit)
-            )
+        n_starts = 0 if only else n_starts_of_places(problem)
+        if start is None and not n_starts and optimum.hessian is not None:
+            n_starts = doubtful(problem, optimum, unit)
         if n_starts:
-            starts = other_starts(problem, optimum.x, theta, unit, 1.5 * units, n_starts)
+            starts = other_starts(problem, optimum.x, cold, unit, 1.5 * units, n_starts)
+            if start is not None and n_starts > 1:
+                starts = chain([cold], starts)
             _, optimum = search_elsewhere(
                 optimum,
                 starts,
@@ -189,26 +195,29 @@ class Estimator:
             )
         return from_linear(objective, optimum)
 
-    def _fit_laplace(self, start: np.ndarray | None) -> Solution:
+    def _fit_laplace(self, start: np.ndarray | None, only: bool) -> Solution:
         fewer = distinct_rows(self.problem)
         if fewer is not None:
-            found, optimum = self._maximise(fewer, start)
+            found, optimum = self._maximise(fewer, start, only)
             objective = self.objective()
             objective.mode = found.mode
             value, _ = objective(optimum.x)
             if abs(value - optimum.value) < _LLF_ROUNDING * (1.0 + abs(value)):
                 return from_laplace(objective, optimum)
-        return from_laplace(*self._maximise(self.problem, start))
+        return from_laplace(*self._maximise(self.problem, start, only))
 
-    def _maximise(self, problem: Problem, start: np.ndarray | None) -> tuple[LaplaceObjective, Optimum]:
+    def _maximise(
+        self, problem: Problem, start: np.ndarray | None, only: bool
+    ) -> tuple[LaplaceObjective, Optimum]:
         """The best optimum from all starts, for all rows or for distinct ones."""
+        cold: list[np.ndarray] = []
         if start is not None:
             candidates = [_off_the_edge(problem, start, response_scale(problem))]
             if any(not term.structure.linear for term in problem.terms) and not np.array_equal(candidates[0], start):
                 # where standard deviations are logarithms, one that has vanished is no point of symmetry to be left
                 candidates.append(start)
         else:
-            candidates = start_candidates(problem)
+            candidates = cold = start_candidates(problem)
         limit, units = step_limits(problem), natural_units(problem)
 
         def optimise(objective: LaplaceObjective, x: np.ndarray, curvature: np.ndarray) -> Optimum:
@@ -223,12 +232,16 @@ class Estimator:
                 best = objective, optimum
         assert best is not None
         unit = response_scale(problem)
-        n_starts = 0 if start is not None else doubtful(problem, best[1], unit)
+        n_starts = doubtful(problem, best[1], unit) if start is None else 0 if only else n_starts_of_places(problem)
         if not n_starts:
             return best
+        cold = cold or start_candidates(problem)
+        starts = other_starts(problem, best[1].x, cold[0], unit, limit, n_starts)
+        if start is not None and n_starts > 1:
+            starts = chain(cold, starts)
         elsewhere, optimum = search_elsewhere(
             best[1],
-            other_starts(problem, best[1].x, candidates[0], unit, limit, n_starts),
+            (problem.hold(x) for x in starts),
             limit,
             objective=lambda: self.objective(problem),
             curvature=lambda objective, x: start_curvature(problem, x, objective),

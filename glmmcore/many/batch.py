@@ -240,13 +240,16 @@ def refit_many(fit: FittedGLMM, y: ArrayLike, n_jobs: int | None = None) -> Many
         raise ModelError(
             f"refit_many: y has shape {matrix.shape}, it must be (responses, {fit.nobs}), one response a row"
         )
-    task, names = BlockTask.of(fit.estimator, fit.refit_start), pd.RangeIndex(len(matrix))
+    task, names = BlockTask.of_refits(fit), pd.RangeIndex(len(matrix))
 
     def errors() -> dict[str, pd.DataFrame]:
         complete = BlockTask.of(fit.estimator)
         return by_part(names, fit_blocks(complete, matrix, n_jobs).errors, complete)
 
-    return tables_of(names, fit_blocks(task, matrix, n_jobs), task, matrix, lambda i: fit.refit(matrix[i]), errors)
+    fits = fit_blocks(task, matrix, n_jobs)
+    # searches from a common start make no standard errors
+    later = errors if task.start is not None else None
+    return tables_of(names, fits, task, matrix, lambda i: fit.refit(matrix[i]), later)
 
 
 def fit_blocks(task: BlockTask, y: np.ndarray, n_jobs: int | None) -> BlockFits:

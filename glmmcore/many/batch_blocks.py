@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from glmmcore.covariance import Field
 from glmmcore.errors import no_data_warnings
 from glmmcore.estimates import Estimates
 from glmmcore.estimation.start import step_limits
@@ -17,12 +18,14 @@ from glmmcore.many._batch_objective import BatchObjective, unsupported
 from glmmcore.many._batch_optimise import BatchOptimum, descend_batch, minimise_batch
 from glmmcore.many._batch_start import start_batch, start_curvature_batch
 from glmmcore.many.block_fits import BlockFits
+from glmmcore.many.refit import start_of_refits
 from glmmcore.many.warm import WARM_EDM, WarmFit, WarmRefits, WarmStart, fresh_copy, reported
 from glmmcore.results.verdict import EDGE
 
 if TYPE_CHECKING:
     from glmmcore.estimation.estimator import Estimator
     from glmmcore.estimation.problem import Problem, TermPart
+    from glmmcore.fitted import FittedGLMM
 
 __all__ = ["BlockTask", "objective_class"]
 
@@ -50,12 +53,26 @@ class BlockTask:
         Whether blocks are fitted from cross-products.
     start : WarmStart or None
         Where all searches start, which then end without Hessians and standard errors.
+    near : ndarray (p,) or None
+        Where ordinary fits start that are made one by one.
     """
 
     estimator: Estimator
     problem: Problem | None
     linear: bool
     start: WarmStart | None
+    near: np.ndarray | None = None
+
+    @classmethod
+    def of_refits(cls, fit: FittedGLMM) -> BlockTask:
+        """Fits of other responses of a model, from its estimates.
+
+        Effects of places and times, whose likelihoods often have several maxima, are fitted as `refit` does, so that
+        both end in the same one.
+        """
+        if any(isinstance(term.structure, Field) for term in fit.estimator.problem.terms):
+            return cls(fit.estimator, None, False, None, start_of_refits(fit))
+        return cls.of(fit.estimator, fit.refit_start)
 
     @classmethod
     def of(cls, estimator: Estimator, start: WarmStart | None = None) -> BlockTask:
@@ -253,7 +270,7 @@ class BlockTask:
                 out.values[name][i, rows] = values
 
     def _singly(self, y: np.ndarray, which: np.ndarray, out: BlockFits) -> None:
-        """Fit one by one, from the ordinary start."""
+        """Fit one by one, from `near` or the ordinary start."""
         if not len(which):
             return
         # refits write into the linear system: blocks in other threads must not share it
@@ -261,7 +278,7 @@ class BlockTask:
         for i in which:
             estimator = own.with_response(y[i])
             try:
-                out.put(i, Estimates(estimator, estimator.fit()))
+                out.put(i, Estimates(estimator, estimator.fit(self.near)))
             except (ValueError, ArithmeticError, np.linalg.LinAlgError) as error:
                 out.error[i] = f"{type(error).__name__}: {error}"
 

@@ -20,7 +20,6 @@ from glmmcore.inference.multiplicity import two_sided
 from glmmcore.many.batch import fit_blocks
 from glmmcore.many.batch_blocks import BlockTask
 from glmmcore.many.larger_designs import resized
-from glmmcore.many.warm import WarmStart
 from glmmcore.results.law import Law
 from glmmcore.results.quantities import fixed_values
 from glmmcore.results.simulation import draw_effects, square_root
@@ -284,7 +283,7 @@ class _Study:
             few = [type(self._fit)(own, own.fit()) for own in (estimator.with_response(v) for v in y[:_DF_FITS])]
             if self._fit.reml:
                 df[:] = np.median([one.df_params.iloc[j] for one in few])
-            fits = fit_blocks(BlockTask.of(estimator, WarmStart.of(few[0])), y, self._n_jobs)
+            fits = fit_blocks(BlockTask.of_refits(few[0]), y, self._n_jobs)
             error = fits.sigma * self._linear_errors(estimator, fits.x)
         else:
             fits = fit_blocks(BlockTask.of(estimator), y, self._n_jobs)

@@ -15,7 +15,7 @@ from glmmcore.formula.rank import Aliasing
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["refit"]
+__all__ = ["refit", "start_of_refits"]
 
 # Variance of effects of places, in units of the residual one, from which the latter is all but zero.
 _NO_NOISE = 100.0
@@ -35,6 +35,11 @@ def refit(fit: FittedGLMM, y: np.ndarray | None, rows: Any = None) -> FittedGLMM
     if y is None:
         raise ModelError("refit: give a response y, or rows to fit to")
     estimator = fit.estimator.with_response(y)
+    return type(fit)(estimator, estimator.fit(start_of_refits(fit)))
+
+
+def start_of_refits(fit: FittedGLMM) -> np.ndarray | None:
+    """Where fits of other responses start: at the estimates, (p,), or as without a fit, None."""
     curvature = fit.solution.curvature
     # from a limit there is no way back: the likelihood is flat there, whatever the response
     at_limit = curvature is not None and curvature.flat.shape[1] > 0
@@ -43,7 +48,7 @@ def refit(fit: FittedGLMM, y: np.ndarray | None, rows: Any = None) -> FittedGLMM
         for t in fit.solution.terms
         if fit.estimator.linear
     )
-    return type(fit)(estimator, estimator.fit(start=None if at_limit else fit.solution.x))
+    return None if at_limit else fit.solution.x
 
 
 def _check_response(fit: FittedGLMM, y: np.ndarray) -> None:

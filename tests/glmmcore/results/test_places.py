@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glmmcore import compare, glmm
+from glmmcore import compare, fit_many, glmm
 from glmmcore.errors import DataWarning, ModelError
 
 
@@ -273,14 +273,21 @@ def test_comparison_without_the_field_is_approximate():
     assert table["pvalue"].iloc[1] == table["pvalue_chi2"].iloc[1]
 
 
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
 @pytest.mark.parametrize("left", ["ou(t | g)", "ar1(t | g)", "exp(u, v | g)"])
-def test_many_refits_of_linear_models(left):
-    """Gaussian models with effects of places refit in a batch, as one by one."""
-    fit = glmm(f"y ~ x + {left}", fields())
-    y = fit.simulate(3, rng=1, random_effects="unconditional")
-    many = fit.refit_many(y)
-    assert list(many.error) == ["", "", ""]
-    assert np.all(many.llf > [fit.refit(each).llf - 0.25 for each in y])  # one start, which may miss the best maximum
+def test_all_ways_to_fit_a_response_end_in_the_same_maximum(left, family):
+    """Of 72 refits each of small fields, .04 to 3.4 of log-likelihood were lost in 1 to 11, other ones alone and in many."""
+    d = fields(1, n=40)
+    formula = f"{'y' if family == 'gaussian' else 'count'} ~ x + {left}"
+    fit = glmm(formula, d, family)
+    y = fit.simulate(6, rng=3, random_effects="unconditional")
+    many, apart = fit.refit_many(y), fit_many(formula, d, family, responses=y.T)
+    assert list(many.error) == [""] * 6
+    alone = [fit.refit(each) for each in y]
+    # the same search, hence the same point and standard errors
+    np.testing.assert_array_equal(many.llf, [each.llf for each in alone])
+    np.testing.assert_array_equal(many.bse, [each.bse for each in alone])
+    np.testing.assert_allclose(many.llf, apart.llf, rtol=0.0, atol=2e-4)
 
 
 @pytest.mark.parametrize("left", ["ou(t | g)", "ar1(t | g)"])
