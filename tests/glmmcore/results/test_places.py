@@ -276,7 +276,7 @@ def test_comparison_without_the_field_is_approximate():
 @pytest.mark.parametrize("family", ["gaussian", "poisson"])
 @pytest.mark.parametrize("left", ["ou(t | g)", "ar1(t | g)", "exp(u, v | g)"])
 def test_all_ways_to_fit_a_response_end_in_the_same_maximum(left, family):
-    """Of 72 refits each of small fields, .04 to 3.4 of log-likelihood were lost in 1 to 11, other ones alone and in many."""
+    """Of 72 refits of small fields up to 3.4 of log-likelihood were lost in 1 to 11, others alone and in many."""
     d = fields(1, n=40)
     formula = f"{'y' if family == 'gaussian' else 'count'} ~ x + {left}"
     fit = glmm(formula, d, family)
