@@ -206,9 +206,7 @@ class Estimator:
                 return from_laplace(objective, optimum)
         return from_laplace(*self._maximise(self.problem, start, only))
 
-    def _maximise(
-        self, problem: Problem, start: np.ndarray | None, only: bool
-    ) -> tuple[LaplaceObjective, Optimum]:
+    def _maximise(self, problem: Problem, start: np.ndarray | None, only: bool) -> tuple[LaplaceObjective, Optimum]:
         """The best optimum from all starts, for all rows or for distinct ones."""
         cold: list[np.ndarray] = []
         if start is not None:
