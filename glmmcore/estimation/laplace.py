@@ -207,6 +207,34 @@ class LaplaceObjective:
                 values[i] = values[i] + row
         return values
 
+    def effect_slopes(self, x: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """d(Lambda u^)/dx at the last evaluation, which was at x, (q, n_params); zero but for wanted ones.
+
+        Parameters of fields are left zero, see `Problem.of_fields`.
+
+        As `_predict_mode`: H du = Lambda'Z'(sum_c l_ac dvalue_c) + dLambda'Z'l_1 - Lambda'Z'WZ dLambda u.
+        """
+        last, layout = self._last, self.layout
+        assert last is not None
+        out = np.zeros((layout.order, len(x)))
+        for c, part in enumerate(self.problem.parts):
+            for j in part.where.start + np.flatnonzero(wanted[part.where]):
+                change = np.zeros(layout.order)
+                for lo, hi in row_blocks(self.problem.n):
+                    shift = last.d2[:, c, lo:hi]
+                    if part.X is not None:
+                        shift = shift * part.X[lo:hi, j - part.where.start]
+                    layout.add_score(lo, hi, np.ascontiguousarray(shift), change)
+                step = self.system.solve(layout.apply_transposed(last.factors, change))
+                out[:, j] = layout.apply_factors(last.factors, step)
+        for j in self.problem.of_factors(wanted):
+            slope = self.problem.factor_slope(x, j, last.factors)
+            moved = layout.apply_factors(slope, self.mode)
+            rhs = layout.apply_transposed(slope, last.score)
+            rhs -= layout.apply_transposed(last.factors, self.system.multiply(moved))
+            out[:, j] = moved + layout.apply_factors(last.factors, self.system.solve(rhs))
+        return out
+
     def fixed_information(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Information on the conditional coefficients at the last evaluation, which was at x.
 

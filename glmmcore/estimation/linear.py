@@ -149,6 +149,37 @@ class LinearObjective:
         """Z'W e at the last evaluation, (q,)."""
         return self._residual_score(self.problem.factors(self._last[0])) if self._last else np.zeros(self.layout.order)
 
+    def effect_slopes(self, theta: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """d/d theta of the random effects, and coefficients, at the last evaluation, which was at theta, (q, n_params).
+
+        Zero but for wanted ones, and for those of fields, see `Problem.of_fields`. With e the residual,
+        H du = dLambda'Z'W e - Lambda'Z'WZ dLambda u.
+        """
+        layout, factors = self.layout, self.problem.factors(theta)
+        left = self._residual_score(factors)
+        out = np.zeros((layout.order, len(theta)))
+        for j in self.problem.of_factors(wanted):
+            slope = self.problem.factor_slope(theta, j, factors)
+            moved = layout.apply_factors(slope, self.spherical)
+            rhs = layout.apply_transposed(slope, left)
+            rhs -= layout.apply_transposed(factors, self.system.multiply(moved))
+            out[:, j] = moved + layout.apply_factors(factors, self.system.solve(rhs))
+        return out
+
+    def coefficient_slopes(self, theta: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """d/d theta of `coefficient_covariance` over sigma^2 at the last evaluation, (n_params, p, p).
+
+        Zero as those of `effect_slopes`: it is a block of H^-1, whose slope is -H^-1 (dH) H^-1.
+        """
+        layout, factors, rows = self.layout, self.problem.factors(theta), self._fixed_rows()
+        out = np.zeros((len(theta), len(rows), len(rows)))
+        right = [self.system.multiply(layout.apply_factors(factors, row)) for row in rows]
+        for j in self.problem.of_factors(wanted):
+            slope = self.problem.factor_slope(theta, j, factors)
+            half = np.array([layout.apply_factors(slope, row) for row in rows]) @ np.array(right).T
+            out[j] = -(half + half.T)
+        return out
+
     def start(self) -> np.ndarray:
         """Theta from moments of the residuals of the fixed effects: sum(s^2 - sigma^2 w) / sum w^2 over levels."""
         layout = self.layout

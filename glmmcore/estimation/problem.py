@@ -14,12 +14,15 @@ import numpy as np
 from glmmcore.covariance import Field, Structure
 from glmmcore.design import RandomTerm
 from glmmcore.engines.contract import System
-from glmmcore.engines.layout import RelativeFactor, RowLayout
+from glmmcore.engines.layout import RelativeFactor, RowLayout, relative_change
 from glmmcore.estimation.likelihood import Likelihood
 from glmmcore.families.base import Family
 from glmmcore.tall import times
 
 __all__ = ["LinearPart", "Problem", "TermPart"]
+
+# Step of the differences of relative factors, in units of their parameters (at least 1): errors are some 1e-10.
+_FACTOR_STEP = 1e-5
 
 
 @dataclass(slots=True, eq=False)
@@ -189,6 +192,38 @@ class Problem:
                 out[term.factor] = term.structure.root(x[term.where])
             else:
                 blocks[term.factor][term.columns, term.columns] = term.structure.factor(x[term.where])
+        return out
+
+    @property
+    def of_fields(self) -> np.ndarray:
+        """Which parameters are those of fields, whose roots may jump where effects do not, a mask (n_params,)."""
+        out = np.zeros(self.n_params, dtype=bool)
+        for term in self.terms:
+            out[term.where] = isinstance(term.structure, Field)
+        return out
+
+    def of_factors(self, wanted: np.ndarray) -> list[int]:
+        """Wanted parameters, a mask (n_params,), that have a `factor_slope`: those of terms that are no fields."""
+        return [
+            j
+            for term in self.terms
+            if not isinstance(term.structure, Field)
+            for j in range(term.where.start, term.where.stop)
+            if wanted[j]
+        ]
+
+    def factor_slope(self, x: np.ndarray, j: int, factors: list[RelativeFactor]) -> list[RelativeFactor]:
+        """d/dx_j of every relative factor, x_j one of `of_factors`, by central differences."""
+        term = next(t for t in self.terms if t.where.start <= j < t.where.stop)
+        step = _FACTOR_STEP * max(1.0, abs(x[j]))
+        high, low = x.copy(), x.copy()
+        high[j] += step
+        low[j] -= step
+        ends = [term.structure.factor(at[term.where]) for at in (high, low)]
+        out = relative_change(factors, factors)
+        slope = out[term.factor]
+        assert isinstance(slope, np.ndarray)
+        slope[term.columns, term.columns] = (ends[0] - ends[1]) / (2.0 * step)
         return out
 
     def no_slopes(self, factors: list[RelativeFactor]) -> list[Any]:

@@ -78,9 +78,31 @@ def count_cdf(
     return lower, np.maximum(lower, upper)
 
 
+@kernel
+def _poisson_sum(y, mean, out):
+    """P(Y <= y) as a sum of probabilities from 0 on; NaN where that is long or begins with too small a number."""
+    for i in range(y.size):
+        if not (y[i] <= FEW_TERMS and -mean[i] > LEAST_LOG):
+            out[i] = np.nan
+            continue
+        term = math.exp(-mean[i])
+        total = term
+        for k in range(int(y[i])):
+            term *= mean[i] / (k + 1.0)
+            total += term
+        out[i] = min(total, 1.0)
+
+
 def poisson_cdf(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """P(Y <= y) of a Poisson law."""
-    return special.gammaincc(y + 1, mean)
+    """P(Y <= y) of a Poisson law; small counts are summed, in a fraction of the incomplete gamma function's time."""
+    shape = np.broadcast_shapes(np.shape(y), np.shape(mean))
+    at, centre = (np.broadcast_to(np.asarray(a, dtype=float), shape).ravel() for a in (y, mean))
+    out = np.empty(at.size)
+    _poisson_sum(as_kernel_input(at), as_kernel_input(centre), out)
+    rest = np.isnan(out)
+    if rest.any():
+        out[rest] = special.gammaincc(at[rest] + 1, centre[rest])
+    return out.reshape(shape)
 
 
 def poisson_survival(y: np.ndarray, mean: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Satterthwaite", "satterthwaite"]
 
-# Relative step of the differences of the coefficients' covariance, in standard errors of theta.
+# Step of the differences of the coefficients' covariance in parameters of fields, in their standard errors.
 _STEP = 1e-3
 
 
@@ -53,15 +53,18 @@ class Satterthwaite:
         self._variance = fit.joint_curvature.inverse
         self._covariance = fit.cov_params().to_numpy()
         square = fit.sigma**2
-        slopes = []
-        for j, error in enumerate(np.sqrt(np.maximum(np.diag(self._variance)[:-1], 0.0))):
-            step = _STEP * max(error, 1e-3)
+        objective(theta)
+        found = objective.coefficient_slopes(theta, np.ones(len(theta), dtype=bool))
+        slopes = [square * (back @ slope @ back.T) for slope in found]
+        errors = np.sqrt(np.maximum(np.diag(self._variance)[:-1], 0.0))
+        for j in np.flatnonzero(problem.of_fields):
+            step = _STEP * max(errors[j], 1e-3)
             ends = []
             for sign in (1.0, -1.0):
                 moved = theta.copy()
                 moved[j] += sign * step
                 ends.append(relative(moved))
-            slopes.append(square * (ends[0] - ends[1]) / (2.0 * step))
+            slopes[j] = square * (ends[0] - ends[1]) / (2.0 * step)
         self._slopes = np.array([*slopes, 2.0 * self._covariance])
 
     def df(self, contrasts: np.ndarray) -> np.ndarray:

@@ -112,7 +112,8 @@ def marginal_means(
     -------
     DataFrame
         By level (or by contrast): estimate, se, df, lower, upper; contrasts also statistic and pvalue. Notes on the
-        scale, and on averages over columns that interact, are printed below and stand in ``attrs["notes"]``.
+        scale, and on columns averaged over or at their mean that interact, are printed below and stand in
+        ``attrs["notes"]``.
 
     Examples
     --------
@@ -135,7 +136,7 @@ def marginal_means(
     grid = ReferenceGrid.build(fit, chosen, at, weights=weights, random_effects=random_effects)
     means = requested_means(fit, grid, kind, component, random_effects)
     precision = Precision(fit, df, cov)
-    averages = interaction_notes(grid, parts_of_means(fit, kind, component))
+    averages = interaction_notes(fit, grid, parts_of_means(fit, kind, component))
     if contrasts is None:
         notes = [*scale_notes(fit, kind, component, random_effects, None), *averages]
         return means_table("marginal_means", means, precision, level, on_response=kind == "response", notes=notes)

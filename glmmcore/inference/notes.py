@@ -8,6 +8,7 @@ import numpy as np
 
 from glmmcore.formula.expressions import parse_expression
 from glmmcore.formula.lexer import read_lexemes
+from glmmcore.results.row_designs import designs_of_rows
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
@@ -19,9 +20,16 @@ __all__ = ["interaction_notes", "scale_notes"]
 _ROUNDING = 1e-10
 
 
-def interaction_notes(grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]:
-    """Say which columns are averaged over although cells differ by more at some of their levels than at others."""
-    if not grid.averaged or len(grid.cells) < 2:
+def interaction_notes(fit: FittedGLMM, grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]:
+    """Say which columns are averaged over, or at their mean, although cells differ by more at some of their values."""
+    if len(grid.cells) < 2:
+        return []
+    return [*_notes_on_averages(grid, parts), *_notes_on_means(fit, grid, parts)]
+
+
+def _notes_on_averages(grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]:
+    """Of categories."""
+    if not grid.averaged:
         return []
     found: dict[tuple[str, ...], None] = {}
     for part in parts:
@@ -33,14 +41,40 @@ def interaction_notes(grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]:
             found[design.column_terms[j]] = None
     if not found:
         return []
-    factors = {factor for term in found for factor in term}
-    columns = {name for factor in factors for name in parse_expression(tuple(read_lexemes(factor))).names}
+    columns = {name for term in found for name in _columns(term)}
     over = [name for name in grid.averaged if name in columns] or list(grid.averaged)
     names, terms = ", ".join(over), ", ".join(map(":".join, found))
     return [
         f"Averaged over {names} although the model has {terms}: what differs between levels of {names} is not seen "
         f"here; by={over[0] if len(over) == 1 else over!r} shows it."
     ]
+
+
+def _notes_on_means(fit: FittedGLMM, grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]:
+    """Of numbers: whether cells move apart when one goes from its mean to its largest value."""
+    together = [c for p in parts for t in grid.predictors[p].column_terms if len(c := _columns(t)) > 1]
+    notes = []
+    for name in [name for name in grid.at_means if any(name in columns for columns in together)]:
+        moved = designs_of_rows(fit, grid.frame.assign(**{name: fit.data[name].astype(float).max()}), "none")[0]
+        found: dict[tuple[str, ...], None] = {}
+        for part in parts:
+            design = grid.predictors[part]
+            shape = (len(grid.cells), len(grid.weights), -1)
+            change = (moved[part].X - design.X).reshape(shape)
+            size = np.abs(design.X).max(axis=0, initial=0.0) + np.abs(moved[part].X).max(axis=0, initial=0.0)
+            for j in np.flatnonzero(np.abs(change - change[:1]).max(axis=(0, 1), initial=0.0) > _ROUNDING * size):
+                found[design.column_terms[j]] = None
+        if found:
+            notes.append(
+                f"At the mean of {name} although the model has {', '.join(map(':'.join, found))}: differences are "
+                f"others at other values of {name}; at={{{name!r}: ...}} chooses one."
+            )
+    return notes
+
+
+def _columns(term: tuple[str, ...]) -> set[str]:
+    """Columns of the data in a term of a formula."""
+    return {name for factor in term for name in parse_expression(tuple(read_lexemes(factor))).names}
 
 
 def scale_notes(

@@ -42,6 +42,8 @@ class ReferenceGrid:
         Their designs; with random terms when these are averaged over.
     averaged : tuple of str
         Categories averaged over.
+    at_means : tuple of str
+        Numbers that stand at their mean since nothing else was asked for.
     """
 
     cells: pd.DataFrame
@@ -49,6 +51,7 @@ class ReferenceGrid:
     frame: pd.DataFrame
     predictors: dict[str, PredictorDesign]
     averaged: tuple[str, ...] = ()
+    at_means: tuple[str, ...] = ()
 
     @classmethod
     def build(
@@ -104,7 +107,8 @@ class ReferenceGrid:
             shares = _shares(fit, frame.iloc[:size], averaged)
         cells_frame = frame[list(variables)].iloc[::size].reset_index(drop=True)
         several = tuple(name for name in averaged if len(values[name]) > 1)
-        return cls(cells_frame, shares, frame, predictors, several)
+        resting = tuple(name for name in others if name not in factors and name not in at)
+        return cls(cells_frame, shares, frame, predictors, several, resting)
 
     def average(self, values: np.ndarray) -> np.ndarray:
         """Mean over each cell of values of the rows, (m s, ...), shape (m, ...)."""

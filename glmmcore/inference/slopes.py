@@ -130,7 +130,7 @@ def _notes(
     ends = fit.data[variable].astype(float)
     order = columns if variable in columns else [*columns, variable]
     grid = ReferenceGrid.build(fit, order, {**at, variable: [ends.min(), ends.max()]})
-    averages = interaction_notes(grid, parts_of_means(fit, kind, component))
+    averages = interaction_notes(fit, grid, parts_of_means(fit, kind, component))
     return [*scale_notes(fit, kind, component, random_effects, "means"), *averages]
 
 

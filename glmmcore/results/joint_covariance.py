@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Combination", "JointCovariance", "RandomRows", "contrast_variance"]
 
-# Step of the differences of the modes, in standard errors of the parameter or its natural units.
+# Step of the differences of modes in parameters of fields, in their standard errors or natural units.
 _STEP = 1e-3
 
 
@@ -298,19 +298,22 @@ class _Modes:
         return b
 
     def _jacobian(self, x: np.ndarray, steps: np.ndarray) -> np.ndarray:
-        centre = self._effects(x)
-        assert centre is not None
-        out = np.zeros((len(centre), len(x)))
-        for j, step in enumerate(steps):
-            if step == 0.0:
-                continue
-            ends = []
-            for sign in (1.0, -1.0):
-                moved = x.copy()
-                moved[j] += sign * _STEP * step
-                effects = self._effects(moved)
-                ends.append((x[j], centre) if effects is None else (moved[j], effects))
-            (high, up), (low, down) = ends
-            if high > low:
-                out[:, j] = (up - down) / (high - low)
+        """Slopes of the effects; by differences in parameters of fields, whose roots may jump where effects do not."""
+        moving, of_fields = steps > 0.0, self.problem.of_fields
+        differenced = {j: self._difference(x, j, steps[j]) for j in range(len(x)) if moving[j] and of_fields[j]}
+        self.objective(x)
+        out = np.asarray(self.objective.effect_slopes(x, moving))
+        for j, slope in differenced.items():
+            out[:, j] = slope
         return out
+
+    def _difference(self, x: np.ndarray, j: int, step: float) -> np.ndarray:
+        centre, ends = self._effects(x), []
+        assert centre is not None
+        for sign in (1.0, -1.0):
+            moved = x.copy()
+            moved[j] += sign * _STEP * step
+            effects = self._effects(moved)
+            ends.append((x[j], centre) if effects is None else (moved[j], effects))
+        (high, up), (low, down) = ends
+        return (up - down) / (high - low) if high > low else np.zeros_like(centre)

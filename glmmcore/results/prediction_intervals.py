@@ -30,6 +30,8 @@ _ROWS = 20_000
 _NODES, _PER_UNIT, _MOST = 11, 10.0, 101
 # Error of a quantile's normal score, and steps after which the bracket is taken.
 _SCORE, _STEPS = 1e-7, 80
+# Moves along scores of whole numbers before brackets are halved, and moves in all: doublings up to 1e300 among them.
+_STRAIGHT, _TURNS = 8, 2200
 
 
 def new_response_limits(
@@ -156,31 +158,43 @@ class _NewResponses:
         def spread_out(value: np.ndarray) -> np.ndarray:
             return value if len(value) == 1 else np.tile(value, size)
 
-        own = {name: spread_out(value) for name, value in values.items() if name != "zi"}
-        own["cond"] = (values["cond"] + nodes[:, None] * sd["cond"]).ravel()
-        self._law = Law(fit.family, own, None if trials is None else np.tile(trials, size))
+        self._own = {name: spread_out(value) for name, value in values.items() if name not in ("cond", "zi")}
+        self._own["cond"] = (values["cond"] + nodes[:, None] * sd["cond"]).ravel()
+        self._fit, self._trials = fit, trials
         self._zeros = np.zeros(self._n)
         if "zi" in values:
             self._zeros = self._weights @ special.expit(values["zi"] + nodes[:, None] * sd["zi"])
+        law = self._law_of(np.arange(self._n))
         with np.errstate(over="ignore", invalid="ignore"):
-            mean, own_variance = (m.reshape(size, -1) for m in (self._law.mean(), self._law.variance()))
+            mean, own_variance = (m.reshape(size, -1) for m in (law.mean(), law.variance()))
             centre = self._weights @ mean
             spread = np.sqrt(self._weights @ own_variance + self._weights @ np.square(mean - centre))
         self._centre = np.where(np.isfinite(centre), centre, 1e300)
         self._spread = np.where(np.isfinite(spread), spread, 1e300)
 
-    def cdf(self, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(P(Y < y), P(Y <= y)), each (n,)."""
-        ends = self._law.cdf(np.tile(y, len(self._weights)))
+    def _law_of(self, rows: np.ndarray) -> Law:
+        """Law of some rows at all nodes, one node after the other."""
+        size, all_rows = len(self._weights), len(rows) == self._n
+
+        def of(value: np.ndarray) -> np.ndarray:
+            return value if all_rows or len(value) == 1 else value.reshape(size, -1)[:, rows].ravel()
+
+        trials = None if self._trials is None else np.tile(self._trials[rows], size)
+        return Law(self._fit.family, {name: of(value) for name, value in self._own.items()}, trials)
+
+    def cdf(self, y: np.ndarray, rows: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """(P(Y < y), P(Y <= y)) of some rows, all by default, each of their shape."""
+        rows = np.arange(self._n) if rows is None else rows
+        ends = self._law_of(rows).cdf(np.tile(y, len(self._weights)))
         below, to = (self._weights @ end.reshape(len(self._weights), -1) for end in ends)
-        zeros, rest = self._zeros, 1.0 - self._zeros
+        zeros, rest = self._zeros[rows], 1.0 - self._zeros[rows]
         return zeros * (y > 0.0) + rest * below, zeros * (y >= 0.0) + rest * to
 
     def quantile(self, p: float) -> np.ndarray:
         """Smallest y with P(Y <= y) >= p, (n,)."""
-        low, high = self._bracket(p)
         if self._discrete:
-            return self._whole(p, np.floor(low), np.ceil(high))
+            return self._whole(p)
+        low, high = self._bracket(p)
         out = self._root(p, low, high)
         for atom in (0.0, 1.0):  # masses of laws that are continuous elsewhere
             below, to = self.cdf(np.full(self._n, atom))
@@ -203,13 +217,40 @@ class _NewResponses:
             out = self.cdf(high)[1] < p
         return low, np.where(out, np.inf, high)
 
-    def _whole(self, p: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-        """Halve intervals of whole numbers."""
-        while np.any(np.where(np.isfinite(high), high - low, 0.0) > 1.0):
-            middle = np.where(np.isfinite(high), np.floor(0.5 * (low + high)), low)
-            reached = self.cdf(middle)[1] >= p
-            low, high = np.where(reached, low, middle), np.where(reached, middle, high)
-        return high
+    def _whole(self, p: float) -> np.ndarray:
+        """Whole numbers: a guess from moments, moved along straight normal scores until P(Y < y) < p <= P(Y <= y).
+
+        After some moves brackets are halved.
+        """
+        goal, out = special.ndtri(p), np.full(self._n, np.inf)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            # skewness of binomial and negative binomial laws from their first two moments
+            skewness = (2.0 * np.square(self._spread) / self._centre - 1.0) / self._spread
+            guess = np.rint(self._centre + self._spread * (goal + skewness * (goal**2 - 1.0) / 6.0))
+        rows, low, high = np.arange(self._n), np.full(self._n, -1.0), np.full(self._n, np.inf)
+        y, step = np.where(guess > 0.0, np.minimum(guess, 1e300), 0.0), np.ones(self._n)
+        for turn in range(_TURNS):
+            below, to = self.cdf(y, rows)
+            reached, found = to >= p, (below < p) & (to >= p)
+            out[rows[found]] = y[found]
+            low, high = np.where(reached, low, y), np.where(reached, np.minimum(high, y - 1.0), high)
+            with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+                scores = special.ndtri(below), special.ndtri(to)
+                slope = scores[1] - scores[0]
+                moved = np.where(
+                    reached, y - 1.0 - np.floor((scores[0] - goal) / slope), y + np.ceil((goal - scores[1]) / slope)
+                )
+                step = 2.0 * step
+                halves = np.where(np.isfinite(high), np.floor(0.5 * (low + high)), low + step)
+            # beyond 2^53 there may be no number between
+            solved = ~found & ((high - low <= 1.0) | (halves <= low) | (halves >= high))
+            out[rows[solved]] = high[solved]
+            y = np.where(np.isfinite(moved) & (turn < _STRAIGHT), np.clip(moved, low + 1.0, high), halves)
+            keep = ~found & ~solved & (y < 1e300)
+            rows, low, high, y, step = rows[keep], low[keep], high[keep], y[keep], step[keep]
+            if not len(rows):
+                break
+        return out
 
     def _root(self, p: float, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """Secants between normal scores, which are nearly straight, and halves where these do not get ahead."""

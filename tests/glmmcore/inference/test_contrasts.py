@@ -13,7 +13,7 @@ from scipy import stats
 
 from glmmcore import DataWarning, ModelError, compact_letters, glmm, marginal_means, slopes
 from glmmcore.inference.letters import letters_of
-from glmmcore.inference.multiplicity import JointMaximum, StudentizedRange
+from glmmcore.inference.multiplicity import JointMaximum, StudentizedRange, _directions
 
 # Differenced Hessians are good to 1e-4 of a standard error; p-values multiply that by the square of the statistic.
 STANDARD_ERROR, P_VALUE = 2e-4, 2e-3
@@ -249,6 +249,29 @@ def test_studentized_range_agrees_with_scipy(n, df):
     for q in (0.5, 2.0, 3.6, 8.0):
         assert found.sf(q) == pytest.approx(stats.studentized_range.sf(q, n, df), abs=1e-9)
     assert stats.studentized_range.cdf(found.quantile(0.95), n, df) == pytest.approx(0.95, abs=1e-8)
+
+
+@pytest.mark.parametrize("n", [3, 7, 12])
+def test_few_nodes_stand_for_all_directions(n):
+    """P-values are those of the average over every direction, far out too; many degrees of freedom at once."""
+    rng = np.random.default_rng(n)
+    pairs = np.array([(np.arange(n) == i) * 1.0 - (np.arange(n) == j) for i in range(n) for j in range(i + 1, n)])
+    covariance = pairs @ np.cov(rng.normal(size=(n, 3 * n))) @ pairs.T
+    correlation = covariance / np.sqrt(np.outer(*2 * [np.diag(covariance)]))
+    joint, rank = JointMaximum(correlation), n - 1
+    values, vectors = np.linalg.eigh(correlation)
+    root = vectors[:, -rank:] * np.sqrt(values[-rank:])
+    reach = np.abs(_directions(rank) @ root.T).max(axis=1)
+    t, df = (a.ravel() for a in np.meshgrid([0.3, 1.0, 2.5, 4.0, 7.0, 12.0], [2.0, 9.3, 80.0]))
+    square = np.square(t[:, None] / reach) / rank
+    assert np.allclose(joint.sf(t, df), stats.f.sf(square, rank, df[:, None]).mean(axis=1), rtol=1e-8, atol=0.0)
+    normal = stats.chi2.sf(np.square(t[:, None] / reach), rank).mean(axis=1)
+    assert np.allclose(joint.sf(t), normal, rtol=1e-8, atol=0.0)
+    several = np.array([3.0, 8.5, 40.0, np.inf])
+    assert np.allclose(joint.sf(joint.quantile(0.99, several), several), 0.01, rtol=1e-9)
+    ranges = StudentizedRange(n, several)
+    assert np.allclose(ranges.sf(ranges.quantile(0.95)), 0.05, rtol=1e-9)
+    assert np.allclose(ranges.sf(3.1), [StudentizedRange(n, one).sf(3.1)[0] for one in several], rtol=1e-9)
 
 
 def test_joint_distribution_without_correlation_is_sidaks():

@@ -218,3 +218,35 @@ def test_columns_of_an_interaction_are_read_as_the_formula_is():
     d = pd.DataFrame({name: rng.choice(["a", "b"], 60) for name in ("my col", "C", "f")}).assign(y=rng.normal(size=60))
     note = marginal_means(glmm("y ~ f*C(`my col`) + C", d), "f").attrs["notes"][0]
     assert note.startswith("Averaged over my col although the model has f:C(`my col`)")
+
+
+def notes_of(table):
+    return [note for note in table.attrs.get("notes", []) if "although" in note]
+
+
+def test_notes_on_interactions_with_numbers():
+    """As emmeans, whose note says that results may mislead where a covariate interacts; here the column is named."""
+    rng = np.random.default_rng(1)
+    n = 120
+    d = pd.DataFrame({name: rng.choice(list("abc"), n) for name in "fh"} | {name: rng.normal(size=n) for name in "xzy"})
+    d["k"] = rng.poisson(2.0, n) * (rng.random(n) > 0.3)
+    crossed = glmm("y ~ f * x + h + z", d, reml=True)
+    (note,) = notes_of(marginal_means(crossed, "f", contrasts="pairwise"))
+    assert note.startswith("At the mean of x although the model has f:x")
+    # functions of the number, interactions of three, and slopes that depend on another number
+    (note,) = notes_of(marginal_means(glmm("y ~ f * poly(x, 2) + z", d), "f"))
+    assert "f:poly(x, 2)" in note
+    both = notes_of(marginal_means(glmm("y ~ f * h * x", d), "f"))
+    assert [note.split(" although")[0] for note in both] == ["Averaged over h", "At the mean of x"]
+    (note,) = notes_of(slopes(glmm("y ~ x * z + f", d), "x"))
+    assert "the mean of z" in note
+    (note,) = notes_of(marginal_means(glmm("k ~ f + x", d, "poisson", zi="~ f * x"), "f", kind="response"))
+    assert "the mean of x" in note
+    # none without an interaction, where the value was asked for, or where the other columns interact
+    assert not notes_of(marginal_means(crossed, "h"))
+    assert not notes_of(marginal_means(crossed, "f", at={"x": 1.0}))
+    assert not notes_of(marginal_means(crossed, ["f", "x"], at={"x": [0.0, 1.0]}))
+    assert not notes_of(marginal_means(glmm("y ~ f + x * z", d), "f"))
+    assert not notes_of(marginal_means(glmm("y ~ f + x + poly(z, 2)", d), "f", contrasts="pairwise"))
+    assert not notes_of(marginal_means(glmm("k ~ f + x", d, "poisson", zi="~ f * x"), "f", component="conditional"))
+    assert not notes_of(slopes(crossed, "x", by="f"))

@@ -8,6 +8,8 @@ import pytest
 from scipy import integrate, stats
 
 from glmmcore import ModelError, glmm
+from glmmcore.results.prediction_intervals import _NewResponses, _spread
+from glmmcore.results.quantities import RowQuantity, combination_variance
 
 
 @pytest.fixture(scope="module")
@@ -114,6 +116,44 @@ def test_limits_of_counts_are_quantiles(crossed, random_effects):
         at = found[name].iloc[0]
         assert probabilities(fit, new, at, random_effects, law) >= p
         assert at == 0.0 or probabilities(fit, new, at - 1.0, random_effects, law) < p
+
+
+@pytest.mark.parametrize(
+    ("formula", "family", "options"),
+    [
+        ("y ~ x + (1|g)", "poisson", {}),
+        ("many ~ x + (1|g)", "nbinom1", {}),
+        ("y ~ x + (1|g)", "nbinom2", {"zi": "~ x"}),
+        ("y1 ~ x + (1|g)", "truncated_poisson", {}),
+        ("cbind(k, n - k) ~ x", "betabinomial", {}),
+    ],
+)
+@pytest.mark.parametrize("random_effects", ["conditional", "average"])
+def test_limits_are_the_least_whole_numbers(crossed, formula, family, options, random_effects):
+    """Every whole number up to the limit, by the distribution function of the same law."""
+    data = crossed.assign(y1=np.maximum(crossed["y"], 1), many=crossed["y"] * 37)
+    fit = glmm(formula, data, family, **options)
+    for level in (0.5, 0.95, 0.999):
+        found = fit.predict(random_effects=random_effects, level=level, interval="prediction")
+        size = 1.0 if fit.trials is None else fit.trials
+        new = whole_law(fit, random_effects)
+        for name, p in (("lower", 0.5 - 0.5 * level), ("upper", 0.5 + 0.5 * level)):
+            at = np.round(found[name].to_numpy() * size)
+            assert np.all(new.cdf(at)[1] >= p)
+            assert np.all((at == 0.0) | (new.cdf(at - 1.0)[1] < p))
+
+
+def whole_law(fit, random_effects):
+    """Law of new responses at the rows of the fit, whose search for limits is not used."""
+    predictors, effects = fit.design.predictors, "none" if random_effects == "average" else random_effects
+    values, variance = {}, {}
+    for name, kind in (("cond", "link"), ("zi", "zi_link")):
+        if name in predictors:
+            rows = RowQuantity(fit, kind, predictors, fit.data.index, effects)
+            values |= {key: value for key, value in rows.values.items() if key not in values or key == name}
+            spread = _spread(fit, predictors, name, random_effects)
+            variance[name] = combination_variance(fit, rows.combination()) + spread
+    return _NewResponses(fit, values, variance, fit.trials)
 
 
 def test_limits_of_amounts_are_quantiles(crossed):
