@@ -1,6 +1,5 @@
-"""Standard errors at limits and inside, and verdicts about separation, on hundreds of simulated data sets.
+"""Standard errors inside, and verdicts about separation, on hundreds of simulated data sets; limits: `limits.py`.
 
-    python -m benchmarks.standard_errors limits 200      # a richer model on data of a simpler one, every kind of limit
     python -m benchmarks.standard_errors interior 300    # against Hessians by Richardson's extrapolation
     python -m benchmarks.standard_errors separation 100  # found where it is, 5 x as many data sets without
 
@@ -18,150 +17,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from glmmcore import FittedGLMM, ModelError, glmm, marginal_means
+from glmmcore import FittedGLMM, glmm
 
-# Below this difference of log-likelihoods the richer model is the simpler one: where it says that a parameter is at its
-# limit, which it may stop short of, and where it says nothing, as with a small variance inside.
-AT_LIMIT, SAME = 2e-3, 1e-6
-# Relative tolerances of standard errors at a limit and inside.
-LIMIT, INSIDE = 1e-2, 2e-4
-GROUPS, EACH = 30, 10
-
-Model = tuple[str, dict[str, Any]]
-
-
-# ---- limits --------------------------------------------------------------------------------------------------------
-def plain_data(rng: np.random.Generator) -> pd.DataFrame:
-    """Responses of simple laws with one random intercept; `calm` groups have no variance between them."""
-    g = np.repeat(np.arange(GROUPS), EACH)
-    n = len(g)
-    x, t = rng.normal(size=n), np.tile(np.arange(5), n // 5)
-    f = rng.integers(0, 3, n)
-    eta = 0.7 + 0.3 * x + np.array([0.0, 0.2, -0.2])[f] + rng.normal(0, 0.5, GROUPS)[g]
-    mu, k = np.exp(eta), rng.binomial(6, 1.0 / (1.0 + np.exp(-eta)))
-    counts = rng.poisson(mu)
-    positive = 1 + rng.poisson(0.3 * mu)
-    truncated = np.where(counts > 0, counts, positive)
-    return pd.DataFrame(
-        {
-            "x": x, "g": g.astype(str), "t": [f"t{i}" for i in t], "f": np.array(list("abc"))[f],
-            "calm": rng.integers(0, 12, n).astype(str), "y": counts, "k": k, "m": 6 - k, "least": truncated,
-            "hurdle": np.where(rng.random(n) < 0.3, 0, truncated),
-            "share": np.clip(1.0 / (1.0 + np.exp(-eta - rng.normal(0, 0.4, n))), 0.01, 0.99),
-            "size": np.exp(eta + rng.normal(0, 0.3, n)),
-            "even": eta + rng.uniform(-1.0, 1.0, n),
-            "real": eta + rng.normal(0, 0.5, n),
-        }
-    )  # fmt: skip
-
-
-def _on(left: str, right: str = "x + f + (1|g)", **options: Any) -> Model:
-    return f"{left} ~ {right}", options
-
-
-_POISSON, _BINOMIAL = _on("y", family="poisson"), _on("cbind(k, m)", family="binomial")
-_PAIRS: dict[str, tuple[Model, Model]] = {
-    "nbinom2": (_on("y", family="nbinom2"), _POISSON),
-    "nbinom1": (_on("y", family="nbinom1"), _POISSON),
-    "nbinom12": (_on("y", family="nbinom12"), _POISSON),
-    "nbinom2, disp ~ x": (_on("y", family="nbinom2", disp="~ x"), _POISSON),
-    "nbinom2, disp ~ f": (_on("y", family="nbinom2", disp="~ f"), _POISSON),
-    "genpois": (_on("y", family="genpois"), _POISSON),
-    "zi poisson": (_on("y", family="poisson", zi="~ 1"), _POISSON),
-    "zi ~ x poisson": (_on("y", family="poisson", zi="~ x"), _POISSON),
-    "zi ~ f poisson": (_on("y", family="poisson", zi="~ f"), _POISSON),
-    "zi ~ (1|g) poisson": (_on("y", family="poisson", zi="~ (1|g)"), _POISSON),
-    "zi nbinom2": (_on("y", family="nbinom2", zi="~ 1"), _POISSON),
-    "zi nbinom1": (_on("y", family="nbinom1", zi="~ 1"), _POISSON),
-    "zi ~ x nbinom2": (_on("y", family="nbinom2", zi="~ x"), _POISSON),
-    "betabinomial": (_on("cbind(k, m)", family="betabinomial"), _BINOMIAL),
-    "zi binomial": (_on("cbind(k, m)", family="binomial", zi="~ 1"), _BINOMIAL),
-    "zi betabinomial": (_on("cbind(k, m)", family="betabinomial", zi="~ 1"), _BINOMIAL),
-    "t": (_on("even", family="t"), _on("even", family="gaussian", disp="~ 1")),
-    "skewnormal": (_on("real", family="skewnormal"), _on("real", family="gaussian", disp="~ 1")),
-    "zi gamma": (_on("size", family="gamma", zi="~ 1"), _on("size", family="gamma")),
-    "zi ~ x + f gamma": (_on("size", family="gamma", zi="~ x + f"), _on("size", family="gamma")),
-    "zi lognormal": (_on("size", family="lognormal", zi="~ 1"), _on("size", family="lognormal")),
-    "zi beta": (_on("share", family="beta", zi="~ x"), _on("share", family="beta")),
-    "ordbeta": (_on("share", family="ordbeta"), _on("share", family="beta")),
-    "tweedie": (_on("size", family="tweedie"), _on("size", family="gamma")),
-    "truncated nbinom2": (_on("least", family="truncated_nbinom2"), _on("least", family="truncated_poisson")),
-    "truncated nbinom1": (_on("least", family="truncated_nbinom1"), _on("least", family="truncated_poisson")),
-    "hurdle nbinom2": (
-        _on("hurdle", family="truncated_nbinom2", zi="~ x"), _on("hurdle", family="truncated_poisson", zi="~ x")
-    ),
-    "hurdle nbinom1": (
-        _on("hurdle", family="truncated_nbinom1", zi="~ 1"), _on("hurdle", family="truncated_poisson", zi="~ 1")
-    ),
-    "hurdle without zeros": (
-        _on("least", family="truncated_poisson", zi="~ x"), _on("least", family="truncated_poisson")
-    ),
-    "SD of zero": (_on("y", "x + f + (1|calm)", family="poisson"), _on("y", "x + f", family="poisson")),
-    "SD of zero beside another": (_on("y", "x + f + (1|g) + (1|calm)", family="poisson"), _POISSON),
-    "us slope": (_on("y", "x + f + (x|g)", family="poisson"), _POISSON),
-    "diag slope": (_on("y", "x + f + diag(x|g)", family="poisson"), _POISSON),
-    "cs slope": (_on("y", "x + f + cs(x|g)", family="poisson"), _POISSON),
-    "cs levels": (_on("y", "x + f + (1|g) + cs(0 + f|calm)", family="poisson"), _POISSON),
-    "ar1": (_on("y", "x + f + (1|g) + ar1(0 + t|calm)", family="poisson"), _POISSON),
-    "gaussian us slope": (_on("real", "x + f + (x|g)"), _on("real")),
-    "gaussian cs slope": (_on("real", "x + f + cs(x|g)"), _on("real")),
-    "gaussian REML us slope": (_on("real", "x + f + (x|g)", reml=True), _on("real", reml=True)),
-    "nbinom2 REML": (_on("y", family="nbinom2", reml=True), _on("y", family="poisson", reml=True)),
-    "nbinom2, 5 points": (_on("y", family="nbinom2", n_agq=5), _on("y", family="poisson", n_agq=5)),
-}  # fmt: skip
-
-
-def difference(big: FittedGLMM, small: FittedGLMM, d: pd.DataFrame) -> tuple[float, str]:
-    """Largest relative difference of what the two models say of what they share, and where it is."""
-    worst = [(_relative(big.bse, small.bse), "bse")]
-    new = d.head(6)
-    for kind in ("link", "response"):
-        errors = [m.predict(new, kind=kind, random_effects="none", se=True)["se"] for m in (big, small)]
-        worst.append((_relative(*errors), f"predict {kind}"))
-    means = [marginal_means(m, "f")["se"] for m in (big, small)]
-    worst.append((_relative(*means), "marginal means"))
-    shared = set(map(str, small.var_corr["group"]))
-    modes = [m.predict(new, kind="link", se=True)["se"] for m in (big, small)] if shared else errors
-    worst.append((_relative(*modes), "predict conditional"))
-    return max(worst)
-
-
-def _relative(ours: Any, theirs: Any) -> float:
-    ratio = np.asarray(ours, dtype=float) / np.asarray(theirs, dtype=float)
-    return float(np.max(np.abs(ratio - 1.0))) if np.isfinite(ratio).all() else float("inf")
-
-
-def limits(count: int, only: str) -> bool:
-    """Compare richer models at their limit with the simpler ones."""
-    wrong = False
-    for name, ((formula, options), (plain, simpler)) in _PAIRS.items():
-        if only and only not in name:
-            continue
-        tried, off, largest, unconverged = 0, 0, 0.0, 0
-        for seed in range(count):
-            d = plain_data(np.random.default_rng([1, seed]))
-            small = glmm(plain, d, **simpler)
-            try:
-                big = glmm(formula, d, **options)
-            except ModelError as error:
-                print(f"  {name} #{seed}: {error}")
-                continue
-            unconverged += not big.converged
-            said = any("at its limit" in s or "no finite estimate" in s for s in big.verdict)
-            if abs(big.llf - small.llf) > (AT_LIMIT if said else SAME):
-                continue
-            tried += 1
-            value, where = difference(big, small, d)
-            largest = max(largest, value)
-            separation = any("do not bound" in s for s in big.verdict)
-            if value > LIMIT or separation or not big.converged:
-                off += 1
-                print(f"  {name} #{seed}: {value:.3g} {where}, {big.llf - small.llf:.1e}, {big.verdict}")
-        wrong |= off > 0
-        print(
-            f"{name}: {off} wrong of {tried} at the limit, largest {largest:.1e}; {unconverged} unconverged", flush=True
-        )
-    return wrong
+# Relative tolerance of standard errors.
+INSIDE = 2e-4
 
 
 # ---- inside --------------------------------------------------------------------------------------------------------
@@ -254,6 +113,11 @@ def _richardson(objective: Callable[[np.ndarray], Any], x: np.ndarray, errors: n
     rows = [(4.0 * central(j, h) - central(j, 2.0 * h)) / 3.0 for j, h in enumerate(steps)]
     hessian = np.array(rows)
     return np.asarray(0.5 * (hessian + hessian.T))
+
+
+def _relative(ours: np.ndarray, theirs: np.ndarray) -> float:
+    ratio = ours / theirs
+    return float(np.max(np.abs(ratio - 1.0))) if np.isfinite(ratio).all() else float("inf")
 
 
 def interior(count: int, only: str) -> bool:
@@ -376,7 +240,7 @@ def separation(count: int, only: str) -> bool:
 def main() -> int:
     """Run one of the checks."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    checks = {"limits": limits, "interior": interior, "separation": separation}
+    checks = {"interior": interior, "separation": separation}
     parser.add_argument("check", choices=list(checks))
     parser.add_argument("count", type=int)
     parser.add_argument("--only", default="", help="kinds whose name contains this")

@@ -1,7 +1,7 @@
 """Standard errors, predictions, means, intervals and sentences where a parameter is at its limit.
 
 Data of a simpler model are fitted by a richer one. Where the log-likelihood is the simpler model's, everything else
-that is reported must be the simpler model's too. `benchmarks/standard_errors.py` does the same at length.
+that is reported must be the simpler model's too. `benchmarks/limits.py` does the same at length.
 """
 
 import sys
@@ -16,7 +16,7 @@ from glmmcore import glmm, marginal_means, wald_tests
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
 
-from benchmarks import standard_errors
+from benchmarks import limit_kinds, standard_errors
 
 # The richer fit stops short of its limit by so much log-likelihood ...
 AT_LIMIT = 5e-4
@@ -192,7 +192,7 @@ def test_profile_limits_beside_a_parameter_at_its_limit_are_those_of_the_simpler
 
 def test_a_mean_that_moves_a_little_with_a_dispersion_at_its_limit() -> None:
     """Was infinite: a limit that moves the mean of a truncated law by a thousandth of what a coefficient does."""
-    d = standard_errors.plain_data(np.random.default_rng([1, 56]))
+    d = limit_kinds.plain_data(np.random.default_rng([1, 56]))
     rich = glmm("least ~ x + f + (1|g)", d, family="truncated_nbinom1")
     simple = glmm("least ~ x + f + (1|g)", d, family="truncated_poisson")
     assert any("at its limit" in s for s in rich.verdict)
