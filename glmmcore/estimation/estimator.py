@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -26,7 +26,13 @@ from glmmcore.estimation.linear import LinearObjective
 from glmmcore.estimation.optimize import Optimum, minimise
 from glmmcore.estimation.problem import Problem
 from glmmcore.estimation.quadrature import QuadratureObjective, check_points, check_quadrature
-from glmmcore.estimation.restarts import doubtful, n_starts_of_places, other_starts, search_elsewhere
+from glmmcore.estimation.restarts import (
+    doubtful,
+    n_starts_of_places,
+    other_starts,
+    search_elsewhere,
+    with_zero_inflation_elsewhere,
+)
 from glmmcore.estimation.solution import Solution, from_laplace, from_linear
 from glmmcore.estimation.start import (
     natural_units,
@@ -229,23 +235,37 @@ class Estimator:
             if best is None or optimum.value < best[1].value:
                 best = objective, optimum
         assert best is not None
+
+        def search(
+            best: tuple[LaplaceObjective, Optimum], starts: Iterable[np.ndarray]
+        ) -> tuple[LaplaceObjective, Optimum]:
+            elsewhere, optimum = search_elsewhere(
+                best[1],
+                (problem.hold(x) for x in starts),
+                limit,
+                objective=lambda: self.objective(problem),
+                curvature=lambda objective, x: start_curvature(problem, x, objective),
+                optimise=optimise,
+                free=problem.free,
+            )
+            return elsewhere or best[0], optimum
+
         unit = response_scale(problem)
         n_starts = doubtful(problem, best[1], unit) if start is None else 0 if only else n_starts_of_places(problem)
-        if not n_starts:
-            return best
-        cold = cold or start_candidates(problem)
-        starts = other_starts(problem, best[1].x, cold[0], unit, limit, n_starts)
-        if start is not None and n_starts > 1:
-            starts = chain(cold, starts)
-        elsewhere, optimum = search_elsewhere(
-            best[1],
-            (problem.hold(x) for x in starts),
-            limit,
-            objective=lambda: self.objective(problem),
-            curvature=lambda objective, x: start_curvature(problem, x, objective),
-            optimise=optimise,
-        )
-        return elsewhere or best[0], optimum
+        if n_starts:
+            cold = cold or start_candidates(problem)
+            starts = other_starts(problem, best[1].x, cold[0], unit, limit, n_starts)
+            if start is not None and n_starts > 1:
+                starts = chain(cold, starts)
+            best = search(best, starts)
+        again = with_zero_inflation_elsewhere(problem, best[1].x, candidates[0]) if start is None else []
+        if again:
+            before = best[1]
+            objective, optimum = search(best, again)
+            # lower maxima with some zero inflation are no news where none is needed
+            counts = before.n_other_starts, before.n_other_maxima
+            best = objective, replace(optimum, n_other_starts=counts[0], n_other_maxima=counts[1])
+        return best
 
 
 def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:

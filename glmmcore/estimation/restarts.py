@@ -15,9 +15,9 @@ import numpy as np
 
 from glmmcore.covariance import Field
 from glmmcore.estimation.optimize import Objective, Optimum, short_descent
-from glmmcore.estimation.problem import Problem, TermPart
+from glmmcore.estimation.problem import LinearPart, Problem, TermPart
 
-__all__ = ["doubtful", "n_starts_of_places", "other_starts", "search_elsewhere"]
+__all__ = ["doubtful", "n_starts_of_places", "other_starts", "search_elsewhere", "with_zero_inflation_elsewhere"]
 
 Target = TypeVar("Target", bound=Objective)
 
@@ -47,6 +47,9 @@ _SMALL_OTHER_EFFECTS = 0.02
 _NEAR_END = 0.5
 # Descents that may be followed to an end that is no maximum.
 _MOST_FAILURES = 2
+# Logit of a zero inflation that is none, the one of the row with the most at another start, and how far the rows spread
+# there.
+_NONE, _MOST_ZEROS, _ZERO_SPREAD = -4.0, -1.5, 1.5
 _SEED = 20261127
 
 
@@ -115,6 +118,7 @@ def search_elsewhere(
     objective: Callable[[], Target],
     curvature: Callable[[Target, np.ndarray], np.ndarray],
     optimise: Callable[[Target, np.ndarray, np.ndarray], Optimum],
+    free: np.ndarray | None = None,
 ) -> tuple[Target | None, Optimum]:
     """Descend from other starts and keep the best.
 
@@ -128,6 +132,8 @@ def search_elsewhere(
     objective, curvature, optimise : callable
         A fresh objective; its guess of the curvature at its last point; a full optimisation from a point with a guess
         of the curvature.
+    free : ndarray of bool, optional
+        Parameters to search; the others stay where the starts have them.
 
     Returns
     -------
@@ -145,7 +151,8 @@ def search_elsewhere(
         if not np.isfinite(trial(start)[0]):
             continue
         tried += 1
-        x, value, edm = short_descent(trial, start, curvature(trial, start), limit, _LOOSE_EDM, evaluations)
+        descent, guess = _among(trial, curvature(trial, start), free)
+        x, value, edm = short_descent(descent, start, guess, limit, _LOOSE_EDM, evaluations)
         promising = value - edm < best.value - _HIGHER or not best.converged
         if promising and edm < _NEAR_END and failures < _MOST_FAILURES:
             trial(x)
@@ -159,6 +166,18 @@ def search_elsewhere(
         lower += bool(edm < _LOOSE_EDM and value > best.value + _LOWER)
     higher = max(best.value - optimum.value, 0.0)
     return best_objective, replace(best, n_other_starts=tried, n_other_maxima=lower, higher_seen=higher)
+
+
+def _among(objective: Objective, curvature: np.ndarray, free: np.ndarray | None) -> tuple[Objective, np.ndarray]:
+    """Objective and guess of its curvature without slopes along parameters that are given."""
+    if free is None or free.all():
+        return objective, curvature
+
+    def flat(x: np.ndarray) -> tuple[float, np.ndarray]:
+        value, gradient = objective(x)
+        return value, np.where(free, gradient, 0.0)
+
+    return flat, np.where(np.outer(free, free), curvature, np.diag(np.diag(curvature)))
 
 
 def _better(new: Optimum, old: Optimum) -> bool:
@@ -193,6 +212,42 @@ def other_starts(
         size = float(np.exp(rng.uniform(-1.5, 0.7)))
         starts.append(_spread(problem, plain + 0.15 * limit * rng.normal(size=len(x)), unit, size))
     yield from starts[:n_starts]
+
+
+def with_zero_inflation_elsewhere(problem: Problem, x: np.ndarray, cold: np.ndarray) -> list[np.ndarray]:
+    """Starts for a mixture whose zero inflation vanished, none where that is an ordinary end.
+
+    A zero inflation that differs between rows may be needed by some of them only, where the way from an equal share in
+    all rows leads to none at all; and it may have taken the overdispersion away before it vanished itself.
+    """
+    parts = {part.name: part for part in problem.parts}
+    if "zi" not in parts or problem.family.hurdle:
+        return []
+    zi = parts["zi"]
+    if not zi.size or zi.values(x[zi.where]).max() > _NONE:
+        return []
+    out = []
+    if zi.X is not None and (zi.size > 1 or zi.offset is not None):
+        start = x.copy()
+        start[zi.where] = _where_zeros_are(problem, zi)
+        out.append(start)
+    if problem.family.has_dispersion:
+        start = cold.copy()
+        start[zi.where] = x[zi.where]
+        out.append(start)
+    return out
+
+
+def _where_zeros_are(problem: Problem, zi: LinearPart) -> np.ndarray:
+    """Coefficients of a zero inflation of few rows: along what tells the zeros from other responses."""
+    assert zi.X is not None
+    zero = (problem.likelihood.y == 0.0).astype(np.float64)
+    slopes = np.zeros(zi.size)
+    if zi.size > 1:
+        slopes = np.linalg.lstsq(zi.X, zero - zero.mean(), rcond=None)[0]
+        slopes *= _ZERO_SPREAD / max(float(np.std(zi.X @ slopes)), 1e-300)
+    level = np.linalg.lstsq(zi.X, np.ones(len(zi.X)), rcond=None)[0]
+    return np.asarray(slopes + (_MOST_ZEROS - zi.values(slopes).max()) * level)
 
 
 def _spread(

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from glmmcore import FittedGLMM, ModelError, glmm
+from glmmcore.estimation.optimize import Objective, Optimum, minimise
+from glmmcore.estimation.restarts import search_elsewhere
 from tests.robustness.differential.models import draw_model
 
 # Of a log-likelihood: where both optimisers stop.
@@ -61,3 +63,51 @@ def test_quadrature_of_unbearable_size_is_refused() -> None:
     d = pd.DataFrame({"g": list("aabbc"), "x": [0.1, 0.5, -0.3, 1.0, 2.0], "y": [0, 3, 1, 0, 5]})
     with pytest.raises(ModelError, match="n_agq up to 31"):
         glmm("y ~ x + (x|g)", d, family="poisson", n_agq=100)
+
+
+def _plain_counts(seed: int) -> pd.DataFrame:
+    rng = np.random.default_rng([7, seed])
+    n = int(rng.choice([60, 150, 300]))
+    x = rng.normal(size=n) * rng.choice([0.5, 1.0, 3.0]) + rng.choice([0.0, 2.0, 5.0])
+    y = rng.poisson(np.exp(rng.choice([-0.5, 0.5, 1.2]) + 0.3 * (x - x.mean()) / x.std()))
+    return pd.DataFrame({"x": x, "y": y})
+
+
+@pytest.mark.parametrize(("seed", "slope"), [(29, 5.0), (10, 2.0), (28, 0.7)])
+def test_a_zero_inflation_of_few_rows_is_found_with_its_slope_given(seed: int, slope: float) -> None:
+    """Was up to .19 lower: from an equal share in all rows the way led to none, which was told as the maximum."""
+    d = _plain_counts(seed)
+    fit = glmm("y ~ x", d, family="nbinom2", zi="~ x", fixed={"zi: x": slope})
+    # the profile of the zero part's intercept, with its level where the rows have the most
+    levels = np.linspace(-6.0, 2.0, 9) - (slope * d["x"]).max()
+    held = [
+        glmm("y ~ x", d, family="nbinom2", zi="~ x", fixed={"zi: x": slope, "zi: Intercept": level}) for level in levels
+    ]
+    assert fit.llf > max(f.llf for f in held) - 1e-5
+
+
+def test_descents_from_elsewhere_leave_given_parameters_alone() -> None:
+    """Moved what was given, so that other starts were judged by the log-likelihoods of another model."""
+    seen = []
+
+    def objective(x: np.ndarray) -> tuple[float, np.ndarray]:
+        seen.append(x.copy())
+        return float(np.cosh(x[0] - 1.0) + np.cosh(x[1] + x[0])), np.array(
+            [np.sinh(x[0] - 1.0) + np.sinh(x[1] + x[0]), np.sinh(x[1] + x[0])]
+        )
+
+    def curvature(_: object, __: np.ndarray) -> np.ndarray:
+        return np.array([[2.0, 1.0], [1.0, 1.0]])
+
+    def optimise(target: Objective, x: np.ndarray, guess: np.ndarray) -> Optimum:
+        return minimise(target, x, guess, np.ones(2), free=free)
+
+    free = np.array([True, False])
+    first = optimise(objective, np.array([-5.0, 0.3]), curvature(None, np.zeros(2)))
+    _, best = search_elsewhere(
+        first, [np.array([4.0, 0.3])], np.ones(2),
+        objective=lambda: objective, curvature=curvature, optimise=optimise, free=free,
+    )  # fmt: skip
+    assert best.n_other_starts == 1
+    assert {float(x[1]) for x in seen} == {0.3}
+    assert best.x[0] == pytest.approx(0.35, abs=1e-6)  # halfway between 1 and -.3
