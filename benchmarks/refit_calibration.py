@@ -134,7 +134,7 @@ def _fit(data: pd.DataFrame, family: str, law: str, options: list[str]) -> Any:
     random = {"none": "", "slopes": " + (x|group)", "crossed": " + (1|group) + (1|other)"}
     formula = "y ~ x" + next((text for name, text in random.items() if name in options), " + (1|group)")
     more: dict[str, Any] = {"reml": True} if "reml" in options else {}
-    if law in ("ten trials", "betabinomial"):
+    if law in ("ten trials", "betabinomial", "betabinomial as binomial"):
         more["trials"] = np.full(len(data), 10)
     if law in ("zip", "zinb"):
         more["zi"] = "~ 1"

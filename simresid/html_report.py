@@ -103,7 +103,7 @@ def report(
         raise FileNotFoundError(f"the folder {target.parent} does not exist")
     how: dict[str, Any] = {"null": null, "n_refits": n_refits}
     battery, notes = applicable_tests(res, time=time, by=by, x=x, y=y, **how)
-    tests: dict[str, Callable[[], CheckResult]] = {n: partial(test, res) for n, (test, _) in battery.items()}
+    tests: dict[str, Callable[..., CheckResult]] = {n: partial(test, res) for n, (test, _) in battery.items()}
     predictor = resolve(res, None)
     if predictor.kind == "numeric":
         tests["quantiles"] = partial(panel_test, predictor, **how)
@@ -246,7 +246,7 @@ def _colophon() -> str:
     day = datetime.date.today().isoformat()
     return (
         f"<footer>simresid {version('simresid')}, {day}. A departure is called a misfit when it is "
-        "significant after Holm's adjustment for the number of checks and more than negligible in size; a "
+        "significant after adjustment for the number of checks and more than negligible in size; a "
         "triangle with a question mark is a departure that the adjustment leaves uncertain. P-values "
         "are ranks among refits or simulations, (1 + k) / (1 + their number); beyond all refits the tail is "
         "continued, down to 1e-6.</footer>"

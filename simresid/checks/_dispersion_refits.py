@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dispersion_among_refits"]
 
-UNWEIGHTED, RELATIVE, PEARSON = range(3)
+UNWEIGHTED, RELATIVE, PEARSON, GROWTH = range(4)
 """Places of the components."""
 
 FIXED = 0.1
@@ -52,6 +52,9 @@ ESTIMATED = 0.8
 
 MOST_CORRELATED = 0.98
 """Correlation of the two ratios above which their difference is noise."""
+
+GROWTH_WEIGHT = 1.2
+"""Of the squared evidence for another growth of the variance, beside the squared length of the pair of ratios."""
 
 FIXED_NOTE = "The fit fixes this ratio: nothing to test (its scale is estimated from the same deviations)."
 METHODS = {UNWEIGHTED: "squared deviations of refits", PEARSON: "Pearson residuals of refits"}
@@ -73,7 +76,8 @@ def dispersion_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan
     errors = np.maximum([own.ratio_error, 1.0, own.pearson_error], 1e-12)
     # of the refits, since the observed deviations may themselves be overdispersed
     independent = pool.values("standard error of Pearson's ratio", _pearson_error, plan.rounds[0])
-    evidence = _Evidence(errors, float(np.median(independent)) if independent.size else 0.0, alternative)
+    growth = alternative == "two-sided" and response_kind(res) == "counts" and not res.is_grouped
+    evidence = _Evidence(errors, float(np.median(independent)) if independent.size else 0.0, alternative, growth)
     found = compare(
         pool,
         plan,
@@ -117,6 +121,7 @@ def dispersion_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan
         null_distribution=np.exp(null[:, shown]),
         conf_int=interval,
         correction="refits",
+        other_growth=evidence.is_growth(found.own - found.centre, null),
         notes=tuple(notes),
         **fields,
     )
@@ -146,7 +151,8 @@ def _sampling_error(res: SimulatedResiduals, shown: int, ratio: float, errors: F
 def _components(data: FittedData) -> FloatArray:
     spread = data.spread
     log_ratio = np.log(max(spread.squares, 1e-300) / spread.allowed)
-    return np.array([log_ratio, log_ratio / spread.relative, np.log(max(spread.pearson, 1e-300))])
+    growth = 0.0 if np.isnan(spread.other_growth) else spread.other_growth
+    return np.array([log_ratio, log_ratio / spread.relative, np.log(max(spread.pearson, 1e-300)), growth])
 
 
 def _pearson_error(data: FittedData) -> FloatArray:
@@ -156,18 +162,28 @@ def _pearson_error(data: FittedData) -> FloatArray:
 class _Evidence:
     """Distance of data sets from the centre: the larger of the parts that count, each in units of its spread.
 
-    `independent` is the standard error of the logarithm of Pearson's ratio for independent rows of a right model.
+    `independent` is the standard error of the logarithm of Pearson's ratio for independent rows of a right model,
+    `growth` says whether it counts how the variance grows with the mean.
     """
 
-    def __init__(self, errors: FloatArray, independent: float, alternative: str) -> None:
-        self.errors, self.independent, self.alternative = errors, independent, alternative
+    def __init__(self, errors: FloatArray, independent: float, alternative: str, growth: bool) -> None:
+        self.errors, self.independent, self.alternative, self.growth = errors, independent, alternative, growth
 
     def __call__(self, x: FloatArray) -> FloatArray:
-        """Evidence of the centred components of data and refits ``(m, 3)``, of few from theory."""
+        """Evidence of the centred components of data and refits ``(m, 4)``, of few from theory."""
         parts = self._parts(x, x)
         if self.alternative == "two-sided" and parts.shape[1] > 1 and len(x) > FEWEST_TO_RANK:
-            return _length(parts)
+            length = _length(parts)
+            return np.sqrt(np.square(length) + GROWTH_WEIGHT * np.square(_growth(x, x))) if self.growth else length
         return np.asarray(self._one_sided(parts).max(axis=1))
+
+    def is_growth(self, own: FloatArray, null: FloatArray) -> bool:
+        """Whether the growth of the variance departs by itself, or more than the ratios."""
+        everything = np.vstack([own[None, :], null])
+        if not (self.growth and self.is_estimated(everything)):
+            return False
+        length = _length(self._parts(everything, everything))[0]
+        return bool(_growth(everything[:1], everything)[0] > min(length, NORMAL_LIMIT))
 
     def leading(self, own: FloatArray, null: FloatArray) -> int:
         """Ratio that is reported: of the part that decides."""
@@ -176,7 +192,7 @@ class _Evidence:
         return UNWEIGHTED if parts.shape[1] == 1 or parts[0, 0] >= parts[0, 1] else PEARSON
 
     def is_estimated(self, reference: FloatArray) -> bool:
-        """Whether the fit estimates the dispersion, judged by data sets ``(m, 3)``; no if there are few of these."""
+        """Whether the fit estimates the dispersion, judged by data sets ``(m, 4)``; no if there are few of these."""
         spread = float(reference[:, PEARSON].std())
         return len(reference) >= FEWEST_TO_RANK and spread < ESTIMATED * self.independent
 
@@ -205,6 +221,11 @@ class _Evidence:
 
     def _one_sided(self, parts: FloatArray) -> FloatArray:
         return np.abs(parts) if self.alternative == "two-sided" else parts if self.alternative == "greater" else -parts
+
+
+def _growth(x: FloatArray, reference: FloatArray) -> FloatArray:
+    """Evidence for another growth of the variance in units of its spread over `reference`, 0 where there is none."""
+    return np.asarray(np.maximum(x[:, GROWTH], 0.0) / _root_mean_square(reference[:, [GROWTH]]))
 
 
 def _length(pairs: FloatArray) -> FloatArray:

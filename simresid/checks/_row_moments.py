@@ -16,6 +16,7 @@ __all__ = [
     "Spread",
     "given_random_effects",
     "mean_and_variance",
+    "other_growth",
     "relative_spread",
     "row_variance",
     "spread",
@@ -28,6 +29,9 @@ SQUARED = (1e-60, 1e60)
 
 SAME_VARIANCE = 1e-9
 """Difference of variances, by the largest, that is rounding."""
+
+SAME_SHARE = 1e-6
+"""Relative difference of shares of the mean that is rounding."""
 
 
 class Spread(NamedTuple):
@@ -45,6 +49,9 @@ class Spread(NamedTuple):
         Standard errors of the logarithms of ``squares / allowed`` and of `pearson`, as of independent rows.
     is_constant : bool
         Whether all rows have the same variance.
+    other_growth : float
+        Logarithm of how much likelier counts are under the other growth of the variance with the mean (`other_growth`);
+        NaN where this is not asked for.
     """
 
     squares: float = np.nan
@@ -54,6 +61,7 @@ class Spread(NamedTuple):
     ratio_error: float = np.nan
     pearson_error: float = np.nan
     is_constant: bool = False
+    other_growth: float = np.nan
 
 
 def spread(res: SimulatedResiduals) -> Spread:
@@ -82,7 +90,46 @@ def relative_spread(observed: FloatArray, mean: FloatArray, variance: FloatArray
         ratio_error=_log_ratio_error(squared, allowed),
         pearson_error=_log_ratio_error(terms, np.ones(terms.size)),
         is_constant=float(np.ptp(allowed)) <= SAME_VARIANCE,
+        other_growth=other_growth(observed, mean, variance),
     )
+
+
+def other_growth(counts: FloatArray, mean: FloatArray, variance: FloatArray) -> float:
+    r"""Log-likelihood of a variance that grows otherwise with the mean, minus that of the fitted one.
+
+    Both are those of negative binomial laws around the fitted means. The excess :math:`V_i - \mu_i` of the fitted
+    variance is replaced by its mean share times the mean, :math:`\mu_i\,\mathrm{mean}\{(V-\mu)/\mu\}`, or, where it is
+    such a share already, by :math:`\mu_i^2\,\mathrm{mean}\{(V-\mu)/\mu^2\}`.
+
+    Parameters
+    ----------
+    counts, mean, variance : ndarray (n,)
+
+    Returns
+    -------
+    float
+        NaN where responses are no counts or a row has no more variance than Poisson counts.
+
+    Examples
+    --------
+    >>> mean = np.array([1.0, 10.0])
+    >>> bool(other_growth(np.array([4.0, 13.0]), mean, mean + mean**2) > 0)
+    True
+    """
+    if not (np.all(variance > mean * (1 + SAME_VARIANCE)) and np.all(mean > 0) and np.all(counts == np.rint(counts))):
+        return np.nan
+    share = (variance - mean) / mean
+    is_linear = float(np.ptp(share)) <= SAME_SHARE * float(share.max())
+    other = np.mean(share / mean) * mean if is_linear else np.full(mean.size, np.mean(share))
+    return _negative_binomial(counts, mean, mean / other) - _negative_binomial(counts, mean, mean / share)
+
+
+def _negative_binomial(counts: FloatArray, mean: FloatArray, size: FloatArray) -> float:
+    """Log-likelihood of counts, without the term that depends on nothing else."""
+    from scipy.special import gammaln
+
+    terms = gammaln(counts + size) - gammaln(size) - size * np.log1p(mean / size) - counts * np.log1p(size / mean)
+    return float(terms.sum())
 
 
 def _log_ratio_error(squared: FloatArray, allowed: FloatArray) -> float:

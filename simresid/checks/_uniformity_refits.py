@@ -12,18 +12,22 @@ from simresid.checks._expected import expected_cdf
 from simresid.checks._mean_cdf import GRID, LOGIT_WEIGHTS, STEPS, mean_cdf
 from simresid.checks.base import Effect
 from simresid.checks.inputs import FloatArray
-from simresid.checks.nulls.comparison import compare
+from simresid.checks.nulls.comparison import Comparison, compare
 from simresid.checks.nulls.fitted_data import FittedData
-from simresid.checks.nulls.plan import Plan
+from simresid.checks.nulls.plan import FEWEST_TO_RANK, Plan
 from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import cauchy_combination, quadratic_form_sf, simulation_pvalue
 
 __all__ = ["NAMES", "Method", "band_grid", "local_level", "null_levels", "uniformity_among_refits"]
 
-Method: TypeAlias = Literal["ks", "ad", "cvm", "band", "dependent"]
+Method: TypeAlias = Literal["auto", "ks", "ad", "cvm", "band", "dependent"]
 N_BAND_POINTS, N_BAND_SIMS = 100, 1999
 
+LEAST_SCALE = 0.15
+"""Least standard deviation of refits that the distance is divided by, by the largest over the unit interval."""
+
 NAMES = {
+    "auto": "envelope of refits",
     "ks": "Kolmogorov-Smirnov",
     "ad": "Anderson-Darling",
     "cvm": "Cramér-von Mises",
@@ -41,7 +45,11 @@ def uniformity_among_refits(res: Any, pool: RefitPool, plan: Plan, alternative: 
     import pandas as pd
 
     n = pool.own.lower.size
-    distances = {"ks": _sup(alternative), **{name: f(n) for name, f in _REFIT_DISTANCES.items()}}
+    distances = {
+        "auto": _studentised(alternative),
+        "ks": _sup(alternative),
+        **{name: f(n) for name, f in _REFIT_DISTANCES.items()},
+    }
     theory, limit = _theory(method, n, alternative)
     found = compare(
         pool,
@@ -58,12 +66,12 @@ def uniformity_among_refits(res: Any, pool: RefitPool, plan: Plan, alternative: 
     distance = float(np.abs(gap[worst]))
     low, high = found.around(distance, 0.0, 1.3581 / np.sqrt(n), 0.5 if method in ("ad", "cvm", "dependent") else 1.0)
     band = None
-    if method in ("ks", "band") and alternative == "two-sided":
-        width = found.limits[1] * (1.0 if method == "ks" else np.sqrt(GRID * (1 - GRID) / n))
+    if method in ("auto", "ks", "band") and alternative == "two-sided":
+        width = found.limits[1] * _scale(method, n, found)
         lower, upper = (np.clip(GRID + found.centre + side * width, 0.0, 1.0) for side in (-1, 1))
         band = pd.DataFrame({"probability": GRID, "lower": lower, "upper": upper, "observed": GRID + found.own})
     return {
-        "statistic": found.statistic,
+        "statistic": float(_sup(alternative)(gap[None, :])[0]) if method == "auto" else found.statistic,
         "alternative": alternative,
         "method": NAMES[method],
         "n_obs": n,
@@ -79,6 +87,27 @@ def uniformity_among_refits(res: Any, pool: RefitPool, plan: Plan, alternative: 
 def _sup(alternative: str) -> Callable[[FloatArray], FloatArray]:
     sided = {"two-sided": np.abs, "greater": np.positive, "less": np.negative}[alternative]
     return lambda gap: np.max(sided(gap), axis=1)
+
+
+def _studentised(alternative: str) -> Callable[[FloatArray], FloatArray]:
+    """Largest distance in standard deviations over data and refits; the distance itself of few refits."""
+    largest = _sup(alternative)
+    return lambda gap: largest(gap / _deviation(gap) if len(gap) > FEWEST_TO_RANK else gap)
+
+
+def _deviation(gap: FloatArray) -> FloatArray:
+    """Standard deviation at every point of the rows of `gap` ``(m, k)``."""
+    sd = gap.std(axis=0)
+    return np.asarray(np.maximum(sd, max(LEAST_SCALE * float(sd.max()), 1e-12)))
+
+
+def _scale(method: Method, n: int, found: Comparison) -> FloatArray:
+    """What the distance is measured in at every point."""
+    if method == "band":
+        return np.asarray(np.sqrt(GRID * (1 - GRID) / n))
+    if method == "auto" and found.n_refits >= FEWEST_TO_RANK:
+        return _deviation(np.vstack([found.own[None, :], found.components]) - found.centre)
+    return np.ones(GRID.size)
 
 
 def _weighted(weights: FloatArray) -> Callable[[int], Callable[[FloatArray], FloatArray]]:
@@ -113,9 +142,9 @@ def _theory(method: Method, n: int, alternative: str) -> tuple[Callable[[float],
     """P-value of a distance of independent uniforms, and the distance of p-value .05."""
     from scipy.special import kolmogorov, ndtr, ndtri
 
-    if method == "ks" and alternative == "two-sided":
+    if method in ("auto", "ks") and alternative == "two-sided":
         return lambda d: float(kolmogorov(np.sqrt(n) * d)), 1.3581 / np.sqrt(n)
-    if method == "ks":
+    if method in ("auto", "ks"):
         return lambda d: float(np.exp(-2 * n * max(d, 0.0) ** 2)), np.sqrt(np.log(20.0) / (2 * n))
     if method == "band":
         levels = null_levels(n)

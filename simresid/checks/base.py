@@ -19,6 +19,8 @@ from simresid.checks.pvalues import smallest_continued_pvalue
 if TYPE_CHECKING:
     import pandas as pd
 
+    from simresid.alignment import FloatArray
+
 __all__ = ["THRESHOLDS", "CheckResult", "Effect", "ResponseKind", "Severity", "pvalue_text"]
 
 Severity: TypeAlias = Literal["negligible", "moderate", "severe"]
@@ -122,6 +124,9 @@ class CheckResult:
         Where the null distribution comes from (`simresid.checks.nulls.choice`).
     n_refits : int
         Refits it rests on.
+    ranks : ndarray (1 + n,) or None
+        P-values of the data and of every data set that the model was refitted to, each among all of them; NaN where the
+        refit failed. None without refits or with few.
     notes : tuple of str
         Anything the reader must know, as sentences.
 
@@ -146,6 +151,7 @@ class CheckResult:
     monte_carlo_error: float = 0.0
     null: str = "analytic"
     n_refits: int = 0
+    ranks: FloatArray | None = None
     notes: tuple[str, ...] = ()
 
     title = "test"

@@ -1,9 +1,9 @@
 """All applicable tests at once, adjusted for multiplicity and read by size as well as significance.
 
-A test *fails* if its Holm-adjusted p-value is below `alpha` and the departure is not negligible (the rule is in
-`simresid.checks.verdict`). At a million rows a dispersion ratio of 1.01 is significant and negligible; at
-twenty rows a ratio of 2 may be neither proven nor small. The limits, negligible below the first and severe from
-the second, stand in the entry of each test (`simresid.checks.registry`), of all of them in
+A test *fails* if its p-value, adjusted for the number of tests (`simresid.checks.multiplicity`), is below `alpha` and
+the departure is not negligible (the rule is in `simresid.checks.verdict`). At a million rows a dispersion ratio of 1.01
+is significant and negligible; at twenty rows a ratio of 2 may be neither proven nor small. The limits, negligible below
+the first and severe from the second, stand in the entry of each test (`simresid.checks.registry`), of all of them in
 `simresid.checks.results.THRESHOLDS`.
 """
 
@@ -46,7 +46,8 @@ class Diagnosis:
     table : DataFrame
         One row per test: ``statistic``, ``effect``, ``effect_size``, ``effect_low``, ``effect_high``,
         ``severity``, ``pvalue``, ``monte_carlo_error`` (NaN where it was not estimated), ``pvalue_adjusted``
-        (Holm), ``finding`` (in words), ``state`` (see `simresid.checks.verdict`), ``failed``, ``advice``.
+        (for the number of tests), ``finding`` (in words), ``state`` (see `simresid.checks.verdict`), ``failed``,
+        ``advice``.
     alpha : float
         Level of the verdicts.
     judgement : Judgement
@@ -156,7 +157,7 @@ def diagnose(
     x, y : optional
         Spatial autocorrelation, see `spatial_autocorrelation_test`.
     alpha : float
-        Level after Holm's adjustment.
+        Level after adjustment for the number of tests.
     null : {"auto", "refits", "simulated", "analytic"}
         Null distribution of every test, see `uniformity_test`.
     n_refits : int, optional
@@ -206,7 +207,13 @@ def diagnose(
     replicates = residual_replicates(res, n_monte_carlo) if n_monte_carlo > 1 and theoretical else None
     for name in theoretical:
         errors[name] = _error_over(tests[name].test, replicates)
-    judgement = judge(results, res.n_obs, alpha=alpha, converged=_converged(res))
+    judgement = judge(
+        results,
+        res.n_obs,
+        alpha=alpha,
+        converged=_converged(res),
+        again=lambda name, count: tests[name].test(res, n_refits=count),
+    )
     if any(result.null == "simulated" for name, result in results.items() if tests[name].takes_arrays):
         n_null = len(null_residuals(res).replicates)
         if len(results) / (n_null + 1) > alpha:
@@ -235,7 +242,7 @@ def diagnose(
     return Diagnosis(results, pd.DataFrame(rows).set_index("test"), alpha, judgement, tuple(notes))
 
 
-def judge_residuals(res: SimulatedResiduals, tests: Mapping[str, Callable[[], CheckResult]]) -> Judgement:
+def judge_residuals(res: SimulatedResiduals, tests: Mapping[str, Callable[..., CheckResult]]) -> Judgement:
     """Run tests and judge them; a test that cannot be done is a finding too.
 
     Parameters
@@ -243,7 +250,7 @@ def judge_residuals(res: SimulatedResiduals, tests: Mapping[str, Callable[[], Ch
     res : SimulatedResiduals
         What is judged.
     tests : mapping of str to callable
-        By name, such as those of `applicable_tests`, each without arguments.
+        By name, such as those of `applicable_tests`, each without arguments, or with a number of refits, `n_refits`.
     """
     results: dict[str, CheckResult | str] = {}
     for name, test in tests.items():
@@ -251,7 +258,7 @@ def judge_residuals(res: SimulatedResiduals, tests: Mapping[str, Callable[[], Ch
             results[name] = test()
         except ValueError as error:
             results[name] = str(error)
-    return judge(results, res.n_obs, converged=_converged(res))
+    return judge(results, res.n_obs, converged=_converged(res), again=lambda name, count: tests[name](n_refits=count))
 
 
 def _converged(res: SimulatedResiduals) -> bool:

@@ -35,11 +35,11 @@ fitted. Four corrections make the two comparable.
 If the residual object redraws random effects, the variance between groups would drown the variance within.
 The model then simulates once more, conditionally.
 
-Compared with refits (`simresid.checks.nulls`), none of the corrections is needed: the same ratio, and Pearson's where
-the fit estimates the dispersion, is compared with that of every refit (`simresid.checks._dispersion_refits`), and the
-reported ratio is that of the data over the median of the refits. Where a continuous response has one variance for all
-rows, which is estimated from the same deviations (a gaussian model), or the refits hardly vary, the fit has fixed the
-statistic, and the result says so.
+Compared with refits (`simresid.checks.nulls`), none of the corrections is needed: the same ratio is compared with
+that of every refit, where the fit estimates the dispersion together with Pearson's ratio and, for counts, with how the
+variance grows with the mean (`simresid.checks._dispersion_refits`). The reported ratio is that of the data over the
+median of the refits. Where a continuous response has one variance for all rows, which is estimated from the same
+deviations (a gaussian model), or the refits hardly vary, the fit has fixed the statistic, and the result says so.
 
 DHARMa's statistic is :math:`\mathrm{var}(y-\hat y)/\mathrm{mean}_j \mathrm{var}(S_j-\hat y)` with
 :math:`\hat y` the prediction shown in plots. Pearson's is :math:`X^2/\nu` with :math:`X^2 = \sum_i
@@ -95,6 +95,8 @@ LESS_SPREAD = {
 }
 """Where to look for more or less spread, by the kind of response."""
 
+OTHER_GROWTH = "variance grows with the mean otherwise than the model's"
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DispersionResult(CheckResult):
@@ -110,6 +112,8 @@ class DispersionResult(CheckResult):
         How the shrinkage of residuals towards zero by the fit was corrected.
     response : {"counts", "k of n", "continuous"}
         What the advice is for.
+    other_growth : bool
+        Whether it is not so much the ratio that departs as how the variance grows with the mean.
 
     Examples
     --------
@@ -126,6 +130,7 @@ class DispersionResult(CheckResult):
     conf_int: tuple[float, float]
     correction: str
     response: ResponseKind = "counts"
+    other_growth: bool = False
     title = "dispersion"
     statistic_name = "ratio"
 
@@ -144,6 +149,8 @@ class DispersionResult(CheckResult):
 
     def _remedy(self) -> str:
         size = f"{self.statistic:.2g}x [{self.conf_int[0]:.2g}, {self.conf_int[1]:.2g}]"
+        if self.other_growth:
+            return f"{OTHER_GROWTH} (ratio {size}): compare nbinom1, where it is a multiple of the mean, with nbinom2"
         if self.statistic > 1:
             return (
                 f"overdispersed {size}: look for missing predictors, unknown groups or zero inflation, then try more "
@@ -220,13 +227,19 @@ def dispersion_test(
         return DispersionResult(**refit(res, alternative, count, n_jobs))
 
 
+def _word(result: CheckResult) -> str:
+    if isinstance(result, DispersionResult) and result.other_growth:
+        return OTHER_GROWTH
+    return either("overdispersed", "underdispersed")(result)
+
+
 DISPERSION = ResidualTest(
     name="dispersion",
     title="Dispersion",
     test=dispersion_test,
     result=DispersionResult,
     limits={"dispersion ratio": RATIO_LIMITS},
-    word=either("overdispersed", "underdispersed"),
+    word=_word,
     size_name="ratio",
     alone=lambda asked: BINARY_NOTE if is_binary(asked.res) else {},
     headline_place=1,

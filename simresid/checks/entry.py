@@ -43,7 +43,7 @@ Arguments = Mapping[str, Any]
 class PlannedTest(NamedTuple):
     """A test with all its arguments but the residuals, and whether these may be a plain array."""
 
-    test: Callable[[Any], CheckResult]
+    test: Callable[..., CheckResult]
     takes_arrays: bool
 
 

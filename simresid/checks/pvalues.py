@@ -15,6 +15,7 @@ Applications in
 .. [4] Liu, Y. and Xie, J. (2020). Cauchy combination test. Journal of the American Statistical Association
 115,
    393-402.
+.. [5] Westfall, P. H. and Young, S. S. (1993). Resampling-based multiple testing. Wiley, New York, algorithm 2.8.
 """
 
 from __future__ import annotations
@@ -39,9 +40,11 @@ __all__ = [
     "monte_carlo_error",
     "normal_pvalue",
     "quadratic_form_sf",
+    "rank_pvalues",
     "simulation_pvalue",
     "smallest_continued_pvalue",
     "smallest_pvalue",
+    "westfall_young",
 ]
 
 Alternative: TypeAlias = Literal["two-sided", "greater", "less"]
@@ -106,6 +109,24 @@ def simulation_pvalue(observed: float, simulated: ArrayLike, alternative: str = 
     if alternative == "less":
         return float(less)
     return float(min(1.0, 2 * min(greater, less)))
+
+
+def rank_pvalues(statistics: NDArray[np.float64], alternative: str = "two-sided") -> NDArray[np.float64]:
+    """`simulation_pvalue` of each of some statistics among all the others.
+
+    Examples
+    --------
+    >>> rank_pvalues(np.array([1.0, 4.0, 2.0, 3.0]), "greater")
+    array([1.  , 0.25, 0.75, 0.5 ])
+    """
+    check_alternative(alternative)
+    t = np.sort(statistics)
+    slack = _TIE * np.abs(statistics)
+    greater = (t.size - np.searchsorted(t, statistics - slack, side="left")) / t.size
+    less = np.searchsorted(t, statistics + slack, side="right") / t.size
+    if alternative == "two-sided":
+        return np.asarray(np.minimum(1.0, 2 * np.minimum(greater, less)))
+    return np.asarray(greater if alternative == "greater" else less)
 
 
 def monte_carlo_error(pvalue: float, n_sims: int, alternative: str = "two-sided") -> float:
@@ -216,6 +237,36 @@ def holm(pvalues: ArrayLike) -> NDArray[np.float64]:
     stepped = np.maximum.accumulate(p[order] * (p.size - np.arange(p.size)))
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(stepped, 1.0)
+    return adjusted
+
+
+def westfall_young(pvalues: ArrayLike) -> NDArray[np.float64]:
+    """Step-down adjustment by the smallest p-value of every data set, exact whatever the dependence [5]_.
+
+    Parameters
+    ----------
+    pvalues : array_like (k, 1 + m)
+        P-values of k tests, of the data (first) and of m simulated data sets, each among all ``1 + m``.
+
+    Returns
+    -------
+    ndarray (k,)
+
+    Examples
+    --------
+    Two tests that always agree are one:
+
+    >>> once = np.arange(1, 101) / 100
+    >>> westfall_young([once, once])
+    array([0.01, 0.01])
+    """
+    p = np.asarray(pvalues, dtype=float)
+    order = np.argsort(p[:, 0], kind="stable")
+    # of each test and those with larger p-values: how often a data set has one as small
+    smallest = np.minimum.accumulate(p[order][::-1], axis=0)[::-1]
+    stepped = np.maximum.accumulate(np.mean(smallest <= p[order, :1] * (1 + _TIE), axis=1))
+    adjusted = np.empty_like(stepped)
+    adjusted[order] = stepped
     return adjusted
 
 

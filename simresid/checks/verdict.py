@@ -11,7 +11,7 @@ estimates.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -19,7 +19,7 @@ import numpy as np
 
 from simresid.checks.base import CheckResult, Severity, pvalue_text
 from simresid.checks.entry import described_size
-from simresid.checks.pvalues import holm
+from simresid.checks.multiplicity import adjusted_pvalues
 from simresid.checks.quantiles import TREND
 from simresid.checks.registry import entry_of
 
@@ -55,8 +55,8 @@ class Finding:
     word, effect : str
         The finding, and the size of the departure with its interval.
     pvalue, adjusted : float or None
-        As the test gave it, and adjusted for the number of tests (Holm), never below the former; None if the test was
-        not possible.
+        As the test gave it, and adjusted for the number of tests (`simresid.checks.multiplicity`), never below the
+        former; None if the test was not possible.
     result : CheckResult or None
     """
 
@@ -165,7 +165,12 @@ class Judgement:
 
 
 def judge(
-    results: Mapping[str, CheckResult | str], n_obs: int, *, alpha: float = ALPHA, converged: bool = True
+    results: Mapping[str, CheckResult | str],
+    n_obs: int,
+    *,
+    alpha: float = ALPHA,
+    converged: bool = True,
+    again: Callable[[str, int], CheckResult] | None = None,
 ) -> Judgement:
     """Judge results of tests together.
 
@@ -176,9 +181,11 @@ def judge(
     n_obs : int
         Number of residuals.
     alpha : float
-        Level after Holm's adjustment for the number of tests.
+        Level after adjustment for the number of tests (`simresid.checks.multiplicity`).
     converged : bool
         Whether the fit converged.
+    again : callable, optional
+        Does the test of a name once more, with so many refits.
 
     Returns
     -------
@@ -199,13 +206,13 @@ def judge(
     results = {name: _unless_fixed(result) for name, result in results.items()}
     done = {name: result for name, result in results.items() if isinstance(result, CheckResult)}
     doubtful = any(result.follows_the_fit for result in done.values())
-    adjusted = dict(zip(done, holm([result.sharp_pvalue for result in done.values()]), strict=True))
+    adjusted = adjusted_pvalues(done, again, alpha) if done else {}
     findings = []
     for name, result in results.items():
         if not isinstance(result, CheckResult):
             findings.append(Finding(name, "unknown", "not testable", result))
             continue
-        p = max(float(adjusted[name]), result.pvalue)
+        p = adjusted[name]
         severity = None if result.effect is None else result.effect.severity
         state = state_of(result.pvalue, p, severity, alpha=alpha, doubtful=doubtful)
         word, size = _words(name, result, state)

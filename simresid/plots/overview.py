@@ -43,7 +43,7 @@ def plot_overview(
     """Verdict, QQ plot and residuals against the prediction in one figure.
 
     The checks are those of `simresid.diagnose`. The headline counts a departure when it is significant after
-    Holm's adjustment for their number and more than negligible in size (`simresid.checks.results.THRESHOLDS`); each
+    adjustment for their number and more than negligible in size (`simresid.checks.results.THRESHOLDS`); each
     check says what it found with effect size and its own p-value. A triangle with a question mark is a
     departure that the adjustment leaves uncertain.
 
@@ -118,14 +118,14 @@ def draw_overview(
     return figure
 
 
-def _tests(res: Any, predictor: Predictor, against: Any, how: dict[str, Any]) -> dict[str, Callable[[], CheckResult]]:
+def _tests(res: Any, predictor: Predictor, against: Any, how: dict[str, Any]) -> dict[str, Callable[..., CheckResult]]:
     """Name the tests of `simresid.diagnose`, the one shown in the right panel last."""
     battery, _ = applicable_tests(res, **how)
-    tests: dict[str, Callable[[], CheckResult]] = {name: partial(test, res) for name, (test, _) in battery.items()}
+    tests: dict[str, Callable[..., CheckResult]] = {name: partial(test, res) for name, (test, _) in battery.items()}
     if against is not None:
-        tests[f"along {predictor.name}"] = lambda: panel_test(predictor, **how)
+        tests[f"along {predictor.name}"] = partial(panel_test, predictor, **how)
     elif predictor.kind == "numeric":
-        tests["quantiles"] = lambda: panel_test(predictor, **how)  # the same test, with curves
+        tests["quantiles"] = partial(panel_test, predictor, **how)  # the same test, with curves
     return tests
 
 

@@ -37,6 +37,7 @@ from simresid.checks.pvalues import (
     continued_pvalue,
     continued_quantile,
     monte_carlo_error,
+    rank_pvalues,
     simulation_pvalue,
     smallest_continued_pvalue,
 )
@@ -95,6 +96,9 @@ class Comparison:
         Of these refits.
     limits : tuple of float
         Statistics between these have p >= .05 in a two-sided test; for one-sided statistics the first is -inf.
+    ranks : ndarray (1 + count,) or None
+        Rank p-value of the data, first, and of every replicate among all of them, NaN where a refit failed; None of
+        few refits.
     notes : tuple of str
     """
 
@@ -107,6 +111,7 @@ class Comparison:
     n_refits: int
     components: FloatArray
     limits: tuple[float, float]
+    ranks: FloatArray | None
     notes: tuple[str, ...]
 
     @property
@@ -141,6 +146,7 @@ class Comparison:
             "monte_carlo_error": self.monte_carlo_error,
             "null": "refits",
             "n_refits": self.n_refits,
+            "ranks": self.ranks,
         }
 
 
@@ -199,7 +205,7 @@ def compare(
             null = distance(values - centre)
             pvalue, error = max(theory(pure), smallest_continued_pvalue), 0.0
             inflation = statistic / pure if pure != 0.0 else 1.0  # by the noise of the centre
-            limits = (theory_limits[0] * inflation, theory_limits[1] * inflation)
+            limits, ranks = (theory_limits[0] * inflation, theory_limits[1] * inflation), None
         else:
             everything = np.vstack([own[None, :], values])
             centre = _centre(everything, centre_by)
@@ -208,10 +214,18 @@ def compare(
             pvalue = (continued_pvalue if continued else simulation_pvalue)(statistic, null, alternative)
             error = monte_carlo_error(pvalue, usable, alternative)
             limits = significant_limits(null, alternative, continued=continued)
+            ranks = _at_replicates(rank_pvalues(both, alternative), pool.usable(key, count))
         if plan.is_settled(count, pvalue) or pool.stopped:
             break
     notes = _failure_notes(pool, count, usable, pvalue, alternative)
-    return Comparison(statistic, null, own, centre, pvalue, error, usable, values, limits, tuple(notes))
+    return Comparison(statistic, null, own, centre, pvalue, error, usable, values, limits, ranks, tuple(notes))
+
+
+def _at_replicates(pvalues: FloatArray, usable: NDArray[np.bool_]) -> FloatArray:
+    """P-values of the data and of the replicates that are `usable`, NaN at the others."""
+    out = np.full(1 + usable.size, np.nan)
+    out[np.r_[True, usable]] = pvalues
+    return out
 
 
 def _centre(values: FloatArray, centre_by: CentreBy) -> FloatArray:

@@ -13,13 +13,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from hashlib import blake2b
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from simresid.alignment import real_array
 from simresid.checks.nulls.fitted_data import FittedData, from_law, from_many, from_residuals, from_simulations_of
-from simresid.checks.nulls.plan import refit_cost
+from simresid.checks.nulls.plan import LARGE, ROUNDS, refit_cost
 from simresid.protocol import CanRefit, CanRefitMany, HasCdf, HasRandomEffects, HasVariance, is_thread_safe
 from simresid.simulations.sources import REFITS
 from simresid.simulations.time_limit import results_within
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
 __all__ = ["FailedRefit", "RefitPool", "RefitsFailed", "data_seed", "replicate_generator", "why_no_refits"]
 
 REFITS_PER_TASK, FEW_ROWS = 20, 5000
-"""Replicates that are made at a time up to so many rows, one above; the last bits of a batch depend on its size."""
+"""Replicates that are made at a time up to so many rows, one above."""
+
+LARGEST_BATCH = 100
+"""Replicates of a batch at most, which of few rows costs little more than one of 20."""
 
 PATIENCE, PATIENCE_PER_COST = 20.0, 1e-4
 """Seconds in which 20 refits must come back, and as many more per unit of cost: no limit for a model that works."""
@@ -127,8 +131,12 @@ class RefitPool:
             known = self._values.setdefault(key, [])
             for outcome in self.outcomes[len(known) : count]:
                 known.append(np.empty(0) if isinstance(outcome, FailedRefit) else np.asarray(function(outcome)))
-        rows = [row for row in known[:count] if row.size and np.isfinite(row).all()]
+        rows = [row for row in known[:count] if _is_usable(row)]
         return np.stack(rows) if rows else np.empty((0, 0))
+
+    def usable(self, key: Any, count: int) -> NDArray[np.bool_]:
+        """Which of the first `count` replicates have values under this key."""
+        return np.array([_is_usable(row) for row in self._values[key][:count]])
 
     def failures(self, count: int) -> list[FailedRefit]:
         """Failed refits among the first `count` replicates."""
@@ -138,16 +146,37 @@ class RefitPool:
         done = len(self.outcomes)
         if count <= done or self.stopped:
             return
-        size = REFITS_PER_TASK if int(self._task.model.nobs) <= FEW_ROWS else 1
-        tasks = [range(j, j + size) for j in range(done, count, size)]
-        seconds = len(tasks) * (PATIENCE + PATIENCE_PER_COST * refit_cost(self._res.model))
+        tasks = _tasks(self._task.model, done, count)
+        per_task = PATIENCE + PATIENCE_PER_COST * refit_cost(self._res.model)
+        seconds = sum(max(1.0, len(task) / REFITS_PER_TASK) for task in tasks) * per_task
         # with few rows a refit is work of the interpreter, which threads only pass to and fro
-        in_threads = size == 1 and is_thread_safe(self._task.model)
+        in_threads = int(self._task.model.nobs) > FEW_ROWS and is_thread_safe(self._task.model)
         run = self._res.execution.map(self._task, tasks, "refitting", prefer=None, thread_safe=in_threads)
         for part in results_within(run, seconds):
             self.outcomes += part
         if len(self.outcomes) < count:
             self.stopped = f"the others did not come back within {seconds:.0f} s"
+
+
+def _is_usable(row: FloatArray) -> bool:
+    return bool(row.size and np.isfinite(row).all())
+
+
+def _tasks(model: Any, done: int, count: int) -> list[range]:
+    """Replicates from `done` to at least `count`, as many at a time as the model alone says.
+
+    The last bits of a batch depend on its size, so that batches begin and end at the same replicates whoever asks: at
+    the rounds of a plan and at every hundred.
+    """
+    cost = refit_cost(model)
+    if int(model.nobs) > FEW_ROWS:
+        return [range(j, j + 1) for j in range(done, count)]
+    if not isinstance(model, CanRefitMany) or cost > LARGE:
+        return [range(j, j + REFITS_PER_TASK) for j in range(done, count, REFITS_PER_TASK)]
+    ends = [0, *(end for end in ROUNDS if end < LARGEST_BATCH), LARGEST_BATCH]
+    while ends[-1] < count:
+        ends.append(ends[-1] + LARGEST_BATCH)
+    return [range(a, b) for a, b in pairwise(ends) if done <= a < count]
 
 
 def _task(res: SimulatedResiduals) -> Any:

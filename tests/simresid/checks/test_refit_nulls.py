@@ -1,21 +1,25 @@
 """Tests of fitted models against refits: numbers by hand, order of calls, workers, failures, size and power."""
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import nbinom
 
 import glmmcore
 import simresid as sr
 from simresid.checks._dispersion_refits import _length, _sampling_error
 from simresid.checks._mean_cdf import GRID, absolute_deviation, below, mean_cdf, squared_deviation
+from simresid.checks._row_moments import other_growth
 from simresid.checks.curves import Bins, quantile_curves
+from simresid.checks.multiplicity import adjusted_pvalues
 from simresid.checks.nulls.comparison import Comparison, significant_limits
 from simresid.checks.nulls.plan import automatic_plan, fixed_plan
 from simresid.checks.nulls.refit_pool import data_seed
 from simresid.checks.outliers import expected_outliers
-from simresid.checks.pvalues import continued_pvalue
+from simresid.checks.pvalues import continued_pvalue, holm, rank_pvalues, simulation_pvalue, westfall_young
 
 TESTS = {
     "uniformity": sr.uniformity_test,
@@ -27,6 +31,14 @@ TESTS = {
     "time": lambda res, **how: sr.temporal_autocorrelation_test(res, np.arange(res.n_obs), **how),
     "space": lambda res, **how: sr.spatial_autocorrelation_test(res, *_places(res.n_obs), **how),
     "categories": lambda res, **how: sr.categorical_test(res, np.arange(res.n_obs) % 4, **how),
+}
+TESTS_OF = {
+    "uniformity": "uniformity_test",
+    "dispersion": "dispersion_test",
+    "zero inflation": "zero_inflation_test",
+    "outliers": "outlier_test",
+    "quantiles": "quantile_test",
+    "heteroscedasticity": "heteroscedasticity_test",
 }
 
 
@@ -163,16 +175,40 @@ def test_two_dispersion_ratios_count_with_their_correlation_undone():
     assert _length(pairs) == pytest.approx(np.sqrt(np.einsum("ij,jk,ik->i", pairs, inverse, pairs)), rel=1e-12)
 
 
-def test_a_variance_that_grows_with_the_mean_otherwise_is_seen_by_the_dispersion_test():
-    # .93 of 80 data sets; 4 of 8 or fewer has probability .0005
-    hits = 0
-    for seed in range(8):
+@pytest.mark.parametrize(("drawn", "fitted"), [("nbinom1", "nbinom2"), ("nbinom2", "nbinom1")])
+def test_a_variance_that_grows_with_the_mean_otherwise_is_seen_by_the_dispersion_test(drawn, fitted):
+    # .87 of 150 data sets of the first, .55 without the likelihood of the other growth: 7 of 12 has probability .02
+    hits = named = 0
+    for seed in range(12):
         rng = np.random.default_rng([seed, 8])
         data, eta = rows(rng, 20, 10)
-        y = rng.negative_binomial(np.exp(eta + 1) / 2, 1 / 3)
-        res = sr.simulate_residuals(glmmcore.glmm("y ~ x + (1|group)", data.assign(y=y), family="nbinom2"), rng=seed)
-        hits += sr.dispersion_test(res, n_refits=80).pvalue < 0.05
-    assert hits > 4
+        mean = np.exp(eta + 0.5)
+        y = rng.negative_binomial(mean / 2, 1 / 3) if drawn == "nbinom1" else rng.negative_binomial(1, 1 / (1 + mean))
+        res = sr.simulate_residuals(glmmcore.glmm("y ~ x + (1|group)", data.assign(y=y), family=fitted), rng=seed)
+        found = sr.dispersion_test(res, n_refits=80)
+        hits += found.pvalue < 0.05
+        named += found.pvalue < 0.05 and found.other_growth and "compare nbinom1" in found.advice()
+    assert hits > 7
+    assert named > hits / 2
+
+
+def test_likelihood_of_another_growth_of_the_variance_is_that_of_negative_binomial_laws():
+    rng = np.random.default_rng(1)
+    mean = rng.gamma(2, 2, 50)
+    y = rng.poisson(mean).astype(float)
+
+    def log_likelihood(variance):
+        return nbinom.logpmf(y, mean**2 / (variance - mean), mean / variance).sum()
+
+    quadratic, linear = mean + 0.7 * mean**2, 2.3 * mean
+    for fitted, other in (
+        (quadratic, mean * (1 + np.mean(0.7 * mean))),
+        (linear, mean + np.mean(1.3 / mean) * mean**2),
+    ):
+        by_hand = log_likelihood(other) - log_likelihood(fitted)
+        assert other_growth(y, mean, fitted) == pytest.approx(by_hand, rel=1e-9)
+    for counts, variance in ((y, mean), (y, 0.9 * mean), (y + 0.5, linear)):
+        assert np.isnan(other_growth(counts, mean, variance))
 
 
 @pytest.mark.parametrize("kind", ["conditional", "unconditional"])
@@ -407,10 +443,78 @@ def test_other_places_series_and_trees_have_null_distributions_of_their_own(fit)
 
 
 def test_an_interval_that_ends_at_the_null_value_contains_it():
-    found = Comparison(0.1, np.zeros(3), np.zeros(1), np.zeros(1), 0.4, 0.0, 3, np.zeros((3, 1)), (-0.3, 0.3), ())
+    found = Comparison(0.1, np.zeros(3), np.zeros(1), np.zeros(1), 0.4, 0.0, 3, np.zeros((3, 1)), (-0.3, 0.3), None, ())
     for null in (-0.007225737675140467, -1 / 95, 0.1 / 3):
         low, high = found.around(null + 0.07, null, 0.01)
         assert low <= null <= high
+
+
+def test_the_default_of_uniformity_is_the_studentised_envelope(fit):
+    res = sr.simulate_residuals(fit, 40, rng=5)
+    result = sr.uniformity_test(res, n_refits=60)
+    pool = res.refit_pool
+    gaps = np.array([mean_cdf(d.lower, d.upper) - GRID for d in [pool.own, *pool.outcomes[:60]]])
+    ks = sr.uniformity_test(res, method="ks", n_refits=60)
+    centre = (ks.band["lower"] + ks.band["upper"]).to_numpy() / 2 - GRID  # where the band is not cut off at 0 or 1
+    inner = np.minimum(GRID, 1 - GRID) > 0.2
+    # LEAST_SCALE is not reached there, and the largest of everything may lie outside: at least, not more
+    sd = gaps.std(axis=0)
+    z = np.abs(gaps - centre)[:, inner] / sd[inner]
+    width = (result.band["upper"] - result.band["lower"]).to_numpy() / 2
+    assert np.ptp(width[inner] / sd[inner]) == pytest.approx(0, abs=1e-9)
+    assert z.max(axis=1)[0] <= (width / sd)[inner][0] or result.pvalue < 0.05
+    assert result.statistic == pytest.approx(ks.statistic, rel=1e-12)
+    crossed = (result.band["observed"] < result.band["lower"]) | (result.band["observed"] > result.band["upper"])
+    assert crossed.any() == (result.pvalue < 0.05)
+    assert sr.uniformity_test(res, null="analytic").method == "Kolmogorov-Smirnov"
+
+
+# ---- several tests -------------------------------------------------------------------------------------
+def test_adjusted_pvalues_are_those_of_westfall_and_young_by_hand(fit):
+    rng = np.random.default_rng(2)
+    res = sr.simulate_residuals(fit, 40, rng=5)
+    shared = rng.normal(size=61)
+    ranks = [rank_pvalues(shared + 0.3 * rng.normal(size=61), "greater") for _ in range(3)]
+    for row, place in zip(ranks, (0.02, 0.03, 0.5), strict=True):
+        row[0] = place
+    by_hand = [
+        np.mean([min(column) <= 0.02 for column in zip(*ranks, strict=True)]),
+        np.mean([min(column) <= 0.03 for column in zip(*ranks[1:], strict=True)]),
+        np.mean(ranks[2] <= 0.5),
+    ]
+    assert westfall_young(ranks) == pytest.approx(np.maximum.accumulate(by_hand))
+    result = sr.uniformity_test(res, n_refits=60)
+    several = {
+        str(k): replace(result, pvalue=float(row[0]), ranks=np.append(row, np.nan)) for k, row in enumerate(ranks)
+    }
+    expected = np.minimum(np.maximum.accumulate(by_hand), holm([0.02, 0.03, 0.5]))
+    assert list(adjusted_pvalues(several).values()) == pytest.approx(np.maximum(expected, [0.02, 0.03, 0.5]))
+
+
+def test_ranks_of_all_data_sets_are_those_of_each_among_the_others():
+    t = np.random.default_rng(1).normal(size=30).round(1)  # with ties
+    for alternative in ("two-sided", "greater", "less"):
+        by_hand = [simulation_pvalue(t[k], np.delete(t, k), alternative) for k in range(30)]
+        assert rank_pvalues(t, alternative) == pytest.approx(by_hand, rel=1e-12)
+
+
+def test_tests_that_stopped_early_are_adjusted_with_as_many_refits_as_the_others():
+    # a data set with row effects: one test goes on to 100 refits, the others stop at 40
+    rng = np.random.default_rng(6)
+    data, eta = rows(rng, 12, 8)
+    y = rng.poisson(np.exp(eta + rng.normal(0, 0.45, 96)))
+    res = sr.simulate_residuals(glmmcore.glmm("y ~ x + (1|group)", data.assign(y=y), family="poisson"), 40, rng=1)
+    diagnosis = sr.diagnose(res, n_monte_carlo=0)
+    counts = {name: result.n_refits for name, result in diagnosis.results.items()}
+    assert len(set(counts.values())) > 1
+    table = diagnosis.table
+    again = {name: getattr(sr, TESTS_OF[name])(res, n_refits=max(counts.values())) for name in counts}
+    by_hand = westfall_young([result.ranks for result in again.values()])
+    expected = np.maximum(np.minimum(by_hand, holm(table["pvalue"])), table["pvalue"])
+    assert table["pvalue_adjusted"].to_numpy() == pytest.approx(expected.to_numpy(), rel=1e-12)
+    assert {name: result.pvalue for name, result in diagnosis.results.items()} == {
+        name: getattr(sr, TESTS_OF[name])(res).pvalue for name in counts
+    }
 
 
 # ---- pictures --------------------------------------------------------------------------------------------

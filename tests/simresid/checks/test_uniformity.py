@@ -115,7 +115,7 @@ def test_bad_residuals_are_named(u, message):
 def test_directions_are_refused_where_there_are_none():
     with pytest.raises(ValueError, match="no direction"):
         sr.uniformity_test([0.1, 0.4], "greater", method="ad")
-    with pytest.raises(ValueError, match="choose 'ks'"):
+    with pytest.raises(ValueError, match="choose 'auto', 'ks'"):
         sr.uniformity_test([0.1, 0.4], method="kuiper")
 
 
