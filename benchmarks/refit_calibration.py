@@ -1,20 +1,29 @@
 """Measure size and power of the tests against refits.
 
-``python benchmarks/refit_calibration.py FILE REPLICATES CELL ...`` adds the p-values of so many data sets of each cell
-to a file, a line a data set; those that are there already are not made again. ``... FILE`` alone prints the rates.
+``python benchmarks/refit_calibration.py FILE REPLICATES [CELL ...] [--processes 2] [--minutes 60]`` adds the p-values
+of so many data sets of each cell to a file, a line a data set; those that are there already are not made again, so that
+runs add up. It prints the rates; ``... FILE`` alone does nothing else. P-values of tests whose code has changed since
+are left out, and their data sets are judged again.
 
 A cell is a law, the number and size of its groups, and options, such as ``poisson:200x3`` or ``poisson:40x5:crossed``
-(see `OPTIONS`). The rates are those of every test at 5 %, the familywise one of `diagnose`, and how often the 95 %
-interval excludes the null value where p < .05 and only there.
+(see `OPTIONS`). The rates are those of every test at 5 %, and the familywise one of `diagnose`. Each line also has the
+dispersion ratio with its interval, and the tests whose 95 % interval excludes the null value where p is not below .05,
+or contains it where p is.
 """
 
 from __future__ import annotations
 
+import argparse
+import ast
+import functools
+import hashlib
+import importlib
+import inspect
 import json
-import sys
 import time
 import warnings
 from collections import defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -96,9 +105,39 @@ LAWS = {
     "poisson with 10 % more zeros": ("poisson", lambda r, e: r.poisson(np.exp(e)) * (r.random(e.size) > 0.1)),
     "poisson with row effects": ("poisson", lambda r, e: r.poisson(np.exp(e + r.normal(0, 0.35, e.size)))),
     "lognormal as gamma": ("gamma", lambda r, e: np.exp(e + r.normal(0, 0.8, e.size))),
+    "nbinom2 as nbinom1": ("nbinom1", lambda r, e: nbinom(r, np.exp(e), 2)),
+    "betabinomial as binomial": ("binomial", lambda r, e: r.binomial(10, r.beta(8 * mean_of(e), 8 * mean_of(-e)))),
     "nbinom1 as nbinom2": ("nbinom2", lambda r, e: r.negative_binomial(np.exp(e) / 2, 1 / 3)),
 }
 """Family that is fitted, and how data are drawn around a linear predictor."""
+
+
+RIGHT = (
+    *(
+        "poisson:200x3",
+        "poisson:20x10",
+        "poisson:60x2",
+        "poisson:10x20",
+        "poisson:20x10:crossed",
+        "poisson:20x10:slopes",
+    ),
+    *("nbinom2:20x10", "nbinom2:200x4", "nbinom1:20x10", "gaussian:20x10", "gaussian:12x6:reml", "gaussian:10x3"),
+    *("ten trials:30x5", "betabinomial:30x5", "gamma:15x8", "beta:15x8", "zip:20x10", "tweedie:20x10"),
+)
+WRONG = (
+    *("t(4) as gaussian:20x10", "nbinom2 with 15 % more zeros:20x10", "poisson with row effects:20x10"),
+    *("lognormal as gamma:30x10", "nbinom1 as nbinom2:20x10", "nbinom2 as nbinom1:20x10"),
+    *("poisson with 10 % more zeros:20x10", "betabinomial as binomial:30x5"),
+)
+"""Cells of `docs/calibration.md`."""
+
+FAMILYWISE = "diagnose, any test after adjustment"
+
+MANY = 500
+"""Data sets from which on a cell counts for the share of cells close to the level."""
+
+BLOCK = 32
+"""Data sets that a process is given between two looks at the clock."""
 
 
 def residuals(cell: str, replicate: int) -> tuple[Any, pd.DataFrame]:
@@ -162,47 +201,165 @@ def measured(cell: str, replicate: int) -> dict[str, Any]:
         "adjusted": float(diagnosis.table["pvalue_adjusted"].min()),
         "ratio": None if ratio is None else [ratio.value, *ratio.interval],
         "at odds": at_odds,
+        "code": {name: codes()[name] for name in [*results, FAMILYWISE]},
         "refits": max(result.n_refits for result in results.values()),
         "seconds": seconds,
     }
 
 
-def rates(lines: list[dict[str, Any]]) -> dict[str, float]:
-    """Rejection rates, the familywise one, and the share of results whose interval and p-value agree."""
-    p: dict[str, list[float]] = defaultdict(list)
+def limits(rejections: int, n: int) -> tuple[float, float]:
+    """Exact 95 % limits of a rate (Clopper and Pearson)."""
+    from scipy.stats import binomtest
+
+    found = binomtest(rejections, n).proportion_ci(0.95, method="exact")
+    return float(found.low), float(found.high)
+
+
+def code_of(test: Any) -> str:
+    """Digest of the code that a test runs through: its module and what it imports from the checks, without docstrings.
+
+    P-values of other code are not counted; those of tests whose code is the same are kept.
+    """
+    seen: set[str] = set()
+    names = [inspect.unwrap(test).__module__]
+    texts = []
+    while names:
+        name = names.pop()
+        if name in seen or not name.startswith("simresid.checks."):
+            continue
+        seen.add(name)
+        module = importlib.import_module(name)
+        if hasattr(module, "__path__"):
+            continue
+        tree = ast.parse(inspect.getsource(module))
+        names += [node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module]
+        texts.append(name + ast.dump(_without_docstrings(tree)))
+    return hashlib.blake2b("".join(sorted(texts)).encode(), digest_size=6).hexdigest()
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            kept = [s for s in body if not (isinstance(s, ast.Expr) and isinstance(s.value, ast.Constant))]
+            node.body = kept or [ast.Pass()]  # type: ignore[attr-defined]
+    return tree
+
+
+@functools.cache
+def codes() -> dict[str, str]:
+    """Digest of the code of every test, and of the adjustment for their number."""
+    from simresid.checks.registry import TESTS
+
+    alone = {entry.name: code_of(entry.test) for entry in TESTS}
+    more = {
+        "Anderson-Darling": alone["uniformity"],
+        "categories": code_of(sr.categorical_test),
+        "groups": code_of(sr.categorical_test),
+        "time": code_of(sr.temporal_autocorrelation_test),
+        "along x": alone["quantiles"],
+        "space": code_of(sr.spatial_autocorrelation_test),
+        FAMILYWISE: code_of(sr.diagnose),
+    }
+    return alone | more
+
+
+def decisions(lines: list[dict[str, Any]]) -> dict[str, list[float]]:
+    """P-values of every test, and the smallest adjusted one, of the data sets that the code of today has judged."""
+    found: dict[str, list[float]] = defaultdict(list)
     for line in lines:
-        for name, value in line["p"].items():
-            if value == value:
-                p[name].append(value)
-    found = {name: float(np.mean(np.array(v) < 0.05)) for name, v in p.items()}
-    found["familywise"] = float(np.mean([line["adjusted"] < 0.05 for line in lines]))
-    found["agreement"] = 1 - sum(len(line["at odds"]) for line in lines) / sum(len(line["p"]) for line in lines)
-    return found | {"seconds": float(np.mean([line["seconds"] for line in lines]))}
-
-
-def read(file: Path) -> dict[str, list[dict[str, Any]]]:
-    """Lines of a file by cell."""
-    found: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for text in file.read_text().splitlines() if file.exists() else ():
-        line = json.loads(text)
-        found[line["cell"]].append(line)
+        for name, value in (line["p"] | {FAMILYWISE: line["adjusted"]}).items():
+            if value == value and line.get("code", {}).get(name) == codes()[name]:
+                found[name].append(value)
     return found
 
 
-def extend(file: Path, replicates: int, cells: list[str]) -> None:
-    """Add the data sets that are missing."""
-    known = {(line["cell"], line["replicate"]) for lines in read(file).values() for line in lines}
-    with file.open("a") as out:
-        for i in range(replicates):  # so that a run that is stopped has all cells
-            for cell in cells:
-                if (cell, i) not in known:
-                    print(json.dumps(measured(cell, i)), file=out, flush=True)
+def tables(file: Path) -> str:
+    """Markdown of `docs/calibration.md`: rates over all right models, of each right model, and of wrong ones."""
+    cells = {name: decisions(lines) for name, lines in read(file).items()}
+    right = {name: found for name, found in cells.items() if not is_wrong(name)}
+    wrong = {name: found for name, found in cells.items() if is_wrong(name)}
+    tests = [name for name in codes() if any(name in found for found in cells.values())]
+    out = ["| test | data sets | p < .01 | p < .05 | p < .1 |", "|---|---|---|---|---|"]
+    for name in tests:
+        p = np.array([value for found in right.values() for value in found.get(name, [])])
+        if p.size:
+            shares = [_rate(p, 0.01), _with_limits(p), _rate(p, 0.1)]
+            out.append(f"| {name} | {p.size} | {' | '.join(shares)} |")
+    rates_of_cells = [_rejected(found[t]) for found in right.values() for t in tests if len(found.get(t, [])) >= MANY]
+    if rates_of_cells:
+        inside = np.mean([0.035 <= rate <= 0.065 for rate in rates_of_cells])
+        out += ["", f"{len(rates_of_cells)} cells of {MANY} data sets or more: {inside:.3f} within .035 to .065, "]
+        out[-1] += f"smallest {min(rates_of_cells):.3f}, largest {max(rates_of_cells):.3f}."
+    for part in (right, wrong):
+        out += ["", "| cell | data sets | " + " | ".join(tests) + " |", "|---" * (len(tests) + 2) + "|"]
+        for name, found in part.items():
+            rates_here = [_rate(np.array(found[t]), 0.05) if found.get(t) else "" for t in tests]
+            out.append(f"| {name} | {max(map(len, found.values()), default=0)} | {' | '.join(rates_here)} |")
+    return "\n".join(out)
+
+
+def is_wrong(cell: str) -> bool:
+    """Whether the model of a cell is not that of the data."""
+    return any(word in cell for word in (" as ", " more ", " with "))
+
+
+def _rejected(p: Any, level: float = 0.05) -> float:
+    return float(np.mean(np.asarray(p) < level))
+
+
+def _rate(p: Any, level: float) -> str:
+    return f"{_rejected(p, level):.3f}".removeprefix("0")
+
+
+def _with_limits(p: Any) -> str:
+    low, high = limits(int(np.sum(p < 0.05)), p.size)
+    return f"{_rate(p, 0.05)} ({low:.3f} to {high:.3f})"
+
+
+def read(file: Path) -> dict[str, list[dict[str, Any]]]:
+    """Lines of a file by cell, of each data set the last."""
+    found: dict[str, dict[int, dict[str, Any]]] = defaultdict(dict)
+    for text in file.read_text().splitlines() if file.exists() else ():
+        line = json.loads(text)
+        found[line["cell"]][line["replicate"]] = line
+    return {cell: list(lines.values()) for cell, lines in found.items()}
+
+
+def extend(file: Path, replicates: int, cells: list[str], processes: int, minutes: float) -> None:
+    """Add the data sets that are missing, or were judged by other code, until time is up."""
+    end = time.monotonic() + 60 * minutes
+    known = {(line["cell"], line["replicate"]) for lines in read(file).values() for line in lines if is_current(line)}
+    # all cells of a replicate before the next, so that a run that is stopped has all cells
+    missing = [(cell, i) for i in range(replicates) for cell in cells if (cell, i) not in known]
+    quiet: dict[str, Any] = {"initializer": warnings.simplefilter, "initargs": ("ignore",)}
+    with file.open("a") as out, ProcessPoolExecutor(processes, **quiet) as pool:
+        for first in range(0, len(missing), BLOCK * processes):
+            if time.monotonic() > end:
+                return
+            part = missing[first : first + BLOCK * processes]
+            for line in pool.map(measured, *zip(*part, strict=True), chunksize=4):
+                print(json.dumps(line), file=out, flush=True)
+
+
+def is_current(line: dict[str, Any]) -> bool:
+    """Whether all p-values of a data set are those of the code of today."""
+    return all(line.get("code", {}).get(name) == codes()[name] for name in [*line["p"], FAMILYWISE])
+
+
+def main() -> None:
+    """Measure, or print what was measured."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("file", type=Path)
+    parser.add_argument("replicates", type=int, nargs="?", default=0)
+    parser.add_argument("cells", nargs="*", help="all of RIGHT and WRONG by default")
+    parser.add_argument("--processes", type=int, default=1)
+    parser.add_argument("--minutes", type=float, default=np.inf)
+    asked = parser.parse_args()
+    if asked.replicates:
+        extend(asked.file, asked.replicates, asked.cells or [*RIGHT, *WRONG], asked.processes, asked.minutes)
+    print(tables(asked.file))
 
 
 if __name__ == "__main__":
-    warnings.simplefilter("ignore")
-    path = Path(sys.argv[1])
-    if len(sys.argv) > 2:
-        extend(path, int(sys.argv[2]), sys.argv[3:] or [f"{law}:20x10" for law in LAWS])
-    for name, found in read(path).items():
-        print(name, len(found), {k: round(v, 3) for k, v in rates(found).items()})
+    main()
