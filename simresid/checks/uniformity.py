@@ -26,17 +26,7 @@ to break ties, :math:`\bar F` (`simresid.checks._mean_cdf`), and the uniform one
 refits: :math:`D = \max |\bar F - c|`, :math:`A^2 = n \int (\bar F - c)^2 / (u(1-u)) du`, :math:`W^2 = n \int (\bar F -
 c)^2 du`, the band is :math:`\max |\bar F - c| / \sqrt{u(1-u)/n}`, and the Cauchy rule combines the normal p-values of
 the latter at all points. All of them depend on neither the simulations nor the seed but through the refits.
-
-By default the distance from the centre is measured in standard deviations over data and refits, :math:`\max |\bar F -
-c| / s(u)` (a studentised envelope, Myllymäki et al. 2017): a fit that estimates location and scale leaves little room
-in some places and more in others. It sees more than `D`, in 250 to 300 data sets each .79 instead of .70 (t(4) errors
-in a gaussian model), .68 instead of .56 (15 % extra zeros in a nbinom2 model), .86 instead of .84 (lognormal data in a
-gamma model), and keeps a band to draw, which `A^2` (.85, .75, .92) does not. Where there are no refits it is `D`.
-
-References
-----------
-Myllymäki, M., Mrkvička, T., Grabarnik, P., Seijo, H. and Hahn, U. (2017). Global envelope tests for spatial processes.
-Journal of the Royal Statistical Society B 79, 381-404.
+By default `D` is studentised by refits (`simresid.checks._uniformity_refits`); where there are none it is `D`.
 """
 
 from __future__ import annotations
