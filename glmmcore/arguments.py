@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
@@ -15,10 +15,15 @@ from glmmcore.errors import ModelError, warn_user
 __all__ = [
     "alpha_of",
     "known_elsewhere",
+    "mapping_of",
+    "names_of",
     "random_generator",
     "real_array",
     "renamed",
     "require_level",
+    "require_name",
+    "require_whole",
+    "require_word",
     "require_workers",
     "row_values",
     "warn_user",
@@ -185,6 +190,20 @@ def require_level(value: Any, what: str) -> None:
         raise ModelError(f"{what} must lie between 0 and 1, such as 0.95 or 0.05, not {value!r}")
 
 
+def require_whole(value: Any, what: str, least: int, most: int | None = None) -> None:
+    """Refuse what is not a whole number in a range.
+
+    Raises
+    ------
+    ModelError
+        Naming the argument.
+    """
+    is_whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not is_whole or value < least or (most is not None and value > most):
+        span = f"of at least {least}" if most is None else f"from {least} to {most}"
+        raise ModelError(f"{what} must be a whole number {span}, not {value!r:.200}")
+
+
 def require_workers(n_jobs: Any) -> None:
     """Refuse a number of workers that joblib would not take or misread.
 
@@ -195,3 +214,76 @@ def require_workers(n_jobs: Any) -> None:
     """
     if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
         raise ModelError(f"n_jobs must be None or a whole number such as 2, or -1 for all processors, not {n_jobs!r}")
+
+
+def require_word(value: Any, what: str, words: Collection[str | None]) -> None:
+    """Refuse what is not one of some words, whatever its type: arrays, lists and columns too.
+
+    Raises
+    ------
+    ModelError
+        Naming the argument and the words.
+
+    Examples
+    --------
+    >>> require_word([1, 2], "kind", ("link", "response"))
+    Traceback (most recent call last):
+    glmmcore.errors.ModelError: kind must be one of 'link' or 'response', not [1, 2]
+    """
+    if (value is None and None in words) or (isinstance(value, str) and value in words):
+        return
+    *others, last = (repr(word) for word in words if word is not None)
+    shown = f"{', '.join(others)} or {last}" if others else last
+    raise ModelError(f"{what} must be one of {shown}, not {value!r:.200}")
+
+
+def require_name(value: Any, what: str) -> None:
+    """Refuse what cannot be the name of one column: a list of names, values, a table.
+
+    Raises
+    ------
+    ModelError
+        Naming the argument.
+    """
+    if not isinstance(value, Hashable) or isinstance(value, (tuple, slice)):
+        raise ModelError(f"{what} must name one column, not {value!r:.200}")
+
+
+def names_of(value: Any, what: str) -> list[Any]:
+    """Names of columns, given as one, as several, or as none (None).
+
+    Raises
+    ------
+    ModelError
+        For values, tables and numbers.
+
+    Examples
+    --------
+    >>> names_of("a", "by"), names_of(("a", "b"), "by"), names_of(None, "by")
+    (['a'], ['a', 'b'], [])
+    """
+    if value is None:
+        return []
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping, pd.Series, pd.DataFrame)):
+        is_table = isinstance(value, np.ndarray) and value.ndim != 1
+        names: list[Any] = [] if is_table else list(value)
+        if not is_table and all(isinstance(name, Hashable) for name in names):
+            return names
+    raise ModelError(f"{what} must name a column or a list of columns, not {value!r:.200}")
+
+
+def mapping_of(value: Any, what: str) -> dict[Any, Any]:
+    """A mapping as a dict, empty for None.
+
+    Raises
+    ------
+    ModelError
+        For anything else.
+    """
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ModelError(f"{what} must map names to values, such as {{'x': [0, 1]}}, not {value!r:.200}")
+    return dict(value)

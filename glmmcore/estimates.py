@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import alpha_of
+from glmmcore.arguments import alpha_of, require_word
 from glmmcore.errors import ModelError
 from glmmcore.estimation.assemble import pinned_dispersion
 from glmmcore.inference.multiplicity import two_sided
@@ -143,9 +143,8 @@ class Estimates:
         Series
             By column; empty for a part that the model does not have.
         """
-        if part not in self.solution.coefficients or (part != "cond" and part not in self._reported):
-            return pd.Series(dtype=float)
-        return pd.Series(self.solution.coefficients[part], index=self.part_columns(part), dtype=float)
+        columns = self.part_columns(part)
+        return pd.Series(self.solution.coefficients[part] if columns else [], index=columns or None, dtype=float)
 
     def part_columns(self, part: str) -> list[str]:
         """Names of the coefficients of one part.
@@ -158,9 +157,17 @@ class Estimates:
         Returns
         -------
         list of str
-            In the order of `part_coefficients`.
+            In the order of `part_coefficients`; empty for a part that the model does not have.
         """
+        require_word(part, "part", self._known_parts)
+        if part not in self.solution.coefficients or (part != "cond" and part not in self._reported):
+            return []
         return list(self.estimator.problem.part(part).columns)
+
+    @property
+    def _known_parts(self) -> tuple[str, ...]:
+        """What may be asked for: parts that some models have, and further parameters of this family."""
+        return tuple(dict.fromkeys(("cond", "zi", "disp", *self.solution.coefficients)))
 
     @property
     def _reported(self) -> tuple[str, ...]:
@@ -197,8 +204,12 @@ class Estimates:
         ndarray, shape (p_a, p_b)
             Rows for the coefficients of `a`, columns for those of `b`.
         """
+        for part, what in ((a, "a"), (b, "b")):
+            require_word(part, what, self._known_parts)
         if self.estimator.linear and a == b == "disp":
             return self.joint_curvature.inverse[-1:, -1:]
+        if (a, b) not in self.solution.covariance:
+            return np.zeros((len(self.part_columns(a)), len(self.part_columns(b))))
         return self.solution.covariance[a, b]
 
     def part_standard_errors(self, part: str) -> pd.Series:
@@ -321,8 +332,10 @@ class Estimates:
         DataFrame
             Columns of the fixed effects, or parts and parameters, on both sides.
         """
-        if parameters not in ("cond", "all"):
-            raise ModelError(f"cov_params: parameters must be 'cond' or 'all', not {parameters!r}")
+        from glmmcore.inference.robust import ROBUST, robust_covariance
+
+        require_word(parameters, "cov_params: parameters", ("cond", "all"))
+        require_word(kind, "cov_params: kind", ("model", "kenward-roger", *ROBUST))
         of_all, fit = parameters == "all", cast("FittedGLMM", self)
         if kind == "model":
             if of_all:
@@ -333,11 +346,6 @@ class Estimates:
                 raise ModelError("cov_params: Kenward and Roger's covariance is of the fixed effects only")
             covariance = self.kenward_roger.covariance
         else:
-            from glmmcore.inference.robust import ROBUST, robust_covariance
-
-            if kind not in ROBUST:
-                kinds = ", ".join(map(repr, ("model", "kenward-roger", *ROBUST)))
-                raise ModelError(f"cov_params: kind must be one of {kinds}, not {kind!r}")
             covariance = robust_covariance(fit, kind, cluster, small_sample, of_all=of_all)
         index = parameter_index(fit) if of_all else self.params.index
         return pd.DataFrame(covariance, index=index, columns=index)

@@ -11,6 +11,7 @@ import numpy as np
 from glmmcore.arguments import known_elsewhere
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.estimation.estimator import Estimator
+from glmmcore.estimation.quadrature import require_nodes
 from glmmcore.families import get_family
 from glmmcore.fitted import FittedGLMM
 from glmmcore.formula import build_design
@@ -28,9 +29,6 @@ __all__ = ["glmm"]
 
 # Exposures whose logarithms are further apart than this (a ratio of 5e8) do not occur.
 _LONG_OFFSET = 20.0
-
-# Up to here the nodes of Gauss-Hermite quadrature are known to full precision, and more change nothing.
-_MAX_NODES = 100
 
 
 @known_elsewhere(
@@ -200,8 +198,7 @@ def check_design(design: Design, family: Family, n_agq: int) -> None:
         )
     if design.freq_weights is not None:
         _check_freq_weights(design, family)
-    if not (isinstance(n_agq, (int, np.integer)) and 1 <= n_agq <= _MAX_NODES):
-        raise ModelError(f"n_agq must be a whole number from 1 to {_MAX_NODES}, not {n_agq!r}")
+    require_nodes(n_agq, "n_agq")
     trials = np.ones(design.nobs) if response.trials is None else response.trials
     _warn_of_offset(design, family)
     if not family.discrete:

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from glmmcore.arguments import alpha_of, random_generator, renamed, row_values
+from glmmcore.arguments import alpha_of, random_generator, renamed, require_level, row_values
 from glmmcore.errors import ModelError
 from glmmcore.estimates import Estimates
 from glmmcore.results import simulation, verdict
@@ -664,6 +664,7 @@ class FittedGLMM(Estimates):
         DataFrame
             Columns group, level, term, mode, sd, lower, upper; sorted by mode within each group and term.
         """
+        require_level(level, "level")
         half = special.ndtri(0.5 + 0.5 * level)
         tables = []
         for group, modes in self.random_effects.items():

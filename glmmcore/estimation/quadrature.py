@@ -13,18 +13,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
+from glmmcore.arguments import require_whole
 from glmmcore.engines.blocked import BlockedSystem
 from glmmcore.errors import ModelError
 from glmmcore.estimation.laplace import Evaluated, LaplaceObjective, row_blocks
 from glmmcore.estimation.problem import Problem
 
-__all__ = ["QuadratureObjective", "check_points", "check_quadrature", "laplace_error"]
+__all__ = ["QuadratureObjective", "check_points", "check_quadrature", "laplace_error", "require_nodes"]
 
 _MAX_COEFFICIENTS = 3
+# Up to here the nodes of Gauss-Hermite quadrature are known to full precision, and more change nothing.
+_MAX_NODES = 100
 # Points of the product rule for one level that a search can afford: each is a pass over the rows.
 _MAX_POINTS = 1000
 # Nodes whose weight is below this share of the largest cannot matter at double precision.
@@ -50,6 +53,11 @@ def check_quadrature(problem: Problem) -> None:
             f"n_agq > 1 allows at most {_MAX_COEFFICIENTS} coefficients per level, "
             f"{layout.factors[0].name} has {layout.factors[0].k}; use n_agq=1 (Laplace)"
         )
+
+
+def require_nodes(n_agq: Any, what: str) -> None:
+    """Refuse a number of nodes that is none or beyond any use."""
+    require_whole(n_agq, what, least=1, most=_MAX_NODES)
 
 
 def check_points(problem: Problem, n_agq: int) -> None:
@@ -165,6 +173,9 @@ class QuadratureObjective(LaplaceObjective):
 
 def laplace_error(problem: Problem, x: np.ndarray, n_agq: int) -> float:
     """Log-likelihood by quadrature minus Laplace's at the same parameters."""
+    require_nodes(n_agq, "laplace_error: n_agq")
+    check_quadrature(problem)
+    check_points(problem, n_agq)
     laplace, _ = LaplaceObjective(problem)(x)
     quadrature, _ = QuadratureObjective(problem, n_agq)(x)
     return laplace - quadrature

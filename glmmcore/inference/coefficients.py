@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import require_level
+from glmmcore.arguments import require_level, require_word
 from glmmcore.errors import ModelError
 from glmmcore.inference.multiplicity import t_quantile, two_sided
 from glmmcore.inference.precision import Precision, fixed_covariance, rule_of_df
@@ -29,8 +29,7 @@ _RULES_IN_WORDS = {
 
 def coefficient_errors(fit: FittedGLMM, part: str, df: str | float, cov: Any) -> tuple[pd.Series, pd.Series, pd.Series]:
     """Estimates, standard errors and degrees of freedom of the coefficients of a part."""
-    if part not in PARTS:
-        raise ModelError(f"part must be 'cond', 'zi' or 'disp', not {part!r}")
+    require_word(part, "part", PARTS)
     estimates = fit.part_coefficients(part)
     rule = rule_of_df(fit, df, cov)
     numbers = np.full(len(estimates), np.inf if isinstance(rule, str) else rule)
@@ -86,6 +85,7 @@ def summary_tables(fit: FittedGLMM, df: str | float, cov: Any) -> tuple[dict[str
 def exp_table(fit: FittedGLMM, alpha: float, part: str, df: str | float, cov: Any) -> pd.DataFrame:
     """See `FittedGLMM.exp_table`."""
     require_level(alpha, "alpha")
+    require_word(part, "part", PARTS)
     link = {"zi": "logit", "disp": "log"}.get(part, fit.family.link.name)
     way = fit.design.response.transformed if link == "identity" else None
     base = way.base if way is not None and not way.shift else 0.0  # of log(y), log10(y), ...

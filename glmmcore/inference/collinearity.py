@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
+from glmmcore.inference.terms import part_of, terms_of
 from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:
@@ -45,13 +46,8 @@ def collinearity(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
     x  4.271   1      2.067
     f  4.271   2      1.438
     """
-    if part not in fit.design.predictors:
-        raise ModelError(f"the model has no part '{part}'; it has {', '.join(fit.design.predictors)}")
-    design = fit.design.predictors[part]
-    terms: dict[tuple[str, ...], list[int]] = {}
-    for position, factors in enumerate(design.column_terms):
-        if factors:
-            terms.setdefault(factors, []).append(position)
+    design = part_of(fit, part)
+    terms = terms_of(fit, part)
     kept = [j for members in terms.values() for j in members]
     covariance = fit.part_covariance(part, part)[np.ix_(kept, kept)]
     if not np.all(np.isfinite(covariance)):

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import real_array
 from glmmcore.errors import ModelError
 
 __all__ = ["CONTRASTS", "Contrasts", "contrast_weights"]
@@ -43,12 +44,14 @@ def contrast_weights(
         numbers = cells.iloc[:, 0] if cells.shape[1] == 1 else None
         return _made(given, labels, sign, numbers, _place(cells, first))
     if not isinstance(given, Mapping):
-        raise ModelError(f"contrasts must be {_choices()}, or a mapping of names to weights, not {given!r}")
+        raise ModelError(f"contrasts must be {_choices()}, or a mapping of names to weights, not {given!r:.200}")
     if given and all(isinstance(kind, str) for kind in given.values()):
         return _products(given, cells, sign, first)
     names, rows = [], []
     for name, weights in given.items():
-        row = np.asarray(weights, dtype=float)
+        row = real_array(weights, f"contrast '{name}'")
+        if not np.isfinite(row).all():
+            raise ModelError(f"contrast '{name}' has weights that are no finite numbers")
         if row.shape != (len(labels),):
             raise ModelError(f"contrast '{name}' has {row.size} weights for {len(labels)} means ({', '.join(labels)})")
         names.append(str(name))

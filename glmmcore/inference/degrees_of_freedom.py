@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import real_array
 from glmmcore.errors import ModelError
 from glmmcore.results.tables import ResultTable
 
@@ -129,7 +130,9 @@ def satterthwaite(fit: FittedGLMM, contrasts: ArrayLike | None = None) -> pd.Dat
     if contrasts is None:
         rows, index = np.eye(len(names)), names
     else:
-        rows = np.atleast_2d(np.asarray(contrasts, dtype=float))
+        rows = np.atleast_2d(real_array(contrasts, "contrasts"))
+        if rows.ndim > 2 or not np.isfinite(rows).all():
+            raise ModelError("contrasts must be rows of finite numbers, one for each coefficient")
         if rows.shape[1] != len(names):
             raise ModelError(f"contrasts have {rows.shape[1]} columns, the model has {len(names)} coefficients")
         index = [str(i) for i in range(len(rows))]

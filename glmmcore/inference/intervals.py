@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from glmmcore.arguments import random_generator, require_level
+from glmmcore.arguments import random_generator, require_level, require_word
 from glmmcore.covariance import Field
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.estimation.assemble import build_problem
@@ -50,12 +50,10 @@ def conf_int(
     rng: Any = None,
 ) -> pd.DataFrame:
     """See `FittedGLMM.conf_int`."""
-    if method not in ("wald", "profile", "bootstrap"):
-        raise ModelError(f"conf_int: method must be 'wald', 'profile' or 'bootstrap', not {method!r}")
+    require_word(method, "conf_int: method", ("wald", "profile", "bootstrap"))
     require_level(alpha, "alpha")
-    if parameters not in (*_PARTS, _RANDOM, "all"):
-        raise ModelError(f"conf_int: parameters must be 'cond', 'zi', 'disp', 'random' or 'all', not {parameters!r}")
-    if method != "wald" and (df != "auto" or cov is not None):
+    require_word(parameters, "conf_int: parameters", (*_PARTS, _RANDOM, "all"))
+    if method != "wald" and (not isinstance(df, str) or df != "auto" or cov is not None):
         raise ModelError("conf_int: df= and cov= are for method='wald'")
     if cov is not None and parameters not in _PARTS:
         raise ModelError("conf_int: cov= is for the coefficients of one part: parameters='cond', 'zi' or 'disp'")

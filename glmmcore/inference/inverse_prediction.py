@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
 
+from glmmcore.arguments import mapping_of, real_array, require_level, require_name, require_word
 from glmmcore.errors import ModelError
 from glmmcore.inference.reference_grid import ReferenceGrid
 from glmmcore.results.joint_covariance import contrast_variance
@@ -107,10 +109,12 @@ def inverse_prediction(
     >>> round(found.estimate, 2), round(found.lower, 2), round(found.upper, 2)
     (3.14, 2.56, 4.14)
     """
-    if method not in ("fieller", "delta"):
-        raise ModelError(f"inverse_prediction: method must be 'fieller' or 'delta', not {method!r}")
-    if kind not in ("response", "link"):
-        raise ModelError(f"inverse_prediction: kind must be 'response' or 'link', not {kind!r}")
+    require_word(method, "inverse_prediction: method", ("fieller", "delta"))
+    require_word(kind, "inverse_prediction: kind", ("response", "link"))
+    require_name(variable, "inverse_prediction: variable")
+    require_level(level, "level")
+    if not isinstance(target, Real) or np.isnan(float(target)):
+        raise ModelError(f"inverse_prediction: target must be a number, not {target!r:.200}")
     known: Any = fit.design.encode
     if known.fixed_kinds.get(variable) != "numeric" or variable in known.factors:
         raise ModelError(f"inverse_prediction: '{variable}' is no numeric column of the fixed effects")
@@ -118,10 +122,17 @@ def inverse_prediction(
         goal = float(target if kind == "link" else fit.family.link.link(np.array(float(target))))
     if not np.isfinite(goal):
         raise ModelError(f"inverse_prediction: target {target!r} is outside the range of the mean")
-    curve = _Curve(fit, variable, dict(at or {}), goal)
+    curve = _Curve(fit, variable, mapping_of(at, "inverse_prediction: at"), goal)
     values = fit.data[variable].astype(float)
     reach = float(values.max() - values.min())
-    low, high = limits or (float(values.min()) - reach, float(values.max()) + reach)
+    low, high = float(values.min()) - reach, float(values.max()) + reach
+    if limits is not None:
+        ends = real_array(limits, "inverse_prediction: limits")
+        if ends.shape != (2,) or not np.isfinite(np.diff(ends)).all() or not ends[0] < ends[1]:
+            raise ModelError(
+                f"inverse_prediction: limits must be two finite numbers, the lower first, not {limits!r:.200}"
+            )
+        low, high = map(float, ends)
     quantile = float(special.ndtri(0.5 + 0.5 * level))
     straight = curve.straight_line(low, high)
     if straight is not None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import require_word
 from glmmcore.errors import ModelError
 from glmmcore.results.quantities import quantity
 
@@ -54,8 +55,7 @@ def for_marginaleffects(fit: FittedGLMM, kind: str = "response") -> Any:
         from marginaleffects.classes import ModelAbstract, ModelVault  # type: ignore[import-not-found,unused-ignore]
     except ImportError:
         raise ModelError("for_marginaleffects needs the package marginaleffects: pip install marginaleffects") from None
-    if kind not in ("response", "link"):
-        raise ModelError(f"for_marginaleffects: kind must be 'response' or 'link', not {kind!r}")
+    require_word(kind, "for_marginaleffects: kind", ("response", "link"))
     encode: Any = fit.design.encode
     factors = quantity(fit, kind).factors
     everything = fit.cov_params(parameters="all").drop("random", level="part", errors="ignore")

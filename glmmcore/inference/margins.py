@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import known_elsewhere, require_level
+from glmmcore.arguments import known_elsewhere, names_of, require_level, require_word
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.links import LINKS
 from glmmcore.inference.cell_means import CellMeans, linear_means, mean_is_inverse_link, response_means
@@ -153,10 +153,9 @@ def chosen_columns(
     caller: str, variables: str | Sequence[str], by: str | Sequence[str] | None
 ) -> tuple[list[str], list[str]]:
     """Columns whose cells are looked at, and those within whose levels contrasts are made."""
-    if not isinstance(variables, Iterable):
-        raise ModelError(f"{caller}: variables must name factors of the model, not {variables!r}")
-    names = [variables] if isinstance(variables, str) else list(variables)
-    within = [by] if isinstance(by, str) else list(by or ())
+    names, within = names_of(variables, f"{caller}: variables"), names_of(by, f"{caller}: by")
+    if variables is None:
+        raise ModelError(f"{caller}: variables must name columns of the model, or be [] for the mean of all")
     return [name for name in names if name not in within], within
 
 
@@ -169,9 +168,7 @@ def requested_means(
         ("component", component, (None, "conditional", "zi")),
         ("random_effects", random_effects, ("none", "average")),
     ):
-        if value not in allowed:
-            shown = ", ".join(repr(v) for v in allowed if v is not None)
-            raise ModelError(f"marginal_means: {name} must be one of {shown}, not {value!r}")
+        require_word(value, f"marginal_means: {name}", allowed)
     if component == "zi" and "zi" not in fit.design.predictors:
         raise ModelError("marginal_means: component='zi' needs a model with zi=")
     part = "zi" if component == "zi" else "cond"
@@ -237,15 +234,14 @@ def contrast_tables(
     reference: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Table of contrasts, one family for each level of the columns `within`."""
-    adjust = adjust or {"pairwise": "tukey", "dunnett": "dunnett"}.get(
-        contrasts if isinstance(contrasts, str) else "", "none"
-    )
-    if adjust not in ADJUSTMENTS:
+    if adjust is None:
+        usual = {"pairwise": "tukey", "dunnett": "dunnett"}
+        adjust = usual.get(contrasts if isinstance(contrasts, str) else "", "none")
+    if not isinstance(adjust, str) or adjust not in ADJUSTMENTS:
         lsd = " (least significant differences)" if str(adjust).lower() == "lsd" else ""
-        raise ModelError(
-            f"adjust must be one of {', '.join(map(repr, ADJUSTMENTS))}, not {adjust!r}; 'none' adjusts nothing{lsd}"
-        )
-    if adjust == "tukey" and contrasts != "pairwise":
+        shown = ", ".join(map(repr, ADJUSTMENTS))
+        raise ModelError(f"adjust must be one of {shown}, not {adjust!r:.200}; 'none' adjusts nothing{lsd}")
+    if adjust == "tukey" and not (isinstance(contrasts, str) and contrasts == "pairwise"):
         raise ModelError(
             "adjust='tukey' is for contrasts='pairwise'; use 'mvt', 'holm', 'sidak', 'bonferroni' or 'none'"
         )
@@ -269,8 +265,7 @@ def contrast_tables(
 
 def _compared(fit: FittedGLMM, means: CellMeans, kind: str, scale: str | None) -> tuple[CellMeans, str]:
     """Means on the scale on which contrasts are linear, and the sign between them: ``"/"`` for logarithms."""
-    if scale not in (None, "ratio", "difference"):
-        raise ModelError(f"marginal_means: scale must be 'ratio' or 'difference', not {scale!r}")
+    require_word(scale, "marginal_means: scale", (None, "ratio", "difference"))
     if kind == "link":
         if scale == "ratio":
             raise ModelError("marginal_means: ratios of means need kind='response'")

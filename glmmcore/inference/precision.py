@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import real_array
 from glmmcore.errors import ModelError
 from glmmcore.results.joint_covariance import Combination, contrast_variance
 from glmmcore.results.parameter_covariance import in_all_parameters, is_of_all_parameters
@@ -180,7 +181,7 @@ def given_covariance(fit: FittedGLMM, cov: Any) -> np.ndarray:
         if set(cov.index) != set(names) or set(cov.columns) != set(names):
             raise ModelError(f"cov: rows and columns must be {', '.join(names)}")
         cov = cov.loc[names, names]
-    values = np.asarray(cov, dtype=float)
+    values = real_array(cov, "cov")
     if values.shape != (len(names), len(names)) or not np.all(np.isfinite(values)):
         raise ModelError(f"cov must be {len(names)} by {len(names)} finite numbers, one for each pair of fixed effects")
     return values

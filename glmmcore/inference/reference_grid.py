@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import mapping_of, require_word
 from glmmcore.errors import ModelError
 from glmmcore.results.estimability import dropped_columns
 from glmmcore.results.row_designs import designs_of_rows
@@ -24,6 +25,8 @@ __all__ = ["WEIGHTS", "ReferenceGrid", "column_values", "reference_levels"]
 WEIGHTS = ("equal", "proportional")
 # A numeric column with more distinct values needs to be told at which of them to look.
 _MAX_VALUES = 12
+# Combinations of values of all columns: some ten seconds.
+_MOST_ROWS = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,15 +82,15 @@ class ReferenceGrid:
         known = encode.fixed_kinds
         if random_effects == "average":
             known = known | encode.left_kinds
-        at = dict(at or {})
+        at = mapping_of(at, "at")
         for name in (*variables, *at):
             if name not in known:
                 parts = re.split(r"\s*[:*+]\s*", name) if isinstance(name, str) else []
                 together = len(parts) > 1 and set(parts) <= set(known)
                 hint = f"; for their combinations write {parts}" if together else ""
                 raise ModelError(f"'{name}' is no column of the fixed effects; they are {', '.join(known)}{hint}")
-        if weights not in WEIGHTS:
-            raise ModelError(f"weights must be one of {', '.join(map(repr, WEIGHTS))}, not {weights!r}")
+        require_word(weights, "weights", WEIGHTS)
+        require_word(random_effects, "random_effects", ("none", "average"))
         factors = [name for name in known if name in encode.factors or known[name] == "categorical"]
         values = {
             name: column_values(fit, name, name in factors, chosen=name in variables, given=at.get(name))
@@ -95,10 +98,9 @@ class ReferenceGrid:
         }
         others = [name for name in known if name not in variables]
         order = [*variables, *others]
-        cells = list(product(*(range(len(values[name])) for name in order)))
-        positions = np.array(cells, dtype=int).reshape(len(cells), len(order))
-        columns = {name: values[name].array.take(positions[:, j]) for j, name in enumerate(order)}
-        frame = pd.DataFrame(columns, index=range(len(cells)))
+        positions = _positions({name: len(values[name]) for name in order})
+        columns = {name: values[name].array.take(at) for name, at in zip(order, positions, strict=True)}
+        frame = pd.DataFrame(columns, index=range(len(positions[0]) if order else 1))
         predictors, _, _ = designs_of_rows(fit, frame, random_effects)
         size = len(frame) // int(np.prod([len(values[name]) for name in variables], initial=1))
         averaged = [name for name in others if name in factors]
@@ -125,6 +127,18 @@ class ReferenceGrid:
         """`PredictorDesign.outside` averaged, (m, r) or None, and the columns that would have to be known."""
         design = self.predictors[part]
         return None if design.outside is None else self.average(design.outside), dropped_columns(design)
+
+
+def _positions(sizes: dict[str, int]) -> tuple[np.ndarray, ...]:
+    """Places of the values of every column in all combinations, the last column running fastest."""
+    total = prod(sizes.values())
+    if total > _MOST_ROWS:
+        names = ", ".join(f"{name} ({size})" for name, size in sizes.items() if size > 1)
+        raise ModelError(
+            f"the values of {names} have {total:,} combinations, more than {_MOST_ROWS:,}; hold some columns at one "
+            "value in at=, or average over rows: avg_predictions"
+        )
+    return np.unravel_index(np.arange(total), tuple(sizes.values())) if sizes else ()
 
 
 def column_values(fit: FittedGLMM, name: str, is_factor: bool, *, chosen: bool, given: Any) -> pd.Series:

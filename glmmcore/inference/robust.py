@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import require_word
 from glmmcore.errors import ModelError
 from glmmcore.estimation.laplace import LaplaceObjective
 from glmmcore.inference.blocks import Blocks
@@ -53,8 +54,7 @@ def robust_covariance(
         raise ModelError(
             "cov_params: kind='sandwich' needs cluster=, a column or labels of rows; other kinds take none"
         )
-    if small_sample not in (None, *SMALL_SAMPLE):
-        raise ModelError(f"cov_params: small_sample must be 'CR0' or 'CR1', not {small_sample!r}")
+    require_word(small_sample, "cov_params: small_sample", (None, *SMALL_SAMPLE))
     if kind != "sandwich":
         if fit.has_random_effects:
             raise ModelError(f"cov_params: {kind} is for models without random effects; use 'sandwich' with cluster=")

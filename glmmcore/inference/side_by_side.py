@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import require_level, require_whole, require_word
 from glmmcore.errors import ModelError
 from glmmcore.results.tables import ResultTable
 
@@ -17,6 +18,7 @@ __all__ = ["side_by_side"]
 
 _PARTS = {"cond": "", "zi": "zi: ", "disp": "disp: "}
 _CELLS = ("se", "interval", "pvalue")
+_MOST_DIGITS = 17  # of a double
 
 
 def side_by_side(
@@ -64,8 +66,9 @@ def side_by_side(
     for name, fit in models.items():
         if not hasattr(fit, "solution"):
             raise ModelError(f"side_by_side: '{name}' is no fit (FittedGLMM) but {type(fit).__name__}")
-    if cell not in _CELLS:
-        raise ModelError(f"side_by_side: cell must be one of {', '.join(map(repr, _CELLS))}, not {cell!r}")
+    require_word(cell, "side_by_side: cell", _CELLS)
+    require_level(level, "level")
+    require_whole(digits, "side_by_side: digits", least=0, most=_MOST_DIGITS)
     if ratios and cell != "interval":
         raise ModelError(
             "side_by_side: ratios=True goes with cell='interval': ratios have no standard error of their own"

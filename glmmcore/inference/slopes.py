@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import require_level
+from glmmcore.arguments import mapping_of, names_of, require_level, require_name
 from glmmcore.errors import ModelError
 from glmmcore.families.links import LINKS
 from glmmcore.inference.cell_means import CellMeans
@@ -100,18 +100,20 @@ def slopes(
     """
     require_level(level, "level")
     encode: Any = fit.design.encode
+    require_name(variable, "slopes: variable")
+    given = mapping_of(at, "slopes: at")
     if encode.fixed_kinds.get(variable) != "numeric" or variable in encode.factors:
         raise ModelError(f"slopes: '{variable}' is no numeric column of the fixed effects")
-    columns = [by] if isinstance(by, str) else list(by or ())
+    columns = names_of(by, "slopes: by")
 
     def means_at(order: list[str], values: dict[str, Any]) -> CellMeans:
         grid = ReferenceGrid.build(fit, order, values, weights=weights, random_effects=random_effects)
         means = requested_means(fit, grid, kind, component, random_effects)
         return means.on_response() if kind == "response" else means
 
-    means = _differences(fit, variable, columns, dict(at or {}), means_at, kind == "link")
+    means = _differences(fit, variable, columns, given, means_at, kind == "link")
     precision = Precision(fit, df, cov)
-    notes = _notes(fit, variable, columns, dict(at or {}), kind, component, random_effects)
+    notes = _notes(fit, variable, columns, given, kind, component, random_effects)
     if contrasts is not None:
         return contrast_tables("slopes", means, "-", [], contrasts, adjust, precision, level, notes)
     return means_table("slopes", means, precision, level, on_response=False, notes=notes)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import known_elsewhere, real_array, require_level
+from glmmcore.arguments import known_elsewhere, names_of, real_array, require_level, require_name, require_word
 from glmmcore.errors import ModelError
 from glmmcore.families.links import LINKS
 from glmmcore.formula.frame import as_frame
@@ -93,7 +93,7 @@ def avg_predictions(
     {'a': 0.25, 'b': 0.75}
     """
     require_level(level, "level")
-    within = [by] if isinstance(by, str) else list(by or ())
+    within = names_of(by, "avg_predictions: by")
     asked = (values, within, newdata, weights, component, random_effects)
     means = _means("avg_predictions", fit, variable, *asked)
     notes = scale_notes(fit, "link", None, "none", None) if fit.family.link.name == "identity" else []
@@ -177,10 +177,8 @@ def avg_comparisons(
     b - a          0.5   -0.1    1.1
     """
     require_level(level, "level")
-    if comparison not in _SCALES:
-        shown = ", ".join(map(repr, _SCALES))
-        raise ModelError(f"avg_comparisons: comparison must be one of {shown}, not {comparison!r}")
-    within = [by] if isinstance(by, str) else list(by or ())
+    require_word(comparison, "avg_comparisons: comparison", _SCALES)
+    within = names_of(by, "avg_comparisons: by")
     asked = (values, within, newdata, weights, component, random_effects)
     means = _means("avg_comparisons", fit, variable, *asked)
     scale, sign = _SCALES[comparison]
@@ -221,14 +219,13 @@ def _means(
 ) -> CellMeans:
     """Averages of the population for every level of the columns `within` and every value."""
     encode: Any = fit.design.encode
+    require_name(variable, f"{caller}: variable")
     if variable not in encode.fixed_kinds:
         raise ModelError(f"{caller}: '{variable}' is no column of the fixed effects: {', '.join(encode.fixed_kinds)}")
-    if component not in _COMPONENTS:
-        raise ModelError(f"{caller}: component must be 'conditional' or 'zi', not {component!r}")
+    require_word(component, f"{caller}: component", _COMPONENTS)
+    require_word(random_effects, f"{caller}: random_effects", ("average", "none"))
     if component == "zi" and "zi" not in fit.design.predictors:
         raise ModelError(f"{caller}: component='zi' needs a model with zi=")
-    if random_effects not in ("average", "none"):
-        raise ModelError(f"{caller}: random_effects must be 'average' or 'none', not {random_effects!r}")
     is_factor = variable in encode.factors or encode.fixed_kinds[variable] == "categorical"
     chosen = column_values(fit, variable, is_factor, chosen=True, given=values)
     people = fit.data if newdata is None else as_frame(newdata, "newdata")

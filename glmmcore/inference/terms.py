@@ -25,8 +25,8 @@ _ROUNDING = 1e-12
 
 def part_of(fit: FittedGLMM, part: str) -> PredictorDesign:
     """Design of a part."""
-    if part not in fit.design.predictors:
-        raise ModelError(f"the model has no part '{part}'; it has {', '.join(fit.design.predictors)}")
+    if not isinstance(part, str) or part not in fit.design.predictors:
+        raise ModelError(f"the model has no part {part!r:.200}; it has {', '.join(fit.design.predictors)}")
     return fit.design.predictors[part]
 
 

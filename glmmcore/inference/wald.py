@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from glmmcore.arguments import require_word
 from glmmcore.errors import ModelError
 from glmmcore.inference.precision import fixed_covariance, rule_of_df
 from glmmcore.inference.terms import containing, terms_of, type_three, type_two_by_columns
@@ -65,10 +66,8 @@ def wald_tests(
        chisq  df  pvalue
     x  4.368   1   0.037
     """
-    if kind not in ("II", "III"):
-        raise ModelError(f"wald_tests: kind must be 'II' or 'III', not {kind!r}")
-    if df not in ("auto", "chi2", "satterthwaite", "kenward-roger"):
-        raise ModelError(f"wald_tests: df must be 'auto', 'chi2', 'satterthwaite' or 'kenward-roger', not {df!r}")
+    require_word(kind, "wald_tests: kind", ("II", "III"))
+    require_word(df, "wald_tests: df", ("auto", "chi2", "satterthwaite", "kenward-roger"))
     terms = terms_of(fit, part)
     rule = "normal" if df == "chi2" or (df == "auto" and part != "cond") else str(rule_of_df(fit, df, cov))
     covariance = fit.part_covariance(part, part).copy()

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from glmmcore.arguments import random_generator, require_level, require_workers
+from glmmcore.arguments import random_generator, require_level, require_whole, require_word, require_workers
 from glmmcore.errors import ModelError
 from glmmcore.estimation.assemble import log_weight_shift
 from glmmcore.estimation.estimator import Estimator
@@ -105,8 +105,7 @@ def power(
     """
     require_level(alpha, "alpha")
     require_workers(n_jobs)
-    if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 1):
-        raise ModelError(f"power: n_sims must be a whole number of at least 1, not {n_sims!r}")
+    require_whole(n_sims, "power: n_sims", least=1)
     if any(t.term.places is not None for t in fit.solution.terms):
         raise ModelError(
             "power: plans of rows with effects of places or times are not known; draw responses with "
@@ -114,8 +113,7 @@ def power(
         )
     effects = _effects(fit, effect)
     names = list(effects.columns)
-    if test not in ("auto", "wald", "lrt"):
-        raise ModelError(f"power: test must be 'auto', 'wald' or 'lrt', not {test!r}")
+    require_word(test, "power: test", ("auto", "wald", "lrt"))
     if test == "wald" and len(names) > 1:
         raise ModelError("power: Wald's test is of one coefficient; use test='lrt' for several together")
     by_ratio = test == "lrt" or len(names) > 1

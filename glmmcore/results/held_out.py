@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import random_generator, real_array
+from glmmcore.arguments import random_generator, real_array, row_values
 from glmmcore.errors import ModelError
 from glmmcore.formula import build_design
 from glmmcore.formula.frame import as_frame
@@ -105,11 +105,17 @@ def _new_weights(fit: FittedGLMM, frame: pd.DataFrame, given: Any) -> np.ndarray
         raise ModelError("held_out: give var_weights= of the new rows, as the fit had them")
     if given is not None and fit.design.var_weights is None:
         raise ModelError("held_out: the fit had no var_weights=")
-    return (
-        None
-        if given is None
-        else real_array(frame[given] if isinstance(given, str) else given, "held_out: var_weights")
-    )
+    if given is None:
+        return None
+    if isinstance(given, str):
+        if given not in frame:
+            raise ModelError(f"held_out: the new data have no column '{given}' for var_weights=")
+        given = frame[given]
+    weights = row_values(given, "held_out: var_weights", frame.index)
+    if not (np.isfinite(weights).all() and (weights > 0.0).all()):
+        row = frame.index[int(np.argmin(np.isfinite(weights) & (weights > 0.0)))]
+        raise ModelError(f"held_out: var_weights must be positive numbers; that of row {row!r} is not")
+    return weights
 
 
 class _Complete(NamedTuple):

@@ -16,7 +16,7 @@ from glmmcore.results.estimability import dropped_columns, not_estimable
 from glmmcore.results.law import Law
 from glmmcore.results.new_places import at_new_places, root_of_places
 from glmmcore.results.quantities import fixed_values
-from glmmcore.results.simulation import draw_effects, groups_to_redraw, square_root
+from glmmcore.results.simulation import draw_effects, groups_to_redraw, require_draws, square_root
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -41,9 +41,8 @@ def simulate_new(
     """See `FittedGLMM.simulate`; `var_weights` (n,) divide the variances of the rows."""
     from glmmcore.formula.frame import as_frame
 
-    if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 1):
-        raise ModelError(f"n_sims must be a whole number of at least 1, not {n_sims!r}")
     frame = as_frame(newdata, "the new data")
+    require_draws(n_sims, len(frame))
     encode: Any = fit.design.encode
     predictors, keep = encode(frame)
     out = np.full((n_sims, len(frame)), np.nan)

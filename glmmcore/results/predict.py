@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from glmmcore.arguments import require_level
+from glmmcore.arguments import require_level, require_word
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.links import LINKS, Link
 from glmmcore.formula.frame import as_frame
@@ -127,8 +127,7 @@ def _kept(fit: FittedGLMM, random_effects: Any) -> str | Collection[str]:
 
 
 def _check_interval(fit: FittedGLMM, kind: str, interval: str, trials: Any, newdata: Any) -> None:
-    if interval not in _INTERVALS:
-        raise ModelError(f"predict: interval must be 'confidence' or 'prediction', not {interval!r}")
+    require_word(interval, "predict: interval", _INTERVALS)
     if interval == "confidence":
         if trials is not None:
             raise ModelError("predict: trials= is for interval='prediction'; means of k of n are per trial")
@@ -154,8 +153,8 @@ def _check(
     )
     for name, value, allowed in choices:
         named = name == "random_effects" and not isinstance(value, str)  # groups, which have been looked up
-        if not named and value not in allowed:
-            raise ModelError(f"predict: {name} must be one of {', '.join(map(repr, allowed))}, not {value!r}")
+        if not named:
+            require_word(value, f"predict: {name}", allowed)
     if level is not None:
         require_level(level, "level")
     if kind == "zprob" and "zi" not in fit.design.predictors:

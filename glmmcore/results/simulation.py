@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import special
 
+from glmmcore.arguments import require_whole
 from glmmcore.averages import average_over_normal
 from glmmcore.errors import ModelError
 from glmmcore.families.base import Parameters
+from glmmcore.memory import require_memory
 from glmmcore.results.law import Law
 from glmmcore.results.new_places import root_of_places
 
@@ -19,13 +21,12 @@ if TYPE_CHECKING:
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["drawing", "groups_to_redraw", "population_mean", "simulate", "square_root"]
+__all__ = ["drawing", "groups_to_redraw", "population_mean", "require_draws", "simulate", "square_root"]
 
 
 def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effects: str | Iterable[str]) -> np.ndarray:
     """See `FittedGLMM.simulate`."""
-    if not (isinstance(n_sims, (int, np.integer)) and n_sims >= 1):
-        raise ModelError(f"n_sims must be a whole number of at least 1, not {n_sims!r}")
+    require_draws(n_sims, fit.nobs)
     wanted = groups_to_redraw(fit, random_effects)
     redrawn = [t for t in fit.solution.terms if t.term.group in wanted]
     if not redrawn:
@@ -41,6 +42,12 @@ def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effe
             values[t.predictor] = values[t.predictor] + _random_part(t, draw(rng))
         out[s] = Law(fit.family, values, fit.trials).simulate(1, rng)[0]
     return out
+
+
+def require_draws(n_sims: Any, n_rows: int) -> None:
+    """Refuse a number of responses that is none, or more than fit into the memory."""
+    require_whole(n_sims, "n_sims", least=1)
+    require_memory(8.0 * float(n_sims) * n_rows, f"simulate: {n_sims} responses of {n_rows} rows", "draw fewer at once")
 
 
 def groups_to_redraw(fit: FittedGLMM, random_effects: str | Iterable[str]) -> set[str]:

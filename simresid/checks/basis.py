@@ -88,8 +88,10 @@ def _default_predictor(res: Any) -> FloatArray:
     trials = res.trials
     proportion = predicted if trials is None else predicted / trials
     # Equal predictions must tie: 9 digits, so that the last bits, which differ by machine, order nothing.
-    scale = float(np.max(np.abs(proportion), initial=0.0)) or 1.0
-    rounded = np.asarray(np.round(proportion / scale, 9) * scale)
+    rounded = np.array(proportion, dtype=float)
+    finite = np.isfinite(rounded)  # sums over groups may overflow
+    scale = float(np.max(np.abs(rounded[finite]), initial=0.0)) or 1.0
+    rounded[finite] = np.round(rounded[finite] / scale, 9) * scale
     rounded.flags.writeable = False
     return rounded
 

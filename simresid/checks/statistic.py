@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["STATISTIC", "StatisticResult", "compare_with_simulations", "statistic_test"]
 
+LARGEST_STATISTIC = 1e300
 Statistic = Callable[[FloatArray], float]
 Of: TypeAlias = Literal["response", "residuals"]
 
@@ -151,7 +152,7 @@ def statistic_test(
         if not callable(function):
             raise TypeError(f"statistic {key!r} is not callable")
     blockwise: list[Callable[[FloatArray], Any]]
-    blockwise = [f if vectorized else _by_row(f, key) for key, f in table.items()]
+    blockwise = [_of_moderate_size(f if vectorized else _by_row(f, key), key) for key, f in table.items()]
     check_word(of, "of", ("response", "residuals"))
     among = of_responses if of == "response" else of_residuals
     results: dict[str, StatisticResult] = {}
@@ -190,14 +191,26 @@ def _without_refits(res: SimulatedResiduals, functions: list[Any], of: str) -> t
     return simulated, [float(np.asarray(f(own[None, :]))[0]) for f in functions]
 
 
-def _by_row(function: Statistic, name: str) -> Callable[[FloatArray], FloatArray]:
-    def over_rows(block: FloatArray) -> FloatArray:
+def _by_row(function: Statistic, name: str) -> Callable[[FloatArray], Any]:
+    def over_rows(block: FloatArray) -> Any:
         values = [function(row) for row in block]
         if np.ndim(values[0]) != 0:
             raise ValueError(f"statistic {name!r} must return one number, not shape {np.shape(values[0])}")
-        return real_array(values, f"what the statistic {name!r} returns")
+        return values
 
     return over_rows
+
+
+def _of_moderate_size(function: Callable[[FloatArray], Any], name: str) -> Callable[[FloatArray], Any]:
+    """The same function, which refuses values that cannot be averaged."""
+
+    def checked(block: FloatArray) -> Any:
+        values = real_array(function(block), f"what the statistic {name!r} returns")
+        if np.max(np.abs(values[np.isfinite(values)]), initial=0.0) > LARGEST_STATISTIC:
+            raise ValueError(f"statistic {name!r} is beyond {LARGEST_STATISTIC:g}, where there is no mean; divide it")
+        return values
+
+    return checked
 
 
 def _name_of(function: Any) -> str:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.arguments import require_name
 from simresid.plots._categories import name_levels
 from simresid.plots._effects import (
     check_options,
@@ -101,6 +102,8 @@ def plot_predictions(
 
     check_options(options, "plot_predictions")
     fit = require_fit(fit, "plot_predictions")
+    require_name(predictor, "plot_predictions: predictor")
+    require_name(by, "plot_predictions: by")
     if by == predictor:
         raise ValueError(f"by={by!r} is the predictor itself")
     columns = [name for name in (by, predictor) if name is not None]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from glmmcore.arguments import require_name
 from simresid.checks.inputs import is_simulated
-from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, new_figure, set_title, shorten, style
+from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, new_figure, set_title, shorten, style
 from simresid.protocol import HasPredictedEffects, HasPredictedEffectsSd, HasVarianceTable
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ def plot_random_effects(
     model = model.model if is_simulated(model) else model
     if not (isinstance(model, HasPredictedEffects) and isinstance(model, HasPredictedEffectsSd)):
         raise TypeError(f"{type(model).__name__} offers no random effects with standard deviations")
+    require_name(group, "plot_random_effects: group")
+    require_name(term, "plot_random_effects: term")
     chosen = [m for m in _modes(model) if group in (None, m.group) and term in (None, m.term)]
     if not chosen:
         known = ", ".join(f"{m.group}: {m.term}" for m in _modes(model)) or "none"
@@ -84,7 +87,8 @@ def plot_random_effects(
     if ax is not None:
         if len(chosen) > 1:
             raise ValueError(f"{len(chosen)} coefficients match; choose one with group= and term= to use ax=")
-        _caterpillar(ax, chosen[0])
+        with drawing_on(ax, (8.0, 4.0)) as ax:
+            _caterpillar(ax, chosen[0])
         return ax
     with style():
         heights = [float(np.clip(0.9 + 0.13 * len(m.levels), 2.4, 6.0)) for m in chosen]

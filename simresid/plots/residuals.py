@@ -24,6 +24,7 @@ from simresid.plots.style import (
     drawing_on,
     new_figure,
     rank_ticks,
+    require_places,
     set_title,
     shorten,
     style,
@@ -159,6 +160,8 @@ def _finding(result: CategoricalResult | QuantileResult | None) -> str:
 
 def _draw_numeric(ax: Axes, predictor: Predictor, result: QuantileResult | None, quantiles: Any, rank: bool) -> None:
     by_rank = rank and predictor.kind == "numeric"
+    if not by_rank:
+        require_places(predictor.numbers, predictor.name)
     x = spread_ties(predictor.numbers) if by_rank else predictor.numbers
     side, alarm = outlier_sides(predictor.residuals)
     draw_cloud(ax, x, residual_array(predictor.residuals), side, alarm=alarm)

@@ -89,7 +89,7 @@ def plot_spatial(
 
 def equal_units(ax: Axes, width: float, height: float) -> None:
     """One unit as long in both directions, unless the map would be a strip."""
-    if min(width, height) > 0 and 0.2 < width / height < 5:
+    if 0.2 * float(height) < float(width) < 5.0 * float(height):
         ax.set_aspect("equal")
 
 

@@ -44,6 +44,8 @@ LARGEST_SIDE = 200.0
 """Inches: larger figures do not fit into memory."""
 
 LARGEST_NUMBER = 1e308
+LARGEST_PLACE = 1e307
+"""On an axis: matplotlib adds margins to the range."""
 
 _DRAWING = RLock()
 _DETACHED: ContextVar[bool] = ContextVar("detached", default=False)
@@ -93,8 +95,7 @@ def drawing_on(ax: Axes | None, figsize: tuple[float, float]) -> Iterator[Axes]:
         with style():
             yield new_figure(figsize).add_subplot()
         return
-    if not hasattr(ax, "get_figure"):
-        raise TypeError(f"ax= takes Axes of matplotlib, not {ax!r:.200}")
+    require_axes(ax)
     import matplotlib
 
     size = float(matplotlib.rcParams["font.size"])
@@ -105,6 +106,20 @@ def drawing_on(ax: Axes | None, figsize: tuple[float, float]) -> Iterator[Axes]:
         for label in (ax.xaxis.label, ax.yaxis.label):
             label.set_fontsize("medium")
         yield ax
+
+
+def require_places(values: Any, what: str) -> None:
+    """Refuse numbers that no axis can hold."""
+    largest = float(np.max(np.abs(values), initial=0.0))
+    if largest > LARGEST_PLACE:
+        raise ValueError(f"{what} reaches {largest:.3g}, beyond what an axis can show ({LARGEST_PLACE:g}); divide it")
+
+
+def require_axes(*axes: Any) -> None:
+    """Refuse what matplotlib cannot draw on."""
+    for ax in axes:
+        if not hasattr(ax, "get_figure"):
+            raise TypeError(f"ax= takes Axes of matplotlib, not {ax!r:.200}")
 
 
 @contextmanager
@@ -225,9 +240,9 @@ def _roundest(s: Any, target: float) -> float:
     with np.errstate(over="ignore"):
         span = min(float(s[-1] - s[0]), LARGEST_NUMBER)
     for decimals in range(18):
-        if span == 0.0:
+        step = 10.0 ** (np.floor(np.log10(span)) - decimals) if span > 0.0 else 0.0
+        if step == 0.0:  # equal values, or finer than the smallest number
             break
-        step = 10.0 ** (np.floor(np.log10(span)) - decimals)
         with np.errstate(over="ignore"):  # beyond the largest number is beyond the data
             near = [float(f"{side(exact / step) * step:.15g}") for side in (np.floor, np.ceil)]
         fitting = [v for v in near if s[0] <= v <= s[-1] and abs(_rank(s, v) - target) <= 0.06]

@@ -12,7 +12,18 @@ from simresid.plots._points import draw_cloud
 from simresid.plots._residual_axis import outlier_sides, unit_axis
 from simresid.plots.predictors import Predictor, resolve
 from simresid.plots.residuals import name_axis
-from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, new_figure, set_title, style
+from simresid.plots.style import (
+    ALERT,
+    BAND,
+    INK,
+    MUTED,
+    POINT,
+    new_figure,
+    require_axes,
+    require_places,
+    set_title,
+    style,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,11 +82,13 @@ def plot_temporal(
         raise ValueError(f"time is missing in {when.n_missing} rows; leave them out with recalculate(select=)")
     if when.kind == "category" and not _is_numeric(when):
         raise ValueError("time must be numbers or dates")
+    require_places(when.numbers, when.name)
     result = temporal_autocorrelation_test(res, time, by)
     longest = int(result.series["n"].max())
     lags = min(20, longest - 1) if lags is None else lags
     correlations = temporal_autocorrelation_test(res, time, by, lags=lags).autocorrelation
     if ax is not None and not isinstance(ax, (list, tuple, np.ndarray)):
+        require_axes(ax)
         own: Axes = ax
         _draw_series(own, when, res, result, title)
         return own
@@ -87,6 +100,7 @@ def plot_temporal(
         axes = np.array(ax, dtype=object)
         if axes.shape != (2,):
             raise ValueError("ax must be one Axes or two")
+        require_axes(*axes)
         _draw_both(axes, when, res, result, correlations, title)
     return axes
 

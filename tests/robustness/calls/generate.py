@@ -62,7 +62,8 @@ def numbers(rng: np.random.Generator, n: int) -> np.ndarray:
     if kind == 5:
         return np.full(n, pick(rng, EXTREME))
     if kind == 6:
-        return rng.normal(size=n) * pick(rng, EXTREME)
+        with np.errstate(over="ignore"):
+            return rng.normal(size=n) * pick(rng, EXTREME)
     if kind == 7:
         return np.exp(rng.normal(size=n) * pick(rng, (1, 10, 100)))
     values = rng.normal(size=n)

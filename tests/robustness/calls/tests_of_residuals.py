@@ -172,7 +172,12 @@ def _grouping(rng: np.random.Generator) -> Trial:
         options["group"] = junk(rng)
 
     def sums(grouped: Any) -> str | None:
-        if set(options) != {"group"} or isinstance(group, str | list) or np.abs(res.observed).max() > 1e15:
+        if (
+            set(options) != {"group"}
+            or options["group"] is not group
+            or isinstance(group, str | list)
+            or np.abs(res.observed).max() > 1e15
+        ):
             return None
         keys = pd.Series(list(group), dtype=object)
         expected: dict[Any, float] = {}

@@ -84,3 +84,14 @@ def test_predictors_in_other_units_and_orders_give_the_same_basis():
         assert np.allclose(functions[:, 0], functions[0, 0]) and abs(functions[0, 0]) == pytest.approx(1 / np.sqrt(n))
         if design is not None:
             np.testing.assert_allclose(functions @ (functions.T @ design), design, atol=1e-10)
+
+
+def test_predictions_whose_sums_overflow():
+    """They say nothing, and another predictor is tested without a warning of numpy about them."""
+    rng = np.random.default_rng(4)
+    res = sr.from_simulations(rng.poisson(2.0, (30, 20)), rng.poisson(2.0, 20), fitted=np.full(20, 1.6e308))
+    grouped = res.recalculate(group=np.arange(20) % 2)
+    assert np.isinf(grouped.fitted).all()
+    with pytest.raises(ValueError, match="not finite"):
+        grouped.heteroscedasticity_test()
+    assert 0 < grouped.heteroscedasticity_test([0.0, 1.0]).pvalue <= 1

@@ -98,3 +98,17 @@ def test_ratios_of_nothing(res):
         assert result.effect is None
     # a statistic that can be zero or negative has no ratio to speak of
     assert sr.statistic_test(res, lambda v: v[0] - first).effect is None
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_statistics_beyond_any_mean(vectorized):
+    """The sum over the simulations overflowed to a ratio of zero."""
+    rng = np.random.default_rng(1)
+    res = sr.from_simulations(rng.normal(size=(40, 20)), rng.normal(size=20))
+
+    def large(y):
+        return np.where(np.max(y, axis=-1) > 1.5, 1.7e308, -1.7e308)
+
+    for null in ("auto", "simulated"):
+        with pytest.raises(ValueError, match=r"'large' is beyond 1e\+300, where there is no mean"):
+            sr.statistic_test(res, large, vectorized=vectorized, null=null)

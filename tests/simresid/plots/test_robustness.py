@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from glmmcore import glmm
 from simresid import plots
 
 PLOTS: dict[str, Callable[[Any, Any], Any]] = {
@@ -150,3 +151,51 @@ def test_a_million_points_are_quick_and_small(tmp_path) -> None:
     figure.savefig(tmp_path / "million.pdf")
     assert time.process_time() - started < 2.0
     assert (tmp_path / "million.pdf").stat().st_size < 300_000
+
+
+def _heights():
+    return np.random.default_rng(2).random(30)
+
+
+@pytest.mark.parametrize("far", [1.7e308, -1.7e308, 8e307])
+def test_places_beyond_an_axis(far):
+    """Margins around them overflow: matplotlib ended with a singular matrix."""
+    time = np.arange(30.0)
+    time[3] = far
+    with pytest.raises(ValueError, match=r"beyond what an axis can show \(1e\+307\)"):
+        plots.plot_temporal(_heights(), time)
+    with pytest.raises(ValueError, match="beyond what an axis can show"):
+        plots.plot_residuals(_heights(), time, rank=False)
+    axes = plots.plot_residuals(_heights(), time)
+    axes.figure.canvas.draw()
+    axes = plots.plot_temporal(_heights(), np.where(np.arange(30) == 3, far / 1e2, time))
+    axes[0].figure.canvas.draw()
+
+
+def test_places_and_predictors_of_subnormal_size():
+    """Ratios of extents overflowed, and steps of ticks were zero."""
+    tiny = np.resize([0.0, 5e-324, -5e-324, 1e-323], 30)
+    plots.plot_spatial(_heights(), np.arange(30.0), tiny).figure.canvas.draw()
+    plots.plot_residuals(_heights(), tiny).figure.canvas.draw()
+
+
+@pytest.mark.parametrize("ax", [np.int8(4), "axes", [1, 2], np.inf])
+def test_what_is_no_axes(ax):
+    with pytest.raises((TypeError, ValueError), match="ax"):
+        plots.plot_temporal(_heights(), np.arange(30), ax=ax)
+    fit = glmm("y ~ 1 + (1|g)", {"y": _heights(), "g": np.arange(30) % 6})
+    with pytest.raises(TypeError, match="ax= takes Axes"):
+        plots.plot_random_effects(fit, ax=ax)
+
+
+@pytest.mark.parametrize("name", [["x"], np.array(["x", "f"]), pd.Series(np.arange(30)), {"x": [1]}])
+def test_names_that_are_none(name):
+    fit = glmm("y ~ x + (1|g)", {"y": _heights(), "g": np.arange(30) % 6, "x": np.arange(30) % 7})
+    for call in (
+        lambda: plots.plot_predictions(fit, name),
+        lambda: plots.plot_predictions(fit, "x", name),
+        lambda: plots.plot_random_effects(fit, name),
+        lambda: plots.plot_random_effects(fit, "g", name),
+    ):
+        with pytest.raises(ValueError, match="must name one column"):
+            call()
