@@ -24,7 +24,7 @@ JUNK: tuple[Any, ...] = (
     1e-320, 1e308, 3 + 4j, "", "x", "nobody", "__class__", "a:b", "x:g", "two-sided", "greater", "less", "refits",
     "simulated", "analytic", "permutation", "sum", "mean", b"bytes", [], (), {}, set(), [[]], [None], [1, [2]],
     ["x"], ["x", "g"], ["x", "nobody"], np.array([]), np.zeros((0, 3)), np.zeros((2, 2)), np.array(5.0),
-    np.array("x"), np.datetime64("NaT"), pd.NA, pd.NaT, pd.Series(dtype=float), pd.DataFrame(), slice(None),
+    np.array("x"), np.datetime64("NaT", "ns"), pd.NA, pd.NaT, pd.Series(dtype=float), pd.DataFrame(), slice(None),
     object(), len, np.median, np.mean, lambda *_: 1.0, lambda *_: np.nan, lambda *_: "text", lambda v: v, range(3),
     Decimal("1.5"), datetime.date(2020, 2, 29), 1 << 31, np.int8(4), np.float32(0.25), np.bool_(True),
 )  # fmt: skip
