@@ -66,6 +66,11 @@ class Field(Structure):
         return int(np.square(np.diff(self.places.first)).sum()) if self.covarying == "dense" else 0
 
     @property
+    def independent_blocks(self) -> np.ndarray | None:
+        """First place of each group and the number of places; None where an approximation has an order of its own."""
+        return None if self.covarying == "sparse" else self.places.first
+
+    @property
     def size(self) -> int:
         """The standard deviation and the parameters."""
         return 1 + len(self.parameters)

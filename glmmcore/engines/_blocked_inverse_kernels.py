@@ -11,7 +11,6 @@ import numpy as np
 from glmmcore._jit import kernel
 
 __all__ = [
-    "copy_upper",
     "factor_products",
     "gather_cells",
     "mirror",
@@ -20,15 +19,6 @@ __all__ = [
     "selected_inverse",
     "trailing_products",
 ]
-
-
-@kernel
-def copy_upper(a, out):
-    """Copy the upper triangle of the leading part of `a` that has the order of `out`."""
-    n = out.shape[0]
-    for c in range(n):
-        for r in range(c, n):
-            out[c, r] = a[c, r]
 
 
 @kernel

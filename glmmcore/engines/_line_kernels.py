@@ -60,18 +60,28 @@ def solve_line(rho, innovation, pivot, rhs, out):
     """Solve (I + C'WC) out = rhs for columns (q, m), C the root of a line of unit variance."""
     q, m = rhs.shape
     state = np.empty((q, m))
-    for e in range(m):
-        for i in range(q):
-            value = rhs[i, e] / np.sqrt(innovation[i])
+    root = np.sqrt(innovation[0])
+    for i in range(q):
+        own, gain = 1.0 / root, rho[i] / pivot[i - 1] if i else 0.0
+        ahead = 0.0
+        if i + 1 < q:
+            root = np.sqrt(innovation[i + 1])
+            ahead = rho[i + 1] / root
+        for e in range(m):
+            value = rhs[i, e] * own
             if i + 1 < q:
-                value -= rho[i + 1] * rhs[i + 1, e] / np.sqrt(innovation[i + 1])
-            state[i, e] = value + (rho[i] / pivot[i - 1] * state[i - 1, e] if i else 0.0)
-        state[q - 1, e] /= pivot[q - 1]
-        for i in range(q - 2, -1, -1):
-            state[i, e] = (innovation[i + 1] * state[i, e] + rho[i + 1] * state[i + 1, e]) / pivot[i]
-        out[0, e] = state[0, e] / np.sqrt(innovation[0])
-        for i in range(1, q):
-            out[i, e] = (state[i, e] - rho[i] * state[i - 1, e]) / np.sqrt(innovation[i])
+                value -= ahead * rhs[i + 1, e]
+            state[i, e] = value + (gain * state[i - 1, e] if i else 0.0)
+    for i in range(q - 1, -1, -1):
+        own = (innovation[i + 1] if i + 1 < q else 1.0) / pivot[i]
+        gain = rho[i + 1] / pivot[i] if i + 1 < q else 0.0
+        for e in range(m):
+            state[i, e] = own * state[i, e] + (gain * state[i + 1, e] if i + 1 < q else 0.0)
+    for i in range(q):
+        own = 1.0 / np.sqrt(innovation[i])
+        for e in range(m):
+            before = rho[i] * state[i - 1, e] if i else 0.0
+            out[i, e] = (state[i, e] - before) * own
 
 
 @kernel

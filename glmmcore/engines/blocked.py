@@ -165,7 +165,7 @@ class BlockedSystem(Engine):
             # a leading part of the factor is the factor of the leading part
             dense_kernels.cholesky_inverse(np.ascontiguousarray(self._s[:n, :n]), self._v_trail)
         else:
-            inverse_kernels.copy_upper(self._s, self._v_trail)
+            np.copyto(self._v_trail, self._s[:n, :n])  # of which LAPACK reads and writes the upper triangle only
             self._v_trail = lapack.dpotri(self._v_trail.T, lower=1, overwrite_c=1)[0].T
         if not self._is_scalar:  # else that can wait for `scale_inverse`
             inverse_kernels.mirror(self._v_trail)

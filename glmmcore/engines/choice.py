@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from glmmcore.engines.blocked import BlockedSystem
+from glmmcore.engines.border import border_of
 from glmmcore.engines.cells import Cells
 from glmmcore.engines.chain import ChainSystem, is_chain
 from glmmcore.engines.contract import System
@@ -78,12 +79,13 @@ def _covarying(layout: RowLayout, n_profiled: int) -> CovaryingSystem:
             f"the other random effects have {border} coefficients, beside effects of places or times up to {_BORDER} "
             "are possible; merge rare levels"
         )
+    columns = border_of(layout, n_profiled)
     require_memory(
-        8.0 * (5.0 * lead.order * border + 4.0 * border**2 + 6.0 * dense),
+        8.0 * (5.0 * lead.order * columns.width + 4.0 * border**2 + 6.0 * dense),
         f"effects of {lead.order} places or times beside {border} other coefficients",
         "merge rare levels, or round the coordinates",
     )
-    return CovaryingSystem(layout, n_profiled)
+    return CovaryingSystem(layout, n_profiled, columns)
 
 
 def _sparse(layout: RowLayout, n_profiled: int, pattern: SparsePattern, plan: Plan) -> SparseSystem:

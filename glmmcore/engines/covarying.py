@@ -10,6 +10,9 @@ complement.
 With M = Z'WZ and V = Lambda H^-1 Lambda' what gradients need is M - M V M: P - K S^-1 K' for the leading factor,
 where P is its own and K = B Lambda_b - D Lambda W, so that Lambda'K = W; and C_0 - C_0 Lambda_b S^-1 Lambda_b'C_0 for
 the border, where C_0 = C - B'V_0 B.
+
+Where blocks of the leading factor are independent and meet few columns of the border each, arrays with a row for every
+level of it have these columns only (`border`): S and what is of its size remain dense.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import numpy as np
 from scipy.linalg import lapack
 
 from glmmcore.engines import _covarying_kernels as kernels
+from glmmcore.engines.border import WholeBorder, border_of
 from glmmcore.engines.bordered import BorderedSystem
 from glmmcore.engines.layout import RelativeFactor, RowLayout
 from glmmcore.engines.leads import Lead, lead_of
@@ -37,7 +41,13 @@ class CovaryingSystem(BorderedSystem):
         Its first factor has covarying levels and one coefficient each; others may too.
     n_profiled : int
         Number of fixed effects, the last coefficients, that take part in `solve` only.
+    border : WholeBorder, optional
+        Columns in rows of the leading factor, when they are known already.
     """
+
+    def __init__(self, layout: RowLayout, n_profiled: int = 0, border: WholeBorder | None = None) -> None:
+        self._columns_of = border_of(layout, n_profiled) if border is None else border
+        super().__init__(layout, n_profiled)
 
     def _set_layout(self, layout: RowLayout) -> None:
         self.layout = layout
@@ -46,12 +56,13 @@ class CovaryingSystem(BorderedSystem):
         self._z = np.ascontiguousarray(layout.z[:, 0])
         self._at = layout.start[:, 0].astype(np.int64)
         # columns of the border that each run meets, and with what
-        first = layout.start[:, layout.factor[1:]].astype(np.int64)
-        self._columns = np.ascontiguousarray(first + layout.within[1:] - self._q)
+        self._columns = WholeBorder(layout, 0).columns
         self._x = np.ascontiguousarray(layout.z[:, 1:])
 
     def _allocate(self) -> None:
-        super()._allocate()
+        q, e, m = self._q, self._e, self._columns_of.width
+        self._diagonal, self._border, self._corner = np.zeros(q), np.zeros((q, m)), np.zeros((e, e))
+        self._solved, self._schur = np.zeros((q, m)), np.zeros((e, e))
         self._lead: Lead | None = None
         self._factors: list[RelativeFactor] = []
 
@@ -62,9 +73,18 @@ class CovaryingSystem(BorderedSystem):
         begin, end = rows.runs(lo, hi)
         w, v = (np.ascontiguousarray(rows.sums(lo, hi, each)) for each in (weights, values))
         kernels.accumulate(
-            begin, end, self._z, self._at, self._lead_predictor, self._x, self._columns, self._predictor, w, v,
-            self._diagonal, self._border, self._corner, score,
+            begin, end, self._z, self._at, self._lead_predictor, self._x, self._columns,
+            self._columns_of.columns, self._predictor, w, v, self._diagonal,
+            self._border, self._corner, score,
         )  # fmt: skip
+
+    def multiply(self, x: np.ndarray) -> np.ndarray:
+        """Z'WZ x, (q + E,)."""
+        q, border = self._q, self._columns_of
+        out = np.empty_like(x)
+        out[:q] = self._diagonal * x[:q] + border.pushed(self._border, x[q:])
+        out[q:] = border.pulled(self._border, x[:q]) + self._corner @ x[q:]
+        return out
 
     # ---- factor and solve -------------------------------------------------------------------------------------
     @property
@@ -87,9 +107,10 @@ class CovaryingSystem(BorderedSystem):
             return False
         if not self._e:
             return True
-        scaled = self._root.apply_transposed(self._times_border(self._border))
+        scaled = self._root.apply_transposed(self._times_rows(self._border))
         self._solved = self._lead.solve(scaled)
-        schur = self._times_border(self._times_border(self._corner).T) - scaled.T @ self._solved
+        explained = self._columns_of.products(scaled, self._solved)
+        schur = self._times_border(self._times_border(self._corner).T) - explained
         schur[np.diag_indices(self._e)] += self._prior
         if not np.all(np.isfinite(schur)):
             return False
@@ -98,8 +119,15 @@ class CovaryingSystem(BorderedSystem):
 
     def _times_border(self, x: np.ndarray, *, transposed: bool = False) -> np.ndarray:
         """X Lambda_b, or X Lambda_b', for the columns of the border, (..., E), or of its first factors."""
+        return self._times(x, self._others, transposed)
+
+    def _times_rows(self, x: np.ndarray, *, transposed: bool = False) -> np.ndarray:
+        """The same for rows of the leading factor, (q, m)."""
+        return self._times(x, self._columns_of.spans, transposed)
+
+    def _times(self, x: np.ndarray, spans: list[tuple[slice, int]], transposed: bool) -> np.ndarray:
         out = np.empty_like(x)
-        for (where, k), t in zip(self._others, self._factors[1:], strict=True):
+        for (where, k), t in zip(spans, self._factors[1:], strict=True):
             if where.stop <= x.shape[1]:
                 own = x[:, where]
                 if isinstance(t, np.ndarray):
@@ -122,8 +150,9 @@ class CovaryingSystem(BorderedSystem):
         x = np.empty_like(rhs)
         x[:q] = self._led.solve(np.ascontiguousarray(rhs[:q]))
         if self._e:
-            x[q:], _ = lapack.dpotrs(self._schur, rhs[q:] - self._solved.T @ rhs[:q], lower=1)
-            x[:q] -= self._solved @ x[q:]
+            border = self._columns_of
+            x[q:], _ = lapack.dpotrs(self._schur, rhs[q:] - border.pulled(self._solved, rhs[:q]), lower=1)
+            x[:q] -= border.pushed(self._solved, x[q:])
         return x
 
     # ---- selected inverse -------------------------------------------------------------------------------------
@@ -135,7 +164,8 @@ class CovaryingSystem(BorderedSystem):
             # a leading part of the factor is the factor of the leading part
             lower, _ = lapack.dpotri(np.asfortranarray(self._schur[:u, :u]), lower=1)
             self._inverse = np.tril(lower) + np.tril(lower, -1).T
-            self._moved = self._root.apply(np.ascontiguousarray(self._solved[:, :u]))
+            used = np.ascontiguousarray(self._solved[:, : self._columns_of.used])
+            self._moved = self._root.apply(used)
 
     def factor_products(self) -> list[Any]:
         """Per factor: the sum over levels of Z'WZ Lambda H^-1, (k, k), or G where levels covary; after `invert`."""
@@ -144,35 +174,37 @@ class CovaryingSystem(BorderedSystem):
         out: list[Any] = [slope] + [np.zeros((k, k)) for _, k in self._others]
         if not u:
             return out
-        border = self._border[:, :u]
-        scaled = self._times_border(border)
-        reduced = scaled - self._diagonal[:, None] * self._moved
-        lead.subtract(slope, reduced, self._solved[:, :u], self._inverse)
-        explained = self._root.apply(lead.solve(self._root.apply_transposed(np.ascontiguousarray(border))))
-        own = self._corner[:u, :u] - border.T @ explained
+        border, m = self._columns_of, self._columns_of.used
+        own_rows = np.ascontiguousarray(self._border[:, :m])
+        reduced = self._times_rows(own_rows) - self._diagonal[:, None] * self._moved
+        lead.subtract(slope, reduced, self._solved[:, :m], lambda rows: border.weighted(rows, self._inverse))
+        explained = self._root.apply(lead.solve(self._root.apply_transposed(own_rows)))
+        own = self._corner[:u, :u] - border.products(own_rows, explained)
         turned = self._times_border(own)
-        information = own - turned @ self._inverse @ turned.T
+        halves = turned @ self._inverse
         for i, (where, k) in enumerate(self._others):
             if where.stop > u:
                 continue
             t = self._factors[1 + i]
+            left, right = halves[where], turned[where]
             if isinstance(t, np.ndarray):
                 index = np.arange(where.start, where.stop).reshape(-1, k)
-                blocks = information[index[:, :, None], index[:, None, :]]
-                out[1 + i] = blocks.sum(axis=0) @ t
+                blocks = own[index[:, :, None], index[:, None, :]]
+                learned = np.einsum("lau,lbu->ab", left.reshape(-1, k, u), right.reshape(-1, k, u))
+                out[1 + i] = (blocks.sum(axis=0) - learned) @ t
             else:
-                out[1 + i] = t.slope(np.ascontiguousarray(information[where, where]))
+                out[1 + i] = t.slope(np.ascontiguousarray(own[where, where] - left @ right.T))
         return out
 
     def scale_inverse(self) -> None:
         """Turn H^-1 into Lambda H^-1 Lambda', the conditional covariance of b, for the calls below."""
         self._variance = self._led.variance()
-        u = self._used
-        self._cross, self._covariance = np.zeros((self._q, u)), np.zeros((u, u))
+        u, border = self._used, self._columns_of
+        self._cross, self._covariance = np.zeros((self._q, border.used)), np.zeros((u, u))
         if u:
-            spread = self._moved @ self._inverse
-            self._variance = self._variance + np.einsum("qe,qe->q", spread, self._moved)
-            self._cross = -self._times_border(spread, transposed=True)
+            spread = border.weighted(self._moved, self._inverse)
+            self._variance = self._variance + np.einsum("qm,qm->q", spread, self._moved)
+            self._cross = -self._times_rows(spread, transposed=True)
             half = self._times_border(self._inverse, transposed=True)
             self._covariance = np.ascontiguousarray(self._times_border(half.T, transposed=True))
 
@@ -183,8 +215,8 @@ class CovaryingSystem(BorderedSystem):
         out[...] = 0.0
         each = rows.place(lo, hi, out)
         kernels.row_covariances(
-            begin, end, self._z, self._at, self._lead_predictor, self._x, self._columns, self._predictor,
-            self._variance, self._cross, self._covariance, each,
+            begin, end, self._z, self._at, self._lead_predictor, self._x, self._columns,
+            self._columns_of.columns, self._predictor, self._variance, self._cross, self._covariance, each,
         )  # fmt: skip
         rows.spread(lo, hi, each, out)
 
@@ -203,5 +235,6 @@ class CovaryingSystem(BorderedSystem):
         lines = [f"{lead.name}: {kind}, {self._q} levels that covary"]
         if self._e:
             names = ", ".join(f"{f.name} ({f.order})" for f in self.layout.factors[1:])
-            lines.append(f"{names}: border of {self._e} dense columns")
+            few = "" if self._columns_of.width == self._e else f", {self._columns_of.width} a block"
+            lines.append(f"{names}: border of {self._e} dense columns{few}")
         return lines

@@ -56,6 +56,8 @@ class Factor:
         How levels with one coefficient each covary through a relative factor of their own, a `LevelRoot`.
     dense_entries : int
         Numbers in the dense blocks of the covariance of such levels.
+    blocks : ndarray of int64, shape (blocks + 1,), optional
+        First level of each block of such levels that is independent of the others, and their number.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Factor:
     precision: Precision | None = None
     covarying: str | None = None
     dense_entries: int = 0
+    blocks: np.ndarray | None = None
 
     @property
     def k(self) -> int:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 from scipy.linalg import lapack
@@ -12,6 +13,9 @@ from glmmcore.engines.neighbours import NeighbourRoot, NeighbourSlope
 from glmmcore.engines.roots import DenseRoot, DenseSlope, LevelRoot, LineRoot, LineSlope, Slope
 
 __all__ = ["DenseLead", "Lead", "LineLead", "NeighbourLead", "lead_of"]
+
+Weighted: TypeAlias = Callable[[np.ndarray], np.ndarray]
+"""Rows (q, m) times a symmetric matrix over the columns of a border."""
 
 
 class Lead(Protocol):
@@ -25,8 +29,8 @@ class Lead(Protocol):
     def slope(self) -> Slope:
         """D - D V D with V = Lambda H^-1 Lambda', as far as the root needs it."""
 
-    def subtract(self, slope: Any, reduced: np.ndarray, solved: np.ndarray, weights: np.ndarray) -> None:
-        """Subtract ``reduced weights reduced'`` from G; `solved` is Lambda'reduced, (q, E)."""
+    def subtract(self, slope: Any, reduced: np.ndarray, solved: np.ndarray, weighted: Weighted) -> None:
+        """Subtract ``weighted(reduced) reduced'`` from G; `solved` is Lambda'reduced, (q, m)."""
 
     def variance(self) -> np.ndarray:
         """Diagonal of V, (q,)."""
@@ -90,13 +94,13 @@ class LineLead:
         )
         return LineSlope(root, own, cross)
 
-    def subtract(self, slope: LineSlope, reduced: np.ndarray, solved: np.ndarray, weights: np.ndarray) -> None:
+    def subtract(self, slope: LineSlope, reduced: np.ndarray, solved: np.ndarray, weighted: Weighted) -> None:
         """See `Lead.subtract`."""
-        weighted = solved @ weights
-        own = np.einsum("qe,qe->q", weighted, solved)
+        own_weighted = weighted(solved)
+        own = np.einsum("qe,qe->q", own_weighted, solved)
         slope.own -= own
         slope.trace -= float(own.sum())
-        slope.cross[1:] -= np.einsum("qe,qe->q", weighted[1:], self._root.unit_apply(solved)[:-1])
+        slope.cross[1:] -= np.einsum("qe,qe->q", own_weighted[1:], self._root.unit_apply(solved)[:-1])
 
     def variance(self) -> np.ndarray:
         """See `Lead.variance`."""
@@ -138,11 +142,12 @@ class DenseLead:
         """See `Lead.slope`."""
         return DenseSlope(self._root, [b.information() for b in self._blocks])
 
-    def subtract(self, slope: DenseSlope, reduced: np.ndarray, solved: np.ndarray, weights: np.ndarray) -> None:
+    def subtract(self, slope: DenseSlope, reduced: np.ndarray, solved: np.ndarray, weighted: Weighted) -> None:
         """See `Lead.subtract`."""
+        left = weighted(reduced)
         for block, span in zip(slope.blocks, self._root.spans, strict=True):
-            block -= reduced[span] @ weights @ reduced[span].T
-        slope.trace -= float(np.sum((solved @ weights) * solved))
+            block -= left[span] @ reduced[span].T
+        slope.trace -= float(np.sum(weighted(solved) * solved))
 
     def variance(self) -> np.ndarray:
         """See `Lead.variance`."""
@@ -275,9 +280,9 @@ class NeighbourLead:
             self._root, inverse.copy(), 1.0, float(self._diagonal @ inverse[: len(self._diagonal)])
         )  # fmt: skip
 
-    def subtract(self, slope: NeighbourSlope, reduced: np.ndarray, solved: np.ndarray, weights: np.ndarray) -> None:
+    def subtract(self, slope: NeighbourSlope, reduced: np.ndarray, solved: np.ndarray, weighted: Weighted) -> None:
         """See `Lead.subtract`."""
-        slope.subtract(reduced, weights)
+        slope.subtract(reduced, weighted(reduced))
 
     def variance(self) -> np.ndarray:
         """See `Lead.variance`."""

@@ -225,9 +225,9 @@ class NeighbourSlope:
         for a, b in zip(one.T, other.T, strict=True):
             self.values -= half * (a[graph.row] * b[graph.column] + b[graph.row] * a[graph.column])
 
-    def subtract(self, reduced: np.ndarray, weights: np.ndarray) -> None:
-        """Subtract ``reduced weights reduced'``; `trace` follows."""
-        self._add(reduced, -(reduced @ weights))
+    def subtract(self, reduced: np.ndarray, weighted: np.ndarray) -> None:
+        """Subtract ``weighted reduced'``, which is symmetric; `trace` follows."""
+        self._add(reduced, -weighted)
         self.trace = self._root.scale**2 * self.with_correlations
 
     def gradient(self) -> np.ndarray:

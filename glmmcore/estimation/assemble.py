@@ -178,9 +178,11 @@ def _factor(
         codes = own[0].codes(first.codes).astype(np.int32)
         precision = first.relationship.precision.scaled(_level_size(first) ** 2)
         n_levels = precision.n_levels
-    covarying, entries = (structure.covarying, structure.entries) if isinstance(structure, Field) else (None, 0)
     columns = np.array(predictor, dtype=np.int32)
-    return Factor(name, codes, n_levels, z, columns, 1.0, precision, covarying, entries), own
+    if isinstance(structure, Field):
+        covary = structure.covarying, structure.entries, structure.independent_blocks
+        return Factor(name, codes, n_levels, z, columns, 1.0, precision, *covary), own
+    return Factor(name, codes, n_levels, z, columns, 1.0, precision), own
 
 
 def _level_size(term: RandomTerm) -> float:

@@ -11,7 +11,7 @@ depend on n. By the envelope theorem d l / d Lambda needs no derivative of beta,
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -22,7 +22,19 @@ from glmmcore.estimation.problem import Problem
 from glmmcore.estimation.start import theta_curvature
 from glmmcore.tall import cross, inner, times
 
-__all__ = ["LinearObjective"]
+__all__ = ["LinearObjective", "moment_variances"]
+
+# Least variance of a coefficient at the start, relative to that of a row.
+_LEAST_SHARE = 0.01
+# Least share of sum(w^2) that is left for the moments of levels with hardly more than one row each.
+_LEAST_LEFT = 0.1
+
+
+def moment_variances(square: np.ndarray, w: np.ndarray, total: Any, n: float) -> np.ndarray:
+    """Variances of coefficients from sum(s^2) (..., k) over levels, w (L, k) and `total` (..., 1), none too small."""
+    sums, squares = w.sum(axis=0), np.square(w).sum(axis=0)
+    left = np.maximum(squares - np.square(sums) / n, np.maximum(_LEAST_LEFT * squares, 1e-300))
+    return np.asarray(np.maximum((square - total * sums) / left, _LEAST_SHARE * total))
 
 
 class LinearObjective:
@@ -181,7 +193,11 @@ class LinearObjective:
         return out
 
     def start(self) -> np.ndarray:
-        """Theta from moments of the residuals of the fixed effects: sum(s^2 - sigma^2 w) / sum w^2 over levels."""
+        """Theta from moments of the residuals of the fixed effects, level by level, s = Z'Wr and w = Z'WZ.
+
+        With `total` the variance of a row, of which sigma_f^2 sum(w) / n is the effects' own, sum(s^2 - total w) has
+        the expectation sigma_f^2 (sum(w^2) - sum(w)^2 / n) where levels of other factors meet at random.
+        """
         layout = self.layout
         information = np.zeros(layout.order)
         layout.add_information(0, self.problem.n, self.row_weights[None], information)
@@ -190,8 +206,7 @@ class LinearObjective:
         for term in self.problem.terms:
             s = layout.by_level(self._rhs, term.factor)[:, term.columns]
             w = layout.by_level(information, term.factor)[:, term.columns]
-            variance = (s * s - total * w).sum(axis=0) / np.maximum(np.square(w).sum(axis=0), 1e-300)
-            found.append(np.maximum(variance, 0.01 * total))
+            found.append(moment_variances(np.square(s).sum(axis=0), w, total, self.n_rows))
             explained += float(found[-1] @ w.sum(axis=0)) / self.n_rows
         residual = max(total - explained, 0.2 * total)
         theta = np.zeros(self.problem.n_params)

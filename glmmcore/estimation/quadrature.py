@@ -23,7 +23,14 @@ from glmmcore.errors import ModelError
 from glmmcore.estimation.laplace import Evaluated, LaplaceObjective, row_blocks
 from glmmcore.estimation.problem import Problem
 
-__all__ = ["QuadratureObjective", "check_points", "check_quadrature", "laplace_error", "require_nodes"]
+__all__ = [
+    "QuadratureObjective",
+    "check_points",
+    "check_quadrature",
+    "laplace_error",
+    "product_rule",
+    "require_nodes",
+]
 
 _MAX_COEFFICIENTS = 3
 # Up to here the nodes of Gauss-Hermite quadrature are known to full precision, and more change nothing.
@@ -80,7 +87,7 @@ class QuadratureObjective(LaplaceObjective):
         check_quadrature(problem)
         super().__init__(problem)
         lead = self.layout.factors[0]
-        self.nodes, self.weights = _product_rule(n_agq, lead.k)
+        self.nodes, self.weights = product_rule(n_agq, lead.k)
         self._level = self.layout.of_rows(self.layout.start[:, 0] // lead.k)
         self._first = np.searchsorted(self._level, np.arange(lead.n_levels))
 
@@ -192,7 +199,7 @@ class _NodeSums:
     d1: np.ndarray
 
 
-def _product_rule(n_agq: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+def product_rule(n_agq: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Nodes (M, k) and weights (M,) of the product Gauss-Hermite rule for N(0, I_k), nearest nodes first."""
     x, w = np.polynomial.hermite_e.hermegauss(n_agq)
     w = w / w.sum()

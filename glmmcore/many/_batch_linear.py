@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from glmmcore.estimation.linear import LinearObjective
+from glmmcore.estimation.linear import LinearObjective, moment_variances
 from glmmcore.estimation.problem import Problem
 from glmmcore.many._batch_algebra import factor_basis, inverted, levels_of_rows, pulled, pushed
 
@@ -84,8 +84,8 @@ class BatchLinear:
         """Theta (B, p) from moments of the residuals, as `LinearObjective.start`."""
         total = self._total / self.objective.n_rows
         information = np.einsum("lkk->lk", self._lead)
-        square = np.square(self._score).sum(axis=1) - total[:, None] * information.sum(axis=0)
-        variance = np.maximum(square / np.square(information).sum(axis=0), 0.01 * total[:, None])
+        square = np.square(self._score).sum(axis=1)
+        variance = moment_variances(square, information, total[:, None], self.objective.n_rows)
         explained = variance @ information.sum(axis=0) / self.objective.n_rows
         residual = np.maximum(total - explained, 0.2 * total)
         sd = np.minimum(np.sqrt(variance / residual[:, None]), 5.0 * self.objective.unit)

@@ -64,6 +64,28 @@ class Rows:
         return [np.ascontiguousarray(np.broadcast_to(v[which], (len(which), n))) for v in self.values]
 
 
+@dataclass(slots=True, eq=False)
+class _Modes:
+    """What is known at the modes u (b, L, k).
+
+    h (b,), derivatives of the rows (P, b, n), Z'l_1 (b, L, k), Z'WZ and H^-1 (b, L, k, k), log|H| and whether H is
+    positive definite (b,), what is left of the gradient (b, L, k) and Newton's decrement of it (b,).
+    """
+
+    u: np.ndarray
+    h: np.ndarray
+    d1: np.ndarray
+    d2: np.ndarray
+    d3: np.ndarray
+    score: np.ndarray
+    information: np.ndarray
+    inverse: np.ndarray
+    logdet: np.ndarray
+    positive: np.ndarray
+    residual: np.ndarray
+    decrement: np.ndarray
+
+
 class BatchObjective:
     """F and dF/dx of `B` responses; keeps the last modes as warm starts.
 
@@ -225,9 +247,9 @@ class BatchObjective:
         l, d1, _, _ = at.likelihood.derivatives(0, len(flat[0]), flat)
         return -l.reshape(at.count, self.n).sum(axis=1), -d1.reshape(len(d1), at.count, self.n)
 
-    def _derivatives(self, at: Rows, which: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _at_modes(self, at: Rows, which: np.ndarray, t: np.ndarray) -> _Modes:
+        """Derivatives of all rows at the modes, which are polished where they are not found to full precision."""
         everything, shape = np.arange(at.count), (at.count, self.n)
-        t_transposed = np.swapaxes(t, 1, 2)
         for attempt in range(3):
             u = self.modes[which]
             flat = self._predictors(at, everything, t, u)
@@ -237,32 +259,37 @@ class BatchObjective:
             score = self.level_sums(d1[0][:, :, None] * self.z)
             information = self.information(-d2[0])
             inverse, logdet, positive = inverted(self._hessian(t, information))
-            residual = pushed(t_transposed, score) - u
+            residual = pushed(np.swapaxes(t, 1, 2), score) - u
             step = np.einsum("blij,blj->bli", inverse, residual)
             decrement = np.einsum("bli,bli->b", step, residual)
             far = decrement > AT_MODE
             if attempt == 2 or not far.any():
                 break
             self.modes[which[far]] += step[far]
+        return _Modes(u, h, d1, d2, d3, score, information, inverse, logdet, positive, residual, decrement)
+
+    def _derivatives(self, at: Rows, which: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        t_transposed, mode = np.swapaxes(t, 1, 2), self._at_modes(at, which, t)
+        u, inverse, residual = mode.u, mode.inverse, mode.residual
         covariance = t[:, None] @ inverse @ t_transposed[:, None]
         s = self._quadratic(covariance)
-        g = np.negative(d1)
-        half_trace = -0.5 * d3 * s
+        g = np.negative(mode.d1)
+        half_trace = -0.5 * mode.d3 * s
         g += half_trace
         v = np.einsum(
             "blij,blj->bli",
             inverse,
             pushed(t_transposed, self.level_sums(half_trace[0][:, :, None] * self.z)),
         )
-        g += d2 * self._random(t, v)
-        value = h + 0.5 * logdet - 0.5 * decrement + np.einsum("bli,bli->b", v, residual)
+        g += mode.d2 * self._random(t, v)
+        value = mode.h + 0.5 * mode.logdet - 0.5 * mode.decrement + np.einsum("bli,bli->b", v, residual)
         spread, without = np.diagonal(covariance, axis1=2, axis2=3), np.square(t).sum(axis=2)
         has_peak = np.all(spread <= LARGEST_VARIANCE * without[:, None], axis=(1, 2))
-        value[~(positive & has_peak & (decrement <= NO_MODE))] = np.inf
+        value[~(mode.positive & has_peak & (mode.decrement <= NO_MODE))] = np.inf
         gradient = self._assemble(g)
         inner_score = self.level_sums(g[0][:, :, None] * self.z)
-        d_factor = np.einsum("bli,blj->bij", inner_score, u) + np.einsum("bli,blj->bij", score, v)
-        d_factor += (information @ t[:, None] @ inverse).sum(axis=1)
+        d_factor = np.einsum("bli,blj->bij", inner_score, u) + np.einsum("bli,blj->bij", mode.score, v)
+        d_factor += (mode.information @ t[:, None] @ inverse).sum(axis=1)
         gradient[:, self.theta] = np.einsum("bij,mij->bm", d_factor, self.basis)
         return value, gradient
 

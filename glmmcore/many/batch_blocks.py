@@ -16,6 +16,7 @@ from glmmcore.many._batch_intercepts import BatchIntercepts
 from glmmcore.many._batch_linear import BatchLinear, linear_batch_suits
 from glmmcore.many._batch_objective import BatchObjective, unsupported
 from glmmcore.many._batch_optimise import BatchOptimum, descend_batch, minimise_batch
+from glmmcore.many._batch_quadrature import BatchQuadrature
 from glmmcore.many._batch_start import start_batch, start_curvature_batch
 from glmmcore.many.block_fits import BlockFits
 from glmmcore.many.refit import start_of_refits
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.problem import Problem, TermPart
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["BlockTask", "objective_class"]
+__all__ = ["BlockTask", "objective_of"]
 
 # Rows of a block: enough to make calls of numpy cheap, few enough for the second-level cache.
 _BLOCK_ROWS = 32768
@@ -82,8 +83,9 @@ class BlockTask:
             return cls(estimator, None, linear_batch_suits(problem), start)
         long = estimator.design.nobs > (_LONG if start is None else _LONG_WARM)
         suits = estimator.n_agq == 1 and not long and not unsupported(problem)
-        # without Hessians: their start and information are those of one factor
+        # without Hessians: their start and information are those of one factor and of Laplace's method
         suits |= start is not None and estimator.n_agq == 1 and not long and crossed_batch_suits(problem)
+        suits |= start is not None and estimator.n_agq > 1 and not long and not unsupported(problem)
         return cls(estimator, problem if suits else None, False, start)
 
     @property
@@ -192,7 +194,7 @@ class BlockTask:
         """Fit a block, write what ended in clean maxima, and return the others."""
         problem = self.problem
         assert problem is not None
-        objective = objective_class(problem)(problem, _in_order(y, which, problem.rows))
+        objective = objective_of(problem, _in_order(y, which, problem.rows), self.estimator.n_agq)
         everything = np.arange(len(which))
         if self.start is not None:
             x, inverse, limit = self.start.tiled(len(which))
@@ -283,12 +285,14 @@ class BlockTask:
                 out.error[i] = f"{type(error).__name__}: {error}"
 
 
-def objective_class(problem: Problem) -> type[BatchObjective]:
-    """What fits the responses of a problem in step."""
+def objective_of(problem: Problem, y: np.ndarray, n_agq: int = 1) -> BatchObjective:
+    """What fits the responses y (b, n) of a problem in step."""
+    if n_agq > 1:
+        return BatchQuadrature(problem, y, n_agq)
     if crossed_batch_suits(problem):
-        return BatchCrossed
+        return BatchCrossed(problem, y)
     one_coefficient = problem.layout is not None and problem.layout.factors[0].k == 1
-    return BatchIntercepts if one_coefficient else BatchObjective
+    return (BatchIntercepts if one_coefficient else BatchObjective)(problem, y)
 
 
 def _in_order(y: np.ndarray, which: np.ndarray, rows: np.ndarray) -> np.ndarray:

@@ -134,7 +134,7 @@ def test_lead_is_that_of_the_dense_matrix(name, scale):
     assert found.trace == pytest.approx(want.trace, abs=1e-10)
     weights = np.array([[1.0, 0.2], [0.2, 0.5]])
     reduced = rng.normal(size=(60, 2))
-    lead.subtract(found, reduced, root.apply_transposed(reduced), weights)
+    lead.subtract(found, reduced, root.apply_transposed(reduced), lambda rows: rows @ weights)
     want = root.slope(g - reduced @ weights @ reduced.T)
     np.testing.assert_allclose(field.root_gradient(theta, found), field.root_gradient(theta, want), atol=1e-8)
     assert found.trace == pytest.approx(want.trace, abs=1e-9)

@@ -9,7 +9,7 @@ import pytest
 
 from glmmcore import ModelError, fit_many, glmm
 from glmmcore.many._batch_start import start_batch
-from glmmcore.many.batch_blocks import BlockTask, objective_class
+from glmmcore.many.batch_blocks import BlockTask, objective_of
 
 # Both stop where the log-likelihood can rise by 1e-9 at most, hence within sqrt(2e-9) standard errors of the maximum.
 LLF, PARAMS = 1e-6, 1e-4
@@ -110,7 +110,7 @@ def test_gradient_against_differences(name: str, frame: pd.DataFrame) -> None:
     y = responses(frame, "zip" if name == "zip" else family, 3)
     fit = glmm(formula, frame.assign(y=y[:, 0]), family, **options)
     problem = BlockTask.of(fit.estimator).problem
-    objective = objective_class(problem)(problem, np.ascontiguousarray(y.T[:, problem.rows]))
+    objective = objective_of(problem, np.ascontiguousarray(y.T[:, problem.rows]))
     x, _ = start_batch(objective)
     x += np.random.default_rng(1).normal(0, 0.2, x.shape)
     everything, step = np.arange(3), 1e-5
