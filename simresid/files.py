@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import secrets
@@ -31,11 +32,12 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     OSError
-        With the name of `path`.
+        With the name of `path`; also for a named pipe without a reader.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
-        yield target
+        with _reader(target):
+            yield target
         return
     # the suffix stays, since it tells writers of figures and tables the format
     scratch = target.with_name(f".{os.getpid()}-{secrets.token_hex(8)}.new.{target.name}")
@@ -50,6 +52,24 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
         except BaseException:
             scratch.unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def _reader(target: Path) -> Iterator[None]:
+    """Refuse a named pipe from which nobody reads, where opening would wait without end, and hold others open."""
+    if not target.is_fifo():
+        yield
+        return
+    try:
+        handle = os.open(target, os.O_WRONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise OSError(error.errno, "a pipe from which nobody reads", os.fspath(target)) from None
+    try:
+        yield
+    finally:
+        os.close(handle)
 
 
 def create_exclusively(path: Path) -> int:

@@ -149,11 +149,14 @@ def _noted(reading: TableReading) -> TableReading:
 
 def _files(folder: Path, out: Path | None, resumes: bool) -> list[Path]:
     """Tables of a folder, without the table of a former screen."""
-    found = [path for path in sorted(folder.iterdir()) if path.is_file() and not path.name.startswith(".")]
+    entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    found = [path for path in entries if path.is_file()]
     others = [path.name for path in found if path.name.lower().endswith(OTHER_TABLES)]
-    if others:
-        shown = ", ".join(others[:5]) + (", ..." if len(others) > 5 else "")
-        say(f"simresid screen: {len(others)} files that are neither CSV nor Parquet were left out: {shown}")
+    none = [path.name for path in entries if path.name.lower().endswith(SUFFIXES) and not path.is_file()]
+    for names, what in ((others, "files that are neither CSV nor Parquet"), (none, "folders, pipes or broken links")):
+        if names:
+            shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+            say(f"simresid screen: {len(names)} {what} were left out: {shown}")
     own = out.resolve() if out is not None and (resumes or journal_of(out).is_file()) else None
     files = [path for path in found if path.name.lower().endswith(SUFFIXES) and path.resolve() != own]
     if not files:

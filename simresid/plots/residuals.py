@@ -258,6 +258,8 @@ def _several(res: Any, against: Any) -> dict[str, Any] | None:
             raise ValueError("the model's data have no predictors to draw against")
         return columns
     if isinstance(against, pd.DataFrame):
+        if not against.columns.is_unique or against.columns.empty:
+            raise ValueError("against= needs columns, each with a name of its own, to draw a panel for each")
         return {str(c): against[c] for c in against.columns}
     if isinstance(against, (list, tuple)) and against and all(isinstance(a, str) for a in against):
         if not is_simulated(res) or not all(res.has_column(a) for a in against):

@@ -107,8 +107,10 @@ def test_replacing_follows_links_and_keeps_devices(tmp_path):
     assert real.read_text() == "new"
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     with replacing(pipe) as direct:
         assert direct == pipe
+    os.close(reader)
 
 
 def test_ctrl_c_in_the_middle_of_a_screen(tmp_path):
@@ -264,3 +266,31 @@ def test_missing_folder_and_wrong_name(tmp_path):
         screen({"a": counts()}, out=tmp_path / "t.txt")
     with pytest.raises(ValueError, match="does not exist"):
         screen({"a": counts()}, out=tmp_path / "no" / "t.csv")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes")
+def test_a_pipe_without_a_reader_is_refused(tmp_path, capsys):
+    """Opening it waited without end, after the work was done."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="from which nobody reads"), replacing(pipe):
+        raise AssertionError
+    assert main(["data", "cbpp", "--out", str(pipe), "--force"]) == 2
+    assert "a pipe from which nobody reads" in capsys.readouterr().err
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
+        assert main(["data", "cbpp", "--out", str(pipe), "--force"]) == 0
+        text, _ = reader.communicate(timeout=60)
+    assert text.startswith("herd,incidence,size,period")
+    assert pipe.is_fifo()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="named pipes and links")
+def test_what_a_screen_of_a_folder_leaves_out_is_said(tmp_path, capsys):
+    (tmp_path / "a.csv").write_text("x,y\n" + "".join(f"{i % 5},{i * 7 % 11}\n" for i in range(40)))
+    os.mkfifo(tmp_path / "b.csv")
+    (tmp_path / "c.csv").symlink_to("/dev/zero")
+    (tmp_path / "d.csv").symlink_to("nowhere")
+    (tmp_path / "e.CSV").mkdir()
+    assert main(["screen", str(tmp_path), "--formula", "y ~ x", "--sims", "20", "--null", "analytic"]) in (0, 1)
+    said = capsys.readouterr().err
+    assert "4 folders, pipes or broken links were left out: b.csv, c.csv, d.csv, e.CSV" in said

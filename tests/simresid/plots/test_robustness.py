@@ -199,3 +199,9 @@ def test_names_that_are_none(name):
     ):
         with pytest.raises(ValueError, match="must name one column"):
             call()
+
+
+@pytest.mark.parametrize("against", [pd.DataFrame(), pd.DataFrame(np.zeros((30, 2)), columns=["a", "a"])])
+def test_tables_without_panels(against):
+    with pytest.raises(ValueError, match="columns, each with a name of its own"):
+        plots.plot_residuals(_heights(), against)
