@@ -81,7 +81,7 @@ def glmm(
     link : str, optional
         Link of the mean; each family has its default (log for gamma).
     zi : str, optional
-        One-sided formula of the zero-inflation (or hurdle) part, logit link; may hold bars.
+        One-sided formula of the zero-inflation (or hurdle) part, logit link; may hold bars. ``"~ 0"`` is none, as in R.
     disp : str, optional
         One-sided formula of the dispersion part, log link.
     reml : bool

@@ -82,7 +82,9 @@ def build_design(
     parsed = {"cond": parse_formula(formula)}
     for name, text in (("zi", zi), ("disp", disp)):
         if text is not None:
-            parsed[name] = parse_formula(text, one_sided=True)
+            part = parse_formula(text, one_sided=True)
+            if name == "disp" or part.fixed.terms or part.bars or part.offsets:  # zi="~ 0" is none, as in R
+                parsed[name] = part
     columns = Columns(as_frame(data))
     if columns.nobs == 0:
         raise ModelError("data has no rows")

@@ -142,7 +142,7 @@ class CsvFile:
             if _is_compressed(self.path):
                 return gzip.open(self.path, "rt", encoding=self.encoding, newline="")  # type: ignore[return-value]
             return self.path.open(encoding=self.encoding, newline="")
-        except _UNREADABLE as error:
+        except (*_UNREADABLE, ValueError) as error:  # of encodings that are no words
             raise InputError(f"'{self.path}' cannot be read as {self.encoding}: {error}") from None
 
     # ---- what nobody said --------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -157,8 +158,8 @@ def _files(folder: Path, out: Path | None, resumes: bool) -> list[Path]:
         if names:
             shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
             say(f"simresid screen: {len(names)} {what} were left out: {shown}")
-    own = out.resolve() if out is not None and (resumes or journal_of(out).is_file()) else None
-    files = [path for path in found if path.name.lower().endswith(SUFFIXES) and path.resolve() != own]
+    own = os.path.realpath(out) if out is not None and (resumes or journal_of(out).is_file()) else None
+    files = [path for path in found if path.name.lower().endswith(SUFFIXES) and os.path.realpath(path) != own]
     if not files:
         raise InputError(f"folder '{folder}' holds no file that ends in {', '.join(SUFFIXES)}")
     return files

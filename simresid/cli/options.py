@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import replace
@@ -99,6 +100,7 @@ def writable(option: str, path: Path | None, force: bool, inputs: Iterable[Path]
     """Refuse a file that exists, or whose folder does not, before anything is computed; an input even with --force."""
     if path is None:
         return
+    _require_name(option, path)
     if not path.parent.is_dir():
         raise InputError(f"{option}: folder {path.parent} does not exist")
     if path.is_dir():
@@ -112,12 +114,18 @@ def writable(option: str, path: Path | None, force: bool, inputs: Iterable[Path]
         raise InputError(f"{option}: '{path}' exists; use --force to replace it")
 
 
+def _require_name(option: str, path: Path) -> None:
+    if "\0" in str(path):
+        raise InputError(f"{option}: {str(path)!r} holds a null character and is no name of a file")
+
+
 def different(**files: Path | None) -> None:
     """Refuse two outputs in one file."""
-    seen: dict[Path, str] = {}
+    seen: dict[str, str] = {}
     for name, path in files.items():
         if path is not None:
-            other = seen.setdefault(path.resolve(), name)
+            _require_name(f"--{name}", path)
+            other = seen.setdefault(os.path.realpath(path), name)
             if other != name:
                 raise InputError(f"--{other} and --{name} name the same file '{path}'")
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import mpmath as mp
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
 
+from glmmcore import glmm
 from glmmcore.errors import ModelError
 from glmmcore.families import get_family
 from glmmcore.families.base import Parameters
@@ -134,3 +137,18 @@ def test_draws_moments_and_distribution_function(case: Case) -> None:
 def test_a_law_without_mass_at_zero_is_refused() -> None:
     with pytest.raises(ModelError, match="'gaussian' is continuous at 0"):
         ZeroInflated(get_family("gaussian"))
+
+
+@pytest.mark.parametrize("zi", ["~ 0", "~0", "~ -1", "~ 0 + x - x"])
+def test_a_zero_inflation_of_nothing_is_none(zi):
+    """R's glmmTMB: ``ziformula = ~0`` is its default. Here it fixed the probability at one half."""
+    rng = np.random.default_rng(1)
+    d = pd.DataFrame({"y": rng.poisson(2.0, 60), "x": rng.normal(size=60), "g": np.arange(60) % 6})
+    plain, found = (glmm("y ~ x", d, family="poisson", zi=part) for part in (None, zi))
+    assert found.llf == plain.llf and found.params.equals(plain.params)
+    assert found.zi_params.empty and "Zero inflation" not in str(found.summary())
+    given = glmm("y ~ x", d.assign(half=0.0), family="poisson", zi="~ 0 + offset(half)")
+    mean = np.exp(given.params["Intercept"] + given.params["x"] * d["x"])
+    law = stats.poisson(mean)
+    assert given.llf == pytest.approx(np.log(0.5 * (d["y"] == 0) + 0.5 * law.pmf(d["y"])).sum(), rel=1e-9)
+    assert len(glmm("y ~ x", d, family="poisson", zi="~ 0 + (1|g)").random_effects) == 1

@@ -239,3 +239,22 @@ def test_a_screen_resumes_with_the_same_null_only(folder, tmp_path, capsys):
     status, _, err = run(*settings, "--n-refits", 40, capsys=capsys)
     assert status == 2
     assert "is the table of another screen" in err
+
+
+def test_names_that_are_no_files(folder, tmp_path, capsys):
+    """Links in a circle and null characters ended as unexpected errors."""
+    (tmp_path / "a.csv").symlink_to(tmp_path / "b.csv")
+    (tmp_path / "b.csv").symlink_to(tmp_path / "a.csv")
+    table = str(next(folder.iterdir()))
+    fit = ["--formula", "y ~ x", "--sims", "20", "--null", "analytic"]
+    for name in (str(tmp_path / "a.csv"), str(tmp_path / "a\0b.csv")):
+        for line in (
+            ["check", table, "--report", name],
+            ["check", table, "--plot", name],
+            ["screen", str(folder), "--out", name],
+        ):
+            for force in ([], ["--force"]):
+                assert main([*line, *force, *fit]) == 2
+                assert "unexpected" not in capsys.readouterr().err
+    assert main(["check", table, "--encoding", "utf-8\0", *fit]) == 2
+    assert "cannot be read" in capsys.readouterr().err
