@@ -23,7 +23,7 @@ from glmmcore.estimation.held import (
 )
 from glmmcore.estimation.laplace import LaplaceObjective
 from glmmcore.estimation.linear import LinearObjective
-from glmmcore.estimation.optimize import Optimum, minimise
+from glmmcore.estimation.optimize import Optimum, minimise, short_descent
 from glmmcore.estimation.problem import Problem
 from glmmcore.estimation.quadrature import QuadratureObjective, check_points, check_quadrature
 from glmmcore.estimation.restarts import (
@@ -33,6 +33,7 @@ from glmmcore.estimation.restarts import (
     search_elsewhere,
     with_zero_inflation_elsewhere,
 )
+from glmmcore.estimation.rough import rougher
 from glmmcore.estimation.solution import Solution, from_laplace, from_linear
 from glmmcore.estimation.start import (
     natural_units,
@@ -48,6 +49,8 @@ __all__ = ["Estimator"]
 
 # Smallest standard deviation of random effects, in units of the rows', with which a linear model is an ordinary one.
 _INSIDE = 0.02
+# Expected decrease at which the search of a cheaper model ends, and its evaluations at most.
+_ROUGH_EDM, _ROUGH_EVALUATIONS = 1e-2, 60
 # Relative difference between the log-likelihoods of distinct rows and of all rows that is rounding; more is a mode that
 # was lost, as where a likelihood has no bound.
 _LLF_ROUNDING = 1e-9
@@ -117,6 +120,24 @@ class Estimator:
             check_points(self.problem, self.n_agq)
         return self._fit_linear(start, only) if self.linear else self._fit_laplace(start, only)
 
+    def _rough_maximum(self) -> np.ndarray | None:
+        """Where the likelihood of a cheaper model of the same parameters ends, (n_params,), if there is one."""
+        design = rougher(self.design)
+        if design is None or design.fixed:
+            return None
+        rough = Estimator.build(design, self.family, reml=self.reml, n_agq=self.n_agq)
+        if rough.linear:
+            linear = rough.linear_objective()
+            start, limit = linear.start(), 1.5 * linear.units
+            linear(start)
+            x, _, edm = short_descent(linear, start, linear.curvature(start), limit, _ROUGH_EDM, _ROUGH_EVALUATIONS)
+        else:
+            objective = rough.objective()
+            start, limit = _finite_start(objective, start_candidates(rough.problem)[0]), step_limits(rough.problem)
+            curvature = start_curvature(rough.problem, start, objective)
+            x, _, edm = short_descent(objective, start, curvature, limit, _ROUGH_EDM, _ROUGH_EVALUATIONS)
+        return x if edm < 1.0 else None
+
     def start_at(self, given: Mapping[str, float]) -> np.ndarray:
         """The ordinary start, (n_params,), with some parameters at given values, by the names of tables.
 
@@ -174,7 +195,8 @@ class Estimator:
         problem = self.problem
         objective = self.linear_objective()
         cold = objective.start()
-        theta = cold if start is None else _off_the_edge(problem, start, objective.unit)
+        near = self._rough_maximum() if start is None else start
+        theta = cold if near is None else _off_the_edge(problem, near, objective.unit)
         objective(theta)
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
         units, unit = objective.units, objective.unit
@@ -221,7 +243,9 @@ class Estimator:
                 # where standard deviations are logarithms, one that has vanished is no point of symmetry to be left
                 candidates.append(start)
         else:
-            candidates = cold = start_candidates(problem)
+            cold = start_candidates(problem)
+            near = self._rough_maximum()
+            candidates = cold if near is None else [near]
         limit, units = step_limits(problem), natural_units(problem)
 
         def optimise(objective: LaplaceObjective, x: np.ndarray, curvature: np.ndarray) -> Optimum:

@@ -150,9 +150,9 @@ def plan_field(bar: Bar, data: Columns) -> tuple[FieldPlan, RandomTerm, list[str
             f"{bar.structure}({shown} | {name}): no two different places in a group, so that nothing can be said about "
             f"how effects covary with distance; {advice}"
         )
-    neighbours = None if line else _neighbours(bar.neighbours, int(np.diff(first).max()))
+    most = int(np.diff(first).max())
+    neighbours = None if line else _neighbours(bar, most)
     if bar.structure == "gau" and neighbours is not None:
-        most = int(np.diff(first).max())
         raise ModelError(
             f"gau({shown} | ...): {most} places in a group, and fields this smooth have no sparse approximation that "
             f"is close; use mat({shown} | ...), average rows of nearby places, or write neighbours = {most} for the "
@@ -208,11 +208,11 @@ def _first(group: np.ndarray, n_groups: int) -> np.ndarray:
     return np.searchsorted(group, np.arange(n_groups + 1)).astype(np.int64)
 
 
-def _neighbours(asked: int | None, most: int) -> int | None:
+def _neighbours(bar: Bar, most: int) -> int | None:
     """Of how many others each place is given; None for all, as far as `most` places of one group."""
-    if asked is None:
-        return None if most <= MOST_DENSE_PLACES else NEIGHBOURS
-    return None if asked >= most - 1 else asked
+    if bar.neighbours is None:
+        return None if most <= MOST_DENSE_PLACES else NEIGHBOURS[bar.structure]
+    return None if bar.neighbours >= most - 1 else bar.neighbours
 
 
 def _unit(structure: str, place: np.ndarray, first: np.ndarray) -> float:

@@ -72,6 +72,17 @@ def test_a_fit_says_that_it_is_an_approximation(fits):
     assert "approximation" not in dense
 
 
+def test_first_search_with_fewer_neighbours_ends_in_the_same_maximum():
+    """From 1000 places on; a start that is given is searched from alone, without it."""
+    rng = np.random.default_rng(8)
+    d = pd.DataFrame(rng.uniform(size=(1000, 2)), columns=["x", "y"])
+    d["e"] = np.sin(5.0 * d["x"]) * np.cos(4.0 * d["y"]) + rng.normal(size=1000)
+    formula = "e ~ 1 + exp(x, y | 1, neighbours = 24)"
+    fit, given = glmm(formula, d), glmm(formula, d, start={"range(1)": 1.0, "sd(1)": 1.0})
+    assert given.llf == pytest.approx(fit.llf, abs=1e-6)
+    np.testing.assert_allclose(fit.bse, given.bse, rtol=1e-4)
+
+
 def test_refits_and_simulations_keep_the_neighbours(fits):
     again = fits[0].refit(fits[0].simulate(1, rng=5)[0])
     assert again.solution.terms[0].term.places.neighbours == N_PLACES - 2
@@ -79,22 +90,23 @@ def test_refits_and_simulations_keep_the_neighbours(fits):
 
 
 @pytest.mark.parametrize(
-    ("n", "groups", "option", "neighbours"),
+    ("structure", "n", "groups", "option", "neighbours"),
     [
-        (3000, 1, "", None),
-        (3001, 1, "", 30),
-        (6000, 2, "", None),
-        (3001, 1, ", neighbours = 3000", None),
-        (3001, 1, ", neighbours = 50", 50),
-        (40, 1, ", neighbours = 5", 5),
-        (40, 1, ", neighbours = 39", None),
+        ("mat", 3000, 1, "", None),
+        ("mat", 3001, 1, "", 50),
+        ("exp", 3001, 1, "", 30),
+        ("mat", 6000, 2, "", None),
+        ("mat", 3001, 1, ", neighbours = 3000", None),
+        ("mat", 3001, 1, ", neighbours = 40", 40),
+        ("exp", 40, 1, ", neighbours = 5", 5),
+        ("mat", 40, 1, ", neighbours = 39", None),
     ],
 )
-def test_who_is_approximated_depends_on_the_number_of_places_alone(n, groups, option, neighbours):
+def test_who_is_approximated_depends_on_structure_and_number_of_places(structure, n, groups, option, neighbours):
     rng = np.random.default_rng(1)
     d = pd.DataFrame({"e": rng.normal(size=n), "x": rng.normal(size=n), "y": rng.normal(size=n)})
     d["g"] = np.arange(n) % groups
-    design = build_design(f"e ~ mat(x, y | g{option})", d)
+    design = build_design(f"e ~ {structure}(x, y | g{option})", d)
     assert design.predictors["cond"].terms[0].places.neighbours == neighbours
 
 
