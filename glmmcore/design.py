@@ -46,7 +46,7 @@ class RandomTerm:
     places : Places or None
         Where the levels stand, if they covary by distance; k is one, and `levels` are group and coordinates.
     place_codes : ndarray of int64, shape (n,), or None
-        As `codes`, but for rows in groups that the fit has not seen too: these come after all others in `places`.
+        As `codes`, and for rows in groups that the fit has not seen as well, whose places stand after all others.
     """
 
     group: str
@@ -61,7 +61,7 @@ class RandomTerm:
 
     @property
     def key(self) -> str:
-        """Name that no other term of the predictor shares with it, but for those of the same grouping factor."""
+        """Name of the grouping factor; of places, which share one with no other term, that of the term itself."""
         return self.group if self.places is None else f"{self.columns[0]} | {self.group}"
 
     def variances(self, codes: np.ndarray) -> np.ndarray:
@@ -134,7 +134,7 @@ class Response:
     levels : tuple or None
         For a two-level categorical response its labels (failure, success).
     transformed : Transformed or None
-        Of a response such as ``log(y)``, what it is of what.
+        Of a response such as ``log(y)``, the function and the variable.
     """
 
     name: str
@@ -184,7 +184,7 @@ class Design:
     encode: Callable[[pd.DataFrame], tuple[dict[str, PredictorDesign], np.ndarray]] | None = None
 
     def with_predictors(self, predictors: dict[str, PredictorDesign], **changes: Any) -> Design:
-        """The same with other predictors; what was given for columns that are no longer there is forgotten."""
+        """The same with other predictors, without values of `fixed` for columns that are no longer there."""
         gone = {
             key
             for name, part in self.predictors.items()

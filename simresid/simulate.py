@@ -11,7 +11,7 @@ import numpy as np
 from glmmcore.arguments import known_elsewhere, warn_user
 from simresid.alignment import align_rows, finite_vector
 from simresid.arguments import NAMES_ELSEWHERE, check_word, resolve_seed
-from simresid.protocol import HasDescription, HasDiscreteness
+from simresid.protocol import HasDescription, HasDiscreteness, HasNewRows
 from simresid.residuals.execution import Execution
 from simresid.residuals.model_rows import model_cdf, model_rows, one_step_ahead, row_index
 from simresid.residuals.ranked_response import FROM_LAW, METHODS, SMALL_MATRIX_BYTES
@@ -146,7 +146,7 @@ def simulate_residuals(
     from simresid.adapters import as_fitted_model
 
     if newdata is not None:
-        if not hasattr(model, "held_out"):
+        if not isinstance(model, HasNewRows):
             raise TypeError(
                 f"newdata= is for fits of glmmcore, not {type(model).__name__}; simulate the new rows yourself and use "
                 "from_simulations"

@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import numpy as np
 
-__all__ = ["Structure"]
+from glmmcore.engines.roots import LevelRoot, Slope
+
+__all__ = ["FactorRoot", "Structure"]
+
+
+class FactorRoot(Protocol):
+    """A map theta -> square root of the covariance of all effects of a grouping factor, for engines that take it."""
+
+    def root(self, theta: np.ndarray) -> LevelRoot:
+        """Root of the covariance of all effects."""
+
+    def root_gradient(self, theta: np.ndarray, slope: Slope) -> np.ndarray:
+        """Chain rule: d/d theta from what the root keeps of G."""
+
+    def covariance_slopes(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
+        """(dSigma / d theta_j) x, (size, q)."""
 
 
 class Structure(ABC):

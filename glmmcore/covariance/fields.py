@@ -86,7 +86,7 @@ class Field(Structure):
         return out
 
     def root(self, theta: np.ndarray) -> LevelRoot:
-        """Root of the covariance of all levels."""
+        """See `FactorRoot.root`."""
         known = self._last
         if known is None or not np.array_equal(known[0], theta):
             known = theta.copy(), self._root(theta)
@@ -101,11 +101,11 @@ class Field(Structure):
 
     @abstractmethod
     def root_gradient(self, theta: np.ndarray, slope: Slope) -> np.ndarray:
-        """Chain rule: d/d theta from what the root keeps of G."""
+        """See `FactorRoot.root_gradient`."""
 
     @abstractmethod
     def covariance_slopes(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """(dSigma / d theta_j) x, (size, q)."""
+        """See `FactorRoot.covariance_slopes`."""
 
     @abstractmethod
     def natural(self, theta: np.ndarray) -> np.ndarray:
@@ -189,7 +189,7 @@ class _DistanceField(Field):
         return NeighbourRoot(float(theta[0]), graph, weight, innovation, d_weight, d_innovation)
 
     def root_gradient(self, theta: np.ndarray, slope: Slope) -> np.ndarray:
-        """See `Field.root_gradient`: dF = tr(G dSigma) / 2."""
+        """See `FactorRoot.root_gradient`: dF = tr(G dSigma) / 2."""
         if isinstance(slope, NeighbourSlope):
             return np.append(theta[0] * slope.with_correlations, 0.5 * slope.gradient())
         assert isinstance(slope, DenseSlope)
@@ -200,7 +200,7 @@ class _DistanceField(Field):
         return out * np.append(theta[0], np.full(self.size - 1, 0.5 * theta[0] ** 2))
 
     def covariance_slopes(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """See `Field.covariance_slopes`."""
+        """See `FactorRoot.covariance_slopes`."""
         out = np.zeros((self.size, len(x)))
         if self.places.neighbours is None:
             for i, distance in enumerate(self.places.distances):

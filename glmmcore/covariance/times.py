@@ -1,4 +1,4 @@
-"""Structures of effects of times: each depends on the one before, with a correlation of its own for each step.
+"""Effects along a line: each depends on the one before, with a correlation of its own for each step.
 
 Parameters are the standard deviation, whose sign is free, and the logarithm of the rate (`ar1`: t with
 rho = t / sqrt(1 + t^2)), without limits. Distances are in units of their own size.
@@ -6,32 +6,29 @@ rho = t / sqrt(1 + t^2)), without limits. Distances are in units of their own si
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 import numpy as np
 
 from glmmcore.covariance.fields import START_RANGE, START_SHIFTS, TO_INDEPENDENCE, Field, bounded_exp
 from glmmcore.engines.roots import LineRoot, LineSlope, Slope
 
-__all__ = ["GappedAutoRegressive", "OrnsteinUhlenbeck"]
+__all__ = ["AutoRegressiveLevels", "GappedAutoRegressive", "OrnsteinUhlenbeck"]
 
 
-class _Line(Field):
-    """First-order dependence on the place before, with a correlation of its own for each step."""
-
-    on_line = True
-    covarying = "line"
+class _FirstOrder(ABC):
+    """First-order dependence on the effect before: the root of the covariance of all effects, and its slopes."""
 
     @abstractmethod
     def _steps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Correlation rho with the place before, 1 - rho^2, and d rho / d theta_1 over its root; 0, 1, 0 at first."""
+        """Correlation rho with the effect before, 1 - rho^2, and d rho / d theta_1 over its root; 0, 1, 0 at first."""
 
-    def _root(self, theta: np.ndarray) -> LineRoot:
+    def _line(self, theta: np.ndarray) -> LineRoot:
         rho, innovation, _ = self._steps(theta)
         return LineRoot(float(theta[0]), rho, innovation)
 
     def root_gradient(self, theta: np.ndarray, slope: Slope) -> np.ndarray:
-        """See `Field.root_gradient`.
+        """See `FactorRoot.root_gradient`.
 
         With N = Lambda'G Lambda and C the root of unit variance, dF/ds = tr N / s and, C^-1 having two diagonals,
         dF/d rho_i = (N C')_(i, i-1) / sqrt(c_i) - N_ii rho_i / c_i.
@@ -43,7 +40,7 @@ class _Line(Field):
         return np.array([by_sd, float(by_rho @ by_theta)])
 
     def covariance_slopes(self, theta: np.ndarray, x: np.ndarray) -> np.ndarray:
-        """See `Field.covariance_slopes`."""
+        """See `FactorRoot.covariance_slopes`."""
         rho, innovation, by_theta = self._steps(theta)
         root = LineRoot(1.0, rho, innovation)
         own = root.multiply(x)
@@ -56,6 +53,42 @@ class _Line(Field):
         behind[:-1] = -by_theta[1:] * w[1:]
         moved = root.apply(ahead + shrink + root.apply_transposed(behind))
         return np.stack([2.0 * theta[0] * own, -(theta[0] ** 2) * moved])
+
+
+class AutoRegressiveLevels(_FirstOrder):
+    """``ar1`` of the k coefficients of every level, the chains of all levels behind each other.
+
+    Parameters
+    ----------
+    k, n_levels : int
+        Coefficients per level, and number of levels.
+    """
+
+    def __init__(self, k: int, n_levels: int) -> None:
+        self._k, self._n_levels = k, n_levels
+
+    def root(self, theta: np.ndarray) -> LineRoot:
+        """See `FactorRoot.root`."""
+        return self._line(theta)
+
+    def _steps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        t = float(theta[1])
+        size = float(np.hypot(1.0, t))
+        # d rho / dt = size^-3, and sqrt(1 - rho^2) = 1 / size
+        steps = np.empty((3, self._n_levels * self._k))
+        steps[:] = np.array([[t / size], [size**-2], [size**-2]])
+        steps[:, :: self._k] = np.array([[0.0], [1.0], [0.0]])
+        return steps[0], steps[1], steps[2]
+
+
+class _Line(_FirstOrder, Field):
+    """First-order dependence on the place before."""
+
+    on_line = True
+    covarying = "line"
+
+    def _root(self, theta: np.ndarray) -> LineRoot:
+        return self._line(theta)
 
 
 class OrnsteinUhlenbeck(_Line):

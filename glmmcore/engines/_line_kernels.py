@@ -1,7 +1,7 @@
-"""Loops over effects along a line, each of which depends on the one before: x_i = rho_i x_(i-1) + sqrt(c_i) u_i.
+"""Loops over effects along a line, each of which depends on the one before: x_i = rho_i x_(i-1) + spread_i u_i.
 
-A chain begins wherever rho_i = 0 and c_i = 1, so that many chains stand behind each other as one. See `line` for the
-recursions.
+A chain begins wherever rho_i = 0 and spread_i = 1, so that many chains stand behind each other as one; spread_i^2 is
+the innovation c_i = 1 - rho_i^2. See `LineLead` for the recursions.
 """
 
 from __future__ import annotations
@@ -10,30 +10,31 @@ import numpy as np
 
 from glmmcore._jit import kernel
 
-__all__ = ["apply_root", "apply_root_transposed", "filter_line", "line_information", "smooth_line", "solve_line"]
+__all__ = [
+    "apply_root", "apply_root_transposed", "filter_line", "line_information", "smooth_blocks", "smooth_line",
+    "solve_line",
+]  # fmt: skip
 
 
 @kernel
-def apply_root(rho, innovation, u, out):
-    """Effects x from innovations u, both (q, m)."""
-    for i in range(u.shape[0]):
-        root = np.sqrt(innovation[i])
-        for e in range(u.shape[1]):
-            before = out[i - 1, e] if i else 0.0
-            out[i, e] = rho[i] * before + root * u[i, e]
+def apply_root(rho, spread, u, out):
+    """Effects x from innovations u, both (m, q)."""
+    for e in range(u.shape[0]):
+        x = 0.0
+        for i in range(u.shape[1]):
+            x = rho[i] * x + spread[i] * u[e, i]
+            out[e, i] = x
 
 
 @kernel
-def apply_root_transposed(rho, innovation, x, out):
-    """The adjoint of `apply_root`, both (q, m)."""
-    q = x.shape[0]
-    carry = np.zeros(x.shape[1])
-    for i in range(q - 1, -1, -1):
-        root = np.sqrt(innovation[i])
-        for e in range(x.shape[1]):
-            total = x[i, e] + carry[e]
-            out[i, e] = root * total
-            carry[e] = rho[i] * total
+def apply_root_transposed(rho, spread, x, out):
+    """The adjoint of `apply_root`, both (m, q)."""
+    for e in range(x.shape[0]):
+        carried = 0.0
+        for i in range(x.shape[1] - 1, -1, -1):
+            total = x[e, i] + carried
+            out[e, i] = spread[i] * total
+            carried = rho[i] * total
 
 
 @kernel
@@ -56,51 +57,57 @@ def filter_line(weight, rho, innovation, information, pivot):
 
 
 @kernel
-def solve_line(rho, innovation, pivot, rhs, out):
-    """Solve (I + C'WC) out = rhs for columns (q, m), C the root of a line of unit variance."""
-    q, m = rhs.shape
-    state = np.empty((q, m))
-    root = np.sqrt(innovation[0])
-    for i in range(q):
-        own, gain = 1.0 / root, rho[i] / pivot[i - 1] if i else 0.0
-        ahead = 0.0
-        if i + 1 < q:
-            root = np.sqrt(innovation[i + 1])
-            ahead = rho[i + 1] / root
-        for e in range(m):
-            value = rhs[i, e] * own
-            if i + 1 < q:
-                value -= ahead * rhs[i + 1, e]
-            state[i, e] = value + (gain * state[i - 1, e] if i else 0.0)
-    for i in range(q - 1, -1, -1):
-        own = (innovation[i + 1] if i + 1 < q else 1.0) / pivot[i]
-        gain = rho[i + 1] / pivot[i] if i + 1 < q else 0.0
-        for e in range(m):
-            state[i, e] = own * state[i, e] + (gain * state[i + 1, e] if i + 1 < q else 0.0)
-    for i in range(q):
-        own = 1.0 / np.sqrt(innovation[i])
-        for e in range(m):
-            before = rho[i] * state[i - 1, e] if i else 0.0
-            out[i, e] = (state[i, e] - before) * own
+def solve_line(rho, inverse_spread, gain, shrink, rhs, out):
+    """Solve (I + C'WC) out = rhs for rows (m, q), C the root of a line of unit variance.
+
+    ``gain[i] = rho_i / pivot_(i-1)``, ``shrink[i] = c_(i+1) / pivot_i``, and 1 / pivot_i for the last.
+    """
+    m, q = rhs.shape
+    for e in range(m):
+        before, own = 0.0, rhs[e, 0] * inverse_spread[0]
+        for i in range(q):
+            after = rho[i + 1] * rhs[e, i + 1] * inverse_spread[i + 1] if i + 1 < q else 0.0
+            before = own - after + gain[i] * before
+            out[e, i] = shrink[i] * before
+            own = rhs[e, i + 1] * inverse_spread[i + 1] if i + 1 < q else 0.0
+        # back along the line, and from its effects to their innovations
+        effect = out[e, q - 1]
+        for i in range(q - 1, 0, -1):
+            earlier = out[e, i - 1] + gain[i] * effect
+            out[e, i] = (effect - rho[i] * earlier) * inverse_spread[i]
+            effect = earlier
+        out[e, 0] = effect * inverse_spread[0]
 
 
 @kernel
-def smooth_line(rho, innovation, pivot, variance):
+def smooth_line(gain, shrink, variance):
     """Variance of every effect of unit variance given the rows, (q,)."""
-    q = pivot.size
-    variance[q - 1] = 1.0 / pivot[q - 1]
+    q = gain.size
+    variance[q - 1] = shrink[q - 1]
     for i in range(q - 2, -1, -1):
-        gain = rho[i + 1] / pivot[i]
-        variance[i] = innovation[i + 1] / pivot[i] + gain * gain * variance[i + 1]
+        variance[i] = shrink[i] + gain[i + 1] * gain[i + 1] * variance[i + 1]
 
 
 @kernel
-def line_information(rho, innovation, information, pivot, variance, own, cross):
+def smooth_blocks(k, gain, variance, blocks):
+    """Covariance of the effects of unit variance given the rows, chains of k effects each, (L, k, k)."""
+    for level in range(blocks.shape[0]):
+        base = level * k
+        for i in range(k - 1, -1, -1):
+            blocks[level, i, i] = variance[base + i]
+            for j in range(i + 1, k):
+                blocks[level, i, j] = gain[base + i + 1] * blocks[level, i + 1, j]
+                blocks[level, j, i] = blocks[level, i, j]
+
+
+@kernel
+def line_information(rho, spread, information, gain, variance, own, cross):
     """What the rows tell of the innovations: 1 - var(u_i) into `own`, -cov(u_i, x_(i-1)) into `cross`."""
-    for i in range(pivot.size):
-        predicted = innovation[i]
+    for i in range(gain.size):
+        innovation = spread[i] * spread[i]
+        predicted = innovation
         if i:
             predicted += rho[i] * rho[i] / (1.0 + information[i - 1])
         learned = 1.0 - variance[i] / predicted
-        own[i] = innovation[i] / predicted * learned
-        cross[i] = rho[i] * np.sqrt(innovation[i]) / pivot[i - 1] * learned if i else 0.0
+        own[i] = innovation / predicted * learned
+        cross[i] = spread[i] * gain[i] * learned

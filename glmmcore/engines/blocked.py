@@ -83,11 +83,9 @@ class BlockedSystem(Engine):
         return intercept_kernels if self._is_scalar else inverse_kernels
 
     # ---- build ------------------------------------------------------------------------------------------------
-    def reset(self) -> None:
-        """Forget the rows added so far."""
-        self._m_lead[...] = 0.0
-        self._m_cell[...] = 0.0
-        self._m_trail[...] = 0.0
+    @property
+    def _sums(self) -> tuple[np.ndarray, ...]:
+        return self._m_lead, self._m_cell, self._m_trail
 
     def add(self, lo: int, hi: int, weights: np.ndarray, values: np.ndarray, score: np.ndarray) -> None:
         """Add the rows lo..hi to Z'WZ, and Z' values to `score` (q,).

@@ -40,8 +40,9 @@ class WholeBorder:
 
     def __init__(self, layout: RowLayout, n_profiled: int) -> None:
         q = layout.factors[0].order
-        first = layout.start[:, layout.factor[1:]].astype(np.int64)
-        self.columns = np.ascontiguousarray(first + layout.within[1:] - q)
+        k = layout.factors[0].k
+        first = layout.start[:, layout.factor[k:]].astype(np.int64)
+        self.columns = np.ascontiguousarray(first + layout.within[k:] - q)
         self.width = layout.order - q
         self.used = self.width - n_profiled
         self.spans = [

@@ -7,7 +7,6 @@ import numpy as np
 from glmmcore.engines.blocked import BlockedSystem
 from glmmcore.engines.border import border_of
 from glmmcore.engines.cells import Cells
-from glmmcore.engines.chain import ChainSystem, is_chain
 from glmmcore.engines.contract import System
 from glmmcore.engines.covarying import CovaryingSystem
 from glmmcore.engines.layout import RowLayout
@@ -21,7 +20,7 @@ __all__ = ["BORDER", "LONG_CHAIN", "choose_system"]
 
 # Coefficients of other factors beside fields.
 _BORDER = 3000
-# Coefficients of a level from which a chain has an engine of its own; quadrature, of up to three, knows blocks only.
+# Coefficients of a level from which a chain is taken as a line; quadrature, of up to three, knows blocks only.
 _SHORTEST = 4
 # The same beside other factors, and how many coefficients of theirs it takes as dense columns.
 LONG_CHAIN, BORDER = 16, 200
@@ -47,7 +46,7 @@ def choose_system(layout: RowLayout, n_profiled: int = 0, *, chained: bool = Fal
         pattern = SparsePattern(layout)
         return _sparse(layout, n_profiled, pattern, pattern.plan())
     if chained and _suits_chain(layout):
-        return ChainSystem(layout, n_profiled)
+        return CovaryingSystem(layout, n_profiled)
     trailing = int(sum(f.order for f in layout.factors[1:] if f.prior > 0.0))
     if trailing <= _SMALL:
         return BlockedSystem(layout, n_profiled)
@@ -64,8 +63,11 @@ def choose_system(layout: RowLayout, n_profiled: int = 0, *, chained: bool = Fal
 
 def _suits_chain(layout: RowLayout) -> bool:
     alone = all(f.prior == 0.0 for f in layout.factors[1:])
-    border = layout.order - layout.factors[0].order
-    return layout.factors[0].k >= (_SHORTEST if alone else LONG_CHAIN) and border <= BORDER and is_chain(layout)
+    lead, border = layout.factors[0], layout.order - layout.factors[0].order
+    if lead.k < (_SHORTEST if alone else LONG_CHAIN) or border > BORDER or lead.prior == 0.0:
+        return False
+    one_predictor = bool(np.all(lead.predictor == lead.predictor[0]))
+    return one_predictor and bool(np.count_nonzero(layout.z[:, : lead.k], axis=1).max(initial=0) <= 1)
 
 
 def _covarying(layout: RowLayout, n_profiled: int) -> CovaryingSystem:

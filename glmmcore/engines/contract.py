@@ -77,6 +77,16 @@ class Engine(ABC):
     def _allocate(self) -> None:
         """Make the arrays that a fit writes to."""
 
+    @property
+    @abstractmethod
+    def _sums(self) -> tuple[np.ndarray, ...]:
+        """The arrays to which `System.add` adds."""
+
+    def reset(self) -> None:
+        """Forget the rows added so far."""
+        for array in self._sums:
+            array[...] = 0.0
+
     def fresh(self, layout: RowLayout | None = None) -> Self:
         """A system of the same structure with memory of its own, so that two fits never write to one place.
 

@@ -1,11 +1,13 @@
-"""A leading factor whose effects covary across levels, each row at one of them, and a border of dense columns.
+"""A leading factor all of whose effects covary, each row at one of them, and a border of dense columns.
 
-The effects are places, times or the like: a root Lambda of their covariance (`roots`) takes the place of one small T a
-level, and with D = Z'WZ diagonal the leading block of H is I + Lambda'D Lambda (`leads`): tridiagonal algebra for
-chains, dense for fields, sparse for fields of many places. All other factors, and fixed effects where they belong to
-the system, are a border of E dense columns B, with corner C, multiplied by their own relative factors Lambda_b: with
-W = H_r^-1 Lambda'B Lambda_b the solved border, S = I + Lambda_b'C Lambda_b - (Lambda'B Lambda_b)'W is their Schur
-complement.
+The effects are places, times or the like, one a level, or chains of k times, one chain a level. A root Lambda of their
+covariance (`roots`) takes the place of one small T a level, and with D = Z'WZ diagonal the leading block of H is
+I + Lambda'D Lambda (`leads`): tridiagonal algebra for chains, in time proportional to the number of effects, dense for
+fields, sparse for fields of many places.
+
+All other factors, and fixed effects where they belong to the system, are a border of E dense columns B, with corner C,
+multiplied by their own relative factors Lambda_b: with W = H_r^-1 Lambda'B Lambda_b the solved border,
+S = I + Lambda_b'C Lambda_b - (Lambda'B Lambda_b)'W is their Schur complement.
 
 With M = Z'WZ and V = Lambda H^-1 Lambda' what gradients need is M - M V M: P - K S^-1 K' for the leading factor,
 where P is its own and K = B Lambda_b - D Lambda W, so that Lambda'K = W; and C_0 - C_0 Lambda_b S^-1 Lambda_b'C_0 for
@@ -24,21 +26,22 @@ from scipy.linalg import lapack
 
 from glmmcore.engines import _covarying_kernels as kernels
 from glmmcore.engines.border import WholeBorder, border_of
-from glmmcore.engines.bordered import BorderedSystem
+from glmmcore.engines.contract import Engine
 from glmmcore.engines.layout import RelativeFactor, RowLayout
-from glmmcore.engines.leads import Lead, lead_of
+from glmmcore.engines.leads import Lead, LineLead, lead_of
 from glmmcore.engines.roots import LevelRoot
 
 __all__ = ["CovaryingSystem"]
 
 
-class CovaryingSystem(BorderedSystem):
+class CovaryingSystem(Engine):
     """The Hessian of the spherical random effects; used as `BlockedSystem` is.
 
     Parameters
     ----------
     layout : RowLayout
-        Its first factor has covarying levels and one coefficient each; others may too.
+        Each row meets at most one coefficient of the first factor, in a predictor that all of these share; one a level
+        where levels covary. Levels of other factors may covary too.
     n_profiled : int
         Number of fixed effects, the last coefficients, that take part in `solve` only.
     border : WholeBorder, optional
@@ -47,17 +50,25 @@ class CovaryingSystem(BorderedSystem):
 
     def __init__(self, layout: RowLayout, n_profiled: int = 0, border: WholeBorder | None = None) -> None:
         self._columns_of = border_of(layout, n_profiled) if border is None else border
-        super().__init__(layout, n_profiled)
+        self._q = layout.factors[0].order
+        self._e = layout.order - self._q
+        self._used = self._e - n_profiled
+        self._others = WholeBorder(layout, n_profiled).spans
+        self._prior = layout.prior[self._q :]
+        self._set_layout(layout)
+        self._allocate()
 
     def _set_layout(self, layout: RowLayout) -> None:
         self.layout = layout
+        k = self._k = layout.factors[0].k
         self._lead_predictor = int(layout.predictor[0])
-        self._predictor = np.ascontiguousarray(layout.predictor[1:], dtype=np.int64)
-        self._z = np.ascontiguousarray(layout.z[:, 0])
-        self._at = layout.start[:, 0].astype(np.int64)
+        self._predictor = np.ascontiguousarray(layout.predictor[k:], dtype=np.int64)
+        column = np.abs(layout.z[:, :k]).argmax(axis=1)
+        self._z = np.ascontiguousarray(layout.z[np.arange(len(column)), column])
+        self._at = layout.start[:, 0].astype(np.int64) + column
         # columns of the border that each run meets, and with what
         self._columns = WholeBorder(layout, 0).columns
-        self._x = np.ascontiguousarray(layout.z[:, 1:])
+        self._x = np.ascontiguousarray(layout.z[:, k:])
 
     def _allocate(self) -> None:
         q, e, m = self._q, self._e, self._columns_of.width
@@ -67,6 +78,10 @@ class CovaryingSystem(BorderedSystem):
         self._factors: list[RelativeFactor] = []
 
     # ---- build ------------------------------------------------------------------------------------------------
+    @property
+    def _sums(self) -> tuple[np.ndarray, ...]:
+        return self._diagonal, self._border, self._corner
+
     def add(self, lo: int, hi: int, weights: np.ndarray, values: np.ndarray, score: np.ndarray) -> None:
         """Add the rows lo..hi to Z'WZ, and Z' values to `score` (q,); see `BlockedSystem.add`."""
         rows = self.layout
@@ -126,12 +141,12 @@ class CovaryingSystem(BorderedSystem):
         return self._times(x, self._columns_of.spans, transposed)
 
     def _times(self, x: np.ndarray, spans: list[tuple[slice, int]], transposed: bool) -> np.ndarray:
-        out = np.empty_like(x)
+        out = np.empty(x.shape)
         for (where, k), t in zip(spans, self._factors[1:], strict=True):
             if where.stop <= x.shape[1]:
                 own = x[:, where]
                 if isinstance(t, np.ndarray):
-                    out[:, where] = (own.reshape(len(x), -1, k) @ (t.T if transposed else t)).reshape(len(x), -1)
+                    out[:, where] = (own.reshape(-1, k) @ (t.T if transposed else t)).reshape(len(x), -1)
                 else:
                     times = t.apply if transposed else t.apply_transposed
                     out[:, where] = times(np.ascontiguousarray(own.T)).T
@@ -181,19 +196,16 @@ class CovaryingSystem(BorderedSystem):
         explained = self._root.apply(lead.solve(self._root.apply_transposed(own_rows)))
         own = self._corner[:u, :u] - border.products(own_rows, explained)
         turned = self._times_border(own)
-        halves = turned @ self._inverse
+        products = turned @ self._inverse
         for i, (where, k) in enumerate(self._others):
             if where.stop > u:
                 continue
             t = self._factors[1 + i]
-            left, right = halves[where], turned[where]
             if isinstance(t, np.ndarray):
                 index = np.arange(where.start, where.stop).reshape(-1, k)
-                blocks = own[index[:, :, None], index[:, None, :]]
-                learned = np.einsum("lau,lbu->ab", left.reshape(-1, k, u), right.reshape(-1, k, u))
-                out[1 + i] = (blocks.sum(axis=0) - learned) @ t
+                out[1 + i] = products[index[:, :, None], index[:, None, :]].sum(axis=0)
             else:
-                out[1 + i] = t.slope(np.ascontiguousarray(own[where, where] - left @ right.T))
+                out[1 + i] = t.slope(np.ascontiguousarray(own[where, where] - products[where] @ turned[where].T))
         return out
 
     def scale_inverse(self) -> None:
@@ -222,8 +234,15 @@ class CovaryingSystem(BorderedSystem):
 
     def level_covariances(self, factor: int) -> np.ndarray:
         """Conditional covariance of each level's coefficients, (L, k, k); after `scale_inverse`."""
-        if not factor:
+        if not factor and self._k == 1:
             return self._variance[:, None, None].copy()
+        if not factor:
+            blocks = cast("LineLead", self._led).level_blocks(self._k)
+            if self._used:
+                spread = self._columns_of.weighted(self._moved, self._inverse)
+                shape = (-1, self._k, spread.shape[1])
+                blocks += np.matmul(spread.reshape(shape), self._moved.reshape(shape).transpose(0, 2, 1))
+            return blocks
         where, k = self._others[factor - 1]
         index = np.arange(where.start, where.stop).reshape(-1, k)
         return self._covariance[index[:, :, None], index[:, None, :]]
@@ -231,8 +250,11 @@ class CovaryingSystem(BorderedSystem):
     def describe(self) -> list[str]:
         """One line a block."""
         lead = self.layout.factors[0]
-        kind = {"line": "tridiagonal", "dense": "dense", "sparse": "sparse"}[cast("str", lead.covarying)]
-        lines = [f"{lead.name}: {kind}, {self._q} levels that covary"]
+        if lead.covarying is None:
+            lines = [f"{lead.name}: autoregressive, tridiagonal, {lead.n_levels} levels of {self._k}"]
+        else:
+            kind = "tridiagonal" if lead.covarying == "line" else lead.covarying
+            lines = [f"{lead.name}: {kind}, {self._q} levels that covary"]
         if self._e:
             names = ", ".join(f"{f.name} ({f.order})" for f in self.layout.factors[1:])
             few = "" if self._columns_of.width == self._e else f", {self._columns_of.width} a block"

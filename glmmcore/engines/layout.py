@@ -269,7 +269,8 @@ class RowLayout:
             if isinstance(slope, np.ndarray):
                 slope += times * (self.by_level(left, i).T @ self.by_level(right, i))
             else:
-                slope.add(left[lo:hi], dual[lo:hi], times)
+                own = left[lo:hi]
+                slope.add(own, own if dual is left else dual[lo:hi], times)
 
     @staticmethod
     def trace(factors: Sequence[RelativeFactor], products: Sequence[np.ndarray | Slope]) -> float:

@@ -10,7 +10,7 @@ from scipy.linalg import lapack
 
 from glmmcore.engines import _line_kernels as kernels
 from glmmcore.engines.neighbours import NeighbourRoot, NeighbourSlope
-from glmmcore.engines.roots import DenseRoot, DenseSlope, LevelRoot, LineRoot, LineSlope, Slope
+from glmmcore.engines.roots import DenseRoot, DenseSlope, LevelRoot, LineRoot, LineSlope, Slope, as_columns, as_rows
 
 __all__ = ["DenseLead", "Lead", "LineLead", "NeighbourLead", "lead_of"]
 
@@ -49,6 +49,16 @@ def lead_of(root: LevelRoot, diagonal: np.ndarray) -> Lead | None:
         return None
 
 
+def _refined(
+    solve: Callable[[np.ndarray], np.ndarray], root: LevelRoot, diagonal: np.ndarray, rhs: np.ndarray
+) -> np.ndarray:
+    """Solution of (I + Lambda'D Lambda) x = rhs by `solve`, with one step of refinement."""
+    found = solve(rhs)
+    weights = diagonal if rhs.ndim == 1 else diagonal[:, None]
+    left = rhs - found - root.apply_transposed(weights * root.apply(found))
+    return np.asarray(found + solve(left))
+
+
 class LineLead:
     """Chains: the inverse of the correlation matrix is tridiagonal, and so is what is factored.
 
@@ -70,28 +80,31 @@ class LineLead:
         )
         if not (fine and np.isfinite(self.logdet)):
             raise ArithmeticError
+        # rho_i / (1 + c_i f_(i-1)), and c_(i+1) / (1 + c_(i+1) f_i)
+        self._gain, self._shrink = np.zeros(len(diagonal)), 1.0 / self._pivot
+        self._gain[1:] = root.rho[1:] * self._shrink[:-1]
+        self._shrink[:-1] *= root.innovation[1:]
+        self._inverse_spread = 1.0 / root.spread
         self._unit_variance: np.ndarray | None = None
 
     def solve(self, rhs: np.ndarray) -> np.ndarray:
         """See `Lead.solve`."""
-        columns = np.ascontiguousarray(rhs.reshape(len(rhs), -1))
-        out = np.empty_like(columns)
-        kernels.solve_line(self._root.rho, self._root.innovation, self._pivot, columns, out)
-        return out.reshape(rhs.shape)
+        rows = as_rows(rhs)
+        out = np.empty_like(rows)
+        kernels.solve_line(self._root.rho, self._inverse_spread, self._gain, self._shrink, rows, out)
+        return as_columns(out, rhs)
 
     def _smoothed(self) -> np.ndarray:
         if self._unit_variance is None:
             self._unit_variance = np.empty(len(self._pivot))
-            kernels.smooth_line(self._root.rho, self._root.innovation, self._pivot, self._unit_variance)
+            kernels.smooth_line(self._gain, self._shrink, self._unit_variance)
         return self._unit_variance
 
     def slope(self) -> LineSlope:
         """See `Lead.slope`."""
         own, cross = np.empty(len(self._pivot)), np.empty(len(self._pivot))
         root = self._root
-        kernels.line_information(
-            root.rho, root.innovation, self._information, self._pivot, self._smoothed(), own, cross
-        )
+        kernels.line_information(root.rho, root.spread, self._information, self._gain, self._smoothed(), own, cross)
         return LineSlope(root, own, cross)
 
     def subtract(self, slope: LineSlope, reduced: np.ndarray, solved: np.ndarray, weighted: Weighted) -> None:
@@ -105,6 +118,13 @@ class LineLead:
     def variance(self) -> np.ndarray:
         """See `Lead.variance`."""
         return np.asarray(self._root.scale**2 * self._smoothed())
+
+    def level_blocks(self, k: int) -> np.ndarray:
+        """Blocks of V of chains of k effects each, (L, k, k)."""
+        blocks = np.empty((len(self._pivot) // k, k, k))
+        kernels.smooth_blocks(k, self._gain, self._smoothed(), blocks)
+        blocks *= self._root.scale**2
+        return blocks
 
 
 class DenseLead:
@@ -125,10 +145,7 @@ class DenseLead:
 
     def solve(self, rhs: np.ndarray) -> np.ndarray:
         """See `Lead.solve`; one step of refinement makes up for what the subtraction costs."""
-        found = self._reduce(rhs)
-        weights = self._diagonal if rhs.ndim == 1 else self._diagonal[:, None]
-        left = rhs - found - self._root.apply_transposed(weights * self._root.apply(found))
-        return np.asarray(found + self._reduce(left))
+        return _refined(self._reduce, self._root, self._diagonal, rhs)
 
     def _reduce(self, rhs: np.ndarray) -> np.ndarray:
         """(I - Lambda'P Lambda) rhs."""
@@ -259,10 +276,7 @@ class NeighbourLead:
 
     def solve(self, rhs: np.ndarray) -> np.ndarray:
         """See `Lead.solve`; one step of refinement, since P may be ill-conditioned where H is not."""
-        found = self._solve(rhs)
-        weights = self._diagonal if rhs.ndim == 1 else self._diagonal[:, None]
-        left = rhs - found - self._root.apply_transposed(weights * self._root.apply(found))
-        return np.asarray(found + self._solve(left))
+        return _refined(self._solve, self._root, self._diagonal, rhs)
 
     def _solve(self, rhs: np.ndarray) -> np.ndarray:
         return self._root.unit_inverse(self._matrix.solve(self._root.unit_inverse_transposed(rhs)))

@@ -15,7 +15,18 @@ from scipy.linalg import lapack
 
 from glmmcore.engines import _line_kernels as kernels
 
-__all__ = ["CorrelationRoot", "DenseRoot", "DenseSlope", "LevelRoot", "LineRoot", "LineSlope", "RootChange", "Slope"]
+__all__ = [
+    "CorrelationRoot",
+    "DenseRoot",
+    "DenseSlope",
+    "LevelRoot",
+    "LineRoot",
+    "LineSlope",
+    "RootChange",
+    "Slope",
+    "as_columns",
+    "as_rows",
+]
 
 # Smallest pivot of a correlation matrix below which its Cholesky factor is made with pivoting, to its numerical rank.
 _SMALLEST_PIVOT = 1e-6
@@ -52,20 +63,22 @@ class LevelRoot(Protocol):
 
 
 class RootChange:
-    """Difference of two roots, for steps along a change of parameters."""
+    """Difference of two roots over `span`: a step along a change of parameters, or a slope."""
 
-    def __init__(self, new: LevelRoot, old: LevelRoot) -> None:
-        self._new, self._old = new, old
+    def __init__(self, new: LevelRoot, old: LevelRoot, span: float = 1.0) -> None:
+        self._new, self._old, self._span = new, old, span
 
     def apply(self, u: np.ndarray) -> np.ndarray:
-        """(New - old) u."""
-        return np.zeros_like(u) if self._new is self._old else self._new.apply(u) - self._old.apply(u)
+        """(New - old) u / span."""
+        if self._new is self._old:
+            return np.zeros_like(u)
+        return np.asarray((self._new.apply(u) - self._old.apply(u)) / self._span)
 
     def apply_transposed(self, x: np.ndarray) -> np.ndarray:
-        """(New - old)'x."""
+        """(New - old)'x / span."""
         if self._new is self._old:
             return np.zeros_like(x)
-        return self._new.apply_transposed(x) - self._old.apply_transposed(x)
+        return np.asarray((self._new.apply_transposed(x) - self._old.apply_transposed(x)) / self._span)
 
 
 # ---- dense blocks ------------------------------------------------------------------------------------------
@@ -140,6 +153,16 @@ class DenseSlope:
             block += np.outer(times * left[span], dual[span])
 
 
+def as_rows(x: np.ndarray) -> np.ndarray:
+    """Columns of x, (q,) or (q, m), as contiguous rows (m, q)."""
+    return np.ascontiguousarray(x[None] if x.ndim == 1 else x.T, dtype=np.float64)
+
+
+def as_columns(rows: np.ndarray, like: np.ndarray) -> np.ndarray:
+    """The inverse of `as_rows`, with as many dimensions as `like`."""
+    return np.asarray(rows[0] if like.ndim == 1 else rows.T)
+
+
 # ---- lines -------------------------------------------------------------------------------------------------
 class LineRoot:
     """First-order chains behind each other, and one standard deviation.
@@ -156,28 +179,30 @@ class LineRoot:
 
     def __init__(self, scale: float, rho: np.ndarray, innovation: np.ndarray) -> None:
         self.scale, self.rho, self.innovation = scale, rho, innovation
+        self.spread = np.sqrt(innovation)
+        self._scaled = scale * self.spread
 
     def unit_apply(self, u: np.ndarray) -> np.ndarray:
         """Lambda u for a standard deviation of one."""
-        return self._columns(kernels.apply_root, u)
+        return self._columns(kernels.apply_root, self.spread, u)
 
     def apply(self, u: np.ndarray) -> np.ndarray:
         """Lambda u."""
-        return self.scale * self.unit_apply(u)
+        return self._columns(kernels.apply_root, self._scaled, u)
 
     def apply_transposed(self, x: np.ndarray) -> np.ndarray:
         """Lambda'x."""
-        return self.scale * self._columns(kernels.apply_root_transposed, x)
+        return self._columns(kernels.apply_root_transposed, self._scaled, x)
 
     def multiply(self, x: np.ndarray) -> np.ndarray:
         """Sigma x."""
         return self.apply(self.apply_transposed(x))
 
-    def _columns(self, loop, x: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
-        columns = np.ascontiguousarray(x.reshape(len(x), -1), dtype=np.float64)
-        out = np.empty_like(columns)
-        loop(self.rho, self.innovation, columns, out)
-        return out.reshape(x.shape)
+    def _columns(self, loop, spread: np.ndarray, x: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
+        rows = as_rows(x)
+        out = np.empty_like(rows)
+        loop(self.rho, spread, rows, out)
+        return as_columns(out, x)
 
     def slope(self, dense: np.ndarray) -> LineSlope:
         """See `LevelRoot.slope`."""
@@ -201,6 +226,7 @@ class LineSlope:
 
     def add(self, left: np.ndarray, dual: np.ndarray, times: float = 1.0) -> None:
         """See `Slope.add`."""
-        one, other = self._root.apply_transposed(left), self._root.apply_transposed(dual)
+        one = self._root.apply_transposed(left)
+        other = one if dual is left else self._root.apply_transposed(dual)
         self.own += times * one * other
         self.cross[1:] += times * one[1:] * self._root.unit_apply(other)[:-1]

@@ -110,11 +110,9 @@ class SparseSystem(Engine):
         self._solved = np.zeros((self._q, self._p))
 
     # ---- build ----------------------------------------------------------------------------------------
-    def reset(self) -> None:
-        """Forget the rows added so far."""
-        self._value[...] = 0.0
-        self._border[...] = 0.0
-        self._fixed[...] = 0.0
+    @property
+    def _sums(self) -> tuple[np.ndarray, ...]:
+        return self._value, self._border, self._fixed
 
     def add(self, lo: int, hi: int, weights: np.ndarray, values: np.ndarray, score: np.ndarray) -> None:
         """Add the rows lo..hi to Z'WZ, and Z' values to `score` (q,).

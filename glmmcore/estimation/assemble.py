@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from glmmcore.covariance import FIELDS, STRUCTURES, Field, OwnScales, Structure
+from glmmcore.covariance import FIELDS, STRUCTURES, AutoRegressiveLevels, Field, OwnScales, Structure
 from glmmcore.design import Design, PredictorDesign, RandomTerm
 from glmmcore.engines import choose_system
 from glmmcore.engines.choice import BORDER, LONG_CHAIN
 from glmmcore.engines.contract import System
+from glmmcore.engines.covarying import CovaryingSystem
 from glmmcore.engines.layout import Factor, RowLayout
 from glmmcore.errors import ModelError
 from glmmcore.estimation.held import check_names, coefficients_by_part, extra_values, needs_own_scales, spread_values
@@ -96,9 +97,16 @@ def _place_parameters(parts: list[LinearPart], terms: list[TermPart], integrated
 
 
 def _system(layout: RowLayout, terms: list[TermPart], n_profiled: int) -> System:
-    """The engine; that of chains for a leading factor with nothing but a chain."""
-    leading = [term.structure for term in terms if term.factor == 0]
-    return choose_system(layout, n_profiled, chained=len(leading) == 1 and leading[0].chained)
+    """The engine, and whether it takes roots of all effects of a factor: of places, times, and a chain that leads."""
+    leading = [term for term in terms if term.factor == 0]
+    chained = len(leading) == 1 and leading[0].structure.chained
+    system = choose_system(layout, n_profiled, chained=chained)
+    for term in terms:
+        if isinstance(term.structure, Field):
+            term.whole = term.structure
+    if chained and isinstance(system, CovaryingSystem):
+        leading[0].whole = AutoRegressiveLevels(leading[0].structure.k, layout.factors[0].n_levels)
+    return system
 
 
 def _held(design: Design, family: Family, parts: list[LinearPart], terms: list[TermPart], n_params: int) -> np.ndarray:

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from glmmcore.covariance import Field, Structure
+from glmmcore.covariance import FactorRoot, Field, Structure
 from glmmcore.design import RandomTerm
 from glmmcore.engines.contract import System
 from glmmcore.engines.layout import RelativeFactor, RowLayout, relative_change
+from glmmcore.engines.roots import RootChange
 from glmmcore.estimation.likelihood import Likelihood
 from glmmcore.families.base import Family
 from glmmcore.tall import times
@@ -81,6 +82,7 @@ class TermPart:
 
     ``b = back @ b_standardised`` for one level, and Sigma = root_back T T' root_back'. Both are the same but where
     levels covary: there `root_back` allows for the average variance of the levels, so that T is of ordinary size.
+    `whole` makes a root of the covariance of all effects of the factor where the engine takes that in place of T.
     """
 
     predictor: str
@@ -91,6 +93,7 @@ class TermPart:
     back: np.ndarray
     where: slice = field(default_factory=lambda: slice(0, 0))
     level_size: float = 1.0
+    whole: FactorRoot | None = None
 
     @property
     def root_back(self) -> np.ndarray:
@@ -188,8 +191,8 @@ class Problem:
         blocks = [np.eye(f.k) if f.prior == 0.0 else np.zeros((f.k, f.k)) for f in self.layout.factors]
         out: list[RelativeFactor] = list(blocks)
         for term in self.terms:
-            if isinstance(term.structure, Field):
-                out[term.factor] = term.structure.root(x[term.where])
+            if term.whole is not None:
+                out[term.factor] = term.whole.root(x[term.where])
             else:
                 blocks[term.factor][term.columns, term.columns] = term.structure.factor(x[term.where])
         return out
@@ -219,8 +222,12 @@ class Problem:
         high, low = x.copy(), x.copy()
         high[j] += step
         low[j] -= step
-        ends = [term.structure.factor(at[term.where]) for at in (high, low)]
         out = relative_change(factors, factors)
+        if term.whole is not None:
+            ends_of_root = [term.whole.root(at[term.where]) for at in (high, low)]
+            out[term.factor] = RootChange(ends_of_root[0], ends_of_root[1], 2.0 * step)
+            return out
+        ends = [term.structure.factor(at[term.where]) for at in (high, low)]
         slope = out[term.factor]
         assert isinstance(slope, np.ndarray)
         slope[term.columns, term.columns] = (ends[0] - ends[1]) / (2.0 * step)
@@ -234,8 +241,7 @@ class Problem:
         """Write d/d theta into `gradient` from d/dT of every grouping factor, or from what its root keeps of G."""
         for term in self.terms:
             slope, theta = d_factors[term.factor], x[term.where]
-            if isinstance(slope, np.ndarray):
-                gradient[term.where] = term.structure.gradient(theta, slope[term.columns, term.columns])
+            if term.whole is not None:
+                gradient[term.where] = term.whole.root_gradient(theta, slope)
             else:
-                assert isinstance(term.structure, Field)
-                gradient[term.where] = term.structure.root_gradient(theta, slope)
+                gradient[term.where] = term.structure.gradient(theta, slope[term.columns, term.columns])

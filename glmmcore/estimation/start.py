@@ -305,9 +305,9 @@ def theta_curvature(
     first = terms[0].where.start
     columns = []
     for term in terms:
-        if isinstance(term.structure, Field):  # there u = Lambda'Z'l_1, so that the column is dSigma Z'l_1
+        if term.whole is not None:  # there u = Lambda'Z'l_1, so that the column is dSigma Z'l_1
             at = slice(int(layout.offsets[term.factor]), int(layout.offsets[term.factor + 1]))
-            for change_of_own in term.structure.covariance_slopes(x[term.where], score[at]):
+            for change_of_own in term.whole.covariance_slopes(x[term.where], score[at]):
                 columns.append(np.zeros(layout.order))
                 columns[-1][at] = change_of_own
             continue

@@ -1,4 +1,8 @@
-"""What is remembered of a fitted design, and how predictors are made of it, in the fit and for new data."""
+"""Plans: what is kept of the formula and the levels of a fit, to make its columns again from new data.
+
+Matrices that need formulaic (contrasts, splines) are made by it all at once and arrive in `slow`, by the keys that the
+plans hold; all others are made here (`FastMatrix`).
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ Matrix = FastMatrix | SlowMatrix
 
 @dataclass(frozen=True, slots=True)
 class OffsetPlan:
-    """One known addend of a predictor; `key` is its formulaic part when it is more than arithmetic."""
+    """One known addend of a predictor; `key` finds it among the matrices of formulaic, None where numpy computes it."""
 
     expression: Expression
     key: str | None
@@ -62,7 +66,7 @@ class TermPlan:
 
 @dataclass(frozen=True, slots=True)
 class PredictorPlan:
-    """One linear predictor: recipe of X, which of its columns depend on others, offsets, random terms."""
+    """One linear predictor: plan of X, which of its columns depend on others, offsets, random terms."""
 
     fixed: Matrix
     aliasing: Aliasing
@@ -70,7 +74,7 @@ class PredictorPlan:
     terms: tuple[TermPlan | FieldPlan, ...]
 
     def keys(self, groups: bool) -> list[str]:
-        """What is formulaic's of the fixed part, the offsets and, with `groups`, the random terms."""
+        """Keys of the matrices of formulaic: of the fixed part, the offsets and, with `groups`, the random terms."""
         matrices = [self.fixed] + [term.matrix for term in self.terms if groups and isinstance(term, TermPlan)]
         own = [matrix.key for matrix in matrices if isinstance(matrix, SlowMatrix)]
         return own + [offset.key for offset in self.offsets if offset.key is not None]
@@ -94,7 +98,7 @@ class PredictorPlan:
 
 
 def build_matrix(matrix: Matrix, data: Columns, slow: dict[str, np.ndarray]) -> np.ndarray:
-    """Dense matrix of a recipe; those of formulaic are ready in `slow`."""
+    """Dense matrix of a plan; those of formulaic are ready in `slow`."""
     return slow[matrix.key] if isinstance(matrix, SlowMatrix) else matrix.build(data)
 
 

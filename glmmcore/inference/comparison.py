@@ -10,7 +10,7 @@ from scipy import special
 
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
-from glmmcore.inference.nesting import Nesting, nesting
+from glmmcore.inference.nesting import Nesting, nesting, require_fits
 from glmmcore.inference.terms import containing, part_of, terms_of
 from glmmcore.results.tables import ResultTable
 
@@ -86,9 +86,7 @@ def _aicc(fit: FittedGLMM) -> float:
 
 
 def _check_comparable(fits: tuple[FittedGLMM, ...]) -> None:
-    for fit in fits:
-        if not hasattr(fit, "solution"):
-            raise ModelError(f"compare: takes fits (FittedGLMM), not {type(fit).__name__}")
+    require_fits({str(i): fit for i, fit in enumerate(fits, start=1)}, "compare")
     first = fits[0]
     for fit in fits[1:]:
         if fit.nobs != first.nobs:

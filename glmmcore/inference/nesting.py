@@ -1,16 +1,32 @@
-"""Whether one model is a special case of another, and how many parameters it sets to the edge of their range."""
+"""Whether models can be compared: whether they are fits, and one a special case of another at the edge of its range."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from glmmcore.errors import ModelError
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["Nesting", "nesting", "spans"]
+__all__ = ["Nesting", "nesting", "require_fits", "spans"]
+
+
+@runtime_checkable
+class _Fit(Protocol):
+    """What tells a `FittedGLMM`, which stands above this module, from anything else."""
+
+    solution: Any
+
+
+def require_fits(fits: dict[str, Any], caller: str) -> None:
+    """Raise ModelError unless all that is given is fits."""
+    for name, fit in fits.items():
+        if not isinstance(fit, _Fit):
+            raise ModelError(f"{caller}: '{name}' is no fit (FittedGLMM) but {type(fit).__name__}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -160,7 +160,7 @@ def column_values(fit: FittedGLMM, name: str, is_factor: bool, *, chosen: bool, 
     if len(distinct) > _MAX_VALUES:
         raise ModelError(
             f"column '{name}' has {len(distinct)} distinct numbers; say at which to look, "
-            f"such as at={{{name!r}: [0, 1]}}, or values=[0, 1] of averages"
+            f"such as at={{{name!r}: [0, 1]}}, or values=[0, 1] in avg_predictions and avg_comparisons"
         )
     return distinct.astype(float)
 
@@ -199,7 +199,7 @@ def _formula_reference(fit: FittedGLMM, name: str, values: pd.Series) -> Any:
 
 
 def _like(column: pd.Series, values: pd.Series) -> pd.Series:
-    """Values with the categories of the data's column."""
+    """Values of the type of the data's column, categories and all; levels that the data lack are refused."""
     unseen = [v for v in values if v not in set(column)]
     if unseen:
         raise ModelError(f"at: column '{column.name}' has no level {unseen[0]!r}")

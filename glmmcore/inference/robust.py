@@ -205,11 +205,10 @@ def _log_likelihoods(objective: LaplaceObjective, x: np.ndarray, place: np.ndarr
     value, _ = objective(x)
     if not np.isfinite(value):
         raise ModelError("cov_params: the log-likelihood does not exist beside the estimates")
-    factors = problem.factors(x)
     rows = objective.linear_predictors(x)
     l, _, d2, _ = problem.likelihood.derivatives(0, problem.n, rows)
     out = np.bincount(place, l, n).astype(float)
-    left = _left_sides(objective, factors)
+    left = _left_sides(objective, x)
     inner = [problem.likelihood.predictors.index(name) for name in problem.inner]
     weighted = [[-d2[a, inner[b]] for b in range(len(inner))] for a in range(len(inner))]
     hessian: Any = 0.0
@@ -229,7 +228,7 @@ def _log_likelihoods(objective: LaplaceObjective, x: np.ndarray, place: np.ndarr
     return out
 
 
-def _left_sides(objective: LaplaceObjective, factors: list[np.ndarray]) -> list[Any]:
+def _left_sides(objective: LaplaceObjective, x: np.ndarray) -> list[Any]:
     """For each predictor with random effects Z Lambda, (n, q), rows in the problem's order."""
     from scipy import sparse
 
@@ -242,8 +241,8 @@ def _left_sides(objective: LaplaceObjective, factors: list[np.ndarray]) -> list[
             if part.predictor != name:
                 continue
             z = np.zeros((problem.n, sizes[part.factor]))
-            z[:, part.columns] = (part.term.Z @ part.back)[problem.rows]
-            z = z @ factors[part.factor]
+            t = part.structure.factor(x[part.where])
+            z[:, part.columns] = (part.term.Z @ part.back)[problem.rows] @ t
             codes = part.term.codes[problem.rows]
             places = layout.offsets[part.factor] + codes[:, None] * z.shape[1] + np.arange(z.shape[1])
             index = np.repeat(np.arange(problem.n), z.shape[1])

@@ -9,6 +9,7 @@ import pandas as pd
 
 from glmmcore.arguments import require_level, require_whole, require_word
 from glmmcore.errors import ModelError
+from glmmcore.inference.nesting import require_fits
 from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:
@@ -63,9 +64,7 @@ def side_by_side(
     models = {str(i): fit for i, fit in enumerate(fits, start=1)} | named
     if not models:
         raise ModelError("side_by_side: give fits")
-    for name, fit in models.items():
-        if not hasattr(fit, "solution"):
-            raise ModelError(f"side_by_side: '{name}' is no fit (FittedGLMM) but {type(fit).__name__}")
+    require_fits(models, "side_by_side")
     require_word(cell, "side_by_side: cell", _CELLS)
     require_level(level, "level")
     require_whole(digits, "side_by_side: digits", least=0, most=_MOST_DIGITS)

@@ -50,9 +50,9 @@ def predict(
     new_levels: str = "error",
     precision: Callable[[FittedGLMM], Any],
 ) -> pd.Series | pd.DataFrame:
-    """See `FittedGLMM.predict`; `precision` gives ``variance`` and ``df`` of combinations of estimates."""
+    """See `FittedGLMM.predict`; ``precision(fit)`` gives variances and df of combinations of estimates."""
     of_response = interval == "prediction"
-    effects = _kept(fit, random_effects)
+    effects = _check_groups(fit, random_effects)
     _check(fit, kind, effects, level, new_levels)
     _check_interval(fit, kind, interval, trials, newdata)
     # the average of a linear function of the random effects is its value at zero
@@ -74,7 +74,7 @@ def predict(
         warn_of_data(not_estimable("predict", "row", [repr(v) for v in labels[unknown].tolist()], dropped))
     estimate = np.where(unknown, np.nan, rows.estimate)
     if not se and level is None:
-        return _in_place(pd.Series(estimate, index=index[keep], name=kind), keep, index)
+        return _with_missing_rows(pd.Series(estimate, index=index[keep], name=kind), keep, index)
     combination, precise = rows.combination(), precision(fit)
     error = np.sqrt(precise.variance(combination)) if len(labels) else np.zeros(0)
     error[unknown] = np.nan
@@ -93,7 +93,7 @@ def predict(
         df = precise.df(combination)
         half = np.where(np.isinf(df), special.ndtri(0.5 + 0.5 * level), special.stdtrit(df, 0.5 + 0.5 * level))
         columns["lower"], columns["upper"] = limits_on_scale(estimate, error, _scale(fit, kind), half)
-    return _in_place(pd.DataFrame(columns, index=index[keep]), keep, index)
+    return _with_missing_rows(pd.DataFrame(columns, index=index[keep]), keep, index)
 
 
 def _in_pieces(fit: FittedGLMM, newdata: Any, trials: Any, options: dict[str, Any]) -> pd.DataFrame:
@@ -107,8 +107,8 @@ def _in_pieces(fit: FittedGLMM, newdata: Any, trials: Any, options: dict[str, An
     return pd.concat(pieces)
 
 
-def _kept(fit: FittedGLMM, random_effects: Any) -> str | Collection[str]:
-    """Word for the random effects, or the groups whose effects are at their modes."""
+def _check_groups(fit: FittedGLMM, random_effects: Any) -> str | Collection[str]:
+    """The word for the random effects as given, or the groups whose effects are at their modes, which must exist."""
     if isinstance(random_effects, str):
         return random_effects
     if not isinstance(random_effects, Iterable):
@@ -173,15 +173,15 @@ def _require_range(fit: FittedGLMM, eta: np.ndarray, labels: pd.Index) -> None:
         )
 
 
-def _in_place(table: Any, keep: np.ndarray, index: pd.Index) -> Any:
-    """Put NaN where a row was not complete."""
+def _with_missing_rows(table: Any, keep: np.ndarray, index: pd.Index) -> Any:
+    """A table of the complete rows as one of all rows, NaN where a row was not complete."""
     if keep.all():
         return table
     if isinstance(table, pd.Series):
         values = np.full(len(index), np.nan)
         values[keep] = table.to_numpy()
         return pd.Series(values, index=index, name=table.name)
-    return pd.DataFrame({name: _in_place(table[name], keep, index) for name in table}, index=index)
+    return pd.DataFrame({name: _with_missing_rows(table[name], keep, index) for name in table}, index=index)
 
 
 def _scale(fit: FittedGLMM, kind: str) -> Link:

@@ -70,7 +70,7 @@ def moran(z: FloatArray, weights: Any) -> FloatArray:
 
 def _moments(weights: Any) -> _Moments:
     both = weights + weights.T
-    squared = both.multiply(both).sum() if hasattr(both, "multiply") else np.sum(both**2)
+    squared = np.sum(both**2) if isinstance(both, np.ndarray) else both.multiply(both).sum()
     rows = np.ravel(weights.sum(axis=1)) + np.ravel(weights.sum(axis=0))
     return _Moments(float(weights.sum()), 0.5 * float(squared), float(np.sum(rows**2)))
 
@@ -306,7 +306,7 @@ def _among_refits(
 
 def _arrays(weights: Any) -> tuple[NDArray[Any], ...]:
     """What tells weights, dense or sparse, from others."""
-    return (weights.indptr, weights.indices, weights.data) if hasattr(weights, "indptr") else (np.asarray(weights),)
+    return (weights,) if isinstance(weights, np.ndarray) else (weights.indptr, weights.indices, weights.data)
 
 
 def _in_blocks(draw: Any, n: int, weights: Any) -> FloatArray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,9 +40,19 @@ BINARY_NOTE = "Single 0/1 responses cannot show dispersion or zero inflation; gr
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
 
 
+@runtime_checkable
+class _HasSimulations(Protocol):
+    """What tells a residual object, which stands above this module, from an array."""
+
+    @property
+    def residuals(self) -> FloatArray: ...
+
+    def child_rng(self, name: str) -> np.random.Generator: ...
+
+
 def is_simulated(res: Any) -> bool:
     """Whether `res` is a residual object rather than a plain array."""
-    return hasattr(res, "residuals") and hasattr(res, "child_rng")
+    return isinstance(res, _HasSimulations)
 
 
 def simulated_only(res: Any, test: str) -> None:

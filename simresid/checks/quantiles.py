@@ -11,16 +11,17 @@ polynomials in the ranks of the predictor,
 are uncorrelated with variance 1: the score statistics for a shift of the quantiles along :math:`B_j`. Per
 direction :math:`T_d = \sum_j w_j Z_{dj}^2` is a weighted sum of chi-squares. The weights favour what
 misspecified models leave: 1 for linear and quadratic trends, 1/2 for the constant (which the uniformity test
-looks at), little for wiggles; this is a smoothing spline's prior. The p-values of the directions are
-combined by the Cauchy rule with weights 1, 1, 1/5,
-.... Below `n = 150` the null distribution is simulated, conditional on the predictors, from uniform
-residuals. Everything costs O(n k^2).
+looks at), little for polynomials of high degree, as the prior of a smoothing spline does. The p-values of the
+directions are combined by the Cauchy rule, with weight 1 for location and scale and 1/5 for every direction of shape.
+Below `n = 150` the null distribution is simulated, conditional on the predictors, from uniform residuals. With k
+polynomials all of this takes time proportional to n k^2.
 
-Shrinkage of the residuals by the fit is undone first (`simresid.checks._leverage`). Compared with refits
-(`simresid.checks.nulls`) this is not needed. The indicators are then the probabilities :math:`G_i(q)` that the
-residual, uniform on its cell, is at most `q`, so that ties need not be broken, and the scores are taken from their
-centre over data and refits; the p-value above becomes the statistic. The interval of the largest shift is scaled so
-that it contains 0 where p is .05 or more.
+Fitting a model draws its residuals towards the middle; that is undone first (`simresid.checks._leverage`), except
+where the data are compared with refits (`simresid.checks.nulls`), which are drawn in as much. There each indicator is
+replaced by the probability :math:`G_i(q)` that the residual, uniform between its two ranks, is at most `q`, so that
+ties need not be broken; the mean of the scores over data and refits is subtracted; and the p-value above becomes the
+statistic whose rank among the refits is the p-value. The interval of the largest shift is scaled so that it contains 0
+where p is .05 or more.
 
 Compared with the unweighted score test of the same indicators (degree 2, chi-square with 9 df), power at `n
 = 100` and 5 % rises from .72 to .85 for a shift of the normal mean by ``.6 cos(2 pi x)``, from .23 to .31
@@ -338,10 +339,12 @@ def _tail_table(weights: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
 
 
 def _ranks_below(p: FloatArray, null: FloatArray) -> FloatArray:
+    """P-values from the rank of each p among simulated ones, (replicates, len(p)): small ones count against."""
     return np.array([simulation_pvalue(v, null[:, j], "less") for j, v in enumerate(p)])
 
 
 def _ranks_above(statistic: FloatArray, null: FloatArray) -> FloatArray:
+    """P-values from the rank of each statistic among those of refits: large ones count against."""
     return np.array([simulation_pvalue(v, null[:, j], "greater") for j, v in enumerate(statistic)])
 
 
@@ -364,6 +367,7 @@ def _largest_shift(scores: FloatArray, basis: Basis, q: FloatArray, found: Compa
 
 
 def _word(result: QuantileResult) -> str:
+    """The kind of departure, for verdicts."""
     leading = str(result.components["pvalue"].idxmin())
     return {"location": TREND, "scale": "wrong spread"}.get(leading, "wrong shape")
 

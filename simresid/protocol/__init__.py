@@ -40,6 +40,7 @@ __all__ = [
     "HasLeverage",
     "HasLikelihood",
     "HasModelDf",
+    "HasNewRows",
     "HasOneStep",
     "HasPearson",
     "HasPopulationMean",
@@ -196,6 +197,15 @@ class HasCdf(Protocol):
 
     def cdf(self, y: ArrayLike | None = None) -> tuple[FloatArray, FloatArray]:
         """``(P(Y < y), P(Y <= y))`` per row, each ``(n,)``; at the observed response when `y` is None."""
+        ...
+
+
+@runtime_checkable
+class HasNewRows(Protocol):
+    """The model can be asked about rows with responses that it was not fitted to."""
+
+    def held_out(self, newdata: Any) -> FittedModel:
+        """Return the same estimates at the rows of `newdata`, with their responses as `observed`."""
         ...
 
 

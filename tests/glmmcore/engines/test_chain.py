@@ -1,16 +1,17 @@
-"""The engine of autoregressive chains against the blocked one, which factors each level in full."""
+"""Autoregressive chains as a line of all levels, against the blocked engine, which factors each level in full."""
 
 import numpy as np
 import pytest
 
-from glmmcore.covariance import STRUCTURES
+from glmmcore.covariance import STRUCTURES, AutoRegressiveLevels
 from glmmcore.engines.blocked import BlockedSystem
-from glmmcore.engines.chain import ChainSystem, is_chain
 from glmmcore.engines.choice import choose_system
+from glmmcore.engines.covarying import CovaryingSystem
 from glmmcore.engines.layout import Factor, RowLayout
-from tests.glmmcore.engines.test_sparse import assert_same
+from tests.glmmcore.engines.test_sparse import TOLERANCE, answers
 
 K, LEVELS, N = 7, 9, 150
+STRUCTURE, LEVEL_CHAINS = STRUCTURES["ar1"](K), AutoRegressiveLevels(K, LEVELS)
 
 
 def build(p, theta, rng, *, runs=False, others=()):
@@ -29,9 +30,22 @@ def build(p, theta, rng, *, runs=False, others=()):
     if p:
         x = rng.normal(size=(K, p))[column] if runs else rng.normal(size=(n, p))
         factors.append(Factor("fixed", np.zeros(n, np.int32), 1, x, np.zeros(p, np.int32), prior=0.0))
-    t = [STRUCTURES["ar1"](K).factor(np.array(theta))]
+    t = [STRUCTURE.factor(np.array(theta))]
     t += [np.tril(rng.normal(size=(k, k))) for _, k in others] + ([np.eye(p)] if p else [])
     return RowLayout(factors), rng.uniform(0.2, 3.0, (1, n)), t
+
+
+def assert_same(chain, blocked, layout, weights, theta, t, rng):
+    theta, values, x = np.array(theta), rng.normal(size=(1, layout.n)), rng.normal(size=layout.order)
+    results = []
+    for system, factors in ((chain, [LEVEL_CHAINS.root(theta), *t[1:]]), (blocked, t)):
+        found, (lead, *products) = answers(system, layout, weights, values, factors, x)
+        gradient = STRUCTURE.gradient if isinstance(lead, np.ndarray) else LEVEL_CHAINS.root_gradient
+        moved = layout.apply_transposed(factors, x), layout.apply_factors(factors, x)
+        results.append([*found, gradient(theta, lead), *products, *moved])
+    for got, want in zip(*results, strict=True):
+        # gradients at a standard deviation of zero are zero in the blocked engine, to 1e-30 in the other
+        np.testing.assert_allclose(got, want, rtol=TOLERANCE, atol=TOLERANCE * np.abs(want).max() + 1e-28)
 
 
 # condition numbers grow as rho goes to one; the dense blocks are the less exact of the two there
@@ -40,9 +54,8 @@ def build(p, theta, rng, *, runs=False, others=()):
 def test_chain_equals_blocked(p, profiled, theta):
     rng = np.random.default_rng(3)
     layout, weights, t = build(p, theta, rng)
-    assert is_chain(layout)
-    chain, blocked = ChainSystem(layout, profiled), BlockedSystem(layout, profiled)
-    assert_same(chain, blocked, layout, weights, t, rng)
+    chain, blocked = CovaryingSystem(layout, profiled), BlockedSystem(layout, profiled)
+    assert_same(chain, blocked, layout, weights, theta, t, rng)
     for f in range(1 if profiled else len(t)):  # the system inverts without what is profiled
         want = blocked.level_covariances(f)
         np.testing.assert_allclose(chain.level_covariances(f), want, rtol=1e-8, atol=1e-9 * np.abs(want).max())
@@ -50,10 +63,10 @@ def test_chain_equals_blocked(p, profiled, theta):
 
 @pytest.mark.parametrize(("p", "profiled"), [(0, 0), (3, 0), (3, 3)])
 def test_chain_beside_other_factors(p, profiled):
-    rng = np.random.default_rng(4)
-    layout, weights, t = build(p, (0.7, -1.1), rng, others=[(6, 1), (4, 2)])
-    chain, blocked = ChainSystem(layout, profiled), BlockedSystem(layout, profiled)
-    assert_same(chain, blocked, layout, weights, t, rng)
+    rng, theta = np.random.default_rng(4), (0.7, -1.1)
+    layout, weights, t = build(p, theta, rng, others=[(6, 1), (4, 2)])
+    chain, blocked = CovaryingSystem(layout, profiled), BlockedSystem(layout, profiled)
+    assert_same(chain, blocked, layout, weights, theta, t, rng)
     for f in range(3 if profiled else len(t)):
         want = blocked.level_covariances(f)
         np.testing.assert_allclose(chain.level_covariances(f), want, rtol=1e-8, atol=1e-9 * np.abs(want).max())
@@ -61,27 +74,39 @@ def test_chain_beside_other_factors(p, profiled):
 
 @pytest.mark.parametrize("p", [0, 2])
 def test_equal_rows_are_kept_as_runs(p):
-    rng = np.random.default_rng(8)
-    layout, weights, t = build(p, (0.6, 1.0), rng, runs=True)
+    rng, theta = np.random.default_rng(8), (0.6, 1.0)
+    layout, weights, t = build(p, theta, rng, runs=True)
     assert layout.n_runs < layout.n
-    chain = ChainSystem(layout)
-    assert_same(chain, BlockedSystem(layout), layout, weights, t, rng)
-    assert_same(chain.fresh(layout), BlockedSystem(layout), layout, weights, t, rng)
+    chain = CovaryingSystem(layout)
+    assert_same(chain, BlockedSystem(layout), layout, weights, theta, t, rng)
+    assert_same(chain.fresh(layout), BlockedSystem(layout), layout, weights, theta, t, rng)
+
+
+@pytest.mark.parametrize("theta", [(0.8, 0.9), (-1.3, -2.0), (2.0, 0.0), (0.7, 6.0)])
+def test_covariance_slopes_are_differences_of_the_covariance(theta):
+    x = np.random.default_rng(2).normal(size=K * LEVELS)
+    step = 1e-5
+    differences = []
+    for move in np.eye(2) * step:
+        ends = [LEVEL_CHAINS.root(np.array(theta) + sign * move).multiply(x) for sign in (1.0, -1.0)]
+        differences.append((ends[0] - ends[1]) / (2.0 * step))
+    got = LEVEL_CHAINS.covariance_slopes(np.array(theta), x)
+    np.testing.assert_allclose(got, differences, atol=1e-8 * np.abs(got).max())
 
 
 def test_negative_weights_are_found_out_as_by_cholesky():
     """Not positive definite only where the full matrix is not."""
-    rng = np.random.default_rng(5)
-    layout, weights, t = build(0, (0.9, 1.5), rng)
-    chain, blocked = ChainSystem(layout), BlockedSystem(layout)
+    rng, theta = np.random.default_rng(5), (0.9, 1.5)
+    layout, weights, t = build(0, theta, rng)
+    chain, blocked = CovaryingSystem(layout), BlockedSystem(layout)
     seen = set()
     for share in np.linspace(-2.0, 1.0, 25):
         w = np.where(rng.random(weights.shape) < 0.3, share, 1.0) * weights
         outcome = []
-        for system in (chain, blocked):
+        for system, factors in ((chain, [LEVEL_CHAINS.root(np.array(theta))]), (blocked, t)):
             system.reset()
             system.add(0, layout.n, w, w, np.zeros(layout.order))
-            outcome.append(system.factorise(t))
+            outcome.append(system.factorise(factors))
         assert outcome[0] == outcome[1]
         seen.add(outcome[0])
     assert seen == {True, False}
@@ -90,10 +115,10 @@ def test_negative_weights_are_found_out_as_by_cholesky():
 def test_log_determinant_close_to_a_correlation_of_one():
     """rho = 1 - 5e-17 to double precision: all coefficients of a level are one, H has one eigenvalue besides ones."""
     rng = np.random.default_rng(6)
-    layout, weights, t = build(0, (0.5, 1e8), rng)
-    chain = ChainSystem(layout)
+    layout, weights, _ = build(0, (0.5, 1e8), rng)
+    chain = CovaryingSystem(layout)
     chain.add(0, layout.n, weights, weights, np.zeros(layout.order))
-    assert chain.factorise(t)
+    assert chain.factorise([LEVEL_CHAINS.root(np.array([0.5, 1e8]))])
     sums = np.zeros(LEVELS)
     rows = layout.start[:, 0] // K
     np.add.at(sums, rows, weights[0] * (layout.z**2).sum(axis=1))
@@ -103,7 +128,7 @@ def test_log_determinant_close_to_a_correlation_of_one():
 def test_who_gets_the_engine():
     rng = np.random.default_rng(7)
     layout, _, _ = build(2, (1.0, 1.0), rng)
-    assert isinstance(choose_system(layout, 2, chained=True), ChainSystem)
+    assert isinstance(choose_system(layout, 2, chained=True), CovaryingSystem)
     assert isinstance(choose_system(layout, 2), BlockedSystem)
     several = RowLayout([Factor("g", np.zeros(9, np.int32), 1, rng.normal(size=(9, K)), np.zeros(K, np.int32))])
     assert isinstance(choose_system(several, chained=True), BlockedSystem)  # a row meets every coefficient

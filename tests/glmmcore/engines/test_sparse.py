@@ -85,24 +85,30 @@ def build(design, p, m=1):
     return RowLayout(factors), np.ascontiguousarray(w[:, rows, columns].T), t, rng
 
 
+def answers(system, layout, weights, values, factors, x):
+    """What a system answers, in the order of a fit's calls, and its `factor_products`."""
+    score = np.zeros(layout.order)
+    system.reset()
+    system.add(0, layout.n, weights, values, score)
+    assert system.factorise(factors)
+    before = system.solve(x)
+    logdet = system.logdet
+    system.invert()
+    products = system.factor_products()
+    after = system.solve(x)
+    system.scale_inverse()
+    out = np.empty((len(weights), layout.n))
+    system.row_covariances(0, layout.n, out)
+    return [score, np.array(logdet), before, after, system.multiply(x), out], products
+
+
 def assert_same(sparse, blocked, layout, weights, t, rng):
     values = rng.normal(size=(1 if len(weights) == 1 else 2, layout.n))
     x = rng.normal(size=layout.order)
     results = []
     for system in (sparse, blocked):
-        score = np.zeros(layout.order)
-        system.reset()
-        system.add(0, layout.n, weights, values, score)
-        assert system.factorise(t)
-        before = system.solve(x)
-        logdet = system.logdet
-        system.invert()
-        products = system.factor_products()
-        after = system.solve(x)
-        system.scale_inverse()
-        out = np.empty((len(weights), layout.n))
-        system.row_covariances(0, layout.n, out)
-        results.append([score, np.array(logdet), before, after, system.multiply(x), out, *products])
+        found, products = answers(system, layout, weights, values, t, x)
+        results.append([*found, *products])
     for got, want in zip(*results, strict=True):
         np.testing.assert_allclose(got, want, rtol=TOLERANCE, atol=TOLERANCE * np.abs(want).max())
     return results

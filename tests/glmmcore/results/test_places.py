@@ -43,6 +43,23 @@ NEW = {"x": [0.0, 1.0, 0.5], "g": ["a", "b", "a"], "u": [2.5, 7.0, 20.0], "v": [
 
 
 @pytest.mark.parametrize("reml", [False, True])
+@pytest.mark.parametrize("beside", ["", " + (1 | w)"])
+@pytest.mark.parametrize("name", sorted(LEFT))
+def test_effective_parameters_are_the_trace_of_the_dense_smoother(name, beside, reml):
+    # y - fitted = sigma^2 P y, with P = V^-1 - V^-1 X (X'V^-1 X)^-1 X'V^-1
+    d = fields().assign(w=np.arange(60) % 5)
+    fit = glmm(f"y ~ x + {LEFT[name]}{beside}", d, reml=reml)
+    sd = fit.var_corr["sd"].to_numpy()
+    v = sd[0] ** 2 * correlation(name, fit, d, d, d) + fit.sigma**2 * np.eye(len(d))
+    if beside:
+        v += sd[1] ** 2 * np.equal.outer(d["w"].to_numpy(), d["w"].to_numpy())
+    inverse, x = np.linalg.inv(v), np.column_stack([np.ones(len(d)), d["x"]])
+    p = inverse - inverse @ x @ np.linalg.solve(x.T @ inverse @ x, x.T @ inverse)
+    assert fit.edf == pytest.approx(len(d) - fit.sigma**2 * np.trace(p), rel=1e-5)
+    assert fit.leverage.sum() == pytest.approx(fit.edf, rel=1e-8)
+
+
+@pytest.mark.parametrize("reml", [False, True])
 @pytest.mark.parametrize("name", sorted(LEFT))
 def test_kriging_is_the_closed_form(name, reml):
     """Universal kriging with the estimated variance parameters; standard errors add what not knowing these does."""
