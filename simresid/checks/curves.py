@@ -2,7 +2,10 @@ r"""Smooth quantile curves of residuals along a predictor, for display.
 
 Rows are put into up to 100 bins of equal size along the ranks of the predictor and 201 cells along the residual. The
 binned distribution functions :math:`F_b(u)` are smoothed along the bins by a penalised cubic B-spline (Eilers & Marx
-1996) whose penalty is chosen by generalised cross-validation, made monotone in `u`, and inverted at the quantiles.
+1996) whose penalty is chosen by generalised cross-validation, made monotone in `u`, smoothed along `u` and inverted
+at the quantiles. Without the second smoothing a curve would stay at one residual and leap to the next, which reads as
+steps along the predictor; its width is that of a smooth distribution function of as many rows as weigh at one place,
+:math:`12^{-1/2} m^{-1/3}` (the order of Bowman, Hall & Prvan 1998), with the density reflected at 0 and 1.
 The pointwise 95 % band comes from :math:`\mathrm{var}\,\hat F = \sum_b s_b^2 F(1-F)/m_b` with :math:`s` the
 smoother's row, divided by the slope of :math:`\hat F`. Among refits the residuals are the cells of the test
 (`simresid.checks.nulls.fitted_data`), each spread over its cell, and :math:`\mathrm{var}\,\hat F(q)` is that of the
@@ -114,6 +117,7 @@ def quantile_curves(
     smoother = _smoother(bins.rank, bins.size, empirical[:, at])
     smooth = np.maximum.accumulate(np.clip(smoother @ empirical, 0.0, 1.0), axis=1)
     smooth[:, 0], smooth[:, -1] = 0.0, 1.0
+    smooth = _smooth_distribution(smooth, 1.0 / (smoother**2 @ (1 / bins.size)))
     frames = []
     for k, q in enumerate(quantiles):
         of_refits = None if refits is None else refits[:, k :: len(quantiles)] @ smoother.T
@@ -145,6 +149,32 @@ def quantile_curves(
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def _smooth_distribution(values: FloatArray, n_rows: FloatArray) -> FloatArray:
+    """Distribution functions on [0, 1] smoothed by a normal kernel, their densities reflected at both ends.
+
+    Parameters
+    ----------
+    values : ndarray (n_bins, n_cells + 1)
+        Increasing from 0 to 1, evenly spaced.
+    n_rows : ndarray (n_bins,)
+        Number of rows that each rests on.
+
+    Returns
+    -------
+    ndarray (n_bins, n_cells + 1)
+        What a kernel does to the departure from the diagonal, it does to each of its sines by a factor.
+    """
+    from scipy.fft import dst, idst
+
+    width = n_rows ** (-1.0 / 3.0) / np.sqrt(12.0)
+    diagonal = np.linspace(0.0, 1.0, values.shape[1])
+    sines = dst(values[:, 1:-1] - diagonal[1:-1], type=1, axis=1)
+    sines *= np.exp(-0.5 * (np.pi * width[:, None] * np.arange(1, sines.shape[1] + 1)) ** 2)
+    out = np.array(values)
+    out[:, 1:-1] = diagonal[1:-1] + idst(sines, type=1, axis=1)
+    return np.maximum.accumulate(out, axis=1)
 
 
 def _smoother(x: FloatArray, weights: FloatArray, targets: FloatArray) -> FloatArray:

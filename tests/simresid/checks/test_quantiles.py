@@ -5,7 +5,7 @@ from scipy.stats import chi2, norm
 
 import simresid as sr
 from simresid.checks.basis import default_predictor, predictor_basis, ranks
-from simresid.checks.curves import _smoother, quantile_curves
+from simresid.checks.curves import _smooth_distribution, _smoother, quantile_curves
 from simresid.checks.quantiles import _Scores
 
 
@@ -176,6 +176,33 @@ def test_curves_follow_the_truth():
         truth = q ** (0.5 + part["predictor"])
         assert np.max(np.abs(part["value"] - truth)) < 0.03
         assert np.mean((part["lower"] <= truth) & (truth <= part["upper"])) > 0.8
+
+
+def test_smoothed_distributions_are_those_of_a_normal_kernel_reflected_at_both_ends():
+    from scipy.stats import norm
+
+    grid, atoms = np.linspace(0.0, 1.0, 201), np.array([0.1, 0.12, 0.5, 0.985])
+    for n_rows in (8.0, 60.0):
+        width = n_rows ** (-1 / 3) / np.sqrt(12)
+        images = np.concatenate([[2.0 * k + a, 2.0 * k - a] for k in range(-4, 5) for a in atoms])
+        by_hand = sum(norm.cdf(grid, image, width) - norm.cdf(0.0, image, width) for image in images) / atoms.size
+        # an atom between two points of the grid is spread over the cell
+        steps = np.clip((grid[:, None] - atoms) / 0.005 + 0.5, 0.0, 1.0).mean(axis=1)
+        smooth = _smooth_distribution(steps[None], np.array([n_rows]))[0]
+        np.testing.assert_allclose(smooth, by_hand, atol=2e-4)
+
+
+def test_curves_rise_evenly_where_the_truth_does():
+    # without smoothing along u a curve stays at one residual and leaps to the next: by 2.8 times its mean rise
+    leaps = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x = rng.random(250)
+        u = np.clip(0.2 + 0.5 * x + 0.15 * rng.normal(size=250), 0.001, 0.999)
+        part = quantile_curves(u, x, np.array([0.5]))
+        rises = np.diff(part["value"]) / np.diff(part["rank"])
+        leaps.append(np.max(rises[2:-2]) / np.mean(rises))
+    assert np.median(leaps) < 2.0
 
 
 @pytest.mark.parametrize("values", [2, 3])
