@@ -49,23 +49,23 @@ print({name: round(fit.aic, 1) for name, fit in repairs.items()})
 # distance, show the pattern as a surface. After the repairs it is nearly flat. Triangles that point up are counts above
 # the prediction, those that point down below.
 
-fig, axes = plt.subplots(2, 3, figsize=(11, 7.6), layout="constrained", sharey="row")
+fig, axes = plt.subplots(1, 3, figsize=(11, 3.9), layout="constrained", sharey=True)
 places = np.column_stack([data["x"], data["y"]])
 side = np.linspace(places.min(), places.max(), 60)
 grid = np.stack(np.meshgrid(side, side), axis=-1)
 squares = ((grid[:, :, None] - places) ** 2).sum(axis=-1)
 weights = np.exp(-0.5 * squares / (0.1 * np.ptp(side)) ** 2)
-for ax, (name, res) in zip(axes[0], kept.items(), strict=True):
+for ax, (name, res) in zip(axes, kept.items(), strict=True):
     surface = weights @ res.normal_residuals(clip=3.0) / weights.sum(axis=-1)
     shades = ax.pcolormesh(
         side, side, surface, cmap="PuOr_r", vmin=-1.2, vmax=1.2, alpha=0.55, zorder=0
     )
     plot_spatial(res, data["x"], data["y"], ax, title=titles[name], colorbar=False)
     ax.label_outer()
-fig.colorbar(shades, ax=axes[0], label="average residual nearby, normal scale")
+fig.colorbar(shades, ax=axes, label="average residual nearby, normal scale")
 
 # %%
-# The correlogram, below the maps, says how far the likeness reaches: the mean product of standardised residuals of two
+# The correlogram says how far the likeness reaches: the mean product of standardised residuals of two
 # places, by their distance. Grey is where it lies for residuals dealt out to the places at random, in 95 % of deals.
 
 distance = np.sqrt(((places[:, None] - places) ** 2).sum(axis=-1))
@@ -82,11 +82,13 @@ def correlogram(z):
 
 
 rng = np.random.default_rng(1)
-for ax, res in zip(axes[1], kept.values(), strict=True):
+fig, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained", sharey=True)
+for ax, (name, res) in zip(axes, kept.items(), strict=True):
     z = res.normal_residuals(clip=3.0)
     dealt = [correlogram(rng.permutation(z)) for _ in range(199)]
     ax.fill_between(middles, *np.quantile(dealt, [0.025, 0.975], axis=0), color="0.88")
     ax.plot(middles, correlogram(z), "o-", color="#34648c", markersize=4)
     ax.set_xlabel("Distance")
+    ax.set_title(name, loc="left", fontsize="medium", fontweight="bold")
     ax.spines[["top", "right"]].set_visible(False)
-axes[1, 0].set_ylabel("Correlation of residuals")
+axes[0].set_ylabel("Correlation of residuals")

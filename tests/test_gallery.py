@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
-import runpy
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -34,11 +34,23 @@ def test_script_prints_a_number_and_draws(script, tmp_path, monkeypatch, capsys)
     monkeypatch.chdir(tmp_path)
     plt.close("all")
     try:
-        runpy.run_path(str(script), run_name="__main__")
+        assert sum(_figures_of_blocks(script)) > 0, "draws no figure"
         assert re.search(r"\d", capsys.readouterr().out), "prints no number"
-        assert plt.get_fignums(), "draws no figure"
-        assert all(plt.figure(number).axes for number in plt.get_fignums())
     finally:
+        plt.close("all")
+
+
+def _figures_of_blocks(script):
+    """Run a script block by block; the page shows the figures as they are at the end of each, and closes them."""
+    namespace = {"__name__": "__main__"}
+    lines = script.read_text(encoding="utf-8").splitlines(keepends=True)
+    starts = [0, *(i for i, line in enumerate(lines) if line.startswith("# %%")), len(lines)]
+    for begin, end in itertools.pairwise(starts):
+        exec(compile("\n" * begin + "".join(lines[begin:end]), script.name, "exec"), namespace)
+        figures = [plt.figure(number) for number in plt.get_fignums()]
+        empty = [ax for figure in figures for ax in figure.axes if ax.axison and not ax.has_data()]
+        assert not empty, f"empty panels at the end of the block from line {begin + 1}"
+        yield len(figures)
         plt.close("all")
 
 

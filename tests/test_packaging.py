@@ -182,6 +182,22 @@ def test_the_conda_recipe_asks_for_what_the_package_asks_for():
     wanted = {line.strip("- ").replace(" ", "") for line in run.splitlines() if line.strip()}
     asked = {name.replace("matplotlib>", "matplotlib-base>") for name in PROJECT["dependencies"]}
     assert wanted == asked | {f"python{PROJECT['requires-python']}"}
+    scripts = {f"{name} = {target}" for name, target in PROJECT["scripts"].items()}
+    assert set(re.findall(r"- (\w+ = \S+)", recipe)) == scripts
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["build-system"]["requires"]
+    host = recipe.split("  host:\n")[1].split("  run:")[0].replace(" ", "")
+    assert [needed for needed in build if f"-{needed}\n" not in host] == []
+    assert f"\n  license: {PROJECT['license']}\n" in recipe
+    assert f"\n  summary: {PROJECT['description']}\n" in recipe
+
+
+def test_the_image_is_built_from_a_supported_python_and_leaves_out_what_is_made():
+    folder = ROOT / "packaging"
+    recipe = (folder / "Containerfile").read_text(encoding="utf-8")
+    (version,) = re.findall(r"^FROM python:([\d.]+)-slim$", recipe, re.M)
+    assert f"Programming Language :: Python :: {version}" in PROJECT["classifiers"]
+    left_out = (folder / "Containerfile.dockerignore").read_text(encoding="utf-8").split()
+    assert {".git", "**/.venv", "**/__pycache__", "docs/_build"} <= set(left_out)
 
 
 def test_the_image_keeps_its_kernels_where_every_user_may_write():
