@@ -103,6 +103,11 @@ class CommonScale(Correlated):
         """See `Structure.curvature`."""
         return np.append(2.0 * n_levels * self.k, np.full(self.n_correlations, 0.5 * n_levels * self.k))
 
+    @property
+    def reported(self) -> list[tuple[str, int, int]]:
+        """One standard deviation, then the correlations by lag."""
+        return [("sd", 0, 0)] + [("corr", lag, 0) for lag in range(1, self.k)]
+
 
 class _CompoundSymmetry(Correlated):
     """All correlations equal, rho in (-1/(k-1), 1) through a logistic map."""

@@ -123,8 +123,3 @@ class CommonToeplitz(CommonScale, _ByLag):
     """``homtoep``: one standard deviation, a correlation for each lag."""
 
     name = "homtoep"
-
-    @property
-    def reported(self) -> list[tuple[str, int, int]]:
-        """One standard deviation, then the correlations by lag."""
-        return [("sd", 0, 0)] + [("corr", lag, 0) for lag in range(1, self.k)]

@@ -83,3 +83,28 @@ def test_cs_has_one_correlation():
     np.testing.assert_allclose(sd, np.exp([0.0, 1.0, -1.0]))
     rho = (sigma / np.outer(sd, sd))[np.triu_indices(3, 1)]
     np.testing.assert_allclose(rho, 1.5 / (1 + np.exp(-0.3)) - 0.5)
+
+
+@pytest.mark.parametrize("name", sorted(STRUCTURES))
+def test_what_tables_show_is_the_whole_covariance(name):
+    k = 4
+    structure = STRUCTURES[name](k)
+    theta = structure.start(np.full(k, 0.8)) + np.random.default_rng(1).normal(0.0, 0.3, structure.size)
+    t = structure.factor(theta)
+    sd = np.sqrt(np.diag(t @ t.T))
+    r = t @ t.T / np.outer(sd, sd)
+    kinds = [kind for kind, _, _ in structure.reported]
+    shown = {(i, j) for kind, i, j in structure.reported if kind != "sd"}
+    if kinds.count("sd") == 1:
+        np.testing.assert_allclose(sd, sd[0])
+    if "rho" in kinds:
+        lag = np.abs(np.subtract.outer(np.arange(k), np.arange(k)))
+        np.testing.assert_allclose(r, r[1, 0] ** lag)
+    elif structure.one_row and len(shown) == 1:
+        np.testing.assert_allclose(r, np.where(np.eye(k, dtype=bool), 1.0, r[1, 0]))
+    elif structure.one_row and shown:
+        assert shown == {(lag, 0) for lag in range(1, k)}
+        np.testing.assert_allclose(r, np.array([[r[abs(i - j), 0] for j in range(k)] for i in range(k)]))
+    else:
+        hidden = {(i, j) for i in range(k) for j in range(i)} - shown
+        np.testing.assert_allclose([r[i, j] for i, j in hidden], 0.0, atol=1e-15)
