@@ -111,23 +111,16 @@ def _linear(node: Node) -> tuple[str, float, float]:
             return _linear(inner)
         case Binary(operator=operator, left=left, right=right):
             before, after = _number(left), _number(right)
-            if before is None and after is not None:
-                label, factor, shift = _linear(left)
+            first, number = before is None, after if before is None else before
+            if number is not None and (first or after is None):
+                label, factor, shift = _linear(left if first else right)
                 match operator:
                     case "+":
-                        return label, factor, shift + after
+                        return label, factor, shift + number
                     case "-":
-                        return label, factor, shift - after
-                    case "*" | "/" if after:
-                        scale = after if operator == "*" else 1.0 / after
-                        return label, factor * scale, shift * scale
-            if before is not None and after is None:
-                label, factor, shift = _linear(right)
-                match operator:
-                    case "+":
-                        return label, factor, shift + before
-                    case "-":
-                        return label, -factor, before - shift
-                    case "*" if before:
-                        return label, factor * before, shift * before
+                        return (label, factor, shift - number) if first else (label, -factor, number - shift)
+                    case "*" if number:
+                        return label, factor * number, shift * number
+                    case "/" if number and first:
+                        return label, factor / number, shift / number
     return show(node), 1.0, 0.0
