@@ -30,6 +30,9 @@ __all__ = ["glmm"]
 # Exposures whose logarithms are further apart than this (a ratio of 5e8) do not occur.
 _LONG_OFFSET = 20.0
 
+# Values of parameters given beyond this have squares that overflow soon.
+_LARGEST_GIVEN = 1e100
+
 
 @known_elsewhere(
     weights="freq_weights= for repeated rows, var_weights= for inverse variances, trials= for k-of-n responses",
@@ -167,8 +170,11 @@ def _given(values: Mapping[str, float] | None, what: str) -> dict[str, float]:
         raise ModelError(f"{what} takes a dict of numbers by name, such as {{'sd(g)': 1.0}}")
     for name, value in values.items():
         number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-        if not number or not np.isfinite(value):
-            raise ModelError(f"{what}: the value of {name!r} must be a finite number, not {value!r}")
+        if not number or not -_LARGEST_GIVEN <= value <= _LARGEST_GIVEN:  # NaN too
+            raise ModelError(
+                f"{what}: the value of {name!r} must be a finite number, at most {_LARGEST_GIVEN:g} in size, not "
+                f"{value!r:.60}"
+            )
     return {name: float(value) for name, value in values.items()}
 
 

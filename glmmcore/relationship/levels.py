@@ -31,10 +31,12 @@ def with_relationships(design: Design, known: Mapping[str, Any] | None) -> Desig
     ModelError
         For what is no relationship, a group that the model lacks, and levels that a relationship lacks.
     """
-    if not known:
+    if known is None:
         return design
     if not isinstance(known, Mapping):
         raise ModelError("known= takes a dict such as {'species': R}, by grouping factor")
+    if not known:
+        return design
     found = {str(group): _relationship(str(group), value) for group, value in known.items()}
     groups = dict.fromkeys(term.group for part in design.predictors.values() for term in part.terms)
     for group in found:

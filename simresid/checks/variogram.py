@@ -45,6 +45,7 @@ MOST_PLACES = 1500
 FEWEST_PAIRS = 20
 """Bins of fewer pairs join the next one."""
 N_BINS = 12
+MOST_BINS = 1000
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,7 +152,9 @@ def variogram(
     points = [aligned_numeric(x, res, "x"), *([] if y is None else [aligned_numeric(y, res, "y")])]
     if by is not None:
         points.append(np.asarray(aligned(by, res, "by").astype("category").cat.codes, dtype=np.float64))
-    layout = _Pairs(np.column_stack(points), by is not None, whole_number(bins, "bins", least=1), max_distance, res)
+    layout = _Pairs(
+        np.column_stack(points), by is not None, whole_number(bins, "bins", least=1, most=MOST_BINS), max_distance, res
+    )
     permuted = layout.permutations(u, generator(res, "variogram permutation"))
     sd = np.maximum(permuted.std(axis=0), 1e-12)
     largest = np.max(np.abs(permuted - permuted.mean(axis=0)) / sd, axis=1)

@@ -198,3 +198,9 @@ def test_grids_beyond_reason(data):
     assert time.process_time() - began < 5.0
     held = marginal_means(fit, "f0", at={name: ["3"] for name in names[2:]})
     assert len(held) == 12 and held["estimate"].notna().all()
+
+
+@pytest.mark.parametrize("known", [np.eye(8), "g", [("g", np.eye(8))], pd.DataFrame(np.eye(8))], ids=type)
+def test_relationships_that_are_no_mapping(data, known):
+    with pytest.raises(ModelError, match="known= takes a dict"):
+        glmm("y ~ x + (1|g)", data, known=known)

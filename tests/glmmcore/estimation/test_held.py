@@ -172,6 +172,8 @@ def test_starts_lead_to_the_same_estimates(d):
         ({"corr(Intercept,x|g)": 1.5}, "between -1 and 1"),
         ({"x": np.nan}, "finite number"),
         ({"x": "1"}, "finite number"),
+        ({"x": 1e101}, "at most 1e\\+100"),
+        ({"x": -(10**400)}, "at most 1e\\+100"),
         ({"sigma": 1.0}, "no 'sigma'"),
         ([("x", 1.0)], "takes a dict"),
     ],

@@ -87,6 +87,7 @@ def test_times_and_repeated_places():
         ((np.linspace(0.1, 0.9, 40), np.arange(40.0)), {"max_distance": 0.5}, "only 0 pairs"),
         ((np.full(40, 0.5), np.arange(40.0)), {}, "do not vary"),
         ((np.linspace(0.1, 0.9, 40), np.arange(40.0)), {"bins": 0}, "bins"),
+        ((np.linspace(0.1, 0.9, 40), np.arange(40.0)), {"bins": 10**9}, "at most 1,000"),
         ((np.linspace(0.1, 0.9, 40), np.arange(40.0)), {"null": "refits"}, "no model"),
     ],
 )
