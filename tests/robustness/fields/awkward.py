@@ -1,6 +1,6 @@
 """Awkward places: the sparse approximation of a field beside its dense covariance, right or a sentence.
 
-    python -m tests.robustness.fields.awkward [first] [last]
+    python -m tests.robustness.fields.awkward [first last [seed]]
 
 Every case is fitted twice, with the dense covariance and with neighbours. Both must refuse it with the same sentence,
 or both must end with finite estimates, log-likelihoods as near each other as the number of neighbours lets them be,
@@ -215,9 +215,10 @@ def faults(case: Case, dense: dict[str, object], sparse: dict[str, object]) -> l
 def main() -> None:
     chosen = cases()
     first, last = (int(a) for a in sys.argv[1:3]) if len(sys.argv) > 2 else (0, len(chosen))
+    seed = int(sys.argv[3]) if len(sys.argv) > 3 else 0  # of places, fields and responses
     wrong, sentences, began = 0, 0, time.process_time()
     for i, case in enumerate(chosen[first:last], first):
-        d = data(case, i)
+        d = data(case, 1000 * seed + i)
         begin = time.process_time()
         try:
             dense, sparse = (outcome(case, d, each) for each in (False, True))
