@@ -27,7 +27,7 @@ from glmmcore.formula.allowed import (
     signature,
 )
 from glmmcore.formula.grammar import ExpressionError, parse_tree
-from glmmcore.formula.hints import unknown_function
+from glmmcore.formula.hints import bar_missing, unknown_function
 from glmmcore.formula.lexer import Lexeme
 from glmmcore.formula.syntax import (
     Binary,
@@ -194,7 +194,11 @@ def _check_call(call: Call, names: dict[str, None]) -> None:
     if function is not None:
         if call.keywords or len(call.arguments) != function.nin:
             given = len(call.arguments) + len(call.keywords)
-            raise ExpressionError(f"{call.function}() takes {function.nin} argument(s) in a formula, here are {given}")
+            with_bar = bar_missing(call)
+            raise ExpressionError(
+                f"{call.function}() takes {function.nin} argument(s) in a formula, here are {given}"
+                + (f"; for a random effect {with_bar}" if with_bar else "")
+            )
         for argument in call.arguments:
             _check_operand(argument)
             _check(argument, names)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glmmcore.formula.syntax import Call, Text, show
 
-__all__ = ["unknown_argument", "unknown_function"]
+__all__ = ["bar_missing", "unknown_argument", "unknown_function"]
 
 _INSTEAD = {
     "ns": "write cr(x, df=4) for a natural cubic spline",
@@ -40,6 +40,8 @@ def unknown_function(call: Call) -> str:
     printed = printed if len(printed) <= 60 else f"{printed[:57]}..."
     if name == "relevel":
         return f"function 'relevel' is not known, write {_with_reference(call)}"
+    if with_bar := bar_missing(call):
+        return f"{name}() is a random effect, which needs a bar: {with_bar}"
     if name in _INSTEAD:
         return f"function '{name}' in '{printed}' is not known: {_INSTEAD[name]}"
     if name.startswith("np.") or "." in name:
@@ -47,6 +49,21 @@ def unknown_function(call: Call) -> str:
             f"'{name}' in '{printed}' is not known to work row by row, use center(), scale() or compute a column first"
         )
     return f"function '{name}' in '{printed}' is not known, use np.* or compute a column first"
+
+
+def bar_missing(call: Call) -> str:
+    """How a covariance structure written without its groups is written; empty for what is none."""
+    from glmmcore.covariance import FIELDS, STRUCTURES
+
+    if call.keywords or not call.arguments:
+        return ""
+    inside = ", ".join(show(argument) for argument in call.arguments)
+    if call.function in FIELDS:
+        one = f"write {call.function}({inside} | 1)"
+        return f"{one}, or a grouping column instead of 1 for one such effect in each group"
+    if call.function in STRUCTURES:
+        return f"write {call.function}({inside.replace(', ', ' + ')} | group)"
+    return ""
 
 
 def unknown_argument(call: Call, name: str, known: list[str]) -> str:
