@@ -113,7 +113,7 @@ def other_growth(counts: FloatArray, mean: FloatArray, variance: FloatArray) -> 
     Examples
     --------
     >>> mean = np.array([1.0, 10.0])
-    >>> bool(other_growth(np.array([4.0, 13.0]), mean, mean + mean**2) > 0)
+    >>> bool(other_growth(np.array([6.0, 10.0]), mean, mean + mean**2) > 0)
     True
     """
     if not (np.all(variance > mean * (1 + SAME_VARIANCE)) and np.all(mean > 0) and np.all(counts == np.rint(counts))):
