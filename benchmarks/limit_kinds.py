@@ -123,7 +123,6 @@ KINDS: dict[str, Kind] = {
         _on("real", family="skewnormal"), _on("real", family="gaussian", disp="~ 1"), ("is at its limit",)
     ),
     "ordbeta": Kind(_on("share", family="ordbeta"), _on("share", family="beta"), ("is at its limit",)),
-    "tweedie": Kind(_on("size", family="tweedie"), _on("size", family="gamma"), ("power is at its limit",)),
     # zero inflation
     "zi poisson": Kind(_on("y", family="poisson", zi="~ 1"), _POISSON, (_ZI,)),
     "zi ~ x poisson": Kind(_on("y", family="poisson", zi="~ x"), _POISSON, (_ZI,)),
@@ -185,4 +184,6 @@ KINDS: dict[str, Kind] = {
         _on("y", "x + f + (1|g) + exp(east, north|1)", family="poisson"),
         _on("y", "x + f + (1|g) + (1|calm)", family="poisson"), (*_TIMES, "by 1"),
     ),
+    # slow
+    "tweedie": Kind(_on("size", family="tweedie"), _on("size", family="gamma"), ("power is at its limit",)),
 }  # fmt: skip

@@ -115,6 +115,10 @@ class Field(Structure):
     def natural_slopes(self, theta: np.ndarray) -> np.ndarray:
         """Their derivatives, each by its own element of theta."""
 
+    @abstractmethod
+    def correlations(self, theta: np.ndarray) -> tuple[float, float]:
+        """Correlations of the nearest and of the farthest effects of a group, 0 and 1 where each stands alone."""
+
     def start(self, sd: np.ndarray) -> np.ndarray:
         """See `Structure.start`."""
         return np.append(np.sqrt(np.mean(np.square(sd))), self.start_parameters)
@@ -187,6 +191,12 @@ class _DistanceField(Field):
                 lo, hi, graph.count, NUGGET, correlation, np.stack(slopes), weight, innovation, d_weight, d_innovation
             )
         return NeighbourRoot(float(theta[0]), graph, weight, innovation, d_weight, d_innovation)
+
+    def correlations(self, theta: np.ndarray) -> tuple[float, float]:
+        """See `Field.correlations`."""
+        nearest, farthest = self.places.closest_and_farthest
+        found = next(self._correlations(np.array([nearest, farthest]), theta)) if farthest > 0.0 else (0.0, 1.0)
+        return float(found[0]), float(found[1])
 
     def root_gradient(self, theta: np.ndarray, slope: Slope) -> np.ndarray:
         """See `FactorRoot.root_gradient`: dF = tr(G dSigma) / 2."""

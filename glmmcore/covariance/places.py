@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
+from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
 from glmmcore.covariance.place_order import neighbour_graph
@@ -59,6 +60,15 @@ class Places:
         return [
             cdist(self.coordinates[a:b], self.coordinates[a:b]) / self.unit for a, b in pairwise(self.first.tolist())
         ]
+
+    @cached_property
+    def closest_and_farthest(self) -> tuple[float, float]:
+        """Least distance within a group and largest diagonal of a group, in `unit`; zeros where all are alone."""
+        groups = [self.coordinates[a:b] for a, b in pairwise(self.first.tolist()) if b - a > 1]
+        if not groups:
+            return 0.0, 0.0
+        closest = min(float(KDTree(own).query(own, k=2)[0][:, 1].min()) for own in groups)
+        return closest / self.unit, max(float(np.linalg.norm(np.ptp(own, axis=0))) for own in groups) / self.unit
 
     @cached_property
     def graph(self) -> NeighbourGraph:

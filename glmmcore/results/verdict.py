@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from glmmcore.results.verdict_of_terms import residual_sentences, term_sentences
+
 if TYPE_CHECKING:
     from glmmcore.estimation.optimize import Optimum
     from glmmcore.estimation.solution import TermSolution
@@ -21,10 +23,9 @@ _MANY_REFUSED = 0.05
 _MANY_ROWS = 0.02
 # Structures whose covariances keep their form when independent noise is added to every coefficient.
 _HOLDING_NOISE = ("us", "diag", "homdiag", "homcs")
-# More coefficients than these are not listed one by one.
-_MANY_COLUMNS = 4
-# Distance from one of a correlation of neighbours in time that is one to four digits.
-_CORRELATION_EDGE = 5e-5
+# Logarithms between the least dispersion of all rows and the usual one from which on it is on its way to zero, and
+# what a coefficient adds to that if it is one of the reasons.
+_RUNNING_AWAY, _REASON = 10.0, 5.0
 # Logit of a zero inflation that is none.
 _NO_ZERO_INFLATION = -4.0
 
@@ -61,8 +62,8 @@ def sentences(fit: FittedGLMM) -> list[str]:
             "method sees one of several modes there, and the log-likelihood found may not be the highest."
         )
     for t in fit.solution.terms:
-        if is_singular(t) and not _is_given(fit, t):
-            out.append(_singular_sentence(t, optimum.n_other_starts))
+        if not _is_given(fit, t):
+            out += term_sentences(fit, t, is_singular(t))
         if (
             fit.family.linear
             and t.modes.size >= fit.nobs
@@ -76,7 +77,10 @@ def sentences(fit: FittedGLMM) -> list[str]:
                 f"{t.term.group} has as many coefficients as there are rows: its variance and the residual variance "
                 "cannot be told apart, only their sum means something."
             )
-    out += _lasting_sentences(fit)
+    if fit.converged:
+        out += residual_sentences(fit)
+    else:
+        out += _running_dispersion(fit)
     out += _limit_sentences(fit)
     if fit.design.n_missing:
         rows = (
@@ -131,34 +135,25 @@ def _several_maxima_sentence(optimum: Optimum) -> str:
     )
 
 
-def _lasting_sentences(fit: FittedGLMM) -> list[str]:
-    """Where effects of successive times do not differ, which a model without times says as well."""
-    table = fit.var_corr
-    if "rho" not in table or "rho" in fit.design.fixed:
+def _running_dispersion(fit: FittedGLMM) -> list[str]:
+    """Where a search did not end because the mean fits some rows exactly and their dispersion vanishes."""
+    part = next((p for p in fit.estimator.problem.parts if p.name == "disp" and p.size > 1), None)
+    if part is None or fit.family.discrete:
         return []
-    groups = {t.term.group for t in fit.solution.terms if t.term.structure in ("ar1", "hetar1")}
-    found = table[table["group"].isin(groups) & (table["rho"].astype(float) > 1.0 - _CORRELATION_EDGE)]
+    values = np.abs(fit.solution.values["disp"] - np.median(fit.solution.values["disp"]))
+    rows = values > _RUNNING_AWAY
+    if not rows.any():
+        return []
+    moved = np.abs(fit.design.predictors["disp"].X * fit.solution.coefficients["disp"])
+    away = moved[rows].mean(axis=0) - (moved[~rows].mean(axis=0) if not rows.all() else 0.0)
+    named = [name for name, by in zip(part.columns, away, strict=True) if by > _REASON]
+    if not named:
+        return []
+    count = "1 row" if rows.sum() == 1 else f"{rows.sum()} rows"
     return [
-        f"The correlation of successive times of {term} by {group} is estimated as one: the effect of a group is the "
-        f"same at all times, and a random intercept, (1 | {group}), fits as well."
-        for term, group in zip(found["term"], found["group"], strict=True)
+        f"The log-likelihood has no maximum along {', '.join(named)} (disp): the mean can fit {count} exactly, and "
+        "their dispersion vanishes. Give disp= fewer levels or leave these rows out."
     ]
-
-
-def _singular_sentence(t: TermSolution, n_other_starts: int) -> str:
-    sd = np.sqrt(np.maximum(np.diag(t.covariance), 0.0))
-    columns = np.array(t.term.columns)
-    # a standard deviation is zero beside the others, or beside the size it could have in a standardised column
-    zero = columns[sd <= max(1e-3 * sd.max(), 1e-8)] if len(sd) > 1 else columns
-    times = "One other start" if n_other_starts == 1 else f"{n_other_starts} other starts"
-    searched = f"{times} led to no higher log-likelihood. " if n_other_starts else ""
-    named = ", ".join(zero) if len(zero) <= _MANY_COLUMNS else f"{zero[0]} to {zero[-1]} ({len(zero)} coefficients)"
-    what = f"the variance of {named}" if len(zero) else "a combination of the coefficients' variances"
-    return (
-        f"Singular fit: {what} by {t.term.group} is estimated as zero"
-        f"{' (a correlation of one)' if not len(zero) else ''}. {searched}Fixed effects and log-likelihood are "
-        "valid, a simpler random part fits as well."
-    )
 
 
 def _limit_sentences(fit: FittedGLMM) -> list[str]:
