@@ -27,15 +27,6 @@ class _FirstOrder(ABC):
         rho, innovation, _ = self._steps(theta)
         return LineRoot(float(theta[0]), rho, innovation)
 
-    def correlations(self, theta: np.ndarray) -> tuple[float, float]:
-        """See `Field.correlations`."""
-        rho = self._steps(theta)[0]
-        series = np.split(rho, self.places.first[1:-1])
-        steps = np.concatenate([own[1:] for own in series])
-        if not len(steps):
-            return 0.0, 1.0
-        return float(np.abs(steps).max()), float(min(np.prod(own[1:]) for own in series))
-
     def root_gradient(self, theta: np.ndarray, slope: Slope) -> np.ndarray:
         """See `FactorRoot.root_gradient`.
 
@@ -95,6 +86,15 @@ class _Line(_FirstOrder, Field):
 
     on_line = True
     covarying = "line"
+
+    def correlations(self, theta: np.ndarray) -> tuple[float, float]:
+        """See `Field.correlations`."""
+        rho = self._steps(theta)[0]
+        series = np.split(rho, self.places.first[1:-1])
+        steps = np.concatenate([own[1:] for own in series])
+        if not len(steps):
+            return 0.0, 1.0
+        return float(np.abs(steps).max()), float(min(np.prod(own[1:]) for own in series))
 
     def _root(self, theta: np.ndarray) -> LineRoot:
         return self._line(theta)
