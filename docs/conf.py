@@ -69,6 +69,7 @@ sphinx_gallery_conf = {
     "backreferences_dir": "api/backreferences",
     "remove_config_comments": True,
     "show_memory": False,
+    "capture_repr": (),  # what a script has to say it prints; Axes and legends are not for readers
     "write_computation_times": False,  # those pages ask the network for their tables
     "min_reported_time": 1,
     "show_signature": False,
