@@ -17,8 +17,9 @@ __all__ = ["MOST_DENSE_PLACES", "NEIGHBOURS", "Places"]
 
 # Places of one group up to which a field has its dense covariance.
 MOST_DENSE_PLACES = 3000
-# Of how many neighbours each place is given beyond. Smooth fields need more: of 2000 places with a smoothness of 2.5
-# log-likelihoods are up to .8 from the dense ones with 30 and up to .22 with 50, with one of .5 up to .07 with 30.
+# On how many neighbours the effect of a place depends in larger groups. Smooth fields need more: of 2000 places with
+# a smoothness of 2.5 log-likelihoods are up to .8 from the dense ones with 30 and up to .22 with 50, with one of .5
+# up to .07 with 30.
 NEIGHBOURS = {"exp": 30, "mat": 50, "gau": 50}
 
 

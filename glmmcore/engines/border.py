@@ -1,9 +1,8 @@
 """Which columns of a dense border the blocks of a leading factor meet.
 
-Levels of the leading factor that covary stand in blocks, a group's times say, that are independent of each other. Where
-each block meets few of the border's E columns, as with ``ar1(t | g) + (1 | g)``, what has a row for every level of the
-leading factor keeps the m columns of its block only, (q, m) in place of (q, E): nothing that is done to such rows mixes
-blocks.
+The leading factor's levels stand in independent blocks, such as the times of one group. Arrays with a row for every
+level would have all E columns of the border, (q, E). Where each block meets few of these, as with
+``ar1(t | g) + (1 | g)``, a row has the m columns of its block only, (q, m): no operation on such rows mixes blocks.
 """
 
 from __future__ import annotations

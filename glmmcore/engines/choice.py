@@ -18,7 +18,7 @@ from glmmcore.memory import require_memory
 
 __all__ = ["BORDER", "LONG_CHAIN", "choose_system"]
 
-# Coefficients of other factors beside fields.
+# Most coefficients of other factors beside effects of places or times, for which they are dense columns.
 _BORDER = 3000
 # Coefficients of a level from which a chain is taken as a line; quadrature, of up to three, knows blocks only.
 _SHORTEST = 4

@@ -25,7 +25,8 @@ RelativeFactor: TypeAlias = Any
 Engines that know independent levels only get and return arrays, which a list of either kind could not say.
 """
 
-# Working with runs pays for summing and spreading up to this share of the rows, and from as many rows saved.
+# Equal rows are kept as runs if there are at most this share as many runs as rows, and at least so many fewer;
+# otherwise summing over runs and spreading to rows cost more than they save.
 _SHARE = 0.5
 _SAVED = 2000
 # Rows are sorted by their left-hand sides too where these are so few and take so few values.

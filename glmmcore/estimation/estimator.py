@@ -47,7 +47,8 @@ from glmmcore.families.base import Family
 
 __all__ = ["Estimator"]
 
-# Smallest standard deviation of random effects, in units of the rows', with which a linear model is an ordinary one.
+# Smallest standard deviation of random effects, in units of the rows', at a minimum of a linear model whose curvature
+# the quasi-Newton search knows; nearer to zero a Hessian is made.
 _INSIDE = 0.02
 # Expected decrease at which the search of a cheaper model ends, and its evaluations at most.
 _ROUGH_EDM, _ROUGH_EVALUATIONS = 1e-2, 60

@@ -37,19 +37,19 @@ _HIGHER, _LOWER = 1e-5, 1e-2
 _RANDOM_STARTS = 2
 # Standard deviation of effects of places at other starts, in units of the rows'.
 _NOT_SMALL = 0.7
-# Places of a field from which one other start has to do: there the data say more, and each takes minutes.
+# Places of a field from which only one other start is tried: there the data say more, and each start takes minutes.
 _LARGE_FIELD = 1500
 # Places from which none is tried.
 _VERY_LARGE_FIELD = 5000
 # Size of the random effects of other parts than the conditional one in a start that all but leaves them out.
 _SMALL_OTHER_EFFECTS = 0.02
-# Expected further decrease at which a descent that ran out of evaluations is still worth an end.
+# Expected further decrease below which a descent that ran out of evaluations is followed to its end all the same.
 _NEAR_END = 0.5
 # Descents that may be followed to an end that is no maximum.
 _MOST_FAILURES = 2
-# Logit of a zero inflation that is none, the one of the row with the most at another start, and how far the rows spread
-# there.
-_NONE, _MOST_ZEROS, _ZERO_SPREAD = -4.0, -1.5, 1.5
+# Logit below which zero inflation has vanished; at another start, the largest logit of a row and the standard deviation
+# of all.
+_VANISHED, _MOST_ZEROS, _ZERO_SPREAD = -4.0, -1.5, 1.5
 _SEED = 20261127
 
 
@@ -224,7 +224,7 @@ def with_zero_inflation_elsewhere(problem: Problem, x: np.ndarray, cold: np.ndar
     if "zi" not in parts or problem.family.hurdle:
         return []
     zi = parts["zi"]
-    if not zi.size or zi.values(x[zi.where]).max() > _NONE:
+    if not zi.size or zi.values(x[zi.where]).max() > _VANISHED:
         return []
     out = []
     if zi.X is not None and (zi.size > 1 or zi.offset is not None):

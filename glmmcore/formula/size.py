@@ -10,7 +10,8 @@ from glmmcore.memory import require_memory
 
 __all__ = ["require_factor", "require_rows"]
 
-# So many columns are made in no time; whether they are too many for the rows is told afterwards, with their number.
+# Columns up to which a matrix is made without asking whether the rows are enough for it: a message can then say how
+# many columns there are.
 _FEW = 1000
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["chosen_columns", "contrast_tables", "marginal_means", "means_table", "parts_of_means", "requested_means"]
 
-# Of so many contrasts the names are given.
+# Contrasts that a message names at most.
 _NAMED = 8
 # Links whose differences are logarithms of ratios.
 _RATIOS = ("log", "logit")

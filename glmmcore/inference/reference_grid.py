@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["WEIGHTS", "ReferenceGrid", "column_values", "reference_levels"]
 
 WEIGHTS = ("equal", "proportional")
-# A numeric column with more distinct values needs to be told at which of them to look.
+# Distinct values of a numeric column up to which all are looked at; of more the user has to choose.
 _MAX_VALUES = 12
 # Combinations of values of all columns: some ten seconds.
 _MOST_ROWS = 1_000_000

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 __all__ = ["power"]
 
-# Replicates with a generator of their own: results do not depend on the workers.
+# Replicates that share a generator: results do not depend on the number of workers.
 _BLOCK = 50
 # Complete fits whose Satterthwaite's degrees of freedom stand for those of all replicates of a design.
 _DF_FITS = 15

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["dropped_columns", "not_estimable", "zero_sums"]
 
-# Of so many rows or cells the names are given.
+# Rows or cells that a message names at most.
 _NAMED = 8
 # Share of the addends below which a sum of distances from the relations is zero.
 _ROUNDING = 1e-8

@@ -33,7 +33,7 @@ _POLICIES = ("error", "zero")
 _INTERVALS = ("confidence", "prediction")
 # New places of a dense field that are predicted together.
 _PLACES_AT_ONCE = 250
-# Linear predictors with log link up to here have a mean that is computed as it is.
+# Linear predictor with log link up to which no family cuts its mean off.
 _LARGEST_LOG = 690.0
 
 

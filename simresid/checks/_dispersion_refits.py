@@ -1,6 +1,6 @@
 r"""Dispersion of a fitted model among refits.
 
-Three numbers of every fit are looked at, on the log scale and from their median over data and refits:
+Of every fit three ratios are looked at, on the log scale and from their median over data and refits:
 
 * the unweighted ratio :math:`\sum (y_i-\mu_i)^2 / \sum V_i`, the score for an observation-level random effect;
 * the same over its relative spread :math:`\sqrt{\sum V_i^2} / \sum V_i`, since data sets with a few large means vary
@@ -15,7 +15,9 @@ Two-sided ones take the length of the pair with its correlation among data sets 
 ratio above one beside one below: the sign of a variance that grows with the mean otherwise than the model's (nbinom1 in
 a nbinom2 model: .53 -> .68 in the 300 data sets on which this combination was chosen, .61 in 80 others and .54 in 250
 more; .73 -> .71 for extra zeros and .95 -> .94 for lognormal data). The ratio that is reported is the larger of the two
-in these units.
+in these units. Two-sided tests of single counts add a fourth number: how much likelier the counts are where the
+variance grows with the mean in the other way, linearly instead of quadratically or the reverse
+(`_row_moments.other_growth`).
 """
 
 from __future__ import annotations
