@@ -73,7 +73,7 @@ _TRUNCATED = _on("least", family="truncated_poisson")
 _DISP, _ZI = "(disp) is at its limit", "(zi)"
 _ZERO = "is estimated as zero"
 _CALM, _SLOPE = f"by calm {_ZERO}", f"variance of x by g {_ZERO}"
-_TIMES = (_CALM, f"by 1 {_ZERO}")
+_TIMES = ("Singular fit",)
 
 
 def _term(right: str, *told: str, left: str = "y", **options: Any) -> Kind:
@@ -182,7 +182,7 @@ KINDS: dict[str, Kind] = {
     ),
     "exp of independent places": Kind(
         _on("y", "x + f + (1|g) + exp(east, north|1)", family="poisson"),
-        _on("y", "x + f + (1|g) + (1|calm)", family="poisson"), (*_TIMES, "by 1"),
+        _on("y", "x + f + (1|g) + (1|calm)", family="poisson"), (*_TIMES, "The range of exp(east, north) by 1"),
     ),
     # slow
     "tweedie": Kind(_on("size", family="tweedie"), _on("size", family="gamma"), ("power is at its limit",)),

@@ -27,8 +27,9 @@ _CORRELATION_EDGE = 5e-5
 _INDEPENDENT = 1e-4
 # Difference of effects of the same group, in units of the rows' spread, that is none.
 _SAME_EFFECT = 1e-3
-# A standard deviation below this share of its standard error adds less than 2e-5 to the log-likelihood.
-_NEXT_TO_NOTHING = 1e-2
+# A standard deviation below this share of its standard error adds less than 2e-5 to the log-likelihood; it is small
+# itself, in units of the rows' spread, unless nothing is known about it at all.
+_NEXT_TO_NOTHING, _SMALL = 1e-2, 0.05
 # Residual standard deviation beside that of the effects of places that explain every row.
 _NO_RESIDUAL = 1e-2
 
@@ -88,7 +89,9 @@ def _next_to_nothing(fit: FittedGLMM, t: TermSolution) -> list[str]:
     hessian = fit.solution.optimum.hessian
     part = next(part for part in fit.estimator.problem.terms if part.term is t.term)
     at = part.where.start
-    if part.structure.k > 1 or hessian is None or not part.structure.linear:
+    if t.predictor != "cond" or part.structure.k > 1 or hessian is None or not part.structure.linear:
+        return []
+    if abs(fit.solution.x[at]) > _SMALL * response_scale(fit.estimator.problem):
         return []
     if abs(fit.solution.x[at]) * np.sqrt(max(hessian[at, at], 0.0)) > _NEXT_TO_NOTHING:
         return []

@@ -68,3 +68,32 @@ def test_a_dispersion_of_one_row_is_named(left: str, family: str) -> None:
     d["size"] = np.exp(d["y"])
     found = fit(f"{left} ~ x + level", d, family=family, disp="~ level")
     assert any("no maximum along level[T.c] (disp)" in s and "1 row exactly" in s for s in found.verdict)
+
+
+def test_effects_of_a_zero_inflation_that_is_none_are_not_called_small() -> None:
+    """Said "next to nothing (standard deviation 0.3)" of what has no value at all."""
+    d = plain_data(np.random.default_rng([1, 0]))
+    found = fit("y ~ x + f + (1|g)", d, zi="~ (1|g)")
+    assert any("zero inflation is estimated as zero" in s for s in found.verdict)
+    assert not any("next to nothing" in s for s in found.verdict)
+
+
+def test_a_standard_deviation_that_adds_nothing_is_told() -> None:
+    """Between "zero" and what adds to the log-likelihood: groups are spread until the estimate has just left zero."""
+    g = np.repeat(np.arange(20), 5)
+    rng = np.random.default_rng(1)
+    effects, noise = rng.normal(size=20), np.random.default_rng(2).gamma(2.0, size=100)
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        spread = 0.5 * (low + high)
+        d = pd.DataFrame({"y": noise * np.exp(spread * effects[g]), "g": g.astype(str)})
+        found = fit("y ~ 1 + (1|g)", d, family="gamma")
+        sd = float(found.var_corr["sd"].iloc[0])
+        if 2e-3 < sd < 0.02:
+            break
+        low, high = (low, spread) if sd > 0.01 else (spread, high)
+    else:
+        raise AssertionError("no spread has a small standard deviation for its estimate")
+    assert found.llf - fit("y ~ 1", d, family="gamma").llf < 2e-5
+    (said,) = found.verdict
+    assert "The variance of Intercept by g is next to nothing" in said
