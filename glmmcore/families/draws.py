@@ -15,12 +15,14 @@ __all__ = [
     "FEW_TERMS",
     "LEAST_LOG",
     "count_cdf",
+    "count_ends",
     "draw_negative_binomial",
     "draw_poisson",
     "first_above",
-    "negative_binomial_cdf",
+    "negative_binomial_ends",
     "negative_binomial_survival",
     "poisson_cdf",
+    "poisson_ends",
     "poisson_survival",
 ]
 
@@ -78,31 +80,51 @@ def count_cdf(
     return lower, np.maximum(lower, upper)
 
 
+def count_ends(
+    ends: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]], y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return (P(Y < y), P(Y <= y)) from both at whole numbers >= 0."""
+    at = np.floor(y)
+    lower, upper = ends(np.maximum(at, 0.0))
+    # nothing lies between whole numbers
+    lower = np.where(y == at, lower, upper)
+    return np.where(at < 0, 0.0, lower), np.where(at < 0, 0.0, np.maximum(lower, upper))
+
+
 @kernel
-def _poisson_sum(y, mean, out):
-    """P(Y <= y) as a sum of probabilities from 0 on; NaN where that is long or begins with too small a number."""
+def _poisson_sum(y, mean, below, to):
+    """P(Y < y) and P(Y <= y) as sums of probabilities from 0 on; NaN if long or beginning with too small a number."""
     for i in range(y.size):
         if not (y[i] <= FEW_TERMS and -mean[i] > LEAST_LOG):
-            out[i] = np.nan
+            below[i] = to[i] = np.nan
             continue
         term = math.exp(-mean[i])
-        total = term
+        last, total = 0.0, term
         for k in range(int(y[i])):
             term *= mean[i] / (k + 1.0)
+            last = total
             total += term
-        out[i] = min(total, 1.0)
+        below[i], to[i] = min(last, 1.0), min(total, 1.0)
+
+
+def poisson_ends(y: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(P(Y < y), P(Y <= y)) of a Poisson law at whole numbers >= 0.
+
+    Small counts are summed, which takes a fraction of the time of the incomplete gamma function.
+    """
+    shape = np.broadcast_shapes(np.shape(y), np.shape(mean))
+    at, centre = (np.broadcast_to(np.asarray(a, dtype=float), shape).ravel() for a in (y, mean))
+    below, to = np.empty((2, at.size))
+    _poisson_sum(as_kernel_input(at), as_kernel_input(centre), below, to)
+    rest = np.isnan(to)
+    if rest.any():
+        below[rest], to[rest] = count_cdf(lambda k: poisson_cdf(k, centre[rest]), at[rest])
+    return below.reshape(shape), to.reshape(shape)
 
 
 def poisson_cdf(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """P(Y <= y) of a Poisson law; small counts are summed, in a fraction of the incomplete gamma function's time."""
-    shape = np.broadcast_shapes(np.shape(y), np.shape(mean))
-    at, centre = (np.broadcast_to(np.asarray(a, dtype=float), shape).ravel() for a in (y, mean))
-    out = np.empty(at.size)
-    _poisson_sum(as_kernel_input(at), as_kernel_input(centre), out)
-    rest = np.isnan(out)
-    if rest.any():
-        out[rest] = special.gammaincc(at[rest] + 1, centre[rest])
-    return out.reshape(shape)
+    """P(Y <= y) of a Poisson law."""
+    return special.gammaincc(y + 1, mean)
 
 
 def poisson_survival(y: np.ndarray, mean: np.ndarray) -> np.ndarray:
@@ -117,24 +139,25 @@ def _poisson_limit(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndar
 
 
 @kernel
-def _sum_from_zero(y, mean, size, out):
-    """P(Y <= y) as a sum of probabilities from 0 on; NaN where that is long or begins with too small a number."""
+def _negative_binomial_sum(y, mean, size, below, to):
+    """P(Y < y) and P(Y <= y) as sums of probabilities from 0 on; NaN if long or beginning with too small a number."""
     for i in range(y.size):
         r = size[0] if size.size == 1 else size[i]
         log_first = -r * math.log1p(mean[i] / r)
         if not (y[i] <= FEW_TERMS and log_first > LEAST_LOG and r < _LARGEST_SIZE):
-            out[i] = np.nan
+            below[i] = to[i] = np.nan
             continue
         term = math.exp(log_first)
-        total, odds = term, mean[i] / (r + mean[i])
+        last, total, odds = 0.0, term, mean[i] / (r + mean[i])
         for k in range(int(y[i])):
             term *= (r + k) / (k + 1.0) * odds
+            last = total
             total += term
-        out[i] = min(total, 1.0)
+        below[i], to[i] = min(last, 1.0), min(total, 1.0)
 
 
-def negative_binomial_cdf(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.ndarray:
-    """P(Y <= y) of a negative binomial law with given mean and size.
+def negative_binomial_ends(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(P(Y < y), P(Y <= y)) of a negative binomial law with given mean and size at whole numbers >= 0.
 
     Small counts are summed, which takes a fraction of the time of the incomplete beta function.
     """
@@ -143,12 +166,13 @@ def negative_binomial_cdf(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> 
     sizes = np.asarray(size, dtype=float).ravel()
     if sizes.size > 1:
         sizes = np.broadcast_to(size, shape).ravel()
-    out = np.empty(at.size)
-    _sum_from_zero(as_kernel_input(at), as_kernel_input(centre), as_kernel_input(sizes), out)
-    rest = np.isnan(out)
+    below, to = np.empty((2, at.size))
+    _negative_binomial_sum(as_kernel_input(at), as_kernel_input(centre), as_kernel_input(sizes), below, to)
+    rest = np.isnan(to)
     if rest.any():
-        out[rest] = _incomplete_beta(at[rest], centre[rest], np.broadcast_to(sizes, at.shape)[rest], upper=False)
-    return out.reshape(shape)
+        mu, r = centre[rest], np.broadcast_to(sizes, at.shape)[rest]
+        below[rest], to[rest] = count_cdf(lambda k: _incomplete_beta(k, mu, r, upper=False), at[rest])
+    return below.reshape(shape), to.reshape(shape)
 
 
 def _incomplete_beta(y: np.ndarray, mean: np.ndarray, size: np.ndarray, *, upper: bool) -> np.ndarray:

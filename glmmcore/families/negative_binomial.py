@@ -14,7 +14,7 @@ from glmmcore._jit import kernel
 from glmmcore.families.base import Parameters
 from glmmcore.families.count_density import LARGE_COUNT, log_factorial
 from glmmcore.families.counts import CountFamily
-from glmmcore.families.draws import count_cdf, draw_negative_binomial, negative_binomial_cdf
+from glmmcore.families.draws import count_ends, draw_negative_binomial, negative_binomial_ends
 from glmmcore.families.special import HALF_LOG_2PI, clip_exponent, log1pmx, rising, stirling_error
 
 __all__ = [
@@ -43,7 +43,7 @@ class NegativeBinomialFamily(CountFamily):
     def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
         """See `Family.cdf`."""
         mu, size = self._mu(p), self.size(p)
-        return count_cdf(lambda k: negative_binomial_cdf(k, mu, size), y)
+        return count_ends(lambda k: negative_binomial_ends(k, mu, size), y)
 
 
 @kernel

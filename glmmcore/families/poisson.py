@@ -9,7 +9,7 @@ from glmmcore._jit import kernel
 from glmmcore.families.base import Derivatives, Parameters
 from glmmcore.families.count_density import poisson_constant, poisson_core
 from glmmcore.families.counts import CountFamily
-from glmmcore.families.draws import count_cdf, draw_poisson, poisson_cdf
+from glmmcore.families.draws import count_ends, draw_poisson, poisson_ends
 from glmmcore.families.vector import clipped
 
 __all__ = ["Poisson"]
@@ -73,4 +73,4 @@ class Poisson(CountFamily):
     def cdf(self, y: np.ndarray, trials: np.ndarray, p: Parameters) -> tuple[np.ndarray, np.ndarray]:
         """See `Family.cdf`."""
         mu = self._mu(p)
-        return count_cdf(lambda k: poisson_cdf(k, mu), y)
+        return count_ends(lambda k: poisson_ends(k, mu), y)

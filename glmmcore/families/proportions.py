@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy import special
 
 from glmmcore._jit import kernel
 from glmmcore.families.special import FAR_EXPONENT, clip_exponent, expit, mills, softplus, truncation
@@ -70,5 +71,8 @@ def proportion_sides(link: str, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 def proportion_pair(link: str, eta: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return p and 1 - p, each (n,), relatively accurate and positive."""
+    if link == "logit":  # no logarithms and derivatives
+        least = np.exp(-FAR_EXPONENT)
+        return np.maximum(special.expit(eta), least), np.maximum(special.expit(-eta), least)
     sides, _ = proportion_sides(link, eta)
     return np.exp(np.maximum(sides[0], -FAR_EXPONENT)), np.exp(np.maximum(sides[4], -FAR_EXPONENT))

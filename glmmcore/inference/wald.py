@@ -34,8 +34,9 @@ def wald_tests(
 
     Type II tests adjust a term for all terms that do not contain it: a main effect is tested in the absence of its
     interactions. Chi-square tests take these out by the covariance of the estimates, as R's car, F tests by the
-    columns of the design, as lmerTest. Type III tests average a main effect over its interactions, each level of the
-    other factors counting the same, whatever the coding of the fit; with a number in the interaction it is at zero.
+    columns of the design, as lmerTest; that interactions with a number contain the factor is as in car. Type III tests
+    average a main effect over its interactions, each level of the other factors counting the same, whatever the coding
+    of the fit; with a number in the interaction it is at zero.
 
     Parameters
     ----------

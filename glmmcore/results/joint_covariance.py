@@ -12,6 +12,7 @@ with b.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["Combination", "JointCovariance", "RandomRows", "contrast_variance"]
+__all__ = ["Combination", "JointCovariance", "RandomRows", "contrast_variance", "stacked"]
 
 # Step of the differences of modes in parameters of fields, in their standard errors or natural units.
 _STEP = 1e-3
@@ -69,6 +70,24 @@ class Combination:
     def n(self) -> int:
         """Number of rows."""
         return len(next(iter(self.fixed.values())))
+
+
+def stacked(combinations: Sequence[Combination]) -> Combination:
+    """Several combinations for the same rows as one of m n rows, so that what they share is solved for once."""
+    m, n = len(combinations), combinations[0].n
+    shapes = {name: w.shape for c in combinations for name, w in c.fixed.items()}
+    fixed = {name: np.concatenate([c.fixed.get(name, np.zeros(s)) for c in combinations]) for name, s in shapes.items()}
+    direct = None
+    if any(c.direct is not None for c in combinations):
+        shape = next(c.direct.shape for c in combinations if c.direct is not None)
+        direct = np.concatenate([np.zeros(shape) if c.direct is None else c.direct for c in combinations])
+    random: dict[int, RandomRows] = {}
+    for i, c in enumerate(combinations):
+        for r in c.random:
+            if id(r.term) not in random:
+                random[id(r.term)] = RandomRows(r.term, np.zeros((m * n, r.Z.shape[1])), np.tile(r.codes, m))
+            random[id(r.term)].Z[i * n : (i + 1) * n] = r.Z
+    return Combination(fixed, list(random.values()), direct)
 
 
 class JointCovariance:

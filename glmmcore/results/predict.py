@@ -76,23 +76,25 @@ def predict(
     if not se and level is None:
         return _with_missing_rows(pd.Series(estimate, index=index[keep], name=kind), keep, index)
     combination, precise = rows.combination(), precision(fit)
-    error = np.sqrt(precise.variance(combination)) if len(labels) else np.zeros(0)
-    error[unknown] = np.nan
-    columns = {"estimate": estimate, "se": error}
+    ends: list[np.ndarray] = []
     if level is not None and of_response:
         sizes = fit.trials
         if newdata is not None:
             sizes = trials_of_rows(fit, as_frame(newdata, "the new data").loc[keep], keep, trials, "predict")
         weights = fit.design.var_weights if newdata is None else None
-        ends = new_response_limits(fit, predictors, labels, effects, new_levels, level, precise, sizes, weights)
-        for name, end in zip(("lower", "upper"), ends, strict=True):
-            columns[name] = (
-                end if sizes is None else np.divide(end, sizes, out=np.full(len(end), np.nan), where=sizes > 0)
-            )
-    elif level is not None:
+        asked = (fit, predictors, labels, effects, new_levels, level, precise, sizes, weights)
+        *ends, variance = new_response_limits(*asked, combination)
+        if sizes is not None:
+            ends = [np.divide(end, sizes, out=np.full(len(end), np.nan), where=sizes > 0) for end in ends]
+    else:
+        variance = precise.variance(combination) if len(labels) else np.zeros(0)
+    error = np.sqrt(variance)
+    error[unknown] = np.nan
+    if level is not None and not of_response:
         df = precise.df(combination)
         half = np.where(np.isinf(df), special.ndtri(0.5 + 0.5 * level), special.stdtrit(df, 0.5 + 0.5 * level))
-        columns["lower"], columns["upper"] = limits_on_scale(estimate, error, _scale(fit, kind), half)
+        ends = list(limits_on_scale(estimate, error, _scale(fit, kind), half))
+    columns = {"estimate": estimate, "se": error} | dict(zip(("lower", "upper"), ends, strict=False))
     return _with_missing_rows(pd.DataFrame(columns, index=index[keep]), keep, index)
 
 

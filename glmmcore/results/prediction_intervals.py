@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
+from glmmcore.results.joint_covariance import Combination, stacked
 from glmmcore.results.law import Law
 from glmmcore.results.quantities import RowQuantity, dispersions, new_effects, spread_slopes
 
@@ -44,8 +45,11 @@ def new_response_limits(
     precise: Any,
     trials: np.ndarray | None,
     var_weights: np.ndarray | None,
-) -> tuple[np.ndarray, np.ndarray]:
+    of_means: Combination,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Limits (n,) of new responses at some rows, counts for k of n; NaN where the data do not determine the predictors.
+
+    The third array are the variances (n,) of `of_means`, for the same rows: random effects are solved for once.
 
     Parameters
     ----------
@@ -56,39 +60,41 @@ def new_response_limits(
     precise : Precision
         ``variance`` and ``df`` of combinations of estimates.
     trials, var_weights : ndarray, shape (n,), or None
+    of_means : Combination
     """
     effects = "none" if random_effects == "average" else random_effects
     values: dict[str, np.ndarray] = {}
     variance: dict[str, np.ndarray] = {}
     lost = np.zeros(len(labels), dtype=bool)
-    combination: Any = None
+    found: dict[str, Combination] = {}
     for name, kind in (("cond", "link"), ("zi", "zi_link")):
         if name == "zi" and "zi" not in predictors:
             continue
         rows = RowQuantity(fit, kind, predictors, labels, effects, new_levels)
         values |= {key: value for key, value in rows.values.items() if key not in values or key == name}
-        found = rows.combination()
-        combination = found if name == "cond" else combination
+        found[name] = rows.combination()
         lost |= rows.unknown()[0]
-        variance[name] = precise.variance(found) + _spread(fit, predictors, name, random_effects)
+    variances = np.split(precise.variance(stacked([of_means, *found.values()])), 1 + len(found))
+    for name, own in zip(found, variances[1:], strict=True):
+        variance[name] = own + _spread(fit, predictors, name, random_effects)
     if var_weights is not None and fit.family.weight_power is not None:
         values["disp"] = values["disp"] + fit.family.weight_power * np.log(var_weights)
     ends = np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level])
     if fit.family.linear and "zi" not in predictors:
         total = variance["cond"] + np.square(dispersions(fit, values))
-        df = _df_of_total(fit, combination, predictors, random_effects, total, precise)
+        df = _df_of_total(fit, found["cond"], predictors, random_effects, total, precise)
         half = np.where(np.isinf(df), special.ndtri(ends[1]), special.stdtrit(df, ends[1])) * np.sqrt(total)
         lower, upper = values["cond"] - half, values["cond"] + half
     else:
         lower, upper = np.empty((2, len(labels)))
         for start in range(0, len(labels), _ROWS):
             at = slice(start, start + _ROWS)
-            own = {name: value[at] if len(value) > 1 else value for name, value in values.items()}
+            here = {name: value[at] if len(value) > 1 else value for name, value in values.items()}
             spread = {name: value[at] for name, value in variance.items()}
-            new = _NewResponses(fit, own, spread, None if trials is None else trials[at])
+            new = _NewResponses(fit, here, spread, None if trials is None else trials[at])
             lower[at], upper[at] = (new.quantile(p) for p in ends)
     lower[lost], upper[lost] = np.nan, np.nan
-    return lower, upper
+    return lower, upper, variances[0]
 
 
 def _spread(fit: FittedGLMM, predictors: dict[str, PredictorDesign], name: str, random_effects: Any) -> np.ndarray:
