@@ -201,7 +201,9 @@ def _summary(table: pd.DataFrame, options: argparse.Namespace, reading: TableRea
     flagged = table[table["flagged"]]
     errors = int((table["error"] != "").sum())
     lines = [
-        f"{len(table)} models, {len(flagged)} flagged" + (f", {errors} of them not fitted" if errors else "") + "."
+        f"{len(table)} model{'s' * (len(table) != 1)}, {len(flagged)} flagged"
+        + (f", {errors} of them not fitted" if errors else "")
+        + "."
     ]
     width = max([5, *(len(str(name)) for name in flagged.index[:SHOWN])])
     for name, row in flagged.head(SHOWN).iterrows():

@@ -28,8 +28,8 @@ def write_page(table: pd.DataFrame, path: Path, title: str) -> None:
     numbers = table.drop(columns=["verdict", "advice", "notes", "error", "description"])
     parts = [
         f"<h1>{escape(title)}</h1>",
-        f"<p>{len(table)} models, {len(flagged)} flagged. P-values are adjusted over the screen by Benjamini and "
-        "Hochberg in the columns that say so.</p>",
+        f"<p>{len(table)} model{'s' * (len(table) != 1)}, {len(flagged)} flagged. "
+        "P-values are adjusted over the screen by Benjamini and Hochberg in the columns that say so.</p>",
         "<h2>Flagged</h2>" + _html(flagged[words]) if len(flagged) else "<p>No model is flagged.</p>",
         "<h2>All models</h2>" + _html(numbers),
     ]
