@@ -50,6 +50,8 @@ __all__ = ["Estimator"]
 # Smallest standard deviation of random effects, in units of the rows', at a minimum of a linear model whose curvature
 # the quasi-Newton search knows; nearer to zero a Hessian is made.
 _INSIDE = 0.02
+# The same size from which the guess of the Hessian is better than what a search has learned of it.
+_WELL_INSIDE = 0.1
 # Expected decrease at which the search of a cheaper model ends, and its evaluations at most.
 _ROUGH_EDM, _ROUGH_EVALUATIONS = 1e-2, 60
 # Relative difference between the log-likelihoods of distinct rows and of all rows that is rounding; more is a mode that
@@ -202,9 +204,15 @@ class Estimator:
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
         units, unit = objective.units, objective.unit
 
+        def renewed(x: np.ndarray) -> np.ndarray | None:
+            if not _inside(problem, x, _WELL_INSIDE * unit):
+                return None
+            objective(x)
+            return objective.curvature(x)
+
         def optimise(_: LinearObjective, x: np.ndarray, curvature: np.ndarray) -> Optimum:
             inside = lambda x: _inside(problem, x, _INSIDE * unit)  # noqa: E731
-            return minimise(objective, x, curvature, 1.5 * units, units=units, regular=inside)
+            return minimise(objective, x, curvature, 1.5 * units, units=units, regular=inside, renewed=renewed)
 
         optimum = optimise(objective, theta, curvature)
         n_starts = 0 if only else n_starts_of_places(problem)

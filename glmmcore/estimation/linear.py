@@ -228,7 +228,7 @@ class LinearObjective:
         factors = self.problem.factors(theta)
         left = self._residual_score(factors)
         theta_curvature(self.problem, theta, self.spherical / self.sigma, left / self.sigma, out, self.unit)
-        slope = self.square_gradient(theta) / self.residual_square
+        slope = self._square_gradient(theta, factors, left) / self.residual_square
         profiled = out - 0.5 * self.n_effective * np.outer(slope, slope)
         return profiled if np.linalg.eigvalsh(profiled)[0] > 0.05 * np.linalg.eigvalsh(out)[0] else out
 
@@ -259,7 +259,9 @@ class LinearObjective:
     def square_gradient(self, theta: np.ndarray) -> np.ndarray:
         """d r^2 / d theta at the last evaluation."""
         factors = self.problem.factors(theta)
-        left = self._residual_score(factors)
+        return self._square_gradient(theta, factors, self._residual_score(factors))
+
+    def _square_gradient(self, theta: np.ndarray, factors: list[RelativeFactor], left: np.ndarray) -> np.ndarray:
         d_factors = self.problem.no_slopes(factors)
         self.layout.add_outer(d_factors, left, self.spherical, left, -2.0)
         gradient = np.zeros(len(theta))

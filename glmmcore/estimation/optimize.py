@@ -32,6 +32,8 @@ _POLISHED_EDM = 1e-12
 # Squared distance in standard errors between two points with the same Hessian, to 1e-4 times the skewness.
 _SAME_POINT = 1e-8
 _MAX_ITERATIONS = 300
+# Expected decrease below which the quasi-Newton model is made anew, of as many parameters as its updates learn slowly.
+_NEAR_EDM, _FEWEST_RENEWED = 0.05, 3
 _MAX_HESSIANS = 6
 _MAX_EVALUATIONS = 1000
 # A round of descent and Hessian that gains less than this without ending at an optimum is the last.
@@ -117,6 +119,7 @@ def minimise(
     *,
     units: np.ndarray | None = None,
     regular: Callable[[np.ndarray], bool] | None = None,
+    renewed: Callable[[np.ndarray], np.ndarray | None] | None = None,
     free: np.ndarray | None = None,
 ) -> Optimum:
     """Minimise a smooth function with gradient.
@@ -136,6 +139,9 @@ def minimise(
     regular : callable, optional
         For an objective whose curvature is known well: ``x -> bool``, whether a minimum there is an ordinary one, for
         which the quasi-Newton model is believed and no Hessian is made.
+    renewed : callable, optional
+        The guess of the Hessian at another point, ``x -> (p, p)`` or None where it is none: near the minimum it
+        replaces the model that came from afar.
     free : ndarray of bool, shape (p,), optional
         Parameters to search; the others stay where they are, which the Hessian says by a curvature beyond all others.
     """
@@ -150,7 +156,12 @@ def minimise(
         return value, gradient * units
 
     inside = None if regular is None else lambda z: regular(z * units)
-    found = _minimise(scaled, x / units, curvature * np.outer(units, units), limit / units, inside)
+
+    def guess(z: np.ndarray) -> np.ndarray | None:
+        found = None if renewed is None else renewed(z * units)
+        return None if found is None else found * np.outer(units, units)
+
+    found = _minimise(scaled, x / units, curvature * np.outer(units, units), limit / units, inside, guess)
     hessian = None if found.hessian is None else found.hessian / np.outer(units, units)
     return replace(found, x=found.x * units, gradient=found.gradient / units, hessian=hessian)
 
@@ -183,6 +194,7 @@ def _minimise(
     curvature: np.ndarray,
     limit: np.ndarray,
     regular: Callable[[np.ndarray], bool] | None,
+    renewed: Callable[[np.ndarray], np.ndarray | None] | None,
 ) -> Optimum:
     """The same for parameters in their natural units."""
     counter = _Counted(objective)
@@ -191,7 +203,7 @@ def _minimise(
     point = _Point(x, value, gradient)
     unbounded = False
     if regular is not None and len(x):
-        point, inverse = _bfgs(counter, point, inverse, limit, _FINAL_EDM)
+        point, inverse = _bfgs(counter, point, inverse, limit, _FINAL_EDM, renewed)
         accepted = _accepted_without_hessian(point, inverse, x, counter.calls)
         if accepted is not None and regular(point.x):
             return _one_more_step(counter, accepted, inverse)
@@ -312,9 +324,19 @@ def _accepted_without_hessian(point: _Point, inverse: np.ndarray, start: np.ndar
 
 
 def _bfgs(
-    objective: _Counted, point: _Point, inverse: np.ndarray, limit: np.ndarray, tolerance: float
+    objective: _Counted,
+    point: _Point,
+    inverse: np.ndarray,
+    limit: np.ndarray,
+    tolerance: float,
+    renewed: Callable[[np.ndarray], np.ndarray | None] | None = None,
 ) -> tuple[_Point, np.ndarray]:
-    """Quasi-Newton steps until the expected decrease is below `tolerance`; point and inverse Hessian there."""
+    """Quasi-Newton steps until the expected decrease is below `tolerance`; point and inverse Hessian there.
+
+    The model may be `renewed` once, where the minimum is near and still some steps away.
+    """
+    if len(point.x) < _FEWEST_RENEWED:
+        renewed = None
     for _ in range(_MAX_ITERATIONS):
         if objective.exhausted:
             break
@@ -332,6 +354,9 @@ def _bfgs(
             break
         s, y = new.x - point.x, new.gradient - point.gradient
         sy = float(s @ y)
+        if renewed is not None and tolerance < 0.5 * float(new.gradient @ inverse @ new.gradient) < _NEAR_EDM:
+            guess, renewed = renewed(new.x), None
+            inverse = inverse if guess is None else np.linalg.inv(guess)
         if sy > 1e-10 * np.sqrt(float(s @ s) * float(y @ y)):
             hy = inverse @ y
             inverse = inverse + np.outer(s, s) * ((1.0 + float(y @ hy) / sy) / sy)

@@ -100,6 +100,14 @@ class TermPart:
         """What maps T to a square root of Sigma, (k, k)."""
         return self.back if self.level_size == 1.0 else self.back / self.level_size
 
+    def slope(self, x: np.ndarray, j: int) -> np.ndarray:
+        """d/dx_j of the term's block of T by central differences, x_j one of its parameters."""
+        step = _FACTOR_STEP * max(1.0, abs(float(x[j])))
+        high, low = x[self.where].copy(), x[self.where].copy()
+        high[j - self.where.start] += step
+        low[j - self.where.start] -= step
+        return (self.structure.factor(high) - self.structure.factor(low)) / (2.0 * step)
+
     def codes(self, codes: np.ndarray) -> np.ndarray:
         """Levels of the engine's factor of rows with these codes of the term."""
         relationship = self.term.relationship
@@ -218,19 +226,18 @@ class Problem:
     def factor_slope(self, x: np.ndarray, j: int, factors: list[RelativeFactor]) -> list[RelativeFactor]:
         """d/dx_j of every relative factor, x_j one of `of_factors`, by central differences."""
         term = next(t for t in self.terms if t.where.start <= j < t.where.stop)
-        step = _FACTOR_STEP * max(1.0, abs(x[j]))
-        high, low = x.copy(), x.copy()
-        high[j] += step
-        low[j] -= step
         out = relative_change(factors, factors)
         if term.whole is not None:
+            step = _FACTOR_STEP * max(1.0, abs(x[j]))
+            high, low = x.copy(), x.copy()
+            high[j] += step
+            low[j] -= step
             ends_of_root = [term.whole.root(at[term.where]) for at in (high, low)]
             out[term.factor] = RootChange(ends_of_root[0], ends_of_root[1], 2.0 * step)
             return out
-        ends = [term.structure.factor(at[term.where]) for at in (high, low)]
         slope = out[term.factor]
         assert isinstance(slope, np.ndarray)
-        slope[term.columns, term.columns] = (ends[0] - ends[1]) / (2.0 * step)
+        slope[term.columns, term.columns] = term.slope(x, j)
         return out
 
     def no_slopes(self, factors: list[RelativeFactor]) -> list[Any]:

@@ -7,10 +7,9 @@ from typing import NamedTuple, cast
 import numpy as np
 
 from glmmcore.covariance import Field
-from glmmcore.engines.layout import RelativeFactor, RowLayout, relative_change
 from glmmcore.errors import ModelError
 from glmmcore.estimation.laplace import LaplaceObjective, row_blocks
-from glmmcore.estimation.problem import LinearPart, Problem
+from glmmcore.estimation.problem import LinearPart, Problem, TermPart
 from glmmcore.tall import cross, times
 
 __all__ = [
@@ -312,15 +311,9 @@ def theta_curvature(
                 columns[-1][at] = change_of_own
             continue
         for j in range(term.where.start, term.where.stop):
-            step = 1e-5 * max(1.0, abs(x[j]))
-            ahead, behind = x.copy(), x.copy()
-            ahead[j] += step
-            behind[j] -= step
-            change = relative_change(problem.factors(ahead), problem.factors(behind))
-            moved = layout.apply_transposed(change, score)
-            _spread_along_levels(layout, factors, change, u, moved)
-            both = layout.apply_factors(change, u) + layout.apply_factors(factors, moved)
-            columns.append(both / (2.0 * step))
+            columns.append(np.zeros(layout.order))
+            own = layout.by_level(columns[-1], term.factor)
+            own[...] = _change_of_levels(problem, term, factors[term.factor], term.slope(x, j), u, score)
     products = [system.multiply(c) for c in columns]
     pulled = [layout.apply_transposed(factors, m) for m in products]
     solved = [system.solve(t) for t in pulled]
@@ -333,19 +326,23 @@ def theta_curvature(
     curvature[first:, first:] = block
 
 
-def _spread_along_levels(
-    layout: RowLayout,
-    factors: list[RelativeFactor],
-    change: list[RelativeFactor],
-    u: np.ndarray,
-    moved: np.ndarray,
-) -> None:
-    """Multiply dLambda'Z'l_1 by the inverse prior precision where levels covary, in place: there Lambda'Z'l_1 = Pu."""
-    for i, factor in enumerate(layout.factors):
-        own, t = change[i], factors[i]
-        if factor.precision is not None and isinstance(own, np.ndarray) and isinstance(t, np.ndarray):
-            turn = np.linalg.pinv(t) @ own
-            layout.by_level(moved, i)[...] = layout.by_level(u, i) @ turn
+def _change_of_levels(
+    problem: Problem, term: TermPart, t: np.ndarray, slope: np.ndarray, u: np.ndarray, score: np.ndarray
+) -> np.ndarray:
+    """dLambda u + Lambda dLambda'Z'l_1 of the levels of a term's factor, (L, k), for the slope of its block of T.
+
+    Where levels covary Lambda'Z'l_1 = Pu, so that dLambda'Z'l_1 is multiplied by the inverse prior precision.
+    """
+    layout = problem.layout
+    assert layout is not None
+    change = np.zeros_like(t)
+    change[term.columns, term.columns] = slope
+    modes = layout.by_level(u, term.factor)
+    if layout.factors[term.factor].precision is None:
+        moved = layout.by_level(score, term.factor) @ change
+    else:
+        moved = modes @ (np.linalg.pinv(t) @ change)
+    return np.asarray(modes @ change.T + moved @ t.T)
 
 
 def response_scale(problem: Problem) -> float:
