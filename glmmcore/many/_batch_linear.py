@@ -58,24 +58,34 @@ class BatchLinear:
         self.level, first = levels_of_rows(layout, self.k)
         self._z, self._x = z, part.X
         w = objective.row_weights
-        wz, wx = w[:, None] * z, w[:, None] * part.X
+        equal_weights, self._is_plain = bool(np.all(w == 1.0)), bool(np.all(z == 1.0))
+        wz, wx = (z, part.X) if equal_weights else (w[:, None] * z, w[:, None] * part.X)
         self._lead = np.add.reduceat(wz[:, :, None] * z[:, None, :], first)
-        self._cross = np.add.reduceat(wz[:, :, None] * part.X[:, None, :], first)
+        if self.k == 1 and self._is_plain:
+            self._cross = np.add.reduceat(wx, first)[:, None, :]
+        else:
+            self._cross = np.add.reduceat(wz[:, :, None] * part.X[:, None, :], first)
         self._fixed = part.X.T @ wx
         self._score, self._rhs = np.empty((len(y), len(first), self.k)), np.zeros((len(y), part.size))
         self._total = np.zeros(len(y))
         self._bounds = _bounds(np.append(first, len(w)), max(1, _CELLS_IN_CACHE // max(len(y), 1)))
-        products = (y if part.offset is None else y - part.offset) @ wx
+        products = np.zeros((len(y), part.size))
+        for _, rows in self._chunks():
+            products += (y[:, rows] if part.offset is None else y[:, rows] - part.offset[rows]) @ wx[rows]
         self._ols = np.linalg.lstsq(self._fixed, products.T, rcond=None)[0].T if part.size else products
         plain = [np.all(column == 1.0) for column in wz.T]
+        self._products: np.ndarray | None = None
+        space = self._space(len(y))
         for levels, rows in self._chunks():
             centred = y[:, rows] if part.offset is None else y[:, rows] - part.offset[rows]
-            residual = centred - self._ols @ part.X[rows].T
+            residual = np.matmul(self._ols, part.X[rows].T, out=_block(space, centred.shape))
+            np.subtract(centred, residual, out=residual)
             for column in range(self.k):
                 each = residual if plain[column] else residual * wz[rows, column]
                 self._score[:, levels, column] = np.add.reduceat(each, first[levels] - rows.start, axis=1)
             self._rhs += residual @ wx[rows]
-            self._total += np.square(residual) @ w[rows]
+            weighted = residual if equal_weights else residual * w[rows]
+            self._total += np.einsum("bn,bn->b", weighted, residual)
         square = self._total + np.einsum("bp,pq,bq->b", self._ols, self._fixed, self._ols)
         self.perfect = ~(self._total > objective.perfect_share * square)
         self._total[self.perfect] = 1.0
@@ -109,6 +119,8 @@ class BatchLinear:
 
     def _evaluate(self, which: np.ndarray, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         t = np.tensordot(x, self.basis, axes=1)
+        if self.k == 1:
+            return self._evaluate_intercepts(which, t[:, 0])
         inverse, logdet, positive = inverted(self._hessian(t))
         solved = self._solve(which, t, inverse)
         n, p = self.objective.n_effective, len(self._fixed)
@@ -119,6 +131,7 @@ class BatchLinear:
         if self.problem.reml and p:
             value += np.linalg.slogdet(solved.schur)[1]
             fixed = np.linalg.inv(solved.schur)
+            assert solved.gain is not None
             gained = np.einsum("blip,bpq->bliq", solved.gain, fixed)
             moved = np.einsum("blij,bljp->blip", pulled_lead, gained) - np.einsum("lip,bpq->bliq", self._cross, fixed)
             d = d + np.einsum("blip,bljp->bij", moved, solved.gain)
@@ -129,13 +142,47 @@ class BatchLinear:
         value[~positive] = np.inf
         return value, np.einsum("bij,mij->bm", d, self.basis)
 
+    def _evaluate_intercepts(self, which: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same for one coefficient a level, T of every response in t (b, 1): sums over levels are products."""
+        solved, inverse, left = self._solve_intercepts(which, t)
+        n, p = self.objective.n_effective, len(self._fixed)
+        value = n * (1.0 + np.log(2.0 * np.pi * solved.square / n)) - np.log(inverse).sum(axis=1)
+        d = inverse @ self._lead[:, 0, 0] - n / solved.square * np.einsum("bl,bl->b", left, left)
+        if self.problem.reml and p:
+            value += np.linalg.slogdet(solved.schur)[1]
+            d -= np.einsum("bpq,bqp->b", np.linalg.inv(solved.schur), self._crossed(np.square(inverse)))
+        gradient = (t[:, 0] * d)[:, None] * self.basis[:, 0, 0]
+        return 0.5 * value + self.objective.constant, gradient
+
+    def _solve_intercepts(self, which: np.ndarray, t: np.ndarray) -> tuple[_Solved, np.ndarray, np.ndarray]:
+        """What `_solve` finds, H^-1 (b, L) and Z'W e of the levels (b, L) with e the residuals."""
+        cross, score, square = self._cross[:, 0], self._score[which, :, 0], np.square(t)
+        inverse = 1.0 / (square * self._lead[:, 0, 0] + 1.0)
+        pulled = score * inverse
+        r2 = self._total[which] - square[:, 0] * np.einsum("bl,bl->b", pulled, score)
+        schur = self._fixed - square[:, :, None] * self._crossed(inverse)
+        beta = np.zeros((len(which), cross.shape[1]))
+        if beta.size:
+            target = self._rhs[which] - square * (pulled @ cross)
+            beta = np.linalg.solve(schur, target[:, :, None])[:, :, 0]
+            r2 -= np.einsum("bp,bp->b", target, beta)
+        left = (score - beta @ cross.T) * inverse
+        return _Solved(schur, None, beta, (t * left)[:, :, None], r2), inverse, left
+
+    def _crossed(self, weights: np.ndarray) -> np.ndarray:
+        """Sums over levels of weights (b, L) times c c' with c = Z'WX of the level, (b, p, p)."""
+        if self._products is None:
+            cross = self._cross[:, 0]
+            self._products = (cross[:, :, None] * cross[:, None, :]).reshape(len(cross), -1)
+        return (weights @ self._products).reshape(len(weights), *self._fixed.shape)
+
     def _hessian(self, t: np.ndarray) -> np.ndarray:
         if self.k == 1:
             return np.square(t)[:, None] * self._lead + 1.0
         return np.swapaxes(t, 1, 2)[:, None] @ self._lead @ t[:, None] + np.eye(self.k)
 
     def _solve(self, which: np.ndarray, t: np.ndarray, inverse: np.ndarray) -> _Solved:
-        """Fixed effects and spherical modes of every response given T."""
+        """Fixed effects and spherical modes of every response given T; `inverse` is H^-1."""
         cross = pulled(t, self._cross)
         score = pulled(t, self._score[which][..., None])
         gain = np.matmul(inverse, cross) if self.k > 1 else inverse * cross
@@ -155,26 +202,45 @@ class BatchLinear:
     def solution(self, which: np.ndarray, x: np.ndarray) -> LinearSolution:
         """What was estimated at x, in the problem's units."""
         t = np.tensordot(x, self.basis, axes=1)
-        inverse, _, _ = inverted(self._hessian(t))
-        solved = self._solve(which, t, inverse)
+        solved = self._solved_at(which, t)
         sigma = np.sqrt(solved.square / self.objective.n_effective)
         covariance = np.square(sigma)[:, None, None] * np.linalg.inv(solved.schur)
         return LinearSolution(self._ols[which] + solved.beta, sigma, pushed(t, solved.spherical), covariance)
 
+    def _solved_at(self, which: np.ndarray, t: np.ndarray) -> _Solved:
+        if self.k == 1:
+            return self._solve_intercepts(which, t[:, 0])[0]
+        return self._solve(which, t, inverted(self._hessian(t))[0])
+
     def linear_predictors(self, found: LinearSolution) -> Iterator[tuple[slice, np.ndarray]]:
-        """Linear predictors at a solution (b, rows), some rows at a time."""
-        offset = self.problem.part("cond").offset
+        """Linear predictors at a solution (b, rows), some rows at a time, each valid until the next."""
+        offset, count = self.problem.part("cond").offset, len(found.beta)
+        space, other = self._space(count), self._space(count)
+        modes = np.ascontiguousarray(found.random_effects[:, :, 0])
         for _, rows in self._chunks():
-            b, z = np.take(found.random_effects, self.level[rows], axis=1), self._z[rows]
-            eta = found.beta @ self._x[rows].T
-            eta += b[:, :, 0] * z[:, 0] if self.k == 1 else np.einsum("bnk,nk->bn", b, z)
-            yield rows, eta if offset is None else eta + offset[rows]
+            level, z = self.level[rows], self._z[rows]
+            eta = np.matmul(found.beta, self._x[rows].T, out=_block(space, (count, len(level))))
+            if self.k > 1:
+                eta += np.einsum("bnk,nk->bn", np.take(found.random_effects, level, axis=1), z)
+            else:
+                # not the default mode, which copies `out`
+                random = np.take(modes, level, axis=1, out=_block(other, eta.shape), mode="clip")
+                if not self._is_plain:
+                    random *= z[:, 0]
+                eta += random
+            if offset is not None:
+                eta += offset[rows]
+            yield rows, eta
 
     def _chunks(self) -> Iterator[tuple[slice, slice]]:
         """Levels, and their rows, of which all responses stay in the processor's cache through several passes."""
         levels, rows = self._bounds
         for i in range(len(levels) - 1):
             yield slice(levels[i], levels[i + 1]), slice(rows[i], rows[i + 1])
+
+    def _space(self, count: int) -> np.ndarray:
+        """Memory for the rows of a chunk of so many responses: taken once, since new pages cost more than the sums."""
+        return np.empty(count * int(np.diff(self._bounds[1]).max(initial=0)))
 
     def log_sigma_errors(self, which: np.ndarray, x: np.ndarray) -> np.ndarray:
         """Standard error of the logarithm of sigma, which is profiled out, at the maxima x, (b,)."""
@@ -187,7 +253,7 @@ class BatchLinear:
                 moved = x.copy()
                 moved[:, j] += sign * steps
                 t = np.tensordot(moved, self.basis, axes=1)
-                square = self._solve(which, t, inverted(self._hessian(t))[0]).square
+                square = self._solved_at(which, t).square
                 ends.append((self._evaluate(which, moved)[1], 0.5 * np.log(square)))
             hessian[:, j], slope[:, j] = ((a - b) / (2.0 * steps) for a, b in zip(*ends, strict=True))
         moved_slopes = np.einsum("bij,bj->bi", np.linalg.pinv(0.5 * (hessian + np.swapaxes(hessian, 1, 2))), slope)
@@ -195,10 +261,10 @@ class BatchLinear:
 
 
 class _Solved:
-    """Schur complement (b, p, p), H^-1 T'Z'WX (b, L, k, p), fixed effects, spherical modes and r^2."""
+    """Schur complement (b, p, p), H^-1 T'Z'WX (b, L, k, p) where it is made, fixed effects, spherical modes and r^2."""
 
     def __init__(
-        self, schur: np.ndarray, gain: np.ndarray, beta: np.ndarray, spherical: np.ndarray, square: np.ndarray
+        self, schur: np.ndarray, gain: np.ndarray | None, beta: np.ndarray, spherical: np.ndarray, square: np.ndarray
     ) -> None:
         self.schur, self.gain, self.beta, self.spherical, self.square = schur, gain, beta, spherical, square
 
@@ -208,6 +274,11 @@ class LinearSolution:
 
     def __init__(self, beta: np.ndarray, sigma: np.ndarray, random_effects: np.ndarray, covariance: np.ndarray) -> None:
         self.beta, self.sigma, self.random_effects, self.covariance = beta, sigma, random_effects, covariance
+
+
+def _block(space: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """The beginning of `space` as a matrix."""
+    return space[: shape[0] * shape[1]].reshape(shape)
 
 
 def _bounds(ends: np.ndarray, rows: int) -> tuple[np.ndarray, np.ndarray]:

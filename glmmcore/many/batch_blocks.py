@@ -120,7 +120,9 @@ class BlockTask:
         design, family = self.estimator.design, self.estimator.family
         trials = np.ones(design.nobs) if design.response.trials is None else design.response.trials
         zeros = "zi" in design.predictors
-        finite = np.isfinite(y).all(axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            finite = np.isfinite(y.sum(axis=1))  # a sum may be infinite where no value is
+        finite[~finite] = np.isfinite(y[~finite]).all(axis=1)
         good = finite.copy()
         at_once = y if finite.all() else y[finite]
         try:  # all of them, as a rule
