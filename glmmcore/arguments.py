@@ -29,6 +29,7 @@ __all__ = [
     "warn_user",
 ]
 
+_MOST_WORKERS = 1024
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -210,10 +211,13 @@ def require_workers(n_jobs: Any) -> None:
     Raises
     ------
     ModelError
-        For anything but None or a whole number other than 0.
+        For anything but None or a whole number other than 0 that machines have processors for.
     """
-    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0):
-        raise ModelError(f"n_jobs must be None or a whole number such as 2, or -1 for all processors, not {n_jobs!r}")
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0 or n_jobs > _MOST_WORKERS):
+        raise ModelError(
+            f"n_jobs must be None or a whole number such as 2 (at most {_MOST_WORKERS}), or -1 for all processors, not "
+            f"{n_jobs!r:.60}"
+        )
 
 
 def require_word(value: Any, what: str, words: Collection[str | None]) -> None:

@@ -19,6 +19,7 @@ Model-based Geostatistics. Springer, section 5.2.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -218,8 +219,8 @@ class _Pairs:
         if not distance.size or not np.isfinite(distance).all():
             raise ValueError("no two places can be compared; are the coordinates finite, and the groups large enough?")
         reach = float(np.linalg.norm(np.ptp(at, axis=0))) / 2 if most is None else most
-        if isinstance(reach, bool) or not reach > 0:
-            raise ValueError(f"max_distance={most!r}; use a positive distance")
+        if isinstance(reach, bool) or not isinstance(reach, Real) or not reach > 0:
+            raise ValueError(f"max_distance={most!r:.60}; use a positive distance")
         near = distance <= reach
         if np.count_nonzero(near) < FEWEST_PAIRS:
             raise ValueError(f"only {np.count_nonzero(near)} pairs of places are nearer than {reach:g} to each other")

@@ -84,6 +84,7 @@ def test_times_and_repeated_places():
     [
         ((np.linspace(0.1, 0.9, 9), np.arange(9.0)), {}, "at least 10 distinct places"),
         ((np.linspace(0.1, 0.9, 40), np.arange(40.0)), {"max_distance": -1.0}, "positive distance"),
+        ((np.linspace(0.1, 0.9, 40), np.arange(40.0)), {"max_distance": "x"}, "positive distance"),
         ((np.linspace(0.1, 0.9, 40), np.arange(40.0)), {"max_distance": 0.5}, "only 0 pairs"),
         ((np.full(40, 0.5), np.arange(40.0)), {}, "do not vary"),
         ((np.linspace(0.1, 0.9, 40), np.arange(40.0)), {"bins": 0}, "bins"),
