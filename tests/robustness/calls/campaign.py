@@ -75,7 +75,7 @@ def _is_ours(warning: Any) -> bool:
 def _not_finite(result: Any) -> str:
     if isinstance(result, dict):
         return next((text for text in map(_not_finite, result.values()) if text), "")
-    if not hasattr(result, "pvalue") or not hasattr(result, "statistic"):
+    if not all(hasattr(result, name) for name in ("pvalue", "statistic", "effect")):
         return ""
     values = {"statistic": result.statistic, "pvalue": result.pvalue}
     if result.effect is not None:

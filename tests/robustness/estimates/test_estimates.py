@@ -7,9 +7,9 @@ from tests.robustness.estimates import campaign
 
 
 def test_fits_answer_or_refuse_with_a_sentence():
-    counts, failures = campaign.campaign(100, seed=5)
+    counts, failures = campaign.campaign(50, seed=5)
     assert not failures, "\n".join(failures)
-    assert counts["result"] > 10 and counts["refused"] > 10
+    assert counts["result"] > 5 and counts["refused"] > 5
 
 
 def test_the_campaign_would_notice(monkeypatch):
