@@ -213,7 +213,7 @@ def require_workers(n_jobs: Any) -> None:
     ModelError
         For anything but None or a whole number other than 0 that machines have processors for.
     """
-    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0 or n_jobs > _MOST_WORKERS):
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or n_jobs == 0 or int(n_jobs) > _MOST_WORKERS):
         raise ModelError(
             f"n_jobs must be None or a whole number such as 2 (at most {_MOST_WORKERS}), or -1 for all processors, not "
             f"{n_jobs!r:.60}"

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from glmmcore.arguments import alpha_of, random_generator, renamed, require_level, row_values
+from glmmcore.arguments import alpha_of, random_generator, renamed, require_level, require_name, row_values
 from glmmcore.errors import ModelError
 from glmmcore.estimates import Estimates
 from glmmcore.results import simulation, verdict
@@ -93,6 +93,7 @@ class FittedGLMM(Estimates):
         >>> glmm("y ~ x", d).column("day").tolist()
         [4, 1, 3]
         """
+        require_name(name, "column: name")
         found: pd.Series
         if name in self.data.columns:
             found = self.data[name]

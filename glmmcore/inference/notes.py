@@ -24,10 +24,10 @@ def interaction_notes(fit: FittedGLMM, grid: ReferenceGrid, parts: tuple[str, ..
     """Say which columns are averaged over, or at their mean, although cells differ by more at some of their values."""
     if len(grid.cells) < 2:
         return []
-    return [*_notes_on_averages(grid, parts), *_notes_on_means(fit, grid, parts)]
+    return [*_notes_on_averages(fit, grid, parts), *_notes_on_means(fit, grid, parts)]
 
 
-def _notes_on_averages(grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]:
+def _notes_on_averages(fit: FittedGLMM, grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]:
     """Of categories."""
     if not grid.averaged:
         return []
@@ -41,7 +41,7 @@ def _notes_on_averages(grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]
             found[design.column_terms[j]] = None
     if not found:
         return []
-    columns = {name for term in found for name in _columns(term)}
+    columns = {name for term in found for name in _columns(fit, term)}
     over = [name for name in grid.averaged if name in columns] or list(grid.averaged)
     names, terms = ", ".join(over), ", ".join(map(":".join, found))
     return [
@@ -52,7 +52,7 @@ def _notes_on_averages(grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]
 
 def _notes_on_means(fit: FittedGLMM, grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]:
     """Of numbers: whether cells move apart when one goes from its mean to its largest value."""
-    together = [c for p in parts for t in grid.predictors[p].column_terms if len(c := _columns(t)) > 1]
+    together = [c for p in parts for t in grid.predictors[p].column_terms if len(c := _columns(fit, t)) > 1]
     notes = []
     for name in [name for name in grid.at_means if any(name in columns for columns in together)]:
         moved = designs_of_rows(fit, grid.frame.assign(**{name: fit.data[name].astype(float).max()}), "none")[0]
@@ -72,9 +72,11 @@ def _notes_on_means(fit: FittedGLMM, grid: ReferenceGrid, parts: tuple[str, ...]
     return notes
 
 
-def _columns(term: tuple[str, ...]) -> set[str]:
-    """Columns of the data in a term of a formula."""
-    return {name for factor in term for name in parse_expression(tuple(read_lexemes(factor))).names}
+def _columns(fit: FittedGLMM, term: tuple[str, ...]) -> set[str]:
+    """Columns of the data in a term of a formula, whose names stand there without back-ticks where they are factors."""
+    plain = {factor for factor in term if factor in fit.data}
+    read = [parse_expression(tuple(read_lexemes(factor))) for factor in term if factor not in plain]
+    return plain | {name for expression in read for name in expression.names}
 
 
 def scale_notes(

@@ -19,7 +19,6 @@ Model-based Geostatistics. Springer, section 5.2.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -219,7 +218,7 @@ class _Pairs:
         if not distance.size or not np.isfinite(distance).all():
             raise ValueError("no two places can be compared; are the coordinates finite, and the groups large enough?")
         reach = float(np.linalg.norm(np.ptp(at, axis=0))) / 2 if most is None else most
-        if isinstance(reach, bool) or not isinstance(reach, Real) or not reach > 0:
+        if isinstance(reach, bool) or not isinstance(reach, (int, float, np.number)) or not reach > 0:
             raise ValueError(f"max_distance={most!r:.60}; use a positive distance")
         near = distance <= reach
         if np.count_nonzero(near) < FEWEST_PAIRS:

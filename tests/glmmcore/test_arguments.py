@@ -204,3 +204,16 @@ def test_grids_beyond_reason(data):
 def test_relationships_that_are_no_mapping(data, known):
     with pytest.raises(ModelError, match="known= takes a dict"):
         glmm("y ~ x + (1|g)", data, known=known)
+
+
+@pytest.mark.parametrize("name", ["my col", "a:b", "log(x)", "x + f", "1", "it's", "ä ö"])
+def test_means_beside_a_column_whose_name_needs_back_ticks(data, name):
+    d = data.assign(**{name: data["w"]})
+    found = marginal_means(glmm(f"y ~ f + x + `{name}`", d), "f", contrasts="pairwise")
+    expected = marginal_means(glmm("y ~ f + x + w", d), "f", contrasts="pairwise")
+    pd.testing.assert_frame_equal(pd.DataFrame(found), pd.DataFrame(expected))
+    within = marginal_means(glmm(f"y ~ f * `{name}` + x", d), "f")
+    assert any(f"At the mean of {name}" in note for note in within.attrs["notes"])
+    labels = data.assign(**{name: np.resize(["a", "b"], N)})
+    averaged = marginal_means(glmm(f"y ~ f * `{name}` + x", labels), "f")
+    assert any(f"Averaged over {name} although" in note for note in averaged.attrs["notes"])
