@@ -146,6 +146,8 @@ def column_values(fit: FittedGLMM, name: str, is_factor: bool, *, chosen: bool, 
     column = fit.data[name]
     if given is not None:
         values = pd.Series(np.atleast_1d(np.asarray(given, dtype=object)))
+        if values.empty:
+            raise ModelError(f"at=, values=: no value of column '{name}' is given")
         if is_factor:
             return _like(column, values)
         try:

@@ -217,3 +217,13 @@ def test_means_beside_a_column_whose_name_needs_back_ticks(data, name):
     labels = data.assign(**{name: np.resize(["a", "b"], N)})
     averaged = marginal_means(glmm(f"y ~ f * `{name}` + x", labels), "f")
     assert any(f"Averaged over {name} although" in note for note in averaged.attrs["notes"])
+
+
+def test_no_values_of_a_column(linear):
+    for call in (
+        lambda: marginal_means(linear, "f", at={"x": []}),
+        lambda: avg_predictions(linear, "x", values=[]),
+        lambda: avg_comparisons(linear, "f", values=[]),
+    ):
+        with pytest.raises(ModelError, match="no value of column"):
+            call()
