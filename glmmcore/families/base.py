@@ -161,6 +161,10 @@ class Family(ABC):
         """Twice the log-likelihood lost by `mean` (n,) against y, without the dispersion; None where not defined."""
         return None
 
+    def total_probability(self, p: Parameters) -> np.ndarray:
+        """Sum of the probabilities of all responses, (n,) or (1,): 1 but where a law is only nearly one."""
+        return np.ones(1)
+
     def latent_variance(self) -> float | None:
         """Variance of the continuous variable of which a binary response is the sign; None without one."""
         return None

@@ -105,6 +105,21 @@ def _support_end(t, delta):
 
 
 @kernel
+def _total(eta, delta, out):
+    """Sum of the masses of underdispersed laws, 1 of others."""
+    for i in range(eta.size):
+        d = clip_exponent(delta[0] if delta.size == 1 else delta[i])
+        t = clip_exponent(eta[i])
+        out[i] = 1.0
+        if d >= 0.0 or math.exp(t) > _LONG_TABLE:
+            continue
+        out[i], k, end = 0.0, 0.0, _support_end(t, d)
+        while k <= end:
+            out[i] += _mass(k, t, d)
+            k += 1.0
+
+
+@kernel
 def _cdf(y, eta, delta, out):
     for i in range(y.size):
         d = clip_exponent(delta[0] if delta.size == 1 else delta[i])
@@ -209,6 +224,12 @@ class GeneralizedPoisson(CountFamily):
             return out
 
         return count_cdf(at, y)
+
+    def total_probability(self, p: Parameters) -> np.ndarray:
+        """See `Family.total_probability`; a law of underdispersed counts of small mean is no distribution."""
+        out = np.empty(p.eta.size)
+        _total(np.log(self._mu(p)), as_kernel_input(p.delta), out)
+        return out
 
     def start_delta(self, pearson: float) -> float:
         """Log of the Pearson ratio."""

@@ -28,6 +28,8 @@ _HOLDING_NOISE = ("us", "diag", "homdiag", "homcs")
 _RUNNING_AWAY, _REASON = 10.0, 5.0
 # Logit of a zero inflation that is none.
 _NO_ZERO_INFLATION = -4.0
+# Difference of a sum of probabilities from one that matters.
+_NO_DISTRIBUTION = 1e-3
 
 
 def is_singular(t: TermSolution) -> bool:
@@ -82,6 +84,7 @@ def sentences(fit: FittedGLMM) -> list[str]:
     else:
         out += _running_dispersion(fit)
     out += _limit_sentences(fit)
+    out += _improper_law(fit)
     if fit.design.n_missing:
         rows = (
             "1 row with a missing value was"
@@ -153,6 +156,20 @@ def _running_dispersion(fit: FittedGLMM) -> list[str]:
     return [
         f"The log-likelihood has no maximum along {', '.join(named)} (disp): the mean can fit {count} exactly, and "
         "their dispersion vanishes. Give disp= fewer levels or leave these rows out."
+    ]
+
+
+def _improper_law(fit: FittedGLMM) -> list[str]:
+    """Where the probabilities of a row's responses do not sum to one, and log-likelihoods cannot be compared."""
+    total = fit.family.total_probability(fit.law.parameters)
+    low, high = float(total.min()), float(total.max())
+    if max(high - 1.0, 1.0 - low) < _NO_DISTRIBUTION:
+        return []
+    sums = f"{low:.3f}" if f"{low:.3f}" == f"{high:.3f}" else f"{low:.3f} to {high:.3f}"
+    return [
+        f"{fit.family.name} with less variance than Poisson counts is only nearly a distribution: the probabilities of "
+        f"a row sum to {sums}. Its log-likelihood cannot be compared with that of other families; "
+        "compois is a distribution for such counts."
     ]
 
 
