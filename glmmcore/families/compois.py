@@ -19,7 +19,7 @@ from glmmcore.families.tabulate import ChebyshevTable
 
 __all__ = ["COMPoisson"]
 
-_LARGEST_PHI = 1e9
+_LARGEST_PHI = 1e5
 _SMALLEST_PHI = 1e-3
 _ROWS_PER_TABLE = 300
 """Fewer rows with the same dispersion are not worth a table."""
@@ -67,7 +67,7 @@ class COMPoisson(CountFamily):
     lambda is such that E y = mu.
 
     phi < 1 is under-, phi > 1 over-dispersion; the variance is about mu phi. phi is held inside [0.001,
-    1e9]: as phi grows the law tends to the geometric, the most dispersed it can be, and data beyond that
+    1e5]: as phi grows the law tends to the geometric, the most dispersed it can be, and data beyond that
     would let phi drift without changing the fit. The printed dispersion is phi.
 
     Examples
