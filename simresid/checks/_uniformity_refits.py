@@ -82,7 +82,9 @@ def uniformity_among_refits(res: Any, pool: RefitPool, plan: Plan, alternative: 
     if method in ("auto", "ks", "band") and alternative == "two-sided":
         width = found.limits[1] * _scale(method, n, found)
         lower, upper = (np.clip(GRID + found.centre + side * width, 0.0, 1.0) for side in (-1, 1))
-        band = pd.DataFrame({"probability": GRID, "lower": lower, "upper": upper, "observed": GRID + found.own})
+        band = pd.DataFrame(
+            {"probability": GRID, "lower": lower, "upper": upper, "observed": np.clip(GRID + found.own, 0.0, 1.0)}
+        )
     return {
         "statistic": float(_sup(alternative)(gap[None, :])[0]) if method == "auto" else found.statistic,
         "alternative": alternative,

@@ -34,9 +34,8 @@ def closed_form(data):
 
 
 @pytest.mark.parametrize("stored", [False, True])
-def test_errors_of_a_linear_model_whose_fit_made_no_hessian(balanced, stored):
+def test_errors_of_variances_of_a_linear_model(balanced, stored):
     fit = glmm("y ~ 1 + (1|g)", balanced)
-    assert fit.solution.optimum.hessian is None
     if stored:
         fit = pickle.loads(pickle.dumps(fit))
     sd, error, log_sigma_error = closed_form(balanced)
@@ -53,3 +52,33 @@ def test_a_singular_linear_model_is_told_by_its_hessian(balanced):
     assert fit.singular
     assert fit.converged
     assert fit.solution.optimum.hessian is not None
+
+
+def test_errors_of_a_linear_model_whose_fit_made_no_hessian():
+    """Against second differences of the normal density of all rows."""
+    rng = np.random.default_rng(11)
+    g = np.repeat(np.arange(30), rng.integers(2, 12, 30))
+    y = 3.0 + rng.normal(0.0, 0.9, 30)[g] + rng.normal(0.0, 0.6, g.size)
+    fit = glmm("y ~ 1 + (1|g)", pd.DataFrame({"y": y, "g": g.astype(str)}))
+    assert fit.solution.optimum.hessian is None
+    same, ones = (g[:, None] == g).astype(float), np.ones(g.size)
+
+    def minus_llf(at):
+        v = at[0] ** 2 * same + np.exp(2.0 * at[1]) * np.eye(g.size)
+        whole, white = np.linalg.slogdet(v)[1], np.linalg.solve(v, np.column_stack([y, ones]))
+        centre = (ones @ white[:, 0]) / (ones @ white[:, 1])
+        return 0.5 * (whole + (y - centre) @ (white[:, 0] - centre * white[:, 1]))
+
+    at, h = np.array([fit.var_corr["sd"].iloc[0], np.log(fit.sigma)]), 1e-3
+    step = h * np.eye(2)
+    hessian = [
+        [
+            (minus_llf(at + a + b) - minus_llf(at + a - b) - minus_llf(at - a + b) + minus_llf(at - a - b))
+            / (4 * h * h)
+            for b in step
+        ]
+        for a in step
+    ]
+    errors = np.sqrt(np.diag(np.linalg.inv(hessian)))
+    # second differences with this step are good to 1e-5
+    np.testing.assert_allclose([fit.var_corr["se_sd"].iloc[0], fit.disp_bse.iloc[0]], errors, rtol=1e-4)

@@ -409,7 +409,7 @@ OTHERS = [
         "compare of different responses", lambda: glmmcore.compare(clean(), clean("w ~ 1 + (1|g)")), refused("response")
     ),
     Case("marginal means of a missing term", lambda: glmmcore.marginal_means(clean(), "qq"), refused("'qq'")),
-    Case("marginal means of None", lambda: glmmcore.marginal_means(clean(), None), refused("factor")),
+    Case("marginal means of None", lambda: glmmcore.marginal_means(clean(), None), refused("variables")),
     Case("marginal means of a group", lambda: glmmcore.marginal_means(clean(), "g"), refused("'g'")),
     Case(
         "marginal means of an unknown kind",
