@@ -130,11 +130,13 @@ class JointCovariance:
 
     @property
     def _with_limit(self) -> np.ndarray:
-        """Which parameters have a simpler law for their limit, (p,): dispersion and shape."""
+        """Which parameters have a simpler law for their limit, (p,): dispersion, shape, and those of random effects."""
         out = np.zeros(len(self.x), dtype=bool)
         family = self.problem.family
         for name in (*(("disp",) if family.has_dispersion else ()), *family.extra):
             out[self.problem.part(name).where] = True
+        for term in self.problem.terms:
+            out[term.where] = True
         return out
 
     def of_modes(self, solution: TermSolution) -> np.ndarray:

@@ -200,3 +200,23 @@ def test_a_mean_that_moves_a_little_with_a_dispersion_at_its_limit() -> None:
     np.testing.assert_allclose(*errors, rtol=RELATIVE)
     with_dispersion = rich.predict(d, kind="response", se=True)["se"]
     assert np.isfinite(with_dispersion).all()
+
+
+@pytest.mark.parametrize("structure", ["cs", "homcs"])
+def test_effects_tend_to_those_at_the_limit_of_a_correlation(structure):
+    """A correlation that is not bounded leaves predictions with effects as certain as their other parameters do."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        g, c = np.repeat(np.arange(24), 10), np.tile(np.arange(12), 20)
+        f = np.array(list("abc"))[rng.integers(0, 3, 240)]
+        d = pd.DataFrame({"f": f, "g": g, "c": c, "x": rng.normal(size=240)})
+        d["y"] = rng.poisson(np.exp(0.6 + rng.normal(0, 0.4, 24)[g]))
+        rich = glmm(f"y ~ x + (1|g) + {structure}(0 + f|c)", d.astype({"g": str, "c": str}), "poisson")
+        simple = glmm("y ~ x + (1|g)", d.astype({"g": str}), "poisson")
+        assert rich.curvature.flat.shape[1] > 0
+        share = (
+            rich.predict(d.astype({"g": str, "c": str}), se=True)["se"]
+            / simple.predict(d.astype({"g": str}), se=True)["se"]
+        )
+        # effects by c of a standard deviation of some .1 may double the variance at most a few times
+        assert share.min() > 0.95 and share.max() < 3.0
