@@ -12,6 +12,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from simresid.arguments import seconds
+from simresid.simulations.warning_filters import leave_behind
 
 T = TypeVar("T")
 
@@ -58,6 +59,7 @@ def results_within(results: Iterator[T], seconds: float) -> Iterator[T]:
             try:
                 is_result, item = queue.get(timeout=max(deadline - time.monotonic(), 0.0))
             except Empty:
+                leave_behind()
                 return
             if is_result:
                 yield item

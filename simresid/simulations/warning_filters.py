@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["silence"]
+__all__ = ["leave_behind", "silence"]
 
 
 class _Present(threading.local):
@@ -20,7 +20,9 @@ class _Present(threading.local):
 _PRESENT = _Present()
 _LOCK = threading.Lock()
 _BLOCKS = 0
-"""How many blocks all threads together are in."""
+"""How many blocks all threads together are in, but for those left behind."""
+_TIMES_LEFT = 0
+"""How often blocks were left behind: one that began before does not count any more."""
 
 
 class _AskThread(type):
@@ -39,21 +41,34 @@ def silence(category: type[Warning] = Warning) -> Iterator[None]:
     """Ignore warnings of a category within, in the present thread.
 
     ``warnings.catch_warnings`` is no help where several threads work at once: the filters belong to the process, each
-    block puts back what it found, and blocks that overlap leave behind what another had set. A block that does not end,
-    as that of a refit which was given up, would moreover keep the warnings of the whole process quiet. Here one filter
-    is added by the first block and taken away by the last; in between it matches in threads inside a block only.
+    block puts back what it found, and blocks that overlap leave behind what another had set. Here every block sees to
+    it that one filter is the first, which matches in threads inside a block only, and the last one takes it away.
     """
     global _BLOCKS
     with _LOCK:
+        begun = _TIMES_LEFT
         _BLOCKS += 1
-        if _BLOCKS == 1:
-            warnings.simplefilter("ignore", _IgnoredInThread)
+        warnings.simplefilter("ignore", _IgnoredInThread)  # again: other code may have put back filters without it
     _PRESENT.ignored.append(category)
     try:
         yield
     finally:
         _PRESENT.ignored.pop()
         with _LOCK:
-            _BLOCKS -= 1
-            if _BLOCKS == 0:
-                warnings.filters[:] = [entry for entry in warnings.filters if entry[2] is not _IgnoredInThread]  # type: ignore[index]
+            if begun == _TIMES_LEFT:
+                _BLOCKS -= 1
+                _take_away_filter()
+
+
+def leave_behind() -> None:
+    """Put the filters back although blocks have not ended: a call in one of them was given up and may never return."""
+    global _BLOCKS, _TIMES_LEFT
+    with _LOCK:
+        _TIMES_LEFT += 1
+        _BLOCKS = 0
+        _take_away_filter()
+
+
+def _take_away_filter() -> None:
+    if _BLOCKS == 0:
+        warnings.filters[:] = [entry for entry in warnings.filters if entry[2] is not _IgnoredInThread]  # type: ignore[index]

@@ -27,6 +27,7 @@ from simresid.checks.nulls.refit_pool import FailedRefit, _task
 from simresid.cli import main
 from simresid.plots.style import style
 from simresid.protocol.conformance import check_fitted_model
+from simresid.simulations.time_limit import results_within
 from simresid.simulations.warning_filters import silence
 
 from .models import Breaking, counts
@@ -194,6 +195,24 @@ def test_a_block_silences_one_kind_in_its_own_thread():
                 warnings.warn("of another kind", RuntimeWarning, stacklevel=1)
         release.set()
         thread.join()
+    assert warnings.filters == filters
+
+
+def test_a_call_that_was_given_up_in_silence_leaves_the_filters_alone():
+    filters, release, ended = list(warnings.filters), threading.Event(), threading.Event()
+
+    def stuck():
+        with silence():
+            release.wait(20)
+        ended.set()
+        yield 1
+
+    assert not list(results_within(stuck(), 0.05))
+    assert warnings.filters == filters
+    with silence():
+        release.set()
+        ended.wait(5)
+        warnings.warn("not seen: an error under the filters of this suite", UserWarning, stacklevel=1)
     assert warnings.filters == filters
 
 
