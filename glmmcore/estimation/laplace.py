@@ -228,11 +228,7 @@ class LaplaceObjective:
                 step = self.system.solve(layout.apply_transposed(last.factors, change))
                 out[:, j] = layout.apply_factors(last.factors, step)
         for j in self.problem.of_factors(wanted):
-            slope = self.problem.factor_slope(x, j, last.factors)
-            moved = layout.apply_factors(slope, self.mode)
-            rhs = layout.apply_transposed(slope, last.score)
-            rhs -= layout.apply_transposed(last.factors, self.system.multiply(moved))
-            out[:, j] = moved + layout.apply_factors(last.factors, self.system.solve(rhs))
+            out[:, j] = self.problem.effect_slope(x, j, last.factors, self.mode, last.score)
         return out
 
     def fixed_information(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -164,18 +164,13 @@ class LinearObjective:
     def effect_slopes(self, theta: np.ndarray, wanted: np.ndarray) -> np.ndarray:
         """d/d theta of the random effects, and coefficients, at the last evaluation, which was at theta, (q, n_params).
 
-        Zero but for wanted ones, and for those of fields, see `Problem.of_fields`. With e the residual,
-        H du = dLambda'Z'W e - Lambda'Z'WZ dLambda u.
+        Zero but for wanted ones, and for those of fields, see `Problem.of_fields`.
         """
-        layout, factors = self.layout, self.problem.factors(theta)
+        factors = self.problem.factors(theta)
         left = self._residual_score(factors)
-        out = np.zeros((layout.order, len(theta)))
+        out = np.zeros((self.layout.order, len(theta)))
         for j in self.problem.of_factors(wanted):
-            slope = self.problem.factor_slope(theta, j, factors)
-            moved = layout.apply_factors(slope, self.spherical)
-            rhs = layout.apply_transposed(slope, left)
-            rhs -= layout.apply_transposed(factors, self.system.multiply(moved))
-            out[:, j] = moved + layout.apply_factors(factors, self.system.solve(rhs))
+            out[:, j] = self.problem.effect_slope(theta, j, factors, self.spherical, left)
         return out
 
     def coefficient_slopes(self, theta: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -240,6 +240,21 @@ class Problem:
         slope[term.columns, term.columns] = term.slope(x, j)
         return out
 
+    def effect_slope(
+        self, x: np.ndarray, j: int, factors: list[RelativeFactor], mode: np.ndarray, score: np.ndarray
+    ) -> np.ndarray:
+        """d(Lambda u^)/dx_j, (q,), x_j one of `of_factors`: H du = dLambda' score - Lambda'Z'WZ dLambda u.
+
+        `score` is Z' times the slopes of the log-likelihood at the `mode` u^, where the system was factored.
+        """
+        layout, system = self.layout, self.system
+        assert layout is not None and system is not None
+        slope = self.factor_slope(x, j, factors)
+        moved = layout.apply_factors(slope, mode)
+        rhs = layout.apply_transposed(slope, score)
+        rhs -= layout.apply_transposed(factors, system.multiply(moved))
+        return moved + layout.apply_factors(factors, system.solve(rhs))
+
     def no_slopes(self, factors: list[RelativeFactor]) -> list[Any]:
         """Zeros of the form of what an engine's `factor_products` are."""
         return [np.zeros_like(t) if isinstance(t, np.ndarray) else t.no_slope() for t in factors]
