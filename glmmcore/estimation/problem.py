@@ -205,6 +205,10 @@ class Problem:
                 blocks[term.factor][term.columns, term.columns] = term.structure.factor(x[term.where])
         return out
 
+    def part_of(self, term: RandomTerm) -> TermPart:
+        """What the problem keeps of a term of the design."""
+        return next(part for part in self.terms if part.term is term)
+
     @property
     def of_fields(self) -> np.ndarray:
         """Which parameters are those of fields, whose roots may jump where effects do not, a mask (n_params,)."""

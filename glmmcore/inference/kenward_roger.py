@@ -303,7 +303,7 @@ class _Blocks:
         self.second: dict[tuple[int, int], list[np.ndarray]] = {}
         problem, square = fit.estimator.problem, fit.sigma**2
         for place, t in enumerate(self._terms):
-            part = next(p for p in problem.terms if p.term is t.term)
+            part = problem.part_of(t.term)
             linear = _linear_derivatives(part)
             if linear is not None:
                 self.first += [self._only(place, slope) for slope in linear]

@@ -11,6 +11,7 @@ from glmmcore.formula.lexer import read_lexemes
 from glmmcore.results.row_designs import designs_of_rows
 
 if TYPE_CHECKING:
+    from glmmcore.design import PredictorDesign
     from glmmcore.fitted import FittedGLMM
     from glmmcore.inference.reference_grid import ReferenceGrid
 
@@ -37,8 +38,7 @@ def _notes_on_averages(fit: FittedGLMM, grid: ReferenceGrid, parts: tuple[str, .
         values = design.X.reshape(len(grid.cells), len(grid.weights), -1)
         apart = values - values[:1] - values[:, :1] + values[:1, :1]
         size = np.abs(values).max(axis=(0, 1), initial=0.0)
-        for j in np.flatnonzero(np.abs(apart).max(axis=(0, 1), initial=0.0) > _ROUNDING * size):
-            found[design.column_terms[j]] = None
+        found |= _terms_apart(design, apart, size)
     if not found:
         return []
     columns = {name for term in found for name in _columns(fit, term)}
@@ -62,14 +62,19 @@ def _notes_on_means(fit: FittedGLMM, grid: ReferenceGrid, parts: tuple[str, ...]
             shape = (len(grid.cells), len(grid.weights), -1)
             change = (moved[part].X - design.X).reshape(shape)
             size = np.abs(design.X).max(axis=0, initial=0.0) + np.abs(moved[part].X).max(axis=0, initial=0.0)
-            for j in np.flatnonzero(np.abs(change - change[:1]).max(axis=(0, 1), initial=0.0) > _ROUNDING * size):
-                found[design.column_terms[j]] = None
+            found |= _terms_apart(design, change - change[:1], size)
         if found:
             notes.append(
                 f"At the mean of {name} although the model has {', '.join(map(':'.join, found))}: differences are "
                 f"others at other values of {name}; at={{{name!r}: ...}} chooses one."
             )
     return notes
+
+
+def _terms_apart(design: PredictorDesign, apart: np.ndarray, size: np.ndarray) -> dict[tuple[str, ...], None]:
+    """Terms with a column, of `size` (p,), in which cells are apart, (cells, rows, p), by more than rounding."""
+    moves = np.abs(apart).max(axis=(0, 1), initial=0.0) > _ROUNDING * size
+    return dict.fromkeys(design.column_terms[j] for j in np.flatnonzero(moves))
 
 
 def _columns(fit: FittedGLMM, term: tuple[str, ...]) -> set[str]:

@@ -85,7 +85,7 @@ def _of_rows(fit: FittedGLMM, frame: pd.DataFrame, predictor: str, position: int
 def _errors(fit: FittedGLMM, solution: TermSolution, codes: np.ndarray) -> np.ndarray:
     """Standard errors of predicting some effects, (m,)."""
     joint = JointCovariance(fit)
-    part = next(t for t in joint.problem.terms if t.term is solution.term)
+    part = joint.problem.part_of(solution.term)
     rows = RandomRows(part, np.ones((len(codes), 1)), codes)
     fixed = {"cond": np.zeros((len(codes), len(joint.problem.part("cond").columns)))}
     return np.asarray(np.sqrt(joint.variance(Combination(fixed, [rows]))))

@@ -141,7 +141,7 @@ class JointCovariance:
 
     def of_modes(self, solution: TermSolution) -> np.ndarray:
         """Variances of predicting the coefficients of every level of a term, (L, k)."""
-        term = next(t for t in self.problem.terms if t.term is solution.term)
+        term = self.problem.part_of(solution.term)
         n_levels, k = solution.modes.shape
         rows = RandomRows(term, np.tile(np.eye(k), (n_levels, 1)), np.repeat(np.arange(n_levels), k))
         fixed = {"cond": np.zeros((n_levels * k, len(self.problem.part("cond").columns)))}
@@ -149,7 +149,7 @@ class JointCovariance:
 
     def given_parameters(self, solution: TermSolution) -> np.ndarray:
         """Variances of the coefficients of every level of a term, fixed effects known, (L, k)."""
-        term = next(t for t in self.problem.terms if t.term is solution.term)
+        term = self.problem.part_of(solution.term)
         modes, factor = self._modes, term.factor
         blocks = modes.system.level_covariances(factor)
         if self.problem.reml and len(modes.fixed_columns):

@@ -98,7 +98,7 @@ def _extended(solution: TermSolution, term: RandomTerm, fit: FittedGLMM) -> Term
 
 def root_of_places(fit: FittedGLMM, solution: TermSolution, places: Places) -> LevelRoot:
     """Root of the covariance of effects at some places, in the user's units."""
-    part = next(t for t in fit.estimator.problem.terms if t.term is solution.term)
+    part = fit.estimator.problem.part_of(solution.term)
     theta = fit.solution.x[part.where].copy()
     theta[0] = np.sqrt(solution.covariance[0, 0])
     return FIELDS[solution.term.structure](places).root(theta)

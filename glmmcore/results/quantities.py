@@ -357,7 +357,7 @@ def new_effects(
     found = []
     for own, fitted in zip(predictors[name].terms, fit.design.predictors[name].terms, strict=True):
         solution = next(t for t in fit.solution.terms if t.term is fitted)
-        place = next(t for t in fit.estimator.problem.terms if t.term is fitted)
+        place = fit.estimator.problem.part_of(fitted)
         found.append((solution, RandomRows(place, own.Z, own.codes)))
     return found
 

@@ -103,7 +103,7 @@ def sentences(fit: FittedGLMM) -> list[str]:
 def _is_given(fit: FittedGLMM, t: TermSolution) -> bool:
     """Whether the covariance of a term was given instead of estimated."""
     problem = fit.estimator.problem
-    where = next(part.where for part in problem.terms if part.term is t.term)
+    where = problem.part_of(t.term).where
     return not problem.free[where].any()
 
 

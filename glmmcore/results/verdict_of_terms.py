@@ -36,7 +36,7 @@ _NO_RESIDUAL = 1e-2
 
 def term_sentences(fit: FittedGLMM, t: TermSolution, singular: bool) -> list[str]:
     """What a term has become, the strongest statement only."""
-    part = next(part for part in fit.estimator.problem.terms if part.term is t.term)
+    part = fit.estimator.problem.part_of(t.term)
     lasting = _lasting_sentences(fit, t)
     if isinstance(part.structure, Field):
         theta = fit.solution.x[part.where]
@@ -87,7 +87,7 @@ def _field_sentences(fit: FittedGLMM, t: TermSolution, structure: Field, theta: 
 def _next_to_nothing(fit: FittedGLMM, t: TermSolution) -> list[str]:
     """A variance that is no limit and yet as good as none."""
     hessian = fit.solution.optimum.hessian
-    part = next(part for part in fit.estimator.problem.terms if part.term is t.term)
+    part = fit.estimator.problem.part_of(t.term)
     at = part.where.start
     if t.predictor != "cond" or part.structure.k > 1 or hessian is None or not part.structure.linear:
         return []
@@ -135,7 +135,7 @@ def residual_sentences(fit: FittedGLMM) -> list[str]:
         return []
     out = []
     for t in fit.solution.terms:
-        part = next(part for part in fit.estimator.problem.terms if part.term is t.term)
+        part = fit.estimator.problem.part_of(t.term)
         if isinstance(part.structure, Field) and fit.sigma < _NO_RESIDUAL * np.sqrt(t.covariance[0, 0]):
             out.append(
                 f"The residual variance is estimated as zero: {t.term.columns[0]} by {t.term.group} explains every "
