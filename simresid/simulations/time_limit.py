@@ -51,6 +51,7 @@ def results_within(results: Iterator[T], seconds: float) -> Iterator[T]:
         except BaseException as error:  # handed over to the caller's thread
             queue.put((False, error))
 
+    there_before = set(threading.enumerate())
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(produce,), daemon=True, name="simresid time limit").start()
     deadline = time.monotonic() + seconds
@@ -59,7 +60,7 @@ def results_within(results: Iterator[T], seconds: float) -> Iterator[T]:
             try:
                 is_result, item = queue.get(timeout=max(deadline - time.monotonic(), 0.0))
             except Empty:
-                leave_behind()
+                leave_behind(except_for=there_before)
                 return
             if is_result:
                 yield item

@@ -216,6 +216,53 @@ def test_a_call_that_was_given_up_in_silence_leaves_the_filters_alone():
     assert warnings.filters == filters
 
 
+def test_a_call_that_was_given_up_and_goes_on_leaves_the_filters_alone():
+    """Of several refits in one task each begins a block of its own, also after time is up."""
+    filters, releases, begun = list(warnings.filters), [threading.Event() for _ in range(2)], threading.Event()
+
+    def stuck_twice():
+        with silence():
+            releases[0].wait(20)
+        with silence():
+            begun.set()
+            releases[1].wait(20)
+        yield 1
+
+    assert not list(results_within(stuck_twice(), 0.05))
+    with silence():
+        releases[0].set()
+        assert begun.wait(5)
+        warnings.warn("not seen: an error under the filters of this suite", UserWarning, stacklevel=1)
+    assert warnings.filters == filters
+    releases[1].set()
+
+
+def test_giving_up_a_call_leaves_the_blocks_of_other_threads():
+    silent, given_up, heard = threading.Event(), threading.Event(), []
+
+    def other():
+        with silence():
+            silent.set()
+            given_up.wait(5)
+            try:
+                warnings.warn("not seen: an error under the filters of this suite", UserWarning, stacklevel=1)
+            except UserWarning as warning:
+                heard.append(warning)
+
+    def stuck():
+        with silence():
+            given_up.wait(5)
+        yield 1
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    silent.wait()
+    assert not list(results_within(stuck(), 0.05))
+    given_up.set()
+    thread.join()
+    assert not heard
+
+
 def test_refits_in_threads_leave_warnings_alone():
     from joblib import parallel_config
 
