@@ -1,10 +1,11 @@
 """Compare log-likelihoods of random models with those of R's glmmTMB, where it is installed.
 
-Usage: python -m tests.robustness.differential [--models 300] [--seed 1] [--family NAME] [--folder DIR]
+Usage: python -m tests.robustness.differential [--models 300] [--seed 1] [--family NAME] [--folder DIR [--minutes 9]]
 
 Nowhere may ours be lower by more than 1e-4 unless the verdict says that the fit is not to be trusted, or glmmTMB's
 number is not the log-likelihood of its own estimates, written again from the densities. Exit status 0 when that holds,
-1 when it does not, 2 without R or glmmTMB. Only numbers go between the two programs.
+1 when it does not, 2 without R or glmmTMB, 3 when the minutes were over first: the same command goes on from there.
+Only numbers go between the two programs.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,8 +53,8 @@ def have_r() -> bool:
     return asked.returncode == 0
 
 
-def fit_in_r(models: list[Model], folder: Path) -> dict[str, float]:
-    """Log-likelihoods by name; NaN where glmmTMB gives none."""
+def fit_in_r(models: list[Model], folder: Path, end: float) -> dict[str, float]:
+    """Log-likelihoods by name, NaN where glmmTMB gives none; none of the models that were left at the end."""
     table = [
         (m.name, m.in_r, m.formula, m.zi or "~0", m.disp or "~1", "yes" if m.reml else "no") for m in models
     ]  # fmt: skip
@@ -63,12 +65,16 @@ def fit_in_r(models: list[Model], folder: Path) -> dict[str, float]:
         m.data.to_csv(folder / f"{m.name}.csv", index=False)
     found = folder / "found.tsv"
     found.touch()
-    while _missing(models, found):
-        _run_r(folder, found)
+    while _missing(models, found) and time.monotonic() < end:
+        _run_r(folder, found, end)
+        if time.monotonic() > end:
+            break
         for name in _missing(models, found)[:1]:
             # compiled code that did not return was ended from outside, and its model has no answer
             with found.open("a") as out:
                 out.write(f"{name}\tNA\tNA\tNA\t{PATIENCE}\n")
+    if not found.stat().st_size:
+        return {}
     rows = pd.read_csv(found, sep="\t", header=None)
     return dict(zip(rows[0], pd.to_numeric(rows[1], errors="coerce"), strict=True))
 
@@ -79,12 +85,12 @@ def _missing(models: list[Model], found: Path) -> list[str]:
     return [m.name for m in models if m.name not in done]
 
 
-def _run_r(folder: Path, found: Path) -> None:
-    """Let R work on what is left, until it is done or has been silent for too long."""
+def _run_r(folder: Path, found: Path, end: float) -> None:
+    """Let R work on what is left, until it is done, has been silent for too long, or the time is over."""
     script = Path(__file__).with_name("fit.R")
     run = subprocess.Popen(["Rscript", str(script), str(folder)], stdout=subprocess.DEVNULL)
     silent, size = 0.0, found.stat().st_size
-    while run.poll() is None and silent < PATIENCE:
+    while run.poll() is None and silent < PATIENCE and time.monotonic() < end:
         time.sleep(1.0)
         silent = silent + 1.0 if found.stat().st_size == size else 0.0
         size = found.stat().st_size
@@ -141,33 +147,48 @@ def compare(model: Model, reference: float, folder: Path) -> Outcome:
     return Outcome("refuted", gap, f"{reason}; {text}") if reason else Outcome("LOWER, SILENT", gap, text)
 
 
+def judged(file: Path) -> dict[str, Outcome]:
+    """Outcomes by name that an earlier run left in its folder."""
+    if not file.exists():
+        return {}
+    rows = [line.split("\t") for line in file.read_text().splitlines()]
+    return {name: Outcome(kind, float(gap), text) for name, kind, gap, text in rows}
+
+
 def main() -> int:
     """Run the comparison and print what differs."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--models", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--family")
-    parser.add_argument("--folder", type=Path, help="keep data and R's answers here, and use those that are there")
+    parser.add_argument("--folder", type=Path, help="keep data, R's answers and outcomes here, and go on from them")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
     options = parser.parse_args()
     if not have_r():
         print("R with glmmTMB is not installed")
         return 2
+    end = time.monotonic() + 60.0 * options.minutes
     models = [draw_model(options.seed, i, options.family) for i in range(options.models)]
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        stored = folder / f"answers-{options.seed}-{options.models}-{options.family or 'all'}.csv"
-        if not stored.exists():
-            reference = fit_in_r(models, folder)
-            pd.Series(reference).to_csv(stored, header=False)
-        reference = dict(pd.read_csv(stored, header=None, index_col=0)[1])
-        counts: dict[str, int] = {}
+        reference = fit_in_r(models, folder, end)
+        outcomes = judged(folder / "outcomes.tsv")
         for model in models:
-            outcome = compare(model, reference.get(model.name, np.nan), folder)
-            counts[outcome.kind] = counts.get(outcome.kind, 0) + 1
+            if model.name in outcomes or model.name not in reference:
+                continue
+            if time.monotonic() > end:
+                break
+            outcome = outcomes[model.name] = compare(model, reference[model.name], folder)
+            with (folder / "outcomes.tsv").open("a") as out:
+                out.write(f"{model.name}\t{outcome.kind}\t{outcome.gap}\t{outcome.text}\n")
             if outcome.kind not in ("equal", "no reference") and not (outcome.kind == "higher" and outcome.gap > -0.01):
                 print(f"{outcome.kind:14s} {model.name:8s} {outcome.gap:10.5f}  {model}: {outcome.text}", flush=True)
-        print(", ".join(f"{kind} {count}" for kind, count in sorted(counts.items())))
+    counts = Counter(outcomes[m.name].kind for m in models if m.name in outcomes)
+    print(", ".join(f"{kind} {count}" for kind, count in sorted(counts.items())))
+    if counts.total() < len(models):
+        print(f"{len(models) - counts.total()} of {len(models)} models are left")
+        return 3
     return int("LOWER, SILENT" in counts)
 
 
