@@ -1,8 +1,8 @@
 """Standard errors, predictions, means, intervals and sentences where a parameter is at its limit.
 
 Data of a simpler model are fitted by a richer one. Where the log-likelihood is the simpler model's, everything else
-that is reported must be the simpler model's too. `limits.py`, `standard_errors.py` and `separations.py` of `benchmarks/`
-do the same at length.
+that is reported must be the simpler model's too. The benchmarks `limits`, `standard_errors` and `separations` do the
+same at length.
 """
 
 import sys
