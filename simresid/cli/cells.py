@@ -7,6 +7,7 @@ beyond `LONGEST_NUMBER` characters are never taken for numbers.
 from __future__ import annotations
 
 import re
+import string
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,9 @@ from functools import cached_property
 from typing import NamedTuple
 
 __all__ = [
+    "APOSTROPHES",
     "MISSING_WORDS",
+    "SPACES",
     "CellFormat",
     "Disguise",
     "disguise_of",
@@ -48,8 +51,11 @@ MISSING_WORDS = frozenset(
 )
 """Texts that mean missing beside the empty one, those of pandas; ``--na-only`` makes them texts like any other."""
 
-SPACES = " \u00a0\u2007\u2009\u202f"
-"""Blanks that stand between thousands."""
+SPACES = " \u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
+"""Blanks that stand between thousands, those of typography among them."""
+
+APOSTROPHES = "'\u2019\u2018\u02bc\u00b4`"
+"""What is typed for the apostrophe between thousands."""
 
 LONGEST_NUMBER = 1000
 
@@ -58,15 +64,18 @@ _DATE = re.compile(r"\d{4}-\d{1,2}-\d{1,2}(?:[T ]\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2}(?:\.\d{1,9})?)?(?: ?[AaPp]\.?[Mm]\.?)?"
 _OTHER_DATE = re.compile(
     rf"(?:\d{{1,2}}[./-]\d{{1,2}}[./-]\d{{2,4}}|\d{{4}}[./-]\d{{1,2}}[./-]\d{{1,2}})(?:[T ,]{{1,3}}{_CLOCK})?"
-    rf"|\d{{4}}-\d{{2}}|{_CLOCK}"
+    rf"|\d{{4}}-\d{{1,2}}|\d{{1,2}}\.\d{{1,2}}\.|\d{{4}}[ -]?[WwQq]\d{{1,2}}(?:-\d)?|[Qq][1-4][ /-]?\d{{4}}"
+    rf"|\d{{4}}年(?:\d{{1,2}}月(?:\d{{1,2}}日)?)?|\d{{1,3}}:\d{{2}}:\d{{2}}(?::\d{{2}}|[.,]\d{{1,9}})|{_CLOCK}"
 )
 _MONTHS = "jan|feb|mar|apr|may|mai|jun|jul|aug|sep|okt|oct|nov|dec|dez|mär|mrz"
 _WORDED_DATE = re.compile(
     rf"(?:\d{{1,4}}[ .,-]{{0,2}})?(?:{_MONTHS})[^\W\d]{{0,7}}[ .,-]{{0,2}}\d{{1,4}}(?:[ ,-]{{1,2}}\d{{2,4}})?",
     re.IGNORECASE,
 )
-_MONEY = "$€£¥₹₩₽¢"
-_CODES = ("EUR", "USD", "GBP", "CHF", "JPY", "SEK", "NOK", "DKK", "AUD", "CAD", "CNY", "INR", "BRL", "PLN", "Rs", "kr")
+_CODES = (
+    *("EUR", "USD", "GBP", "CHF", "JPY", "SEK", "NOK", "DKK", "AUD", "CAD", "NZD", "CNY", "INR", "BRL", "PLN", "CZK"),
+    *("HUF", "RON", "TRY", "RUB", "KRW", "MXN", "ZAR", "HKD", "SGD", "ILS", "THB", "Rs.", "Rs", "kr.", "kr", "Fr."),
+)
 
 
 @dataclass(frozen=True)
@@ -158,7 +167,11 @@ _GROUPS = (
         "--thousands space --decimal , reads them",
     ),
     (r"\d{1,3}(?:_\d{3})+(?:\.\d{0,400})?", "underscores between thousands", "--thousands _ reads them"),
-    (r"\d{1,3}(?:['’]\d{3})+(?:\.\d{0,400})?", "apostrophes between thousands", "--thousands apostrophe reads them"),
+    (
+        rf"\d{{1,3}}(?:[{APOSTROPHES}]\d{{3}})+(?:\.\d{{0,400}})?",
+        "apostrophes between thousands",
+        "--thousands apostrophe reads them",
+    ),
     (r"\d{1,400}\.\d{0,400}", "decimal points", "write all numbers with one decimal sign"),
 )
 _READABLE = [(re.compile(rf"[+-]?(?:{pattern})(?:[eE][+-]?\d{{1,4}})?"), Disguise(w, c)) for pattern, w, c in _GROUPS]
@@ -175,67 +188,126 @@ def disguise_of(text: str) -> Disguise | None:
     if len(text) > LONGEST_NUMBER:
         is_number = text.lstrip("+-.")[:1].isdigit()
         return Disguise(f"numbers of more than {LONGEST_NUMBER} characters", "correct them") if is_number else None
-    if not any(c.isdigit() or c in "½¼¾⅓⅔⅛⅜⅝⅞" for c in text):
+    if not any(character.isnumeric() for character in text):
         return None
+    found = _disguise_in_plain_signs(text)
+    if found is None and (plain := _in_plain_signs(text)) != text:
+        if _is_numeric(plain):
+            return Disguise("digits, signs or blanks other than 0-9 . and -", "write them as 0-9 . and -")
+        return _disguise_in_plain_signs(plain)
+    return found
+
+
+_QUOTES = '"\u201c\u201d\u201e\u00ab\u00bb\u2039\u203a\u201a'
+_PLAIN_SIGNS = str.maketrans(
+    dict.fromkeys(_QUOTES, '"')
+    | dict.fromkeys(APOSTROPHES + "\u2032", "'")
+    | {"\u2033": '"', "\u2044": "/"}
+    | dict.fromkeys("\u2212\u2013\u2014\u2010\u2011\ufe63\uff0d", "-")
+)
+_RAISED = re.compile("[⁻⁺]?[⁰¹²³⁴⁵⁶⁷⁸⁹]{1,400}")
+
+
+def _in_plain_signs(text: str) -> str:
+    """Write digits, signs, quotes and blanks of other scripts as ASCII has them; what cannot be seen is left out."""
+    text = _RAISED.sub(lambda raised: "^" + raised.group(), text.translate(_PLAIN_SIGNS))
+    normal = unicodedata.normalize("NFKC", text).translate(_PLAIN_SIGNS)
+    shown = (character for character in normal if unicodedata.category(character) not in ("Cc", "Cf"))
+    return "".join(str(unicodedata.decimal(character, character)) for character in shown).strip()
+
+
+def _disguise_in_plain_signs(text: str) -> Disguise | None:
     for pattern, disguise in _READABLE:
         if pattern.fullmatch(text):
             return disguise
     if len(text) < 50 and (_DATE.fullmatch(text) or _OTHER_DATE.fullmatch(text) or _WORDED_DATE.fullmatch(text)):
         return Disguise("dates or times", "make numbers of them, such as days since the first")
     if "%" in text or "‰" in text:
-        core = text.strip("%‰ ")
+        core = text.strip("%‰" + SPACES)
         return Disguise("percent signs", "take the signs out") if _is_numeric(core) else None
-    for sign in (*_MONEY, *_CODES):
-        if text.startswith(sign) or text.endswith(sign) or text.startswith(("-" + sign, "+" + sign)):
-            core = text.replace(sign, "", 1).strip(SPACES)
-            return Disguise("signs of money", "take the signs out") if _is_numeric(core) else None
+    if (core := _without_currency(text)) is not None:
+        core = core.strip("()" + SPACES)
+        is_amount = _is_numeric(core) or _is_numeric(core.rstrip("-–—").rstrip(".,"))
+        return Disguise("signs of money", "take the signs out") if is_amount else None
     if _BAND.fullmatch(text):
         return None
     return _other_disguise(text)
 
 
-_EXPONENT = re.compile(
-    r"[+-]?[\d.,]{1,400}[dD][+-]?\d{1,4}|[+-]?[\d.,]{1,30} ?(?:[x×*·] ?10(?:\^|\*\*)?|e ) ?[+-]?\d{1,4}"
-)
-_FRACTION = re.compile(r"[+-]?\d{1,30} ?/ ?\d{1,30}|[+-]?\d{0,30} ?[½¼¾⅓⅔⅛⅜⅝⅞]")
-
-
-def _other_disguise(text: str) -> Disguise | None:
-    ascii_text = "".join(_ascii_digit(character) for character in text)
-    if ascii_text != text and _is_numeric(ascii_text):
-        return Disguise("digits or signs other than 0-9 . and -", "write them as 0-9 . and -")
-    core = text.strip("\"'`=()[]{}<>≤≥~≈±*†‡^#:;,!?" + SPACES)
-    if core != text and _is_numeric(core):
-        return Disguise("other signs around numbers", "take the signs out")
-    if re.fullmatch(r"[+-][ \u00a0]+[\d.,]{1,400}|[\d.,]{1,400} ?[-−]", text, flags=re.ASCII):
-        return Disguise("signs apart from their numbers", "write -5 instead of - 5 or 5-")
-    if re.fullmatch(r"0[xX][0-9a-fA-F]{1,400}|0[bB][01]{1,400}|0[oO][0-7]{1,400}", text):
-        return Disguise("numbers of another base", "write them in decimals")
-    if _EXPONENT.fullmatch(text):
-        return Disguise("exponents written in another way", "write 1.5e3")
-    if re.fullmatch(r"[+-]?\d{1,400}[·٫]\d{1,400}", text):
-        return Disguise("another decimal sign", "write 1.5")
-    if _FRACTION.fullmatch(text):
-        return Disguise("fractions", "write them as decimals")
-    if re.fullmatch(r"[+-]?[\d.,;|_'’ \u00a0\u2007\u2009\u202f]{1,400}(?:[eE][+-]?[\d.,]{1,9})?", text, flags=re.ASCII):
-        return (
-            None
-            if text.count(".") > 1 and text.replace(".", "").isdigit()
-            else Disguise("digits, points, commas or blanks in an order that is no number", "correct them")
-        )
-    number = re.match(r"[+-]?\d{1,400}(?:[.,]\d{1,400})?(?:[eE][+-]?\d{1,4})?", text, flags=re.ASCII)
-    if number and _UNIT.fullmatch(text[number.end() :].strip(SPACES)):
-        return Disguise("letters behind numbers", "take them out")
+def _without_currency(text: str) -> str | None:
+    """Leave out the sign of a currency, with letters beside it as in US$; None if there is none."""
+    for at, character in enumerate(text):
+        if unicodedata.category(character) == "Sc":
+            return text[:at].rstrip(string.ascii_uppercase) + text[at + 1 :].lstrip(string.ascii_uppercase)
+    for code in _CODES:
+        if text.startswith((code, "-" + code, "+" + code)) or text.endswith(code):
+            return text.replace(code, "", 1)
     return None
 
 
-def _ascii_digit(character: str) -> str:
-    if character in "−–—‐‑﹣－":
-        return "-"
-    if character in "．":
-        return "."
-    value = unicodedata.decimal(character, None)
-    return character if value is None else str(value)
+_NUMBER = r"[+-]?\d{1,30}(?:[.,]\d{1,30})?"
+_OTHERS = [
+    (re.compile(pattern, re.ASCII), Disguise(what, cure))
+    for pattern, what, cure in (
+        (
+            r"[+-][ \u00a0]+[\d.,]{1,400}|[\d.,]{1,400} ?[-−–—]|[+-]{2,9}[\d.,]{1,400}",
+            "signs apart from their numbers",
+            "write -5 instead of - 5 or 5-",
+        ),
+        (r"0[xX][0-9a-fA-F]{1,400}|0[bB][01]{1,400}|0[oO][0-7]{1,400}", "numbers of another base", "write decimals"),
+        (
+            r"[+-]?[\d.,]{1,400}[dD][+-]?\d{1,4}|[+-]?[\d.,]{1,30} ?(?:[x×*·] ?10(?:\^|\*\*)?|e ) ?[+-]?\d{1,4}"
+            r"|[+-]?\d{1,30}(?:\^|\*\*)[+-]?\d{1,4}|[+-]?[\d.,]{1,30}[eE][+-]",
+            "exponents written in another way",
+            "write 1.5e3",
+        ),
+        (r"[+-]?\d{1,400}[·٫]\d{1,400}", "another decimal sign", "write 1.5"),
+        (
+            r"[+-]?(?:\d{1,30}[ -])?\d{1,30} ?(?:/|of) ?\d{1,30}|[+-]?\d{0,30} ?[½¼¾⅓⅔⅛⅜⅝⅞]",
+            "fractions",
+            "write them as decimals",
+        ),
+        (
+            rf"{_NUMBER} ?(?:±|\+/?-) ?{_NUMBER}|{_NUMBER} ?[(\[]{_NUMBER}%?(?: ?(?:[;,–-]|to) ?{_NUMBER}%?)?[)\]]",
+            "several numbers in one cell",
+            "give each a column of its own",
+        ),
+        (
+            r"\d{1,3} ?° ?(?:[\d.,]{1,12} ?['′’] ?)?(?:[\d.,]{1,12} ?[\"″”] ?)?[NSEWO]?",
+            "degrees and minutes",
+            "write them as decimals",
+        ),
+        (r"=[\d.,+*/() -]{1,400}", "formulas of a spreadsheet", "write their values"),
+    )
+]
+_VERSION = re.compile(r"\d{1,30}(?:\.\d{1,30}){2,30}")
+_LETTERS_AND_POWER = r"[^\W\d_]{1,8}(?:\^?-?\d)?"
+_UNIT_WITH_POWERS = re.compile(rf"{_LETTERS_AND_POWER}(?:[ /·*]{_LETTERS_AND_POWER}){{0,3}}")
+_SIGNS_AROUND = "'`=()[]{}<>≤≥~≈±*†‡^#:;,!?\\′″’" + _QUOTES + SPACES
+
+
+def _other_disguise(text: str) -> Disguise | None:
+    core = text.strip(_SIGNS_AROUND)
+    if core != text and _is_numeric(core):
+        return Disguise("other signs around numbers", "take the signs out")
+    for pattern, disguise in _OTHERS:
+        if pattern.fullmatch(text):
+            return disguise
+    if re.fullmatch(rf"[+-]?[\d.,;|_'’{SPACES}]{{1,400}}(?:[eE][+-]?[\d.,]{{1,9}})?", text, flags=re.ASCII):
+        is_version = _VERSION.fullmatch(text)
+        return (
+            None
+            if is_version
+            else Disguise("digits, points, commas or blanks in an order that is no number", "correct them")
+        )
+    number = re.match(r"[+-]?\d{1,400}(?:[.,]\d{1,400})?(?:[eE][+-]?\d{1,4})?", text, flags=re.ASCII)
+    if number is None:
+        return None
+    rest = text[number.end() :].strip(SPACES)
+    is_measure = not number.group().isdigit() or text[number.end()] in SPACES  # 1.5m2, 5 m2, but not labels such as 1a2
+    if _UNIT.fullmatch(rest) or (is_measure and len(rest) < 50 and _UNIT_WITH_POWERS.fullmatch(rest)):
+        return Disguise("letters behind numbers", "take them out")
+    return None
 
 
 def _is_numeric(text: str) -> bool:

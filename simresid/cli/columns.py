@@ -9,7 +9,13 @@ import numpy as np
 
 from simresid.cli.cells import CellFormat, is_date, is_grouped, is_truth_value, number_reader
 from simresid.cli.texts import Known, Texts, known_texts, shortened
-from simresid.cli.unclear import UnclearColumn, refuse_ambiguous, refuse_disguised, refuse_infinite
+from simresid.cli.unclear import (
+    UnclearColumn,
+    refuse_ambiguous,
+    refuse_dates_without_signs,
+    refuse_disguised,
+    refuse_infinite,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -105,6 +111,7 @@ class PlainNumbers:
 
         values = np.concatenate(self._parts)
         self._parts = []
+        refuse_dates_without_signs(self.name, values)
         missing = int(np.isnan(values).sum())
         whole = self._whole and not missing and bool(np.all(np.abs(values) <= EXACT))
         words = {text: count for text, count in self._missing.items() if text and count}
@@ -224,7 +231,9 @@ def read_predictor(column: Texts, form: CellFormat, commas: bool) -> tuple[pd.Se
         if all(number is not None for number in numbers):
             refuse_ambiguous(column, known, sign, form)
             refuse_infinite(column, known, numbers)
-            return _numeric(column, known, numbers), _reading(column, known, how)
+            series = _numeric(column, known, numbers)
+            refuse_dates_without_signs(column.name, series.to_numpy())
+            return series, _reading(column, known, how)
     if known.positions and all(is_truth_value(column.texts[i]) for i in known.positions):
         truth = np.array([text.lower() == "true" for text in column.texts])
         absent = np.ones(len(truth), dtype=bool)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simresid.cli.cells import MISSING_WORDS, SPACES, CellFormat
+from simresid.cli.cells import APOSTROPHES, MISSING_WORDS, SPACES, CellFormat
 from simresid.cli.columns import ColumnReading, PlainNumbers, read_labels, read_predictor, read_times
 from simresid.cli.csv_file import CsvFile, InputError
 from simresid.cli.formula_names import FormulaNames, names_in_formulas
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Columns", "InputError", "TableReading", "cell_format", "first_disagreement", "read_columns", "read_table"]
 
-THOUSANDS = {"space": SPACES, "blank": SPACES, " ": SPACES, "apostrophe": "'’"}
+THOUSANDS = {"space": SPACES, "blank": SPACES, " ": SPACES, "apostrophe": APOSTROPHES}
 """Words for signs that are awkward on a command line."""
 
 

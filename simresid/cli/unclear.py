@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "UnclearColumn",
     "refuse_ambiguous",
+    "refuse_dates_without_signs",
     "refuse_disguised",
     "refuse_infinite",
     "refuse_merged_labels",
@@ -29,6 +30,10 @@ MOST_NUMBERED_LABELS = 6
 
 MOST_LABELS = 50
 """Different labels that a predictor may have where they are more than half as many as rows."""
+
+
+FIRST_DATE, LAST_DATE = 18000101, 21001231
+"""Whole numbers between them may be dates."""
 
 
 class UnclearColumn(Exception):
@@ -69,6 +74,22 @@ def refuse_ambiguous(column: Texts, known: Known, sign: str, form: CellFormat) -
         raise UnclearColumn(
             f"column '{column.name}' holds values like {column.texts[signed[0]]} (row {column.row(signed[0])}): "
             f"decimals or thousands? Use --decimal {sign} for decimals, --thousands {sign} for thousands"
+        )
+
+
+def refuse_dates_without_signs(name: str, values: np.ndarray[Any, Any]) -> None:
+    """Refuse whole numbers most of which are dates such as 20200131, where a month would be seventy days."""
+    with np.errstate(invalid="ignore"):  # NaN is missing
+        days = values[(values >= FIRST_DATE) & (values <= LAST_DATE) & (values % 1 == 0)].astype(np.int64)
+    month, day = days // 100 % 100, days % 100
+    dates = days[(month >= 1) & (month <= 12) & (day >= 1) & (day <= 31)]
+    known = len(values) - int(np.isnan(values).sum())
+    if 2 * len(dates) >= known and len(np.unique(dates)) > 2:
+        first = f"{dates[0]:d}"
+        raise UnclearColumn(
+            f"column '{name}' holds numbers that are dates without signs, such as {first} ({len(dates)} of {known} "
+            f"rows): write {first[:4]}-{first[4:6]}-{first[6:]} for times, or make numbers of them, such as days since "
+            f"the first; C({name}) in the formula if they are categories"
         )
 
 

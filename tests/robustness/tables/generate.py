@@ -69,6 +69,11 @@ WAYS: dict[str, Callable[[float], str]] = {
     "thousands narrow space": lambda v: _grouped(v, "\u202f", ","),
     "thousands underscore": lambda v: _grouped(v, "_", "."),
     "thousands apostrophe": lambda v: _grouped(v, "'", "."),
+    "thousands hair space": lambda v: _grouped(v, "\u200a", "."),
+    "thousands turned apostrophe": lambda v: _grouped(v, "\u2018", "."),
+    "invisible sign": lambda v: "\u200b" + _plain(v),
+    "mean and error": lambda v: _plain(v) + " ± 0.5",
+    "money of another country": lambda v: "A$" + _plain(v),
     "percent": lambda v: _plain(v) + "%",
     "percent, comma": lambda v: _plain(v).replace(".", ",") + " %",
     "money": lambda v: "$" + _grouped(v, ",", "."),
@@ -95,6 +100,10 @@ WAYS: dict[str, Callable[[float], str]] = {
     "date with points": lambda v: f"{int(abs(v) * 10) % 28 + 1}.{int(abs(v)) % 12 + 1}.20{int(abs(v)) % 90 + 10}",
     "date with slashes": lambda v: f"{int(abs(v)) % 12 + 1}/{int(abs(v) * 10) % 28 + 1}/20{int(abs(v)) % 90 + 10}",
     "date in words": lambda v: f"{int(abs(v) * 10) % 28 + 1} {MONTHS[int(abs(v)) % 6]} 2021",
+    "date without signs": lambda v: (
+        f"20{int(abs(v)) % 90 + 10}{int(abs(v)) % 12 + 1:02d}{int(abs(v) * 10) % 28 + 1:02d}"
+    ),
+    "quarter": lambda v: f"20{int(abs(v)) % 90 + 10}Q{int(abs(v)) % 4 + 1}",
     "time": lambda v: f"{int(abs(v)) % 24:02d}:{int(abs(v) * 60) % 60:02d}",
     "fraction": lambda v: f"{int(abs(v) * 8) + 1}/8",
     "huge": lambda v: "9" * 400,
@@ -103,7 +112,8 @@ WAYS: dict[str, Callable[[float], str]] = {
 """Ways to write a number. Those that change its value, such as dates, must be refused."""
 
 CHANGED = {"hexadecimal", "date", "date with points", "date with slashes", "date in words", "time", "fraction", "huge",
-           "word for infinity", "percent", "percent, comma"}  # fmt: skip
+           "word for infinity", "percent", "percent, comma", "date without signs", "quarter",
+           "mean and error"}  # fmt: skip
 
 LABELS: dict[str, Callable[[int], str]] = {
     "letters": lambda k: "abcdefghijkl"[k],
@@ -154,7 +164,7 @@ def _number_column(rng: np.random.Generator, n: int, way: str) -> Column:
     if way == "exponent in words":
         values = np.array([float(f"{v:.4e}") for v in values])
     texts = [WAYS[way](float(v)) for v in values]
-    if way not in ("plain", "exponent") and rng.random() < 0.25:  # not in all rows
+    if way not in ("plain", "exponent", "date without signs") and rng.random() < 0.25:  # not in all rows
         for row in np.flatnonzero(rng.random(n) < rng.random()):
             texts[row] = _plain(values[row])
     changed = np.array([way in CHANGED and text != _plain(v) for text, v in zip(texts, values, strict=True)])

@@ -41,12 +41,15 @@ KINDS = [
     ("units", ["5 kg", "7.5 kg", "9 kg"]),
     ("dates, year first", ["2020-01-03", "2020-02-04", "2020-03-05T12:30"]),
     ("other dates", ["3.1.2020", "1/4/2020", "5 Jan 2020"]),
+    ("dates without signs", ["20200131", "20200201", "20210101"]),
+    ("quarters and weeks", ["2020Q1", "2020-W05", "2020-W06-1"]),
     ("times", ["12:30", "9:05", "23:59:59"]),
     ("other minus signs and digits", ["−5", "１２", "٣"]),
     ("minus apart or behind", ["- 5", "6-", "(7)"]),
     ("signs around numbers", ["~5", "1.5*", "<0.1"]),
     ("spreadsheet formulas", ['"=""5"""', '"=""6"""', "'7"]),
     ("other exponents and bases", ["1D3", "2.5x10^3", "0x1F"]),
+    ("several numbers in a cell", ["5±1", "5 (0.2)", "3 [1; 6]"]),
     ("fractions", ["1/2", "3/4", "5/8"]),
     ("numbers among text, mostly numbers", ["1", "2", "oops"]),
     ("text", ["low", "high", "Größe"]),
@@ -138,7 +141,11 @@ def test_numbers(decimal, thousands, text, value):
     assert number_reader(decimal, thousands)(text) == value
 
 
-@pytest.mark.parametrize("text", ["a", "10-19", "65+", "1.2.3", "192.168.0.1", "P7", "", "-", "a5", "x²"])
+@pytest.mark.parametrize(
+    "text",
+    ["a", "10-19", "65+", "1.2.3", "192.168.0.1", "P7", "", "-", "a5", "x²", "10‑19", "Plot 5", "E11.9", "1a2", "no. 3",
+     "十二"],
+)  # fmt: skip
 def test_labels_are_no_numbers_in_disguise(text):
     assert disguise_of(text) is None
 
@@ -146,7 +153,12 @@ def test_labels_are_no_numbers_in_disguise(text):
 @pytest.mark.parametrize(
     "text",
     ["1,5", "1,234,567", "5.100,0", "5 100", "12%", "$3", "2020-01-02", "1_000", "€3", "3 kr", "1'000", "12:30 pm", "½",
-     "Mar 5, 2020", "−5", "1.5e3 kg", "#5", "5d3", "1·5", "+ 5", "2020/1/2 12:00", "1 2", "3,000 USD", "-$3", "1e5,5"],
+     "Mar 5, 2020", "−5", "1.5e3 kg", "#5", "5d3", "1·5", "+ 5", "2020/1/2 12:00", "1 2", "3,000 USD", "-$3", "1e5,5",
+     "1\u200a000", "1\u3000000", "5\u200b", "\ufeff5", "5\u2060", "1\u200b000", "5\x01", "1\u2018000",
+     "1\u00b4000", "\u2460", "\u2085", "5\u2014", "5,\u2013", "CHF 5.-", "５０％", "\uffe55", "US$5", "A$ 5.50", "₺5",
+     "($5)", "R$ 1.234,50", "++5", "1 1/2", "1.5×10³", "2^10", "5±1", "5 (0.2)", "5 [4; 6]", "45°30'15\"",
+     "1.5 m^2", "5 m2", "1.5 kg m-2", "“5”", "«5»", "=1+1", "1.5.", "2020Q1", "2020-W05", "2020年1月3日",
+     "1:02:03:04", "5 of 10", ".5."],
 )  # fmt: skip
 def test_numbers_in_disguise(text):
     assert disguise_of(text) is not None
@@ -201,6 +213,8 @@ def test_refusals_name_column_row_and_option(tmp_path):
         (["5 100", "12"], {"thousands": "space"}, [5100, 12]),
         (["1_000", "12"], {"thousands": "_"}, [1000, 12]),
         (["1'000", "12"], {"thousands": "apostrophe"}, [1000, 12]),
+        (["1\u00b4000", "1\u02bc000\u02bc000"], {"thousands": "apostrophe"}, [1000, 1_000_000]),
+        (["1\u200a000", '"1\u3000000,5"'], {"thousands": "space", "decimal": ","}, [1000, 1000.5]),
         (["12%", "3"], {"na": ["12%"]}, [np.nan, 3]),
         (["-999", "3", "-999.0"], {"na": ["-999"]}, [np.nan, 3, np.nan]),
         (["", "NA", "3"], {}, [np.nan, np.nan, 3]),
@@ -209,6 +223,23 @@ def test_refusals_name_column_row_and_option(tmp_path):
 )
 def test_options_read_them(cells, options, values, tmp_path):
     np.testing.assert_array_equal(column(cells, tmp_path, **options), values)
+
+
+@pytest.mark.parametrize("role", ["y ~ x", "x ~ y", "y ~ x + (1|x)"])
+def test_dates_without_signs_are_no_numbers(role, tmp_path):
+    """From the last of a month to the first of the next would be seventy days and more."""
+    days = [f"{day:%Y%m%d}" for day in pd.date_range("2020-01-25", periods=12)]
+    with pytest.raises(
+        InputError, match=r"column 'x' .*dates without signs, such as 20200125 \(12 of 12 rows\): write 2020-01-25"
+    ):
+        column(days, tmp_path, role)
+    with pytest.raises(InputError, match="dates without signs"):
+        column([*days, ""], tmp_path, role)
+    assert column(days, tmp_path, "y ~ (1|x)").tolist() == [int(day) for day in days]
+    with pytest.raises(InputError, match=r"\(12 of 24 rows\)"):  # not in all rows
+        column([*days, *["20201325", "20200100", "20200125.5", "1"] * 3], tmp_path, role)
+    assert len(column([*days, *map(str, range(13))], tmp_path, "y ~ x")) == 25
+    assert column(["20200101"] * 4, tmp_path, "y ~ x").nunique() == 1
 
 
 def test_decimal_commas_of_one_column_leave_another_alone(tmp_path):
