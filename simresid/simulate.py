@@ -10,7 +10,7 @@ import numpy as np
 
 from glmmcore.arguments import known_elsewhere, warn_user
 from simresid.alignment import align_rows, finite_vector
-from simresid.arguments import NAMES_ELSEWHERE, check_word, resolve_seed
+from simresid.arguments import NAMES_ELSEWHERE, check_flag, check_word, resolve_seed
 from simresid.protocol import HasDescription, HasDiscreteness, HasNewRows
 from simresid.residuals.execution import Execution
 from simresid.residuals.model_rows import model_cdf, model_rows, one_step_ahead, row_index
@@ -169,8 +169,7 @@ def simulate_residuals(
     size = None if timeout is None else max(1, n_sims // CALLS_WITHIN_TIME)
     source: SimulationSource = ModelSource(fitted_model, n_sims, n, seed, random_effects, chunk_size=size)
     execution = Execution(n_jobs, progress, block_size)
-    if not isinstance(refit, bool | np.bool_):
-        raise ValueError(f"refit={refit!r}; use True or False")
+    check_flag(refit, "refit")
     keep = n * n_sims * 8 <= SMALL_MATRIX_BYTES
     if isinstance(keep_simulations, bool | np.bool_):
         keep = bool(keep_simulations)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from simresid.cli.csv_file import InputError
-from simresid.cli.terminal import discard_output, harmless, one_line, say
+from simresid.cli.terminal import discard, harmless, one_line, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,11 +68,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         say(f"{name}: stopped")
         return STOPPED
     except BrokenPipeError:
-        discard_output()
+        discard(sys.stdout)
         return READER_LEFT
     except Exception as error:
         if isinstance(error, OSError) and error.filename is None:
-            discard_output()
+            discard(sys.stdout)
         if _is_about_input(error):
             say(f"{name}: {_message(error)}")
             return INPUT

@@ -12,7 +12,7 @@ import sys
 import unicodedata
 from typing import TextIO
 
-__all__ = ["discard_output", "harmless", "one_line", "say", "show"]
+__all__ = ["discard", "harmless", "one_line", "say", "show"]
 
 _KEPT = "\n\t"
 
@@ -42,9 +42,12 @@ def show(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print a note or an error; nothing where nobody listens."""
-    with contextlib.suppress(BrokenPipeError, AttributeError):
+    """Print a note or an error; nothing where nobody listens, or the disk is full: the exit status tells it too."""
+    try:
         _write(sys.stderr, text)
+        sys.stderr.flush()
+    except (OSError, ValueError, AttributeError):  # ValueError of a stream that is closed
+        discard(sys.stderr)
 
 
 def _write(stream: TextIO, text: str) -> None:
@@ -52,7 +55,7 @@ def _write(stream: TextIO, text: str) -> None:
     stream.write(harmless(text).encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
-def discard_output() -> None:
-    """Keep the interpreter from complaining at exit about output that cannot be written."""
+def discard(stream: TextIO) -> None:
+    """Keep the interpreter from complaining at exit about a stream that cannot be written, which is exit status 120."""
     with contextlib.suppress(OSError, ValueError, AttributeError):  # a stream without a number, as in notebooks
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from simresid.arguments import check_flag
 from simresid.plots._effects import (
     check_options,
     draw_intervals,
@@ -102,7 +103,7 @@ def plot_means(
     fit = require_fit(fit, "plot_means")
     table = marginal_means(fit, spec, by=by, kind=kind, level=level, **options)
     marks = None
-    if letters:
+    if check_flag(letters, "letters"):
         with silence(DataWarning):  # said for the means already
             marks = compact_letters(fit, spec, by=by, kind=kind, adjust=adjust, alpha=1.0 - level, **options)
     within = [by] if isinstance(by, str) else list(by or ())

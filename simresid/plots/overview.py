@@ -103,11 +103,13 @@ def draw_overview(
     `how` holds `null` and `n_refits`.
     """
     if figure is None:
-        figure = new_figure(figsize or (8.4, 5.7), layout=None)
+        figure = new_figure((8.4, 5.7) if figsize is None else figsize, layout=None)
+    elif not hasattr(figure, "get_size_inches"):
+        raise TypeError(f"figure= takes a Figure of matplotlib, not {figure!r:.200}")
     page = _Page(figure)
     with style(7.5 if page.narrow else 9.5):
         if heading:
-            model = title or res.description or "Simulated residuals"
+            model = str(title) if title is not None else res.description or "Simulated residuals"
             page.head(judgement.state, judgement.headline, model, setting(res), caution(res))
         page.strip(judgement.findings)
         left, right = page.panels()

@@ -99,7 +99,7 @@ def plot_qq(
         ax.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), xlabel="Expected residual", ylabel="Observed residual")
         ax.set_xticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
         ax.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "", "0.5", "", "1"])
-        if title:
+        if title is not None:
             set_title(ax, title)
         ax.legend(loc="upper left", fontsize="small", frameon=False, labelcolor=INK, handlelength=1.4,
                   borderaxespad=0.2)  # fmt: skip

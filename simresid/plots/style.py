@@ -118,8 +118,8 @@ def require_places(values: Any, what: str) -> None:
 def require_axes(*axes: Any) -> None:
     """Refuse what matplotlib cannot draw on."""
     for ax in axes:
-        if not hasattr(ax, "get_figure"):
-            raise TypeError(f"ax= takes Axes of matplotlib, not {ax!r:.200}")
+        if getattr(ax, "name", None) != "rectilinear":  # neither a figure nor Axes in polar coordinates or space
+            raise TypeError(f"ax= takes Axes of matplotlib with an x- and a y-axis, not {ax!r:.200}")
 
 
 @contextmanager

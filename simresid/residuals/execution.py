@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from simresid.arguments import check_flag
+
 if TYPE_CHECKING:
     from simresid.simulations.sources import SimulationSource
 
@@ -52,8 +54,7 @@ class Execution:
         for name, value in (("n_jobs", self.n_jobs), ("block_size", self.block_size)):
             if value is not None and not isinstance(value, int | np.integer):
                 raise ValueError(f"{name}={value!r}; use a whole number or None")
-        if not isinstance(self.progress, bool | np.bool_):
-            raise ValueError(f"progress={self.progress!r:.200}; use True or False")
+        check_flag(self.progress, "progress")
         if self.n_jobs == 0:
             raise ValueError("n_jobs=0; use None, a number of workers, or -1 for all processors")
         if self.block_size is not None and self.block_size < 1:

@@ -62,7 +62,7 @@ else:
     done = limited(code, tmp_path, 3000)
     assert done.returncode == 0, done.stderr
     for line in done.stderr.splitlines():
-        if line.startswith("simresid "):
+        if line.startswith("simresid ") and "note: Numba" not in line:  # a cache that is still empty cannot be filled
             assert "File too large" in line
     assert done.stderr.count("File too large") == 3
     for name, text in old.items():

@@ -200,6 +200,9 @@ def test_closed_and_broken_streams(table):
     assert silent.stdout == f"{FINE}\n"
     refused = shell("SIMRESID check nowhere.csv --formula 'y ~ x' 2>&-; echo $?")
     assert refused.stdout == f"{INPUT}\n"  # and the error does not go to standard output instead
+    for command, status in ((model, FINE), ("check nowhere.csv --formula 'y ~ x'", INPUT), ("check --sims x", INPUT)):
+        full = shell(f"SIMRESID {command} 2>/dev/full >/dev/null; echo $?")
+        assert full.stdout == f"{status}\n", command  # a message that cannot be written is no model that is flagged
     for command in (model, "data", "check --help"):
         broken = shell(f"(sleep 0.1; SIMRESID {command}; echo $? >&2) | true")
         assert broken.stderr == f"{READER_LEFT}\n", command

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from glmmcore import glmm
-from simresid import plots
+from simresid import from_simulations, plots
 
 PLOTS: dict[str, Callable[[Any, Any], Any]] = {
     "qq": lambda res, ax: plots.plot_qq(res, ax),
@@ -205,3 +205,39 @@ def test_names_that_are_none(name):
 def test_tables_without_panels(against):
     with pytest.raises(ValueError, match="columns, each with a name of its own"):
         plots.plot_residuals(_heights(), against)
+
+
+@pytest.mark.parametrize("title", [1.5, True, b"bytes", (1, 2), np.zeros((2, 2)), np.zeros(0), pd.NA, pd.Series(["a"])])
+def test_titles_of_any_type_are_written(title):
+    res = from_simulations(np.random.default_rng(1).poisson(3, (50, 30)), np.arange(30) % 5)
+    figure = plots.plot_overview(res, title=title)
+    assert any(str(title).split()[0] in text.get_text() for text in figure.texts if str(title))
+    assert plots.plot_qq(res, title=title).get_title(loc="left") is not None
+    plt.close("all")
+
+
+@pytest.mark.parametrize("value", [np.zeros(0), np.zeros((2, 2)), pd.NA, pd.Series(dtype=float), "yes", None, 1])
+def test_flags_are_true_or_false(value):
+    x = np.arange(40.0)
+    u = np.linspace(0.01, 0.99, 40)
+    with pytest.raises(ValueError, match=r"(?s)rank=.*; use True or False"):
+        plots.plot_residuals(u, x, rank=value)
+    with pytest.raises(ValueError, match=r"(?s)colorbar=.*; use True or False"):
+        plots.plot_spatial(u, x, x % 7, colorbar=value)
+
+
+def test_what_is_neither_axes_nor_figure():
+    u = np.linspace(0.01, 0.99, 40)
+    figure, ax = plt.subplots()
+    polar = plt.figure().add_subplot(projection="polar")
+    for wrong in (figure, ax.xaxis, ax.plot([0, 1])[0], figure.subfigures(1, 2)[0], polar, "ax", [ax]):
+        with pytest.raises(TypeError, match="ax= takes Axes of matplotlib with an x- and a y-axis"):
+            plots.plot_qq(u, wrong)
+    res = from_simulations(np.random.default_rng(1).poisson(3, (50, 30)), np.arange(30) % 5)
+    for wrong in (ax, 0, "figure", figure.subfigures(1, 2)[0]):
+        with pytest.raises(TypeError, match="figure= takes a Figure"):
+            plots.plot_overview(res, figure=wrong)
+    for size in (np.zeros(0), np.zeros((2, 2)), pd.NA, "ab", (0, 1)):
+        with pytest.raises(ValueError, match="figsize="):
+            plots.plot_overview(res, figsize=size)
+    plt.close("all")
