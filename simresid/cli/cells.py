@@ -190,11 +190,11 @@ def disguise_of(text: str) -> Disguise | None:
         return Disguise(f"numbers of more than {LONGEST_NUMBER} characters", "correct them") if is_number else None
     if not any(character.isnumeric() for character in text):
         return None
-    found = _disguise_in_plain_signs(text)
+    found = _known_disguise(text)
     if found is None and (plain := _in_plain_signs(text)) != text:
         if _is_numeric(plain):
             return Disguise("digits, signs or blanks other than 0-9 . and -", "write them as 0-9 . and -")
-        return _disguise_in_plain_signs(plain)
+        return _known_disguise(plain)
     return found
 
 
@@ -216,7 +216,7 @@ def _in_plain_signs(text: str) -> str:
     return "".join(str(unicodedata.decimal(character, character)) for character in shown).strip()
 
 
-def _disguise_in_plain_signs(text: str) -> Disguise | None:
+def _known_disguise(text: str) -> Disguise | None:
     for pattern, disguise in _READABLE:
         if pattern.fullmatch(text):
             return disguise
@@ -225,8 +225,8 @@ def _disguise_in_plain_signs(text: str) -> Disguise | None:
     if "%" in text or "‰" in text:
         core = text.strip("%‰" + SPACES)
         return Disguise("percent signs", "take the signs out") if _is_numeric(core) else None
-    if (core := _without_currency(text)) is not None:
-        core = core.strip("()" + SPACES)
+    if (amount := _without_currency(text)) is not None:
+        core = amount.strip("()" + SPACES)
         is_amount = _is_numeric(core) or _is_numeric(core.rstrip("-–—").rstrip(".,"))
         return Disguise("signs of money", "take the signs out") if is_amount else None
     if _BAND.fullmatch(text):
