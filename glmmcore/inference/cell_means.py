@@ -59,14 +59,13 @@ class CellMeans:
         cubic trend of a parabola; what it is but for rounding is zero too.
         """
         estimate = matrix @ self.estimate
-        direct = None if self.weights.direct is None else _without_rounding(matrix, self.weights.direct)
-        fixed = {name: _without_rounding(matrix, w) for name, w in self.weights.fixed.items()}
-        parts = [*fixed.values(), *([] if direct is None else [direct])]
+        weights = self.weights.mapped(lambda w: _without_rounding(matrix, w))
+        parts = [*weights.fixed.values(), *([] if weights.direct is None else [weights.direct])]
         is_known = ~np.logical_or.reduce([part.any(axis=1) for part in parts])
         size = np.abs(matrix) @ np.abs(self.estimate)
         estimate[is_known & (np.abs(estimate) <= _ROUNDING * size)] = 0.0
         estimate[~zero_sums(matrix, self.outside)] = np.nan
-        return estimate, Combination(fixed, direct=direct)
+        return estimate, weights
 
     def on_response(self) -> CellMeans:
         """Return the means mapped back from the link; combinations of unknown means are then unknown."""
@@ -86,8 +85,7 @@ class CellMeans:
         return CellMeans(self.cells, *moved, scale, scale, self.outside, self.dropped)
 
     def _moved(self, estimate: np.ndarray, slope: np.ndarray) -> tuple[np.ndarray, Combination]:
-        direct = None if self.weights.direct is None else slope[:, None] * self.weights.direct
-        return estimate, Combination({n: slope[:, None] * w for n, w in self.weights.fixed.items()}, direct=direct)
+        return estimate, self.weights.mapped(lambda w: slope[:, None] * w)
 
 
 def linear_means(fit: FittedGLMM, grid: ReferenceGrid, part: str = "cond") -> CellMeans:
@@ -103,9 +101,7 @@ def response_means(fit: FittedGLMM, grid: ReferenceGrid, kind: str, random_effec
     """Means of a quantity of `FittedGLMM.predict`, averaged on its own scale."""
     rows = RowQuantity(fit, kind, grid.predictors, grid.frame.index, random_effects)
     unknown, dropped = rows.unknown()
-    weights = rows.combination()
-    direct = None if weights.direct is None else grid.average(weights.direct)
-    averaged = Combination({name: grid.average(w) for name, w in weights.fixed.items()}, direct=direct)
+    averaged = rows.combination().mapped(grid.average)
     # a row that is not averaged over need not be known
     lost = grid.average(unknown.astype(float)) > 0.0
     shape = LINKS["logit"] if kind == "zprob" else fit.family.link

@@ -307,7 +307,7 @@ def _family(
     known = (out["estimate"].notna() & ~is_zero).to_numpy()
     statistic, df = (out["estimate"] / out["se"]).to_numpy(), out["df"].to_numpy()
     needs_joint = adjust in ("dunnett", "mvt") and known.any()
-    correlation = precision.correlation(_taken(rows, known)) if needs_joint else np.eye(int(known.sum()))
+    correlation = precision.correlation(rows.mapped(lambda w: w[known])) if needs_joint else np.eye(int(known.sum()))
     family = Comparisons(statistic[known], df[known], correlation, n_means, len(names))
     pvalue, half = np.full(len(names), np.nan), np.where(out["estimate"].isna(), np.nan, 0.0)
     pvalue[known], half[known] = adjusted(family, adjust, level)
@@ -315,11 +315,6 @@ def _family(
     _add_limits(out, half, LINKS["log"] if is_ratio else LINKS["identity"])
     out["statistic"], out["pvalue"] = statistic, pvalue
     return out
-
-
-def _taken(rows: Combination, mask: np.ndarray) -> Combination:
-    direct = None if rows.direct is None else rows.direct[mask]
-    return Combination({name: w[mask] for name, w in rows.fixed.items()}, direct=direct)
 
 
 def _estimates(means: CellMeans, matrix: np.ndarray, precision: Precision) -> tuple[pd.DataFrame, Combination]:

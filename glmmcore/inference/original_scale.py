@@ -79,7 +79,7 @@ def averaged_originals(fit: FittedGLMM, grid: ReferenceGrid) -> CellMeans:
         direct, moves["disp"] = _of_linear(fit, fit.sigma**2 * direct, 2.0 * in_variance * total)
     else:
         moves["disp"] = fixed["disp"] * (2.0 * in_variance * sd**2)[:, None]
-    averaged = Combination({name: grid.average(w) for name, w in moves.items()}, direct=grid.average(direct))
+    averaged = Combination(moves, direct=direct).mapped(grid.average)
     lost = unknown_columns(grid.average(1.0 - grid.predictors["cond"].estimable) > 0.0)
     dropped = tuple(grid.outside()[1])
     return CellMeans(grid.cells, grid.average(mean(eta, total)), averaged, LINKS["identity"], link, lost, dropped)

@@ -90,8 +90,8 @@ class Precision:
         """Correlations of the rows, (k, k)."""
         k = rows.n
         i, j = np.triu_indices(k)
-        variance = self.variance(_taken(rows, np.eye(k)))
-        sums = self.variance(_taken(rows, np.eye(k)[i] + np.eye(k)[j]))
+        variance = self.variance(rows)
+        sums = self.variance(rows.mapped(lambda w: w[i] + w[j]))
         out = np.eye(k)
         sd = np.sqrt(variance)
         out[i, j] = 0.5 * (sums - variance[i] - variance[j]) / (sd[i] * sd[j])
@@ -132,11 +132,6 @@ def rule_of_df(fit: FittedGLMM, df: str | float, cov: Any = None) -> str | float
 
 def _quadratic(weights: np.ndarray, covariance: np.ndarray) -> np.ndarray:
     return np.maximum(np.einsum("ij,jk,ik->i", weights, covariance, weights), 0.0)
-
-
-def _taken(rows: Combination, matrix: np.ndarray) -> Combination:
-    direct = None if rows.direct is None else matrix @ rows.direct
-    return Combination({name: matrix @ w for name, w in rows.fixed.items()}, direct=direct)
 
 
 def fixed_covariance(fit: FittedGLMM, cov: Any, part: str = "cond") -> np.ndarray:

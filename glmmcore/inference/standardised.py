@@ -8,6 +8,7 @@ population being taken as it is.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,13 +18,13 @@ from glmmcore.arguments import known_elsewhere, names_of, real_array, require_le
 from glmmcore.errors import ModelError
 from glmmcore.families.links import LINKS
 from glmmcore.formula.frame import as_frame
-from glmmcore.inference.cell_means import CellMeans
+from glmmcore.inference.cell_means import CellMeans, unknown_columns
 from glmmcore.inference.contrasts import Contrasts
 from glmmcore.inference.margins import contrast_tables, means_table
 from glmmcore.inference.notes import scale_notes
 from glmmcore.inference.precision import Precision
 from glmmcore.inference.reference_grid import column_values, reference_levels
-from glmmcore.results.joint_covariance import Combination
+from glmmcore.results.joint_covariance import Combination, stacked
 from glmmcore.results.quantities import RowQuantity
 from glmmcore.results.row_designs import designs_of_rows
 
@@ -93,11 +94,9 @@ def avg_predictions(
     {'a': 0.25, 'b': 0.75}
     """
     require_level(level, "level")
-    within = names_of(by, "avg_predictions: by")
-    asked = (values, within, newdata, weights, component, random_effects)
-    means = _means("avg_predictions", fit, variable, *asked)
-    notes = scale_notes(fit, "link", None, "none", None) if fit.family.link.name == "identity" else []
-    return means_table("avg_predictions", means, Precision(fit, df, cov), level, on_response=True, notes=notes)
+    population = _Population.of("avg_predictions", fit, variable, by, newdata, weights)
+    means = _means(population, values, component, random_effects)
+    return means_table("avg_predictions", means, Precision(fit, df, cov), level, on_response=True, notes=_notes(fit))
 
 
 @known_elsewhere(scale="comparison=", type="comparison=", variables="variable=")
@@ -178,9 +177,8 @@ def avg_comparisons(
     """
     require_level(level, "level")
     require_word(comparison, "avg_comparisons: comparison", _SCALES)
-    within = names_of(by, "avg_comparisons: by")
-    asked = (values, within, newdata, weights, component, random_effects)
-    means = _means("avg_comparisons", fit, variable, *asked)
+    population = _Population.of("avg_comparisons", fit, variable, by, newdata, weights)
+    means = _means(population, values, component, random_effects)
     scale, sign = _SCALES[comparison]
     low, high = np.nanmin(means.estimate, initial=np.inf), np.nanmax(means.estimate, initial=-np.inf)
     if scale != "identity" and not (low > 0.0 and (scale == "log" or high < 1.0)):
@@ -188,7 +186,6 @@ def avg_comparisons(
             f"avg_comparisons: means from {low:.4g} to {high:.4g} have no {comparison.replace('_', ' ')}; use "
             "comparison='difference'"
         )
-    notes = scale_notes(fit, "link", None, "none", None) if fit.family.link.name == "identity" else []
     compared_with: dict[str, Any] = {}
     if values is None or reference is not None:
         compared_with = reference_levels("avg_comparisons", fit, means.cells, [variable], reference)
@@ -196,90 +193,149 @@ def avg_comparisons(
         "avg_comparisons",
         means.on_scale(LINKS[scale]),
         sign,
-        within,
+        population.within,
         contrasts,
         adjust,
         Precision(fit, df, cov),
         level,
-        notes,
+        _notes(fit),
         compared_with,
     )
 
 
+def _notes(fit: FittedGLMM) -> list[str]:
+    """What is to be said of the scale of the response, which is that of the means."""
+    return scale_notes(fit, "link", None, "none", None) if fit.family.link.name == "identity" else []
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Population:
+    """Rows to average over.
+
+    Attributes
+    ----------
+    caller : str
+        Function that messages name.
+    fit : FittedGLMM
+    variable : str
+        Column whose values all rows are given in turn.
+    frame : DataFrame
+        The n rows.
+    within : list of str
+        Columns whose combinations have averages of their own.
+    groups : list of tuple
+        The m combinations that occur.
+    shares : ndarray, shape (m, n)
+        Weights of the rows in the average of every group; each sums to 1.
+    """
+
+    caller: str
+    fit: FittedGLMM
+    variable: str
+    frame: pd.DataFrame
+    within: list[str]
+    groups: list[tuple[Any, ...]]
+    shares: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        caller: str,
+        fit: FittedGLMM,
+        variable: str,
+        by: str | Sequence[str] | None,
+        newdata: Any,
+        weights: str | ArrayLike | None,
+    ) -> _Population:
+        """The rows of the fit, or new ones, in their groups."""
+        within = names_of(by, f"{caller}: by")
+        encode: Any = fit.design.encode
+        require_name(variable, f"{caller}: variable")
+        if variable not in encode.fixed_kinds:
+            raise ModelError(
+                f"{caller}: '{variable}' is no column of the fixed effects: {', '.join(encode.fixed_kinds)}"
+            )
+        frame = fit.data if newdata is None else as_frame(newdata, "newdata")
+        weights_of_rows = _weights_of_rows(caller, fit, frame, weights, newdata is None)
+        if any(name not in frame for name in within):
+            raise ModelError(f"{caller}: by={within}: the population has no such column")
+        members: dict[tuple[Any, ...], np.ndarray] = {(): np.arange(len(frame))}
+        if within:
+            found = frame.groupby(within, sort=True, observed=True).indices
+            members = {key if isinstance(key, tuple) else (key,): np.sort(at) for key, at in found.items()}
+        shares = np.zeros((len(members), len(frame)))
+        for row, at in zip(shares, members.values(), strict=True):
+            row[at] = weights_of_rows[at] / weights_of_rows[at].sum()
+        return cls(caller, fit, variable, frame, within, list(members), shares)
+
+    def with_value(self, value: pd.Series, kind: str, effects: str) -> _Averages:
+        """Averages of a quantity of `FittedGLMM.predict`, were the variable this value, (1,), in all rows."""
+        rows = self.frame.assign(**{self.variable: value.array.take(np.zeros(len(self.frame), dtype=np.intp))})
+        predictors, keep, _ = designs_of_rows(self.fit, rows, effects)
+        if not keep.all():
+            label = self.frame.index[int(np.argmin(keep))]
+            raise ModelError(f"{self.caller}: row {label!r} of the population has missing values; leave it out")
+        quantity = RowQuantity(self.fit, kind, predictors, self.frame.index, effects)
+        unknown, dropped = quantity.unknown()
+        weights = quantity.combination().mapped(self.average)
+        return _Averages(self.average(quantity.estimate), weights, self.average(unknown) > 0.0, dropped)
+
+    def average(self, values: np.ndarray) -> np.ndarray:
+        """Averages of the groups, (m, ...), of numbers of the rows, (n, ...)."""
+        return np.asarray(self.shares @ values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Averages:
+    """Averages of m groups.
+
+    Attributes
+    ----------
+    estimate : ndarray, shape (m,)
+    weights : Combination
+        How they move with what was estimated.
+    unknown : ndarray of bool, shape (m,)
+        Which the data do not determine.
+    dropped : list of str
+        Columns that would have to be known for these.
+    """
+
+    estimate: np.ndarray
+    weights: Combination
+    unknown: np.ndarray
+    dropped: list[str]
+
+
 def _means(
-    caller: str,
-    fit: FittedGLMM,
-    variable: str,
-    values: Sequence[Any] | None,
-    within: list[str],
-    newdata: Any,
-    weights: str | ArrayLike | None,
-    component: str | None,
-    random_effects: str,
+    population: _Population, values: Sequence[Any] | None, component: str | None, random_effects: str
 ) -> CellMeans:
-    """Averages of the population for every level of the columns `within` and every value."""
-    encode: Any = fit.design.encode
-    require_name(variable, f"{caller}: variable")
-    if variable not in encode.fixed_kinds:
-        raise ModelError(f"{caller}: '{variable}' is no column of the fixed effects: {', '.join(encode.fixed_kinds)}")
+    """Averages of every group, were the variable each of the values in turn."""
+    caller, fit, variable = population.caller, population.fit, population.variable
     require_word(component, f"{caller}: component", _COMPONENTS)
     require_word(random_effects, f"{caller}: random_effects", ("average", "none"))
     if component == "zi" and "zi" not in fit.design.predictors:
         raise ModelError(f"{caller}: component='zi' needs a model with zi=")
+    encode: Any = fit.design.encode
     is_factor = variable in encode.factors or encode.fixed_kinds[variable] == "categorical"
     chosen = column_values(fit, variable, is_factor, chosen=True, given=values)
-    people = fit.data if newdata is None else as_frame(newdata, "newdata")
-    shares = _shares(caller, fit, people, weights, newdata is None)
-    if any(name not in people for name in within):
-        raise ModelError(f"{caller}: by={within}: the population has no such column")
     effects = "none" if fit.estimator.linear else random_effects
-    groups: list[tuple[tuple[Any, ...], np.ndarray]] = [((), np.arange(len(people)))]
-    if within:
-        found = people.groupby(within, sort=True, observed=True).indices
-        groups = [(key if isinstance(key, tuple) else (key,), np.sort(at)) for key, at in found.items()]
-    cells, parts = [], []
-    averages = np.zeros((len(groups), len(people)))
-    for row, (_, at) in zip(averages, groups, strict=True):
-        row[at] = shares[at] / shares[at].sum()
-    for value in range(len(chosen)):
-        rows = people.assign(**{variable: chosen.array.take(np.full(len(people), value))})
-        predictors, keep, _ = designs_of_rows(fit, rows, effects)
-        if not keep.all():
-            label = people.index[int(np.argmin(keep))]
-            raise ModelError(f"{caller}: row {label!r} of the population has missing values; leave it out")
-        quantity = RowQuantity(fit, _COMPONENTS[component], predictors, people.index, effects)
-        parts.append(_averaged(quantity, averages))
-        cells += [(*key, chosen.iloc[value]) for key, _ in groups]
-    order = np.argsort(np.tile(np.arange(len(groups)), len(chosen)), kind="stable")
-    estimate, lost = (np.concatenate([part[i] for part in parts])[order] for i in (0, 1))
-    names = dict.fromkeys(name for part in parts for name in part[2].fixed)
-    direct = None
-    if any(part[2].direct is not None for part in parts):
-        empty = np.zeros((len(groups), len(fit.solution.x)))
-        direct = np.concatenate([empty if part[2].direct is None else part[2].direct for part in parts])[order]
-    fixed = {name: np.concatenate([_weights(fit, part[2], name) for part in parts])[order] for name in names}
-    table = pd.DataFrame(cells, columns=[*within, variable]).iloc[order].reset_index(drop=True)
-    shape = LINKS["logit"] if component == "zi" else fit.family.link
-    outside = np.eye(len(order))[:, lost] if lost.any() else None
-    dropped = tuple(dict.fromkeys(name for part in parts for name in part[3]))
-    return CellMeans(table, estimate, Combination(fixed, direct=direct), LINKS["identity"], shape, outside, dropped)
+    of_values = [population.with_value(chosen.iloc[[i]], _COMPONENTS[component], effects) for i in range(len(chosen))]
+    # values within groups, not groups within values
+    order = np.arange(len(chosen) * len(population.groups)).reshape(len(chosen), -1).T.ravel()
+    cells = [(*group, chosen.iloc[i]) for group in population.groups for i in range(len(chosen))]
+    unknown = np.concatenate([averages.unknown for averages in of_values])[order]
+    return CellMeans(
+        pd.DataFrame(cells, columns=[*population.within, variable]),
+        np.concatenate([averages.estimate for averages in of_values])[order],
+        stacked([averages.weights for averages in of_values]).mapped(lambda w: w[order]),
+        LINKS["identity"],
+        LINKS["logit"] if component == "zi" else fit.family.link,
+        unknown_columns(unknown),
+        tuple(dict.fromkeys(name for averages in of_values for name in averages.dropped)),
+    )
 
 
-def _averaged(quantity: RowQuantity, averages: np.ndarray) -> tuple[np.ndarray, np.ndarray, Combination, list[str]]:
-    """Averages of the rows, averages (m, n): estimates, which are not determined, weights, columns that are missing."""
-    unknown, dropped = quantity.unknown()
-    rows = quantity.combination()
-    direct = None if rows.direct is None else averages @ rows.direct
-    combination = Combination({name: averages @ w for name, w in rows.fixed.items()}, direct=direct)
-    return averages @ quantity.estimate, averages @ unknown > 0.0, combination, dropped
-
-
-def _weights(fit: FittedGLMM, rows: Combination, name: str) -> np.ndarray:
-    found = rows.fixed.get(name)
-    return np.zeros((rows.n, fit.estimator.problem.part(name).size)) if found is None else found
-
-
-def _shares(
+def _weights_of_rows(
     caller: str, fit: FittedGLMM, people: pd.DataFrame, weights: str | ArrayLike | None, own_rows: bool
 ) -> np.ndarray:
     """Weights of the rows of the population, (n,)."""

@@ -12,7 +12,7 @@ with b.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -71,16 +71,35 @@ class Combination:
         """Number of rows."""
         return len(next(iter(self.fixed.values())))
 
+    def mapped(self, change: Callable[[np.ndarray], np.ndarray]) -> Combination:
+        """Rows made of these, `change` taking weights of any p columns, (n, p), to those of the new rows, (m, p).
+
+        Not for combinations with random effects at their modes, whose rows belong to levels.
+        """
+        assert not self.random
+        direct = None if self.direct is None else change(self.direct)
+        return Combination({name: change(weights) for name, weights in self.fixed.items()}, direct=direct)
+
 
 def stacked(combinations: Sequence[Combination]) -> Combination:
-    """Several combinations for the same rows as one of m n rows, so that what they share is solved for once."""
+    """Rows of several combinations, one after the other, so that what they share is solved for once.
+
+    Where random effects at their modes take part, all combinations are of the same n rows.
+    """
     m, n = len(combinations), combinations[0].n
-    shapes = {name: w.shape for c in combinations for name, w in c.fixed.items()}
-    fixed = {name: np.concatenate([c.fixed.get(name, np.zeros(s)) for c in combinations]) for name, s in shapes.items()}
+
+    def below_each_other(blocks: list[np.ndarray | None]) -> np.ndarray:
+        columns = next(block.shape[1] for block in blocks if block is not None)
+        filled = [
+            np.zeros((c.n, columns)) if block is None else block for c, block in zip(combinations, blocks, strict=True)
+        ]
+        return np.concatenate(filled)
+
+    names = dict.fromkeys(name for c in combinations for name in c.fixed)
+    fixed = {name: below_each_other([c.fixed.get(name) for c in combinations]) for name in names}
     direct = None
     if any(c.direct is not None for c in combinations):
-        shape = next(c.direct.shape for c in combinations if c.direct is not None)
-        direct = np.concatenate([np.zeros(shape) if c.direct is None else c.direct for c in combinations])
+        direct = below_each_other([c.direct for c in combinations])
     random: dict[int, RandomRows] = {}
     for i, c in enumerate(combinations):
         for r in c.random:
