@@ -14,9 +14,9 @@ import pandas as pd
 from glmmcore.arguments import alpha_of, require_word
 from glmmcore.errors import ModelError
 from glmmcore.estimation.assemble import pinned_dispersion
-from glmmcore.inference.multiplicity import two_sided
 from glmmcore.results import verdict
 from glmmcore.results.parameter_covariance import all_covariance, parameter_index
+from glmmcore.results.t_distribution import two_sided
 from glmmcore.results.variance_parameters import (
     joint_curvature,
     linear_curvature,

@@ -9,10 +9,10 @@ import pandas as pd
 
 from glmmcore.arguments import require_level, require_word
 from glmmcore.errors import ModelError
-from glmmcore.inference.multiplicity import t_quantile, two_sided
 from glmmcore.inference.precision import Precision, fixed_covariance, rule_of_df
 from glmmcore.results.joint_covariance import Combination
 from glmmcore.results.parameter_covariance import is_of_all_parameters
+from glmmcore.results.t_distribution import t_quantile, two_sided
 from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:

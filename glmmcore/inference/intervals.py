@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.estimation.assemble import build_problem
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.inference.coefficients import coefficient_errors
-from glmmcore.inference.multiplicity import t_quantile
 from glmmcore.inference.off_limits import Lift, away_from_limits
 from glmmcore.inference.profile import ProfiledFunction, profile_limits
+from glmmcore.results.t_distribution import t_quantile
 from glmmcore.results.variance_parameters import (
     VarianceParameter,
     is_given,
@@ -26,6 +26,8 @@ from glmmcore.results.variance_parameters import (
 )
 
 if TYPE_CHECKING:
+    from glmmcore.estimation.curvature import Curvature
+    from glmmcore.estimation.solution import Solution
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["conf_int"]
@@ -118,39 +120,86 @@ def _symmetric(fit: FittedGLMM, parameter: VarianceParameter, value: float, half
 
 
 # ---- profile -----------------------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True, eq=False)
+class _Profiles:
+    """Profile likelihoods around a maximum.
+
+    Attributes
+    ----------
+    fit : FittedGLMM
+    estimator : Estimator
+        In which every parameter can be held fixed: nothing is profiled out or integrated.
+    solution : Solution
+        Its maximum.
+    curvature : Curvature
+    objective : callable
+        Negative log-likelihood with gradient.
+    hessian : ndarray, shape (p, p)
+        Positive definite.
+    quantile : float
+        Square root of the chi-square quantile.
+    lift : Lift or None
+    """
+
+    fit: FittedGLMM
+    estimator: Estimator
+    solution: Solution
+    curvature: Curvature
+    objective: Any
+    hessian: np.ndarray
+    quantile: float
+    lift: Lift | None
+
+    @classmethod
+    def of(cls, fit: FittedGLMM, alpha: float) -> _Profiles:
+        """Profiles by maximum likelihood, for restricted fits too: a restricted likelihood has no fixed effects."""
+        estimator, solution = fit.estimator, fit.solution
+        if estimator.linear or fit.reml:
+            problem = build_problem(fit.design, fit.family).with_response(fit.observed)
+            estimator = Estimator(fit.design, fit.family, False, problem, False, estimator.n_agq)
+            solution = estimator.fit()
+        objective, curvature = estimator.objective_at(solution), solution.curvature
+        assert curvature is not None
+        hessian, quantile = curvature.positive(), float(special.ndtri(1.0 - alpha / 2.0))
+        lift = away_from_limits(objective, estimator.problem, solution)
+        return cls(fit, estimator, solution, curvature, objective, hessian, quantile, lift)
+
+    def limits(self, function: ProfiledFunction, error: float) -> tuple[float, float]:
+        """Where twice the fall of the log-likelihood along a function of the parameters reaches the quantile."""
+        return profile_limits(
+            self.objective, self.solution.x, self.hessian, function, error, self.quantile, self.lift
+        )  # fmt: skip
+
+
 def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
-    """Limits by maximum likelihood, for restricted fits too: a restricted likelihood has no fixed effects."""
-    estimator = fit.estimator
-    if estimator.linear or fit.reml:
-        # nothing profiled out or integrated: every parameter can be held fixed
-        problem = build_problem(fit.design, fit.family)
-        problem = problem.with_response(fit.observed)
-        estimator = Estimator(fit.design, fit.family, False, problem, False, estimator.n_agq)
-        solution = estimator.fit()
-    else:
-        solution = fit.solution
-    objective: Any = estimator.objective_at(solution)
-    x, curvature = solution.x, solution.curvature
-    assert curvature is not None
-    hessian = curvature.positive()
-    quantile = float(special.ndtri(1.0 - alpha / 2.0))
-    lift = away_from_limits(objective, estimator.problem, solution)
-    if part != _RANDOM:
-        linear = estimator.problem.part(part)
-        covariance = solution.covariance[part, part]
-        limits = {}
-        for j, name in enumerate(linear.columns):
-            if not linear.free[j]:
-                limits[name] = float("nan"), float("nan")
-                continue
-            direction = np.zeros(len(x))
-            direction[linear.where] = linear.back[j]
-            error = float(np.sqrt(covariance[j, j]))
-            if not np.isfinite(error):
-                error = 1.0 / max(float(np.sqrt(np.mean(np.square(fit.design.predictors[part].X[:, j])))), 1e-300)
-            limits[name] = profile_limits(objective, x, hessian, _linear(direction), error, quantile, lift)
-        return _table(limits)
-    errors = parameter_errors(estimator, solution, curvature)
+    profiles = _Profiles.of(fit, alpha)
+    return _table(_random_limits(profiles) if part == _RANDOM else _coefficient_limits(profiles, part))
+
+
+def _coefficient_limits(profiles: _Profiles, part: str) -> dict[str, tuple[float, float]]:
+    """Limits of the coefficients of a part."""
+    linear = profiles.estimator.problem.part(part)
+    columns = profiles.fit.design.predictors[part].X
+    variances = np.diag(profiles.solution.covariance[part, part])
+    limits = {}
+    for j, name in enumerate(linear.columns):
+        if not linear.free[j]:
+            limits[name] = float("nan"), float("nan")
+            continue
+        direction = np.zeros(len(profiles.solution.x))
+        direction[linear.where] = linear.back[j]
+        error = float(np.sqrt(variances[j]))
+        if not np.isfinite(error):
+            error = 1.0 / max(float(np.sqrt(np.mean(np.square(columns[:, j])))), 1e-300)
+        limits[name] = profiles.limits(_linear(direction), error)
+    return limits
+
+
+def _random_limits(profiles: _Profiles) -> dict[str, tuple[float, float]]:
+    """Limits of standard deviations, correlations and the dispersion."""
+    estimator, x = profiles.estimator, profiles.solution.x
+    errors = parameter_errors(estimator, profiles.solution, profiles.curvature)
+    has_places = any(isinstance(t.structure, Field) for t in estimator.problem.terms)
     limits = {}
     absent: set[tuple[int, int]] = set()  # coefficients whose standard deviation may be zero at this level
     for parameter in variance_parameters(estimator):
@@ -162,14 +211,13 @@ def _profile(fit: FittedGLMM, alpha: float, part: str) -> pd.DataFrame:
             # a model without one of the two fits well enough, and there any correlation or range does
             limits[parameter.label] = parameter.bounds
             continue
-        own = _variance_limits(fit, objective, x, hessian, parameter, errors[parameter.label], quantile, lift)
-        has_places = any(isinstance(t.structure, Field) for t in estimator.problem.terms)
+        own = _variance_limits(profiles, parameter, *errors[parameter.label])
         if has_places and np.isnan(own).any():
             own = _as_far_as_can_be(parameter, own)
         limits[parameter.label] = own
         if parameter.kind == "sd" and own[0] == 0.0:
             absent.add((term, parameter.i))
-    return _table(limits)
+    return limits
 
 
 def _as_far_as_can_be(parameter: VarianceParameter, limits: tuple[float, float]) -> tuple[float, float]:
@@ -192,37 +240,34 @@ def _linear(direction: np.ndarray) -> ProfiledFunction:
 
 
 def _variance_limits(
-    fit: FittedGLMM,
-    objective: Any,
-    x: np.ndarray,
-    hessian: np.ndarray,
-    parameter: VarianceParameter,
-    estimate: tuple[float, float],
-    quantile: float,
-    lift: Lift | None,
+    profiles: _Profiles, parameter: VarianceParameter, value: float, error: float
 ) -> tuple[float, float]:
-    value, error = estimate
+    """Limits of one variance parameter whose estimate and standard error these are."""
+    x, lift = profiles.solution.x, profiles.lift
     if parameter.kind == "sigma":
-        error = error if np.isfinite(error) else 1.0  # at its limit
-        function = ProfiledFunction(parameter.value, parameter.gradient)
-        limits = profile_limits(objective, x, hessian, function, error, quantile, lift)
-        rising = fit.family.sigma(1.0) > fit.family.sigma(0.0)
-        ends = [
-            v if np.isnan(v) else float(fit.family.sigma(v)) if np.isfinite(v) else np.inf if (v > 0) == rising else 0.0
-            for v in limits
-        ]
-        low, high = sorted(ends)
-        return low, high
+        return _sigma_limits(profiles, parameter, error)
     function = ProfiledFunction(parameter.value, parameter.gradient, *parameter.bounds)
     if parameter.is_defined(x):
-        return profile_limits(objective, x, hessian, function, error, quantile, lift)
+        return profiles.limits(function, error)
     if lift is None or not parameter.is_defined(lift(x)):
         return float("nan"), float("nan")
     # at the end of its range, where it has no slope
     error = abs(parameter.value(lift(x)) - value)
     slope = lambda at: parameter.gradient(at) if parameter.is_defined(at) else np.zeros(len(at))  # noqa: E731
-    function = replace(function, gradient=slope)
-    return profile_limits(objective, x, hessian, function, error, quantile, lift)
+    return profiles.limits(replace(function, gradient=slope), error)
+
+
+def _sigma_limits(profiles: _Profiles, parameter: VarianceParameter, error: float) -> tuple[float, float]:
+    """Limits of the dispersion, found as those of its logarithm."""
+    sigma = profiles.fit.family.sigma
+    error = error if np.isfinite(error) else 1.0  # at its limit
+    logarithms = profiles.limits(ProfiledFunction(parameter.value, parameter.gradient), error)
+    rising = sigma(1.0) > sigma(0.0)
+    low, high = sorted(
+        v if np.isnan(v) else float(sigma(v)) if np.isfinite(v) else np.inf if (v > 0) == rising else 0.0
+        for v in logarithms
+    )
+    return low, high
 
 
 # ---- bootstrap ---------------------------------------------------------------------------------------
@@ -273,8 +318,8 @@ def _estimates(fit: FittedGLMM, part: str) -> dict[str, float]:
 
 def _variances(fit: FittedGLMM, x: np.ndarray, sigma: float) -> dict[str, float]:
     """Standard deviations, correlations and the dispersion of the model of a fit at other parameters."""
-    out, scale = {}, sigma if fit.estimator.linear else 1.0
-    for p in variance_parameters(fit.estimator):
-        at = np.isfinite(x).all()
-        out[p.label] = float("nan") if not at else sigma if p.kind == "sigma" else p.value(x, scale)
-    return out
+    parameters = variance_parameters(fit.estimator)
+    if not np.isfinite(x).all():
+        return {p.label: float("nan") for p in parameters}
+    scale = sigma if fit.estimator.linear else 1.0
+    return {p.label: sigma if p.kind == "sigma" else p.value(x, scale) for p in parameters}

@@ -13,7 +13,7 @@ from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.links import LINKS
 from glmmcore.inference.cell_means import CellMeans, linear_means, mean_is_inverse_link, response_means
 from glmmcore.inference.contrasts import Contrasts, contrast_weights
-from glmmcore.inference.multiplicity import ADJUSTMENTS, Comparisons, adjusted, t_quantile
+from glmmcore.inference.multiplicity import ADJUSTMENTS, Comparisons, adjusted
 from glmmcore.inference.notes import interaction_notes, scale_notes
 from glmmcore.inference.original_scale import averaged_originals, has_way_back, mapped_back
 from glmmcore.inference.precision import Precision
@@ -21,6 +21,7 @@ from glmmcore.inference.reference_grid import ReferenceGrid, reference_levels
 from glmmcore.results.estimability import not_estimable
 from glmmcore.results.joint_covariance import Combination
 from glmmcore.results.quantities import limits_on_scale
+from glmmcore.results.t_distribution import t_quantile
 from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:

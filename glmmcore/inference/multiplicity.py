@@ -15,8 +15,9 @@ import numpy as np
 from scipy import special
 
 from glmmcore.errors import ModelError
+from glmmcore.results.t_distribution import t_quantile, two_sided
 
-__all__ = ["ADJUSTMENTS", "Comparisons", "JointMaximum", "StudentizedRange", "adjusted", "t_quantile", "two_sided"]
+__all__ = ["ADJUSTMENTS", "Comparisons", "JointMaximum", "StudentizedRange", "adjusted"]
 
 ADJUSTMENTS = ("tukey", "dunnett", "mvt", "holm", "sidak", "bonferroni", "none")
 
@@ -82,19 +83,6 @@ def adjusted(family: Comparisons, how: str, level: float) -> tuple[np.ndarray, n
     pvalue = np.empty(len(plain))
     pvalue[order] = np.minimum(stepped, 1.0)
     return pvalue, half
-
-
-def two_sided(statistic: np.ndarray, df: np.ndarray) -> np.ndarray:
-    """P-value of |t|."""
-    normal, at = np.isinf(df), -np.abs(statistic)
-    return np.asarray(2.0 * np.where(normal, special.ndtr(at), special.stdtr(np.where(normal, 1.0, df), at)))
-
-
-def t_quantile(df: np.ndarray, probability: float) -> np.ndarray:
-    """Quantile of t, of the normal distribution where `df` is infinite."""
-    normal = np.isinf(df)
-    t = special.stdtrit(np.where(normal, 1.0, df), probability)
-    return np.asarray(np.where(normal, special.ndtri(probability), t))
 
 
 def _tukey(family: Comparisons, plain: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:

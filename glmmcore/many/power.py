@@ -16,13 +16,13 @@ from glmmcore.arguments import random_generator, require_level, require_whole, r
 from glmmcore.errors import ModelError
 from glmmcore.estimation.assemble import log_weight_shift
 from glmmcore.estimation.estimator import Estimator
-from glmmcore.inference.multiplicity import two_sided
 from glmmcore.many.batch import fit_blocks
 from glmmcore.many.batch_blocks import BlockTask
 from glmmcore.many.larger_designs import resized
 from glmmcore.results.law import Law
 from glmmcore.results.quantities import fixed_values
 from glmmcore.results.simulation import draw_effects, square_root
+from glmmcore.results.t_distribution import two_sided
 from glmmcore.results.tables import ResultTable
 
 if TYPE_CHECKING:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from scipy import special
 
 from glmmcore.arguments import require_level, require_word
 from glmmcore.errors import ModelError, warn_of_data
@@ -16,9 +15,10 @@ from glmmcore.formula.frame import as_frame
 from glmmcore.results.estimability import not_estimable
 from glmmcore.results.new_places import at_new_places, n_new_places
 from glmmcore.results.new_responses import trials_of_rows
-from glmmcore.results.prediction_intervals import new_response_limits
+from glmmcore.results.prediction_intervals import NewRows, new_response_limits
 from glmmcore.results.quantities import RowQuantity, limits_on_scale
 from glmmcore.results.row_designs import designs_of_rows
+from glmmcore.results.t_distribution import t_quantile
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -66,36 +66,41 @@ def predict(
             return _in_pieces(fit, newdata, trials, options | {"new_levels": new_levels, "precision": precision})
         fit = at_new_places(fit, predictors)
     labels = index[keep]
-    rows = RowQuantity(fit, kind, predictors, labels, "none" if at_zero else effects, new_levels)
+    quantity = RowQuantity(fit, kind, predictors, labels, "none" if at_zero else effects, new_levels)
     if kind in ("response", "conditional"):
-        _require_range(fit, rows.values["cond"], labels)
-    unknown, dropped = rows.unknown()
+        _require_range(fit, quantity.values["cond"], labels)
+    unknown, dropped = quantity.unknown()
     if unknown.any():
         warn_of_data(not_estimable("predict", "row", [repr(v) for v in labels[unknown].tolist()], dropped))
-    estimate = np.where(unknown, np.nan, rows.estimate)
+    estimate = np.where(unknown, np.nan, quantity.estimate)
     if not se and level is None:
         return _with_missing_rows(pd.Series(estimate, index=index[keep], name=kind), keep, index)
-    combination, precise = rows.combination(), precision(fit)
-    ends: list[np.ndarray] = []
+    combination, precise = quantity.combination(), precision(fit)
+    ends: tuple[np.ndarray, ...] = ()
     if level is not None and of_response:
-        sizes = fit.trials
+        trials_of_new = fit.trials
         if newdata is not None:
-            sizes = trials_of_rows(fit, as_frame(newdata, "the new data").loc[keep], keep, trials, "predict")
+            trials_of_new = trials_of_rows(fit, as_frame(newdata, "the new data").loc[keep], keep, trials, "predict")
         weights = fit.design.var_weights if newdata is None else None
-        asked = (fit, predictors, labels, effects, new_levels, level, precise, sizes, weights)
-        *ends, variance = new_response_limits(*asked, combination)
-        if sizes is not None:
-            ends = [np.divide(end, sizes, out=np.full(len(end), np.nan), where=sizes > 0) for end in ends]
+        rows = NewRows(predictors, labels, effects, new_levels, trials_of_new, weights)
+        lower, upper, variance = new_response_limits(fit, rows, level, precise, combination)
+        ends = _per_trial(lower, trials_of_new), _per_trial(upper, trials_of_new)
     else:
         variance = precise.variance(combination) if len(labels) else np.zeros(0)
     error = np.sqrt(variance)
     error[unknown] = np.nan
     if level is not None and not of_response:
-        df = precise.df(combination)
-        half = np.where(np.isinf(df), special.ndtri(0.5 + 0.5 * level), special.stdtrit(df, 0.5 + 0.5 * level))
-        ends = list(limits_on_scale(estimate, error, _scale(fit, kind), half))
+        half = t_quantile(precise.df(combination), 0.5 + 0.5 * level)
+        ends = limits_on_scale(estimate, error, _scale(fit, kind), half)
     columns = {"estimate": estimate, "se": error} | dict(zip(("lower", "upper"), ends, strict=False))
     return _with_missing_rows(pd.DataFrame(columns, index=index[keep]), keep, index)
+
+
+def _per_trial(counts: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
+    """Shares of k of n, NaN without trials; other responses as they are."""
+    if trials is None:
+        return counts
+    return np.divide(counts, trials, out=np.full(len(counts), np.nan), where=trials > 0)
 
 
 def _in_pieces(fit: FittedGLMM, newdata: Any, trials: Any, options: dict[str, Any]) -> pd.DataFrame:

@@ -9,6 +9,8 @@ Satterthwaite's degrees of freedom of the sum of all variances. Dispersion and s
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,12 +20,13 @@ from scipy import special
 from glmmcore.results.joint_covariance import Combination, stacked
 from glmmcore.results.law import Law
 from glmmcore.results.quantities import RowQuantity, dispersions, new_effects, spread_slopes
+from glmmcore.results.t_distribution import t_quantile
 
 if TYPE_CHECKING:
     from glmmcore.design import PredictorDesign
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["new_response_limits"]
+__all__ = ["NewRows", "new_response_limits"]
 
 # Rows at a time, so that rows times nodes stay in memory.
 _ROWS = 20_000
@@ -35,17 +38,27 @@ _SCORE, _STEPS = 1e-7, 80
 _STRAIGHT, _TURNS = 8, 2200
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class NewRows:
+    """Rows of new responses.
+
+    Attributes
+    ----------
+    predictors, labels, random_effects, new_levels
+        As in `RowQuantity`.
+    trials, var_weights : ndarray, shape (n,), or None
+    """
+
+    predictors: dict[str, PredictorDesign]
+    labels: pd.Index
+    random_effects: str | Collection[str]
+    new_levels: str
+    trials: np.ndarray | None
+    var_weights: np.ndarray | None
+
+
 def new_response_limits(
-    fit: FittedGLMM,
-    predictors: dict[str, PredictorDesign],
-    labels: pd.Index,
-    random_effects: Any,
-    new_levels: str,
-    level: float,
-    precise: Any,
-    trials: np.ndarray | None,
-    var_weights: np.ndarray | None,
-    of_means: Combination,
+    fit: FittedGLMM, rows: NewRows, level: float, precise: Any, of_means: Combination
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Limits (n,) of new responses at some rows, counts for k of n; NaN where the data do not determine the predictors.
 
@@ -54,50 +67,100 @@ def new_response_limits(
     Parameters
     ----------
     fit : FittedGLMM
-    predictors, labels, random_effects, new_levels
-        As in `RowQuantity`.
+    rows : NewRows
     level : float
     precise : Precision
         ``variance`` and ``df`` of combinations of estimates.
-    trials, var_weights : ndarray, shape (n,), or None
     of_means : Combination
     """
-    effects = "none" if random_effects == "average" else random_effects
-    values: dict[str, np.ndarray] = {}
-    variance: dict[str, np.ndarray] = {}
-    lost = np.zeros(len(labels), dtype=bool)
-    found: dict[str, Combination] = {}
-    for name, kind in (("cond", "link"), ("zi", "zi_link")):
-        if name == "zi" and "zi" not in predictors:
-            continue
-        rows = RowQuantity(fit, kind, predictors, labels, effects, new_levels)
-        values |= {key: value for key, value in rows.values.items() if key not in values or key == name}
-        found[name] = rows.combination()
-        lost |= rows.unknown()[0]
-    variances = np.split(precise.variance(stacked([of_means, *found.values()])), 1 + len(found))
-    for name, own in zip(found, variances[1:], strict=True):
-        variance[name] = own + _spread(fit, predictors, name, random_effects)
-    if var_weights is not None and fit.family.weight_power is not None:
-        values["disp"] = values["disp"] + fit.family.weight_power * np.log(var_weights)
+    predictors, variance_of_means = _uncertain_predictors(fit, rows, precise, of_means)
     ends = np.array([0.5 - 0.5 * level, 0.5 + 0.5 * level])
-    if fit.family.linear and "zi" not in predictors:
-        total = variance["cond"] + np.square(dispersions(fit, values))
-        df = _df_of_total(fit, found["cond"], predictors, random_effects, total, precise)
-        half = np.where(np.isinf(df), special.ndtri(ends[1]), special.stdtrit(df, ends[1])) * np.sqrt(total)
-        lower, upper = values["cond"] - half, values["cond"] + half
+    if fit.family.linear and "zi" not in rows.predictors:
+        lower, upper = _normal_limits(fit, rows, predictors, precise, ends[1])
     else:
-        lower, upper = np.empty((2, len(labels)))
-        for start in range(0, len(labels), _ROWS):
-            at = slice(start, start + _ROWS)
-            here = {name: value[at] if len(value) > 1 else value for name, value in values.items()}
-            spread = {name: value[at] for name, value in variance.items()}
-            new = _NewResponses(fit, here, spread, None if trials is None else trials[at])
-            lower[at], upper[at] = (new.quantile(p) for p in ends)
-    lower[lost], upper[lost] = np.nan, np.nan
-    return lower, upper, variances[0]
+        lower, upper = _quantiles(fit, predictors, rows.trials, ends)
+    lower[predictors.unknown], upper[predictors.unknown] = np.nan, np.nan
+    return lower, upper, variance_of_means
 
 
-def _spread(fit: FittedGLMM, predictors: dict[str, PredictorDesign], name: str, random_effects: Any) -> np.ndarray:
+@dataclass(frozen=True, slots=True, eq=False)
+class _Predictors:
+    """Linear predictors of n rows and what is not known of them.
+
+    Attributes
+    ----------
+    values : dict of str to ndarray
+        Of every part, (n,) or (1,).
+    variance : dict of str to ndarray
+        Of the estimated predictors "cond" and "zi" and of new random effects, (n,).
+    of_cond : Combination
+        How the conditional predictor moves with what was estimated.
+    unknown : ndarray of bool, shape (n,)
+        Rows that the data do not determine.
+    """
+
+    values: dict[str, np.ndarray]
+    variance: dict[str, np.ndarray]
+    of_cond: Combination
+    unknown: np.ndarray
+
+    def block(self, at: slice) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Values and variances of some of the rows."""
+        values = {name: value[at] if len(value) > 1 else value for name, value in self.values.items()}
+        return values, {name: value[at] for name, value in self.variance.items()}
+
+
+def _uncertain_predictors(
+    fit: FittedGLMM, rows: NewRows, precise: Any, of_means: Combination
+) -> tuple[_Predictors, np.ndarray]:
+    """The predictors of the rows, and the variances (n,) of `of_means`, which are solved for together."""
+    effects = "none" if rows.random_effects == "average" else rows.random_effects
+    values: dict[str, np.ndarray] = {}
+    unknown = np.zeros(len(rows.labels), dtype=bool)
+    estimated: dict[str, Combination] = {}
+    for name, kind in (("cond", "link"), ("zi", "zi_link")):
+        if name == "zi" and "zi" not in rows.predictors:
+            continue
+        own = RowQuantity(fit, kind, rows.predictors, rows.labels, effects, rows.new_levels)
+        values |= {key: value for key, value in own.values.items() if key not in values or key == name}
+        estimated[name] = own.combination()
+        unknown |= own.unknown()[0]
+    if rows.var_weights is not None and fit.family.weight_power is not None:
+        values["disp"] = values["disp"] + fit.family.weight_power * np.log(rows.var_weights)
+    variances = np.split(precise.variance(stacked([of_means, *estimated.values()])), 1 + len(estimated))
+    variance = {
+        name: own + _spread(fit, rows.predictors, name, rows.random_effects)
+        for name, own in zip(estimated, variances[1:], strict=True)
+    }
+    return _Predictors(values, variance, estimated["cond"], unknown), variances[0]
+
+
+def _normal_limits(
+    fit: FittedGLMM, rows: NewRows, predictors: _Predictors, precise: Any, end: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Limits of normal responses, from below 1 - `end` to `end` of their law."""
+    total = predictors.variance["cond"] + np.square(dispersions(fit, predictors.values))
+    df = _df_of_total(fit, predictors.of_cond, rows, total, precise)
+    half = t_quantile(df, end) * np.sqrt(total)
+    return predictors.values["cond"] - half, predictors.values["cond"] + half
+
+
+def _quantiles(
+    fit: FittedGLMM, predictors: _Predictors, trials: np.ndarray | None, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Two quantiles of the law of every row."""
+    n = len(predictors.unknown)
+    lower, upper = np.empty((2, n))
+    for start in range(0, n, _ROWS):
+        at = slice(start, start + _ROWS)
+        new = _NewResponses(fit, *predictors.block(at), None if trials is None else trials[at])
+        lower[at], upper[at] = (new.quantile(p) for p in ends)
+    return lower, upper
+
+
+def _spread(
+    fit: FittedGLMM, predictors: dict[str, PredictorDesign], name: str, random_effects: str | Collection[str]
+) -> np.ndarray:
     """Variance over new random effects, where these are averaged over, (n,)."""
     out = np.zeros(len(predictors[name].X))
     if random_effects == "average":
@@ -106,17 +169,10 @@ def _spread(fit: FittedGLMM, predictors: dict[str, PredictorDesign], name: str, 
     return out
 
 
-def _df_of_total(
-    fit: FittedGLMM,
-    combination: Any,
-    predictors: dict[str, PredictorDesign],
-    random_effects: Any,
-    total: np.ndarray,
-    precise: Any,
-) -> np.ndarray:
+def _df_of_total(fit: FittedGLMM, of_cond: Combination, rows: NewRows, total: np.ndarray, precise: Any) -> np.ndarray:
     """Degrees of freedom of the variance of a new normal response, (n,).
 
-    Where modes of single groups take part all of it is taken to be in proportion to the residual variance.
+    Where random effects of single groups take part all of it is taken to be in proportion to the residual variance.
     """
     if not isinstance(precise.df_rule, str):
         return np.full(len(total), float(precise.df_rule))
@@ -125,10 +181,10 @@ def _df_of_total(
     covariance = fit.joint_curvature.inverse
     slopes = np.zeros((len(total), len(covariance)))
     slopes[:, -1] = 2.0 * total
-    if not combination.random:
-        slopes[:, :-1] = fit.satterthwaite.variance_slopes(combination.fixed["cond"])[:, :-1]
-        if random_effects == "average":
-            random = [rows for _, rows in new_effects(fit, predictors, "cond")]
+    if not of_cond.random:
+        slopes[:, :-1] = fit.satterthwaite.variance_slopes(of_cond.fixed["cond"])[:, :-1]
+        if rows.random_effects == "average":
+            random = [effects for _, effects in new_effects(fit, rows.predictors, "cond")]
             slopes[:, :-1] += spread_slopes(fit, np.full(len(total), fit.sigma**2), random)
     spread = np.einsum("ij,jk,ik->i", slopes, covariance, slopes)
     return np.divide(2.0 * total**2, spread, out=np.full(len(total), np.inf), where=spread > 0.0)
