@@ -29,12 +29,14 @@ class WholeBorder:
 
     Attributes
     ----------
+    spans : list of (slice, int)
+        Columns of each factor among all E, and how many belong to a level.
+    columns : ndarray of int64, shape (R, c)
+        Column, among all E, of each left-hand side of a run.
     width, used : int
         Number m of columns in rows of the leading factor, and without the profiled ones.
-    spans : list of (slice, int)
-        Columns of each factor in such a row, and how many belong to a level.
-    columns : ndarray of int64, shape (R, c)
-        Column in such a row of each left-hand side of a run.
+    row_spans, places : list of (slice, int), ndarray of int64, shape (R, c)
+        The same as `spans` and `columns` within such a row.
     """
 
     def __init__(self, layout: RowLayout, n_profiled: int) -> None:
@@ -42,12 +44,13 @@ class WholeBorder:
         k = layout.factors[0].k
         first = layout.start[:, layout.factor[k:]].astype(np.int64)
         self.columns = np.ascontiguousarray(first + layout.within[k:] - q)
-        self.width = layout.order - q
-        self.used = self.width - n_profiled
         self.spans = [
             (slice(int(lo) - q, int(hi) - q), f.k)
             for f, lo, hi in zip(layout.factors[1:], layout.offsets[1:-1], layout.offsets[2:], strict=True)
         ]
+        self.width = layout.order - q
+        self.used = self.width - n_profiled
+        self.row_spans, self.places = self.spans, self.columns
 
     def products(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """Left'right in all columns, (E, E)."""
@@ -78,18 +81,18 @@ class BlockColumns(WholeBorder):
         sizes = np.diff(self._first)
         self._block = np.repeat(np.arange(len(sizes)), sizes)
         block = self._block[layout.start[:, 0]]
-        at, spans, columns, width = [], [], [], 0
+        at, spans, places, width = [], [], [], 0
         for i, f in enumerate(layout.factors[1:], start=1):
             level = (layout.start[:, i] - layout.offsets[i]) // f.k
             met, place, widest = _levels_met(block, len(sizes), level.astype(np.int64), f.n_levels)
             own = np.arange(f.k)
             at.append((layout.offsets[i] - lead.order + met[:, :, None] * f.k + own).reshape(len(sizes), -1))
-            columns.append(width + place[:, None] * f.k + own)
+            places.append(width + place[:, None] * f.k + own)
             spans.append((slice(width, width + widest * f.k), f.k))
             width += widest * f.k
         self._at = np.ascontiguousarray(np.hstack(at))
-        self.columns = np.ascontiguousarray(np.hstack(columns))
-        self.spans, self.width, self.used = spans, width, width - n_profiled
+        self.places = np.ascontiguousarray(np.hstack(places))
+        self.row_spans, self.width, self.used = spans, width, width - n_profiled
 
     def products(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
         """See `WholeBorder.products`."""

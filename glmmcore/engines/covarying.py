@@ -49,11 +49,10 @@ class CovaryingSystem(Engine):
     """
 
     def __init__(self, layout: RowLayout, n_profiled: int = 0, border: WholeBorder | None = None) -> None:
-        self._columns_of = border_of(layout, n_profiled) if border is None else border
+        self._border_columns = border_of(layout, n_profiled) if border is None else border
         self._q = layout.factors[0].order
         self._e = layout.order - self._q
         self._used = self._e - n_profiled
-        self._others = WholeBorder(layout, n_profiled).spans
         self._prior = layout.prior[self._q :]
         self._set_layout(layout)
         self._allocate()
@@ -66,16 +65,16 @@ class CovaryingSystem(Engine):
         column = np.abs(layout.z[:, :k]).argmax(axis=1)
         self._z = np.ascontiguousarray(layout.z[np.arange(len(column)), column])
         self._at = layout.start[:, 0].astype(np.int64) + column
-        # columns of the border that each run meets, and with what
-        self._columns = WholeBorder(layout, 0).columns
+        # with what each run meets its columns of the border
         self._x = np.ascontiguousarray(layout.z[:, k:])
 
     def _allocate(self) -> None:
-        q, e, m = self._q, self._e, self._columns_of.width
+        q, e, m = self._q, self._e, self._border_columns.width
         self._diagonal, self._border, self._corner = np.zeros(q), np.zeros((q, m)), np.zeros((e, e))
         self._solved, self._schur = np.zeros((q, m)), np.zeros((e, e))
         self._lead: Lead | None = None
         self._factors: list[RelativeFactor] = []
+        self._weighed: np.ndarray | None = None
 
     # ---- build ------------------------------------------------------------------------------------------------
     @property
@@ -88,14 +87,14 @@ class CovaryingSystem(Engine):
         begin, end = rows.runs(lo, hi)
         w, v = (np.ascontiguousarray(rows.sums(lo, hi, each)) for each in (weights, values))
         kernels.accumulate(
-            begin, end, self._z, self._at, self._lead_predictor, self._x, self._columns,
-            self._columns_of.columns, self._predictor, w, v, self._diagonal,
+            begin, end, self._z, self._at, self._lead_predictor, self._x, self._border_columns.columns,
+            self._border_columns.places, self._predictor, w, v, self._diagonal,
             self._border, self._corner, score,
         )  # fmt: skip
 
     def multiply(self, x: np.ndarray) -> np.ndarray:
         """Z'WZ x, (q + E,)."""
-        q, border = self._q, self._columns_of
+        q, border = self._q, self._border_columns
         out = np.empty_like(x)
         out[:q] = self._diagonal * x[:q] + border.pushed(self._border, x[q:])
         out[q:] = border.pulled(self._border, x[:q]) + self._corner @ x[q:]
@@ -124,7 +123,7 @@ class CovaryingSystem(Engine):
             return True
         scaled = self._root.apply_transposed(self._times_rows(self._border))
         self._solved = self._lead.solve(scaled)
-        explained = self._columns_of.products(scaled, self._solved)
+        explained = self._border_columns.products(scaled, self._solved)
         schur = self._times_border(self._times_border(self._corner).T) - explained
         schur[np.diag_indices(self._e)] += self._prior
         if not np.all(np.isfinite(schur)):
@@ -134,11 +133,11 @@ class CovaryingSystem(Engine):
 
     def _times_border(self, x: np.ndarray, *, transposed: bool = False) -> np.ndarray:
         """X Lambda_b, or X Lambda_b', for the columns of the border, (..., E), or of its first factors."""
-        return self._times(x, self._others, transposed)
+        return self._times(x, self._border_columns.spans, transposed)
 
     def _times_rows(self, x: np.ndarray, *, transposed: bool = False) -> np.ndarray:
         """The same for rows of the leading factor, (q, m)."""
-        return self._times(x, self._columns_of.spans, transposed)
+        return self._times(x, self._border_columns.row_spans, transposed)
 
     def _times(self, x: np.ndarray, spans: list[tuple[slice, int]], transposed: bool) -> np.ndarray:
         out = np.empty(x.shape)
@@ -165,7 +164,7 @@ class CovaryingSystem(Engine):
         x = np.empty_like(rhs)
         x[:q] = self._led.solve(np.ascontiguousarray(rhs[:q]))
         if self._e:
-            border = self._columns_of
+            border = self._border_columns
             x[q:], _ = lapack.dpotrs(self._schur, rhs[q:] - border.pulled(self._solved, rhs[:q]), lower=1)
             x[:q] -= border.pushed(self._solved, x[q:])
         return x
@@ -179,17 +178,17 @@ class CovaryingSystem(Engine):
             # a leading part of the factor is the factor of the leading part
             lower, _ = lapack.dpotri(np.asfortranarray(self._schur[:u, :u]), lower=1)
             self._inverse = np.tril(lower) + np.tril(lower, -1).T
-            used = np.ascontiguousarray(self._solved[:, : self._columns_of.used])
+            used = np.ascontiguousarray(self._solved[:, : self._border_columns.used])
             self._moved = self._root.apply(used)
 
     def factor_products(self) -> list[Any]:
         """Per factor: the sum over levels of Z'WZ Lambda H^-1, (k, k), or G where levels covary; after `invert`."""
         u, lead = self._used, self._led
         slope = lead.slope()
-        out: list[Any] = [slope] + [np.zeros((k, k)) for _, k in self._others]
+        out: list[Any] = [slope] + [np.zeros((k, k)) for _, k in self._border_columns.spans]
         if not u:
             return out
-        border, m = self._columns_of, self._columns_of.used
+        border, m = self._border_columns, self._border_columns.used
         own_rows = np.ascontiguousarray(self._border[:, :m])
         reduced = self._times_rows(own_rows) - self._diagonal[:, None] * self._moved
         lead.subtract(slope, reduced, self._solved[:, :m], lambda rows: border.weighted(rows, self._inverse))
@@ -197,7 +196,7 @@ class CovaryingSystem(Engine):
         own = self._corner[:u, :u] - border.products(own_rows, explained)
         turned = self._times_border(own)
         products = turned @ self._inverse
-        for i, (where, k) in enumerate(self._others):
+        for i, (where, k) in enumerate(self._border_columns.spans):
             if where.stop > u:
                 continue
             t = self._factors[1 + i]
@@ -211,12 +210,13 @@ class CovaryingSystem(Engine):
     def scale_inverse(self) -> None:
         """Turn H^-1 into Lambda H^-1 Lambda', the conditional covariance of b, for the calls below."""
         self._variance = self._led.variance()
-        u, border = self._used, self._columns_of
+        u, border = self._used, self._border_columns
         self._cross, self._covariance = np.zeros((self._q, border.used)), np.zeros((u, u))
         if u:
-            spread = border.weighted(self._moved, self._inverse)
-            self._variance = self._variance + np.einsum("qm,qm->q", spread, self._moved)
-            self._cross = -self._times_rows(spread, transposed=True)
+            weighed = border.weighted(self._moved, self._inverse)
+            self._variance = self._variance + np.einsum("qm,qm->q", weighed, self._moved)
+            self._cross = -self._times_rows(weighed, transposed=True)
+            self._weighed = weighed if self._k > 1 else None  # only blocks of chains need it again
             half = self._times_border(self._inverse, transposed=True)
             self._covariance = np.ascontiguousarray(self._times_border(half.T, transposed=True))
 
@@ -227,8 +227,8 @@ class CovaryingSystem(Engine):
         out[...] = 0.0
         each = rows.place(lo, hi, out)
         kernels.row_covariances(
-            begin, end, self._z, self._at, self._lead_predictor, self._x, self._columns,
-            self._columns_of.columns, self._predictor, self._variance, self._cross, self._covariance, each,
+            begin, end, self._z, self._at, self._lead_predictor, self._x, self._border_columns.columns,
+            self._border_columns.places, self._predictor, self._variance, self._cross, self._covariance, each,
         )  # fmt: skip
         rows.spread(lo, hi, each, out)
 
@@ -238,12 +238,11 @@ class CovaryingSystem(Engine):
             return self._variance[:, None, None].copy()
         if not factor:
             blocks = cast("LineLead", self._led).level_blocks(self._k)
-            if self._used:
-                spread = self._columns_of.weighted(self._moved, self._inverse)
-                shape = (-1, self._k, spread.shape[1])
-                blocks += np.matmul(spread.reshape(shape), self._moved.reshape(shape).transpose(0, 2, 1))
+            if self._weighed is not None:
+                shape = (-1, self._k, self._weighed.shape[1])
+                blocks += np.matmul(self._weighed.reshape(shape), self._moved.reshape(shape).transpose(0, 2, 1))
             return blocks
-        where, k = self._others[factor - 1]
+        where, k = self._border_columns.spans[factor - 1]
         index = np.arange(where.start, where.stop).reshape(-1, k)
         return self._covariance[index[:, :, None], index[:, None, :]]
 
@@ -257,6 +256,6 @@ class CovaryingSystem(Engine):
             lines = [f"{lead.name}: {kind}, {self._q} levels that covary"]
         if self._e:
             names = ", ".join(f"{f.name} ({f.order})" for f in self.layout.factors[1:])
-            few = "" if self._columns_of.width == self._e else f", {self._columns_of.width} a block"
+            few = "" if self._border_columns.width == self._e else f", {self._border_columns.width} a block"
             lines.append(f"{names}: border of {self._e} dense columns{few}")
         return lines

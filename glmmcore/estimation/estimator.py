@@ -330,16 +330,15 @@ def _spherical_modes(problem: Problem, solution: Solution) -> np.ndarray:
     """Modes of a solution in the coordinates of the objective, (q,); zero along directions without variance."""
     assert problem.layout is not None
     u = np.zeros(problem.layout.order)
-    found = {id(t.term): t for t in solution.terms}
     for term in problem.terms:
         place = problem.layout.by_level(u, term.factor)
         if isinstance(term.structure, Field):
-            weights = found[id(term.term)].weights
+            weights = solution.of_term(term.term).weights
             assert weights is not None
             place[:, 0] = term.structure.root(solution.x[term.where]).apply_transposed(weights * term.back[0, 0])
             continue
         root = term.back @ term.structure.factor(solution.x[term.where])
-        place[:, term.columns] = found[id(term.term)].node_modes @ np.linalg.pinv(root).T
+        place[:, term.columns] = solution.of_term(term.term).node_modes @ np.linalg.pinv(root).T
     if problem.reml:
         part = problem.part("cond")
         u[len(u) - part.size :] = part.standardised(solution.coefficients["cond"])

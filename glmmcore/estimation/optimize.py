@@ -109,6 +109,11 @@ class Optimum:
     higher_seen: float = 0.0
     n_refused: int = 0
 
+    @property
+    def is_saddle(self) -> bool:
+        """Whether the objective falls along some direction."""
+        return bool(len(self.eigenvalues) and self.eigenvalues[0] < _SADDLE)
+
 
 @np.errstate(over="ignore", invalid="ignore")  # points far outside are refused for their value
 def minimise(

@@ -91,6 +91,10 @@ class Solution:
     edf: float
     mode_found: bool
 
+    def of_term(self, term: RandomTerm) -> TermSolution:
+        """What was estimated of a term of the design."""
+        return next(own for own in self.terms if own.term is term)
+
 
 def _covariance(problem: Problem, curvature: Curvature) -> dict[tuple[str, str], np.ndarray]:
     """Covariances of the users' coefficients; an infinite variance where the likelihood is flat."""

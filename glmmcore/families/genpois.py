@@ -105,18 +105,37 @@ def _support_end(t, delta):
 
 
 @kernel
+def _cumulated(t, delta):
+    """Sums of the masses of an underdispersed law up to 0, 1, ... and the last count that matters; no mass, no sum."""
+    size = int(_support_end(t, delta)) + 1
+    sums = np.empty(size)
+    total = 0.0
+    for k in range(size):
+        total += _mass(float(k), t, delta)
+        sums[k] = total
+    return sums
+
+
+@kernel
 def _total(eta, delta, out):
     """Sum of the masses of underdispersed laws, 1 of others."""
     for i in range(eta.size):
         d = clip_exponent(delta[0] if delta.size == 1 else delta[i])
         t = clip_exponent(eta[i])
         out[i] = 1.0
-        if d >= 0.0 or math.exp(t) > _LONG_TABLE:
-            continue
-        out[i], k, end = 0.0, 0.0, _support_end(t, d)
-        while k <= end:
-            out[i] += _mass(k, t, d)
-            k += 1.0
+        if d < 0.0 and math.exp(t) <= _LONG_TABLE:
+            out[i] = _cumulated(t, d)[-1]
+
+
+@kernel
+def _underdispersed_cdf(y, t, delta):
+    """P(Y <= y), y >= 0, of the masses divided by their sum."""
+    sums = _cumulated(t, delta)
+    last = sums.size - 1
+    if sums[last] > 0.0:
+        return sums[int(min(y, last))] / sums[last]
+    # no mass is representable for a dispersion near 0: all of it goes to the last count, as in `_invert`
+    return 1.0 if y >= last else 0.0
 
 
 @kernel
@@ -126,39 +145,23 @@ def _cdf(y, eta, delta, out):
         t = clip_exponent(eta[i])
         if d >= 0.0:
             out[i] = _overdispersed_cdf(y[i], t, d)
-            continue
-        if math.exp(t) > _LONG_TABLE:
+        elif math.exp(t) > _LONG_TABLE:
             sd = math.exp(0.5 * (t + d))
             out[i] = 0.5 * math.erfc((math.exp(t) - y[i] - 0.5) / sd / math.sqrt(2.0))
-            continue
-        below, total = 0.0, 0.0
-        k, end = 0.0, _support_end(t, d)
-        while k <= end:
-            mass = _mass(k, t, d)
-            total += mass
-            if k <= y[i]:
-                below += mass
-            k += 1.0
-        # no mass is representable for a dispersion near 0: all of it goes to the last count, as in `_invert`
-        out[i] = below / total if total > 0.0 else (1.0 if y[i] >= end else 0.0)
+        else:
+            out[i] = _underdispersed_cdf(y[i], t, d)
 
 
 @kernel
 def _invert(uniform, eta, delta, out):
-    """Underdispersed draws by inversion of the normalised masses, one table a row."""
+    """Underdispersed draws by inversion of the normalised masses."""
     for i in range(eta.size):
         d = clip_exponent(delta[0] if delta.size == 1 else delta[i])
-        t = clip_exponent(eta[i])
         if d >= 0.0:
             continue
-        size = int(_support_end(t, d)) + 1
-        table = np.empty(size)
-        total = 0.0
-        for k in range(size):
-            total += _mass(float(k), t, d)
-            table[k] = total
+        sums = _cumulated(clip_exponent(eta[i]), d)
         for j in range(uniform.shape[0]):
-            out[j, i] = first_above(table, size, uniform[j, i] * total)
+            out[j, i] = first_above(sums, sums.size, uniform[j, i] * sums[-1])
 
 
 class GeneralizedPoisson(CountFamily):

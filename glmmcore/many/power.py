@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from glmmcore.many.batch_blocks import BlockTask
 from glmmcore.many.larger_designs import resized
 from glmmcore.results.law import Law
 from glmmcore.results.quantities import fixed_values
-from glmmcore.results.simulation import draw_effects, square_root
+from glmmcore.results.simulation import NewEffects, draw_effects, responses, square_root
 from glmmcore.results.t_distribution import two_sided
 from glmmcore.results.tables import ResultTable
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from glmmcore.design import Design, PredictorDesign
-    from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["power"]
@@ -247,23 +247,17 @@ class _Study:
         shift = log_weight_shift(design, fit.family)
         if shift is not None:
             values["disp"] = values["disp"] + shift
-        drawn = [(t, square_root(t.covariance)) for t in self._random_terms()]
+        trials, drawn = design.response.trials, list(self._new_effects())
         if not drawn:
-            return Law(fit.family, values, design.response.trials).simulate(size, rng)
-        out = np.empty((size, design.nobs))
-        for s in range(size):
-            own = dict(values)
-            for t, root in drawn:
-                b = draw_effects(t.term, root, rng)[t.term.codes]
-                own[t.predictor] = own[t.predictor] + np.einsum("ij,ij->i", t.term.Z, b)
-            out[s] = Law(fit.family, own, design.response.trials).simulate(1, rng)[0]
-        return out
+            return Law(fit.family, values, trials).simulate(size, rng)
+        return np.stack(list(responses(fit.family, values, drawn, trials, size, rng)))
 
-    def _random_terms(self) -> Iterator[TermSolution]:
+    def _new_effects(self) -> Iterator[NewEffects]:
         """Random terms of the design with the covariances of the fit."""
         for name, part in self._design.predictors.items():
-            for old, term in zip(self._fit.design.predictors[name].terms, part.terms, strict=True):
-                yield replace(next(t for t in self._fit.solution.terms if t.term is old), term=term)
+            for fitted, term in zip(self._fit.design.predictors[name].terms, part.terms, strict=True):
+                root = square_root(self._fit.solution.of_term(fitted).covariance)
+                yield NewEffects(name, term.Z, term.codes, partial(draw_effects, term, root))
 
     def _estimator(self, y: np.ndarray, *, reml: bool, without: bool = False) -> Estimator:
         design = replace(self._design, response=replace(self._design.response, y=y[0]))

@@ -48,8 +48,7 @@ def _choose(fit: FittedGLMM, term: str | None) -> tuple[str, int, TermSolution]:
     for name, part in fit.design.predictors.items():
         for position, own in enumerate(part.terms):
             if own.places is not None:
-                solution = next(t for t in fit.solution.terms if t.term is own)
-                found.append((own.columns[0], own.structure, (name, position, solution)))
+                found.append((own.columns[0], own.structure, (name, position, fit.solution.of_term(own))))
     if not found:
         raise ModelError("field: the model has no effects of places or times, such as mat(x, y | 1) or ou(time | 1)")
     chosen = [each for label, structure, each in found if term is None or term in (label, structure)]
@@ -75,9 +74,7 @@ def _of_rows(fit: FittedGLMM, frame: pd.DataFrame, predictor: str, position: int
         label = frame.index[keep][int(np.argmax(term.codes < 0))]
         raise ModelError(f"field: row {label!r} is in a level of '{term.group}' that the fit has not seen")
     seen_there = at_new_places(fit, predictors)
-    own = next(
-        t for t in seen_there.solution.terms if t.term is seen_there.design.predictors[predictor].terms[position]
-    )
+    own = seen_there.solution.of_term(seen_there.design.predictors[predictor].terms[position])
     out[:, keep] = own.modes[term.codes, 0], _errors(seen_there, own, term.codes)
     return out
 

@@ -121,7 +121,6 @@ class JointCovariance:
         self.x = fit.solution.x
         self.curvature = without_ratios(fit.estimator, fit.solution.x, fit.curvature)
         self._fit = fit
-        self._terms = {id(t.term): t for t in fit.solution.terms}
         self._integrated = [p.name for p in self.problem.parts if p.size and p.where.stop == p.where.start]
 
     def variance(self, rows: Combination) -> np.ndarray:
@@ -191,7 +190,7 @@ class JointCovariance:
         for r in rows.random:
             new = r.codes < 0
             if new.any():
-                unseen[new] += self._terms[id(r.term.term)].row_variances(r.Z[new], r.codes[new])
+                unseen[new] += self._fit.solution.of_term(r.term.term).row_variances(r.Z[new], r.codes[new])
             if new.all():
                 continue
             if r.term.factor not in blocks:

@@ -53,7 +53,6 @@ def at_new_places(fit: FittedGLMM, predictors: dict[str, PredictorDesign]) -> Fi
     """
     from glmmcore.estimation.estimator import Estimator
 
-    terms = {t.term: t for t in fit.solution.terms}
     more: dict[int, TermSolution] = {}
     parts = {}
     for name, part in fit.design.predictors.items():
@@ -63,7 +62,7 @@ def at_new_places(fit: FittedGLMM, predictors: dict[str, PredictorDesign]) -> Fi
             if new.places is not None and new.places.known is not None:
                 codes = new.places.known[fitted.codes].astype(np.int32)
                 extended = replace(fitted, codes=codes, levels=new.levels, places=new.places)
-                more[id(fitted)] = _extended(terms[fitted], extended, fit)
+                more[id(fitted)] = _extended(fit.solution.of_term(fitted), extended, fit)
             own.append(extended)
         parts[name] = replace(part, terms=tuple(own))
     if not more:

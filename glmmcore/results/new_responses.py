@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +15,19 @@ from glmmcore.results.estimability import dropped_columns, not_estimable
 from glmmcore.results.law import Law
 from glmmcore.results.new_places import at_new_places, root_of_places
 from glmmcore.results.quantities import fixed_values
-from glmmcore.results.simulation import draw_effects, groups_to_redraw, require_draws, square_root
+from glmmcore.results.simulation import (
+    NewEffects,
+    draw_effects,
+    groups_to_redraw,
+    require_draws,
+    responses,
+    square_root,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
-    from glmmcore.design import RandomTerm
-    from glmmcore.engines.roots import LevelRoot
+    from glmmcore.design import PredictorDesign, RandomTerm
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
@@ -55,54 +60,64 @@ def simulate_new(
     if var_weights is not None:
         assert fit.family.weight_power is not None
         base["disp"] = base["disp"] + fit.family.weight_power * np.log(var_weights[keep])
-    estimable = np.logical_and.reduce([design.estimable for design in predictors.values()])
-    if not estimable.all():
-        labels = [repr(v) for v in rows.index[~estimable].tolist()]
-        dropped = [column for design in predictors.values() for column in dropped_columns(design)]
-        warn_of_data(not_estimable("simulate", "row", labels, dropped))
+    estimable = _estimable(predictors, rows.index)
     sizes = trials_of_rows(fit, rows, keep, trials)
-    drawn: list[tuple[TermSolution, RandomTerm, np.ndarray, Callable[[], np.ndarray]]] = []
+    effects = []
     for name, design in predictors.items():
         for position, term in enumerate(design.terms):
-            solution = next(t for t in fit.solution.terms if t.term is fit.design.predictors[name].terms[position])
-            if term.group in redrawn and term.relationship is not None:
-                root = square_root(solution.covariance)
-                drawn.append((solution, term, term.codes, partial(draw_effects, term, root, rng)))
-                continue
+            solution = fit.solution.of_term(fit.design.predictors[name].terms[position])
             if term.group in redrawn:
-                if term.places is not None and term.place_codes is not None:
-                    # a draw of all places together, of the fit and new ones alike
-                    of_places = root_of_places(fit, solution, replace(term.places, known=None))
-                    drawn.append((solution, term, term.place_codes, partial(_at_places, of_places, term.places.n, rng)))
-                    continue
-                # rows of one level share their effect, levels that the fit has not seen too
-                codes, levels = pd.factorize(pd.MultiIndex.from_frame(rows[term.group.split(":")]))
-                root = square_root(solution.covariance)
-                drawn.append((solution, term, codes, partial(draw_effects, term, root, rng, len(levels))))
-                continue
-            if (term.codes < 0).any():
-                label = rows.index[int(np.argmax(term.codes < 0))]
-                raise ModelError(
-                    f"the new data have a level of '{term.group}' that the fit has not seen (row {label!r}); "
-                    f"simulate with random_effects=['{term.group}'] to draw its effect"
-                )
-            base[name] = base[name] + np.einsum("ij,ij->i", term.Z, solution.modes[term.codes])
+                effects.append(_new_effects(fit, solution, term, rows))
+            else:
+                _require_known(term, rows.index)
+                base[name] = base[name] + np.einsum("ij,ij->i", term.Z, solution.modes[term.codes])
     known = np.flatnonzero(keep)[estimable]
-    if not drawn:
+    if not effects:
         out[:, known] = Law(fit.family, base, sizes).simulate(n_sims, rng)[:, estimable]
         return out
-    for s in range(n_sims):
-        values = dict(base)
-        for solution, term, codes, draw in drawn:
-            effects = np.einsum("ij,ij->i", term.Z, draw()[codes])
-            values[solution.predictor] = values[solution.predictor] + effects
-        out[s, known] = Law(fit.family, values, sizes).simulate(1, rng)[0][estimable]
+    for s, response in enumerate(responses(fit.family, base, effects, sizes, n_sims, rng)):
+        out[s, known] = response[estimable]
     return out
 
 
-def _at_places(root: LevelRoot, n_places: int, rng: np.random.Generator) -> np.ndarray:
-    """Effects of places, (L, 1)."""
-    return root.apply(rng.standard_normal((n_places, 1)))
+def _estimable(predictors: dict[str, PredictorDesign], labels: pd.Index) -> np.ndarray:
+    """Mask (n,) of the rows that the data determine; the others are named in a warning."""
+    estimable = np.logical_and.reduce([design.estimable for design in predictors.values()])
+    if not estimable.all():
+        named = [repr(v) for v in labels[~estimable].tolist()]
+        dropped = [column for design in predictors.values() for column in dropped_columns(design)]
+        warn_of_data(not_estimable("simulate", "row", named, dropped))
+    return np.asarray(estimable)
+
+
+def _require_known(term: RandomTerm, labels: pd.Index) -> None:
+    """Refuse levels without a mode."""
+    if (term.codes < 0).any():
+        label = labels[int(np.argmax(term.codes < 0))]
+        raise ModelError(
+            f"the new data have a level of '{term.group}' that the fit has not seen (row {label!r}); "
+            f"simulate with random_effects=['{term.group}'] to draw its effect"
+        )
+
+
+def _new_effects(fit: FittedGLMM, solution: TermSolution, term: RandomTerm, rows: pd.DataFrame) -> NewEffects:
+    """What draws the effects of a term of new rows, whose `solution` is that of the same term of the fit."""
+    if term.relationship is None and term.places is not None and term.place_codes is not None:
+        # a draw of all places together, of the fit and new ones alike
+        at_places = root_of_places(fit, solution, replace(term.places, known=None))
+        n_places = term.places.n
+        return NewEffects(
+            solution.predictor,
+            term.Z,
+            term.place_codes,
+            lambda rng: at_places.apply(rng.standard_normal((n_places, 1))),
+        )
+    root, codes, n_levels = square_root(solution.covariance), term.codes, None
+    if term.relationship is None:
+        # rows of one level share their effect, levels that the fit has not seen too
+        codes, levels = pd.factorize(pd.MultiIndex.from_frame(rows[term.group.split(":")]))
+        n_levels = len(levels)
+    return NewEffects(solution.predictor, term.Z, codes, lambda rng: draw_effects(term, root, rng, n_levels))
 
 
 def trials_of_rows(

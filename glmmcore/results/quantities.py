@@ -356,9 +356,8 @@ def new_effects(
     """Random terms of a predictor at some rows, each with what was estimated of it."""
     found = []
     for own, fitted in zip(predictors[name].terms, fit.design.predictors[name].terms, strict=True):
-        solution = next(t for t in fit.solution.terms if t.term is fitted)
-        place = fit.estimator.problem.part_of(fitted)
-        found.append((solution, RandomRows(place, own.Z, own.codes)))
+        part = fit.estimator.problem.part_of(fitted)
+        found.append((fit.solution.of_term(fitted), RandomRows(part, own.Z, own.codes)))
     return found
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from scipy import special
 from glmmcore.arguments import require_whole
 from glmmcore.averages import average_over_normal
 from glmmcore.errors import ModelError
-from glmmcore.families.base import Parameters
+from glmmcore.families.base import Family, Parameters
 from glmmcore.memory import require_memory
 from glmmcore.results.law import Law
 from glmmcore.results.new_places import root_of_places
@@ -21,7 +22,17 @@ if TYPE_CHECKING:
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["drawing", "groups_to_redraw", "population_mean", "require_draws", "simulate", "square_root"]
+__all__ = [
+    "NewEffects",
+    "draw_effects",
+    "drawing",
+    "groups_to_redraw",
+    "population_mean",
+    "require_draws",
+    "responses",
+    "simulate",
+    "square_root",
+]
 
 
 def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effects: str | Iterable[str]) -> np.ndarray:
@@ -34,14 +45,48 @@ def simulate(fit: FittedGLMM, n_sims: int, rng: np.random.Generator, random_effe
     base = {name: np.array(v) for name, v in fit.solution.values.items()}
     for t in redrawn:
         base[t.predictor] = base[t.predictor] - _random_part(t, t.modes)
-    draws = [drawing(fit, t) for t in redrawn]
+    effects = [NewEffects(t.predictor, t.term.Z, t.term.codes, drawing(fit, t)) for t in redrawn]
     out = np.empty((n_sims, fit.nobs))
-    for s in range(n_sims):
-        values = dict(base)
-        for t, draw in zip(redrawn, draws, strict=True):
-            values[t.predictor] = values[t.predictor] + _random_part(t, draw(rng))
-        out[s] = Law(fit.family, values, fit.trials).simulate(1, rng)[0]
+    for s, response in enumerate(responses(fit.family, base, effects, fit.trials, n_sims, rng)):
+        out[s] = response
     return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NewEffects:
+    """Random effects of one term, drawn anew for each response.
+
+    Attributes
+    ----------
+    predictor : str
+    Z : ndarray, shape (n, k)
+    codes : ndarray of int, shape (n,)
+        Level of each row among those drawn.
+    draw : callable
+        From a generator, effects of all levels, (L, k).
+    """
+
+    predictor: str
+    Z: np.ndarray
+    codes: np.ndarray
+    draw: Callable[[np.random.Generator], np.ndarray]
+
+
+def responses(
+    family: Family,
+    base: dict[str, np.ndarray],
+    effects: Sequence[NewEffects],
+    trials: np.ndarray | None,
+    n_sims: int,
+    rng: np.random.Generator,
+) -> Iterator[np.ndarray]:
+    """Responses (n,), one after the other, each with random effects of its own added to the predictors' values."""
+    for _ in range(n_sims):
+        values = dict(base)
+        for own in effects:
+            b = own.draw(rng)[own.codes]
+            values[own.predictor] = values[own.predictor] + np.einsum("ij,ij->i", own.Z, b)
+        yield Law(family, values, trials).simulate(1, rng)[0]
 
 
 def require_draws(n_sims: Any, n_rows: int) -> None:
@@ -105,8 +150,8 @@ def population_mean(fit: FittedGLMM) -> np.ndarray:
     """Mean of the response over new random effects, by quadrature in each predictor.
 
     Terms are independent, so the random part of a row's predictor is normal with variance sum z' Sigma z, times the
-    variance of its level where levels covary; the mean of a
-    zero-inflated response is the product of two such means, since the parts share no random effect.
+    variance of its level where levels covary; the mean of a zero-inflated response is the product of two such means,
+    since the parts share no random effect.
     """
     values = {name: np.array(v) for name, v in fit.solution.values.items()}
     spread: dict[str, np.ndarray] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -168,12 +168,11 @@ class VarianceParameter:
 
 def variance_parameters(estimator: Estimator) -> list[VarianceParameter]:
     """List standard deviations and correlations in the order of `var_corr`, then a constant dispersion."""
-    problem: Any = estimator.problem
-    by_term = {id(t.term): t for t in problem.terms}
+    problem = estimator.problem
     out = []
     for design in estimator.design.predictors.values():
         for term in design.terms:
-            t = by_term[id(term)]
+            t = problem.part_of(term)
             out += [VarianceParameter(kind, t, i, j, t.where) for kind, i, j in t.structure.reported]
     if estimator.family.has_dispersion and problem.part("disp").size == 1:
         out.append(VarianceParameter("sigma", None, 0, 0, problem.part("disp").where))

@@ -39,23 +39,24 @@ def is_singular(t: TermSolution) -> bool:
 
 def sentences(fit: FittedGLMM) -> list[str]:
     """One sentence for each finding."""
-    out = []
-    optimum = fit.solution.optimum
+    out = _search_sentences(fit)
+    for t in fit.solution.terms:
+        if not _is_given(fit, t):
+            out += term_sentences(fit, t, is_singular(t))
+        if _as_many_coefficients_as_rows(fit, t):
+            out.append(
+                f"{t.term.group} has as many coefficients as there are rows: its variance and the residual variance "
+                "cannot be told apart, only their sum means something."
+            )
+    out += residual_sentences(fit) if fit.converged else _running_dispersion(fit)
+    return [*out, *_limit_sentences(fit), *_improper_law(fit), *_sentences_on_data(fit)]
+
+
+def _search_sentences(fit: FittedGLMM) -> list[str]:
+    """How the search for the maximum ended, if not at the one maximum."""
+    out, optimum = [], fit.solution.optimum
     if not fit.converged:
-        reason = f"the log-likelihood may still rise by about {optimum.edm:.2g}"
-        if len(optimum.eigenvalues) and optimum.eigenvalues[0] < -1e-3:
-            reason = "the point found is not a maximum in every direction"
-        elif not fit.solution.mode_found:
-            reason = "the random effects' modes were not found to full precision"
-        if optimum.n_refused > _MANY_REFUSED * optimum.n_evaluations:
-            reason += "; next to it the log-likelihood does not exist"
-            if _range_ends_at_zero(fit):
-                reason += (
-                    f" (with the {fit.family.link.name} link random effects can bring means to the end of their range)"
-                )
-            else:
-                reason += " (the random effects have no peak there that Laplace's method could use)"
-        out.append(f"Not converged: {reason}; estimates are approximate and standard errors are not reliable.")
+        out.append(_not_converged_sentence(fit, optimum))
     elif optimum.n_other_maxima or optimum.higher_seen:
         out.append(_several_maxima_sentence(optimum))
     if fit.converged and _means_reach_the_end(fit):
@@ -63,34 +64,44 @@ def sentences(fit: FittedGLMM) -> list[str]:
             f"With the {fit.family.link.name} link random effects of this size reach linear predictors of 0: Laplace's "
             "method sees one of several modes there, and the log-likelihood found may not be the highest."
         )
-    for t in fit.solution.terms:
-        if not _is_given(fit, t):
-            out += term_sentences(fit, t, is_singular(t))
-        if (
-            fit.family.linear
-            and t.modes.size >= fit.nobs
-            and fit.design.var_weights is None
-            and t.term.structure in _HOLDING_NOISE
-            and t.term.relationship is None
-            and not fit.design.fixed
-            and np.isnan(fit.sigma) == ("disp" in fit.design.predictors)
-        ):
-            out.append(
-                f"{t.term.group} has as many coefficients as there are rows: its variance and the residual variance "
-                "cannot be told apart, only their sum means something."
+    return out
+
+
+def _not_converged_sentence(fit: FittedGLMM, optimum: Optimum) -> str:
+    reason = f"the log-likelihood may still rise by about {optimum.edm:.2g}"
+    if optimum.is_saddle:
+        reason = "the point found is not a maximum in every direction"
+    elif not fit.solution.mode_found:
+        reason = "the random effects' modes were not found to full precision"
+    if optimum.n_refused > _MANY_REFUSED * optimum.n_evaluations:
+        reason += "; next to it the log-likelihood does not exist"
+        if _range_ends_at_zero(fit):
+            reason += (
+                f" (with the {fit.family.link.name} link random effects can bring means to the end of their range)"
             )
-    if fit.converged:
-        out += residual_sentences(fit)
-    else:
-        out += _running_dispersion(fit)
-    out += _limit_sentences(fit)
-    out += _improper_law(fit)
-    if fit.design.n_missing:
-        rows = (
-            "1 row with a missing value was"
-            if fit.design.n_missing == 1
-            else f"{fit.design.n_missing} rows with missing values were"
-        )
+        else:
+            reason += " (the random effects have no peak there that Laplace's method could use)"
+    return f"Not converged: {reason}; estimates are approximate and standard errors are not reliable."
+
+
+def _as_many_coefficients_as_rows(fit: FittedGLMM, t: TermSolution) -> bool:
+    """Whether a term of a gaussian model is independent noise of every row, as the residuals are."""
+    return bool(
+        fit.family.linear
+        and t.modes.size >= fit.nobs
+        and fit.design.var_weights is None
+        and t.term.structure in _HOLDING_NOISE
+        and t.term.relationship is None
+        and not fit.design.fixed
+        and np.isnan(fit.sigma) == ("disp" in fit.design.predictors)
+    )
+
+
+def _sentences_on_data(fit: FittedGLMM) -> list[str]:
+    """Rows and columns that were left out."""
+    out, n_missing = [], fit.design.n_missing
+    if n_missing:
+        rows = "1 row with a missing value was" if n_missing == 1 else f"{n_missing} rows with missing values were"
         out.append(f"{rows} left out.")
     for name, part in fit.design.predictors.items():
         if part.aliased:
@@ -176,9 +187,8 @@ def _improper_law(fit: FittedGLMM) -> list[str]:
 def _limit_sentences(fit: FittedGLMM) -> list[str]:
     """What the data do not bound, one sentence a part: told by the likelihood, not by origin or unit of a column."""
     problem, curvature = fit.estimator.problem, fit.curvature
-    eigenvalues = fit.solution.optimum.eigenvalues
-    if not fit.converged and len(eigenvalues) and eigenvalues[0] < -1e-3:
-        return []  # at a saddle nothing is known about limits
+    if not fit.converged and fit.solution.optimum.is_saddle:
+        return []  # nothing is known about limits there
     out = []
     for part in problem.parts:
         rows = np.zeros((len(part.columns), len(curvature.units)))

@@ -55,7 +55,7 @@ def objective_of(estimator):
 @pytest.mark.parametrize("bars", BARS)
 def test_gradient(bars, family):
     estimator = estimator_of(bars, family)
-    assert isinstance(estimator.problem.system._columns_of, BlockColumns)
+    assert isinstance(estimator.problem.system._border_columns, BlockColumns)
     x = 0.3 * np.random.default_rng(1).normal(size=estimator.problem.n_params)
     for term in estimator.problem.terms:
         x[term.where] = term.structure.start(np.full(term.structure.k, 0.8))
@@ -70,7 +70,7 @@ def test_fit_is_that_of_the_whole_border(bars, family, monkeypatch):
     monkeypatch.setattr("glmmcore.engines.choice.border_of", WholeBorder)
     monkeypatch.setattr(covarying, "border_of", WholeBorder)
     whole = glmm(f"{response} ~ x + {bars}", data(), family)
-    assert type(whole.estimator.problem.system._columns_of) is WholeBorder
+    assert type(whole.estimator.problem.system._border_columns) is WholeBorder
     np.testing.assert_allclose(own.llf, whole.llf, rtol=ROUNDING)
     # two searches end within 5e-5 standard errors of the maximum
     np.testing.assert_allclose(own.params, whole.params, rtol=0, atol=1e-4 * whole.bse.max())
