@@ -220,8 +220,10 @@ def require_workers(n_jobs: Any) -> None:
         )
 
 
-def require_word(value: Any, what: str, words: Collection[str | None]) -> None:
+def require_word(value: Any, what: str, words: Collection[str | None], hint: str = "") -> None:
     """Refuse what is not one of some words, whatever its type: arrays, lists and columns too.
+
+    `hint` ends the message.
 
     Raises
     ------
@@ -238,7 +240,8 @@ def require_word(value: Any, what: str, words: Collection[str | None]) -> None:
         return
     *others, last = (repr(word) for word in words if word is not None)
     shown = f"{', '.join(others)} or {last}" if others else last
-    raise ModelError(f"{what} must be one of {shown}, not {value!r:.200}")
+    given = " ".join(repr(value).split())  # columns and arrays on one line
+    raise ModelError(f"{what} must be one of {shown}, not {given:.200}{hint}")
 
 
 def require_name(value: Any, what: str) -> None:

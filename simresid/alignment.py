@@ -36,8 +36,8 @@ def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None 
     ----------
     values : str, Series or array-like
         One of `columns`, or several as in ``"batch:cask"`` or ``["batch", "cask"]`` for each combination of theirs; a
-        Series, matched by its labels when they contain all of `index` and no label twice; or anything else of the right
-        length, taken by position.
+        Series, matched by its labels when they contain all of `index` and no label twice; several of them in a list or
+        a DataFrame, for each combination; or anything else of the right length, taken by position.
     what : str
         Name of the argument for messages.
     index : Index (n,)
@@ -69,6 +69,11 @@ def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None 
         raise KeyError(f"{what}={values!r} is not a column of the data; columns: {columns.names[:20]}")
     if columns is not None and _names_columns(values, columns, n):
         return _nested(pd.DataFrame({name: columns[name] for name in values}), index, ":".join(values))
+    several = _several_columns(values)
+    if several:
+        aligned = [align_rows(column, what, index) for column in several]
+        name = ":".join(str(column.name) for column in several)
+        return _nested(pd.DataFrame(dict(enumerate(aligned))), index, name) if len(several) > 1 else aligned[0]
     if isinstance(values, pd.Series):
         values = _native(values)
         if len(values) == n and values.index.equals(index):
@@ -111,6 +116,17 @@ def _names_columns(values: Any, columns: Columns, n: int) -> bool:
     if not isinstance(values, list | tuple) or not values or len(values) == n:
         return False
     return all(isinstance(value, str) and value in columns for value in values)
+
+
+def _several_columns(values: Any) -> list[pd.Series]:
+    """Columns of a table or of a list of Series; none for anything else."""
+    import pandas as pd
+
+    if isinstance(values, pd.DataFrame):
+        return [values.iloc[:, k] for k in range(values.shape[1])]
+    if isinstance(values, list | tuple) and all(isinstance(value, pd.Series) for value in values):
+        return list(values)
+    return []
 
 
 def _nested(columns: pd.DataFrame, index: pd.Index, name: str) -> pd.Series:

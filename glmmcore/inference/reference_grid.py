@@ -89,7 +89,8 @@ class ReferenceGrid:
                 together = len(parts) > 1 and set(parts) <= set(known)
                 hint = f"; for their combinations write {parts}" if together else ""
                 raise ModelError(f"'{name}' is no column of the fixed effects; they are {', '.join(known)}{hint}")
-        require_word(weights, "weights", WEIGHTS)
+        hint = "; weights of the rows of a population are for avg_predictions(..., newdata=, weights=)"
+        require_word(weights, "weights", WEIGHTS, hint)
         require_word(random_effects, "random_effects", ("none", "average"))
         factors = [name for name in known if name in encode.factors or known[name] == "categorical"]
         values = {

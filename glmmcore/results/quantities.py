@@ -217,7 +217,8 @@ def _rows(
                 label = labels[int(np.argmax(unseen))]
                 raise ModelError(
                     f"the new data have a level of '{term.group}' that the fit has not seen (row {label!r}); "
-                    "predict with new_levels='zero' (its random effect is zero) or random_effects='none'"
+                    "predict with new_levels='zero' (an effect of zero, its variance in standard errors), "
+                    "random_effects='none' (a typical level) or random_effects='average' (the mean over levels)"
                 )
             modes = np.where(unseen[:, None], 0.0, solution.modes[term.codes])
             values[name] = values[name] + np.einsum("ij,ij->i", term.Z, modes)

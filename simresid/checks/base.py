@@ -7,6 +7,7 @@ than the p-value.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from html import escape
@@ -21,7 +22,16 @@ if TYPE_CHECKING:
 
     from simresid.alignment import FloatArray
 
-__all__ = ["THRESHOLDS", "CheckResult", "Effect", "ResponseKind", "Severity", "pvalue_text"]
+__all__ = [
+    "THRESHOLDS",
+    "CheckResult",
+    "Effect",
+    "ResponseKind",
+    "Severity",
+    "pvalue_text",
+    "term_of",
+    "with_dispersion",
+]
 
 Severity: TypeAlias = Literal["negligible", "moderate", "severe"]
 ResponseKind: TypeAlias = Literal["counts", "k of n", "continuous"]
@@ -33,6 +43,29 @@ THRESHOLDS: dict[str, tuple[float, float]] = {}
 """Where a departure stops being negligible and where it becomes severe, by the name of the effect: distances from the
 value under a right model, of ratios on the log scale, so that half and double count the same. The entry of every test
 (`simresid.checks.entry`) adds its own."""
+
+
+def term_of(column: str) -> str:
+    """A column, or columns with colons between them, as a formula names them.
+
+    Examples
+    --------
+    >>> term_of("year"), term_of("my col")
+    ('year', '`my col`')
+    """
+    return column if re.fullmatch(r"[^\W\d][\w.]*(:[^\W\d][\w.]*)*", column) else f"`{column}`"
+
+
+def with_dispersion(terms: str) -> str:
+    """Call of a fit whose dispersion depends on `terms`, as code to type.
+
+    Examples
+    --------
+    >>> with_dispersion("year")
+    "glmm(..., disp='~ year')"
+    """
+    formula = f"~ {terms or 'predictor'}"
+    return f"glmm(..., disp={formula!r})"
 
 
 @dataclass(frozen=True)

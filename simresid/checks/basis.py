@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from simresid.checks.base import term_of
 from simresid.checks.inputs import (
     FloatArray,
     Residuals,
@@ -18,7 +19,7 @@ from simresid.checks.inputs import (
 )
 from simresid.protocol import HasPopulationMean, HasRandomEffects
 
-__all__ = ["Basis", "default_predictor", "predictor_basis", "ranks"]
+__all__ = ["Basis", "default_predictor", "predictor_basis", "ranks", "terms_of"]
 
 DEGREE = 5
 
@@ -39,12 +40,15 @@ class Basis:
         many levels do not drown the other terms.
     predictor : ndarray (n,) or None
         The predictor if it is single and numeric.
+    name : str
+        Columns as a formula would name them; empty for the prediction and for values without a name.
     """
 
     functions: FloatArray
     degree: np.ndarray[Any, np.dtype[np.int64]]
     share: FloatArray
     predictor: FloatArray | None
+    name: str = ""
 
 
 def ranks(x: FloatArray) -> FloatArray:
@@ -157,7 +161,7 @@ def _build(predictor: Any, res: Residuals) -> Basis:
         blocks.append(block)
     design = np.hstack([np.ones((blocks[0].shape[0], 1)), *blocks])
     functions, where = _orthonormal(design)
-    return Basis(functions, np.array(degrees)[where], np.array(shares)[where], values)
+    return Basis(functions, np.array(degrees)[where], np.array(shares)[where], values, terms_of(predictor))
 
 
 def _orthonormal(design: FloatArray) -> tuple[FloatArray, np.ndarray[Any, np.dtype[np.intp]]]:
@@ -193,6 +197,18 @@ def _columns(predictor: Any, res: Any) -> dict[str, Any]:
     if isinstance(array, np.ndarray) and array.ndim == 2:
         return {f"predictor {j}": array[:, j] for j in range(array.shape[1])}
     return {"predictor" if not isinstance(predictor, str) else predictor: predictor}
+
+
+def terms_of(predictor: Any) -> str:
+    """Columns as a formula names them, of whatever a test takes as predictors; empty for values without a name."""
+    import pandas as pd
+
+    if isinstance(predictor, pd.Series):
+        predictor = predictor.name
+    if isinstance(predictor, str):
+        return term_of(predictor)
+    names = predictor if isinstance(predictor, list | tuple | dict | pd.DataFrame) else ()
+    return " + ".join(term_of(name) for name in names) if all(isinstance(name, str) for name in names) else ""
 
 
 def _are_columns(names: Any, res: Any) -> bool:

@@ -17,7 +17,7 @@ over data and refits, and the larger is the statistic.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,7 +25,8 @@ from numpy.typing import NDArray
 
 from simresid.checks._mean_cdf import GRID, absolute_deviation, mean_cdf
 from simresid.checks._null import analytic_null_holds, null_residuals
-from simresid.checks.base import CheckResult, Effect
+from simresid.checks.base import CheckResult, Effect, with_dispersion
+from simresid.checks.basis import terms_of
 from simresid.checks.entry import ResidualTest
 from simresid.checks.inputs import FloatArray, Residuals, aligned, residual_array
 from simresid.checks.nulls.choice import NullKind, against_refits, without_refits
@@ -62,6 +63,8 @@ class CategoricalResult(CheckResult):
         Smallest adjusted p-value.
     homogeneity_statistic, homogeneity_pvalue : float or None
         Levene's test around medians; None when there is nothing to compare.
+    category : str
+        As a formula would name it; empty for values without a name.
 
     Examples
     --------
@@ -77,13 +80,14 @@ class CategoricalResult(CheckResult):
     uniformity_pvalue: float
     homogeneity_statistic: float | None
     homogeneity_pvalue: float | None
+    category: str = ""
     title = "categories"
 
     def _remedy(self) -> str:
         if self.homogeneity_pvalue is not None and self.homogeneity_pvalue < self.uniformity_pvalue:
             return (
                 "the spread differs between the levels: model the dispersion by this category, as in "
-                "glmm(..., disp='~ category')"
+                f"{with_dispersion(self.category or 'category')}"
             )
         worst = self.levels["pvalue"].idxmin()
         return f"level {worst} departs most: add this category to the model, or an interaction with it"
@@ -129,13 +133,14 @@ def categorical_test(
         series = series.astype("category").cat.remove_unused_categories()
     except TypeError:
         raise ValueError(f"categories holds {series.iloc[0]!r}, which cannot be a level; use text") from None
+    name = terms_of(categories)
     codes, names = series.cat.codes.to_numpy(), series.cat.categories
     members = [np.flatnonzero(codes == k) for k in range(names.size)]
     refitted, given = against_refits(
         res, null, n_refits, lambda pool, plan: _among_refits(pool, plan, names, codes, members)
     )
     if refitted is not None:
-        return refitted
+        return replace(refitted, category=name)
     pool = None if analytic_null_holds(res, without_refits(null)) else null_residuals(res)
     if pool is not None:
         u = pool.comparable(u)
@@ -175,6 +180,7 @@ def categorical_test(
         uniformity_pvalue=smallest,
         homogeneity_statistic=None if homogeneity is None else homogeneity[0],
         homogeneity_pvalue=None if homogeneity is None else homogeneity[1],
+        category=name,
     )
 
 

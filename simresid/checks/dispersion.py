@@ -95,7 +95,8 @@ LESS_SPREAD = {
 }
 """Where to look for more or less spread, by the kind of response."""
 
-OTHER_GROWTH = "variance grows with the mean otherwise than the model's"
+OTHER_GROWTH = "growth of variance"
+"""The finding in the cell of a figure and in a headline; the advice says the whole."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -150,7 +151,10 @@ class DispersionResult(CheckResult):
     def _remedy(self) -> str:
         size = f"{self.statistic:.2g}x [{self.conf_int[0]:.2g}, {self.conf_int[1]:.2g}]"
         if self.other_growth:
-            return f"{OTHER_GROWTH} (ratio {size}): compare nbinom1, where it is a multiple of the mean, with nbinom2"
+            return (
+                f"the variance grows with the mean otherwise than the model's (ratio {size}): compare nbinom1, where "
+                "it is a multiple of the mean, with nbinom2"
+            )
         if self.statistic > 1:
             return (
                 f"overdispersed {size}: look for missing predictors, unknown groups or zero inflation, then try more "

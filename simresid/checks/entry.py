@@ -78,7 +78,8 @@ class Request:
     def each(self, values: Any, argument: str, words: str) -> dict[str, dict[str, Any]]:
         """Arguments of a test of each column, by `words` and its name; one without a name has that of the argument."""
         named = _named(values, argument)
-        return {f"{words} {name}": {argument: self.column(column, name)} for name, column in named.items()}
+        aligned = {name: self.res.align(column, name).rename(name) for name, column in named.items()}
+        return {f"{words} {name}": {argument: column} for name, column in aligned.items()}
 
 
 def _named(values: Any, default: str) -> dict[str, Any]:

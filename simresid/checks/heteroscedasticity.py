@@ -28,7 +28,7 @@ from simresid.checks._expected import expected_spread_scores
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._mean_cdf import squared_deviation
 from simresid.checks._null import analytic_null_holds, null_residuals
-from simresid.checks.base import CheckResult, Effect
+from simresid.checks.base import CheckResult, Effect, with_dispersion
 from simresid.checks.basis import Basis, default_predictor, predictor_basis
 from simresid.checks.entry import RATIO_LIMITS, Request, ResidualTest
 from simresid.checks.inputs import FloatArray, Residuals, generator
@@ -51,6 +51,8 @@ class HeteroscedasticityResult(CheckResult):
     ----------
     df : int
         Number of functions of the predictors that the squared deviations are compared with.
+    predictor : str
+        Columns as a formula would name them; empty for the prediction and for values without a name.
 
     Examples
     --------
@@ -64,11 +66,14 @@ class HeteroscedasticityResult(CheckResult):
     """
 
     df: int
+    predictor: str = ""
     title = "heteroscedasticity"
-    remedy = (
-        "model the dispersion along this predictor, as in glmm(..., disp='~ predictor'), or choose a family with "
-        "another mean-variance relation"
-    )
+
+    def _remedy(self) -> str:
+        return (
+            f"{self.effect}: model the dispersion along this predictor, as in {with_dispersion(self.predictor)}, or "
+            "choose a family with another mean-variance relation"
+        )
 
 
 def heteroscedasticity_test(
@@ -141,6 +146,7 @@ def heteroscedasticity_test(
         null=kind,
         notes=notes,
         df=int(weights.size),
+        predictor=basis.name,
     )
 
 
@@ -176,6 +182,7 @@ def _among_refits(
         effect=replace(effect, interval=(_ratio(low), _ratio(high))),
         notes=found.notes,
         df=int(weights.size),
+        predictor=basis.name,
         **found.fields,
     )
 

@@ -42,7 +42,7 @@ from simresid.checks._expected import expected_quantile_scores
 from simresid.checks._leverage import widened_residuals
 from simresid.checks._mean_cdf import below
 from simresid.checks._null import analytic_null_holds, null_residuals
-from simresid.checks.base import CheckResult, Effect
+from simresid.checks.base import CheckResult, Effect, with_dispersion
 from simresid.checks.basis import Basis, predictor_basis
 from simresid.checks.entry import ResidualTest
 from simresid.checks.inputs import FloatArray, Residuals, generator
@@ -80,6 +80,8 @@ class QuantileResult(CheckResult):
         Evidence by direction (``location``, ``scale``, ``shape``) of the joint test.
     curves : DataFrame or None
         On request: ``predictor``, ``rank``, ``quantile``, ``value``, ``lower``, ``upper``.
+    predictor : str
+        Columns as a formula would name them; empty for the prediction and for values without a name.
 
     Examples
     --------
@@ -95,6 +97,7 @@ class QuantileResult(CheckResult):
     quantiles: pd.DataFrame
     components: pd.DataFrame
     curves: pd.DataFrame | None = None
+    predictor: str = ""
     title = "quantiles"
 
     def _remedy(self) -> str:
@@ -102,7 +105,7 @@ class QuantileResult(CheckResult):
         what = {
             "location": "the mean is off along the predictor: try a quadratic term, a spline or another link",
             "scale": "the spread changes along the predictor: model the dispersion, as in "
-            "glmm(..., disp='~ predictor'), or change the family",
+            f"{with_dispersion(self.predictor)}, or change the family",
         }.get(direction, "the shape of the distribution changes along the predictor: change the family")
         return f"{self.effect}: {what}" if self.effect is not None else what
 
@@ -194,6 +197,7 @@ def quantile_test(
         method="weighted score test" + ("" if simulated is None else ", simulated null"),
         n_obs=u.size,
         effect=_largest_shift(own[0], basis, q),
+        predictor=basis.name,
         monte_carlo_error=error,
         notes=notes,
         null=kind,
@@ -247,6 +251,7 @@ def _among_refits(res: Any, pool: RefitPool, plan: Plan, score: _Scores, curves:
         method="weighted score test",
         n_obs=n,
         effect=_largest_shift(own[0], basis, q, found),
+        predictor=basis.name,
         notes=found.notes,
         **_tables(q, directions[0], p_dir, per_quantile[0], p_q),
         curves=_curves_among_refits(pool, found.n_refits, basis.predictor, q)

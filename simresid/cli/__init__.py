@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from simresid.cli.csv_file import InputError
 from simresid.cli.terminal import discard, harmless, one_line, say
+from simresid.cli.wording import in_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -106,7 +107,7 @@ def _message(error: Exception) -> str:
     if isinstance(error, InputError):
         return str(error)
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return one_line(text) or ("out of memory" if isinstance(error, MemoryError) else "no message")
+    return in_options(one_line(text)) or ("out of memory" if isinstance(error, MemoryError) else "no message")
 
 
 def _place(error: Exception) -> str:

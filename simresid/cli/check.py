@@ -24,6 +24,7 @@ from simresid.cli.options import (
 )
 from simresid.cli.tables import Columns, InputError
 from simresid.cli.terminal import one_line, say, show
+from simresid.cli.wording import in_options
 from simresid.files import replacing
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def run(options: argparse.Namespace) -> int:
         res = simulate_residuals(fit, options.sims, rng=options.seed)
         diagnosis = diagnose(res, alpha=options.alpha, **columns, **how)
     for message in dict.fromkeys(one_line(warning.message) for warning in caught):
-        say(f"simresid check: note: {message}")
+        say(f"simresid check: note: {in_options(message)}")
     flagged = _flagged(fit, diagnosis, options.fail_on)
     if options.plot:
         _save_overview(res, options.plot, how)
@@ -159,7 +160,7 @@ def _page(fit: Any, diagnosis: Diagnosis, options: argparse.Namespace, columns: 
     for column in columns:
         lines += textwrap.wrap(f"  {one_line(column.name):<{width}}  {column}", WIDTH, subsequent_indent=" " * 6)
     lines.append("")
-    for line in fit.summary().splitlines():  # its tables are narrow enough, its sentences on the fit are not
+    for line in in_options(fit.summary()).splitlines():  # tables are narrow enough, sentences on the fit are not
         lines += textwrap.wrap(line, WIDTH) if len(line) > WIDTH else [line]
     lines.append("")
     refits = max(result.n_refits for result in diagnosis.results.values())
@@ -190,5 +191,5 @@ def _shortened(name: str) -> str:
 def _wrapped(sentences: Any, bullet: str = "") -> list[str]:
     out: list[str] = []
     for sentence in sentences:
-        out += textwrap.wrap(sentence, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet))
+        out += textwrap.wrap(in_options(sentence), WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet))
     return [*out, ""] if out else []

@@ -26,6 +26,7 @@ from simresid.cli.options import (
 )
 from simresid.cli.tables import Columns, InputError, TableReading, first_disagreement
 from simresid.cli.terminal import one_line, say, show
+from simresid.cli.wording import in_options
 from simresid.screening.journal import journal_of
 from simresid.screening.many_models import former_description
 
@@ -90,7 +91,7 @@ def run(options: argparse.Namespace) -> int:
         warnings.simplefilter("always")
         table = screen(models, **settings, n_jobs=options.jobs, progress=True, out=out, resume=not options.no_resume)
     for message in dict.fromkeys(one_line(warning.message) for warning in caught):
-        say(f"simresid screen: note: {message}")
+        say(f"simresid screen: note: {in_options(message)}")
     if options.report:
         from simresid.cli.screen_page import write_page
 
@@ -209,7 +210,7 @@ def _summary(table: pd.DataFrame, options: argparse.Namespace, reading: TableRea
     for name, row in flagged.head(SHOWN).iterrows():
         ratio = row.get("dispersion ratio", float("nan"))
         shown = f"dispersion {ratio:.2f}. " if ratio == ratio else ""
-        lines.append(f"  {name!s:<{width}}  {shown}{row['verdict']}")
+        lines.append(f"  {name!s:<{width}}  {shown}{in_options(row['verdict'])}")
     if len(flagged) > SHOWN:
         lines.append(
             f"  ... and {len(flagged) - SHOWN} more" + (f", see {options.out}" if options.out else " (use --out)")

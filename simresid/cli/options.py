@@ -52,7 +52,11 @@ def add_model_arguments(parser: argparse.ArgumentParser, what: str = "CSV or Par
         help="known part of the linear predictor, on the link scale: a column, or a function of columns such as "
         '"log(effort)" for counts per effort with the log link',
     )
-    model.add_argument("--reml", action="store_true", help="restricted maximum likelihood, for family gaussian")
+    model.add_argument(
+        "--reml",
+        action="store_true",
+        help="restricted maximum likelihood",
+    )
     csv = parser.add_argument_group("how a CSV file is read")
     csv.add_argument("--delimiter", help="between columns: a character or 'tab' (default: found out)")
     csv.add_argument("--decimal", choices=[".", ","], help="decimal sign (default: point, comma where it is clear)")

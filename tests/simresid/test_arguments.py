@@ -8,7 +8,7 @@ import pytest
 
 import simresid
 from glmmcore import glmm
-from simresid import from_simulations, screen, simulate_residuals, simulated_lrt
+from simresid import categorical_test, diagnose, from_simulations, screen, simulate_residuals, simulated_lrt
 from simresid.plots.style import rank_ticks
 
 
@@ -110,6 +110,43 @@ def test_axes_of_figures_are_axes(res, ax):
 def test_a_list_of_unequal_items_is_no_column(res):
     with pytest.raises(ValueError, match="one value for each row"):
         simresid.influence(glmm("y ~ x", pd.DataFrame({"y": [1, 2, 3], "x": [0, 1, 3]})), [1, [2]])
+
+
+def test_several_columns_are_given_by_name_or_by_value():
+    rng = np.random.default_rng(4)
+    data = pd.DataFrame({"region": rng.choice(["n", "s"], 60), "site": rng.integers(1, 4, 60)}, index=np.arange(60) + 7)
+    res = from_simulations(rng.normal(size=(20, 60)), rng.normal(size=60), data=data)
+    named = res.recalculate(group=["region", "site"]).observed
+    shuffled = data.sample(frac=1.0, random_state=1)
+    for group in ([data["region"], data["site"]], data[["region", "site"]], shuffled[["region", "site"]]):
+        assert np.array_equal(res.recalculate(group=group).observed, named)
+    assert np.array_equal(
+        res.recalculate(group=data[["site"]]).observed, res.recalculate(group=[data["site"]]).observed
+    )
+    with pytest.raises(ValueError, match="group has 30 values but there are 60 residuals"):
+        res.recalculate(group=[data["region"], data["site"].iloc[:30]])
+
+
+def test_advice_on_spread_is_code_with_the_column():
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"x": rng.uniform(0, 3, 300), "my col": rng.normal(size=300)})
+    data["y"] = data["x"] + rng.normal(size=300) * np.exp(data["x"])
+    res = simulate_residuals(glmm("y ~ x + `my col`", data))
+    for predictor, formula in (
+        ("x", "~ x"),
+        (data["x"], "~ x"),
+        (["x", "my col"], "~ x + `my col`"),
+        (data["x"].to_numpy(), "~ predictor"),
+        (None, "~ predictor"),
+    ):
+        assert f"glmm(..., disp='{formula}')" in res.heteroscedasticity_test(predictor, null="simulated").advice()
+    along = diagnose(res, predictors=["x"], n_refits=40).table["advice"]["quantiles along x"]
+    assert "disp='~ x'" in along
+    # levels that differ in spread alone
+    f = np.tile(["a", "b"], 150)
+    u = np.where(f == "a", rng.uniform(0.0, 1.0, 300), rng.uniform(0.42, 0.58, 300))
+    levels = categorical_test(u, pd.Series(f, name="my f"))
+    assert "disp='~ `my f`'" in levels.advice()
 
 
 def test_combinations_of_columns_do_not_merge():

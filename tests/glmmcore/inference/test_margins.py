@@ -242,3 +242,10 @@ def test_wrong_inverse_predictions(data):
         inverse_prediction(fit, "x", -1.0)
     with pytest.raises(ModelError, match="method must be"):
         inverse_prediction(fit, "x", 3.0, method="bayes")
+
+
+def test_a_column_of_weights_is_told_where_those_of_a_population_go(data):
+    fit = glmm("y ~ x + t + s", data, family="poisson")
+    for weights in ("x", data["x"], [0.2, 0.3, 0.5]):
+        with pytest.raises(ModelError, match=r"'equal' or 'proportional', not .*; weights of .* avg_predictions\("):
+            marginal_means(fit, "t", weights=weights)

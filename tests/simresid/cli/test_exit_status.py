@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -165,6 +166,25 @@ def test_offset_as_a_function_of_a_column(table, tmp_path, capsys):
     by_column = json.loads(run("check", str(path), *MODEL, "--offset", "known", "--json", capsys=capsys)[1])
     assert by_function["llf"] == pytest.approx(by_column["llf"], rel=1e-9)
     assert by_function["params"]["x"] == pytest.approx(by_column["params"]["x"], rel=1e-6)
+
+
+def test_messages_speak_of_options_where_the_library_speaks_of_arguments(table, tmp_path, capsys):
+    data = pd.read_csv(table)
+    path = tmp_path / "spread.csv"
+    rng = np.random.default_rng(5)
+    data.assign(z=data["x"] * 2 + np.exp(data["effort"]) * rng.normal(size=len(data))).to_csv(path, index=False)
+    shown = ""
+    for family, formula, option in (
+        ("zinb", "y ~ x", '--zi "~ 1"'),
+        ("hurdle", "y ~ x", "--family truncated_poisson or truncated_nbinom2 "),
+        ("binomial", "y ~ x", "(--trials,"),
+        ("gamma", "z ~ x", "--family gaussian, t or skewnormal"),
+        ("gaussian", "z ~ x + effort", 'as in --disp "~ predictor"'),
+    ):
+        _, out, err = run("check", str(path), "--formula", formula, "--family", family, capsys=capsys)
+        assert option in out + err, family
+        shown += out + err
+    assert not re.search(r"\b(family|zi|disp|trials)=|glmm\(|residuals\.", shown)
 
 
 def test_help_and_version(capsys):

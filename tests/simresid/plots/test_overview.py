@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from glmmcore import FittedGLMM, glmm
-from simresid import diagnose, from_simulations, plot_overview, simulate_residuals
+from simresid import datasets, diagnose, from_simulations, plot_overview, simulate_residuals
 from simresid.checks.battery import applicable_tests, judge_residuals
 from simresid.checks.results import CheckResult
 from simresid.checks.verdict import judge
@@ -160,3 +160,17 @@ def test_figure_argument_is_drawn_on() -> None:
 @pytest.mark.parametrize("width", [3.0, 4.5, 6.0, 9.0, 14.0])
 def test_any_width_keeps_texts_apart(overdispersed, width, text_problems) -> None:
     assert not text_problems(plot_overview(overdispersed, figsize=(width, 8.5 if width < 5.5 else 5.7)))
+
+
+def test_no_finding_is_cut_short() -> None:
+    # counts of a negative binomial law with the other growth of the variance, as the README's
+    d = datasets.load("salamanders")
+    for formula, family in (("count ~ mined + (1|site)", "nbinom2"), ("count ~ 1", "poisson")):
+        figure = plot_overview(simulate_residuals(glmm(formula, d, family=family)))
+        assert "\N{HORIZONTAL ELLIPSIS}" not in texts(figure)
+        headline = figure.texts[0].get_text()
+        assert "\n" not in headline, headline
+        if family == "nbinom2":
+            assert headline == "Evidence of misfit: growth of variance"
+            assert "Dispersion: growth of variance" in texts(figure)
+        plt.close(figure)
