@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import textwrap
 import warnings
 from pathlib import Path
@@ -39,6 +40,7 @@ EPILOG = (
     "--report owls.html"
 )
 WIDTH = 80
+NO_BREAK = "\N{NO-BREAK SPACE}"
 STATES = {"ok": "ok", "negligible": "small", "weak": "unsure", "unknown": ""}
 SERIES = ("time", "by", "x", "y")
 """Options that name columns for tests of autocorrelation."""
@@ -191,5 +193,6 @@ def _shortened(name: str) -> str:
 def _wrapped(sentences: Any, bullet: str = "") -> list[str]:
     out: list[str] = []
     for sentence in sentences:
-        out += textwrap.wrap(in_options(sentence), WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet))
-    return [*out, ""] if out else []
+        whole = re.sub(r'--\w+ "[^"]*"', lambda option: option[0].replace(" ", NO_BREAK), in_options(sentence))
+        out += textwrap.wrap(whole, WIDTH, initial_indent=bullet, subsequent_indent=" " * len(bullet))
+    return [*(line.replace(NO_BREAK, " ") for line in out), ""] if out else []

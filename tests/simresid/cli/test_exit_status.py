@@ -172,7 +172,7 @@ def test_messages_speak_of_options_where_the_library_speaks_of_arguments(table, 
     data = pd.read_csv(table)
     path = tmp_path / "spread.csv"
     rng = np.random.default_rng(5)
-    data.assign(z=data["x"] * 2 + np.exp(data["effort"]) * rng.normal(size=len(data))).to_csv(path, index=False)
+    data.assign(z=data["x"] * 2 + np.exp(2 * data["effort"]) * rng.normal(size=len(data))).to_csv(path, index=False)
     shown = ""
     for family, formula, option in (
         ("zinb", "y ~ x", '--zi "~ 1"'),
