@@ -208,7 +208,7 @@ def terms_of(predictor: Any) -> str:
     if isinstance(predictor, str):
         return term_of(predictor)
     names = predictor if isinstance(predictor, list | tuple | dict | pd.DataFrame) else ()
-    return " + ".join(term_of(name) for name in names) if all(isinstance(name, str) for name in names) else ""
+    return " + ".join(term_of(str(name)) for name in names) if all(isinstance(name, str) for name in names) else ""
 
 
 def _are_columns(names: Any, res: Any) -> bool:
