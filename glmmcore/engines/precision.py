@@ -28,6 +28,8 @@ class Precision:
         Orthonormal basis of what the levels have no part in; no columns for a Q that is not singular.
     pin : ndarray, shape (n_levels, d)
         Columns that were added to make M positive definite and do not vanish under the constraint; mostly none.
+    logdet : float, optional
+        Log determinant of a positive definite Q, where it is known without a factorisation.
     """
 
     n_levels: int
@@ -36,9 +38,10 @@ class Precision:
     value: np.ndarray
     null: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
     pin: np.ndarray = field(default_factory=lambda: np.zeros((0, 0)))
+    logdet: float | None = None
 
     @classmethod
-    def of(cls, matrix: Any) -> Precision:
+    def of(cls, matrix: Any, logdet: float | None = None) -> Precision:
         """Take the lower triangle of a symmetric matrix, dense or sparse."""
         from scipy import sparse
 
@@ -50,16 +53,18 @@ class Precision:
             lower.row[keep].astype(np.int64),
             lower.col[keep].astype(np.int64),
             np.asarray(lower.data[keep], dtype=np.float64),
+            logdet=logdet,
         )
 
     def scaled(self, factor: float) -> Precision:
         """Q multiplied by a number."""
-        return replace(self, value=self.value * factor, pin=self.pin * np.sqrt(factor))
+        logdet = None if self.logdet is None else self.logdet + self.n_levels * float(np.log(factor))
+        return replace(self, value=self.value * factor, pin=self.pin * np.sqrt(factor), logdet=logdet)
 
     def of_null(self, null: np.ndarray, pin: np.ndarray | None = None) -> Precision:
         """The same entries for levels that obey ``null' u = 0``, see the class."""
         n = self.n_levels
-        return replace(self, null=null, pin=np.zeros((n, 0)) if pin is None else pin)
+        return replace(self, null=null, pin=np.zeros((n, 0)) if pin is None else pin, logdet=None)
 
     @property
     def is_singular(self) -> bool:

@@ -91,6 +91,9 @@ class SparseSystem(Engine):
 
     def _logdet_of_prior(self) -> float:
         """Log determinant of H without random effects; infinite for a prior that is not positive definite."""
+        known = [(f.precision.logdet, f.k) for f in self._factors if f.precision is not None]
+        if all(logdet is not None for logdet, _ in known):
+            return sum(k * logdet for logdet, k in known if logdet is not None)
         self._t[...] = 0.0
         return self._logdet if self._factor_random() else np.inf
 
@@ -354,8 +357,9 @@ class SparseSystem(Engine):
         plan = self._plan
         w, d = int(plan.widths[s]), int(plan.widths[s] + plan.heights[s])
         rows = plan.rows[plan.row_first[s] : plan.row_first[s + 1]] - int(plan.first[-1])
-        columns = self._core[int(rows[0]) :, rows]  # zero above the diagonal
-        front[: d * d].reshape((d, d), order="F")[w:, w:] = cross(columns, columns)
+        columns = np.asfortranarray(self._core[int(rows[0]) :, rows])  # zero above the diagonal
+        lower = blas.dsyrk(1.0, columns, trans=1, lower=1)
+        front[: d * d].reshape((d, d), order="F")[w:, w:] = lower + np.tril(lower, -1).T
 
     def _invert_large(self, s: int, front: np.ndarray) -> None:
         """Complete front s, as `inverses.invert_fronts` does, through BLAS."""

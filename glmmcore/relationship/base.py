@@ -74,6 +74,8 @@ class Relationship:
         In words, for tables.
     ordered : bool
         Whether the labels stand in the order of time.
+    variances : ndarray, shape (N,), optional
+        Of the nodes, where they are known without a factorisation.
 
     Examples
     --------
@@ -93,12 +95,14 @@ class Relationship:
         what: str = "relationship",
         *,
         ordered: bool = False,
+        variances: np.ndarray | None = None,
     ) -> None:
         self.labels = labels
         self.precision = precision
         self.node = np.arange(len(labels)) if node is None else node
         self.what = what
         self.ordered = ordered
+        self._node_variances = variances
 
     def __repr__(self) -> str:
         n = self.precision.n_levels
@@ -159,7 +163,8 @@ class Relationship:
     @cached_property
     def variances(self) -> np.ndarray:
         """Diagonal of R by label, (L,)."""
-        return self.of_labels(self._factor.variances())
+        known = self._node_variances
+        return self.of_labels(self._factor.variances() if known is None else known)
 
     def of_labels(self, nodes: np.ndarray) -> np.ndarray:
         """Take what belongs to nodes for each label.

@@ -69,7 +69,7 @@ def from_pedigree(frame: Any, id: str = "id", sire: str = "sire", dam: str = "da
     absent = absent[absent != ""]
     names = absent.append(own)
     place = [np.concatenate([np.full(len(absent), -1), names.get_indexer(text)]) for text in parents]
-    precision, _ = _inverse(place[0].astype(np.int64), place[1].astype(np.int64), names)
+    precision, coefficient = _inverse(place[0].astype(np.int64), place[1].astype(np.int64), names)
     both = parents[0][parents[0].isin(parents[1]) & (parents[0] != "")].unique()
     if len(both):
         warn_of_data(f"from_pedigree: {len(both)} of the animals are both sire and dam, as plants may be: {some(both)}")
@@ -79,7 +79,7 @@ def from_pedigree(frame: Any, id: str = "id", sire: str = "sire", dam: str = "da
             f"{some(absent)}"
         )
     labels = pd.Index([*absent, *columns[0]])
-    return Relationship(labels, precision, what="pedigree")
+    return Relationship(labels, precision, what="pedigree", variances=1.0 + coefficient)
 
 
 def _columns(frame: Any, names: tuple[str, str, str]) -> list[pd.Series]:
@@ -115,7 +115,8 @@ def _inverse(sire: np.ndarray, dam: np.ndarray, names: pd.Index) -> tuple[Precis
         columns.append(p[p >= 0])
     values = np.concatenate([np.ones(n), np.full(len(rows[1]) + len(rows[2]), -0.5)])
     descent = sparse.csr_array((values, (np.concatenate(rows), np.concatenate(columns))), (n, n))
-    return Precision.of(descent.T @ sparse.diags_array(1.0 / variance) @ descent), coefficient
+    logdet = -float(np.log(variance).sum())  # I - P is a triangle of determinant one
+    return Precision.of(descent.T @ sparse.diags_array(1.0 / variance) @ descent, logdet), coefficient
 
 
 def _parents_first(sire: np.ndarray, dam: np.ndarray, names: pd.Index) -> np.ndarray:

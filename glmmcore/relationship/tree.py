@@ -84,17 +84,21 @@ def from_tree(tree: Any, *, unit_height: bool = False) -> Relationship:
             )
         length = length / height
         height = 1.0
-    precision, node = _precision(parent, length, _NO_LENGTH * height)
-    return Relationship(labels, precision, node[tips], "tree")
+    precision, node, variances = _precision(parent, length, _NO_LENGTH * height)
+    return Relationship(labels, precision, node[tips], "tree", variances=variances)
 
 
-def _precision(parent: np.ndarray, length: np.ndarray, shortest: float) -> tuple[Precision, np.ndarray]:
-    """Precision of the nodes, the root's effect being zero, and where each node of the tree is among them, -1 there."""
+def _precision(parent: np.ndarray, length: np.ndarray, shortest: float) -> tuple[Precision, np.ndarray, np.ndarray]:
+    """Precision of the nodes, where each node of the tree is among them, and their variances.
+
+    The effect of the root is zero, it and what is no branch above it are at -1.
+    """
     from scipy import sparse
 
     n = len(parent)
     node, count = np.full(n, -1, dtype=np.int64), 0
     above, own = [], []
+    variance = np.zeros(n)  # the last stays that of the root, which is at -1
     for i in range(1, n):
         if length[i] <= shortest:
             node[i] = node[parent[i]]
@@ -102,6 +106,7 @@ def _precision(parent: np.ndarray, length: np.ndarray, shortest: float) -> tuple
             node[i] = count
             above.append(node[parent[i]])
             own.append(i)
+            variance[count] = variance[node[parent[i]]] + length[i]
             count += 1
     up, weight = np.array(above), 1.0 / length[own]
     inner = up >= 0
@@ -111,7 +116,8 @@ def _precision(parent: np.ndarray, length: np.ndarray, shortest: float) -> tuple
     values = np.concatenate([weight, weight[inner], -weight[inner]])
     # parents come first: the entry of a branch is below the diagonal
     matrix = sparse.csc_array((values, (rows, columns)), (count, count))
-    return Precision.of(matrix), node
+    # the effect of a branch is that of its upper end plus an independent one: a triangle of determinant one
+    return Precision.of(matrix, float(np.log(weight).sum())), node, variance[:count]
 
 
 def _require_lengths(length: np.ndarray, names: list[str]) -> None:

@@ -30,8 +30,8 @@ def fit_trials(formula, d, **options):
     return glmm(formula, d, known=known, fixed={"sd(trial)": 1.0}, **options)
 
 
-# rma(yi, vi, mods=, method=, control=list(threshold=1e-12)) of metafor 3.8-1 on its dat.bcg; the first four digits are those
-# that metafor's pages print. Formula, reml, estimates, standard errors that take tau2 as known, tau2, logLik.
+# rma(yi, vi, mods=, method=, control=list(threshold=1e-12)) of metafor 3.8-1 on its dat.bcg; the first four digits are
+# those that metafor's pages print. Formula, reml, estimates, standard errors that take tau2 as known, tau2, logLik.
 METAFOR = [
     ("y ~ 1 + (1|trial)", True, [-0.7145323422], [0.1797815161], 0.3132432581, -12.2023714155),
     ("y ~ lat + (1|trial)", True, [0.2514682100, -0.0291017250], [0.2490953966, 0.0071953272], 0.0763479640,
