@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from glmmcore.design import Design
     from glmmcore.estimation.curvature import Curvature
     from glmmcore.estimation.estimator import Estimator
-    from glmmcore.estimation.solution import Solution
+    from glmmcore.estimation.solution import Solution, TermSolution
     from glmmcore.families.base import Family
     from glmmcore.fitted import FittedGLMM
     from glmmcore.inference.degrees_of_freedom import Satterthwaite
@@ -590,10 +590,17 @@ class Estimates:
         table = pd.DataFrame(list(rows.values()), columns=None if rows else ["component", "group", "term", "sd"])
         return pd.concat([table, pd.DataFrame(list(uncertainty.values()), dtype=float)], axis=1)
 
+    def _table_of(self, t: TermSolution) -> str:
+        """Name of the table that a term's effects are in: of its group, but for places beside other effects of it."""
+        same = [other for other in self.solution.terms if other.predictor == t.predictor]
+        alone = sum(other.term.group == t.term.group for other in same) == 1
+        name = t.term.group if alone else t.term.key
+        return name if t.predictor == "cond" else f"{t.predictor}: {name}"
+
     def _by_group(self, values: Any) -> dict[str, pd.DataFrame]:
         out: dict[str, pd.DataFrame] = {}
         for t in self.solution.terms:
-            key = t.term.group if t.predictor == "cond" else f"{t.predictor}: {t.term.group}"
+            key = self._table_of(t)
             frame = pd.DataFrame(values(t), index=t.term.levels, columns=list(t.term.columns))
             frame.index.name = t.term.group
             out[key] = frame if key not in out else pd.concat([out[key], frame], axis=1)
@@ -601,7 +608,10 @@ class Estimates:
 
     @property
     def random_effects(self) -> dict[str, pd.DataFrame]:
-        """Conditional modes: group -> data frame (levels x coefficients); ``"zi: g"`` for zero inflation."""
+        """Conditional modes: group -> data frame (levels x coefficients); ``"zi: g"`` for zero inflation.
+
+        Effects of places or times beside other effects of their group have a table of their own, ``"ou(t) | g"``.
+        """
         return self._by_group(lambda t: t.modes)
 
     @property

@@ -11,11 +11,11 @@ import numpy as np
 from glmmcore.arguments import known_elsewhere, warn_user
 from simresid.alignment import align_rows, finite_vector
 from simresid.arguments import NAMES_ELSEWHERE, check_flag, check_word, resolve_seed
-from simresid.protocol import HasDescription, HasDiscreteness, HasNewRows
+from simresid.protocol import HasDescription, HasDiscreteness
 from simresid.residuals.execution import Execution
-from simresid.residuals.model_rows import model_cdf, model_rows, one_step_ahead, row_index
+from simresid.residuals.model_rows import held_out, model_cdf, model_rows, one_step_ahead, row_index
 from simresid.residuals.ranked_response import FROM_LAW, METHODS, SMALL_MATRIX_BYTES
-from simresid.residuals.rotation import Whiten, shrunk_covariance, simulations_for_covariance, whitening
+from simresid.residuals.rotation import simulations_for_covariance, whitening_by
 from simresid.residuals.rows import NamedColumns, Rows
 from simresid.residuals.streaming import materialise
 from simresid.simulated_residuals import SimulatedResiduals
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from simresid.alignment import FloatArray
     from simresid.protocol import FittedModel, RandomEffects
+    from simresid.residuals.rotation import Whiten
 
 
 __all__ = ["from_simulations", "simulate_residuals"]
@@ -39,6 +40,10 @@ LARGEST_RESPONSE = 1e300
 """Sums of a hundred million responses of this size are finite."""
 
 CALLS_WITHIN_TIME, FEWEST_IN_TIME = 25, 20
+"""Calls of the model in which simulations under a time limit are drawn, and the fewest that are ranked among."""
+
+FEWEST_FOR_COVARIANCE = 10
+"""Simulations from which a covariance is estimated at all."""
 
 
 @known_elsewhere(**NAMES_ELSEWHERE)
@@ -145,14 +150,7 @@ def simulate_residuals(
     """
     from simresid.adapters import as_fitted_model
 
-    if newdata is not None:
-        if not isinstance(model, HasNewRows):
-            raise TypeError(
-                f"newdata= is for fits of glmmcore, not {type(model).__name__}; simulate the new rows yourself and use "
-                "from_simulations"
-            )
-        model = model.held_out(newdata)
-    fitted_model = as_fitted_model(model)
+    fitted_model = as_fitted_model(model if newdata is None else held_out(model, newdata))
     random_effects = _check_random_effects(random_effects)
     n_sims = _check_n_sims(n_sims)
     check_word(method, "method", METHODS)
@@ -170,11 +168,7 @@ def simulate_residuals(
     source: SimulationSource = ModelSource(fitted_model, n_sims, n, seed, random_effects, chunk_size=size)
     execution = Execution(n_jobs, progress, block_size)
     check_flag(refit, "refit")
-    keep = n * n_sims * 8 <= SMALL_MATRIX_BYTES
-    if isinstance(keep_simulations, bool | np.bool_):
-        keep = bool(keep_simulations)
-    elif not isinstance(keep_simulations, str) or keep_simulations != "auto":
-        raise ValueError(f"keep_simulations={keep_simulations!r}; use 'auto', True or False")
+    keep = _keeps_matrix(keep_simulations, n * n_sims)
     cdf = model_cdf(fitted_model, random_effects, n) if method in FROM_LAW else None
     if timeout is not None:
         source = _drawn_in_time(source, execution, timeout)
@@ -189,16 +183,10 @@ def simulate_residuals(
 
         refits = bootstrap(fitted_model, materialise(source, execution).matrix, execution, timeout)
 
-    whiten = None
-    if isinstance(rotation, str):
-        _check_rotation_word(rotation)
-        # Replicates of their own: were the ranked ones used, each would be pulled towards white noise by its
-        # own contribution to the covariance, the observation would not, and right models would be rejected.
-        k = simulations_for_covariance(n)
-        whiten = whitening(shrunk_covariance(ModelSource(fitted_model, k, n, seed, random_effects, WHITENING)), n)
-    elif rotation is not None:
-        whiten = whitening(rotation, n)
-
+    # Replicates of their own: were the ranked ones used, each would be pulled towards white noise by its
+    # own contribution to the covariance, the observation would not, and right models would be rejected.
+    k = simulations_for_covariance(n)
+    whiten = whitening_by(rotation, n, lambda: ModelSource(fitted_model, k, n, seed, random_effects, WHITENING))
     residuals = SimulatedResiduals(
         rows,
         source,
@@ -317,16 +305,10 @@ def from_simulations(
         )
     n_sims = _check_n_sims(matrix.shape[0])
     index = row_index(data, observed, y.size)
-    whiten = None
-    if isinstance(rotation, str):
-        _check_rotation_word(rotation)
-        half = n_sims // 2
-        if half < 10:
-            raise ValueError(f"rotation='estimated' needs at least 20 simulations, got {n_sims}")
-        whiten = whitening(shrunk_covariance(MatrixSource(matrix[:half])), y.size)
+    half = n_sims // 2 if isinstance(rotation, str) else 0
+    whiten = whitening_by(rotation, y.size, lambda: _first_half(matrix, half))
+    if half:
         matrix = matrix[half:].copy()
-    elif rotation is not None:
-        whiten = whitening(rotation, y.size)
     source = MatrixSource(matrix)
     columns = NamedColumns(data)
     mean = None
@@ -382,9 +364,22 @@ def _check_n_sims(n_sims: int) -> int:
     return int(n_sims)
 
 
-def _check_rotation_word(rotation: str) -> None:
-    if rotation != "estimated":
-        raise ValueError(f"rotation={rotation!r}; pass a covariance matrix or 'estimated'")
+def _keeps_matrix(keep_simulations: bool | str, n_values: int) -> bool:
+    """Whether so many simulated values are held in memory."""
+    if isinstance(keep_simulations, bool | np.bool_):
+        return bool(keep_simulations)
+    if not isinstance(keep_simulations, str) or keep_simulations != "auto":
+        raise ValueError(f"keep_simulations={keep_simulations!r}; use 'auto', True or False")
+    return n_values * 8 <= SMALL_MATRIX_BYTES
+
+
+def _first_half(matrix: FloatArray, half: int) -> MatrixSource:
+    """Simulations that are spent on a covariance."""
+    if half < FEWEST_FOR_COVARIANCE:
+        raise ValueError(
+            f"rotation='estimated' needs at least {2 * FEWEST_FOR_COVARIANCE} simulations, got {matrix.shape[0]}"
+        )
+    return MatrixSource(matrix[:half])
 
 
 def _check_random_effects(random_effects: RandomEffects) -> RandomEffects:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 
@@ -245,60 +245,90 @@ class Estimator:
 
     def _maximise(self, problem: Problem, start: np.ndarray | None, only: bool) -> tuple[LaplaceObjective, Optimum]:
         """The best optimum from all starts, for all rows or for distinct ones."""
-        cold: list[np.ndarray] = []
+        search = _Search(problem, lambda: self.objective(problem))
+        near = self._rough_maximum() if start is None else None
         if start is not None:
-            candidates = [_off_the_edge(problem, start, response_scale(problem))]
-            if any(not term.structure.linear for term in problem.terms) and not np.array_equal(candidates[0], start):
-                # where standard deviations are logarithms, one that has vanished is no point of symmetry to be left
-                candidates.append(start)
+            candidates = _beside_the_edge(problem, start)
         else:
-            cold = start_candidates(problem)
-            near = self._rough_maximum()
-            candidates = cold if near is None else [near]
-        limit, units = step_limits(problem), natural_units(problem)
-
-        def optimise(objective: LaplaceObjective, x: np.ndarray, curvature: np.ndarray) -> Optimum:
-            return minimise(objective, problem.hold(x), curvature, limit, units=units, free=problem.free)
-
-        best: tuple[LaplaceObjective, Optimum] | None = None
-        for candidate in candidates:
-            objective = self.objective(problem)
-            x = _finite_start(objective, problem.hold(candidate))
-            optimum = optimise(objective, x, start_curvature(problem, x, objective))
-            if best is None or optimum.value < best[1].value:
-                best = objective, optimum
-        assert best is not None
-
-        def search(
-            best: tuple[LaplaceObjective, Optimum], starts: Iterable[np.ndarray]
-        ) -> tuple[LaplaceObjective, Optimum]:
-            elsewhere, optimum = search_elsewhere(
-                best[1],
-                (problem.hold(x) for x in starts),
-                limit,
-                objective=lambda: self.objective(problem),
-                curvature=lambda objective, x: start_curvature(problem, x, objective),
-                optimise=optimise,
-                free=problem.free,
-            )
-            return elsewhere or best[0], optimum
-
+            candidates = start_candidates(problem) if near is None else [near]
+        best = search.best_of(candidates)
         unit = response_scale(problem)
         n_starts = doubtful(problem, best[1], unit) if start is None else 0 if only else n_starts_of_places(problem)
         if n_starts:
-            cold = cold or start_candidates(problem)
-            starts = other_starts(problem, best[1].x, cold[0], unit, limit, n_starts)
+            cold = candidates if start is None and near is None else start_candidates(problem)
+            starts = other_starts(problem, best[1].x, cold[0], unit, search.limit, n_starts)
             if start is not None and n_starts > 1:
                 starts = chain(cold, starts)
-            best = search(best, starts)
+            best = search.elsewhere(best, starts)
         again = with_zero_inflation_elsewhere(problem, best[1].x, candidates[0]) if start is None else []
         if again:
             before = best[1]
-            objective, optimum = search(best, again)
+            objective, optimum = search.elsewhere(best, again)
             # lower maxima with some zero inflation are no news where none is needed
             counts = before.n_other_starts, before.n_other_maxima
             best = objective, replace(optimum, n_other_starts=counts[0], n_other_maxima=counts[1])
         return best
+
+
+class _Search:
+    """Searches for the maximum of one likelihood that is not linear, from several starts.
+
+    Parameters
+    ----------
+    problem : Problem
+    objective : callable
+        Makes a fresh objective of it.
+
+    Attributes
+    ----------
+    limit : ndarray, shape (n_params,)
+        Largest change of each parameter in one step.
+    """
+
+    def __init__(self, problem: Problem, objective: Callable[[], LaplaceObjective]) -> None:
+        self._problem, self._objective = problem, objective
+        self.limit, self._units = step_limits(problem), natural_units(problem)
+
+    def best_of(self, candidates: Sequence[np.ndarray]) -> tuple[LaplaceObjective, Optimum]:
+        """The highest of the maxima that all candidates lead to."""
+        best: tuple[LaplaceObjective, Optimum] | None = None
+        for candidate in candidates:
+            objective = self._objective()
+            x = _finite_start(objective, self._problem.hold(candidate))
+            optimum = self._optimise(objective, x, start_curvature(self._problem, x, objective))
+            if best is None or optimum.value < best[1].value:
+                best = objective, optimum
+        assert best is not None
+        return best
+
+    def elsewhere(
+        self, best: tuple[LaplaceObjective, Optimum], starts: Iterable[np.ndarray]
+    ) -> tuple[LaplaceObjective, Optimum]:
+        """The best so far, or a better one where descents from other starts lead to one."""
+        problem = self._problem
+        objective, optimum = search_elsewhere(
+            best[1],
+            (problem.hold(x) for x in starts),
+            self.limit,
+            objective=self._objective,
+            curvature=lambda objective, x: start_curvature(problem, x, objective),
+            optimise=self._optimise,
+            free=problem.free,
+        )
+        return objective or best[0], optimum
+
+    def _optimise(self, objective: LaplaceObjective, x: np.ndarray, curvature: np.ndarray) -> Optimum:
+        problem = self._problem
+        return minimise(objective, problem.hold(x), curvature, self.limit, units=self._units, free=problem.free)
+
+
+def _beside_the_edge(problem: Problem, start: np.ndarray) -> list[np.ndarray]:
+    """A given start off the edge of singular covariances, and as it is where it may be a maximum there."""
+    moved = _off_the_edge(problem, start, response_scale(problem))
+    # where standard deviations are logarithms, one that has vanished is no point of symmetry to be left
+    if any(not term.structure.linear for term in problem.terms) and not np.array_equal(moved, start):
+        return [moved, start]
+    return [moved]
 
 
 def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:

@@ -116,6 +116,7 @@ def _spread(model: Any, modes: Modes) -> float | None:
         return None
     table = model.var_corr
     component, _, name = modes.group.rpartition(": ")
+    name = name.rpartition(" | ")[2]  # effects of places have a table "ou(t) | g" where others of their group have one
     rows = table[(table["group"] == name) & (table["term"] == modes.term)]
     rows = rows[rows["component"] == (component or "cond")]
     return float(rows["sd"].iloc[0]) if len(rows) == 1 else None

@@ -11,6 +11,7 @@ from simresid.protocol import (
     HasCdf,
     HasColumns,
     HasData,
+    HasNewRows,
     HasOneStep,
     HasPopulationMean,
     HasRandomEffects,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from simresid.protocol import FittedModel, RandomEffects
 
 
-__all__ = ["model_cdf", "model_rows", "one_step_ahead", "row_index"]
+__all__ = ["held_out", "model_cdf", "model_rows", "one_step_ahead", "row_index"]
 
 
 def model_rows(model: FittedModel, random_effects: RandomEffects) -> Rows:
@@ -80,6 +81,16 @@ def model_cdf(model: FittedModel, random_effects: RandomEffects, n: int) -> tupl
     if bad.size:
         raise ValueError(f"cdf() is not within 0 <= P(Y<y) <= P(Y<=y) <= 1 at row position(s) {bad[:10].tolist()}")
     return lower, upper
+
+
+def held_out(model: Any, newdata: Any) -> Any:
+    """Rows that the model was not fitted to, as a model of them."""
+    if not isinstance(model, HasNewRows):
+        raise TypeError(
+            f"newdata= is for fits of glmmcore, not {type(model).__name__}; simulate the new rows yourself and use "
+            "from_simulations"
+        )
+    return model.held_out(newdata)
 
 
 def one_step_ahead(model: FittedModel, random_effects: RandomEffects, newdata: Any) -> FittedModel:

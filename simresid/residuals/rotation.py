@@ -12,11 +12,13 @@ from simresid.alignment import real_array
 from simresid.residuals.streaming import refuse_non_finite
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from simresid.alignment import FloatArray
     from simresid.simulations.sources import SimulationSource
 
 
-__all__ = ["Whiten", "shrunk_covariance", "simulations_for_covariance", "whitening"]
+__all__ = ["Whiten", "shrunk_covariance", "simulations_for_covariance", "whitening", "whitening_by"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +69,17 @@ def whitening(covariance: Any, n: int) -> Whiten:
         raise ValueError(
             "rotation is not positive definite; pass the full covariance of the response, residual variance included"
         ) from None
+
+
+def whitening_by(rotation: Any, n: int, simulations: Callable[[], SimulationSource]) -> Whiten | None:
+    """The map that takes a covariance out: none, one that is given, or with ``"estimated"`` that of `simulations`."""
+    if rotation is None:
+        return None
+    if not isinstance(rotation, str):
+        return whitening(rotation, n)
+    if rotation != "estimated":
+        raise ValueError(f"rotation={rotation!r}; pass a covariance matrix or 'estimated'")
+    return whitening(shrunk_covariance(simulations()), n)
 
 
 def simulations_for_covariance(n: int) -> int:

@@ -132,6 +132,18 @@ def test_unconditional_draws_have_the_covariance_of_the_model(name):
         assert abs(np.std(error) - 1.0) < 0.35
 
 
+@pytest.mark.parametrize("bars", ["ou(t | g) + (1 | g)", "(1 | g) + ou(t | g)", "exp(u, v | g) + ou(t | g) + (x | g)"])
+def test_effects_of_a_group_and_of_its_places_stand_in_tables_of_their_own(bars):
+    fit = glmm(f"y ~ x + {bars}", fields(4))
+    modes, sd = fit.random_effects, fit.random_effects_sd
+    assert set(modes) == {t.term.key for t in fit.solution.terms}
+    for t in fit.solution.terms:
+        assert modes[t.term.key].index.equals(t.term.levels)
+        np.testing.assert_array_equal(modes[t.term.key], t.modes)
+        np.testing.assert_allclose(np.square(sd[t.term.key]), np.diagonal(t.mode_covariance, axis1=1, axis2=2))
+    assert len(fit.random_effects_frame()) == sum(t.modes.size for t in fit.solution.terms)
+
+
 def test_conditional_draws_at_new_places():
     fit = glmm("y ~ x + exp(u, v | g)", fields(6))
     new = pd.DataFrame(NEW)
