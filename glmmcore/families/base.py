@@ -88,9 +88,9 @@ class Family(ABC):
     weight_power: ClassVar[float | None] = None
     """Power of a row's weight that its dispersion parameter phi is multiplied by, so that the variance of the row is
     divided by the weight; None where no such parameter is in front of the variance."""
-    special_cases: ClassVar[Mapping[str, str | None]] = MappingProxyType({})
-    """Families that this one contains: name -> its parameter that is on the edge of the range there, None where it is
-    an inner point."""
+    special_cases: ClassVar[Mapping[str, tuple[str, ...]]] = MappingProxyType({})
+    """Families that this one contains: name -> its parameters that are on the edge of their range there, none where it
+    is an inner point."""
     dispersion_words: ClassVar[str] = "{sigma:.4g}"
     """What `sigma` says about the variance; may use sigma, variance (sigma^2) and increased (1 + sigma)."""
     limits: ClassVar[Mapping[tuple[str, int], str]] = MappingProxyType({})

@@ -78,7 +78,7 @@ class COMPoisson(CountFamily):
     """
 
     name = "compois"
-    special_cases = MappingProxyType({"poisson": None})
+    special_cases = MappingProxyType({"poisson": ()})
     dispersion_words = "{sigma:.4g}: the variance is about {sigma:.4g} times the mean"
     has_dispersion = True
     limits = MappingProxyType(

@@ -184,7 +184,7 @@ class GeneralizedPoisson(CountFamily):
     """
 
     name = "genpois"
-    special_cases = MappingProxyType({"poisson": None})
+    special_cases = MappingProxyType({"poisson": ()})
     dispersion_words = "{sigma:.4g}: the variance is {sigma:.4g} times the mean"
     has_dispersion = True
 

@@ -79,7 +79,7 @@ class NegativeBinomial1(NegativeBinomialFamily):
     """
 
     name = "nbinom1"
-    special_cases = MappingProxyType({"poisson": "overdispersion"})
+    special_cases = MappingProxyType({"poisson": ("overdispersion",)})
     dispersion_words = "{sigma:.4g}: the variance is {increased:.4g} times the mean"
     has_dispersion = True
     limits = MappingProxyType({("disp", -1): "the Poisson distribution"})

@@ -93,7 +93,13 @@ class NegativeBinomial12(NegativeBinomialFamily):
     """
 
     name = "nbinom12"
-    special_cases = MappingProxyType({"nbinom1": "quadratic overdispersion", "nbinom2": "linear overdispersion"})
+    special_cases = MappingProxyType(
+        {
+            "nbinom1": ("quadratic overdispersion",),
+            "nbinom2": ("linear overdispersion",),
+            "poisson": ("linear overdispersion", "quadratic overdispersion"),
+        }
+    )
     dispersion_words = "{sigma:.4g}: the linear part of the variance, mean (1 + {sigma:.4g} + mean / kappa)"
     has_dispersion = True
     several_maxima = True

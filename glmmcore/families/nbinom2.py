@@ -72,7 +72,7 @@ class NegativeBinomial2(NegativeBinomialFamily):
     """
 
     name = "nbinom2"
-    special_cases = MappingProxyType({"poisson": "overdispersion"})
+    special_cases = MappingProxyType({"poisson": ("overdispersion",)})
     dispersion_words = "{sigma:.4g}: the variance is mean + mean^2 / {sigma:.4g}"
     has_dispersion = True
     limits = MappingProxyType({("disp", 1): "the Poisson distribution"})

@@ -107,6 +107,7 @@ class SkewNormal(NaturalFamily):
     links = ("identity", "log", "inverse")
     has_dispersion = True
     several_maxima = True
+    special_cases = MappingProxyType({"gaussian": ()})
     extra = ("slant",)
     limits = MappingProxyType(
         {

@@ -83,7 +83,7 @@ class StudentT(NaturalFamily):
     """
 
     name = "t"
-    special_cases = MappingProxyType({"gaussian": "inverse degrees of freedom"})
+    special_cases = MappingProxyType({"gaussian": ("inverse degrees of freedom",)})
     dispersion_words = "scale {sigma:.4g}, which is less than the standard deviation"
     default_link = "identity"
     links = ("identity", "log", "inverse")

@@ -215,7 +215,7 @@ class TruncatedNegativeBinomial1(_Truncated):
     """
 
     name = "truncated_nbinom1"
-    special_cases = MappingProxyType({"truncated_poisson": "overdispersion"})
+    special_cases = MappingProxyType({"truncated_poisson": ("overdispersion",)})
     dispersion_words = "{sigma:.4g}: before truncation the variance is {increased:.4g} times the mean"
     has_dispersion = True
     limits = MappingProxyType({("disp", -1): "the zero-truncated Poisson distribution"})
@@ -249,7 +249,7 @@ class TruncatedNegativeBinomial2(_Truncated):
     """
 
     name = "truncated_nbinom2"
-    special_cases = MappingProxyType({"truncated_poisson": "overdispersion"})
+    special_cases = MappingProxyType({"truncated_poisson": ("overdispersion",)})
     dispersion_words = "{sigma:.4g}: before truncation the variance is mean + mean^2 / {sigma:.4g}"
     has_dispersion = True
     limits = MappingProxyType(

@@ -10,6 +10,7 @@ from scipy import special
 
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
+from glmmcore.inference.nested_effects import spans
 from glmmcore.inference.nesting import Nesting, nesting, require_fits
 from glmmcore.inference.terms import containing, part_of, terms_of
 from glmmcore.results.tables import ResultTable
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["compare", "drop_terms"]
+
+# Difference of log |X| below which restricted likelihoods are on one scale.
+_SAME_VOLUME = 1e-6
 
 
 def compare(*fits: FittedGLMM, **named: FittedGLMM) -> pd.DataFrame:
@@ -46,7 +50,7 @@ def compare(*fits: FittedGLMM, **named: FittedGLMM) -> pd.DataFrame:
     Raises
     ------
     ModelError
-        When the responses differ, or restricted likelihoods of different fixed effects meet.
+        When responses or weights differ, or restricted likelihoods of fixed effects that differ, if only in units.
 
     Examples
     --------
@@ -100,6 +104,9 @@ def _check_comparable(fits: tuple[FittedGLMM, ...]) -> None:
             same &= np.array_equal(fit.trials, first.trials)
         if not same:
             raise ModelError("compare: the fits have different responses")
+        for name in ("freq_weights", "var_weights"):
+            if not _same_weights(getattr(fit.design, name), getattr(first.design, name)):
+                raise ModelError(f"compare: the fits have different {name}; fit all models with the same")
         if fit.reml != first.reml:
             raise ModelError("compare: some fits are by reml=True and some are not; fit all with reml=False")
         if fit.reml and not _same_span(fit.design.predictors["cond"].X, first.design.predictors["cond"].X):
@@ -107,27 +114,46 @@ def _check_comparable(fits: tuple[FittedGLMM, ...]) -> None:
                 "compare: restricted likelihoods of models with different fixed effects have no common scale; "
                 "fit with reml=False"
             )
+        if fit.reml and not _same_volume(fit.design.predictors["cond"].X, first.design.predictors["cond"].X):
+            raise ModelError(
+                "compare: restricted likelihoods depend on the units and the coding of the fixed effects, which "
+                "differ; write them alike, or fit with reml=False"
+            )
+
+
+def _same_weights(a: np.ndarray | None, b: np.ndarray | None) -> bool:
+    return a is b or bool(np.all((1.0 if a is None else a) == (1.0 if b is None else b)))
 
 
 def _same_span(a: np.ndarray, b: np.ndarray) -> bool:
-    from glmmcore.inference.nesting import spans
-
     return a.shape[1] == b.shape[1] and spans(a, b)
+
+
+def _same_volume(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two bases of one space have equal determinants of X'X, on which restricted likelihoods depend."""
+    logs = [np.log(np.abs(np.diag(np.linalg.qr(x, mode="r")))).sum() for x in (a, b)]
+    return bool(abs(logs[0] - logs[1]) < _SAME_VOLUME)
 
 
 def _likelihood_ratio(small: FittedGLMM, large: FittedGLMM) -> dict[str, Any]:
     found: Nesting = nesting(small, large)
     if not found.nested:
         return {"note": f"not nested: {found.reason}"}
+    points = [fit.estimator.n_agq for fit in (small, large) if fit.has_random_effects and not fit.estimator.linear]
+    if len(set(points)) > 1:
+        return {
+            "note": f"log-likelihoods by different approximations (n_agq {points[0]} and {points[1]}): no test, "
+            "and the AIC differ by more than the models"
+        }
     df = large.df_model - small.df_model
     if df == 0:
         return {"note": "as many parameters as the model above: no test"}
     statistic = max(2.0 * (large.llf - small.llf), 0.0)
     plain = float(special.chdtrc(df, statistic))
     pvalue, note = plain, found.reason
-    n_places = [sum(t.term.places is not None for t in fit.solution.terms) for fit in (small, large)]
-    if n_places[0] < n_places[1]:
-        note = f"{found.reason} on its boundary, where its range has no meaning: the p-value is approximate"
+    if found.idle:
+        their = "its" if found.n_boundary == 1 else "their"
+        note = f"{found.reason} on {their} boundary, where {found.idle} has no meaning: the p-value is approximate"
     elif found.n_boundary == 1:
         below = float(special.chdtrc(df - 1, statistic)) if df > 1 else float(statistic <= 0.0)
         pvalue = 0.5 * (plain + below)

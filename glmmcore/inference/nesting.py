@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 import numpy as np
 
 from glmmcore.errors import ModelError
+from glmmcore.inference.nested_effects import added_effects, spans
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
@@ -29,6 +30,10 @@ def require_fits(fits: dict[str, Any], caller: str) -> None:
             raise ModelError(f"{caller}: '{name}' is no fit (FittedGLMM) but {type(fit).__name__}")
 
 
+# Families' edges that are a dispersion, of which a model of the dispersion has one a coefficient.
+_DISPERSION_EDGES = ("overdispersion", "linear overdispersion")
+
+
 @dataclass(frozen=True, slots=True)
 class Nesting:
     """Answer of `nesting`.
@@ -40,11 +45,15 @@ class Nesting:
         Parameters of the large model that the small one sets to the edge of their range.
     reason : str
         What is on the edge, or why the models are not nested.
+    idle : str
+        What has no meaning in the small model (ranges, correlations of vanished effects), so that no mixture of
+        chi-squares holds; empty for none.
     """
 
     nested: bool
     n_boundary: int
     reason: str
+    idle: str = ""
 
 
 def nesting(small: FittedGLMM, large: FittedGLMM) -> Nesting:
@@ -56,8 +65,10 @@ def nesting(small: FittedGLMM, large: FittedGLMM) -> Nesting:
     if pair[0] != pair[1]:
         if pair[0] not in large.family.special_cases:
             return Nesting(False, 0, f"{pair[0]} is no special case of {pair[1]}")
-        edge = large.family.special_cases[pair[0]]
-        edges += [edge] if edge is not None else []
+        dispersion = large.design.predictors.get("disp")
+        for edge in large.family.special_cases[pair[0]]:
+            many = edge in _DISPERSION_EDGES and dispersion is not None
+            edges += [edge] * (dispersion.X.shape[1] if many and dispersion is not None else 1)
     parts = {**dict.fromkeys(small.design.predictors), **dict.fromkeys(large.design.predictors)}
     for part in parts:
         problem = _part_problem(small, large, part)
@@ -69,25 +80,13 @@ def nesting(small: FittedGLMM, large: FittedGLMM) -> Nesting:
         return Nesting(False, 0, "levels covary in another way")
     if "zi" in large.design.predictors and "zi" not in small.design.predictors:
         edges += ["zero inflation"] * large.design.predictors["zi"].X.shape[1]
-    added = _added_variances(small, large)
-    if added is None:
-        return Nesting(False, 0, "some random effects are only in the smaller model")
-    edges += added
+    effects = added_effects(small.solution.terms, large.solution.terms)
+    if isinstance(effects, str):
+        return Nesting(False, 0, effects)
+    edges += effects.edges
     if len(edges) > 1 and len(set(edges)) == 1:
-        return Nesting(True, len(edges), f"{len(edges)} parameters of {edges[0]}")
-    return Nesting(True, len(edges), " and ".join(dict.fromkeys(edges)))
-
-
-def spans(large: np.ndarray, small: np.ndarray) -> bool:
-    """Whether the columns of `small` are linear combinations of those of `large`."""
-    if small.shape[1] == 0:
-        return True
-    if large.shape[1] == 0:
-        return False
-    size = np.sqrt(np.square(large).sum(axis=0))
-    scaled = large / np.where(size > 0.0, size, 1.0)
-    rest = small - scaled @ np.linalg.lstsq(scaled, small, rcond=None)[0]
-    return bool(np.all(np.linalg.norm(rest, axis=0) <= 1e-7 * np.linalg.norm(small, axis=0)))
+        return Nesting(True, len(edges), f"{len(edges)} parameters of {edges[0]}", effects.idle)
+    return Nesting(True, len(edges), " and ".join(dict.fromkeys(edges)), effects.idle)
 
 
 def _part_problem(small: FittedGLMM, large: FittedGLMM, part: str) -> str | None:
@@ -98,17 +97,9 @@ def _part_problem(small: FittedGLMM, large: FittedGLMM, part: str) -> str | None
     if a is None:
         constant = np.ones((large.nobs, 1))
         return None if part == "zi" or spans(b.X, constant) else f"part '{part}' has no intercept"
-    if not np.allclose(a.offset, b.offset):
+    if not spans(b.X, (a.offset - b.offset)[:, None]):
         return f"the offsets of part '{part}' differ"
     return None if spans(b.X, a.X) else f"fixed effects of part '{part}' differ"
-
-
-def _added_variances(small: FittedGLMM, large: FittedGLMM) -> list[str] | None:
-    """Variances that only the large model has; None when the small one has some of its own."""
-    held, wanted = _variances(small), _variances(large)
-    if held - wanted:
-        return None
-    return [f"the variance of {column} by {group}" for _, group, column in sorted(wanted - held)]
 
 
 def _same_relationships(small: FittedGLMM, large: FittedGLMM) -> bool:
@@ -119,7 +110,3 @@ def _same_relationships(small: FittedGLMM, large: FittedGLMM) -> bool:
         if t.term.group in known and one is not other and (one is None or other is None or not one.equals(other)):
             return False
     return True
-
-
-def _variances(fit: FittedGLMM) -> set[tuple[str, str, str]]:
-    return {(t.predictor, t.term.group, column) for t in fit.solution.terms for column in t.term.columns}
