@@ -21,6 +21,9 @@ from glmmcore import FittedGLMM, glmm
 
 N, GROUPS, SECOND, SEED = 10_000, 500, 50, 20261127
 
+WORTH_A_LINE = 0.08
+"""Seconds from which a question is printed at once, before the table."""
+
 Question = Callable[[FittedGLMM], object]
 
 
@@ -225,17 +228,18 @@ _CACHED = type(FittedGLMM.__dict__["verdict"])
 def main(words: list[str]) -> None:
     """Print a table of seconds by question and family, the largest over structures of random effects."""
     warnings.simplefilter("ignore")
-    chosen = [w for w in words if any(w in name for name in models())]
+    by_name = models()
+    chosen = [w for w in words if any(w in name for name in by_name)]
     asked = [w for w in words if w not in chosen]
     found: dict[str, dict[str, float]] = {}
-    for name, make in models().items():
+    for name, make in by_name.items():
         if chosen and not any(w in name for w in chosen):
             continue
         fit = make()
         for label, (applies, question) in questions().items():
             if applies(fit) and (not asked or any(w in label for w in asked)):
                 found.setdefault(label, {})[name] = seconds(question, fit)
-                if found[label][name] > 0.08:
+                if found[label][name] > WORTH_A_LINE:
                     print(f"{found[label][name]:6.3f} {name:24} {label}", flush=True)
     families = dict.fromkeys(model.split()[0] for seconds_of in found.values() for model in seconds_of)
     print(f"| question | {' | '.join(families)} |\n|---|{'---|' * len(families)}")

@@ -1,7 +1,10 @@
 """Every engine against dense linear algebra on random designs, singular relative factors included."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
+from scipy import linalg
 
 from glmmcore.engines.blocked import BlockedSystem
 from glmmcore.engines.layout import Factor, RowLayout
@@ -24,45 +27,75 @@ DESIGNS = {
     "intercepts in runs": [(25, 1), (20, 1)],
     "steps in runs": [(9, 2), (8, 2)],
 }
-ROWS_IN_RUNS = 2800
+ROWS, ROWS_IN_RUNS = 80, 2800
 
 
-def build(name, m, fixed, seed=0, n=80):
+@dataclass(frozen=True)
+class Example:
+    """A layout, weights and relative factors, and the matrices that engines never form.
+
+    Attributes
+    ----------
+    layout : RowLayout
+    w : (n, m, m)
+        Weights of every row over predictors.
+    t : list of (k, k)
+        Relative factors.
+    z : (n, m, q)
+        Left-hand sides.
+    lam, information, h : (q, q)
+        Lambda, Z'WZ and the Hessian.
+    """
+
+    layout: RowLayout
+    w: np.ndarray
+    t: list
+    z: np.ndarray
+    lam: np.ndarray
+    information: np.ndarray
+    h: np.ndarray
+
+
+def build(name, m, fixed, seed=0):
     rng = np.random.default_rng(seed)
-    factors = []
     in_runs = name.endswith("in runs")
-    n = ROWS_IN_RUNS if in_runs else n
-    for i, (levels, k) in enumerate(DESIGNS[name]):
-        codes = np.concatenate([np.arange(levels), rng.integers(0, levels, n - levels)]).astype(np.int32)
-        rng.shuffle(codes)
-        z = np.stack([np.ones(n), codes % 3.0][:k], axis=1) if in_runs else rng.normal(size=(n, k))
-        factors.append(Factor(f"f{i}", codes, levels, z, rng.integers(0, m, k).astype(np.int32)))
+    n = ROWS_IN_RUNS if in_runs else ROWS
+    factors = [random_factor(rng, f"f{i}", levels, k, m, n, in_runs) for i, (levels, k) in enumerate(DESIGNS[name])]
     if fixed:
         factors.append(
             Factor("fixed", np.zeros(n, np.int32), 1, rng.normal(size=(n, 2)), np.zeros(2, np.int32), prior=0.0)
         )
     layout = RowLayout(factors)
+    assert (layout.n_runs < n) == (in_runs and not fixed)
     root = rng.normal(size=(n, m, m))
     w = root @ root.transpose(0, 2, 1)
-    factors_t = [
+    t = [
         np.eye(f.k) if f.prior == 0 else np.tril(rng.normal(size=(f.k, f.k))) * (1 if i else 0.5)
         for i, f in enumerate(factors)
     ]
     if seed % 2:  # singular relative factor
-        factors_t[0][-1, :] = 0.0
-    assert (layout.n_runs < n) == (in_runs and not fixed)
+        t[0][-1, :] = 0.0
     z = np.zeros((n, m, layout.order))
     left, start = layout.of_rows(layout.z), layout.of_rows(layout.start)
     for c in range(left.shape[1]):
         z[np.arange(n), layout.predictor[c], start[:, layout.factor[c]] + layout.within[c]] += left[:, c]
-    lam = np.zeros((layout.order, layout.order))
-    for i, f in enumerate(factors):
-        for j in range(f.n_levels):
-            at = layout.offsets[i] + j * f.k
-            lam[at : at + f.k, at : at + f.k] = factors_t[i]
-    dense_m = z.reshape(n * m, -1).T @ (w @ z).reshape(n * m, -1)
-    h = lam.T @ dense_m @ lam + np.diag(layout.prior)
-    return layout, w, factors_t, z, lam, dense_m, h
+    lam = linalg.block_diag(*(own for f, own in zip(factors, t, strict=True) for _ in range(f.n_levels)))
+    information = z.reshape(n * m, -1).T @ (w @ z).reshape(n * m, -1)
+    return Example(layout, w, t, z, lam, information, lam.T @ information @ lam + np.diag(layout.prior))
+
+
+def random_factor(rng, name, levels, k, m, n, in_runs):
+    """Levels that all occur; left-hand sides of any values, or of so few that rows stand in runs."""
+    codes = np.concatenate([np.arange(levels), rng.integers(0, levels, n - levels)]).astype(np.int32)
+    rng.shuffle(codes)
+    z = np.stack([np.ones(n), codes % 3.0][:k], axis=1) if in_runs else rng.normal(size=(n, k))
+    return Factor(name, codes, levels, z, rng.integers(0, m, k).astype(np.int32))
+
+
+def levels_of(layout, factor):
+    """Places of the coefficients of each level of a factor."""
+    f, start = layout.factors[factor], layout.offsets[factor]
+    return [slice(start + j * f.k, start + (j + 1) * f.k) for j in range(f.n_levels)]
 
 
 def pack(w):
@@ -89,15 +122,16 @@ def assemble(system, w):
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("system_class", SYSTEMS)
 def test_against_dense(system_class, name, m, fixed, seed):
-    layout, w, t, z, lam, dense_m, h = build(name, m, fixed, seed)
+    example = build(name, m, fixed, seed)
+    layout, t, z, lam, h = example.layout, example.t, example.z, example.lam, example.h
     system = system_class(layout)
-    assemble(system, w)
+    assemble(system, example.w)
     assert system.factorise(t)
     rng = np.random.default_rng(5)
     x = rng.normal(size=layout.order)
     np.testing.assert_allclose(system.logdet, np.linalg.slogdet(h)[1], rtol=TOLERANCE)
     np.testing.assert_allclose(system.solve(x), np.linalg.solve(h, x), rtol=1e-8, atol=1e-9)
-    np.testing.assert_allclose(system.multiply(x), dense_m @ x, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(system.multiply(x), example.information @ x, rtol=1e-9, atol=1e-9)
     np.testing.assert_allclose(layout.apply_factors(t, x), lam @ x, atol=TOLERANCE)
     np.testing.assert_allclose(layout.apply_transposed(t, x), lam.T @ x, atol=TOLERANCE)
     inverse = np.linalg.inv(h)
@@ -105,12 +139,9 @@ def test_against_dense(system_class, name, m, fixed, seed):
     system.scale_inverse()
     system.invert()  # begins anew
     system.invert()
-    product = dense_m @ lam @ inverse
-    for i, (f, got) in enumerate(zip(layout.factors, system.factor_products(), strict=True)):
-        want = np.zeros((f.k, f.k))
-        for j in range(f.n_levels):
-            at = layout.offsets[i] + j * f.k
-            want += product[at : at + f.k, at : at + f.k]
+    product = example.information @ lam @ inverse
+    for i, got in enumerate(system.factor_products()):
+        want = sum(product[at, at] for at in levels_of(layout, i))
         np.testing.assert_allclose(got, want, rtol=1e-7, atol=1e-8)
     system.scale_inverse()
     out = np.empty((m * (m + 1) // 2, layout.n))
@@ -124,47 +155,46 @@ def test_against_dense(system_class, name, m, fixed, seed):
     np.testing.assert_allclose(random, 1.0 + (z @ x)[third:].T, atol=TOLERANCE)
     covariance = lam @ inverse @ lam.T
     np.testing.assert_allclose(out, pack(z @ covariance @ z.transpose(0, 2, 1)), rtol=1e-7, atol=1e-8)
-    for i, f in enumerate(layout.factors):
-        blocks = system.level_covariances(i)
-        for j in range(f.n_levels):
-            at = layout.offsets[i] + j * f.k
-            np.testing.assert_allclose(blocks[j], covariance[at : at + f.k, at : at + f.k], rtol=1e-7, atol=1e-8)
+    for i in range(len(layout.factors)):
+        for block, at in zip(system.level_covariances(i), levels_of(layout, i), strict=True):
+            np.testing.assert_allclose(block, covariance[at, at], rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("name", DESIGNS)
 @pytest.mark.parametrize("system_class", SYSTEMS)
 def test_profiled_fixed_effects_stay_out_of_determinant_and_inverse(system_class, name):
-    layout, w, t, z, lam, dense_m, h = build(name, 1, True)
+    example = build(name, 1, True)
+    layout, lam, h = example.layout, example.lam, example.h
     system = system_class(layout, n_profiled=2)
-    assemble(system, w)
-    assert system.factorise(t)
+    assemble(system, example.w)
+    assert system.factorise(example.t)
     q = layout.order - 2
     np.testing.assert_allclose(system.logdet, np.linalg.slogdet(h[:q, :q])[1], rtol=TOLERANCE)
     x = np.arange(layout.order, dtype=float)
     np.testing.assert_allclose(system.solve(x), np.linalg.solve(h, x), rtol=1e-8, atol=1e-9)
     system.invert()
-    product = dense_m[:q, :q] @ lam[:q, :q] @ np.linalg.inv(h[:q, :q])
-    f = layout.factors[0]
-    want = sum(product[j * f.k : (j + 1) * f.k, j * f.k : (j + 1) * f.k] for j in range(f.n_levels))
+    product = example.information[:q, :q] @ lam[:q, :q] @ np.linalg.inv(h[:q, :q])
+    want = sum(product[at, at] for at in levels_of(layout, 0))
     np.testing.assert_allclose(system.factor_products()[0], want, rtol=1e-7, atol=1e-8)
     system.scale_inverse()
     out = np.empty((1, layout.n))
     system.row_covariances(0, layout.n, out)
-    used = z[:, 0, :q] @ lam[:q, :q]
+    used = example.z[:, 0, :q] @ lam[:q, :q]
     expected = np.einsum("iq,qr,ir->i", used, np.linalg.inv(h[:q, :q]), used)
     np.testing.assert_allclose(out[0], expected, rtol=1e-7, atol=1e-8)
 
 
 @pytest.mark.parametrize("system_class", SYSTEMS)
 def test_indefinite_weights_are_reported_not_raised(system_class):
-    layout, w, t, *_ = build("two crossed", 1, False)
-    system = system_class(layout)
-    assemble(system, -100.0 * w)
-    assert not system.factorise(t)
+    example = build("two crossed", 1, False)
+    system = system_class(example.layout)
+    assemble(system, -100.0 * example.w)
+    assert not system.factorise(example.t)
 
 
 def test_random_part_and_score_are_transposes():
-    layout, _w, _t, z, *_ = build("three factors", 2, True)
+    example = build("three factors", 2, True)
+    layout, z = example.layout, example.z
     rng = np.random.default_rng(3)
     b, values = rng.normal(size=layout.order), rng.normal(size=(2, layout.n))
     out, score = np.zeros((2, layout.n)), np.zeros(layout.order)
@@ -175,25 +205,24 @@ def test_random_part_and_score_are_transposes():
 
 
 def test_prior_precision_is_one_for_random_effects_and_none_for_fixed_ones():
-    layout = build("two crossed", 1, True)[0]
+    layout = build("two crossed", 1, True).layout
     np.testing.assert_array_equal(layout.prior, [1.0] * 11 + [0.0] * 2)
 
 
 @pytest.mark.parametrize("name", ["one scalar factor", "one vector factor"])
 @pytest.mark.parametrize("m", [1, 2, 3])
 def test_level_by_level_algebra_of_one_factor(name, m):
-    layout, w, t, z, _lam, dense_m, h = build(name, m, False)
+    example = build(name, m, False)
+    layout, z, h = example.layout, example.z, example.h
     system = BlockedSystem(layout)
-    assemble(system, w)
-    assert system.factorise(t)
+    assemble(system, example.w)
+    assert system.factorise(example.t)
     blocks, roots = system.lead_blocks()
-    k = layout.factors[0].k
     some = np.random.default_rng(4).normal(size=blocks.shape)
     some = some + some.transpose(0, 2, 1)
     b = np.zeros_like(h)
-    for j in range(layout.factors[0].n_levels):
-        at = slice(j * k, (j + 1) * k)
-        np.testing.assert_allclose(blocks[j], dense_m[at, at], rtol=1e-12, atol=1e-12)
+    for j, at in enumerate(levels_of(layout, 0)):
+        np.testing.assert_allclose(blocks[j], example.information[at, at], rtol=1e-12, atol=1e-12)
         np.testing.assert_allclose(np.tril(roots[j]), np.linalg.cholesky(h[at, at]), rtol=1e-9, atol=1e-12)
         b[at, at] = some[j]
     out, expected = np.empty((m * (m + 1) // 2, layout.n)), pack(z @ b @ z.transpose(0, 2, 1))
@@ -205,7 +234,8 @@ def test_level_by_level_algebra_of_one_factor(name, m):
 
 
 def test_information_adds_squared_left_hand_sides():
-    layout, _w, _t, z, *_ = build("three factors", 2, True)
+    example = build("three factors", 2, True)
+    layout, z = example.layout, example.z
     values = np.random.default_rng(3).normal(size=(2, layout.n))
     out = np.zeros(layout.order)
     for lo, hi in ((0, 33), (33, layout.n)):
@@ -215,11 +245,11 @@ def test_information_adds_squared_left_hand_sides():
 
 
 def test_a_system_says_how_it_is_built():
-    layout = build("crossed with slopes", 1, False)[0]
+    layout = build("crossed with slopes", 1, False).layout
     blocked = BlockedSystem(layout).describe()
     assert blocked[0] == "f0: leading, block diagonal, 2 x 2, 7 levels"
     pairs = {(a, b) for a, b in layout.start}  # one cell of three rows for each pair of levels that occurs
     assert blocked[1] == f"f1 (12): trailing, dense, order 12, {3 * len(pairs)} sparse cell rows"
-    assert BlockedSystem(build("one scalar factor", 1, False)[0]).describe() == ["f0: leading, diagonal, 6 levels"]
+    assert BlockedSystem(build("one scalar factor", 1, False).layout).describe() == ["f0: leading, diagonal, 6 levels"]
     sparse = SparseSystem(layout).describe()
     assert sparse[:2] == ["f0: sparse, 7 levels of 2", "f1: sparse, 4 levels of 3"]

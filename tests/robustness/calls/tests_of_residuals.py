@@ -82,62 +82,80 @@ def _plain_numbers(rng: np.random.Generator) -> Trial:
     alternative = pick(rng, ("two-sided", "two-sided", "greater", "less", "other"))
     given = dressed(rng, u)
     if kind == 0:
-        method = pick(rng, ("ks", "ks", "ad", "band", "other"))
-
-        def ks(r: Any) -> str | None:
-            if method != "ks":
-                return None
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # ties: the statistic is what is compared
-                sides = stats.kstest(u, "uniform", alternative=alternative)
-            return _differs(r.statistic, sides.statistic)
-
-        return Trial(
-            f"uniformity {method} {alternative} {u.tolist()}",
-            lambda: simresid.uniformity_test(given, alternative, method),
-            ks,
-        )
+        return _uniformity(rng, u, given, alternative)
     if kind == 1:
-        time = numbers(rng, n) if rng.random() < 0.7 else np.arange(n) * 1.0
-        when = dressed(rng, time)
-
-        def watson(r: Any) -> str | None:
-            if np.unique(time).size < n:
-                return None
-            e = u[np.argsort(time)] - u.mean()
-            return _differs(r.statistic, np.sum(np.diff(e) ** 2) / np.sum(e**2))
-
-        return Trial(
-            f"time {u.tolist()} {time.tolist()}",
-            lambda: simresid.temporal_autocorrelation_test(given, when, None, alternative),
-            watson,
-        )
+        return _in_time(rng, u, given, alternative)
     if kind == 2:
-        x, y = numbers(rng, n), numbers(rng, n)
-
-        def moran(r: Any) -> str | None:
-            points = np.column_stack([x, y])
-            if len(np.unique(points, axis=0)) < n or n > 500:
-                return None
-            span = np.ptp(points, axis=0).max()
-            d = np.hypot(*((c[:, None] - c) / span for c in points.T))
-            if (d + np.eye(n)).min() <= 0:  # places that cannot be told apart at this span
-                return None
-            w = 1 / (d + np.diag(np.full(n, np.inf)))
-            w = w / w.max(axis=1, keepdims=True)
-            w /= w.sum(axis=1, keepdims=True)
-            z = u - u.mean()
-            return _differs(r.statistic, z @ w @ z / (z @ z) * n / w.sum(), 1e-6)
-
-        return Trial(
-            f"space {u.tolist()} {x.tolist()} {y.tolist()}",
-            lambda: simresid.spatial_autocorrelation_test(given, x, y, alternative=alternative),
-            moran,
-        )
+        return _in_space(rng, u, given, alternative)
     if kind == 3:
         g = labels(rng, n)
         return Trial(f"categories {u.tolist()} {g!r:.300}", lambda: simresid.categorical_test(given, g))
-    x = numbers(rng, n)
+    return _against_a_predictor(rng, u, given)
+
+
+def _uniformity(rng: np.random.Generator, u: np.ndarray, given: Any, alternative: Any) -> Trial:
+    method = pick(rng, ("ks", "ks", "ad", "band", "other"))
+
+    def kolmogorov_smirnov(r: Any) -> str | None:
+        if method != "ks":
+            return None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # ties: the statistic is what is compared
+            sides = stats.kstest(u, "uniform", alternative=alternative)
+        return _differs(r.statistic, sides.statistic)
+
+    return Trial(
+        f"uniformity {method} {alternative} {u.tolist()}",
+        lambda: simresid.uniformity_test(given, alternative, method),
+        kolmogorov_smirnov,
+    )
+
+
+def _in_time(rng: np.random.Generator, u: np.ndarray, given: Any, alternative: Any) -> Trial:
+    n = u.size
+    time = numbers(rng, n) if rng.random() < 0.7 else np.arange(n) * 1.0
+    when = dressed(rng, time)
+
+    def durbin_watson(r: Any) -> str | None:
+        if np.unique(time).size < n:
+            return None
+        e = u[np.argsort(time)] - u.mean()
+        return _differs(r.statistic, np.sum(np.diff(e) ** 2) / np.sum(e**2))
+
+    return Trial(
+        f"time {u.tolist()} {time.tolist()}",
+        lambda: simresid.temporal_autocorrelation_test(given, when, None, alternative),
+        durbin_watson,
+    )
+
+
+def _in_space(rng: np.random.Generator, u: np.ndarray, given: Any, alternative: Any) -> Trial:
+    n = u.size
+    x, y = numbers(rng, n), numbers(rng, n)
+
+    def moran(r: Any) -> str | None:
+        points = np.column_stack([x, y])
+        if len(np.unique(points, axis=0)) < n or n > 500:
+            return None
+        span = np.ptp(points, axis=0).max()
+        d = np.hypot(*((c[:, None] - c) / span for c in points.T))
+        if (d + np.eye(n)).min() <= 0:  # places that cannot be told apart at this span
+            return None
+        w = 1 / (d + np.diag(np.full(n, np.inf)))
+        w = w / w.max(axis=1, keepdims=True)
+        w /= w.sum(axis=1, keepdims=True)
+        z = u - u.mean()
+        return _differs(r.statistic, z @ w @ z / (z @ z) * n / w.sum(), 1e-6)
+
+    return Trial(
+        f"space {u.tolist()} {x.tolist()} {y.tolist()}",
+        lambda: simresid.spatial_autocorrelation_test(given, x, y, alternative=alternative),
+        moran,
+    )
+
+
+def _against_a_predictor(rng: np.random.Generator, u: np.ndarray, given: Any) -> Trial:
+    x = numbers(rng, u.size)
     name = pick(rng, ("quantile_test", "heteroscedasticity_test"))
 
     def same_in_other_units(r: Any) -> str | None:
@@ -197,44 +215,10 @@ def _test(rng: np.random.Generator) -> Trial:
     if rng.random() < 0.15:
         with contextlib.suppress(Exception):
             res, text = res.recalculate(group=labels(rng, res.n_obs)), text + ", grouped"
-    n = res.n_obs
     name = pick(rng, ("dispersion", "zero_inflation", "statistic", "uniformity", "outlier", "quantile", "categorical",
                       "heteroscedasticity", "temporal_autocorrelation", "spatial_autocorrelation",
                       "phylogenetic_autocorrelation"))  # fmt: skip
-    options: dict[str, Any] = {}
-    if name == "statistic":
-        mine = (lambda v: v[0], lambda v: v.max(axis=-1), junk(rng))
-        options["statistic"] = pick(rng, (*mine, np.max, np.mean, np.median, {"a": np.max, "b": np.ptp}))
-        if rng.random() < 0.3:
-            options["vectorized"] = True
-    if name in ("quantile", "heteroscedasticity") and rng.random() < 0.7:
-        options["predictor"] = pick(
-            rng, ("x", "t", numbers(rng, n), dressed(rng, numbers(rng, n)), labels(rng, n), moments_in_time(rng, n))
-        )
-    if name == "quantile" and rng.random() < 0.1:
-        options["quantiles"] = pick(rng, ([0.5], [0.1, 0.9], [0.5, 0.5], [0.9, 0.1], [0], [1], [], [np.nan], junk(rng)))
-    if name == "categorical":
-        options["categories"] = pick(rng, ("g", "f", ["g", "t"], labels(rng, n), labels(rng, n)))
-    if name == "temporal_autocorrelation":
-        options["time"] = pick(rng, ("t", numbers(rng, n), np.arange(n), moments_in_time(rng, n)))
-        if rng.random() < 0.5:
-            options["by"] = pick(rng, ("g", ["g", "h"], labels(rng, n)))
-        if rng.random() < 0.3:
-            options["method"] = pick(rng, ("ljung-box", "durbin-watson", "other"))
-        if rng.random() < 0.2:
-            options[pick(rng, ("lags", "exact"))] = pick(rng, (1, 2, n, True, junk(rng)))
-    if name == "spatial_autocorrelation":
-        if rng.random() < 0.2:
-            options["distances"] = square(rng, n)
-        else:
-            options |= {"x": numbers(rng, n), "y": dressed(rng, numbers(rng, n))}
-        if rng.random() < 0.5:
-            options["weights"] = pick(rng, ("inverse", "knn", "band", "auto", "other"))
-            options[pick(rng, ("k", "radius", "great_circle"))] = pick(rng, (1, 3, 0.5, 1e300, 1e-300, True, junk(rng)))
-    if name == "phylogenetic_autocorrelation":
-        options["distances"] = square(rng, n)
-        if rng.random() < 0.5:
-            options["labels"] = pick(rng, (np.arange(n), labels(rng, n), "g"))
+    options = _own_options(rng, name, res.n_obs)
     if rng.random() < 0.3:
         options["null"] = pick(rng, NULLS)
     if rng.random() < 0.7:
@@ -257,6 +241,68 @@ def _test(rng: np.random.Generator) -> Trial:
 
     own = name == "statistic"
     return Trial(f"{text}.{name}_test({options!r:.400})", lambda: getattr(res, f"{name}_test")(**options), count, own)
+
+
+def _own_options(rng: np.random.Generator, name: str, n: int) -> dict[str, Any]:
+    """Options that one test alone takes."""
+    match name:
+        case "statistic":
+            return _statistic_options(rng)
+        case "quantile" | "heteroscedasticity":
+            return _curve_options(rng, name, n)
+        case "categorical":
+            return {"categories": pick(rng, ("g", "f", ["g", "t"], labels(rng, n), labels(rng, n)))}
+        case "temporal_autocorrelation":
+            return _time_options(rng, n)
+        case "spatial_autocorrelation":
+            return _space_options(rng, n)
+        case "phylogenetic_autocorrelation":
+            options: dict[str, Any] = {"distances": square(rng, n)}
+            if rng.random() < 0.5:
+                options["labels"] = pick(rng, (np.arange(n), labels(rng, n), "g"))
+            return options
+    return {}
+
+
+def _statistic_options(rng: np.random.Generator) -> dict[str, Any]:
+    mine = (lambda v: v[0], lambda v: v.max(axis=-1), junk(rng))
+    options = {"statistic": pick(rng, (*mine, np.max, np.mean, np.median, {"a": np.max, "b": np.ptp}))}
+    if rng.random() < 0.3:
+        options["vectorized"] = True
+    return options
+
+
+def _curve_options(rng: np.random.Generator, name: str, n: int) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    if rng.random() < 0.7:
+        options["predictor"] = pick(
+            rng, ("x", "t", numbers(rng, n), dressed(rng, numbers(rng, n)), labels(rng, n), moments_in_time(rng, n))
+        )
+    if name == "quantile" and rng.random() < 0.1:
+        options["quantiles"] = pick(rng, ([0.5], [0.1, 0.9], [0.5, 0.5], [0.9, 0.1], [0], [1], [], [np.nan], junk(rng)))
+    return options
+
+
+def _time_options(rng: np.random.Generator, n: int) -> dict[str, Any]:
+    options: dict[str, Any] = {"time": pick(rng, ("t", numbers(rng, n), np.arange(n), moments_in_time(rng, n)))}
+    if rng.random() < 0.5:
+        options["by"] = pick(rng, ("g", ["g", "h"], labels(rng, n)))
+    if rng.random() < 0.3:
+        options["method"] = pick(rng, ("ljung-box", "durbin-watson", "other"))
+    if rng.random() < 0.2:
+        options[pick(rng, ("lags", "exact"))] = pick(rng, (1, 2, n, True, junk(rng)))
+    return options
+
+
+def _space_options(rng: np.random.Generator, n: int) -> dict[str, Any]:
+    if rng.random() < 0.2:
+        options: dict[str, Any] = {"distances": square(rng, n)}
+    else:
+        options = {"x": numbers(rng, n), "y": dressed(rng, numbers(rng, n))}
+    if rng.random() < 0.5:
+        options["weights"] = pick(rng, ("inverse", "knn", "band", "auto", "other"))
+        options[pick(rng, ("k", "radius", "great_circle"))] = pick(rng, (1, 3, 0.5, 1e300, 1e-300, True, junk(rng)))
+    return options
 
 
 def _known(function: Any, options: dict[str, Any]) -> dict[str, Any]:
