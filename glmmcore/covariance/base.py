@@ -31,7 +31,9 @@ class Structure(ABC):
     ``linear`` says that T is linear in theta, so that the likelihood is symmetric about a vanishing column of T;
     ``chained`` that the coefficients form a first-order chain with one standard deviation, whose precision matrix is
     tridiagonal; ``ordered`` that the order of the coefficients has a meaning; ``one_row`` that tables show one standard
-    deviation for all coefficients and correlations by lag; ``correlated`` that there are correlations to report.
+    deviation for all coefficients and correlations by lag; ``correlated`` that there are correlations to report;
+    ``one_correlation`` that the last parameter is the only one of the correlations; ``absorbs_noise`` that Sigma keeps
+    its form when independent noise of one variance is added to every coefficient.
     ``rescaling`` says which changes of basis of the left-hand side the structure survives, so that the fitter may
     standardise the columns: ``"linear"`` (any), ``"columns"`` (one factor a column), ``"common"`` (one factor).
     """
@@ -43,6 +45,8 @@ class Structure(ABC):
     one_row: ClassVar[bool] = False
     ordered: ClassVar[bool] = False
     correlated: ClassVar[bool] = True
+    one_correlation: ClassVar[bool] = False
+    absorbs_noise: ClassVar[bool] = False
 
     def __init__(self, k: int) -> None:
         self.k = k
@@ -63,6 +67,10 @@ class Structure(ABC):
     @abstractmethod
     def start(self, sd: np.ndarray) -> np.ndarray:
         """Theta of independent coefficients with standard deviations `sd` (k,)."""
+
+    def opposed(self, sd: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+        """Theta of coefficients with standard deviations `sd` (k,), correlated against a covariance if they may be."""
+        return self.start(sd)
 
     @property
     def reported(self) -> list[tuple[str, int, int]]:

@@ -13,6 +13,10 @@ from glmmcore.errors import ModelError
 __all__ = ["CommonCompoundSymmetric", "CommonScale", "CompoundSymmetric", "Correlated", "OwnScales"]
 
 
+# Distance, on the scale t, from no correlation to one that is clear.
+_FAR = 2.0
+
+
 class Correlated(Structure):
     """Correlation matrix of a few parameters t; subclasses give its factor C(t) and the derivatives."""
 
@@ -34,6 +38,14 @@ class Correlated(Structure):
     def independent(self) -> np.ndarray:
         """Parameters t of small correlations, where the optimiser starts."""
         return np.zeros(self.n_correlations)
+
+    def opposed(self, sd: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+        """See `Structure.opposed`; the one correlation has the other sign than most of those given."""
+        theta = self.start(sd)
+        if self.one_correlation:
+            lower = covariance[np.tril_indices(self.k, -1)]
+            theta[-1] -= _FAR * np.sign(lower.sum() or 1.0)
+        return theta
 
 
 class OwnScales(Correlated):
@@ -112,6 +124,8 @@ class CommonScale(Correlated):
 class _CompoundSymmetry(Correlated):
     """All correlations equal, rho in (-1/(k-1), 1) through a logistic map."""
 
+    one_correlation = True
+
     def _correlation(self, t: float) -> tuple[np.ndarray, np.ndarray]:
         low = 1.0 / (self.k - 1)
         # 1e-10 inside the open interval: the Cholesky factor must exist wherever the optimiser looks
@@ -145,6 +159,7 @@ class CommonCompoundSymmetric(CommonScale, _CompoundSymmetry):
     """``homcs``: one standard deviation, one correlation."""
 
     name = "homcs"
+    absorbs_noise = True
 
     @property
     def reported(self) -> list[tuple[str, int, int]]:

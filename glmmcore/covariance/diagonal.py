@@ -16,6 +16,7 @@ class Diagonal(Structure):
     rescaling = "columns"
     linear = True
     correlated = False
+    absorbs_noise = True
 
     @property
     def size(self) -> int:
@@ -42,6 +43,7 @@ class CommonDiagonal(Structure):
     rescaling = "common"
     linear = True
     correlated = False
+    absorbs_noise = True
 
     @property
     def size(self) -> int:

@@ -20,6 +20,7 @@ class _GeometricDecay(Correlated):
     """
 
     ordered = True
+    one_correlation = True
 
     def triangle(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """See `Correlated.triangle`."""
@@ -123,3 +124,4 @@ class CommonToeplitz(CommonScale, _ByLag):
     """``homtoep``: one standard deviation, a correlation for each lag."""
 
     name = "homtoep"
+    absorbs_noise = True

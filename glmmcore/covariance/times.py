@@ -142,6 +142,7 @@ class GappedAutoRegressive(_Line):
 
     name = "ar1"
     parameters = ("rho",)
+    one_correlation = True
 
     def _steps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         first = np.isnan(self.places.steps)

@@ -15,6 +15,7 @@ class Unstructured(Structure):
     name = "us"
     rescaling = "linear"
     linear = True
+    absorbs_noise = True
 
     def __init__(self, k: int) -> None:
         super().__init__(k)
@@ -38,3 +39,10 @@ class Unstructured(Structure):
     def start(self, sd: np.ndarray) -> np.ndarray:
         """See `Structure.start`."""
         return np.diag(sd)[self._rows, self._columns]
+
+    def opposed(self, sd: np.ndarray, covariance: np.ndarray) -> np.ndarray:
+        """See `Structure.opposed`."""
+        rows, columns = np.tril_indices(self.k, -1)
+        t = np.diag(sd)
+        t[rows, columns] = -0.5 * sd[rows] * np.sign(covariance[rows, columns])
+        return t[self._rows, self._columns]

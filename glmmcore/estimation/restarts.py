@@ -25,9 +25,7 @@ Target = TypeVar("Target", bound=Objective)
 _EDGE = 1e-3
 # Links whose range or curvature makes several maxima common.
 _LINKS_WITH_SEVERAL_MAXIMA = ("identity", "inverse", "sqrt")
-# Structures with one correlation, the last parameter, and the least information about it: a standard error of 1.4 on a
-# scale on which a correlation of one half is about 1.
-_ONE_CORRELATION = ("cs", "homcs", "ar1", "hetar1")
+# Least information about a correlation: a standard error of 1.4 on a scale on which a half is about 1.
 _LEAST_INFORMATION = 0.5
 # Evaluations of one short descent: these, and so many for each parameter.
 _EVALUATIONS, _EVALUATIONS_PER_PARAMETER = 40, 6
@@ -106,7 +104,7 @@ def _vague_correlation(problem: Problem, optimum: Optimum) -> bool:
     """Whether the one correlation of a structure is hardly determined, so that either sign may be a maximum."""
     if optimum.hessian is None:
         return False
-    last = [term.where.stop - 1 for term in problem.terms if term.structure.name in _ONE_CORRELATION]
+    last = [term.where.stop - 1 for term in problem.terms if term.structure.one_correlation]
     return any(not optimum.hessian[j, j] > _LEAST_INFORMATION for j in last)
 
 
@@ -266,17 +264,10 @@ def _spread(
     for term in problem.terms:
         structure = term.structure
         own = size if elsewhere is None or term.predictor == "cond" else elsewhere
-        theta = structure.start(np.full(structure.k, own * unit))
-        if flip is not None and structure.k > 1:
+        sd = np.full(structure.k, own * unit)
+        if flip is None or structure.k == 1:
+            out[term.where] = structure.start(sd)
+        else:
             old = structure.factor(flip[term.where])
-            covariance = old @ old.T
-            rows, columns = np.tril_indices(structure.k, -1)
-            against = -np.sign(covariance[rows, columns].sum() or 1.0)
-            if structure.name == "us":
-                t = np.diag(np.full(structure.k, size * unit))
-                t[rows, columns] = -0.5 * size * unit * np.sign(covariance[rows, columns])
-                theta = t[np.tril_indices(structure.k)]
-            elif structure.name in _ONE_CORRELATION:
-                theta[-1] += 2.0 * against
-        out[term.where] = theta
+            out[term.where] = structure.opposed(sd, old @ old.T)
     return out

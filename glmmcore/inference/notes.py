@@ -106,7 +106,7 @@ def scale_notes(
             return [f"Differences on the scale of {response.name}; scale='difference' compares {way.inner}."]
         if random_effects == "average":
             return [f"Of means of {way.inner}: averaged over what is random in {response.name}, residuals too."]
-        more = "; random_effects='average' is about means" if way.has_mean and fit.family.name == "gaussian" else ""
+        more = "; random_effects='average' is about means" if way.has_mean and fit.family.linear else ""
         return [f"{what} of {way.inner}, mapped back from {response.name}{more}."]
     if link == "identity" and component != "zi":
         if response.trials is not None or response.name in fit.data or response.levels is not None:

@@ -52,7 +52,7 @@ def averaged_originals(fit: FittedGLMM, grid: ReferenceGrid) -> CellMeans:
     """Means of what the response is a function of, over random effects and residuals; averaged on that scale."""
     way, link = fit.design.response.transformed, _link(fit)
     assert way is not None
-    if fit.family.name != "gaussian":
+    if not fit.family.linear:
         raise ModelError(
             f"marginal_means: means of {way.inner} are known where {fit.design.response.name} is gaussian; "
             f"random_effects='none' maps means back from a {fit.family.name} model"

@@ -21,8 +21,6 @@ EDGE = 1e-3
 _MANY_REFUSED = 0.05
 # Share of rows whose mean random effects can bring to the end of its range that is worth a sentence.
 _MANY_ROWS = 0.02
-# Structures whose covariances keep their form when independent noise is added to every coefficient.
-_HOLDING_NOISE = ("us", "diag", "homdiag", "homcs")
 # Logarithms between the least dispersion of all rows and the usual one from which on it is on its way to zero, and
 # what a coefficient adds to that if it is one of the reasons.
 _RUNNING_AWAY, _REASON = 10.0, 5.0
@@ -90,7 +88,7 @@ def _as_many_coefficients_as_rows(fit: FittedGLMM, t: TermSolution) -> bool:
         fit.family.linear
         and t.modes.size >= fit.nobs
         and fit.design.var_weights is None
-        and t.term.structure in _HOLDING_NOISE
+        and fit.estimator.problem.part_of(t.term).structure.absorbs_noise
         and t.term.relationship is None
         and not fit.design.fixed
         and np.isnan(fit.sigma) == ("disp" in fit.design.predictors)

@@ -43,7 +43,7 @@ def term_sentences(fit: FittedGLMM, t: TermSolution, singular: bool) -> list[str
         if singular:
             return [_singular_sentence(fit, t)]
         return lasting or _field_sentences(fit, t, part.structure, theta)
-    if lasting and t.term.structure == "ar1":
+    if lasting and part.structure.one_row:
         return lasting
     if singular:
         return [_singular_sentence(fit, t), *lasting]
@@ -52,7 +52,8 @@ def term_sentences(fit: FittedGLMM, t: TermSolution, singular: bool) -> list[str
 
 def _lasting_sentences(fit: FittedGLMM, t: TermSolution) -> list[str]:
     """Where effects of successive times do not differ, which a model without times says as well."""
-    if t.term.structure not in ("ar1", "hetar1") or "rho" in fit.design.fixed:
+    reported = fit.estimator.problem.part_of(t.term).structure.reported
+    if not any(kind == "rho" for kind, _, _ in reported) or "rho" in fit.design.fixed:
         return []
     table = fit.var_corr
     found = table[(table["group"] == t.term.group) & (table["rho"].astype(float) > 1.0 - _CORRELATION_EDGE)]

@@ -200,6 +200,15 @@ def test_as_many_groups_as_rows_is_a_result_with_a_sentence():
     assert any("cannot be told apart" in s for s in fit.verdict)
 
 
+@pytest.mark.parametrize("structure", ["homcs", "homtoep"])
+def test_a_structure_that_takes_the_noise_of_every_row_is_a_result_with_a_sentence(structure):
+    rng = np.random.default_rng(7)
+    d = pd.DataFrame({"g": np.repeat(np.arange(30), 3), "f": np.tile(list("abc"), 30)})
+    d["y"] = rng.normal(size=30)[d["g"]] + rng.normal(size=90)
+    fit = glmm(f"y ~ 1 + {structure}(0 + f | g)", d)
+    assert any("cannot be told apart" in s for s in fit.verdict)
+
+
 def test_separation_is_a_result_with_a_sentence():
     rng = np.random.default_rng(5)
     d = pd.DataFrame({"g": np.repeat(np.arange(10), 6), "x": rng.normal(size=60), "w": rng.normal(size=60)})

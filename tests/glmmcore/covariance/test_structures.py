@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from scipy import optimize
 
 from glmmcore.covariance import STRUCTURES
 
@@ -108,3 +109,30 @@ def test_what_tables_show_is_the_whole_covariance(name):
     else:
         hidden = {(i, j) for i in range(k) for j in range(i)} - shown
         np.testing.assert_allclose([r[i, j] for i, j in hidden], 0.0, atol=1e-15)
+
+
+@pytest.mark.parametrize("name", sorted(STRUCTURES))
+def test_which_structures_absorb_noise(name):
+    structure = STRUCTURES[name](3)
+    theta = structure.start(np.array([0.5, 0.8, 1.1])) + 0.3
+    t = structure.factor(theta)
+    target = t @ t.T + 0.7 * np.eye(3)
+
+    def distance(x: np.ndarray) -> np.ndarray:
+        found = structure.factor(x)
+        return (found @ found.T - target)[np.tril_indices(3)]
+
+    left = optimize.least_squares(distance, theta, xtol=1e-15, ftol=1e-15, gtol=1e-15).fun
+    assert (np.abs(left).max() < 1e-7) == structure.absorbs_noise
+
+
+WITH_OPPOSITES = ["us", *sorted(name for name, cls in STRUCTURES.items() if cls.one_correlation)]
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+@pytest.mark.parametrize("name", WITH_OPPOSITES)
+def test_other_starts_have_correlations_of_the_other_sign(name, sign):
+    structure = STRUCTURES[name](3)
+    given = np.where(np.eye(3, dtype=bool), 1.0, 0.4 * sign)
+    t = structure.factor(structure.opposed(np.full(3, 0.5), given))
+    assert sign * (t @ t.T)[1, 0] < -0.05
