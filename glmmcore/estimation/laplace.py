@@ -348,17 +348,18 @@ class LaplaceObjective:
             h, score = self._sweep(values, factors, u)
             if not np.isfinite(h):
                 return False
-        sweeps = 0
+        sweeps, longest = 0, 1.0
         while sweeps < _MAX_SWEEPS:
             step, decrement = self._newton_step(values, factors, u, score)
             if decrement <= _LAST_STEP_DECREMENT:
                 self.mode = u + step
                 return True
-            length = 1.0
+            length, left_domain = longest, False
             for _ in range(_MAX_HALVINGS):
                 trial = u + length * step
                 h_new, score_new = self._sweep(values, factors, trial)
                 sweeps += 1
+                left_domain |= not np.isfinite(h_new)
                 if h_new <= h - _SUFFICIENT_DECREASE * length * decrement + _ROUNDING * abs(h):
                     break
                 if length < _SHORTEST_INSIDE and not np.isfinite(h_new):
@@ -368,6 +369,8 @@ class LaplaceObjective:
             else:
                 break
             u, h, score = trial, h_new, score_new
+            # next to the edge of the domain the following step is likely to leave it as well
+            longest = min(1.0, 2.0 * length) if left_domain else 1.0
         self.mode = u
         return True
 

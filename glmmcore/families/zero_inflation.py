@@ -47,15 +47,19 @@ class ZeroInflatedDerivatives(NamedTuple):
 def _log_sum(x, y):
     """log(e^x + e^y)."""
     high, low = max(x, y), min(x, y)
-    if low == -np.inf:
-        return high
     return high + softplus(low - high)
 
 
 @kernel
 def _zero(zeta, a, hurdle):
-    """(log density at 0, q, its first three derivatives in zeta)."""
+    """(log density at 0, q, its first three derivatives in zeta).
+
+    Where the law does not exist, as a count's with a negative mean, neither does the mixture: log(pi) would tell a fit
+    that rows of zeros may have any mean.
+    """
     pi, rest = expit(zeta), expit(-zeta)
+    if a == -np.inf and not hurdle:
+        return -np.inf, 0.0, rest, -pi * rest, -pi * rest * (rest - pi)
     if hurdle:
         q, l, first = 0.0, -softplus(-zeta), rest
     else:

@@ -152,3 +152,25 @@ def test_a_zero_inflation_of_nothing_is_none(zi):
     law = stats.poisson(mean)
     assert given.llf == pytest.approx(np.log(0.5 * (d["y"] == 0) + 0.5 * law.pmf(d["y"])).sum(), rel=1e-9)
     assert len(glmm("y ~ x", d, family="poisson", zi="~ 0 + (1|g)").random_effects) == 1
+
+
+@pytest.mark.parametrize("name", ["poisson", "nbinom1", "nbinom2"])
+def test_rows_of_zeros_have_no_negative_mean(name: str) -> None:
+    """Where the counts' law does not exist the mixture does not either; it was given the log of its zero inflation."""
+    model = ZeroInflated(get_family(name, link="identity"))
+    p = Parameters(np.array([-0.5, 0.5]), np.zeros(1), np.zeros(0))
+    y, zeta = np.zeros(2), np.zeros(2)
+    for found in (model.newton_terms(y, np.ones(2), p, zeta)[0], model.derivatives(y, np.ones(2), p, zeta).loglik):
+        assert found[0] == -np.inf and np.isfinite(found[1])
+
+
+def test_a_fit_keeps_the_means_of_rows_of_zeros_positive() -> None:
+    rng = np.random.default_rng(4)
+    x = np.sort(rng.uniform(-1, 1, 200))
+    y = np.where((x < -0.3) | (rng.random(200) < 0.2), 0, rng.poisson(np.maximum(0.0, 0.9 + 3.0 * x)))
+    fit = glmm("y ~ x", {"x": x, "y": y}, family="poisson", link="identity", zi="~ 1")
+    mean = fit.params["Intercept"] + fit.params["x"] * x
+    assert mean.min() >= 0.0  # -.09 with log-likelihood of rows that have none
+    pi = 1.0 / (1.0 + np.exp(-fit.zi_params["Intercept"]))
+    assert fit.llf == pytest.approx(np.log(pi * (y == 0) + (1.0 - pi) * stats.poisson.pmf(y, mean)).sum(), rel=1e-9)
+    assert any("log-likelihood does not exist" in s for s in fit.verdict)
