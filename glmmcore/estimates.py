@@ -207,7 +207,9 @@ class Estimates:
         for part, what in ((a, "a"), (b, "b")):
             require_word(part, what, self._known_parts)
         if self.estimator.linear and a == b == "disp":
-            return self.joint_curvature.inverse[-1:, -1:]
+            log_sigma = np.zeros((1, len(self.joint_curvature.units)))
+            log_sigma[0, -1] = 1.0
+            return self.joint_curvature.variance(log_sigma)[None]
         if (a, b) not in self.solution.covariance:
             return np.zeros((len(self.part_columns(a)), len(self.part_columns(b))))
         return self.solution.covariance[a, b]

@@ -12,6 +12,7 @@ from glmmcore.estimation.curvature import Curvature, informed
 
 if TYPE_CHECKING:
     from glmmcore.estimation.estimator import Estimator
+    from glmmcore.estimation.linear import LinearObjective
     from glmmcore.estimation.problem import Problem, TermPart
     from glmmcore.estimation.solution import Solution
 
@@ -33,6 +34,9 @@ _NO_SLOPE = 1e-10
 _LARGE_RATIO = 5.0
 # Step of the differences in units of a parameter's standard error: truncation and noise both far below 1e-6.
 _DIFFERENCE = 1e-3
+# The same along a standard deviation of effects of places this many times the residual one, relative to itself: what
+# the residuals add to the covariance of the rows is next to rounding there, and short differences are noise.
+_HUGE_RATIO, _RELATIVE_DIFFERENCE = 50.0, 0.04
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -238,22 +242,36 @@ def linear_curvature(estimator: Estimator, solution: Solution) -> Curvature:
     objective = estimator.linear_objective()
     theta, hessian = solution.x, solution.optimum.hessian
     if hessian is None:
-        hessian = np.empty((len(theta), len(theta)))
         objective(theta)
-        information = objective.curvature(theta) if len(theta) else hessian
-        for j, step in enumerate(_DIFFERENCE / np.sqrt(np.diag(information))):
-            ends = []
-            for sign in (1.0, -1.0):
-                moved = theta.copy()
-                moved[j] += sign * step
-                ends.append(objective(moved)[1])
-            hessian[j] = (ends[0] - ends[1]) / (2.0 * step)
+        information = objective.curvature(theta) if len(theta) else np.empty((0, 0))
+        steps = _DIFFERENCE / np.sqrt(np.diag(information))
+        hessian = np.array([_central(objective, theta, j, step) for j, step in enumerate(steps)]).reshape(
+            information.shape
+        )
         hessian = 0.5 * (hessian + hessian.T)
     units = objective.units
     for term in estimator.problem.terms:
-        if isinstance(term.structure, Field):  # the residual variance may vanish beside that of the field
-            units[term.where.start] = max(units[term.where.start], abs(theta[term.where.start]))
+        if not isinstance(term.structure, Field):
+            continue
+        # the residual variance may vanish beside that of the field
+        j, ratio = term.where.start, abs(theta[term.where.start])
+        units[j] = max(units[j], ratio)
+        if ratio > _HUGE_RATIO and estimator.problem.free[j]:
+            hessian = hessian.copy()
+            # Richardson's extrapolation, since the differences are long
+            one, two = (_central(objective, theta, j, k * _RELATIVE_DIFFERENCE * ratio) for k in (1.0, 2.0))
+            hessian[j] = hessian[:, j] = (4.0 * one - two) / 3.0
     return informed(hessian, solution.optimum.gradient, units, estimator.problem.blocks)
+
+
+def _central(objective: LinearObjective, theta: np.ndarray, j: int, step: float) -> np.ndarray:
+    """Slope of the gradient along one parameter, (n_params,), by central differences."""
+    ends = []
+    for sign in (1.0, -1.0):
+        moved = theta.copy()
+        moved[j] += sign * step
+        ends.append(objective(moved)[1])
+    return np.asarray((ends[0] - ends[1]) / (2.0 * step))
 
 
 def joint_curvature(estimator: Estimator, solution: Solution, curvature: Curvature) -> Curvature:

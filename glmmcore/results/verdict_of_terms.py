@@ -30,8 +30,8 @@ _SAME_EFFECT = 1e-3
 # A standard deviation below this share of its standard error adds less than 2e-5 to the log-likelihood; it is small
 # itself, in units of the rows' spread, unless nothing is known about it at all.
 _NEXT_TO_NOTHING, _SMALL = 1e-2, 0.05
-# Residual standard deviation beside that of the effects of places that explain every row.
-_NO_RESIDUAL = 1e-2
+# Residual standard deviation beside that of the effects of places that explain every row, if the likelihood sees none.
+_NO_RESIDUAL = 2e-2
 
 
 def term_sentences(fit: FittedGLMM, t: TermSolution, singular: bool) -> list[str]:
@@ -132,7 +132,7 @@ def _without_variance(fit: FittedGLMM, t: TermSolution) -> np.ndarray:
 
 def residual_sentences(fit: FittedGLMM) -> list[str]:
     """Effects of places that leave nothing to the rows of a gaussian model."""
-    if not fit.estimator.linear or "sigma" in fit.design.fixed:
+    if not fit.estimator.linear or "sigma" in fit.design.fixed or np.isfinite(fit.disp_bse).all():
         return []
     out = []
     for t in fit.solution.terms:
@@ -140,6 +140,6 @@ def residual_sentences(fit: FittedGLMM) -> list[str]:
         if isinstance(part.structure, Field) and fit.sigma < _NO_RESIDUAL * np.sqrt(t.covariance[0, 0]):
             out.append(
                 f"The residual variance is estimated as zero: {t.term.columns[0]} by {t.term.group} explains every "
-                "row, and its range and the residual variance have no standard errors that mean anything."
+                "row, and what is reported is that of the model without residuals."
             )
     return out

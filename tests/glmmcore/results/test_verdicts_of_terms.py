@@ -97,3 +97,73 @@ def test_a_standard_deviation_that_adds_nothing_is_told() -> None:
     assert found.llf - fit("y ~ 1", d, family="gamma").llf < 2e-5
     (said,) = found.verdict
     assert "The variance of Intercept by g is next to nothing" in said
+
+
+def gaussian_field(y: np.ndarray, places: np.ndarray, sd: float, reach: float, sigma: float, mean: float) -> float:
+    """Log density of a mean and effects of places with correlations exp(-(d / reach)^2), dense."""
+    gaps = np.square(places[:, None] - places[None]).sum(axis=2)
+    root = np.linalg.cholesky(sd**2 * np.exp(-gaps / reach**2) + sigma**2 * np.eye(len(y)))
+    squares = np.square(np.linalg.solve(root, y - mean)).sum()
+    return float(-0.5 * (squares + len(y) * np.log(2.0 * np.pi)) - np.log(np.diag(root)).sum())
+
+
+def smooth_field(seed: int) -> tuple[pd.DataFrame, FittedGLMM]:
+    """Effects of sixty places and nothing else, fitted with residuals."""
+    rng = np.random.default_rng(seed)
+    places = rng.uniform(0.0, 1.0, (60, 2))
+    gaps = np.square(places[:, None] - places[None]).sum(axis=2)
+    y = 2.0 + np.linalg.cholesky(np.exp(-gaps / 0.04) + 1e-10 * np.eye(60)) @ rng.normal(size=60)
+    d = pd.DataFrame({"east": places[:, 0], "north": places[:, 1], "y": y})
+    return d, fit("y ~ 1 + gau(east, north|1)", d, family="gaussian")
+
+
+@pytest.mark.parametrize("seed", [1, 4, 5])
+def test_a_field_without_residuals_has_the_errors_of_the_model_without(seed: int) -> None:
+    """The residual standard deviation had an error of a sixth of itself, and once half of the range was its error."""
+    d, found = smooth_field(seed)
+    assert any("The residual variance is estimated as zero: gau(east, north) by 1" in s for s in found.verdict)
+    assert np.isinf(found.disp_bse).all()
+    row, places, y = found.var_corr.iloc[0], d[["east", "north"]].to_numpy(), d["y"].to_numpy()
+    at = np.array([np.log(float(row["sd"])), np.log(float(row["range"])), found.params["Intercept"]])
+
+    def value(x: np.ndarray) -> float:
+        return gaussian_field(y, places, np.exp(x[0]), np.exp(x[1]), found.sigma, x[2])
+
+    assert found.llf == pytest.approx(value(at), abs=1e-4)
+    step = 2e-3 * np.eye(3)
+    hessian = [
+        [value(at + a + b) - value(at + a - b) - value(at - a + b) + value(at - a - b) for b in step] for a in step
+    ]
+    errors = np.sqrt(np.diag(np.linalg.inv(-np.array(hessian) / 1.6e-5)))
+    # differences of a log density with a condition number of 1e8
+    assert float(row["se_sd"]) / float(row["sd"]) == pytest.approx(errors[0], rel=5e-3)
+    assert float(row["se_range"]) / float(row["range"]) == pytest.approx(errors[1], rel=5e-3)
+
+
+@pytest.mark.parametrize("seed", [3, 7])
+def test_small_residuals_of_a_field_are_not_called_zero(seed: int) -> None:
+    """A hundredth of the effects' standard deviation was, where the log-likelihood falls by .6 and 3.8 towards zero."""
+    d, found = smooth_field(seed)
+    assert not any("residual variance" in s for s in found.verdict)
+    row, places, y = found.var_corr.iloc[0], d[["east", "north"]].to_numpy(), d["y"].to_numpy()
+    at = (float(row["sd"]), float(row["range"]))
+    mean = found.params["Intercept"]
+    none, some = (gaussian_field(y, places, *at, sigma, mean) for sigma in (1e-5, found.sigma))
+    assert some - none > 0.5
+
+
+@pytest.mark.parametrize(
+    ("left", "family", "term"),
+    [("y", "gaussian", "exp(east, north|1)"), ("c", "poisson", "mat(east, north|1)"), ("c", "poisson", "ou(when|g)")],
+)
+def test_effects_of_places_and_times_without_variance_are_told(left: str, family: str, term: str) -> None:
+    rng = np.random.default_rng([5, 4])
+    d = pd.DataFrame(rng.uniform(0.0, 1.0, (60, 2)), columns=["east", "north"])
+    d["y"], d["c"], d["when"], d["g"] = rng.normal(size=60), rng.poisson(3.0, 60), np.arange(60.0), np.arange(60) // 10
+    found, plain = (fit(f"{left} ~ {right}", d, family=family) for right in (f"1 + {term}", "1"))
+    assert found.llf == pytest.approx(plain.llf, abs=1e-6)
+    (said,) = found.verdict
+    assert f"the variance of {term.split('|')[0]}) by {term.split('|')[1][:-1]} is estimated as zero" in said
+    np.testing.assert_allclose(found.bse, plain.bse, rtol=1e-5)
+    errors = [m.predict(d.head(5), se=True)["se"] for m in (found, plain)]
+    np.testing.assert_allclose(*errors, rtol=1e-3)
