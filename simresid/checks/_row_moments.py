@@ -19,7 +19,6 @@ __all__ = [
     "other_growth",
     "relative_spread",
     "row_variance",
-    "spread",
     "sums",
     "unit_of_deviations",
 ]
@@ -62,15 +61,6 @@ class Spread(NamedTuple):
     pearson_error: float = np.nan
     is_constant: bool = False
     other_growth: float = np.nan
-
-
-def spread(res: SimulatedResiduals) -> Spread:
-    """Squared deviations from the mean, and what the law given the fitted random effects expects.
-
-    For groups, and models that do not know their variance, as in the simulations.
-    """
-    mean, variance = mean_and_variance(res)
-    return relative_spread(res.observed, mean, variance)
 
 
 def relative_spread(observed: FloatArray, mean: FloatArray, variance: FloatArray) -> Spread:

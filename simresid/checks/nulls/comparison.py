@@ -3,7 +3,8 @@ r"""A statistic of the data among the same statistic of refits.
 A test gives *components*, a vector per data set (values of the mean distribution function, score sums, a ratio), and a
 *distance* from the centre of the components to a number. The centre is made of the data and all refits, so that it
 treats the `B + 1` data sets alike and the rank p-value :math:`(1 + \#\{T_j \ge T\}) / (1 + B)` keeps its level
-whatever a fit does to the components on average.
+whatever a fit does to the components on average. What differs between data sets because their fits have different
+estimates is taken out before (`simresid.checks.nulls.fitted_law`).
 
 The centre of a number is the mean. Components of which theory expects something (`simresid.checks._expected`) are
 taken from there, and from their mean as far as that is more than noise: its distance `m` from the expected value, in
@@ -31,6 +32,7 @@ from numpy.typing import NDArray
 from simresid.alignment import FloatArray
 from simresid.checks._refits import failed_refits
 from simresid.checks.nulls.fitted_data import FittedData
+from simresid.checks.nulls.fitted_law import owed_to_law
 from simresid.checks.nulls.plan import FEWEST_TO_RANK, Plan
 from simresid.checks.nulls.refit_pool import RefitPool, RefitsFailed
 from simresid.checks.pvalues import (
@@ -88,7 +90,7 @@ class Comparison:
     own : ndarray (k,)
         Components of the data.
     centre : ndarray (k,)
-        Where the components of refits lie.
+        Where the components of refits lie that have the estimates of the data.
     pvalue, monte_carlo_error : float
     n_refits : int
         Refits that were used.
@@ -208,8 +210,12 @@ def compare(
             limits, ranks = (theory_limits[0] * inflation, theory_limits[1] * inflation), None
         else:
             everything = np.vstack([own[None, :], values])
-            centre = _centre(everything, centre_by)
-            both = distance(everything - centre)
+            laws = np.vstack([pool.own.law, *pool.laws(key, count)])
+            owed = owed_to_law(everything, laws)
+            centre = _centre(everything - owed, centre_by)
+            both = distance(everything - owed - centre)
+            # as if all had been fitted with the law of the data
+            values, centre = values - owed[1:] + owed[0], centre + owed[0]
             statistic, null = float(both[0]), both[1:]
             pvalue = (continued_pvalue if continued else simulation_pvalue)(statistic, null, alternative)
             error = monte_carlo_error(pvalue, usable, alternative)

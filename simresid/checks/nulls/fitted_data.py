@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.checks._row_moments import Spread, relative_spread, spread
+from simresid.checks._row_moments import Spread, mean_and_variance, relative_spread
+from simresid.checks.nulls.fitted_law import UNKNOWN_LAW, describe_law
 from simresid.protocol import HasVariance
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ class FittedData:
         Deviations from the conditional mean; NaN where the variance is unknown.
     zeros, zeros_expected, zeros_sd : float
         Number of zeros, its expectation and standard deviation under the fitted law; NaN if not asked for.
+    law : ndarray (3,)
+        Description of the fitted law; NaN where the variance is unknown.
     is_ranked : bool
         Whether the cells are those of ranks among simulations, not of the law itself.
     residuals : SimulatedResiduals or None
@@ -49,6 +52,7 @@ class FittedData:
     zeros: float
     zeros_expected: float
     zeros_sd: float
+    law: FloatArray
     is_ranked: bool = False
     residuals: SimulatedResiduals | None = None
 
@@ -101,12 +105,15 @@ def _reduced(
     y, lo, hi, mu = (_rows(values, positions) for values in (observed, lower, upper, mean))
     if not (np.isfinite(lo).all() and np.isfinite(hi).all()):
         raise ValueError("the distribution function is not finite")
-    around = Spread() if variance is None else relative_spread(y, mu, _rows(variance, positions))
+    around, law = Spread(), UNKNOWN_LAW
+    if variance is not None:
+        within = _rows(variance, positions)
+        around, law = relative_spread(y, mu, within), describe_law(mu, within)
     zeros = expected = sd = np.nan
     if at_zero is not None:
         p = _rows(at_zero[1], positions) - _rows(at_zero[0], positions)
         zeros, expected, sd = float(np.count_nonzero(y == 0)), float(p.sum()), float(np.sqrt(np.sum(p * (1.0 - p))))
-    return FittedData(lo, np.maximum(hi, lo), around, zeros, expected, sd)
+    return FittedData(lo, np.maximum(hi, lo), around, zeros, expected, sd, law)
 
 
 def from_residuals(res: SimulatedResiduals, with_zeros: bool) -> FittedData:
@@ -118,13 +125,15 @@ def from_residuals(res: SimulatedResiduals, with_zeros: bool) -> FittedData:
         simulated = res.simulated_statistics([count_zeros])[0] if sums is None else sums.zeros
         zeros, expected = float(np.count_nonzero(res.observed == 0)), float(simulated.mean())
         sd = float(simulated.std())
-    return FittedData(lower, upper, spread(res), zeros, expected, sd, is_ranked=True)
+    mean, variance = mean_and_variance(res)
+    around, law = relative_spread(res.observed, mean, variance), describe_law(mean, variance)
+    return FittedData(lower, upper, around, zeros, expected, sd, law, is_ranked=True)
 
 
 def from_simulations_of(res: SimulatedResiduals) -> FittedData:
     """Nothing but the residuals, whose simulations are drawn when a statistic asks for them."""
     nothing = np.empty(0)
-    return FittedData(nothing, nothing, Spread(), np.nan, np.nan, np.nan, is_ranked=True, residuals=res)
+    return FittedData(nothing, nothing, Spread(), np.nan, np.nan, np.nan, UNKNOWN_LAW, is_ranked=True, residuals=res)
 
 
 def count_zeros(block: FloatArray) -> Any:

@@ -138,6 +138,11 @@ class RefitPool:
         """Which of the first `count` replicates have values under this key."""
         return np.array([_is_usable(row) for row in self._values[key][:count]])
 
+    def laws(self, key: Any, count: int) -> list[FloatArray]:
+        """Descriptions of the fitted laws of the replicates that have values under this key."""
+        usable = self.usable(key, count)
+        return [o.law for o, use in zip(self.outcomes, usable, strict=False) if use and isinstance(o, FittedData)]
+
     def failures(self, count: int) -> list[FailedRefit]:
         """Failed refits among the first `count` replicates."""
         return [o for o in self.outcomes[:count] if isinstance(o, FailedRefit)]

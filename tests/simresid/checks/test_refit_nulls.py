@@ -16,6 +16,7 @@ from simresid.checks._row_moments import other_growth
 from simresid.checks.curves import Bins, quantile_curves
 from simresid.checks.multiplicity import adjusted_pvalues
 from simresid.checks.nulls.comparison import Comparison, significant_limits
+from simresid.checks.nulls.fitted_law import owed_to_law
 from simresid.checks.nulls.plan import automatic_plan, fixed_plan
 from simresid.checks.nulls.refit_pool import data_seed
 from simresid.checks.outliers import expected_outliers
@@ -93,15 +94,25 @@ def test_refits_are_the_parametric_bootstrap_of_the_statistic(fit):
     result = sr.dispersion_test(res, n_refits=60)
     seeds = [np.random.SeedSequence(data_seed(res), spawn_key=(4, j, 0)) for j in range(60)]
 
-    def logs(y, model):  # of the ratio, and over its relative spread
+    def logs(y, model):  # of the ratio, and over its relative spread, and what describes the law
         log_ratio = np.log(np.sum((y - model.fitted) ** 2) / np.sum(model.variance()))
-        return log_ratio, log_ratio * np.sum(model.variance()) / np.sqrt(np.sum(model.variance() ** 2))
+        relative = log_ratio * np.sum(model.variance()) / np.sqrt(np.sum(model.variance() ** 2))
+        return log_ratio, relative, *np.log([np.var(model.fitted), model.variance().mean(), model.fitted.mean()])
+
+    def without_law(values, law):  # residuals of a regression of which 1 - 2/F is believed
+        x = np.column_stack([np.ones(61), law])
+        explained = x @ np.linalg.pinv(x) @ values - values.mean()
+        rest = values - values.mean() - explained
+        f = (explained @ explained / 3) / (rest @ rest / 57)
+        return values - max(0, 1 - 2 / f) * explained
 
     rows = [logs(fit.observed, fit)]
     for seed in seeds:
         y = fit.simulate(1, rng=np.random.default_rng(seed), random_effects="unconditional")[0]
         rows.append(logs(y, fit.refit(y)))
-    ratios, relative = np.array(rows).T
+    ratios, relative, *law = np.array(rows).T
+    law = np.column_stack(law) - np.mean(law, axis=1)
+    ratios, relative = (without_law(values, law) for values in (ratios, relative))
     relative -= np.median(relative)
     sides = [np.sqrt(np.mean(relative[side] ** 2)) for side in (relative < 0, relative > 0)]
     evidence = np.abs(relative) / np.where(relative > 0, sides[1], sides[0])
@@ -453,7 +464,10 @@ def test_the_default_of_uniformity_is_the_studentised_envelope(fit):
     res = sr.simulate_residuals(fit, 40, rng=5)
     result = sr.uniformity_test(res, n_refits=60)
     pool = res.refit_pool
-    gaps = np.array([mean_cdf(d.lower, d.upper) - GRID for d in [pool.own, *pool.outcomes[:60]]])
+    everything = [pool.own, *pool.outcomes[:60]]
+    gaps = np.array([mean_cdf(d.lower, d.upper) - GRID for d in everything])
+    owed = owed_to_law(gaps, np.array([data.law for data in everything]))
+    gaps = gaps - owed + owed[0]
     ks = sr.uniformity_test(res, method="ks", n_refits=60)
     centre = (ks.band["lower"] + ks.band["upper"]).to_numpy() / 2 - GRID  # where the band is not cut off at 0 or 1
     inner = np.minimum(GRID, 1 - GRID) > 0.2
