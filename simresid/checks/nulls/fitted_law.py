@@ -43,7 +43,7 @@ def describe_law(mean: FloatArray, variance: FloatArray) -> FloatArray:
     array([0.  , 0.  , 0.69])
     """
     sizes = np.array([np.var(mean), np.mean(variance), np.mean(np.abs(mean))])
-    return np.log(np.maximum(sizes, 1e-300))
+    return np.asarray(np.log(np.maximum(sizes, 1e-300)))
 
 
 def owed_to_law(components: FloatArray, laws: FloatArray) -> FloatArray:
