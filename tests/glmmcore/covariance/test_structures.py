@@ -3,6 +3,7 @@ import pytest
 from scipy import optimize
 
 from glmmcore.covariance import STRUCTURES
+from glmmcore.inference import nested_effects
 
 # Central differences with a step of 1e-6 are good to about 1e-9 of the value.
 TOLERANCE = 1e-7
@@ -124,6 +125,10 @@ def test_which_structures_absorb_noise(name):
 
     left = optimize.least_squares(distance, theta, xtol=1e-15, ftol=1e-15, gtol=1e-15).fun
     assert (np.abs(left).max() < 1e-7) == structure.absorbs_noise
+
+
+def test_comparisons_of_models_know_every_structure():
+    assert nested_effects._ABOVE.keys() == STRUCTURES.keys()
 
 
 WITH_OPPOSITES = ["us", *sorted(name for name, cls in STRUCTURES.items() if cls.one_correlation)]
