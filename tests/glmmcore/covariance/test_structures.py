@@ -112,19 +112,42 @@ def test_what_tables_show_is_the_whole_covariance(name):
         np.testing.assert_allclose([r[i, j] for i, j in hidden], 0.0, atol=1e-15)
 
 
-@pytest.mark.parametrize("name", sorted(STRUCTURES))
-def test_which_structures_absorb_noise(name):
+def reaches(structure, covariance, theta):
+    """Whether a covariance is one of the structure, searched for from theta."""
+
+    def distance(x):
+        t = structure.factor(x)
+        return (t @ t.T - covariance)[np.tril_indices(structure.k)]
+
+    left = optimize.least_squares(distance, theta, xtol=1e-15, ftol=1e-15, gtol=1e-15).fun
+    return np.abs(left).max() < 1e-7
+
+
+def example_of(name):
     structure = STRUCTURES[name](3)
     theta = structure.start(np.array([0.5, 0.8, 1.1])) + 0.3
     t = structure.factor(theta)
-    target = t @ t.T + 0.7 * np.eye(3)
+    return structure, theta, t @ t.T
 
-    def distance(x: np.ndarray) -> np.ndarray:
-        found = structure.factor(x)
-        return (found @ found.T - target)[np.tril_indices(3)]
 
-    left = optimize.least_squares(distance, theta, xtol=1e-15, ftol=1e-15, gtol=1e-15).fun
-    assert (np.abs(left).max() < 1e-7) == structure.absorbs_noise
+@pytest.mark.parametrize("name", sorted(STRUCTURES))
+def test_which_structures_absorb_noise(name):
+    structure, theta, covariance = example_of(name)
+    assert reaches(structure, covariance + 0.7 * np.eye(3), theta) == structure.absorbs_noise
+
+
+CHANGES_OF_BASIS = {
+    "linear": np.array([[1.2, 0.5, -0.3], [0.2, 0.8, 0.4], [-0.1, 0.3, 1.1]]),
+    "columns": np.diag([1.4, 0.7, 1.1]),
+    "common": 1.3 * np.eye(3),
+}
+
+
+@pytest.mark.parametrize("name", sorted(STRUCTURES))
+def test_structures_survive_the_changes_of_basis_that_they_name_and_no_others(name):
+    structure, theta, covariance = example_of(name)
+    survived = [kind for kind, b in CHANGES_OF_BASIS.items() if reaches(structure, b @ covariance @ b.T, theta)]
+    assert survived[0] == structure.rescaling
 
 
 def test_comparisons_of_models_know_every_structure():
