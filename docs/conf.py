@@ -33,6 +33,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "mathml",
     "run",
+    "printed",
 ]
 exclude_patterns = ["_build", "_templates", "gallery/*.zip", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]

@@ -6,6 +6,7 @@ What stands on a page is thus what the library did when the page was built; an e
 
 from __future__ import annotations
 
+import ast
 import io
 import traceback
 from contextlib import redirect_stdout
@@ -49,13 +50,16 @@ class Run(SphinxDirective):
             raise self.error(
                 f"the block fails:\n{traceback.format_exc(limit=-3)}"
             ) from None
+        figures = self._figures(f"{page.replace('/', '-')}-{number}")
+        if not figures and not text.getvalue() and _ends_in_value(code):
+            raise self.error("the block ends in a value that nobody sees: print it")
         if text.getvalue():
             printed = text.getvalue()
             classes = ["output", "wrap"] if "wrap" in self.options else ["output"]
             out.append(
                 nodes.literal_block(printed, printed, language="none", classes=classes)
             )
-        return out + self._figures(f"{page.replace('/', '-')}-{number}")
+        return out + figures
 
     def _figures(self, stem: str) -> list[nodes.Node]:
         import matplotlib.pyplot as plt
@@ -73,6 +77,15 @@ class Run(SphinxDirective):
             )
         plt.close("all")
         return images
+
+
+def _ends_in_value(code: str) -> bool:
+    """Whether the last statement is a name, or asks an object for something, and not a call of a function."""
+    last = ast.parse(code).body[-1]
+    if not isinstance(last, ast.Expr):
+        return False
+    called = last.value.func if isinstance(last.value, ast.Call) else last.value
+    return not (isinstance(last.value, ast.Call) and isinstance(called, ast.Name))
 
 
 def _start_page(app: Any, page: str, source: list[str]) -> None:

@@ -29,6 +29,7 @@ def collinearity(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
     fit : FittedGLMM
         The fitted model.
     part : {"cond", "zi", "disp"}
+        Part of the model: conditional, zero inflation or dispersion.
 
     Returns
     -------

@@ -172,6 +172,7 @@ def drop_terms(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
     fit : FittedGLMM
         With ``reml=True`` all models are refitted by maximum likelihood.
     part : {"cond", "zi", "disp"}
+        Part of the model: conditional, zero inflation or dispersion.
 
     Returns
     -------

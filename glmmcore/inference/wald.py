@@ -43,6 +43,7 @@ def wald_tests(
     fit : FittedGLMM
         The fitted model.
     part : {"cond", "zi", "disp"}
+        Part of the model: conditional, zero inflation or dispersion.
     kind : {"II", "III"}
         Which hypotheses about terms that others contain.
     df : {"auto", "chi2", "satterthwaite", "kenward-roger"}

@@ -181,7 +181,7 @@ def dispersion_test(
     alternative : {"two-sided", "greater", "less"}
         ``"greater"`` is overdispersion.
     method : {"conditional", "dharma", "pearson", "refit"}
-        See the module documentation for the formulas. ``"pearson"`` is quick and needs the model's Pearson
+        The page *Theory* has the formulas. ``"pearson"`` is quick and needs the model's Pearson
         residuals and degrees of freedom; ``"refit"`` fits the model to every simulated data set.
     null : {"auto", "refits", "simulated", "analytic"}
         As in `uniformity_test`, for ``method="conditional"``; without refits the ratios of the simulations.
