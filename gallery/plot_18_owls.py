@@ -46,4 +46,4 @@ for name, diagnosis in diagnoses.items():
 
 fig, axes = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
 for ax, name in zip(axes, ("poisson", "nbinom1", "nbinom1, zi by food"), strict=True):
-    plot_rootogram(residuals[name], ax, title=f"{name}, AIC {fits[name].aic:.0f}")
+    plot_rootogram(residuals[name], ax, title=f"{name}\nAIC {fits[name].aic:.0f}")

@@ -106,15 +106,12 @@ def plot_dispersion(res: Any, ax: Axes | None = None, *, title: str | None = Non
     'Overdispersed'
     >>> plt.close(ax.figure)
     """
-    from simresid.checks.dispersion import dispersion_test
+    from simresid.checks.dispersion import DISPERSION, dispersion_test
 
     result = dispersion_test(res, **test)
     if title is None:
-        word = "as expected"
-        if result.pvalue < 0.05:
-            word = "overdispersed" if result.statistic > 1 else "underdispersed"
-        title = word.capitalize() if word != "as expected" else "Dispersion as expected"
-        title += f", {pvalue_text(result.pvalue)}"
+        word = DISPERSION.word(result).capitalize() if result.pvalue < 0.05 else "Dispersion as expected"
+        title = f"{word}, {pvalue_text(result.pvalue)}"
     return draw_null(result, ax, "Dispersion ratio", title)
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from glmmcore import FittedGLMM, glmm
-from simresid import datasets, diagnose, from_simulations, plot_overview, simulate_residuals
+from simresid import datasets, diagnose, from_simulations, plot_dispersion, plot_overview, simulate_residuals
 from simresid.checks.battery import applicable_tests, judge_residuals
 from simresid.checks.results import CheckResult
 from simresid.checks.verdict import judge
@@ -166,11 +166,15 @@ def test_no_finding_is_cut_short() -> None:
     # counts of a negative binomial law with the other growth of the variance, as the README's
     d = datasets.load("salamanders")
     for formula, family in (("count ~ mined + (1|site)", "nbinom2"), ("count ~ 1", "poisson")):
-        figure = plot_overview(simulate_residuals(glmm(formula, d, family=family)))
+        residuals = simulate_residuals(glmm(formula, d, family=family))
+        figure = plot_overview(residuals)
         assert "\N{HORIZONTAL ELLIPSIS}" not in texts(figure)
         headline = figure.texts[0].get_text()
         assert "\n" not in headline, headline
         if family == "nbinom2":
             assert headline == "Evidence of misfit: growth of variance"
             assert "Dispersion: growth of variance" in texts(figure)
+            ax = plot_dispersion(residuals)
+            assert ax.get_title(loc="left").startswith("Growth of variance, p = ")
+            plt.close(ax.figure)
         plt.close(figure)
