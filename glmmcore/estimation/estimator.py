@@ -36,6 +36,7 @@ from glmmcore.estimation.restarts import (
 from glmmcore.estimation.rough import rougher
 from glmmcore.estimation.solution import Solution, from_laplace, from_linear
 from glmmcore.estimation.start import (
+    both_sides,
     natural_units,
     response_scale,
     start_candidates,
@@ -249,6 +250,8 @@ class Estimator:
         near = self._rough_maximum() if start is None else None
         if start is not None:
             candidates = _beside_the_edge(problem, start)
+            if not only:
+                candidates = [x for candidate in candidates for x in both_sides(problem, candidate)]
         else:
             candidates = start_candidates(problem) if near is None else [near]
         best = search.best_of(candidates)

@@ -83,6 +83,9 @@ class Family(ABC):
     """Whether f(0) := 0, so that zero inflation makes a hurdle model."""
     several_maxima: ClassVar[bool] = False
     """Whether its likelihood is known for several local maxima, so that one start is not enough."""
+    stationary_at_zero: ClassVar[bool] = False
+    """Whether extra parameters of zero are a stationary point of every likelihood, so that searches start on both
+    sides, as `start_psi` does."""
     mass_at_zero: ClassVar[bool] = False
     """Whether a law that is not discrete puts mass on 0."""
     weight_power: ClassVar[float | None] = None

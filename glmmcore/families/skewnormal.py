@@ -107,6 +107,7 @@ class SkewNormal(NaturalFamily):
     links = ("identity", "log", "inverse")
     has_dispersion = True
     several_maxima = True
+    stationary_at_zero = True
     special_cases = MappingProxyType({"gaussian": ()})
     extra = ("slant",)
     limits = MappingProxyType(

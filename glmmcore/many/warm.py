@@ -13,7 +13,7 @@ import numpy as np
 
 from glmmcore.estimation.distinct_rows import distinct_rows
 from glmmcore.estimation.optimize import descend
-from glmmcore.estimation.start import natural_units, response_scale, step_limits
+from glmmcore.estimation.start import both_sides, natural_units, off_limits, response_scale, step_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +68,9 @@ class WarmStart:
             small = np.abs(np.diag(t)) < _EDGE * unit
             if small.any():
                 x[term.where] = term.structure.start(np.where(small, _OFF * unit, np.sqrt(np.square(t).sum(axis=1))))
+        curvature = fit.solution.curvature
+        if not estimator.linear and curvature is not None:
+            x = off_limits(problem, x, curvature.flat, curvature.units)
         x = problem.hold(x)
         if not len(x):
             return cls(x, np.zeros((0, 0)), limit)
@@ -165,10 +168,17 @@ class WarmRefits:
         estimator, whole = self._estimator, self._estimator.problem
         problem = replace(whole, likelihood=whole.likelihood.with_response(y))
         fewer = distinct_rows(problem)
-        objective = estimator.objective(problem if fewer is None else fewer)
-        x = self._search(objective, self._start.x)
-        if x is None or not objective.mode_found:
-            return None
+        best: tuple[float, np.ndarray, LaplaceObjective] | None = None
+        for start in both_sides(problem, self._start.x):
+            objective = estimator.objective(problem if fewer is None else fewer)
+            x = self._search(objective, start)
+            if x is None or not objective.mode_found:
+                return None
+            value, _ = objective(x)
+            if best is None or value < best[0]:
+                best = value, x, objective
+        assert best is not None
+        _, x, objective = best
         if fewer is not None:
             mode = objective.mode
             objective = estimator.objective(problem)
