@@ -36,7 +36,6 @@ from glmmcore.estimation.restarts import (
 from glmmcore.estimation.rough import rougher
 from glmmcore.estimation.solution import Solution, from_laplace, from_linear
 from glmmcore.estimation.start import (
-    both_sides,
     natural_units,
     response_scale,
     start_candidates,
@@ -44,6 +43,7 @@ from glmmcore.estimation.start import (
     step_limits,
     unmixed_coefficients,
 )
+from glmmcore.estimation.start_of_refits import both_sides
 from glmmcore.families.base import Family
 
 __all__ = ["Estimator"]

@@ -13,9 +13,7 @@ from glmmcore.estimation.problem import LinearPart, Problem, TermPart
 from glmmcore.tall import cross, times
 
 __all__ = [
-    "both_sides",
     "natural_units",
-    "off_limits",
     "response_scale",
     "start_candidates",
     "start_curvature",
@@ -35,8 +33,6 @@ _LEAST_NOISE = 0.1
 _LINKS_WITHOUT_EDGE = ("log", "logit", "probit")
 # Links to a scale on which one is much, whatever the unit of the response.
 _LOGARITHMIC_LINKS = ("log", "logit", "probit", "cloglog", "cauchit")
-# Share of flat directions from which a part of the model counts as being at a limit.
-_SHARE_AT_LIMIT = 0.01
 # Mean squared residual of a continuous response over its mean square: below, only rounding and the ridge of IRLS.
 _ROUNDED_RESIDUALS = 1e-16
 # Places or times up to which a search begins with independent ones as well.
@@ -190,38 +186,6 @@ def start_candidates(problem: Problem) -> list[np.ndarray]:
             x[cond.where] = _given_random_effects(problem, cond, coefficients, between)
         out.append(x)
     return out + _with_independent_places(problem, out[0])
-
-
-def both_sides(problem: Problem, x: np.ndarray) -> list[np.ndarray]:
-    """A point to start from, or one on either side of zero if extra parameters have a stationary point there."""
-    family = problem.family
-    if not family.stationary_at_zero:
-        return [x]
-    out = []
-    for psi in family.start_psi():
-        side = x.copy()
-        for name, value in zip(family.extra, psi, strict=True):
-            where = problem.part(name).where
-            if value * side[where] < value * value:  # on the other side, or next to zero
-                side[where] = value
-        out.append(problem.hold(side))
-    return out[:1] if np.array_equal(out[0], out[-1]) else out
-
-
-def off_limits(problem: Problem, x: np.ndarray, flat: np.ndarray, units: np.ndarray) -> np.ndarray:
-    """A point whose dispersion, zero inflation and extra parameters are at no limit: there the ordinary start's.
-
-    From a limit there is no way back, since the likelihood is flat there, whatever the response. `flat` (p, f) are the
-    flat directions, `units` (p,) the natural units.
-    """
-    shares = np.square(flat / units[:, None]).sum(axis=1)
-    parts = [part for part in problem.parts if part.name != "cond" and shares[part.where].sum() > _SHARE_AT_LIMIT]
-    if not parts:
-        return x
-    out, ordinary = x.copy(), start_candidates(problem)[0]
-    for part in parts:
-        out[part.where] = ordinary[part.where]
-    return out
 
 
 def _with_independent_places(problem: Problem, x: np.ndarray) -> list[np.ndarray]:

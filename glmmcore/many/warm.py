@@ -13,7 +13,8 @@ import numpy as np
 
 from glmmcore.estimation.distinct_rows import distinct_rows
 from glmmcore.estimation.optimize import descend
-from glmmcore.estimation.start import both_sides, natural_units, off_limits, response_scale, step_limits
+from glmmcore.estimation.start import natural_units, response_scale, step_limits
+from glmmcore.estimation.start_of_refits import both_sides, off_limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable
