@@ -8,12 +8,13 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy import special
 
 from glmmcore.arguments import mapping_of, real_array, require_level, require_name, require_word
 from glmmcore.errors import ModelError
+from glmmcore.inference.precision import fixed_covariance, rule_of_df
 from glmmcore.inference.reference_grid import ReferenceGrid
 from glmmcore.results.joint_covariance import contrast_variance
+from glmmcore.results.t_distribution import t_quantile
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
@@ -67,6 +68,7 @@ def inverse_prediction(
     at: Mapping[str, Any] | None = None,
     limits: tuple[float, float] | None = None,
     level: float = 0.95,
+    df: str | float = "auto",
 ) -> InversePrediction:
     """Find the value of a numeric column at which the mean (random effects at zero) takes a given value.
 
@@ -89,6 +91,8 @@ def inverse_prediction(
         Where to search, for curves; the range in the data, widened by as much on either side, by default.
     level : float
         Confidence level, such as 0.95.
+    df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
+        Degrees of freedom of the limits, those of the mean at the estimate, as in `marginal_means`.
 
     Returns
     -------
@@ -122,7 +126,8 @@ def inverse_prediction(
         goal = float(target if kind == "link" else fit.family.link.link(np.array(float(target))))
     if not np.isfinite(goal):
         raise ModelError(f"inverse_prediction: target {target!r} is outside the range of the mean")
-    curve = _Curve(fit, variable, mapping_of(at, "inverse_prediction: at"), goal)
+    rule = rule_of_df(fit, df)
+    curve = _Curve(fit, variable, mapping_of(at, "inverse_prediction: at"), goal, rule)
     values = fit.data[variable].astype(float)
     reach = float(values.max() - values.min())
     low, high = float(values.min()) - reach, float(values.max()) + reach
@@ -133,7 +138,6 @@ def inverse_prediction(
                 f"inverse_prediction: limits must be two finite numbers, the lower first, not {limits!r:.200}"
             )
         low, high = map(float, ends)
-    quantile = float(special.ndtri(0.5 + 0.5 * level))
     straight = curve.straight_line(low, high)
     if straight is not None:
         a, b = straight
@@ -152,6 +156,7 @@ def inverse_prediction(
     if not np.isfinite(estimate):
         raise ModelError(f"inverse_prediction: the mean does not depend on '{variable}'")
     error = float(np.sqrt(curve.variance(estimate)) / abs(slope))
+    quantile = float(t_quantile(curve.df(estimate), 0.5 + 0.5 * level)[0])
     note = ""
     if method == "delta":
         lower, upper = estimate - quantile * error, estimate + quantile * error
@@ -167,9 +172,10 @@ def inverse_prediction(
 class _Curve:
     """Linear predictor minus target as a function of one column."""
 
-    def __init__(self, fit: FittedGLMM, variable: str, at: dict[str, Any], goal: float) -> None:
-        self.fit, self.variable, self.at, self.goal = fit, variable, at, goal
+    def __init__(self, fit: FittedGLMM, variable: str, at: dict[str, Any], goal: float, rule: str | float) -> None:
+        self.fit, self.variable, self.at, self.goal, self.rule = fit, variable, at, goal, rule
         self.beta = fit.params.to_numpy()
+        self.covariance = fixed_covariance(fit, rule) if rule == "kenward-roger" else None
 
     def row(self, x: float) -> tuple[np.ndarray, float]:
         """Weights of the coefficients at x, (p,), and the offset."""
@@ -193,7 +199,16 @@ class _Curve:
     def variance(self, x: float) -> float:
         """Variance of the predictor."""
         row, _ = self.row(x)
+        if self.covariance is not None:
+            return float(row @ self.covariance @ row)
         return float(contrast_variance(self.fit, row[None])[0])
+
+    def df(self, x: float) -> np.ndarray:
+        """Degrees of freedom of the predictor, (1,)."""
+        if self.rule in ("satterthwaite", "kenward-roger"):
+            own = self.fit.satterthwaite if self.rule == "satterthwaite" else self.fit.kenward_roger
+            return np.asarray(own.df(self.row(x)[0][None]))
+        return np.array([np.inf if isinstance(self.rule, str) else self.rule])
 
     def excess(self, x: float, quantile: float) -> float:
         """Positive where a test rejects that the predictor is the target."""

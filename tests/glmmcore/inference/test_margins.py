@@ -234,6 +234,25 @@ def test_a_flat_slope_has_an_unbounded_interval():
     assert "not bounded" in found.note
 
 
+def test_fiellers_limits_of_a_straight_line_are_those_of_t():
+    """Fieller (1954): all x at which (a + b x - 5)^2 <= t^2 var(a + b x), by least squares and its n - 2 df."""
+    rng = np.random.default_rng(4)
+    d = pd.DataFrame({"x": np.arange(12.0)})
+    d["y"] = 4.0 + 0.9 * d["x"] + rng.normal(0.0, 2.0, 12)
+    x = np.column_stack([np.ones(12), d["x"]])
+    beta, rss = np.linalg.lstsq(x, d["y"], rcond=None)[:2]
+    cov, t = np.linalg.inv(x.T @ x) * rss[0] / 10, stats.t.ppf(0.975, 10)
+    away = beta - [5.0, 0.0]
+    parabola = np.outer(away, away) - t**2 * cov
+    expected = np.sort(np.roots([parabola[1, 1], 2 * parabola[0, 1], parabola[0, 0]]))
+    found = inverse_prediction(glmm("y ~ x", d, reml=True), "x", 5.0)
+    assert np.allclose([found.lower, found.upper], expected, rtol=1e-4)
+    delta = inverse_prediction(glmm("y ~ x", d, reml=True), "x", 5.0, method="delta", df="kenward-roger")
+    assert delta.upper - delta.estimate == pytest.approx(t * delta.se, rel=1e-4)
+    normal = inverse_prediction(glmm("y ~ x", d, reml=True), "x", 5.0, method="delta", df="normal")
+    assert normal.upper - normal.estimate == pytest.approx(1.959964 * normal.se, rel=1e-5)
+
+
 def test_wrong_inverse_predictions(data):
     fit = glmm("y ~ x + t", data, family="poisson")
     with pytest.raises(ModelError, match="no numeric column"):
