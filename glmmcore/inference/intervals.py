@@ -248,6 +248,9 @@ def _variance_limits(
         return _sigma_limits(profiles, parameter, error)
     function = ProfiledFunction(parameter.value, parameter.gradient, *parameter.bounds)
     if parameter.is_defined(x):
+        if not np.isfinite(error):
+            # beside a parameter at its limit: the way to that, or the value itself
+            error = max(abs(value), 0.0 if lift is None else abs(parameter.value(lift(x)) - value))
         return profiles.limits(function, error)
     if lift is None or not parameter.is_defined(lift(x)):
         return float("nan"), float("nan")

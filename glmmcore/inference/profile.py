@@ -13,7 +13,7 @@ __all__ = ["ProfiledFunction", "profile_limits"]
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
-_MAX_STEPS = 60
+_MAX_STEPS, _MAX_HALVINGS = 60, 25
 # Expected decrease at which a constrained optimum is taken: its effect on the root deviance is below 1e-7.
 _EDM = 1e-8
 _MAX_POINTS = 40
@@ -21,8 +21,11 @@ _MAX_POINTS = 40
 _ROOT = 1e-6
 # How near to the end of its range, relative to the estimate, a value counts as being there.
 _INSIDE = 1e-4
-# Distance from the end of the range at which the estimate is there.
+# Distance from the end of the range, in standard errors but at most in ones, at which the estimate is there.
 _AT_THE_END = 1e-7
+# Distance from its target at which a function is held, in standard errors or by the share of it that is rounding, where
+# the search ends and where it can go no further.
+_HELD, _HELD_LOOSELY, _ROUNDING = 1e-9, 1e-6, 1e-4
 # A limit this many standard errors away is infinite.
 _FAR = 60.0
 
@@ -131,7 +134,7 @@ def _limit(
     edge = function.upper if side > 0.0 else function.lower
     near, far, fallen = centre, edge, True
     near_root = 0.0
-    if abs(centre - edge) <= _AT_THE_END:
+    if abs(centre - edge) <= _AT_THE_END * min(error, 1.0):
         return edge, True
     c, point, b = centre + side * quantile * error, start, curvature
     for _ in range(_MAX_POINTS):
@@ -145,7 +148,7 @@ def _limit(
         if abs(c - centre) > _FAR * error * quantile:
             return edge, True
         begin = point if lift is None else _lifted(objective, point, lift)
-        at, b_new = _constrained(objective, begin, b, function, c)
+        at, b_new = _constrained(objective, begin, b, function, c, max(error, _ROUNDING * abs(c)))
         if not at.converged:
             # closer to what is known to work
             far, c, fallen = c, near + 0.5 * (c - near), False
@@ -176,35 +179,42 @@ def _lifted(objective: Objective, point: _Point, lift: Lift) -> _Point:
 
 
 def _constrained(
-    objective: Objective, start: _Point, curvature: np.ndarray, function: ProfiledFunction, target: float
+    objective: Objective, start: _Point, curvature: np.ndarray, function: ProfiledFunction, target: float, scale: float
 ) -> tuple[_Point, np.ndarray]:
-    """Minimise under ``function = target`` by sequential quadratic programming with BFGS curvature."""
+    """Minimise under ``function = target`` by sequential quadratic programming with BFGS curvature.
+
+    `scale` is a standard error of the function: its unit.
+    """
     x, value, gradient, b = start.x, start.value, start.gradient, curvature.copy()
     gap = target - function.value(x)
     normal = function.gradient(x)
     weight = 0.0
-    tolerance = 1e-9 * max(1.0, abs(target))
     for _ in range(_MAX_STEPS):
         step, multiplier, back = _step(b, gradient, normal, gap)
+        if not np.isfinite(step).all():  # no slope of the function that could be followed
+            return _Point(x, value, gradient, 0.0, False), b
         projected = gradient + multiplier * normal
         edm = 0.5 * abs(float(projected @ step))
-        if abs(gap) < tolerance and edm < _EDM:
+        if abs(gap) < _HELD * scale and edm < _EDM:
             return _Point(x, value, gradient, multiplier, True), b
         weight = max(weight, 1.5 * abs(multiplier))
         slope = float(gradient @ step) - weight * abs(gap)
         merit = value + weight * abs(gap)
         length = 1.0
-        for _ in range(25):
+        for _ in range(_MAX_HALVINGS):
             x_new = x + length * step
             # where the function is curved a step along its tangent leaves it, which would only let short ones pass
             x_new += back * (target - function.value(x_new) - (1.0 - length) * gap)
+            if not np.isfinite(x_new).all():
+                length *= 0.5
+                continue
             value_new, gradient_new = objective(x_new)
             gap_new = target - function.value(x_new)
             if value_new + weight * abs(gap_new) <= merit + 1e-4 * length * min(slope, 0.0) + 1e-11 * abs(merit):
                 break
             length *= 0.5
         else:
-            return _Point(x, value, gradient, multiplier, abs(gap) < 1e-6 and edm < 1e-4), b
+            return _Point(x, value, gradient, multiplier, abs(gap) < _HELD_LOOSELY * scale and edm < 1e-4), b
         normal_new = function.gradient(x_new)
         s = x_new - x
         y = gradient_new - gradient + multiplier * (normal_new - normal)

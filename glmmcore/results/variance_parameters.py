@@ -26,8 +26,8 @@ __all__ = [
     "without_ratios",
 ]
 
-# A standard deviation this small, beside the largest of its term, is zero: it has no slope there.
-_ZERO = 1e-4
+# A standard deviation this small, beside the largest of its term or this one, is zero: it has no slope there.
+_ZERO, _USUAL = 1e-4, 1e-2
 # Share of a gradient that is rounding.
 _NO_SLOPE = 1e-10
 # Standard deviation of effects of places, in units of the residual one, from which the latter may be none.
@@ -163,9 +163,9 @@ class VarianceParameter:
             return True
         t = self.term.structure.factor(x[self.term.where])
         back = self.term.root_back
-        size = np.sqrt(np.square(back @ t).sum(axis=1))
-        largest = max(float(np.sqrt(np.square(back).sum(axis=1)).max()) * 1e-2, float(size.max()))
-        if not min(size[self.i], size[self.j]) > _ZERO * largest:
+        # in units of each coefficient's own, so that none vanishes for the unit of its covariate
+        size = np.sqrt(np.square(back @ t).sum(axis=1) / np.square(back).sum(axis=1))
+        if not min(size[self.i], size[self.j]) > _ZERO * max(_USUAL, float(size.max())):
             return False
         return self.kind not in ("corr", "rho") or bool(1.0 - self.value(x) ** 2 > _ZERO**2)
 

@@ -117,3 +117,35 @@ def test_a_correlation_of_one_has_no_standard_error() -> None:
         sd = fit.var_corr["sd"]
         rank_one = data.assign(z=sd[0] + sd[1] * data["x"])
         assert glmm(formula.replace("x|g", "0 + z|g"), rank_one, family).llf == pytest.approx(fit.llf, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", [2, 8])
+@pytest.mark.parametrize("unit", [1e4, 1e7, 1e-4])
+def test_limits_do_not_depend_on_the_unit_of_a_covariate(seed: int, unit: float) -> None:
+    """A slope's deviation of 1e-5 beside one of .4 was taken for zero: no error, no limits."""
+    rng = np.random.default_rng([717, seed])
+    g, x, b = np.repeat(np.arange(15), 8), rng.normal(size=120), rng.normal(size=15)
+    d = pd.DataFrame({"g": g, "x": x, "y": 1.0 + 0.4 * x + 0.6 * b[g] + rng.normal(size=120)})
+    tables = []
+    for factor in (1.0, unit):
+        found = glmm("y ~ x + (x|g)", d.assign(x=factor * d["x"]))
+        random, fixed = (found.conf_int(parameters=which, method="profile") for which in ("random", "cond"))
+        own = pd.concat([random, fixed])[["lower", "upper"]].copy()
+        own.loc[["sd(x|g)", "x"]] *= factor
+        own.loc["error of sd(x)"] = float(found.var_corr["se_sd"].iloc[1]) * factor
+        tables.append(own.to_numpy(float))
+    assert np.isfinite(tables[0]).all()
+    np.testing.assert_allclose(tables[1], tables[0], rtol=1e-5, atol=1e-5)
+
+
+def test_limits_beside_a_correlation_of_one_are_those_of_another_structure() -> None:
+    """Of two levels `cs` and an unstructured covariance are the same model; the limits of `cs` ended in an error."""
+    rng = np.random.default_rng([717, 54])
+    g, _, f = np.repeat(np.arange(15), 8), rng.normal(size=120), np.array(list("ab"))[rng.integers(0, 2, 120)]
+    y = rng.poisson(np.exp(1.0 + (f == "a") * 0.5 * rng.normal(size=15)[g]))
+    d = pd.DataFrame({"g": g, "f": f, "y": y})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        fits = [glmm(f"y ~ f + {term}", d, "poisson") for term in ("cs(0 + f|g)", "(0 + f|g)")]
+    tables = [f.conf_int(parameters="random", method="profile").to_numpy(float) for f in fits]
+    np.testing.assert_allclose(tables[0], tables[1], atol=1e-4)
