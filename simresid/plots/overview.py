@@ -265,6 +265,8 @@ def _cell(ax: Axes, finding: Finding, width: float, height: float) -> None:
         spine.set(visible=True, color=edge, linewidth=1.6 if failed else 0.8)
     draw_mark(ax, 0.165 / width, 0.5, finding.state, 14)
     evidence = ", ".join(filter(None, (finding.effect, finding.evidence)))
+    if finding.state == "unknown":  # of the reason what stands before its explanation
+        evidence = evidence.partition(": ")[0]
     rows = (
         (0.135, f"{finding.title}: {finding.word}", 8.8, "bold" if failed else "normal"),
         (0.305, evidence, 7.8, "normal"),

@@ -61,7 +61,8 @@ def plot_lift(
         ax.plot(table.index, table["observed"], color=POINT, marker="o", label="observed")
         ax.set_xticks(table.index)
         ax.set_ylim(bottom=0.0)
-        ax.set(xlabel="Group of rows, lowest predictions first", ylabel="Mean response")
+        scale = "Mean response" if exposure is None else "Response per unit of exposure"
+        ax.set(xlabel="Group of rows, lowest predictions first", ylabel=scale)
         ax.legend(loc="upper left", frameon=False)
         set_title(ax, f"Observed and predicted, {len(table)} groups" if title is None else title)
     return ax

@@ -120,7 +120,7 @@ def _draw_both(
     title: str | None,
 ) -> None:
     _draw_series(axes[0], when, res, result, title)
-    _draw_correlations(axes[1], correlations, int(result.series["n"].sum()))
+    _draw_correlations(axes[1], correlations, int(result.series["n"].sum()), alarm=result.pvalue < 0.05)
 
 
 def _draw_series(ax: Axes, when: Predictor, res: Any, result: AutocorrelationResult, title: str | None) -> None:
@@ -154,10 +154,11 @@ def _finding(result: AutocorrelationResult) -> str:
     return f"{'Positive' if first > 0 else 'Negative'} autocorrelation {first:.2f}, {pvalue_text(result.pvalue)}"
 
 
-def _draw_correlations(ax: Axes, correlations: Any, n: int) -> None:
+def _draw_correlations(ax: Axes, correlations: Any, n: int, *, alarm: bool) -> None:
+    """Bars by lag; with `alarm` those outside the band stand out, which series of few rows of a right model leave too."""
     lags = np.arange(1, correlations.size + 1)
     slack = 1.96 / np.sqrt(n)
-    outside = np.abs(correlations) > slack
+    outside = (np.abs(correlations) > slack) & alarm
     ax.axhspan(-slack, slack, color=BAND, linewidth=0, zorder=0)
     ax.axhline(0, color=INK, linewidth=0.8)
     for at, colour, marker in ((~outside, POINT, "o"), (outside, ALERT, "X")):

@@ -165,12 +165,18 @@ def test_any_width_keeps_texts_apart(overdispersed, width, text_problems) -> Non
 def test_no_finding_is_cut_short() -> None:
     # counts of a negative binomial law with the other growth of the variance, as the README's
     d = datasets.load("salamanders")
-    for formula, family in (("count ~ mined + (1|site)", "nbinom2"), ("count ~ 1", "poisson")):
+    for formula, family in (
+        ("count ~ mined + (1|site)", "nbinom2"),
+        ("count ~ 1", "poisson"),
+        ("np.sqrt(count) ~ mined", "gaussian"),  # its dispersion cannot be tested, and the cell says why
+    ):
         residuals = simulate_residuals(glmm(formula, d, family=family))
         figure = plot_overview(residuals)
         assert "\N{HORIZONTAL ELLIPSIS}" not in texts(figure)
         headline = figure.texts[0].get_text()
         assert "\n" not in headline, headline
+        if family == "gaussian":
+            assert "The fit fixes this ratio\n" in texts(figure) + "\n"
         if family == "nbinom2":
             assert headline == "Evidence of misfit: growth of variance"
             assert "Dispersion: growth of variance" in texts(figure)
