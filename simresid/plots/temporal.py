@@ -155,7 +155,7 @@ def _finding(result: AutocorrelationResult) -> str:
 
 
 def _draw_correlations(ax: Axes, correlations: Any, n: int, *, alarm: bool) -> None:
-    """Bars by lag; with `alarm` those outside the band stand out, which series of few rows of a right model leave too."""
+    """Bars by lag; with `alarm` those outside the band stand out: short series of right models leave it too."""
     lags = np.arange(1, correlations.size + 1)
     slack = 1.96 / np.sqrt(n)
     outside = (np.abs(correlations) > slack) & alarm

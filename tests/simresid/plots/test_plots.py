@@ -232,6 +232,12 @@ def test_autocorrelations_are_those_of_the_test() -> None:
     drawn = np.sort(np.concatenate([line.get_ydata() for line in axes[1].lines if line.get_linestyle() == "None"]))
     assert drawn == pytest.approx(np.sort(expected))
     assert title(axes[0]).startswith("Positive autocorrelation")
+    assert "X" in [line.get_marker() for line in axes[1].lines]
+    # independent rows in series of four: correlations about the means of series are negative, and nothing stands out
+    short = plots.plot_temporal(rng.random(240), np.tile(np.arange(4), 60), np.repeat(np.arange(60), 4))
+    assert title(short[0]).startswith("No autocorrelation")
+    assert min(line.get_ydata().min() for line in short[1].lines if line.get_marker() == "o") < -1.96 / np.sqrt(240)
+    assert "X" not in [line.get_marker() for line in short[1].lines]
     with pytest.raises(ValueError, match="time is missing in 1 rows"):
         plots.plot_temporal(u, np.r_[np.nan, np.arange(1.0, u.size)])
     with pytest.raises(ValueError, match="numbers or dates"):
