@@ -29,6 +29,7 @@ from glmmcore.estimation.quadrature import QuadratureObjective, check_points, ch
 from glmmcore.estimation.restarts import (
     doubtful,
     n_starts_of_places,
+    off_the_edge,
     other_starts,
     search_elsewhere,
     with_zero_inflation_elsewhere,
@@ -200,7 +201,7 @@ class Estimator:
         objective = self.linear_objective()
         cold = objective.start()
         near = self._rough_maximum() if start is None else start
-        theta = cold if near is None else _off_the_edge(problem, near, objective.unit)
+        theta = cold if near is None else off_the_edge(problem, near, objective.unit)
         objective(theta)
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
         units, unit = objective.units, objective.unit
@@ -327,7 +328,7 @@ class _Search:
 
 def _beside_the_edge(problem: Problem, start: np.ndarray) -> list[np.ndarray]:
     """A given start off the edge of singular covariances, and as it is where it may be a maximum there."""
-    moved = _off_the_edge(problem, start, response_scale(problem))
+    moved = off_the_edge(problem, start, response_scale(problem))
     # where standard deviations are logarithms, one that has vanished is no point of symmetry to be left
     if any(not term.structure.linear for term in problem.terms) and not np.array_equal(moved, start):
         return [moved, start]
@@ -382,15 +383,3 @@ def _inside(problem: Problem, x: np.ndarray, margin: float) -> bool:
     """Whether all factors of the random terms are farther than `margin` from a singular one."""
     factors = [term.structure.factor(x[term.where]) for term in problem.terms]
     return all(np.linalg.svd(t, compute_uv=False)[-1] > margin for t in factors)
-
-
-def _off_the_edge(problem: Problem, x: np.ndarray, unit: float) -> np.ndarray:
-    """Move random terms with a vanishing factor off the edge, where the gradient is zero by symmetry."""
-    x = x.copy()
-    for term in problem.terms:
-        t = term.structure.factor(x[term.where])
-        small = np.abs(np.diag(t)) < 0.05 * unit
-        if small.any():
-            sd = np.where(small, 0.1 * unit, np.sqrt(np.square(t).sum(axis=1)))
-            x[term.where] = term.structure.start(sd)
-    return x

@@ -233,6 +233,24 @@ class LinearObjective:
         p = self.problem.part("cond").size
         return self._ols + (self.spherical[len(self.spherical) - p :] if p else 0.0)
 
+    def effects(self, theta: np.ndarray) -> np.ndarray:
+        """Random effects, then standardised fixed ones, at the last evaluation, which was at theta, (q,)."""
+        b = self.layout.apply_factors(self.problem.factors(theta), self.spherical)
+        b[len(b) - self.problem.part("cond").size :] = self.coefficients
+        return b
+
+    def linear_predictor(self, theta: np.ndarray) -> np.ndarray:
+        """Values in the problem's row order at the last evaluation, which was at theta, (n,)."""
+        eta, offset = np.zeros((1, self.problem.n)), self.problem.part("cond").offset
+        self.layout.add_random_part(0, self.problem.n, self.effects(theta), eta)
+        return eta[0] if offset is None else eta[0] + offset
+
+    @property
+    def log_scale(self) -> np.ndarray:
+        """Logarithm of the rows' standard deviations at the last evaluation, (n,), or (1,) if all have the same."""
+        log_sigma = np.array([np.log(self.sigma)])
+        return log_sigma if self.var_weights is None else log_sigma - 0.5 * np.log(self.var_weights)
+
     @property
     def sigma(self) -> float:
         """Residual standard deviation at the last evaluation."""

@@ -17,12 +17,21 @@ from glmmcore.covariance import Field
 from glmmcore.estimation.optimize import Objective, Optimum, short_descent
 from glmmcore.estimation.problem import LinearPart, Problem, TermPart
 
-__all__ = ["doubtful", "n_starts_of_places", "other_starts", "search_elsewhere", "with_zero_inflation_elsewhere"]
+__all__ = [
+    "doubtful",
+    "n_starts_of_places",
+    "off_the_edge",
+    "other_starts",
+    "search_elsewhere",
+    "with_zero_inflation_elsewhere",
+]
 
 Target = TypeVar("Target", bound=Objective)
 
 # Smallest singular value of a relative factor, in units of the rows' spread, with which a term is on the edge.
 _EDGE = 1e-3
+# Standard deviations below this share of their unit are started at twice that: zero is a point of symmetry.
+_SMALL, _OFF = 0.05, 0.1
 # Links whose range or curvature makes several maxima common.
 _LINKS_WITH_SEVERAL_MAXIMA = ("identity", "inverse", "sqrt")
 # Least information about a correlation: a standard error of 1.4 on a scale on which a half is about 1.
@@ -59,6 +68,18 @@ def _on_edge(problem: Problem, x: np.ndarray, unit: float) -> list[TermPart]:
         if smallest < _EDGE * unit:
             out.append(term)
     return out
+
+
+def off_the_edge(problem: Problem, x: np.ndarray, unit: float) -> np.ndarray:
+    """Move random terms with a vanishing factor off the edge, where the gradient is zero by symmetry."""
+    x = x.copy()
+    for term in problem.terms:
+        t = term.structure.factor(x[term.where])
+        small = np.abs(np.diag(t)) < _SMALL * unit
+        if small.any():
+            sd = np.where(small, _OFF * unit, np.sqrt(np.square(t).sum(axis=1)))
+            x[term.where] = term.structure.start(sd)
+    return x
 
 
 def doubtful(problem: Problem, optimum: Optimum, unit: float) -> int:

@@ -170,20 +170,12 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
         ("cond", "disp"): np.zeros((len(beta), 1)),
         ("disp", "cond"): np.zeros((1, len(beta))),
     }
-    factors = problem.factors(theta)
     if not len(theta):
         # with parameters, the gradient has left the inverse behind
         objective.system.invert()
     edf = objective.effective_parameters(theta)
-    b = objective.layout.apply_factors(factors, objective.spherical)
-    random = np.zeros((1, problem.n))
-    b[len(b) - part.size :] = objective.coefficients
-    objective.layout.add_random_part(0, problem.n, b, random)
-    eta = random[0] if part.offset is None else random[0] + part.offset
     objective.system.scale_inverse()
-    log_scale = np.array([np.log(sigma)])
-    if objective.var_weights is not None:
-        log_scale = _original_order(problem, log_scale - 0.5 * np.log(objective.var_weights))
+    values = {"cond": objective.linear_predictor(theta), "disp": objective.log_scale}
     return Solution(
         -value,
         theta,
@@ -192,7 +184,7 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
         {"cond": beta, "disp": np.array([np.log(sigma)])},
         covariance,
         _terms(problem, theta, objective.spherical, objective.score, sigma, objective.unit),
-        {"cond": _original_order(problem, eta), "disp": log_scale},
+        {name: _original_order(problem, own) for name, own in values.items()},
         edf,
         True,
     )

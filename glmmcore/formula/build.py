@@ -79,62 +79,71 @@ def build_design(
     >>> design.predictors["cond"].columns, design.predictors["cond"].terms[0].codes.tolist()
     (('Intercept', 'x'), [0, 0, 1, 1])
     """
-    parsed = {"cond": parse_formula(formula)}
-    for name, text in (("zi", zi), ("disp", disp)):
-        if text is not None:
-            part = parse_formula(text, one_sided=True)
-            if name == "disp" or part.fixed.terms or part.bars or part.offsets:  # zi="~ 0" is none, as in R
-                parsed[name] = part
+    parsed = _parsed(formula, zi, disp)
     columns = Columns(as_frame(data))
     if columns.nobs == 0:
         raise ModelError("data has no rows")
     for part in parsed.values():
         _read(part, columns)
         _check_twice(part, parsed["cond"].response_column)
-    if isinstance(offset, str):  # an addend like those in the formula, so that new data can have it too
-        addend = column(offset)
-        if "(" in offset and offset not in columns.data:
-            addend = parse_formula(f"~ offset({offset})", one_sided=True).offsets[0]
-        columns.read_operands(addend)
-        parsed["cond"] = replace(parsed["cond"], offsets=(*parsed["cond"].offsets, addend))
+    if isinstance(offset, str):
+        parsed["cond"] = _with_offset(parsed["cond"], offset, columns)
         offset = None
     given = {"trials": trials, "offset": offset, "freq_weights": freq_weights, "var_weights": var_weights}
     arguments = {name: _argument(name, value, columns) for name, value in given.items() if value is not None}
-
     missing = columns.missing()
     for values in arguments.values():
         missing |= np.isnan(values)
-    n_missing = int(np.count_nonzero(missing))
-    if n_missing == columns.nobs:
+    if missing.all():
         raise ModelError(f"every row has something missing{_emptiest(columns, arguments)}")
-    frame = columns.source()
-    if n_missing:
-        keep = ~missing
-        columns = columns.take(keep)
-        arguments = {name: values[keep] for name, values in arguments.items()}
-        frame = frame[keep]
+    frame, complete = columns.source(), None
+    if missing.any():
+        complete = ~missing
+        columns = columns.take(complete)
+        arguments = {name: values[complete] for name, values in arguments.items()}
+        frame = frame[complete]
     columns.check_finite()
     for name, values in arguments.items():
-        columns.require_finite(values, name)
-        if name.endswith("weights") and not (values > 0).all():
-            at = int(np.argmin(values > 0))
-            label = row_name(columns.index, at)
-            raise ModelError(f"{name} must be positive, it is {values[at]:g} in {label}; leave the row out instead")
-        if (
-            name == "var_weights"
-            and len(values)
-            and not _LEAST_WEIGHT < values.min() <= values.max() < 1 / _LEAST_WEIGHT
-        ):
-            raise ModelError(
-                f"var_weights reach from {values.min():g} to {values.max():g}, and their squares are beyond double "
-                "precision; only their ratios matter for estimates other than sigma: divide them by their mean"
-            )
-
+        _check_argument(name, values, columns)
     builder = _Builder(columns, parsed, arguments)
-    design = builder.build(frame, ~missing if n_missing else None)
+    design = builder.build(frame, complete)
     for note in builder.notes:
         warn_of_data(note)  # the line that called the fit
     return design
+
+
+def _parsed(formula: str, zi: str | None, disp: str | None) -> dict[str, ParsedFormula]:
+    """Formulas by predictor."""
+    parsed = {"cond": parse_formula(formula)}
+    for name, text in (("zi", zi), ("disp", disp)):
+        if text is not None:
+            part = parse_formula(text, one_sided=True)
+            if name == "disp" or part.fixed.terms or part.bars or part.offsets:  # zi="~ 0" is none, as in R
+                parsed[name] = part
+    return parsed
+
+
+def _with_offset(parsed: ParsedFormula, offset: str, columns: Columns) -> ParsedFormula:
+    """The formula with an offset given as text: an addend like those in it, so that new data can have it too."""
+    addend = column(offset)
+    if "(" in offset and offset not in columns.data:
+        addend = parse_formula(f"~ offset({offset})", one_sided=True).offsets[0]
+    columns.read_operands(addend)
+    return replace(parsed, offsets=(*parsed.offsets, addend))
+
+
+def _check_argument(name: str, values: np.ndarray, columns: Columns) -> None:
+    """Refuse values that are not finite, and weights that are not positive or out of all proportion."""
+    columns.require_finite(values, name)
+    if name.endswith("weights") and not (values > 0).all():
+        at = int(np.argmin(values > 0))
+        label = row_name(columns.index, at)
+        raise ModelError(f"{name} must be positive, it is {values[at]:g} in {label}; leave the row out instead")
+    if name == "var_weights" and len(values) and not _LEAST_WEIGHT < values.min() <= values.max() < 1 / _LEAST_WEIGHT:
+        raise ModelError(
+            f"var_weights reach from {values.min():g} to {values.max():g}, and their squares are beyond double "
+            "precision; only their ratios matter for estimates other than sigma: divide them by their mean"
+        )
 
 
 def _read(parsed: ParsedFormula, columns: Columns) -> None:

@@ -128,29 +128,12 @@ def inverse_prediction(
         raise ModelError(f"inverse_prediction: target {target!r} is outside the range of the mean")
     rule = rule_of_df(fit, df)
     curve = _Curve(fit, variable, mapping_of(at, "inverse_prediction: at"), goal, rule)
-    values = fit.data[variable].astype(float)
-    reach = float(values.max() - values.min())
-    low, high = float(values.min()) - reach, float(values.max()) + reach
-    if limits is not None:
-        ends = real_array(limits, "inverse_prediction: limits")
-        if ends.shape != (2,) or not np.isfinite(np.diff(ends)).all() or not ends[0] < ends[1]:
-            raise ModelError(
-                f"inverse_prediction: limits must be two finite numbers, the lower first, not {limits!r:.200}"
-            )
-        low, high = map(float, ends)
-    straight = curve.straight_line(low, high)
-    if straight is not None:
-        a, b = straight
-        estimate, slope = -a / b if b != 0.0 else np.inf, b
+    low, high = _searched(fit, variable, limits)
+    line = curve.straight_line(low, high)
+    if line is not None:
+        estimate, slope = -line[0] / line[1] if line[1] != 0.0 else np.inf, line[1]
     else:
-        roots = _roots(curve.distance, low, high)
-        if len(roots) != 1:
-            found = ", ".join(f"{r:.4g}" for r in roots) or "nowhere"
-            raise ModelError(
-                f"inverse_prediction: the mean takes the value {target:g} at {found} between {low:g} and {high:g}; "
-                "give limits= that hold it once"
-            )
-        estimate = roots[0]
+        estimate = _only_root(curve, target, low, high)
         step = 1e-5 * (high - low)
         slope = (curve.distance(estimate + step) - curve.distance(estimate - step)) / (2.0 * step)
     if not np.isfinite(estimate):
@@ -160,13 +143,37 @@ def inverse_prediction(
     note = ""
     if method == "delta":
         lower, upper = estimate - quantile * error, estimate + quantile * error
-    elif straight is not None:
-        lower, upper, note = _fieller(curve, straight, quantile)
+    elif line is not None:
+        lower, upper, note = _fieller(curve, line, quantile)
     else:
         lower, upper = _around(lambda x: curve.excess(x, quantile), estimate, low, high)
         if np.isinf(lower) or np.isinf(upper):
             note = f"the interval reaches beyond the values searched, {low:g} to {high:g}"
     return InversePrediction(variable, float(target), float(estimate), error, lower, upper, method, note)
+
+
+def _searched(fit: FittedGLMM, variable: str, limits: tuple[float, float] | None) -> tuple[float, float]:
+    """Ends of the values that are searched."""
+    if limits is None:
+        values = fit.data[variable].astype(float)
+        reach = float(values.max() - values.min())
+        return float(values.min()) - reach, float(values.max()) + reach
+    ends = real_array(limits, "inverse_prediction: limits")
+    if ends.shape != (2,) or not np.isfinite(np.diff(ends)).all() or not ends[0] < ends[1]:
+        raise ModelError(f"inverse_prediction: limits must be two finite numbers, the lower first, not {limits!r:.200}")
+    return float(ends[0]), float(ends[1])
+
+
+def _only_root(curve: _Curve, target: float, low: float, high: float) -> float:
+    """Where the curve reaches the target, which must be one place."""
+    roots = _roots(curve.distance, low, high)
+    if len(roots) != 1:
+        found = ", ".join(f"{r:.4g}" for r in roots) or "nowhere"
+        raise ModelError(
+            f"inverse_prediction: the mean takes the value {target:g} at {found} between {low:g} and {high:g}; "
+            "give limits= that hold it once"
+        )
+    return roots[0]
 
 
 class _Curve:

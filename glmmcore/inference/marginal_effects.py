@@ -12,7 +12,7 @@ import pandas as pd
 
 from glmmcore.arguments import require_word
 from glmmcore.errors import ModelError
-from glmmcore.results.quantities import quantity
+from glmmcore.results.quantities import fixed_values, quantity
 
 if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
@@ -79,11 +79,7 @@ def for_marginaleffects(fit: FittedGLMM, kind: str = "response") -> Any:
                 raise ModelError("marginaleffects: the new data have rows with missing values")
             given = np.asarray(params, dtype=float)
             coefficients = fit.solution.coefficients | {part: given[at] for part, at in places.items()}
-            values = {}
-            for part in fit.estimator.problem.parts:
-                design = predictors.get(part.name)
-                known = np.full(len(rows), coefficients[part.name][0]) if design is None else design.offset
-                values[part.name] = known if design is None else known + design.X @ coefficients[part.name]
+            values = fixed_values(fit, predictors, len(rows), coefficients)[1]
             estimate = np.prod([factor(values) for factor in factors.values()], axis=0)
             return pl.DataFrame({"rowid": np.arange(len(rows), dtype=np.int32), "estimate": estimate})
 

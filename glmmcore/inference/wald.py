@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from glmmcore.fitted import FittedGLMM
+    from glmmcore.inference.degrees_of_freedom import Satterthwaite
+    from glmmcore.inference.kenward_roger import KenwardRoger
 
 __all__ = ["wald_tests"]
+
+# Positions of the coefficients of every term, by its factors.
+Terms: TypeAlias = dict[tuple[str, ...], list[int]]
 
 
 def wald_tests(
@@ -72,46 +77,51 @@ def wald_tests(
     require_word(df, "wald_tests: df", ("auto", "chi2", "satterthwaite", "kenward-roger"))
     terms = terms_of(fit, part)
     rule = "normal" if df == "chi2" or (df == "auto" and part != "cond") else str(rule_of_df(fit, df, cov))
-    covariance = fit.part_covariance(part, part).copy()
-    if cov is not None and rule == "normal":
-        covariance = fixed_covariance(fit, cov, part).copy()
+    if rule == "normal":
+        covariance = fit.part_covariance(part, part) if cov is None else fixed_covariance(fit, cov, part)
+        return _chi_square_tests(fit, part, terms, kind, covariance)
+    if part != "cond":
+        raise ModelError(f"wald_tests: df={df!r} is for part='cond'")
+    return _f_tests(fit, terms, kind, fit.satterthwaite if rule == "satterthwaite" else fit.kenward_roger)
+
+
+def _f_tests(fit: FittedGLMM, terms: Terms, kind: str, rule: Satterthwaite | KenwardRoger) -> pd.DataFrame:
+    """F tests of the terms of the conditional part of a linear mixed model."""
+    beta, rows = fit.solution.coefficients["cond"], {}
+    for factors in terms:
+        contrasts = type_three(fit, "cond", factors) if kind == "III" else type_two_by_columns(fit, "cond", factors)
+        statistic, q, residual = rule.joint_test(contrasts, beta)
+        pvalue = float(special.fdtrc(q, residual, statistic))
+        rows[":".join(factors)] = {"F": statistic, "df": q, "df_resid": residual, "pvalue": pvalue}
+    return ResultTable(pd.DataFrame.from_dict(rows, orient="index"))
+
+
+def _chi_square_tests(fit: FittedGLMM, part: str, terms: Terms, kind: str, covariance: np.ndarray) -> pd.DataFrame:
+    """Chi-square tests of the terms of a part, but for coefficients that the data do not bound."""
     beta = fit.solution.coefficients[part]
     unbounded = ~np.isfinite(np.diag(covariance))
-    covariance[unbounded], covariance[:, unbounded] = 0.0, 0.0
+    bounded = np.where(unbounded[:, None] | unbounded, 0.0, covariance)
     rows: dict[str, dict[str, Any]] = {}
-    f_test: Any = None
-    if rule != "normal":
-        if part != "cond":
-            raise ModelError(f"wald_tests: df={df!r} is for part='cond'")
-        f_test = fit.satterthwaite if rule == "satterthwaite" else fit.kenward_roger
     for factors, members in terms.items():
-        label = ":".join(factors)
         tested = [j for j in members if not unbounded[j]]
         contrasts = np.eye(len(beta))[tested]
         if kind == "III":
             contrasts = type_three(fit, part, factors)
             if np.any(contrasts[:, unbounded]):
                 contrasts, tested = contrasts[:0], []
-        elif f_test is not None:
-            contrasts = type_two_by_columns(fit, part, factors)
         else:
             others = [j for other in containing(factors, terms) for j in terms[other] if not unbounded[j]]
-            within = covariance[np.ix_(others, others)]
-            contrasts[:, others] = -np.linalg.solve(within, covariance[np.ix_(others, tested)]).T
-        if f_test is not None:
-            statistic, q, residual = f_test.joint_test(contrasts, beta)
-            pvalue = float(special.fdtrc(q, residual, statistic))
-            rows[label] = {"F": statistic, "df": q, "df_resid": residual, "pvalue": pvalue}
-            continue
+            within = bounded[np.ix_(others, others)]
+            contrasts[:, others] = -np.linalg.solve(within, bounded[np.ix_(others, tested)]).T
         chisq = pvalue = np.nan
         if tested:
             estimate = contrasts @ beta
-            spread = contrasts @ covariance @ contrasts.T
+            spread = contrasts @ bounded @ contrasts.T
             chisq = float(estimate @ np.linalg.lstsq(spread, estimate, rcond=None)[0])
             pvalue = float(special.chdtrc(len(tested), chisq))
-        rows[label] = {"chisq": chisq, "df": len(tested), "pvalue": pvalue}
+        row = rows[":".join(factors)] = {"chisq": chisq, "df": len(tested), "pvalue": pvalue}
         if len(tested) < len(members):
-            rows[label]["note"] = _note(fit, part, [j for j in members if unbounded[j]], bool(tested))
+            row["note"] = _note(fit, part, [j for j in members if unbounded[j]], bool(tested))
     table = pd.DataFrame.from_dict(rows, orient="index")
     if "note" in table:
         table["note"] = table["note"].fillna("")

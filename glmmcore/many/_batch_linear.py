@@ -8,6 +8,7 @@ carry the response as their first axis; L levels of k coefficients, p fixed effe
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -260,20 +261,25 @@ class BatchLinear:
         return np.sqrt(np.maximum(np.einsum("bi,bi->b", slope, moved_slopes), 0.0) + 0.5 / n)
 
 
+@dataclass(slots=True, eq=False)
 class _Solved:
     """Schur complement (b, p, p), H^-1 T'Z'WX (b, L, k, p) where it is made, fixed effects, spherical modes and r^2."""
 
-    def __init__(
-        self, schur: np.ndarray, gain: np.ndarray | None, beta: np.ndarray, spherical: np.ndarray, square: np.ndarray
-    ) -> None:
-        self.schur, self.gain, self.beta, self.spherical, self.square = schur, gain, beta, spherical, square
+    schur: np.ndarray
+    gain: np.ndarray | None
+    beta: np.ndarray
+    spherical: np.ndarray
+    square: np.ndarray
 
 
+@dataclass(slots=True, eq=False)
 class LinearSolution:
-    """Standardised fixed effects (b, p) and their covariance, sigma (b,), random effects (b, L, k)."""
+    """Standardised fixed effects (b, p), sigma (b,), random effects (b, L, k), and covariance of the fixed effects."""
 
-    def __init__(self, beta: np.ndarray, sigma: np.ndarray, random_effects: np.ndarray, covariance: np.ndarray) -> None:
-        self.beta, self.sigma, self.random_effects, self.covariance = beta, sigma, random_effects, covariance
+    beta: np.ndarray
+    sigma: np.ndarray
+    random_effects: np.ndarray
+    covariance: np.ndarray
 
 
 def _block(space: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -23,6 +23,8 @@ _LAST_STEP = 1e-8
 # ... the decrement that must hold where the derivatives are taken, and beyond which the point is no mode.
 AT_MODE = 1e-14
 NO_MODE = 1e-6
+# Least share of the predicted decrease of h that a step must bring, and relative changes of h that are rounding.
+_SUFFICIENT_DECREASE, _ROUNDING = 1e-4, 1e-13
 _MAX_SWEEPS = 40
 _MAX_HALVINGS = 20
 
@@ -198,7 +200,7 @@ class BatchObjective:
             for _ in range(_MAX_HALVINGS):
                 trial = u[todo] + length.reshape(-1, *[1] * (step.ndim - 1)) * step
                 h_new, score, weights = self._sweep(like, self._predictors(at, todo, t[todo], trial), trial)
-                risen = ~(h_new <= h - 1e-4 * length * decrement + 1e-13 * np.abs(h))
+                risen = ~(h_new <= h - _SUFFICIENT_DECREASE * length * decrement + _ROUNDING * np.abs(h))
                 if not risen.any():
                     break
                 length[risen] *= 0.5

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from glmmcore.estimation.problem import LinearPart
 from glmmcore.many._batch_objective import BatchObjective
 
 __all__ = ["start_batch", "start_curvature_batch"]
@@ -36,7 +37,7 @@ def start_batch(objective: BatchObjective) -> tuple[np.ndarray, np.ndarray]:
     return x, unit
 
 
-def _constant(part, level: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
+def _constant(part: LinearPart, level: np.ndarray) -> np.ndarray:
     """Coefficients (B, size) whose linear predictor is nearest to a constant."""
     if part.X is None:
         return level[:, None]

@@ -13,6 +13,7 @@ import numpy as np
 
 from glmmcore.estimation.distinct_rows import distinct_rows
 from glmmcore.estimation.optimize import descend
+from glmmcore.estimation.restarts import off_the_edge
 from glmmcore.estimation.start import natural_units, response_scale, step_limits
 from glmmcore.estimation.start_of_refits import both_sides, off_limits
 
@@ -31,8 +32,6 @@ __all__ = ["WARM_EDM", "WarmFit", "WarmRefits", "WarmStart", "fresh_copy", "repo
 WARM_EDM = 2e-10
 # Eigenvalues of the Hessian scaled to a unit diagonal are raised to this for the first guess.
 _WEAKEST = 0.01
-# Standard deviations below this share of their unit are started at twice that: zero is a point of symmetry.
-_EDGE, _OFF = 0.05, 0.1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,7 +55,7 @@ class WarmStart:
     @classmethod
     def of(cls, fit: FittedGLMM) -> WarmStart:
         """Start at the estimates of a fit."""
-        estimator, x = fit.estimator, fit.solution.x.copy()
+        estimator, x = fit.estimator, fit.solution.x
         problem = estimator.problem
         if estimator.linear:
             objective = fresh_copy(estimator).linear_objective()
@@ -64,11 +63,7 @@ class WarmStart:
             limit = 1.5 * units
         else:
             unit, units, limit = response_scale(problem), natural_units(problem), step_limits(problem)
-        for term in problem.terms:
-            t = term.structure.factor(x[term.where])
-            small = np.abs(np.diag(t)) < _EDGE * unit
-            if small.any():
-                x[term.where] = term.structure.start(np.where(small, _OFF * unit, np.sqrt(np.square(t).sum(axis=1))))
+        x = off_the_edge(problem, x, unit)
         curvature = fit.solution.curvature
         if not estimator.linear and curvature is not None:
             x = off_limits(problem, x, curvature.flat, curvature.units)
@@ -153,16 +148,9 @@ class WarmRefits:
         if theta is None:
             return None
         value, _ = objective(theta)
-        problem, part = objective.problem, objective.problem.part("cond")
-        b = objective.layout.apply_factors(problem.factors(theta), objective.spherical)
-        b[len(b) - part.size :] = objective.coefficients
-        eta = np.zeros((1, problem.n))
-        objective.layout.add_random_part(0, problem.n, b, eta)
-        log_scale = np.array([np.log(objective.sigma)])
-        values = {"cond": eta[0] if part.offset is None else eta[0] + part.offset, "disp": log_scale}
-        if objective.var_weights is not None:
-            values["disp"] = log_scale - 0.5 * np.log(objective.var_weights)
-        coefficients = {"cond": part.user(objective.coefficients), "disp": log_scale}
+        part = objective.problem.part("cond")
+        values = {"cond": objective.linear_predictor(theta), "disp": objective.log_scale}
+        coefficients = {"cond": part.user(objective.coefficients), "disp": np.array([np.log(objective.sigma)])}
         return self._read(theta, -value, coefficients, values, objective.sigma, objective.unit)
 
     def _fit_laplace(self, y: np.ndarray) -> WarmFit | None:

@@ -327,14 +327,9 @@ class _Modes:
         value, _ = self.objective(x)
         if not np.isfinite(value):
             return None
-        layout, factors = self.problem.layout, self.problem.factors(x)
-        if not self.linear:
-            return layout.apply_factors(factors, self.objective.mode)
-        b = layout.apply_factors(factors, self.objective.spherical)
-        p = self.problem.part("cond").size
-        if p:
-            b[len(b) - p :] = self.objective.coefficients
-        return b
+        if self.linear:
+            return np.asarray(self.objective.effects(x))
+        return self.problem.layout.apply_factors(self.problem.factors(x), self.objective.mode)
 
     def _jacobian(self, x: np.ndarray, steps: np.ndarray) -> np.ndarray:
         """Slopes of the effects; by differences in parameters of fields, whose roots may jump where effects do not."""

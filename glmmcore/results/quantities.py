@@ -175,21 +175,25 @@ class _Rows:
 
 
 def fixed_values(
-    fit: FittedGLMM, predictors: dict[str, PredictorDesign], n: int
+    fit: FittedGLMM, predictors: dict[str, PredictorDesign], n: int, coefficients: dict[str, np.ndarray] | None = None
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Design (n, p) and value (n,) of the fixed part of every predictor, constants included."""
+    """Design (n, p) and value (n,) of the fixed part of every predictor, constants included.
+
+    `coefficients`, by predictor, take the place of the estimates.
+    """
     fixed, values = {}, {}
+    coefficients = fit.solution.coefficients if coefficients is None else coefficients
     for part in fit.estimator.problem.parts:
-        coefficients = fit.solution.coefficients[part.name]
+        own = coefficients[part.name]
         if part.name in predictors:
             design = predictors[part.name]
             fixed[part.name] = design.X
-            values[part.name] = design.X @ coefficients + design.offset
+            values[part.name] = design.X @ own + design.offset
             if part.name == "disp":
                 values[part.name] += pinned_dispersion(design, fit.family)
         else:
             fixed[part.name] = np.ones((n, 1))
-            values[part.name] = np.full(n, coefficients[0])
+            values[part.name] = np.full(n, own[0])
     return fixed, values
 
 
