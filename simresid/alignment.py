@@ -57,17 +57,9 @@ def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None 
     """
     import pandas as pd
 
-    n = len(index)
     if isinstance(values, str):
-        if columns is None or not columns.names:
-            raise KeyError(f"{what}={values!r} names a column, but these residuals carry no data; pass the values")
-        if values in columns:
-            return pd.Series(columns[values].array, index=index, name=values)
-        parts = values.split(":")
-        if len(parts) > 1 and all(part in columns for part in parts):
-            return _nested(pd.DataFrame({part: columns[part] for part in parts})[parts], index, values)
-        raise KeyError(f"{what}={values!r} is not a column of the data; columns: {columns.names[:20]}")
-    if columns is not None and _names_columns(values, columns, n):
+        return _column(values, what, index, columns)
+    if columns is not None and _names_columns(values, columns, len(index)):
         return _nested(pd.DataFrame({name: columns[name] for name in values}), index, ":".join(values))
     several = _several_columns(values)
     if several:
@@ -75,21 +67,47 @@ def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None 
         name = ":".join(str(column.name) for column in several)
         return _nested(pd.DataFrame(dict(enumerate(aligned))), index, name) if len(several) > 1 else aligned[0]
     if isinstance(values, pd.Series):
-        values = _native(values)
-        if len(values) == n and values.index.equals(index):
-            return values
-        if values.index.is_unique and index.is_unique and index.isin(values.index).all():
-            return values.reindex(index)
-        if len(values) != n:
-            raise ValueError(
-                f"{what} has {len(values)} values but there are {n} residuals, and its index does not "
-                "contain all of their row labels"
-            )
+        return _by_labels(_native(values), what, index)
+    return _by_position(values, what, index, has_columns=columns is not None and bool(columns.names))
+
+
+def _column(name: str, what: str, index: pd.Index, columns: Columns | None) -> pd.Series:
+    """A column, or the combinations of several whose names are joined by colons."""
+    import pandas as pd
+
+    if columns is None or not columns.names:
+        raise KeyError(f"{what}={name!r} names a column, but these residuals carry no data; pass the values")
+    if name in columns:
+        return pd.Series(columns[name].array, index=index, name=name)
+    parts = name.split(":")
+    if len(parts) > 1 and all(part in columns for part in parts):
+        return _nested(pd.DataFrame({part: columns[part] for part in parts})[parts], index, name)
+    raise KeyError(f"{what}={name!r} is not a column of the data; columns: {columns.names[:20]}")
+
+
+def _by_labels(values: pd.Series, what: str, index: pd.Index) -> pd.Series:
+    """A Series whose labels are those of the residuals, or hold all of them once."""
+    n = len(index)
+    if len(values) == n and values.index.equals(index):
+        return values
+    if values.index.is_unique and index.is_unique and index.isin(values.index).all():
+        return values.reindex(index)
+    if len(values) != n:
         raise ValueError(
-            f"{what} has the right length ({n}) but other row labels than the residuals; pass "
-            f"{what}.to_numpy() to "
-            "go by position"
+            f"{what} has {len(values)} values but there are {n} residuals, and its index does not contain all of their "
+            "row labels"
         )
+    raise ValueError(
+        f"{what} has the right length ({n}) but other row labels than the residuals; pass {what}.to_numpy() to go by "
+        "position"
+    )
+
+
+def _by_position(values: Any, what: str, index: pd.Index, *, has_columns: bool) -> pd.Series:
+    """Values without labels, one for each residual."""
+    import pandas as pd
+
+    n = len(index)
     if isinstance(values, np.ma.MaskedArray):
         values = real_array(values, what)
     if isinstance(values, list | tuple):  # numpy would turn the missing among texts into the text "nan"
@@ -102,9 +120,9 @@ def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None 
     if array.ndim != 1 or len(array) != n:
         shape = f"shape {array.shape}" if array.ndim != 1 else f"{len(array)} values"
         hint = (
-            f"; {len(array)} rows were given, but only {n} entered the fit: pass a Series with the data's "
-            "index or a column name"
-            if array.ndim == 1 and len(array) > n and columns is not None and columns.names
+            f"; {len(array)} rows were given, but only {n} entered the fit: pass a Series with the data's index or a "
+            "column name"
+            if array.ndim == 1 and len(array) > n and has_columns
             else ""
         )
         raise ValueError(f"{what} has {shape} but there are {n} residuals{hint}")

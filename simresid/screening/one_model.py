@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from simresid.checks.battery import applicable_tests
 from simresid.checks.registry import entry_of
@@ -23,7 +23,43 @@ if TYPE_CHECKING:
 
 __all__ = ["ModelTask", "Record"]
 
-Record = dict[str, Any]
+
+class Record(TypedDict, total=False):
+    """What a screen keeps of one model, a line of its journal.
+
+    Attributes
+    ----------
+    description, nobs, converged, singular, llf
+        Of the fit, None where the model does not say; absent where there is no fit.
+    notes : str
+        Sentences of the fit, and warnings.
+    p, sharp : dict of str to float
+        P-value of every test, and that with a continued tail.
+    negligible, clear : list of str
+        Tests with a negligible effect, and with one that is known well enough.
+    advice : dict of str to str
+        Of the tests that are significant by themselves.
+    columns : dict of str to float
+        Further columns of the table.
+    seconds : float
+    error : str
+        Empty for a model that was tested.
+    """
+
+    description: str
+    nobs: int
+    converged: bool | None
+    singular: bool | None
+    llf: float | None
+    notes: str
+    p: dict[str, float]
+    sharp: dict[str, float]
+    negligible: list[str]
+    clear: list[str]
+    advice: dict[str, str]
+    columns: dict[str, float]
+    seconds: float
+    error: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +103,7 @@ class ModelTask:
     def record(self, name: Any, item: Any) -> Record:
         """Fit, simulate and test one model; whatever goes wrong becomes the error of the record."""
         start = time.perf_counter()
-        record: Record = {"error": "", "p": {}, "sharp": {}, "columns": {}, "negligible": [], "clear": [], "advice": {}}
-        record["notes"] = ""
+        record = Record(error="", notes="", p={}, sharp={}, columns={}, negligible=[], clear=[], advice={})
         with _collected_warnings() as caught:
             try:
                 if self.timeout is None:
