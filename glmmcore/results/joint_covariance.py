@@ -170,13 +170,8 @@ class JointCovariance:
         term = self.problem.part_of(solution.term)
         modes, factor = self._modes, term.factor
         blocks = modes.system.level_covariances(factor)
-        if self.problem.reml and len(modes.fixed_columns):
-            # the system integrates the fixed effects: condition on them
-            offsets, (p, q) = self.problem.layout.offsets, modes.fixed_columns.shape
-            mixed = modes.fixed_columns[:, offsets[factor] : offsets[factor + 1]]
-            solved = np.linalg.solve(modes.fixed_columns[:, q - p :], mixed)
-            shape = (p, *blocks.shape[:2])
-            blocks = blocks - np.einsum("pij,pik->ijk", mixed.reshape(shape), solved.reshape(shape))
+        if self.problem.reml and len(modes.fixed_columns):  # the system integrates the fixed effects
+            blocks = blocks - modes.owed_to_fixed(factor, blocks.shape)
         own = blocks[:, term.columns, term.columns]
         variances = term.of_levels(np.einsum("ij,ljk,ik->li", term.back, own, term.back))
         return np.maximum(modes.scale**2 * variances, 0.0)
@@ -313,14 +308,17 @@ class _Modes:
         if factor not in self._levels:
             out = self.system.level_covariances(factor)
             if self._profiled:  # the system inverts without the fixed effects, as if they were known
-                offsets = self.problem.layout.offsets
-                p, q = self.fixed_columns.shape
-                mixed = self.fixed_columns[:, offsets[factor] : offsets[factor + 1]]
-                solved = np.linalg.solve(self.fixed_columns[:, q - p :], mixed)
-                shape = (p, *out.shape[:2])
-                out = out + np.einsum("pij,pik->ijk", mixed.reshape(shape), solved.reshape(shape))
+                out = out + self.owed_to_fixed(factor, out.shape)
             self._levels[factor] = out
         return self._levels[factor]
+
+    def owed_to_fixed(self, factor: int, shape: tuple[int, ...]) -> np.ndarray:
+        """What the blocks of a factor owe to integrated fixed effects being unknown, of their shape (L, k, k)."""
+        offsets, (p, q) = self.problem.layout.offsets, self.fixed_columns.shape
+        mixed = self.fixed_columns[:, offsets[factor] : offsets[factor + 1]]
+        solved = np.linalg.solve(self.fixed_columns[:, q - p :], mixed)
+        by_level = (p, *shape[:2])
+        return np.asarray(np.einsum("pij,pik->ijk", mixed.reshape(by_level), solved.reshape(by_level)))
 
     def _effects(self, x: np.ndarray) -> np.ndarray | None:
         """Modes b^ at x, (q,); None where the likelihood does not exist."""
