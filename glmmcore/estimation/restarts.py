@@ -170,7 +170,7 @@ def search_elsewhere(
         if not np.isfinite(trial(start)[0]):
             continue
         tried += 1
-        descent, guess = _among(trial, curvature(trial, start), free)
+        descent, guess = _without_given(trial, curvature(trial, start), free)
         x, value, edm = short_descent(descent, start, guess, limit, _LOOSE_EDM, evaluations)
         promising = value - edm < best.value - _HIGHER or not best.converged
         if promising and edm < _NEAR_END and failures < _MOST_FAILURES:
@@ -187,7 +187,9 @@ def search_elsewhere(
     return best_objective, replace(best, n_other_starts=tried, n_other_maxima=lower, higher_seen=higher)
 
 
-def _among(objective: Objective, curvature: np.ndarray, free: np.ndarray | None) -> tuple[Objective, np.ndarray]:
+def _without_given(
+    objective: Objective, curvature: np.ndarray, free: np.ndarray | None
+) -> tuple[Objective, np.ndarray]:
     """Objective and guess of its curvature without slopes along parameters that are given."""
     if free is None or free.all():
         return objective, curvature
@@ -221,15 +223,15 @@ def other_starts(
             values = part.values(cold[part.where])
             level = np.full(len(values), values.mean()) - (0.0 if part.offset is None else part.offset)
             plain[part.where] = np.linalg.lstsq(part.X, level, rcond=None)[0] if part.X is not None else values
-    starts = [_spread(problem, x, unit, 1.0), _spread(problem, plain, unit, 0.3, flip=x)]
+    starts = [_with_effects(problem, x, unit, 1.0), _with_effects(problem, plain, unit, 0.3, flip=x)]
     if not problem.terms:
         starts = [plain]
     elif any(term.predictor != "cond" for term in problem.terms):
         # Laplace's likelihood may rise without bound along such terms, with a maximum where they are next to nothing
-        starts.insert(0, _spread(problem, plain, unit, 0.3, elsewhere=_SMALL_OTHER_EFFECTS))
+        starts.insert(0, _with_effects(problem, plain, unit, 0.3, elsewhere=_SMALL_OTHER_EFFECTS))
     while len(starts) < n_starts:
         size = float(np.exp(rng.uniform(-1.5, 0.7)))
-        starts.append(_spread(problem, plain + 0.15 * limit * rng.normal(size=len(x)), unit, size))
+        starts.append(_with_effects(problem, plain + 0.15 * limit * rng.normal(size=len(x)), unit, size))
     yield from starts[:n_starts]
 
 
@@ -269,7 +271,7 @@ def _where_zeros_are(problem: Problem, zi: LinearPart) -> np.ndarray:
     return np.asarray(slopes + (_MOST_ZEROS - zi.values(slopes).max()) * level)
 
 
-def _spread(
+def _with_effects(
     problem: Problem,
     x: np.ndarray,
     unit: float,

@@ -125,14 +125,14 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
     assert optimum.hessian is not None
     curvature = informed(optimum.hessian, optimum.gradient, natural_units(problem), problem.blocks)
     covariance = _covariance(problem, curvature)
-    drift = _integrated_drift(objective, x, curvature) if problem.reml else None
+    owed = _owed_to_parameters(objective, x, curvature) if problem.reml else None
     edf = objective.effective_parameters(x)
     values = objective.linear_predictors(x)
     if problem.reml:
         part = problem.part("cond")
         integrated = objective.system.level_covariances(len(objective.layout.factors) - 1)[0]
         coefficients["cond"] = part.user(objective.mode[len(objective.mode) - part.size :])
-        covariance["cond", "cond"] = part.back @ (integrated + drift) @ part.back.T
+        covariance["cond", "cond"] = part.back @ (integrated + owed) @ part.back.T
     named = {name: _original_order(problem, v) for name, v in zip(problem.likelihood.predictors, values, strict=True)}
     terms = _terms(problem, x, objective.mode, objective.score, 1.0, response_scale(problem))
     return Solution(
@@ -140,7 +140,7 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
     )  # fmt: skip
 
 
-def _integrated_drift(objective: LaplaceObjective, x: np.ndarray, curvature: Curvature) -> np.ndarray:
+def _owed_to_parameters(objective: LaplaceObjective, x: np.ndarray, curvature: Curvature) -> np.ndarray:
     """J V J' with J = d beta^ / dx: what not knowing the other parameters adds to integrated fixed effects.
 
     Leaves the objective evaluated at the optimum.
@@ -201,9 +201,9 @@ def _original_order(problem: Problem, values: np.ndarray) -> np.ndarray:
 def _terms(
     problem: Problem, x: np.ndarray, u: np.ndarray, score: np.ndarray, sigma: float, unit: float
 ) -> tuple[TermSolution, ...]:
-    """Map modes and covariances of every term back; sigma makes T absolute (linear models), unit is T's usual size.
+    """Map modes u and covariances of every term back; sigma makes T absolute (linear models), unit is T's usual size.
 
-    `score` is what u is Lambda' of.
+    `score` is Z' times the slopes of the log-likelihood at the modes, (q,), of which u is Lambda'score.
     """
     out: list[TermSolution] = []
     if problem.layout is None or problem.system is None:

@@ -91,7 +91,7 @@ class RowQuantity:
         for name, design in self.predictors.items():
             found = ~design.estimable
             if found.any():
-                found &= _slope(self._function, self._rows, name) != 0.0
+                found &= _difference_slope(self._function, self._rows, name) != 0.0
                 dropped += dropped_columns(design) if found.any() else []
                 mask |= found
         return mask, dropped
@@ -121,7 +121,7 @@ class RowQuantity:
         """Slope in the value of a predictor, (n,)."""
         if name in self._averages:
             return self._averages[name][1] * self._rest(name)
-        return _slope(self._function, self._rows, name)
+        return _difference_slope(self._function, self._rows, name)
 
     def _slope_in_spread(self, name: str) -> np.ndarray:
         """Slope in the variance over new random effects of a predictor, (n,)."""
@@ -327,7 +327,7 @@ def _fixed_variance(fit: FittedGLMM, fixed: dict[str, np.ndarray]) -> np.ndarray
     return np.maximum(total, 0.0)
 
 
-def _slope(function: _Quantity, rows: _Rows, name: str) -> np.ndarray:
+def _difference_slope(function: _Quantity, rows: _Rows, name: str) -> np.ndarray:
     """Differentiate by the values of one predictor, by central differences."""
     step = _STEP * np.maximum(1.0, np.abs(rows.values[name]))
     high = _evaluate(function, {**rows.values, name: rows.values[name] + step}, rows.spread)
@@ -346,12 +346,12 @@ def spread_slopes(fit: FittedGLMM, slope: np.ndarray, random: list[RandomRows]) 
         part = r.term
         z = r.Z @ part.root_back * np.sqrt(part.term.variances(r.codes))[:, None]
         for j in range(part.where.start, part.where.stop):
-            theta = []
+            step, squares = _STEP * max(1.0, abs(x[j])), []
             for sign in (1.0, -1.0):
                 moved = x.copy()
-                moved[j] += sign * 1e-5 * max(1.0, abs(x[j]))
-                theta.append(np.square(z @ part.structure.factor(moved[part.where])).sum(axis=1))
-            out[:, j] += slope * (theta[0] - theta[1]) / (2e-5 * max(1.0, abs(x[j])))
+                moved[j] += sign * step
+                squares.append(np.square(z @ part.structure.factor(moved[part.where])).sum(axis=1))
+            out[:, j] += slope * (squares[0] - squares[1]) / (2.0 * step)
     return out
 
 
