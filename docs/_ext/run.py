@@ -1,7 +1,7 @@
 """Directive ``run``: show Python, run it, show what it prints and draws. Blocks of a page share their names.
 
 What stands on a page is thus what the library did when the page was built; an error fails the build.
-``:hide-code:`` shows the result only, ``:wrap:`` breaks long printed lines, ``:alt:`` describes the figures.
+``:hide-code:`` shows the result only, ``:alt:`` describes the figures. `printed` breaks long sentences.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ class Run(SphinxDirective):
     has_content = True
     option_spec = {  # noqa: RUF012
         "hide-code": directives.flag,
-        "wrap": directives.flag,
         "alt": directives.unchanged,
     }
 
@@ -55,9 +54,10 @@ class Run(SphinxDirective):
             raise self.error("the block ends in a value that nobody sees: print it")
         if text.getvalue():
             printed = text.getvalue()
-            classes = ["output", "wrap"] if "wrap" in self.options else ["output"]
             out.append(
-                nodes.literal_block(printed, printed, language="none", classes=classes)
+                nodes.literal_block(
+                    printed, printed, language="none", classes=["output"]
+                )
             )
         return out + figures
 
