@@ -41,7 +41,8 @@ def apply_root_transposed(rho, spread, x, out):
 def filter_line(weight, rho, innovation, information, pivot):
     """Information f_i gathered up to each effect, and pivots 1 + c_(i+1) f_i.
 
-    Returns the log determinant, and whether all pivots are positive.
+    Returns the log determinant, and whether all pivots are positive. Rows of negative weight may make 1 + f_i negative
+    where later rows tell more than they take away.
     """
     logdet = 0.0
     q = weight.size
@@ -50,7 +51,7 @@ def filter_line(weight, rho, innovation, information, pivot):
         gathered = weight[i] + (rho[i] * rho[i] * gathered / pivot[i - 1] if i else 0.0)
         information[i] = gathered
         pivot[i] = 1.0 + (innovation[i + 1] if i + 1 < q else 1.0) * gathered
-        if not (pivot[i] > 0.0 and 1.0 + gathered > 0.0):
+        if not pivot[i] > 0.0:
             return logdet, False
         logdet += np.log(pivot[i])
     return logdet, True
@@ -105,9 +106,9 @@ def line_information(rho, spread, information, gain, variance, own, cross):
     """What the rows tell of the innovations: 1 - var(u_i) into `own`, -cov(u_i, x_(i-1)) into `cross`."""
     for i in range(gain.size):
         innovation = spread[i] * spread[i]
-        predicted = innovation
-        if i:
-            predicted += rho[i] * rho[i] / (1.0 + information[i - 1])
-        learned = 1.0 - variance[i] / predicted
-        own[i] = innovation / predicted * learned
+        before = information[i - 1] if i else 0.0
+        # the inverse of the variance predicted from the rows before
+        known = (1.0 + before) / (1.0 + innovation * before)
+        learned = 1.0 - variance[i] * known
+        own[i] = innovation * known * learned
         cross[i] = spread[i] * gain[i] * learned

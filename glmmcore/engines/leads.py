@@ -67,7 +67,8 @@ class LineLead:
         f_i = s^2 d_i + rho_i^2 f_(i-1) / (1 + c_i f_(i-1)),   log|H| = sum log(1 + c_(i+1) f_i),
 
     which is exact for s = 0 and loses no digits as rho goes to one. The predicted variance of effect i is
-    p = c_i + rho_i^2 / (1 + f_(i-1)), its smoothed one v; e = 1 - v / p is what the rows from i on tell of it, and
+    p = c_i + rho_i^2 / (1 + f_(i-1)) = (1 + c_i f_(i-1)) / (1 + f_(i-1)), its smoothed one v; e = 1 - v / p is what the
+    rows from i on tell of it (weights may be negative, and 1 / p with them), and
 
         1 - var(u_i) = e c_i / p,   -cov(u_i, x_(i-1)) = e rho_i sqrt(c_i) / (1 + c_i f_(i-1)).
     """
