@@ -132,3 +132,18 @@ def test_who_gets_the_engine():
     assert isinstance(choose_system(layout, 2), BlockedSystem)
     several = RowLayout([Factor("g", np.zeros(9, np.int32), 1, rng.normal(size=(9, K)), np.zeros(K, np.int32))])
     assert isinstance(choose_system(several, chained=True), BlockedSystem)  # a row meets every coefficient
+
+
+def test_negative_weights_that_later_rows_make_up_for():
+    """The first effect of each chain is told less than nothing, 1 + f < 0 there, and H is positive definite."""
+    rng = np.random.default_rng(24)
+    column, g = np.tile(np.arange(K), LEVELS), np.repeat(np.arange(LEVELS), K)
+    z = np.zeros((K * LEVELS, K))
+    z[np.arange(len(z)), column] = 1.0
+    layout = RowLayout([Factor("g", g.astype(np.int32), LEVELS, z, np.zeros(K, np.int32))])
+    theta = (1.4, 1.5)
+    root = LEVEL_CHAINS.root(np.array(theta))
+    weights = np.where(column == 0, -0.8, 2.0)[None]
+    assert 1.0 + root.scale**2 * weights[0, 0] < 0.0
+    systems = CovaryingSystem(layout, 0), BlockedSystem(layout, 0)
+    assert_same(*systems, layout, weights, theta, [STRUCTURE.factor(np.array(theta))], rng)
