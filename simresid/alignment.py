@@ -60,6 +60,9 @@ def align_rows(values: Any, what: str, index: pd.Index, columns: Columns | None 
     if isinstance(values, str):
         return _column(values, what, index, columns)
     if columns is not None and _names_columns(values, columns, len(index)):
+        unknown = [name for name in values if name not in columns]
+        if unknown:
+            raise KeyError(f"{what}={unknown[0]!r:.200} is not a column of the data; columns: {columns.names[:20]}")
         return _nested(pd.DataFrame({name: columns[name] for name in values}), index, ":".join(values))
     several = _several_columns(values)
     if several:
@@ -133,7 +136,7 @@ def _names_columns(values: Any, columns: Columns, n: int) -> bool:
     """Whether a list holds names of columns rather than a label for each of n rows."""
     if not isinstance(values, list | tuple) or not values or len(values) == n:
         return False
-    return all(isinstance(value, str) and value in columns for value in values)
+    return all(isinstance(value, str) for value in values) and any(value in columns for value in values)
 
 
 def _several_columns(values: Any) -> list[pd.Series]:

@@ -135,10 +135,7 @@ def aligned_numeric(values: Any, res: Any, name: str) -> FloatArray:
     if pd.api.types.is_datetime64_any_dtype(series) or isinstance(series.dtype, pd.PeriodDtype):
         stamps = series.dt.to_timestamp() if isinstance(series.dtype, pd.PeriodDtype) else series
         return np.asarray((stamps - stamps.min()) / pd.Timedelta(days=1), dtype=float)
-    try:
-        array = real_array(series, name)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must be numeric") from error
+    array = real_array(series, name)
     if (bad := np.flatnonzero(~np.isfinite(array))).size:
         raise ValueError(f"{name} is not finite at position {bad[0]}")
     return array

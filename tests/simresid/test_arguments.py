@@ -190,3 +190,18 @@ def test_ticks_of_the_largest_numbers():
     ticks, labels = rank_ticks(x)
     assert np.isfinite(ticks).all()
     assert len(labels) == len(ticks) > 1
+
+
+def test_a_list_of_columns_one_of_which_is_unknown():
+    data = pd.DataFrame({"f": np.arange(30) % 3, "g": np.arange(30) % 2})
+    res = from_simulations(np.random.default_rng(1).poisson(3, (20, 30)), np.arange(30) % 5, data=data)
+    for unknown in (["f", "q"], ("q", "g")):
+        with pytest.raises(KeyError, match=r"group='q' is not a column of the data; columns: \['f', 'g'\]"):
+            res.recalculate(group=unknown)
+
+
+def test_whole_numbers_that_double_precision_cannot_tell_apart():
+    res = from_simulations(np.random.default_rng(1).poisson(3, (20, 30)), np.arange(30) % 5)
+    for test in (res.temporal_autocorrelation_test, res.quantile_test):
+        with pytest.raises(ValueError, match=r"must hold numbers: whole numbers beyond 2\*\*53"):
+            test(np.arange(30) + 2**62)

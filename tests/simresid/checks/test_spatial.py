@@ -260,7 +260,7 @@ def test_clear_errors():
         sr.spatial_autocorrelation_test(np.full(6, 0.5), u, u)
     with pytest.raises(ValueError, match="not finite at position 2"):
         sr.spatial_autocorrelation_test(u, [0, 1, np.inf, 3, 4, 5], u)
-    with pytest.raises(ValueError, match="y must be numeric"):
+    with pytest.raises(ValueError, match="y must hold numbers"):
         sr.spatial_autocorrelation_test(u, u, list("abcdef"))
     with pytest.raises(ValueError, match="x is missing"):
         sr.spatial_autocorrelation_test(u, [np.nan, 1, 2, 3, 4, 5], u)
