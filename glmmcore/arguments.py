@@ -20,6 +20,7 @@ __all__ = [
     "random_generator",
     "real_array",
     "renamed",
+    "require_flag",
     "require_level",
     "require_name",
     "require_whole",
@@ -27,6 +28,7 @@ __all__ = [
     "require_workers",
     "row_values",
     "warn_user",
+    "workers_for",
 ]
 
 _MOST_WORKERS = 1024
@@ -220,6 +222,35 @@ def require_workers(n_jobs: Any) -> None:
         )
 
 
+def require_flag(value: Any, what: str) -> None:
+    """Refuse what is neither True nor False: arrays and columns are neither, and "no" would be true.
+
+    Raises
+    ------
+    ModelError
+        Naming the argument.
+
+    Examples
+    --------
+    >>> require_flag("no", "refit")
+    Traceback (most recent call last):
+    glmmcore.errors.ModelError: refit='no'; use True or False
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise ModelError(f"{what}={value!r:.200}; use True or False")
+
+
+def workers_for(n_tasks: int, n_jobs: int | None) -> int | None:
+    """Workers to start for some tasks, no more than there are tasks: processes that never get one are started too.
+
+    Examples
+    --------
+    >>> workers_for(3, 500), workers_for(3, -1), workers_for(3, None)
+    (3, -1, None)
+    """
+    return n_jobs if n_jobs is None or n_jobs < 0 else min(n_jobs, max(n_tasks, 1))
+
+
 def require_word(value: Any, what: str, words: Collection[str | None], hint: str = "") -> None:
     """Refuse what is not one of some words, whatever its type: arrays, lists and columns too.
 
@@ -252,7 +283,7 @@ def require_name(value: Any, what: str) -> None:
     ModelError
         Naming the argument.
     """
-    if not isinstance(value, Hashable) or isinstance(value, (tuple, slice)):
+    if not isinstance(value, Hashable) or isinstance(value, (tuple, slice)) or value is pd.NA:
         raise ModelError(f"{what} must name one column, not {value!r:.200}")
 
 
@@ -276,7 +307,7 @@ def names_of(value: Any, what: str) -> list[Any]:
     if isinstance(value, Iterable) and not isinstance(value, (bytes, Mapping, pd.Series, pd.DataFrame)):
         is_table = isinstance(value, np.ndarray) and value.ndim != 1
         names: list[Any] = [] if is_table else list(value)
-        if not is_table and all(isinstance(name, Hashable) for name in names):
+        if not is_table and all(isinstance(name, Hashable) and name is not pd.NA for name in names):
             return names
     raise ModelError(f"{what} must name a column or a list of columns, not {value!r:.200}")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import require_workers
+from glmmcore.arguments import require_workers, workers_for
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.families import get_family
@@ -192,7 +192,7 @@ def _fit_groups(
         delayed(_group_records)(formula, [(frame.iloc[at], given.row_subset(arguments, at)) for at in task], family)
         for task in tasks
     )
-    records = [record for part in Parallel(n_jobs=n_jobs)(jobs) for record in part]
+    records = [record for part in Parallel(n_jobs=workers_for(len(tasks), n_jobs))(jobs) for record in part]
     names = pd.Index(list(rows), name=by)
     tables = {
         key: pd.DataFrame([r.get(key, {}) for r in records], index=names)

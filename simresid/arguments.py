@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["NAMES_ELSEWHERE", "check_flag", "check_word", "resolve_seed", "seconds", "whole_number"]
+__all__ = ["NAMES_ELSEWHERE", "check_word", "resolve_seed", "seconds", "whole_number"]
 
 NAMES_ELSEWHERE = {
     "seed": "rng=",
@@ -32,21 +32,6 @@ def check_word(value: Any, what: str, words: Sequence[str]) -> None:
     if not isinstance(value, str) or value not in words:
         *others, last = map(repr, words)
         raise ValueError(f"{what}={value!r:.200}; choose {', '.join(others)} or {last}")
-
-
-def check_flag(value: Any, what: str) -> bool:
-    """`value` as a bool, or a ValueError that names it.
-
-    Examples
-    --------
-    >>> check_flag("no", "refit")
-    Traceback (most recent call last):
-    ...
-    ValueError: refit='no'; use True or False
-    """
-    if not isinstance(value, bool | np.bool_):
-        raise ValueError(f"{what}={value!r:.200}; use True or False")
-    return bool(value)
 
 
 def whole_number(value: Any, what: str, least: int, most: int | None = None) -> int:

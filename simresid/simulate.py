@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.arguments import known_elsewhere, warn_user
+from glmmcore.arguments import known_elsewhere, require_flag, warn_user
 from simresid.alignment import align_rows, finite_vector
-from simresid.arguments import NAMES_ELSEWHERE, check_flag, check_word, resolve_seed
+from simresid.arguments import NAMES_ELSEWHERE, check_word, resolve_seed
 from simresid.protocol import HasDescription, HasDiscreteness
 from simresid.residuals.execution import Execution
 from simresid.residuals.model_rows import held_out, model_cdf, model_rows, one_step_ahead, row_index
@@ -167,7 +167,8 @@ def simulate_residuals(
     size = None if timeout is None else max(1, n_sims // CALLS_WITHIN_TIME)
     source: SimulationSource = ModelSource(fitted_model, n_sims, n, seed, random_effects, chunk_size=size)
     execution = Execution(n_jobs, progress, block_size)
-    check_flag(refit, "refit")
+    require_flag(refit, "refit")
+    require_flag(plot, "plot")
     keep = _keeps_matrix(keep_simulations, n * n_sims)
     cdf = model_cdf(fitted_model, random_effects, n) if method in FROM_LAW else None
     if timeout is not None:

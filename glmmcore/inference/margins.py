@@ -253,7 +253,7 @@ def contrast_tables(
         placed = np.zeros((len(weights), len(means.cells)))
         placed[:, members] = weights
         tables[key] = _family(names, placed, means, sign, adjust, precision, level, len(members))
-        where = "" if key == () else f" | {key}"
+        where = f" | {key}" if within else ""
         unknown += [f"{name}{where}" for name in tables[key].index[tables[key]["estimate"].isna()]]
         zero = (tables[key]["estimate"] == 0.0) & (tables[key]["se"] == 0.0)
         nothing += [f"{name}{where}" for name in tables[key].index[zero]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -78,6 +78,7 @@ class ReferenceGrid:
             Of combinations averaged over: all the same, or by their number of rows in the data.
         random_effects : {"none", "average"}
         """
+        require_word(random_effects, "random_effects", ("none", "average"))
         encode: Any = fit.design.encode
         known = encode.fixed_kinds
         if random_effects == "average":
@@ -91,7 +92,6 @@ class ReferenceGrid:
                 raise ModelError(f"'{name}' is no column of the fixed effects; they are {', '.join(known)}{hint}")
         hint = "; weights of the rows of a population are for avg_predictions(..., newdata=, weights=)"
         require_word(weights, "weights", WEIGHTS, hint)
-        require_word(random_effects, "random_effects", ("none", "average"))
         factors = [name for name in known if name in encode.factors or known[name] == "categorical"]
         values = {
             name: column_values(fit, name, name in factors, chosen=name in variables, given=at.get(name))
@@ -146,7 +146,13 @@ def column_values(fit: FittedGLMM, name: str, is_factor: bool, *, chosen: bool, 
     """Values of one column in the grid, of the type it has in the data: all levels of a factor, else the mean."""
     column = fit.data[name]
     if given is not None:
-        values = pd.Series(np.atleast_1d(np.asarray(given, dtype=object)))
+        try:
+            listed = np.atleast_1d(np.asarray(given, dtype=object))
+        except ValueError:  # items of unequal lengths
+            listed = np.empty((0, 0), dtype=object)
+        if listed.ndim > 1 or not all(isinstance(value, Hashable) and value is not pd.NA for value in listed):
+            raise ModelError(f"at=, values=: '{name}' takes a value or a list of values, not {given!r:.200}")
+        values = pd.Series(listed)
         if values.empty:
             raise ModelError(f"at=, values=: no value of column '{name}' is given")
         if is_factor:
@@ -186,9 +192,10 @@ def reference_levels(
             raise ModelError(f"{caller}: reference= must map columns to levels, such as {{{variables[0]!r}: ...}}")
         given = {variables[0]: given}
     for name, level in given.items():
-        if name not in variables or level not in set(cells[name]):
+        is_value = isinstance(level, Hashable) and level is not pd.NA
+        if name not in variables or not is_value or level not in set(cells[name]):
             levels = ", ".join(repr(v) for v in dict.fromkeys(cells[name])) if name in variables else "none"
-            raise ModelError(f"{caller}: reference={level!r} is no level of '{name}'; its levels are {levels}")
+            raise ModelError(f"{caller}: reference={level!r:.200} is no level of '{name}'; its levels are {levels}")
     return found | dict(given)
 
 

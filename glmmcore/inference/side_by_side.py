@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import require_level, require_whole, require_word
+from glmmcore.arguments import require_flag, require_level, require_whole, require_word
 from glmmcore.errors import ModelError
 from glmmcore.inference.nesting import require_fits
 from glmmcore.results.tables import ResultTable
@@ -67,6 +67,7 @@ def side_by_side(
     require_fits(models, "side_by_side")
     require_word(cell, "side_by_side: cell", _CELLS)
     require_level(level, "level")
+    require_flag(ratios, "side_by_side: ratios")
     require_whole(digits, "side_by_side: digits", least=0, most=_MOST_DIGITS)
     if ratios and cell != "interval":
         raise ModelError(

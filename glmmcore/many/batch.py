@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import real_array, require_workers
+from glmmcore.arguments import real_array, require_workers, workers_for
 from glmmcore.errors import ModelError
 from glmmcore.many._batch_laws import ManyLaws
 from glmmcore.many.batch_blocks import BlockTask
@@ -260,7 +260,8 @@ def fit_blocks(task: BlockTask, y: np.ndarray, n_jobs: int | None) -> BlockFits:
         return BlockFits.concatenate([task(y[:0]), *map(task, blocks)])
     from joblib import Parallel, delayed
 
-    return BlockFits.concatenate([task(y[:0]), *Parallel(n_jobs=n_jobs)(delayed(task)(block) for block in blocks)])
+    run = Parallel(n_jobs=workers_for(len(blocks), n_jobs))
+    return BlockFits.concatenate([task(y[:0]), *run(delayed(task)(block) for block in blocks)])
 
 
 def tables_of(

@@ -60,7 +60,10 @@ def _check_response(fit: FittedGLMM, y: np.ndarray) -> None:
 
 def _positions(rows: Any, n: int) -> np.ndarray:
     """Positions of the rows to keep, from a mask or from positions."""
-    chosen = np.asarray(rows)
+    try:
+        chosen = np.asarray(rows)
+    except ValueError:  # items of unequal lengths
+        chosen = np.empty((0, 0))
     if chosen.dtype == bool:
         if chosen.shape != (n,):
             raise ModelError(f"refit: rows has shape {chosen.shape}, the model has {n} rows")

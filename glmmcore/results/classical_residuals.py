@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from glmmcore.arguments import require_word
 from glmmcore.errors import ModelError
 
 if TYPE_CHECKING:
@@ -23,8 +24,7 @@ def residuals(fit: FittedGLMM, kind: str = "response") -> pd.Series:
         "working": lambda: _working(fit),
         "deviance": lambda: _deviance(fit),
     }
-    if kind not in kinds:
-        raise ModelError(f"residuals: kind must be one of {', '.join(map(repr, kinds))}, not {kind!r}")
+    require_word(kind, "residuals: kind", kinds)
     return pd.Series(kinds[kind](), index=fit.data.index, name=kind)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import require_level, require_word
+from glmmcore.arguments import names_of, require_flag, require_level, require_word
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.links import LINKS, Link
 from glmmcore.formula.frame import as_frame
@@ -52,6 +52,7 @@ def predict(
 ) -> pd.Series | pd.DataFrame:
     """See `FittedGLMM.predict`; ``precision(fit)`` gives variances and df of combinations of estimates."""
     of_response = interval == "prediction"
+    require_flag(se, "predict: se")
     effects = _check_groups(fit, random_effects)
     _check(fit, kind, effects, level, new_levels)
     _check_interval(fit, kind, interval, trials, newdata)
@@ -123,7 +124,10 @@ def _check_groups(fit: FittedGLMM, random_effects: Any) -> str | Collection[str]
             f"predict: random_effects must be one of {', '.join(map(repr, _EFFECTS))} or names of groups, not "
             f"{random_effects!r}"
         )
-    groups, known = tuple(random_effects), sorted({t.term.group for t in fit.solution.terms})
+    groups, known = (
+        tuple(names_of(random_effects, "predict: random_effects")),
+        sorted({t.term.group for t in fit.solution.terms}),
+    )
     strange = [group for group in groups if group not in known]
     if strange:
         raise ModelError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import special
 
-from glmmcore.arguments import require_whole
+from glmmcore.arguments import names_of, require_whole
 from glmmcore.averages import average_over_normal
 from glmmcore.errors import ModelError
 from glmmcore.families.base import Family, Parameters
@@ -107,7 +107,9 @@ def groups_to_redraw(fit: FittedGLMM, random_effects: str | Iterable[str]) -> se
     if not isinstance(random_effects, Iterable):
         raise ModelError(f"random_effects: {random_effects!r} is no name of a group nor a list of such")
     by_columns = {frozenset(name.split(":")): name for name in known}
-    wanted = {by_columns.get(frozenset(str(name).split(":")), name) for name in random_effects}
+    wanted = {
+        by_columns.get(frozenset(str(name).split(":")), name) for name in names_of(random_effects, "random_effects")
+    }
     if wanted - known:
         raise ModelError(
             f"random_effects: no group {', '.join(sorted(map(repr, wanted - known)))}; choose 'conditional', "

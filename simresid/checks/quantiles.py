@@ -37,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.arguments import require_flag
 from simresid.alignment import real_array
 from simresid.checks._expected import expected_quantile_scores
 from simresid.checks._leverage import widened_residuals
@@ -160,6 +161,7 @@ def quantile_test(
     """
     q = _check_quantiles(quantiles)
     basis = predictor_basis(predictor, res)
+    require_flag(curves, "curves")
     if curves and basis.predictor is None:
         raise ValueError("curves=True needs a single numeric predictor")
     score = _Scores(basis, q)

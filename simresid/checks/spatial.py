@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from glmmcore.arguments import require_flag
 from glmmcore.memory import require_memory
 from simresid.arguments import check_word, whole_number
 from simresid.checks._combined import combine, shown
@@ -157,6 +158,7 @@ def spatial_autocorrelation_test(
         )
     if x is None or y is None:
         raise ValueError("pass both coordinates, x and y, or distances")
+    require_flag(great_circle, "great_circle")
     points = np.column_stack([_coordinate(x, res, "x"), _coordinate(y, res, "y")])
     places, place = np.unique(points, axis=0, return_inverse=True)
     place = np.ravel(place)

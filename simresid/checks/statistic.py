@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import numpy as np
 
+from glmmcore.arguments import require_flag
 from simresid.alignment import real_array
 from simresid.arguments import check_word
 from simresid.checks._null import null_residuals
@@ -152,6 +153,7 @@ def statistic_test(
         if not callable(function):
             raise TypeError(f"statistic {key!r} is not callable")
     blockwise: list[Callable[[FloatArray], Any]]
+    require_flag(vectorized, "vectorized")
     blockwise = [_of_moderate_size(f if vectorized else _by_row(f, key), key) for key, f in table.items()]
     check_word(of, "of", ("response", "residuals"))
     among = of_responses if of == "response" else of_residuals

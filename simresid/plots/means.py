@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from simresid.arguments import check_flag
+from glmmcore.arguments import names_of, require_flag
 from simresid.plots._effects import (
     check_options,
     draw_intervals,
@@ -103,10 +103,12 @@ def plot_means(
     fit = require_fit(fit, "plot_means")
     table = marginal_means(fit, spec, by=by, kind=kind, level=level, **options)
     marks = None
-    if check_flag(letters, "letters"):
+    require_flag(letters, "letters")
+    require_flag(data, "data")
+    if letters:
         with silence(DataWarning):  # said for the means already
             marks = compact_letters(fit, spec, by=by, kind=kind, adjust=adjust, alpha=1.0 - level, **options)
-    within = [by] if isinstance(by, str) else list(by or ())
+    within = names_of(by, "plot_means: by")
     cells = _arrange(table, within)
     values = observed_values(fit, options, kind) if data else None
     with drawing_on(ax, _size(cells)) as ax:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.arguments import require_name
+from glmmcore.arguments import require_flag, require_name
 from simresid.plots._categories import name_levels
 from simresid.plots._effects import (
     check_options,
@@ -104,6 +104,7 @@ def plot_predictions(
     fit = require_fit(fit, "plot_predictions")
     require_name(predictor, "plot_predictions: predictor")
     require_name(by, "plot_predictions: by")
+    require_flag(data, "plot_predictions: data")
     if by == predictor:
         raise ValueError(f"by={by!r} is the predictor itself")
     columns = [name for name in (by, predictor) if name is not None]

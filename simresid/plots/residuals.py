@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.arguments import check_flag
+from glmmcore.arguments import require_flag
 from simresid.checks.base import pvalue_text
 from simresid.checks.basis import ranks
 from simresid.checks.categorical import categorical_test
@@ -98,7 +98,7 @@ def plot_residuals(
     'Scaled residual'
     >>> plt.close(ax.figure)
     """
-    check_flag(rank, "rank")
+    require_flag(rank, "rank")
     several = _several(res, against)
     if several is not None:
         if ax is not None:

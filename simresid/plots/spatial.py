@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.arguments import check_flag
+from glmmcore.arguments import require_flag
 from simresid.checks.base import pvalue_text
 from simresid.plots.style import INK, drawing_on, set_title, shorten
 
@@ -72,7 +72,7 @@ def plot_spatial(
 
     result = spatial_autocorrelation_test(res, x, y, **test)
     assert result.places is not None
-    check_flag(colorbar, "colorbar")
+    require_flag(colorbar, "colorbar")
     east, north, u = (result.places[name].to_numpy(dtype=float) for name in ("x", "y", "residual"))
     combined = bool((result.places["n"] > 1).any())
     with drawing_on(ax, (5.4, 4.4)) as ax:

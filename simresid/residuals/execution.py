@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from simresid.arguments import check_flag
+from glmmcore.arguments import require_flag, require_workers, workers_for
 
 if TYPE_CHECKING:
     from simresid.simulations.sources import SimulationSource
@@ -51,12 +51,10 @@ class Execution:
     block_size: int | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("n_jobs", self.n_jobs), ("block_size", self.block_size)):
-            if value is not None and not isinstance(value, int | np.integer):
-                raise ValueError(f"{name}={value!r}; use a whole number or None")
-        check_flag(self.progress, "progress")
-        if self.n_jobs == 0:
-            raise ValueError("n_jobs=0; use None, a number of workers, or -1 for all processors")
+        require_workers(self.n_jobs)
+        if self.block_size is not None and not isinstance(self.block_size, int | np.integer):
+            raise ValueError(f"block_size={self.block_size!r:.200}; use a whole number or None")
+        require_flag(self.progress, "progress")
         if self.block_size is not None and self.block_size < 1:
             raise ValueError(f"block_size={self.block_size}; at least 1 replicate at a time")
 
@@ -106,6 +104,8 @@ class Execution:
         else:
             from joblib import Parallel, delayed
 
+            n_tasks = len(tasks) if isinstance(tasks, list) else total
+            n_jobs = n_jobs if n_tasks is None else workers_for(n_tasks, n_jobs)
             parallel = Parallel(n_jobs=n_jobs, prefer=prefer, return_as="generator")
             results = _from_workers(parallel(delayed(function)(task) for task in _measured(tasks, sizes)), doing)
         if not self.progress:

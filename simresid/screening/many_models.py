@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.arguments import known_elsewhere
+from glmmcore.arguments import known_elsewhere, require_flag
 from simresid.arguments import resolve_seed
 from simresid.checks.nulls.choice import NullKind, check_null
 from simresid.checks.registry import ALONE, TESTS
@@ -145,6 +145,7 @@ def screen(
     columns |= _comparison(null, n_refits)
     seed = resolve_seed(rng)
     task = ModelTask(_chosen(tests), n_sims, random_effects, seed, level, columns, check_timeout(timeout))
+    require_flag(resume, "resume")
     run = _Run(task, Execution(n_jobs, progress), out, resume)
     run(models)
     return run.table()

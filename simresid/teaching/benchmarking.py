@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.arguments import require_workers, workers_for
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -148,11 +150,12 @@ def benchmark_tests(
     import pandas as pd
     from joblib import Parallel, delayed
 
+    require_workers(n_jobs)
     controls = [None] if control_values is None else list(control_values)
     source = np.random.default_rng(rng).integers(2**63)
     seeds = np.random.SeedSequence(source).spawn(len(controls) * n_replicates)
     tasks = [(control, k) for control in controls for k in range(n_replicates)]
-    runs = Parallel(n_jobs=n_jobs, return_as="generator")(
+    runs = Parallel(n_jobs=workers_for(len(tasks), n_jobs), return_as="generator")(
         delayed(_run)(calculate, control, control_values is not None, seed)
         for (control, _), seed in zip(tasks, seeds, strict=True)
     )

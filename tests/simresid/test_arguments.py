@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 import simresid
-from glmmcore import glmm
+from glmmcore import fit_many, glmm
 from simresid import categorical_test, diagnose, from_simulations, screen, simulate_residuals, simulated_lrt
 from simresid.plots.style import rank_ticks
+from simresid.teaching.benchmarking import benchmark_tests
 
 
 @pytest.fixture(scope="module")
@@ -205,3 +206,26 @@ def test_whole_numbers_that_double_precision_cannot_tell_apart():
     for test in (res.temporal_autocorrelation_test, res.quantile_test):
         with pytest.raises(ValueError, match=r"must hold numbers: whole numbers beyond 2\*\*53"):
             test(np.arange(30) + 2**62)
+
+
+def test_no_more_workers_than_tasks(monkeypatch):
+    """A screen of three models with n_jobs=99999 started processes without end."""
+    import joblib
+
+    asked = []
+    parallel = joblib.Parallel
+    monkeypatch.setattr(joblib, "Parallel", lambda n_jobs, **how: asked.append(n_jobs) or parallel(n_jobs=1, **how))
+    rng = np.random.default_rng(1)
+    data = pd.DataFrame({"y": rng.poisson(3, 30), "x": rng.normal(size=30), "g": np.arange(30) % 3})
+    screen(dict.fromkeys("abc", ("y ~ x", data, "poisson")), n_jobs=900, n_sims=20, progress=False)
+    fit_many("y ~ x", data, "poisson", by="g", n_jobs=900)
+    benchmark_tests(lambda rng: {"p": rng.random()}, n_replicates=4, n_jobs=900)
+    assert len(asked) == 3
+    assert max(asked) <= 4
+    for call in (
+        lambda: screen({"a": ("y ~ x", data, "poisson")}, n_jobs=99_999),
+        lambda: benchmark_tests(lambda rng: {"p": 0.5}, n_replicates=4, n_jobs=99_999),
+        lambda: simresid.simulate_residuals(glmm("y ~ x", data, "poisson"), n_jobs=10**30),
+    ):
+        with pytest.raises(ValueError, match=r"n_jobs must be None or a whole number such as 2 \(at most 1024\)"):
+            call()

@@ -146,3 +146,18 @@ def test_a_mean_of_zero_has_no_ratio(patients):
     fit = glmm("age ~ t", patients.assign(age=patients["age"] - 60))
     with pytest.raises(ModelError, match="no ratio"):
         avg_comparisons(fit, "t", comparison="ratio")
+
+
+@pytest.mark.parametrize("kind", ["whole numbers", "numbers", "true or false"])
+def test_comparisons_within_columns_that_are_no_text(kind):
+    """Keys of numpy are neither equal nor unequal to an empty tuple: these ended in an error of numpy."""
+    rng = np.random.default_rng(4)
+    k = np.tile([1, 2], 60)
+    column = {"whole numbers": k, "numbers": k / 2, "true or false": k == 2}[kind]
+    data = pd.DataFrame(
+        {"y": rng.poisson(3, 120), "f": np.resize(list("uvw"), 120), "k": column, "text": k.astype(str)}
+    )
+    numbers = avg_comparisons(glmm("y ~ f * C(k)", data, "poisson"), "f", by="k")
+    texts = avg_comparisons(glmm("y ~ f * text", data, "poisson"), "f", by="text")
+    np.testing.assert_allclose(numbers[["estimate", "se"]], texts[["estimate", "se"]], rtol=1e-6)
+    assert list(numbers.index.get_level_values("k")) == sorted(np.repeat(np.unique(column), 2).tolist())
