@@ -53,8 +53,8 @@ def test_pinned_residual_standard_deviation_is_glmmtmbs(data):
     assert fit.llf == pytest.approx(-81.463704, abs=1e-5)  # glmmTMB 1.1.5, dispformula = ~0
     assert fit.sigma == pytest.approx(0.0001220703, rel=1e-6)
     np.testing.assert_allclose(fit.params, [0.8392, 1.0515], atol=5e-5)
-    # differences of a gradient 1e8 times as steep as usual, there and here
-    np.testing.assert_allclose(fit.bse, [0.2865775, 0.1105070], rtol=2e-3)
+    # differences of a gradient 1e8 times as steep as usual, there and here: .0020 apart on some machines
+    np.testing.assert_allclose(fit.bse, [0.2865775, 0.1105070], rtol=5e-3)
     sd = [1.29696, 1.53787, 1.17710, 0.86359, 1.28947]
     np.testing.assert_allclose(fit.var_corr["sd"].astype(float), sd, rtol=1e-4)
     assert not any("told apart" in sentence for sentence in fit.verdict)
