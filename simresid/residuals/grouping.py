@@ -284,7 +284,8 @@ def _grouped(
     linear = groups.is_linear
     data = None
     if rows.data is not None:
-        data = rows.data.select_dtypes("number").groupby(codes).mean().set_axis(index)
+        with np.errstate(over="ignore", invalid="ignore"):  # means beyond double precision are refused where used
+            data = rows.data.select_dtypes("number").groupby(codes).mean().set_axis(index)
     whiten = None
     if rotation is not None:
         whiten = whitening(rotation, len(index))

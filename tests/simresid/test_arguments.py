@@ -229,3 +229,11 @@ def test_no_more_workers_than_tasks(monkeypatch):
     ):
         with pytest.raises(ValueError, match=r"n_jobs must be None or a whole number such as 2 \(at most 1024\)"):
             call()
+
+
+def test_means_of_columns_that_overflow():
+    data = pd.DataFrame({"x": np.resize([1.7e308, 1.6e308, 1.0], 30), "z": np.resize([1.7e308, -1.7e308], 30)})
+    res = from_simulations(np.random.default_rng(1).poisson(3, (20, 30)), np.arange(30) % 5, data=data)
+    grouped = res.recalculate(group=np.repeat(np.arange(5), 6), aggregate=np.max)
+    with pytest.raises(ValueError, match="time is not finite at position 0"):
+        grouped.temporal_autocorrelation_test("x")
