@@ -115,9 +115,9 @@ class Estimator:
         Parameters
         ----------
         start : ndarray, optional
-            Where the search begins, such as ``Solution.x`` of a similar fit. Likelihoods of places and times, which
-            often have several maxima, are searched from elsewhere as well, so that a fit ends where one without a
-            start does.
+            Where the search begins, such as ``Solution.x`` of a similar fit. Where there is a doubt (places and times,
+            singular ends, families with several maxima) it goes on from elsewhere as well, so that a fit ends where
+            one without a start does.
         only : bool
             Search from `start` only.
         """
@@ -218,7 +218,7 @@ class Estimator:
 
         optimum = optimise(objective, theta, curvature)
         n_starts = 0 if only else n_starts_of_places(problem)
-        if start is None and not n_starts and optimum.hessian is not None:
+        if not only and not n_starts and optimum.hessian is not None:
             n_starts = doubtful(problem, optimum, unit)
         if n_starts:
             starts = other_starts(problem, optimum.x, cold, unit, 1.5 * units, n_starts)
@@ -257,14 +257,14 @@ class Estimator:
             candidates = start_candidates(problem) if near is None else [near]
         best = search.best_of(candidates)
         unit = response_scale(problem)
-        n_starts = doubtful(problem, best[1], unit) if start is None else 0 if only else n_starts_of_places(problem)
+        n_starts = 0 if only else doubtful(problem, best[1], unit)
         if n_starts:
             cold = candidates if start is None and near is None else start_candidates(problem)
             starts = other_starts(problem, best[1].x, cold[0], unit, search.limit, n_starts)
             if start is not None and n_starts > 1:
                 starts = chain(cold, starts)
             best = search.elsewhere(best, starts)
-        again = with_zero_inflation_elsewhere(problem, best[1].x, candidates[0]) if start is None else []
+        again = [] if only else with_zero_inflation_elsewhere(problem, best[1].x, candidates[0])
         if again:
             before = best[1]
             objective, optimum = search.elsewhere(best, again)
