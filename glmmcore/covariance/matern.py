@@ -28,7 +28,7 @@ _END = 42.0
 # Scaled distances from where the correlation of any smoothness below 200 is zero, and up to which it is taken for one.
 _FAR, _NEAR = 1500.0, 1e-200
 # As many distances are interpolated, in pieces of log z this wide, by polynomials with so many nodes.
-_MANY, _WIDTH, _NODES = 300, 0.5, 16
+_MANY, _WIDTH, _NODES = 300, 0.125, 10
 
 
 def matern(z: np.ndarray, k: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -46,10 +46,11 @@ def matern(z: np.ndarray, k: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]
     flat = np.ascontiguousarray(np.ravel(z), dtype=np.float64)
     out = np.zeros((3, len(flat)))
     out[0, flat <= _NEAR] = 1.0
-    at = np.flatnonzero((flat > _NEAR) & (flat < _FAR))
-    if len(at) > _MANY:
+    inside = (flat > _NEAR) & (flat < _FAR)
+    at = slice(None) if inside.all() else np.flatnonzero(inside)
+    if np.count_nonzero(inside) > _MANY:
         out[:, at] = _interpolated(np.log(flat[at]), k)
-    elif len(at):
+    elif inside.any():
         out[:, at] = _integrated(flat[at], k)
     value, by_distance, by_smoothness = (row.reshape(np.shape(z)) for row in out)
     return value, by_distance, by_smoothness

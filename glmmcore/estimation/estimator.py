@@ -125,8 +125,11 @@ class Estimator:
             check_points(self.problem, self.n_agq)
         return self._fit_linear(start, only) if self.linear else self._fit_laplace(start, only)
 
-    def _rough_maximum(self) -> np.ndarray | None:
-        """Where the likelihood of a cheaper model of the same parameters ends, (n_params,), if there is one."""
+    def _rough_maximum(self) -> tuple[np.ndarray, np.ndarray | None] | None:
+        """Where the likelihood of a cheaper model of the same parameters ends, (n_params,), if there is one.
+
+        With the modes of the random effects there, for models that are not linear.
+        """
         design = rougher(self.design)
         if design is None or design.fixed:
             return None
@@ -136,12 +139,14 @@ class Estimator:
             start, limit = linear.start(), 1.5 * linear.units
             linear(start)
             x, _, edm = short_descent(linear, start, linear.curvature(start), limit, _ROUGH_EDM, _ROUGH_EVALUATIONS)
+            mode = None
         else:
             objective = rough.objective()
             start, limit = _finite_start(objective, start_candidates(rough.problem)[0]), step_limits(rough.problem)
             curvature = start_curvature(rough.problem, start, objective)
             x, _, edm = short_descent(objective, start, curvature, limit, _ROUGH_EDM, _ROUGH_EVALUATIONS)
-        return x if edm < 1.0 else None
+            mode = objective.mode
+        return (x, mode) if edm < 1.0 else None
 
     def start_at(self, given: Mapping[str, float]) -> np.ndarray:
         """The ordinary start, (n_params,), with some parameters at given values, by the names of tables.
@@ -200,7 +205,8 @@ class Estimator:
         problem = self.problem
         objective = self.linear_objective()
         cold = objective.start()
-        near = self._rough_maximum() if start is None else start
+        rough = self._rough_maximum() if start is None else None
+        near = start if rough is None else rough[0]
         theta = cold if near is None else off_the_edge(problem, near, objective.unit)
         objective(theta)
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
@@ -248,18 +254,18 @@ class Estimator:
     def _maximise(self, problem: Problem, start: np.ndarray | None, only: bool) -> tuple[LaplaceObjective, Optimum]:
         """The best optimum from all starts, for all rows or for distinct ones."""
         search = _Search(problem, lambda: self.objective(problem))
-        near = self._rough_maximum() if start is None else None
+        rough = self._rough_maximum() if start is None else None
         if start is not None:
             candidates = _beside_the_edge(problem, start)
             if not only:
                 candidates = [x for candidate in candidates for x in both_sides(problem, candidate)]
         else:
-            candidates = start_candidates(problem) if near is None else [near]
-        best = search.best_of(candidates)
+            candidates = start_candidates(problem) if rough is None else [rough[0]]
+        best = search.best_of(candidates, None if rough is None else rough[1])
         unit = response_scale(problem)
         n_starts = 0 if only else doubtful(problem, best[1], unit)
         if n_starts:
-            cold = candidates if start is None and near is None else start_candidates(problem)
+            cold = candidates if start is None and rough is None else start_candidates(problem)
             starts = other_starts(problem, best[1].x, cold[0], unit, search.limit, n_starts)
             if start is not None and n_starts > 1:
                 starts = chain(cold, starts)
@@ -293,11 +299,15 @@ class _Search:
         self._problem, self._objective = problem, objective
         self.limit, self._units = step_limits(problem), natural_units(problem)
 
-    def best_of(self, candidates: Sequence[np.ndarray]) -> tuple[LaplaceObjective, Optimum]:
-        """The highest of the maxima that all candidates lead to."""
+    def best_of(
+        self, candidates: Sequence[np.ndarray], mode: np.ndarray | None = None
+    ) -> tuple[LaplaceObjective, Optimum]:
+        """The highest of the maxima that all candidates lead to; random effects are sought from `mode` on, if given."""
         best: tuple[LaplaceObjective, Optimum] | None = None
         for candidate in candidates:
             objective = self._objective()
+            if mode is not None:
+                objective.mode = mode
             x = _finite_start(objective, self._problem.hold(candidate))
             optimum = self._optimise(objective, x, start_curvature(self._problem, x, objective))
             if best is None or optimum.value < best[1].value:

@@ -150,3 +150,12 @@ def test_corners_are_finite(name, corner):
     gradient = field.root_gradient(theta, root.slope(np.ones((field.places.n,) * 2)))
     assert np.isfinite(gradient).all()
     assert np.isfinite(field.covariance_slopes(theta, np.ones(field.places.n))).all()
+
+
+@pytest.mark.parametrize("k", [0.05, 0.5, 2.5, 30.0, 100.0])
+def test_many_distances_are_as_exact_as_few(k):
+    """Many are interpolated, a few integrated each; at a smoothness of 100 functions are steep, and 3e-10 is left."""
+    z = np.exp(np.random.default_rng(3).uniform(np.log(1e-4), np.log(60.0), 1000))
+    many = np.stack(matern(z, k))
+    few = np.concatenate([np.stack(matern(part, k)) for part in z.reshape(-1, 100)], axis=1)
+    np.testing.assert_allclose(many, few, rtol=0.0, atol=1e-9 if k > 50.0 else 1e-12)
