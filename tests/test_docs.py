@@ -38,6 +38,24 @@ def test_python_blocks_run_one_after_the_other(page, tmp_path, monkeypatch):
         plt.close("all")
 
 
+def test_code_is_no_wider_than_its_box():
+    # 98 characters fit where the page is 1280 pixels wide
+    wide = [line for page in PAGES for block in blocks(page) for line in block.splitlines() if len(line) > 98]
+    assert wide == []
+
+
+def test_printed_sentences_break_and_tables_do_not(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    from printed import WIDTH, broken
+
+    sentence = "- dispersion: " + "look for missing predictors, " * 6
+    lines = broken(sentence).split("\n")
+    assert max(map(len, lines)) <= WIDTH
+    assert " ".join(line.strip() for line in lines) == sentence.strip()
+    table = "a  b" + "    1.5" * 30
+    assert broken(f"short\n{table}") == f"short\n{table}"
+
+
 def test_every_page_stands_in_a_table_of_contents():
     listed = re.findall(r"^([a-z_/]+)$", (DOCS / "index.md").read_text(encoding="utf-8"), flags=re.M)
     assert sorted({page.stem for page in PAGES} - {"index"} - set(listed)) == []
