@@ -421,7 +421,7 @@ TESTS = [
             ("another length", T[:5], ("60",)),
             ("a matrix", np.ones((N, 2)), ("shape",)),
             ("an unknown column", "qq", ("'qq'",)),
-            ("complex numbers", T * 1j, ("numeric",)),
+            ("complex numbers", T * 1j, ("hold numbers",)),
             ("other labels", pd.Series(T, index=T + 100), ("labels",)),
         )
         if not (test in ("quantile", "heteroscedasticity") and kind == "a matrix")
