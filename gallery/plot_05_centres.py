@@ -33,9 +33,8 @@ print(f"twice the log-likelihood ratio {test.statistic:.4f}, p = {test.pvalue:.2
 # No sign of it: the odds of getting better rise alike in all clinics, by a factor of
 
 effect = np.exp(same.conf_int(method="profile").iloc[1])
-print(
-    f"{np.exp(same.params.iloc[1]):.2f}, 95 % interval {effect['lower']:.2f} to {effect['upper']:.2f}"
-)
+low, high = effect["lower"], effect["upper"]
+print(f"{np.exp(same.params.iloc[1]):.2f}, 95 % interval {low:.2f} to {high:.2f}")
 print(simulate_residuals(same).diagnose().verdict)
 
 # %%

@@ -35,9 +35,8 @@ print(simulate_residuals(independent).diagnose().verdict)
 
 for method in ("delta", "fieller"):
     amount = inverse_prediction(independent, "x", target=4, method=method)
-    print(
-        f"{method:8s} x = {amount.estimate:.2f}, 95 % limits {amount.lower:.1f} to {amount.upper:.1f}"
-    )
+    between = f"{amount.lower:.1f} to {amount.upper:.1f}"
+    print(f"{method:8s} x = {amount.estimate:.2f}, 95 % limits {between}")
 
 fig, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
 b0, b1 = independent.params

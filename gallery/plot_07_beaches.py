@@ -44,10 +44,9 @@ noise = glmm("Richness ~ NAP + (1|Beach) + (1|Sample)", beaches, family="poisson
 # effect) is one way to allow for overdispersion.
 
 for name, fit in {"intercept": intercept, "+ (1|Sample)": noise}.items():
-    res = simulate_residuals(fit)
-    print(
-        f"{name:13s} AIC {fit.aic:.1f}, factor per metre {np.exp(fit.params['NAP']):.2f}, {res.dispersion_test()}"
-    )
+    factor = np.exp(fit.params["NAP"])
+    print(f"{name:13s} AIC {fit.aic:.1f}, factor per metre {factor:.2f}")
+    print(simulate_residuals(fit).dispersion_test().summary())
 
 # %%
 # Laplace's approximation against adaptive quadrature with more and more points. The log-likelihoods are
@@ -55,9 +54,8 @@ for name, fit in {"intercept": intercept, "+ (1|Sample)": noise}.items():
 
 for points in (1, 3, 9, 25):
     fit = glmm("Richness ~ NAP + (1|Beach)", beaches, family="poisson", n_agq=points)
-    print(
-        f"{points:2d} points: logLik {fit.llf:.5f}, slope {fit.params['NAP']:.5f}, sd {fit.var_corr['sd'][0]:.5f}"
-    )
+    slope, sd = fit.params["NAP"], fit.var_corr["sd"][0]
+    print(f"{points:2d} points: logLik {fit.llf:.5f}, slope {slope:.5f}, sd {sd:.5f}")
 
 # %%
 # With five counts per beach Laplace is off in the third digit of the standard deviation, which does not

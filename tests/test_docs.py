@@ -52,6 +52,7 @@ def test_printed_sentences_break_and_tables_do_not(monkeypatch):
     lines = broken(sentence).split("\n")
     assert max(map(len, lines)) <= WIDTH
     assert " ".join(line.strip() for line in lines) == sentence.strip()
+    assert "\n" in broken(f"poisson      {sentence}")
     table = "a  b" + "    1.5" * 30
     assert broken(f"short\n{table}") == f"short\n{table}"
 

@@ -1,6 +1,6 @@
 """Long sentences that blocks and scripts print, broken into lines that fit the page; tables stay as they are.
 
-A line is a sentence if no column is apart from its neighbours by two spaces.
+A line is a sentence if no column is apart from its neighbours by two spaces, or one is longer than any cell of a table.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from docutils import nodes
 
 WIDTH = 92
-_COLUMNS = re.compile(r"\S {2,}\S")
+LONGEST_CELL = 100
 _PRINTED = {"output", "sphx-glr-script-out"}
 
 
@@ -20,7 +20,9 @@ def broken(text: str) -> str:
     """The text with long sentences in several lines, continued two spaces further in."""
     lines = []
     for line in text.split("\n"):
-        if len(line) <= WIDTH or _COLUMNS.search(line.strip()):
+        cells = re.split(" {2,}", line.strip())
+        is_row = len(cells) > 1 and max(map(len, cells)) <= LONGEST_CELL
+        if len(line) <= WIDTH or is_row:
             lines.append(line)
             continue
         margin = " " * (len(line) - len(line.lstrip()))
