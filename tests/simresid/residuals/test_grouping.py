@@ -196,5 +196,5 @@ def test_columns_by_name_are_combined(res):
     listed, written = res.recalculate(group=["site", "plot"]), res.recalculate(group="site:plot")
     np.testing.assert_array_equal(listed.index, written.index)
     np.testing.assert_array_equal(listed.observed, written.observed)
-    with pytest.raises(ValueError, match="2 values but there are 300 residuals"):
+    with pytest.raises(KeyError, match="group='nowhere' is not a column of the data"):
         res.recalculate(group=["site", "nowhere"])
