@@ -49,13 +49,17 @@ def whole_number(value: Any, what: str, least: int, most: int | None = None) -> 
     return int(value)
 
 
+LONGEST = 1e9
+"""Seconds that a limit of time can have, thirty years: clocks take not much more."""
+
+
 def seconds(value: Any, what: str) -> float | None:
     """A positive number of seconds as a float, or None, or a ValueError that names it."""
     if value is None:
         return None
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not float(value) > 0:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not value > 0:
         raise ValueError(f"{what}={value!r:.200} must be a positive number of seconds, or None")
-    return float(value)
+    return float(min(value, LONGEST))
 
 
 def resolve_seed(rng: int | np.random.Generator | None) -> int:

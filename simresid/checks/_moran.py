@@ -166,7 +166,7 @@ def places_from_distances(distances: Any) -> tuple[FloatArray, NDArray[np.intp]]
 
 def check_moran_null(null: str, n_refits: int | None) -> None:
     """Raise ValueError for an unknown null distribution."""
-    if null != "permutation":
+    if not isinstance(null, str) or null != "permutation":
         check_null(null, n_refits, "'auto', 'refits', 'simulated', 'analytic' or 'permutation'")
     elif n_refits is not None:
         raise ValueError(f"n_refits={n_refits} goes with null='refits', not with permutations")

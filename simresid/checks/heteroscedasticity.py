@@ -42,6 +42,9 @@ from simresid.checks.quantiles import N_NULL, OTHER_WEIGHTS, SMALL_SAMPLE
 
 __all__ = ["HETEROSCEDASTICITY", "HeteroscedasticityResult", "heteroscedasticity_test"]
 
+ROUNDING = 1e-9
+"""Standard deviation of squared deviations, which lie between 0 and 1/4, below which they are all the same."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class HeteroscedasticityResult(CheckResult):
@@ -188,7 +191,7 @@ def _among_refits(
 
 
 def _deviation(a: FloatArray) -> float:
-    return max(float(np.std(a, ddof=1)), 1e-150)
+    return max(float(np.std(a, ddof=1)), ROUNDING)
 
 
 def upper_quantile(weights: FloatArray) -> float:

@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from simresid.arguments import seconds
+from simresid.arguments import LONGEST, seconds
 from simresid.simulations.warning_filters import leave_behind
 
 T = TypeVar("T")
@@ -54,7 +54,7 @@ def results_within(results: Iterator[T], seconds: float) -> Iterator[T]:
     there_before = set(threading.enumerate())
     context = contextvars.copy_context()
     threading.Thread(target=context.run, args=(produce,), daemon=True, name="simresid time limit").start()
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + min(seconds, LONGEST)
     try:
         while True:
             try:

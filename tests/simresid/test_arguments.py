@@ -47,6 +47,9 @@ NONSENSE = (pd.NA, np.array([1, 2]), pd.Series([1.0, 2.0]), [[1], [2, 3]], {}, o
         (lambda r, v: r.temporal_autocorrelation_test("day", method="ljung-box", lags=v), "lags"),
         (lambda r, v: r.spatial_autocorrelation_test("x", "day", weights=v), "weights"),
         (lambda r, v: r.spatial_autocorrelation_test("x", "day", k=v), "k must"),
+        (lambda r, v: r.spatial_autocorrelation_test("x", "day", null=v), "null"),
+        (lambda r, v: r.dispersion_test(null=v), "null"),
+        (lambda r, v: r.categorical_test("site", null=v), "null"),
         (lambda r, v: r.diagnose(n_monte_carlo=v), "n_monte_carlo"),
         (lambda r, v: r.recalculate("site", aggregate=v), "aggregate"),
         (lambda r, v: simulated_lrt(r.model, r.model, v), "n_sims"),
@@ -69,6 +72,12 @@ def test_numbers_that_would_never_end_are_refused(res):
     ):
         with pytest.raises(ValueError, match="must be at most 1,000,000"):
             call()
+
+
+@pytest.mark.parametrize("timeout", [np.inf, 1e300, 10**400, 1e10])
+def test_times_beyond_any_clock_are_no_limit(res, timeout):
+    limited = simulate_residuals(res.model, 20, timeout=timeout)
+    np.testing.assert_array_equal(limited.residuals, simulate_residuals(res.model, 20).residuals)
 
 
 @pytest.mark.parametrize("timeout", [-1, 0, np.nan, "soon", len, [1.0], True])

@@ -1,10 +1,12 @@
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import fdtrc
 from scipy.stats import f_oneway, norm
 from scipy.stats import levene as scipy_levene
 
 import simresid as sr
+from glmmcore import glmm
 from simresid.checks.categorical import levene, levene_statistics
 
 
@@ -189,6 +191,17 @@ def test_power_and_size_of_effect():
     assert result.effect.value > 1.5
     with pytest.raises(ValueError, match="constant"):
         sr.heteroscedasticity_test(rng.random(30), np.ones(30))
+
+
+def test_spreads_that_do_not_differ_have_a_ratio_that_is_a_number():
+    """Ranks of groups among two simulations: with few groups all may lie equally far from the middle."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        fit = glmm("y ~ x", pd.DataFrame({"x": rng.normal(size=40), "y": rng.normal(size=40)}))
+        groups = sr.simulate_residuals(fit, 2, rng=seed).recalculate(group=np.repeat(np.arange(4), 10))
+        result = sr.heteroscedasticity_test(groups)
+        assert np.isfinite([result.statistic, *result.effect.interval]).all()
+        assert 1e-3 < result.effect.value < 1e3
 
 
 @pytest.mark.parametrize("n", [40, 119, 121, 600])
