@@ -57,9 +57,10 @@ def seconds(value: Any, what: str) -> float | None:
     """A positive number of seconds as a float, or None, or a ValueError that names it."""
     if value is None:
         return None
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not value > 0:
+    number: Any = value
+    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not number > 0:
         raise ValueError(f"{what}={value!r:.200} must be a positive number of seconds, or None")
-    return float(min(value, LONGEST))
+    return float(min(number, LONGEST))
 
 
 def resolve_seed(rng: int | np.random.Generator | None) -> int:

@@ -77,7 +77,7 @@ def test_numbers_that_would_never_end_are_refused(res):
 @pytest.mark.parametrize("timeout", [np.inf, 1e300, 10**400, 1e10])
 def test_times_beyond_any_clock_are_no_limit(res, timeout):
     limited = simulate_residuals(res.model, 20, timeout=timeout)
-    np.testing.assert_array_equal(limited.residuals, simulate_residuals(res.model, 20).residuals)
+    np.testing.assert_array_equal(limited.residuals, simulate_residuals(res.model, 20, timeout=60).residuals)
 
 
 @pytest.mark.parametrize("timeout", [-1, 0, np.nan, "soon", len, [1.0], True])
