@@ -202,6 +202,13 @@ def great_circle_distances(longitude: FloatArray, latitude: FloatArray) -> Float
     return np.asarray(2 * EARTH_RADIUS * np.arcsin(np.sqrt(np.minimum(half, 1.0))))
 
 
+def _in_units(places: FloatArray, unit: float) -> FloatArray:
+    """Coordinates in other units; from their corner where they are beyond all numbers, which rounds distances."""
+    with np.errstate(over="ignore"):
+        scaled = places / unit
+    return scaled if np.isfinite(scaled).all() else (places - places.min(axis=0)) / unit
+
+
 def _from_coordinates(
     places: FloatArray, weights: Weights, k: int, radius: float | None, great_circle: bool, notes: list[str]
 ) -> tuple[Any, Any, str]:
@@ -215,14 +222,15 @@ def _from_coordinates(
         )
     # Squared distances of tiny coordinates would vanish. Powers of two change no digit.
     unit = 1.0 if great_circle else 2.0 ** np.floor(np.log2(float(np.ptp(places, axis=0).max())))
-    tree = cKDTree(_on_sphere(places) if great_circle else places / unit)
+    tree = cKDTree(_on_sphere(places) if great_circle else _in_units(places, unit))
     near = neighbour_weights(_nearest(tree, min(k, n - 1)))
     kind = ("inverse" if n <= INVERSE_UP_TO else "knn") if weights == "auto" else weights
     if kind == "knn":
         return near, near, f"{min(k, n - 1)} nearest neighbours"
     if kind == "band":
         reach = _positive(radius)
-        chord = 2 * np.sin(min(reach / EARTH_RADIUS, np.pi) / 2) if great_circle else reach / unit
+        # in these units no two places are further apart than the root of 8
+        chord = 2 * np.sin(min(reach / EARTH_RADIUS, np.pi) / 2) if great_circle else min(reach, 3 * unit) / unit
         matrix, lonely = band_weights(tree.query_pairs(chord, output_type="ndarray"), n)
         if lonely == n:
             raise ValueError(f"no two places lie within radius={radius}")

@@ -303,6 +303,17 @@ def test_places_too_close_to_be_told_apart_have_neighbours_all_the_same():
         assert np.isfinite([result.statistic, result.pvalue, result.effect.value]).all()
 
 
+@pytest.mark.parametrize("weights", ["knn", "band"])
+def test_places_far_from_the_origin_and_next_to_each_other(weights):
+    rng = np.random.default_rng(4)
+    u, y = rng.random(30), rng.integers(0, 40, 30)
+    far = sr.spatial_autocorrelation_test(u, np.full(30, 1e15), 5e-324 * y, weights=weights, radius=1.0)
+    assert far.pvalue > 0
+    if weights == "knn":
+        near = sr.spatial_autocorrelation_test(u, np.zeros(30), 1.0 * y, weights=weights)
+        assert far.statistic == pytest.approx(near.statistic, rel=1e-12)
+
+
 def test_indices_of_places_are_checked():
     with pytest.raises(ValueError, match="cannot be ordered"):
         neighbour_weights(np.array([[1], [3], [0]]))
