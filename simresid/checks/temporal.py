@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from glmmcore.arguments import require_flag
 from simresid.arguments import check_word, whole_number
 from simresid.checks._combined import combine, shown
 from simresid.checks._mean_cdf import middle
@@ -155,6 +156,8 @@ def temporal_autocorrelation_test(
     """
     check_alternative(alternative)
     check_word(method, "method", ("durbin-watson", "ljung-box"))
+    if exact is not None:
+        require_flag(exact, "exact")
     if method == "ljung-box" and alternative != "two-sided":
         raise ValueError("method='ljung-box' has no direction; use alternative='two-sided'")
     u = residual_array(res)

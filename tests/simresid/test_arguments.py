@@ -44,6 +44,7 @@ NONSENSE = (pd.NA, np.array([1, 2]), pd.Series([1.0, 2.0]), [[1], [2, 3]], {}, o
         (lambda r, v: r.outlier_test(method="bootstrap", n_boot=v), "n_boot"),
         (lambda r, v: r.statistic_test(np.max, of=v), "of"),
         (lambda r, v: r.temporal_autocorrelation_test("day", method=v), "method"),
+        (lambda r, v: r.temporal_autocorrelation_test("day", exact=v), "exact"),
         (lambda r, v: r.temporal_autocorrelation_test("day", method="ljung-box", lags=v), "lags"),
         (lambda r, v: r.spatial_autocorrelation_test("x", "day", weights=v), "weights"),
         (lambda r, v: r.spatial_autocorrelation_test("x", "day", k=v), "k must"),
