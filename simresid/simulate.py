@@ -390,6 +390,7 @@ def _check_random_effects(random_effects: RandomEffects) -> RandomEffects:
                 f"random_effects={random_effects!r}; use 'conditional', 'unconditional' or a list of groups to redraw"
             )
         return random_effects
-    if not isinstance(random_effects, Iterable):
+    single = isinstance(random_effects, np.ndarray) and random_effects.ndim == 0  # says that it can be iterated over
+    if single or not isinstance(random_effects, Iterable):
         raise ValueError(f"random_effects={random_effects!r}; use 'conditional', 'unconditional' or a list of groups")
     return tuple(random_effects)

@@ -159,6 +159,8 @@ def _build(predictor: Any, res: Residuals) -> Basis:
             degrees += list(range(1, top + 1))
             shares += [1.0] * top
         blocks.append(block)
+    if not blocks:
+        raise ValueError("predictor has no columns")
     design = np.hstack([np.ones((blocks[0].shape[0], 1)), *blocks])
     functions, where = _orthonormal(design)
     return Basis(functions, np.array(degrees)[where], np.array(shares)[where], values, terms_of(predictor))
@@ -193,10 +195,17 @@ def _columns(predictor: Any, res: Any) -> dict[str, Any]:
         return {str(name): column for name, column in predictor.items()}
     if isinstance(predictor, (list, tuple)) and _are_columns(predictor, res):
         return {name: name for name in predictor}
-    array = predictor if isinstance(predictor, (str, pd.Series)) else np.asarray(predictor)
+    array = predictor if isinstance(predictor, (str, pd.Series)) else _array(predictor)
     if isinstance(array, np.ndarray) and array.ndim == 2:
         return {f"predictor {j}": array[:, j] for j in range(array.shape[1])}
     return {"predictor" if not isinstance(predictor, str) else predictor: predictor}
+
+
+def _array(predictor: Any) -> Any:
+    try:
+        return np.asarray(predictor)
+    except ValueError as error:
+        raise ValueError(f"predictor={predictor!r:.60} has rows of different lengths") from error
 
 
 def terms_of(predictor: Any) -> str:

@@ -14,6 +14,7 @@ import pandas as pd
 
 from glmmcore.arguments import known_elsewhere
 from simresid.alignment import align_rows, finite_vector
+from simresid.arguments import whole_number
 from simresid.checks.inputs import is_simulated
 from simresid.protocol import HasColumns, HasData
 from simresid.residuals.model_rows import row_index
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     FloatArray = NDArray[np.float64]
 
 __all__ = ["NEW_ROWS", "gini_index", "lift_table", "lorenz_curve"]
+
+MOST_GROUPS = 10**6
 
 NEW_ROWS = dict.fromkeys(("data", "newdata"), "fit.held_out(newdata) in the place of the fit")
 """What to write for arguments that other programs have."""
@@ -63,8 +66,7 @@ def lift_table(
     2     2     2.0        3.3       3.5    1.1
     3     2     2.0        6.6       6.5    1.0
     """
-    if isinstance(n_groups, bool) or not isinstance(n_groups, int | np.integer) or n_groups < 2:
-        raise ValueError(f"n_groups={n_groups!r}: it must be a whole number of at least 2")
+    n_groups = whole_number(n_groups, "n_groups", least=2, most=MOST_GROUPS)
     risk, total, predicted, weight = _sorted_rows(model, weights, exposure)
     # equal predictions stay together: the group of a run of them is that of its middle
     runs = np.unique(risk, return_inverse=True)[1]

@@ -147,6 +147,8 @@ def statistic_test(
     """
     simulated_only(res, "statistic_test")
     check_alternative(alternative)
+    if not isinstance(name, str | None):
+        raise ValueError(f"name={name!r:.60} is not a text")
     several = isinstance(statistic, Mapping)
     table = dict(statistic) if isinstance(statistic, Mapping) else {name or _name_of(statistic): statistic}
     for key, function in table.items():

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_histogram"]
 
+MOST_BINS = 10_000
+
 
 def plot_histogram(res: Any, ax: Axes | None = None, *, n_bins: int | None = None, title: str | None = None) -> Axes:
     """Histogram of residuals over the even height that a right model gives.
@@ -53,7 +55,7 @@ def plot_histogram(res: Any, ax: Axes | None = None, *, n_bins: int | None = Non
     from simresid.checks.uniformity import uniformity_test
 
     u = residual_array(res)
-    k = int(np.clip(u.size // 10, 5, 20)) if n_bins is None else whole_number(n_bins, "n_bins", least=1)
+    k = int(np.clip(u.size // 10, 5, 20)) if n_bins is None else whole_number(n_bins, "n_bins", least=1, most=MOST_BINS)
     side = res.outlier_sides if is_simulated(res) else np.zeros(u.size, dtype=int)
     counts, edges = np.histogram(u[side == 0], bins=k, range=(0.0, 1.0))
     share = 1.0 / k

@@ -108,8 +108,10 @@ def plot_qq(
 
 def _test(res: Any, u: NDArray[np.float64], null: NullKind, n_refits: int | None) -> UniformityResult:
     """The test with a band: against refits if possible, or of the residuals as they are."""
+    from simresid.checks.nulls.choice import check_null
     from simresid.checks.uniformity import uniformity_test
 
+    check_null(null, n_refits)
     if is_simulated(res) and null in ("auto", "refits"):
         among_refits = uniformity_test(res, null=null, n_refits=n_refits)
         if among_refits.band is not None:

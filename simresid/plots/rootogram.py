@@ -58,7 +58,7 @@ def plot_rootogram(res: Any, ax: Axes | None = None, *, max_count: int | None = 
     >>> plt.close(ax.figure)
     """
     if max_count is not None:
-        max_count = whole_number(max_count, "max_count", least=0)
+        max_count = whole_number(max_count, "max_count", least=0, most=10**9)
     table = count_frequencies(res, max_count)
     x = np.arange(len(table))
     root = {c: np.sqrt(table[c].to_numpy(dtype=float)) for c in ("observed", "expected", "lower", "upper")}

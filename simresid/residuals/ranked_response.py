@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -370,7 +371,11 @@ class RankedResponse:
         from scipy.special import ndtri
 
         z: FloatArray = ndtri(self.residuals)
-        return z if clip is None else np.clip(z, -clip, clip)
+        if clip is None:
+            return z
+        if isinstance(clip, bool) or not isinstance(clip, Real) or not float(clip) > 0:
+            raise ValueError(f"clip={clip!r:.60}; use a positive number, or None")
+        return np.clip(z, -float(clip), float(clip))
 
     @property
     def outlier_sides(self) -> NDArray[np.int8]:
