@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from numbers import Real
 from typing import Any
@@ -49,6 +50,20 @@ def whole_number(value: Any, what: str, least: int, most: int | None = None) -> 
     return int(value)
 
 
+def positive_number(value: Any) -> float | None:
+    """`value` as a float, the largest there is at most; None of anything but a real number above zero.
+
+    Examples
+    --------
+    >>> positive_number(2), positive_number(float("nan")), positive_number(True)
+    (2.0, None, None)
+    """
+    number: Any = value
+    if isinstance(value, bool) or not isinstance(value, Real) or not number > 0:
+        return None
+    return float(min(number, sys.float_info.max))
+
+
 LONGEST = 1e9
 """Seconds that a limit of time can have, thirty years: clocks take not much more."""
 
@@ -57,10 +72,10 @@ def seconds(value: Any, what: str) -> float | None:
     """A positive number of seconds as a float, or None, or a ValueError that names it."""
     if value is None:
         return None
-    number: Any = value
-    if isinstance(value, bool | np.bool_) or not isinstance(value, Real) or not number > 0:
+    number = positive_number(value)
+    if number is None:
         raise ValueError(f"{what}={value!r:.200} must be a positive number of seconds, or None")
-    return float(min(number, LONGEST))
+    return min(number, LONGEST)
 
 
 def resolve_seed(rng: int | np.random.Generator | None) -> int:

@@ -186,7 +186,6 @@ def diagnose(
 
     simulated_only(res, "diagnose")
     alpha = check_alpha(alpha)
-    check_null(null, n_refits)
     n_monte_carlo = whole_number(n_monte_carlo, "n_monte_carlo", least=0, most=10**6)
     tests, notes = applicable_tests(res, predictors, categories, time, by, x, y, null=null, n_refits=n_refits)
     results = {}
@@ -284,6 +283,7 @@ def applicable_tests(
     Of the tests that need nothing but the residuals, `only` those named are listed; those along columns were asked for
     by naming the columns.
     """
+    check_null(null, n_refits)
     how: dict[str, Any] = {} if null == "auto" and n_refits is None else {"null": null, "n_refits": n_refits}
     asked = Request(res, predictors, categories, time, by, x, y)
     tests: dict[str, PlannedTest] = {}

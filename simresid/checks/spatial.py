@@ -13,7 +13,6 @@ neighbours, the null distribution is that of the simulated residuals.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from glmmcore.arguments import require_flag
 from glmmcore.memory import require_memory
-from simresid.arguments import check_word, whole_number
+from simresid.arguments import check_word, positive_number, whole_number
 from simresid.checks._combined import combine, shown
 from simresid.checks._moran import (
     MoranNull,
@@ -269,9 +268,10 @@ def _enough(n: int) -> None:
 
 
 def _positive(radius: float | None) -> float:
-    if isinstance(radius, bool) or not isinstance(radius, Real) or not radius > 0:
+    reach = positive_number(radius)
+    if reach is None:
         raise ValueError("weights='band' needs radius > 0")
-    return float(radius)
+    return reach
 
 
 def _nearest(tree: Any, k: int) -> NDArray[np.intp]:

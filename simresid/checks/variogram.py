@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.arguments import whole_number
+from simresid.arguments import positive_number, whole_number
 from simresid.checks._combined import combine
 from simresid.checks._mean_cdf import middle
 from simresid.checks.inputs import FloatArray, Residuals, aligned, aligned_numeric, generator, residual_array
@@ -217,11 +217,9 @@ class _Pairs:
         distance = cdist(at, at)[i, j]
         if not distance.size or not np.isfinite(distance).all():
             raise ValueError("no two places can be compared; are the coordinates finite, and the groups large enough?")
-        furthest = float(np.linalg.norm(np.ptp(at, axis=0)))
-        reach = furthest / 2 if most is None else most
-        if isinstance(reach, bool) or not isinstance(reach, (int, float, np.number)) or not reach > 0:
+        reach = positive_number(float(np.linalg.norm(np.ptp(at, axis=0))) / 2 if most is None else most)
+        if reach is None:
             raise ValueError(f"max_distance={most!r:.60}; use a positive distance")
-        reach = min(reach, furthest)
         near = distance <= reach
         if np.count_nonzero(near) < FEWEST_PAIRS:
             raise ValueError(f"only {np.count_nonzero(near)} pairs of places are nearer than {reach:g} to each other")

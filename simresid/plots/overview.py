@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simresid.checks.battery import applicable_tests, judge_residuals
-from simresid.checks.nulls.choice import NullKind, check_null
 from simresid.checks.verdict import Finding, Judgement
 from simresid.checks.verdict_html import MARKS
 from simresid.plots.predictors import Predictor, resolve
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from simresid.checks.nulls.choice import NullKind
     from simresid.checks.results import CheckResult
 
 __all__ = ["plot_overview"]
@@ -82,7 +82,6 @@ def plot_overview(
     >>> plt.close(figure)
     """
     predictor = resolve(res, against)
-    check_null(null, n_refits)
     how: dict[str, Any] = {"null": null, "n_refits": n_refits}
     judgement = judge_residuals(res, _tests(res, predictor, against, how))
     return draw_overview(res, predictor, judgement, title=title, figsize=figsize, figure=figure, how=how)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from simresid.arguments import positive_number
 from simresid.residuals import scaled
 from simresid.residuals.execution import Execution
 from simresid.residuals.once import Once
@@ -373,9 +373,10 @@ class RankedResponse:
         z: FloatArray = ndtri(self.residuals)
         if clip is None:
             return z
-        if isinstance(clip, bool) or not isinstance(clip, Real) or not float(clip) > 0:
+        largest = positive_number(clip)
+        if largest is None:
             raise ValueError(f"clip={clip!r:.60}; use a positive number, or None")
-        return np.clip(z, -float(clip), float(clip))
+        return np.clip(z, -largest, largest)
 
     @property
     def outlier_sides(self) -> NDArray[np.int8]:

@@ -96,3 +96,11 @@ def test_bad_input_is_refused(arguments, options, words):
     """With a sentence."""
     with pytest.raises(ValueError, match=words):
         variogram(*arguments, **options)
+
+
+def test_distances_beyond_all_places_leave_the_pair_that_is_furthest_apart():
+    rng = np.random.default_rng(1)
+    x, y, u = np.r_[0, 1, rng.random(58)], np.r_[0, 1, rng.random(58)], rng.random(60)
+    for furthest in (1e3, np.inf, 10**400):
+        table = variogram(u, x, y, max_distance=furthest).table
+        assert table["pairs"].tolist() == [60 * 59 // 2]  # all, at less than a twelfth of that distance
