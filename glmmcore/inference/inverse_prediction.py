@@ -11,9 +11,9 @@ import numpy as np
 
 from glmmcore.arguments import mapping_of, real_array, require_level, require_name, require_word
 from glmmcore.errors import ModelError
-from glmmcore.inference.precision import fixed_covariance, rule_of_df
+from glmmcore.inference.precision import Precision
 from glmmcore.inference.reference_grid import ReferenceGrid
-from glmmcore.results.joint_covariance import contrast_variance
+from glmmcore.results.joint_covariance import Combination
 from glmmcore.results.t_distribution import t_quantile
 
 if TYPE_CHECKING:
@@ -126,8 +126,8 @@ def inverse_prediction(
         goal = float(target if kind == "link" else fit.family.link.link(np.array(float(target))))
     if not np.isfinite(goal):
         raise ModelError(f"inverse_prediction: target {target!r} is outside the range of the mean")
-    rule = rule_of_df(fit, df)
-    curve = _Curve(fit, variable, mapping_of(at, "inverse_prediction: at"), goal, rule)
+    precision = Precision(fit, df)
+    curve = _Curve(fit, variable, mapping_of(at, "inverse_prediction: at"), goal, precision)
     low, high = _searched(fit, variable, limits)
     line = curve.straight_line(low, high)
     if line is not None:
@@ -179,10 +179,9 @@ def _only_root(curve: _Curve, target: float, low: float, high: float) -> float:
 class _Curve:
     """Linear predictor minus target as a function of one column."""
 
-    def __init__(self, fit: FittedGLMM, variable: str, at: dict[str, Any], goal: float, rule: str | float) -> None:
-        self.fit, self.variable, self.at, self.goal, self.rule = fit, variable, at, goal, rule
+    def __init__(self, fit: FittedGLMM, variable: str, at: dict[str, Any], goal: float, precision: Precision) -> None:
+        self.fit, self.variable, self.at, self.goal, self.precision = fit, variable, at, goal, precision
         self.beta = fit.params.to_numpy()
-        self.covariance = fixed_covariance(fit, rule) if rule == "kenward-roger" else None
 
     def row(self, x: float) -> tuple[np.ndarray, float]:
         """Weights of the coefficients at x, (p,), and the offset."""
@@ -205,17 +204,14 @@ class _Curve:
 
     def variance(self, x: float) -> float:
         """Variance of the predictor."""
-        row, _ = self.row(x)
-        if self.covariance is not None:
-            return float(row @ self.covariance @ row)
-        return float(contrast_variance(self.fit, row[None])[0])
+        return float(self.precision.variance(self._predictor(x))[0])
 
     def df(self, x: float) -> np.ndarray:
         """Degrees of freedom of the predictor, (1,)."""
-        if self.rule in ("satterthwaite", "kenward-roger"):
-            own = self.fit.satterthwaite if self.rule == "satterthwaite" else self.fit.kenward_roger
-            return np.asarray(own.df(self.row(x)[0][None]))
-        return np.array([np.inf if isinstance(self.rule, str) else self.rule])
+        return self.precision.df(self._predictor(x))
+
+    def _predictor(self, x: float) -> Combination:
+        return Combination({"cond": self.row(x)[0][None]})
 
     def excess(self, x: float, quantile: float) -> float:
         """Positive where a test rejects that the predictor is the target."""
