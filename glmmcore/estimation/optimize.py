@@ -29,8 +29,9 @@ _CONVERGED_EDM = 1e-6
 # One Newton step from there costs nothing, as its end is evaluated in any case. Nearer than this, 1.4e-6 standard
 # errors, there is nothing left to gain.
 _POLISHED_EDM = 1e-12
-# Squared distance in standard errors between two points with the same Hessian, to 1e-4 times the skewness.
-_SAME_POINT = 1e-8
+# Two points with the same Hessian, to 1e-4 times the skewness: their squared distance in standard errors. Where those
+# are longer than natural units, over which curvatures change by some multiple of themselves, their distance in units.
+_SAME_POINT, _SAME_IN_UNITS = 1e-8, 2e-5
 _MAX_ITERATIONS = 300
 # Expected decrease below which the quasi-Newton model is made anew, of as many parameters as its updates learn slowly.
 _NEAR_EDM, _FEWEST_RENEWED = 0.05, 3
@@ -49,6 +50,10 @@ _TAIL_CURVATURE = 0.05
 # Step of the differences in units of each parameter's standard error: truncation 1e-5 x skewness, noise 1e-11 / 1e-5,
 # and so short that the random effects' modes are predicted to full precision.
 _DIFFERENCE = 1e-5
+# The same, in natural units, of parameters whose standard error exceeds their unit: they bend the likelihood so little
+# that over a step of 1e-5 rounding would show, and the change of the small curvature itself. Differences both ways are
+# off by the square of the step.
+_LONG_DIFFERENCE = 1e-3
 # Eigenvalues of the Hessian scaled to a unit diagonal: a direction below the first is flat, below the second it leads
 # down from a saddle.
 _FLAT = 1e-7
@@ -226,7 +231,7 @@ def _minimise(
         inverse = _positive_inverse(hessian, 0.0 if in_tail else 1.0 / _LEAST_CURVATURE)
         last_value = point.value
     step = point.x - begin.x
-    if float(step @ hessian @ step) > _SAME_POINT:
+    if float(step @ hessian @ step) > _SAME_POINT or float(np.max(np.abs(step), initial=0.0)) > _SAME_IN_UNITS:
         hessian = _difference_hessian(counter, point, _positive_inverse(hessian))
     return replace(_report(point, hessian, unbounded, counter.calls), n_refused=counter.refused)
 
@@ -397,24 +402,50 @@ def _line_search(objective: _Counted, point: _Point, step: np.ndarray, slope: fl
 
 
 def _difference_hessian(objective: _Counted, point: _Point, inverse: np.ndarray) -> np.ndarray:
-    """Hessian from differences of the gradient: forward, backward where that point is refused, else zero."""
+    """Hessian from differences of the gradient, of parameters in natural units.
+
+    One way, or both ways over a longer step where little is known of a parameter; zero where both ways are refused.
+    """
     p = len(point.x)
     hessian = np.empty((p, p))
     errors = np.sqrt(np.maximum(np.diag(inverse), 0.0))
     steps = _DIFFERENCE * np.minimum(np.where(errors > _ROUNDING, errors, 1.0), 1.0)
     steps = np.maximum(steps, 1e-9 * np.maximum(1.0, np.abs(point.x)))
     for j in range(p):
-        x = point.x.copy()
-        x[j] += steps[j]
-        value, gradient = objective(x)
-        if not np.isfinite(value):
-            x[j] = point.x[j] - steps[j]
-            value, gradient = objective(x)
-        if not np.isfinite(value):
-            hessian[:, j] = 0.0
-            continue
-        hessian[:, j] = (gradient - point.gradient) / (x[j] - point.x[j])
+        column = _both_ways(objective, point, j) if errors[j] > 1.0 else None
+        if column is None:
+            column = _one_way(objective, point, j, steps[j])
+            # the quasi-Newton model may not know yet
+            if errors[j] <= 1.0 and abs(column[j]) < 1.0:
+                both = _both_ways(objective, point, j)
+                column = column if both is None else both
+        hessian[:, j] = column
     return np.nan_to_num(0.5 * (hessian + hessian.T), posinf=0.0, neginf=0.0)
+
+
+def _one_way(objective: _Counted, point: _Point, j: int, step: float) -> np.ndarray:
+    """Change of the gradient with parameter j: forward, backward where that point is refused, else zero."""
+    for move in (step, -step):
+        x, value, gradient = _moved(objective, point, j, move)
+        if np.isfinite(value):
+            return np.asarray((gradient - point.gradient) / (x[j] - point.x[j]))
+    return np.zeros(len(point.x))
+
+
+def _both_ways(objective: _Counted, point: _Point, j: int) -> np.ndarray | None:
+    """The same by a long central difference; None where one of its ends is refused."""
+    high, value, above = _moved(objective, point, j, _LONG_DIFFERENCE)
+    if not np.isfinite(value):
+        return None
+    low, value, below = _moved(objective, point, j, -_LONG_DIFFERENCE)
+    return np.asarray((above - below) / (high[j] - low[j])) if np.isfinite(value) else None
+
+
+def _moved(objective: _Counted, point: _Point, j: int, step: float) -> tuple[np.ndarray, float, np.ndarray]:
+    """Another point, its value and gradient."""
+    x = point.x.copy()
+    x[j] += step
+    return x, *objective(x)
 
 
 def _positive_inverse(hessian: np.ndarray, weakest: float = 1.0 / _LEAST_CURVATURE) -> np.ndarray:

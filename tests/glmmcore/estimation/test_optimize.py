@@ -36,6 +36,23 @@ def test_vanishing_curvature_at_the_optimum_is_not_extrapolated_below_zero():
     np.testing.assert_allclose(optimum.hessian[1, 1], 10.0, rtol=HESSIAN)
 
 
+@pytest.mark.parametrize("start", [(0.5, 0.3), (-0.6, -0.4), (1.0, 0.0)])
+def test_hessian_of_a_parameter_of_which_little_is_known(start):
+    # a standard error of five units, skewed, and a gradient that is rounded at 1.5e-11 as sums over many rows are:
+    # over a step of 1e-5 the rounding is 4e-5 of the curvature, and so is the change over 1e-4 standard errors
+    def vague(x):
+        gradient = np.array([0.04 * np.expm1(x[0] - 0.5 * x[1]), 0.0])
+        gradient[1] = 40.0 * x[1] - 0.5 * gradient[0]
+        t = x[0] - 0.5 * x[1]
+        return 0.04 * (np.exp(t) - t - 1.0) + 20.0 * x[1] ** 2, (gradient + 1e5) - 1e5
+
+    exact = np.array([[0.04, -0.02], [-0.02, 40.01]])
+    optimum = minimise(vague, np.array(start), np.diag([0.05, 30.0]), np.full(2, 2.0), units=np.ones(2))
+    assert optimum.converged
+    ours, theirs = (np.sqrt(np.diag(np.linalg.inv(h))) for h in (optimum.hessian, exact))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-5)
+
+
 def anywhere(x):
     return True
 
