@@ -32,7 +32,9 @@ __all__ = [
 
 # Logarithms of ranges, rates and smoothness are followed up to here.
 _LARGEST_LOG = 40.0
-_LARGEST_SMOOTHNESS = 100.0
+_SMALLEST_LOG_SMOOTHNESS, _LARGEST_SMOOTHNESS = -7.0, 100.0
+# Distance to where a parameter is followed to at which it is there.
+_AT_END = 1e-3
 # Places whose correlations with their neighbours are made together.
 _PLACES_AT_ONCE = 2000
 # Range from which searches start, in the unit of the places.
@@ -46,12 +48,14 @@ TO_INDEPENDENCE = 5.0
 class Field(Structure):
     """Effects of places; ``covarying`` says how they covary, see `Factor`, ``on_line`` whether places are times.
 
-    ``parameters`` are the kinds of what follows the standard deviation, as tables show them.
+    ``parameters`` are the kinds of what follows the standard deviation, as tables show them; ``followed`` says between
+    which values of theta each is followed: the covariance does not change beyond.
     """
 
     rescaling = "common"
     one_row = True
     parameters: ClassVar[tuple[str, ...]]
+    followed: ClassVar[tuple[tuple[float, float], ...]] = ((-_LARGEST_LOG, _LARGEST_LOG),)
     on_line: ClassVar[bool] = False
     covarying: str
 
@@ -137,6 +141,11 @@ class Field(Structure):
     @abstractmethod
     def nearly_independent(self) -> np.ndarray:
         """Parameters at which all but the nearest places are independent."""
+
+    def at_ends(self, theta: np.ndarray) -> np.ndarray:
+        """Which parameters are as far as they are followed, a mask (size,)."""
+        low, high = np.array(self.followed).T
+        return np.append(False, (theta[1:] < low + _AT_END) | (theta[1:] > high - _AT_END))
 
     @property
     def reported(self) -> list[tuple[str, int, int]]:
@@ -278,6 +287,7 @@ class Matern(_DistanceField):
 
     name = "mat"
     parameters = ("range", "smoothness")
+    followed = (*Field.followed, (_SMALLEST_LOG_SMOOTHNESS, np.log(_LARGEST_SMOOTHNESS)))
 
     def _correlations(self, distance: np.ndarray, theta: np.ndarray) -> Iterator[np.ndarray]:
         value, by_z, by_k = matern(distance / bounded_exp(theta[1]), _smoothness(theta[2]))
@@ -320,4 +330,4 @@ def bounded_exp(log: float) -> float:
 
 
 def _smoothness(log: float) -> float:
-    return float(np.exp(np.clip(log, -7.0, np.log(_LARGEST_SMOOTHNESS))))
+    return float(np.exp(np.clip(log, _SMALLEST_LOG_SMOOTHNESS, np.log(_LARGEST_SMOOTHNESS))))

@@ -142,6 +142,7 @@ class GappedAutoRegressive(_Line):
 
     name = "ar1"
     parameters = ("rho",)
+    followed = ((-np.inf, np.inf),)
     one_correlation = True
 
     def _steps(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -115,7 +115,9 @@ def scaled_eigen(hessian: np.ndarray, units: np.ndarray | float = 1.0) -> tuple[
     return scale, values, vectors
 
 
-def informed(hessian: np.ndarray, gradient: np.ndarray, units: np.ndarray, blocks: Sequence[slice]) -> Curvature:
+def informed(
+    hessian: np.ndarray, gradient: np.ndarray, units: np.ndarray, blocks: Sequence[slice], at_ends: np.ndarray
+) -> Curvature:
     """Tell flat directions and invert on the others.
 
     Parameters
@@ -127,8 +129,13 @@ def informed(hessian: np.ndarray, gradient: np.ndarray, units: np.ndarray, block
         Natural unit of each parameter.
     blocks : sequence of slice
         Parameters that belong together, such as the coefficients of one predictor.
+    at_ends : ndarray, shape (p,)
+        Which parameters are as far as they are followed. They are flat: differences on both sides of an end are neither
+        those of the likelihood nor zero.
     """
     p = len(hessian)
+    hessian = np.where(at_ends[:, None] | at_ends, 0.0, hessian)
+    gradient = np.where(at_ends, 0.0, gradient)
     scale, values, vectors = scaled_eigen(hessian, units)
     # no direction is flatter, in natural units, than the least eigenvalue
     if not p or (values[0] > _FLAT and np.linalg.norm(gradient * units) < _RUNNING_STEP * values[0]):

@@ -217,6 +217,14 @@ class Problem:
             out[term.where] = isinstance(term.structure, Field)
         return out
 
+    def at_ends(self, x: np.ndarray) -> np.ndarray:
+        """Which parameters are as far as they are followed, so that nothing changes beyond, a mask (n_params,)."""
+        out = np.zeros(self.n_params, dtype=bool)
+        for term in self.terms:
+            if isinstance(term.structure, Field):
+                out[term.where] = term.structure.at_ends(x[term.where])
+        return out
+
     def of_factors(self, wanted: np.ndarray) -> list[int]:
         """Wanted parameters, a mask (n_params,), that have a `factor_slope`: those of terms that are no fields."""
         return [

@@ -261,7 +261,8 @@ def linear_curvature(estimator: Estimator, solution: Solution) -> Curvature:
             # Richardson's extrapolation, since the differences are long
             one, two = (_central(objective, theta, j, k * _RELATIVE_DIFFERENCE * ratio) for k in (1.0, 2.0))
             hessian[j] = hessian[:, j] = (4.0 * one - two) / 3.0
-    return informed(hessian, solution.optimum.gradient, units, estimator.problem.blocks)
+    problem = estimator.problem
+    return informed(hessian, solution.optimum.gradient, units, problem.blocks, problem.at_ends(theta))
 
 
 def _central(objective: LinearObjective, theta: np.ndarray, j: int, step: float) -> np.ndarray:

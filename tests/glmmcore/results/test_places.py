@@ -342,3 +342,25 @@ def test_profile_of_a_range_without_limit_is_a_bound():
     label = next(name for name in table.index if name.startswith("range"))
     assert table.loc[label, "lower"] < fit.var_corr["range"].iloc[0]
     assert table.loc[label, "upper"] > 100.0  # ten times the extent of the places
+
+
+@pytest.mark.parametrize("option", ["", ", neighbours = 20"])
+@pytest.mark.parametrize("response", ["y", "count"])
+def test_smoothness_as_far_as_it_is_followed_is_one_that_is_given(response, option):
+    """Differences on both sides of the end made errors infinite, or counted half of a slope."""
+    rng = np.random.default_rng(2)
+    d = pd.DataFrame({"u": rng.uniform(0, 10, 40), "v": rng.uniform(0, 10, 40)})
+    field = np.sin(0.8 * d["u"]) + np.cos(0.7 * d["v"] + 0.3 * d["u"])
+    d["y"], d["count"] = 1.0 + field + 0.3 * rng.normal(size=40), rng.poisson(np.exp(1.0 + field))
+    formula, family = f"{response} ~ 1 + mat(u, v | 1{option})", "gaussian" if response == "y" else "poisson"
+    free = glmm(formula, d, family)
+    held = glmm(formula, d, family, fixed={"smoothness(1)": 100.0})
+    assert free.var_corr["smoothness"].iloc[0] == pytest.approx(100.0)
+    assert np.isnan(free.var_corr["se_smoothness"].iloc[0])
+    # both searches end somewhere within some 1e-5 of the maximum; errors are from differences
+    columns = ["sd", "range", "se_sd", "se_range"]
+    np.testing.assert_allclose(free.var_corr[columns], held.var_corr[columns], rtol=1e-3)
+    new = pd.DataFrame({"u": [5.0, 11.0], "v": [5.0, 3.0]})
+    np.testing.assert_allclose(free.predict(new, se=True), held.predict(new, se=True), rtol=1e-3)
+    if family == "poisson":  # those of gaussian fits with given parameters are from observed information
+        np.testing.assert_allclose(free.bse, held.bse, rtol=1e-3)
