@@ -1,8 +1,8 @@
 """Size of autocorrelation tests once the right structure is fitted, and their power before.
 
-python benchmarks/autocorrelation_size.py OUT.csv [--sets 400] [--only ou-poisson-one-step ...]
+python -m benchmarks.autocorrelation_size OUT.csv [--sets 400] [--only ou-poisson-one-step ...]
 
-Every data set is drawn anew with its own places or times and seed. Residuals are conditional (method "exact") or one
+Every data set has 100 rows and is drawn anew with its own places, times or tree and seed. Residuals are conditional (method "exact") or one
 step ahead. The null distribution of the tests is that of refits; of every data set one refit is made, and all data sets
 are compared with the refits of all (the warp-speed method of Giacomini, Politis and White 2013, Econometric Theory 29,
 567-589), which gives the rejection rate of the test with many refits at the cost of one. One line a data set and test,
@@ -19,12 +19,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from benchmarks.covarying import tree
 from glmmcore import glmm
-from simresid import spatial_autocorrelation_test, temporal_autocorrelation_test
+from glmmcore.relationship import from_tree
+from simresid import (
+    phylogenetic_autocorrelation_test,
+    spatial_autocorrelation_test,
+    temporal_autocorrelation_test,
+)
 
-N_TIMES, N_PLACES = 60, 45
+N_ROWS = 100
 SD = {"gaussian": 1.0, "poisson": 0.8}
 RIGHT = {"ou": "ou(t | 1)", "ar1": "ar1(k | 1)", "exp": "exp(u, v | 1)", "mat": "mat(u, v | 1)"}
+RIGHT["tree"] = "(1 | tip)"
+SERIAL = ("ou", "ar1")
 # Before: what is fitted by those who do not think of neighbours.
 BEFORE = {"gaussian": "", "poisson": " + (1 | row)"}
 
@@ -32,10 +40,13 @@ BEFORE = {"gaussian": "", "poisson": " + (1 | row)"}
 def draw(structure, family, seed):
     """One data set: y, covariate x, times t (k: whole numbers with gaps) or places u, v."""
     rng = np.random.default_rng([seed, *structure.encode(), *family.encode()])
-    serial = structure in ("ou", "ar1")
-    n = N_TIMES if serial else N_PLACES
+    n = N_ROWS
     d = pd.DataFrame({"x": rng.normal(size=n), "row": np.arange(n)})
-    if serial:
+    if structure == "tree":
+        d["tip"] = [f"t{i}" for i in range(n)]
+        d.attrs["tree"], effect = tree(n, rng)
+        return _responses(d, family, SD[family] * effect, rng)
+    if structure in SERIAL:
         d["t"] = np.cumsum(rng.exponential(1.0, n))
         d["k"] = np.cumsum(1 + (rng.random(n) < 0.2))
         at = d["t" if structure == "ou" else "k"].to_numpy(float)
@@ -47,6 +58,11 @@ def draw(structure, family, seed):
         scaled = distance / (2.0 if structure == "exp" else 1.2)
         correlation = np.exp(-scaled) if structure == "exp" else (1.0 + scaled) * np.exp(-scaled)
     effect = SD[family] * np.linalg.cholesky(correlation + 1e-9 * np.eye(n)) @ rng.normal(size=n)
+    return _responses(d, family, effect, rng)
+
+
+def _responses(d, family, effect, rng):
+    n = len(d)
     eta = 0.5 * d["x"] + effect
     d["y"] = eta + rng.normal(0.0, 0.7, n) if family == "gaussian" else rng.poisson(np.exp(1.0 + eta))
     return d
@@ -55,7 +71,11 @@ def draw(structure, family, seed):
 def statistics(structure, model, d):
     """What the tests among refits look at: residuals at the middle of their cells."""
     u = np.mean(model.cdf(), axis=0)
-    if structure in ("ou", "ar1"):
+    if structure == "tree":
+        relation = from_tree(d.attrs["tree"]).matrix(list(d["tip"]))
+        distances = pd.DataFrame(2.0 * (1.0 - np.asarray(relation)), d["tip"], d["tip"])  # every tip is at height one
+        return {"Moran, tree": phylogenetic_autocorrelation_test(u, distances, d["tip"]).statistic}
+    if structure in SERIAL:
         when = d["t" if structure == "ou" else "k"]
         return {
             "Durbin-Watson": temporal_autocorrelation_test(u, when).statistic,
@@ -71,7 +91,8 @@ def one_set(structure, family, kind, seed):
     """Statistics of one data set and of one refit to data drawn from its fit; `kind`: before, conditional, one-step."""
     d = draw(structure, family, seed)
     term = BEFORE[family] if kind == "before" else f" + {RIGHT[structure]}"
-    fit = glmm(f"y ~ x{term}", d, family=family)
+    known = {"tip": from_tree(d.attrs["tree"])} if structure == "tree" and kind != "before" else None
+    fit = glmm(f"y ~ x{term}", d, family=family, known=known)
     refit = fit.refit(fit.simulate(1, rng=[seed, 1], random_effects="unconditional")[0])
     models = [fit.one_step(), refit.one_step()] if kind == "one-step" else [fit, refit]
     own, other = (statistics(structure, model, d) for model in models)
@@ -82,7 +103,7 @@ def designs():
     """Names of all designs."""
     out = []
     for structure in RIGHT:
-        kinds = ("before", "conditional", *(("one-step",) if structure in ("ou", "ar1") else ()))
+        kinds = ("before", "conditional", *(("one-step",) if structure in SERIAL else ()))
         out += [(structure, family, kind) for family in SD for kind in kinds]
     return out
 

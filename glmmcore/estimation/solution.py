@@ -123,9 +123,7 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
         if part.where.stop > part.where.start or part.size == 0
     }
     assert optimum.hessian is not None
-    curvature = informed(
-        optimum.hessian, optimum.gradient, natural_units(problem), problem.blocks, problem.at_ends(x)
-    )
+    curvature = informed(optimum.hessian, optimum.gradient, natural_units(problem), problem.blocks, problem.at_ends(x))
     covariance = _covariance(problem, curvature)
     owed = _owed_to_parameters(objective, x, curvature) if problem.reml else None
     edf = objective.effective_parameters(x)
