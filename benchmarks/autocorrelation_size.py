@@ -2,11 +2,12 @@
 
 python -m benchmarks.autocorrelation_size OUT.csv [--sets 400] [--only ou-poisson-one-step ...]
 
-Every data set has 100 rows and is drawn anew with its own places, times or tree and seed. Residuals are conditional (method "exact") or one
-step ahead. The null distribution of the tests is that of refits; of every data set one refit is made, and all data sets
-are compared with the refits of all (the warp-speed method of Giacomini, Politis and White 2013, Econometric Theory 29,
-567-589), which gives the rejection rate of the test with many refits at the cost of one. One line a data set and test,
-appended; data sets that are in the file already are left out, so that a run can be continued. `--table` prints what
+Every data set has 100 rows and is drawn anew with its own places, times or tree and seed. Residuals are conditional
+(method "exact") or one step ahead. The null distribution of the tests is that of refits; of every data set one refit is
+made, and all data sets are compared with the refits of all (the warp-speed method of Giacomini, Politis and White 2013,
+Econometric Theory 29, 567-589), which gives the rejection rate of the test with many refits at the cost of one. One
+line a data set and test, appended; data sets that are in the file already are left out, so that a run can be
+continued. `--table` prints what
 docs/null_distributions.md shows.
 """
 
@@ -73,7 +74,8 @@ def statistics(structure, model, d):
     u = np.mean(model.cdf(), axis=0)
     if structure == "tree":
         relation = from_tree(d.attrs["tree"]).matrix(list(d["tip"]))
-        distances = pd.DataFrame(2.0 * (1.0 - np.asarray(relation)), d["tip"], d["tip"])  # every tip is at height one
+        apart = np.maximum(2.0 * (1.0 - np.asarray(relation)), 0.0)  # every tip is at height one
+        distances = pd.DataFrame(apart, d["tip"], d["tip"])
         return {"Moran, tree": phylogenetic_autocorrelation_test(u, distances, d["tip"]).statistic}
     if structure in SERIAL:
         when = d["t" if structure == "ou" else "k"]
