@@ -135,6 +135,8 @@ class Response:
         For a two-level categorical response its labels (failure, success).
     transformed : Transformed or None
         Of a response such as ``log(y)``, the function and the variable.
+    proportions : bool
+        Whether numbers of successes were given as proportions.
     """
 
     name: str
@@ -142,6 +144,7 @@ class Response:
     trials: np.ndarray | None = None
     levels: tuple[object, ...] | None = None
     transformed: Transformed | None = None
+    proportions: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

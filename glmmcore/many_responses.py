@@ -176,6 +176,7 @@ def _fit_groups(
     from joblib import Parallel, delayed
 
     arguments |= given.checked_rows(arguments, frame.index)
+    frame = given.with_counts(formula, frame, arguments["trials"])
     if by not in frame.columns:
         raise ModelError(f"fit_many: no column '{by}' in data")
     rows = {k: np.sort(v) for k, v in frame.groupby(by, sort=True, observed=True).indices.items()}

@@ -48,6 +48,7 @@ def build_design(
     offset: Argument = None,
     freq_weights: Argument = None,
     var_weights: Argument = None,
+    like: Design | None = None,
 ) -> Design:
     """Turn a mixed-model formula and a table into dense matrices and group codes.
 
@@ -63,6 +64,9 @@ def build_design(
         A column or an array; `offset` also a function of columns, ``"np.log(effort)"``. With `trials` the response
         holds numbers of successes; it is read as proportions when all values lie in [0, 1], not all are whole, and
         each times its trials is whole.
+    like : Design, optional
+        Of a fit to other rows: its transforms, such as ``scale(y)``, know the data of the fit, and a response that
+        holds proportions there does so here.
 
     Returns
     -------
@@ -105,7 +109,7 @@ def build_design(
     columns.check_finite()
     for name, values in arguments.items():
         _check_argument(name, values, columns)
-    builder = _Builder(columns, parsed, arguments)
+    builder = _Builder(columns, parsed, arguments, like)
     design = builder.build(frame, complete)
     for note in builder.notes:
         warn_of_data(note)  # the line that called the fit
@@ -216,14 +220,22 @@ def _emptiest(columns: Columns, arguments: dict[str, np.ndarray]) -> str:
 class _Builder:
     """Makes recipes first, then one formulaic call for those that need it, then the matrices."""
 
-    def __init__(self, columns: Columns, parsed: dict[str, ParsedFormula], arguments: dict[str, np.ndarray]) -> None:
+    def __init__(
+        self,
+        columns: Columns,
+        parsed: dict[str, ParsedFormula],
+        arguments: dict[str, np.ndarray],
+        like: Design | None,
+    ) -> None:
         self.columns = columns
         self.parsed = {
             name: replace(part, bars=tuple(numeric_times(bar, columns) for bar in part.bars))
             for name, part in parsed.items()
         }
         self.arguments = arguments
-        self.parts = FormulaicParts()
+        self.like = None if like is None else like.response
+        encode: Any = None if like is None else like.encode
+        self.parts = FormulaicParts(states={} if encode is None else dict(encode.states))
         self.recipes: dict[str, Matrix] = {}
         self.keys: dict[str, str] = {}  # formulaic parts by their text
         self.slow: dict[str, np.ndarray] = {}
@@ -242,7 +254,7 @@ class _Builder:
         self.recipes.update({text: self.parts.matrix(key) for text, key in self.keys.items()})
 
         values = [addend.build(self.columns, self.slow) for addend in outcome]
-        response = make_response(cond, values, self.columns, self.arguments.get("trials"))
+        response = make_response(cond, values, self.columns, self.arguments.get("trials"), self.like)
         made = {name: self._predictor(name, offsets[name]) for name in self.parsed}
         return Design(
             formula=cond.text,

@@ -13,6 +13,7 @@ from glmmcore.formula.columns import Columns
 from glmmcore.formula.frame import as_frame
 from glmmcore.formula.materialize import FormulaicParts
 from glmmcore.formula.plan import PredictorPlan, build_matrix, sum_offsets
+from glmmcore.formula.transforms import States
 
 __all__ = ["Encoder"]
 
@@ -44,6 +45,11 @@ class Encoder:
     group_columns: tuple[str, ...]
     factors: frozenset[str]
     array_offset: bool
+
+    @property
+    def states(self) -> States:
+        """What transforms remember of the data of the fit."""
+        return self.parts.states
 
     def __call__(self, newdata: Any, *, groups: bool = True) -> tuple[dict[str, PredictorDesign], np.ndarray]:
         """Encode new rows.

@@ -11,11 +11,15 @@ from glmmcore.formula.frame import row_name
 from glmmcore.formula.parsed import ParsedFormula
 from glmmcore.formula.transformed import Transformed, transformed
 
-__all__ = ["make_response"]
+__all__ = ["from_proportions", "holds_proportions", "make_response"]
 
 
 def make_response(
-    parsed: ParsedFormula, values: list[np.ndarray], data: Columns, trials: np.ndarray | None
+    parsed: ParsedFormula,
+    values: list[np.ndarray],
+    data: Columns,
+    trials: np.ndarray | None,
+    like: Response | None = None,
 ) -> Response:
     """Put the response together.
 
@@ -27,6 +31,8 @@ def make_response(
     data : Columns
     trials : ndarray, shape (n,), or None
         The argument of this name.
+    like : Response, optional
+        Of a fit to other rows, which knows whether the values are proportions.
     """
     if parsed.is_counts:
         if trials is not None:
@@ -39,12 +45,15 @@ def make_response(
     if name is not None and data.kind(name) == "categorical":
         return _two_levels(name, data, trials)
     y = values[0]
+    proportions = False
     levels = (False, True) if name is not None and data.kind(name) == "boolean" else None
     if trials is not None:
         _require(trials >= 0, data, "trials is negative", trials)
-        y = successes(y, trials)
+        proportions = holds_proportions(y, trials) if like is None else like.proportions
+        y = from_proportions(y, trials) if proportions else y
         _require(y <= trials, data, f"'{parsed.response_name}' exceeds its number of trials", y)
-    return Response(parsed.response_name, y, trials, levels, None if trials is not None else _way_back(parsed, data))
+    way = None if trials is not None else _way_back(parsed, data)
+    return Response(parsed.response_name, y, trials, levels, way, proportions)
 
 
 def _way_back(parsed: ParsedFormula, data: Columns) -> Transformed | None:
@@ -68,19 +77,19 @@ def _two_levels(name: str, data: Columns, trials: np.ndarray | None) -> Response
     return Response(name, codes.astype(np.float64), None, tuple(levels.tolist()))
 
 
-def successes(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
-    """Numbers of successes, from proportions when that is what `y` holds.
-
-    They are taken for proportions when all lie in [0, 1], not all are whole, and each times its trials is
-    whole to 1e-8 of the trials.
-    """
+def holds_proportions(y: np.ndarray, trials: np.ndarray) -> bool:
+    """Whether all lie in [0, 1], not all are whole, and each times its trials is whole to 1e-8 of the trials."""
     if ((y < 0) | (y > 1)).any() or (y == np.round(y)).all():
-        return y
+        return False
+    counts = from_proportions(y, trials)
+    return bool((counts == np.round(counts)).all())
+
+
+def from_proportions(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Numbers of successes, whole where they miss it by rounding."""
     counts = y * trials
     whole = np.round(counts)
-    if (np.abs(counts - whole) <= 1e-8 * np.maximum(trials, 1.0)).all():
-        return whole
-    return y
+    return np.where(np.abs(counts - whole) <= 1e-8 * np.maximum(trials, 1.0), whole, counts)
 
 
 def _require(fine: np.ndarray, data: Columns, what: str, values: np.ndarray) -> None:

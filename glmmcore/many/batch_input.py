@@ -13,7 +13,7 @@ import pandas as pd
 from glmmcore.arguments import real_array, row_values
 from glmmcore.errors import ModelError, no_data_warnings
 from glmmcore.formula import build_design
-from glmmcore.formula.response import successes
+from glmmcore.formula.response import from_proportions, holds_proportions
 
 if TYPE_CHECKING:
     from glmmcore.design import Design
@@ -29,6 +29,7 @@ __all__ = [
     "right_side",
     "row_subset",
     "template",
+    "with_counts",
 ]
 
 ROW_ARGUMENTS = ("trials", "offset", "freq_weights", "var_weights")
@@ -119,7 +120,29 @@ def counts(matrix: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
     """Numbers of successes (n, B) where a column holds proportions, as a single fit would read it."""
     if trials is None:
         return matrix
-    return np.column_stack([successes(column, trials) for column in matrix.T])
+    return np.column_stack([_successes(column, trials) for column in matrix.T])
+
+
+def _successes(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Numbers of successes (n,) where the rows without missing values hold proportions, else `y`."""
+    present = ~(np.isnan(y) | np.isnan(trials))
+    return from_proportions(y, trials) if holds_proportions(y[present], trials[present]) else y
+
+
+def with_counts(formula: str, frame: pd.DataFrame, trials: Any) -> pd.DataFrame:
+    """The table with numbers of successes where the response holds proportions.
+
+    All rows together say whether it does: those of a small group may all be 0 or 1.
+    """
+    name = formula.partition("~")[0].strip().strip("`") if isinstance(formula, str) else ""
+    has_trials = trials is not None and (not isinstance(trials, str) or trials in frame)
+    columns = [name, *([trials] if isinstance(trials, str) else [])]
+    if not has_trials or not all(c in frame and pd.api.types.is_numeric_dtype(frame[c]) for c in columns):
+        return frame
+    given = frame[trials] if isinstance(trials, str) else pd.Series(trials, index=frame.index)
+    y, n = (values.to_numpy(dtype=float, na_value=np.nan) for values in (frame[name], given))
+    found = _successes(y, n)
+    return frame if found is y else frame.assign(**{name: found})
 
 
 def renamed(design: Design, label: str, formula: str, name: str) -> Design:

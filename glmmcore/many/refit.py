@@ -154,6 +154,11 @@ class _SubsetEncoder:
         return out, keep
 
     @property
+    def states(self) -> dict[Any, dict[str, Any]]:
+        """What transforms remember of the data of the fit."""
+        return self.encode.states
+
+    @property
     def fixed_kinds(self) -> dict[str, str]:
         """Kinds of the columns of fixed parts."""
         return self.encode.fixed_kinds

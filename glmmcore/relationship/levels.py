@@ -125,6 +125,12 @@ class _Encoder:
         return codes
 
     @property
+    def states(self) -> dict[Any, dict[str, Any]]:
+        """What transforms remember of the data of the fit."""
+        states: dict[Any, dict[str, Any]] = self.encode.states
+        return states
+
+    @property
     def fixed_kinds(self) -> dict[str, str]:
         """Kinds of the columns of fixed parts."""
         kinds: dict[str, str] = self.encode.fixed_kinds

@@ -148,7 +148,7 @@ def _response(fit: FittedGLMM, frame: pd.DataFrame, trials: Any) -> _Complete:
         present = column.notna().to_numpy()
         return _Complete((column[present] == known.levels[1]).to_numpy(dtype=float), None, present)
     try:
-        design = build_design(f"{left} ~ 1", frame, trials=trials)
+        design = build_design(f"{left} ~ 1", frame, trials=trials, like=fit.design)
     except KeyError as error:
         raise ModelError(f"held_out: the new data lack the response: {error}") from None
     response: Response = design.response

@@ -77,6 +77,27 @@ def test_k_of_n_categories_and_missing_rows(counts):
     assert np.array_equal(some.observed, holes.dropna()["y"])
 
 
+def test_transforms_of_the_response_know_the_data_of_the_fit(counts):
+    train, test = halves(counts)
+    y = np.log1p(train["y"])
+    for left, centre, scale in (("scale(z)", y.mean(), y.std(ddof=1)), ("center(z)", y.mean(), 1.0)):
+        fit = glmm(f"{left} ~ scale(x) + (1|g)", train.assign(z=y))
+        z = np.log1p(test["y"])
+        for model in (fit, fit.refit(rows=np.arange(fit.nobs))):
+            # one row has no scale of its own, five have another one
+            for rows in (slice(None), slice(0, 5), slice(3, 4)):
+                found = model.held_out(test.assign(z=z).iloc[rows]).observed
+                np.testing.assert_allclose(found, (z.iloc[rows] - centre) / scale, rtol=1e-12)
+
+
+def test_proportions_of_the_fit_are_proportions_in_new_rows(counts):
+    share = counts["k"] / counts["n"]
+    fit = glmm("share ~ x + (1|g)", counts.assign(share=share), "binomial", trials="n")
+    none_or_all = counts.assign(share=share)[share.isin([0, 1])]
+    assert (none_or_all["k"] > 1).any()
+    assert np.array_equal(fit.held_out(none_or_all, trials="n").observed, none_or_all["k"])
+
+
 def test_weights_of_new_rows():
     rng = np.random.default_rng(2)
     d = pd.DataFrame({"w": np.exp(rng.uniform(-2, 2, 600)), "x": rng.normal(size=600)})

@@ -254,3 +254,22 @@ def test_bad_input(frame: pd.DataFrame, arguments: dict, message: str) -> None:
 def test_left_side_must_be_a_name(frame: pd.DataFrame) -> None:
     with pytest.raises(ModelError, match="plain name or empty"):
         fit_many("log(y) ~ x", frame, "gaussian", responses=np.ones((80, 1)))
+
+
+def test_proportions_are_read_by_all_rows_together():
+    rng = np.random.default_rng(8)
+    d = pd.DataFrame({"x": rng.normal(size=200), "n": rng.integers(2, 5, 200), "half": np.repeat([0, 1], 100)})
+    d["k"] = rng.binomial(d["n"], 1 / (1 + np.exp(-d["x"])))
+    d["share"] = d["k"] / d["n"]
+    # the second half has shares of 0 and 1 only, which alone would be counts
+    e = d[(d["half"] == 0) | d["share"].isin([0, 1])]
+    assert (e["k"][e["share"] == 1] > 1).any()
+    shares, counts = (fit_many(f"{y} ~ x", e, "binomial", by="half", trials="n").to_frame() for y in ("share", "k"))
+    pd.testing.assert_frame_equal(shares, counts)
+
+    missing = d[["share", "k"]].astype(float)
+    missing.iloc[7] = np.nan
+    fits = fit_many("~ x", d, "binomial", responses=missing, trials="n").to_frame().drop(columns="error")
+    np.testing.assert_allclose(*fits.astype(float).to_numpy(), rtol=1e-12)
+    single = glmm("k ~ x", d.assign(k=missing["k"]), "binomial", trials="n")
+    np.testing.assert_allclose(fits["pearson"].astype(float), np.sum(single.resid_pearson**2), rtol=1e-6)
