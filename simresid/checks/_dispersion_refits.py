@@ -14,10 +14,12 @@ follow: 25 % extra zeros in a nbinom2 model (.28 -> .80) or lognormal data in a 
 Two-sided ones take the length of the pair with its correlation among data sets undone (Mahalanobis), which also sees a
 ratio above one beside one below: the sign of a variance that grows with the mean otherwise than the model's (nbinom1 in
 a nbinom2 model: .53 -> .68 in the 300 data sets on which this combination was chosen, .61 in 80 others and .54 in 250
-more; .73 -> .71 for extra zeros and .95 -> .94 for lognormal data). The ratio that is reported is the larger of the two
-in these units. Two-sided tests of single counts add a fourth number: how much likelier the counts are where the
-variance grows with the mean in the other way, linearly instead of quadratically or the reverse
-(`_row_moments.other_growth`).
+more; .73 -> .71 for extra zeros and .95 -> .94 for lognormal data). The ratio that is reported is the larger of the
+two in these units. A ratio that hardly varies among refits, since the fit fixes it, does not count; where this is the
+unweighted one (rare counts), Pearson's counts alone; where it is both, there is nothing to test.
+
+Two-sided tests of single counts add a fourth number: how much likelier the counts are where the variance grows with the
+mean in the other way, linearly instead of quadratically or the reverse (`_row_moments.other_growth`).
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from simresid.checks._row_moments import mean_and_variance
 from simresid.checks.base import Effect
@@ -44,7 +47,7 @@ UNWEIGHTED, RELATIVE, PEARSON, GROWTH = range(4)
 """Places of the components."""
 
 FIXED = 0.1
-"""Spread of refits by that of independent rows below which the statistic is a property of the fit, not of the data."""
+"""Spread of refits by that of independent rows below which a ratio is a property of the fit, not of the data."""
 
 NORMAL_LIMIT, ONE_SIDED_LIMIT = 1.96, 1.645
 """Standard errors on a side of the interval."""
@@ -52,13 +55,16 @@ NORMAL_LIMIT, ONE_SIDED_LIMIT = 1.96, 1.645
 ESTIMATED = 0.8
 """Spread of Pearson's ratio by that of independent rows below which the fit estimates the dispersion."""
 
+SAME = 1e-9
+"""Spread of refits that is rounding."""
+
 MOST_CORRELATED = 0.98
 """Correlation of the two ratios above which their difference is noise."""
 
-GROWTH_WEIGHT = 1.2
+GROWTH_WEIGHT = 1.4
 """Of the squared evidence for another growth of the variance, beside the squared length of the pair of ratios."""
 
-FIXED_NOTE = "The fit fixes this ratio: nothing to test (its scale is estimated from the same deviations)."
+FIXED_NOTE = "The fit fixes this ratio: nothing to test ({})."
 METHODS = {UNWEIGHTED: "squared deviations of refits", PEARSON: "Pearson residuals of refits"}
 
 
@@ -77,9 +83,10 @@ def dispersion_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan
         raise RefitsFailed("the model's variance is not known")
     errors = np.maximum([own.ratio_error, 1.0, own.pearson_error], 1e-12)
     # of the refits, since the observed deviations may themselves be overdispersed
-    independent = pool.values("standard error of Pearson's ratio", _pearson_error, plan.rounds[0])
+    independent = pool.values("standard errors of ratios", _independent_errors, plan.rounds[0])
     growth = alternative == "two-sided" and response_kind(res) == "counts" and not res.is_grouped
-    evidence = _Evidence(errors, float(np.median(independent)) if independent.size else 0.0, alternative, growth)
+    usual = np.median(independent, axis=0) if independent.size else np.zeros(2)
+    evidence = _Evidence(errors, usual, alternative, growth)
     found = compare(
         pool,
         plan,
@@ -95,9 +102,10 @@ def dispersion_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan
     if shares_random_effects(res) and not res.is_grouped:
         notes.append("Deviations are taken given the fitted random effects.")
     estimated = not res.discrete and not res.is_grouped and own.is_constant
-    if estimated or float(np.std(null[:, UNWEIGHTED])) < FIXED * errors[UNWEIGHTED]:
+    if estimated or not evidence.is_free(null).any():
         fields |= {"pvalue": np.nan, "monte_carlo_error": np.nan}
-        notes.append(FIXED_NOTE)
+        why = "its scale is estimated from the same deviations" if estimated else "it hardly differs among refits"
+        notes.append(FIXED_NOTE.format(why))
     shown = evidence.leading(found.own - found.centre, null)
     log_ratio, spread = float(found.own[shown] - found.centre[shown]), float(np.std(null[:, shown]))
     if not evidence.is_estimated(null):
@@ -157,18 +165,18 @@ def _components(data: FittedData) -> FloatArray:
     return np.array([log_ratio, log_ratio / spread.relative, np.log(max(spread.pearson, 1e-300)), growth])
 
 
-def _pearson_error(data: FittedData) -> FloatArray:
-    return np.array([data.spread.pearson_error])
+def _independent_errors(data: FittedData) -> FloatArray:
+    return np.array([data.spread.ratio_error, data.spread.pearson_error])
 
 
 class _Evidence:
     """Distance of data sets from the centre: the larger of the parts that count, each in units of its spread.
 
-    `independent` is the standard error of the logarithm of Pearson's ratio for independent rows of a right model,
-    `growth` says whether it counts how the variance grows with the mean.
+    `independent` has the standard errors of the logarithms of the unweighted and of Pearson's ratio for independent
+    rows of a right model, `growth` says whether it counts how the variance grows with the mean.
     """
 
-    def __init__(self, errors: FloatArray, independent: float, alternative: str, growth: bool) -> None:
+    def __init__(self, errors: FloatArray, independent: FloatArray, alternative: str, growth: bool) -> None:
         self.errors, self.independent, self.alternative, self.growth = errors, independent, alternative, growth
 
     def __call__(self, x: FloatArray) -> FloatArray:
@@ -182,7 +190,7 @@ class _Evidence:
     def is_growth(self, own: FloatArray, null: FloatArray) -> bool:
         """Whether the growth of the variance departs by itself, or more than the ratios."""
         everything = np.vstack([own[None, :], null])
-        if not (self.growth and self.is_estimated(everything)):
+        if not (self.growth and len(self.counted(everything)) == 2):
             return False
         length = _length(self._parts(everything, everything))[0]
         return bool(_growth(everything[:1], everything)[0] > min(length, NORMAL_LIMIT))
@@ -190,13 +198,28 @@ class _Evidence:
     def leading(self, own: FloatArray, null: FloatArray) -> int:
         """Ratio that is reported: of the part that decides."""
         everything = np.vstack([own[None, :], null])
-        parts = self._one_sided(self._parts(everything[:1], everything if len(null) >= FEWEST_TO_RANK else null[:1]))
-        return UNWEIGHTED if parts.shape[1] == 1 or parts[0, 0] >= parts[0, 1] else PEARSON
+        reference = everything if len(null) >= FEWEST_TO_RANK else null[:1]
+        parts = self._one_sided(self._parts(everything[:1], reference))
+        return PEARSON if self.counted(reference)[int(np.argmax(parts[0]))] == PEARSON else UNWEIGHTED
 
     def is_estimated(self, reference: FloatArray) -> bool:
         """Whether the fit estimates the dispersion, judged by data sets ``(m, 4)``; no if there are few of these."""
         spread = float(reference[:, PEARSON].std())
-        return len(reference) >= FEWEST_TO_RANK and spread < ESTIMATED * self.independent
+        return len(reference) >= FEWEST_TO_RANK and spread < ESTIMATED * self.independent[1]
+
+    def is_free(self, reference: FloatArray) -> NDArray[np.bool_]:
+        """Whether the unweighted and Pearson's ratio vary among data sets ``(m, 4)``, so that the fit fixes neither."""
+        spread = reference[:, [UNWEIGHTED, PEARSON]].std(axis=0)
+        return np.asarray(spread > np.maximum(FIXED * self.independent, SAME))
+
+    def counted(self, reference: FloatArray) -> list[int]:
+        """Components that count, judged by data sets ``(m, 4)``."""
+        if len(reference) <= FEWEST_TO_RANK:
+            return [UNWEIGHTED, PEARSON]
+        unweighted, pearson = self.is_free(reference)
+        if pearson and (not unweighted or self.is_estimated(reference)):
+            return [RELATIVE, PEARSON] if unweighted else [PEARSON]
+        return [RELATIVE]
 
     def theory(self, distance: float) -> float:
         """P-value of the larger of two."""
@@ -215,9 +238,9 @@ class _Evidence:
 
     def _parts(self, x: FloatArray, reference: FloatArray) -> FloatArray:
         """Parts of `x` in units of the spread of `reference`, of theory where that holds few data sets."""
+        counted = self.counted(reference)
         if len(reference) <= FEWEST_TO_RANK:
-            return x[:, [UNWEIGHTED, PEARSON]] / self.errors[[UNWEIGHTED, PEARSON]]
-        counted = [RELATIVE, PEARSON] if self.is_estimated(reference) else [RELATIVE]
+            return x[:, counted] / self.errors[counted]
         below, above = (_root_mean_square(side * reference[:, counted]) for side in (-1, 1))
         return np.where(x[:, counted] > 0, x[:, counted] / above, x[:, counted] / below)
 

@@ -210,7 +210,7 @@ def compare(
             limits, ranks = (theory_limits[0] * inflation, theory_limits[1] * inflation), None
         else:
             everything = np.vstack([own[None, :], values])
-            laws = np.vstack([pool.own.law, *pool.laws(key, count)])
+            laws = pool.laws(key, count)
             owed = owed_to_law(everything, laws)
             centre = _centre(everything - owed, centre_by)
             both = distance(everything - owed - centre)

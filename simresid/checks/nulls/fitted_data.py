@@ -14,7 +14,7 @@ import numpy as np
 
 from simresid.checks._row_moments import Spread, mean_and_variance, relative_spread
 from simresid.checks.nulls.fitted_law import UNKNOWN_LAW, describe_law
-from simresid.protocol import HasVariance
+from simresid.protocol import HasVariance, HasVarianceTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,8 +38,8 @@ class FittedData:
         Deviations from the conditional mean; NaN where the variance is unknown.
     zeros, zeros_expected, zeros_sd : float
         Number of zeros, its expectation and standard deviation under the fitted law; NaN if not asked for.
-    law : ndarray (3,)
-        Description of the fitted law; NaN where the variance is unknown.
+    law : ndarray (3 + k,)
+        Description of the fit (`simresid.checks.nulls.fitted_law`); NaN where the variance is unknown.
     is_ranked : bool
         Whether the cells are those of ranks among simulations, not of the law itself.
     residuals : SimulatedResiduals or None
@@ -71,7 +71,8 @@ def from_law(model: Any, positions: NDArray[np.intp] | None, with_zeros: bool) -
     variance = model.variance() if isinstance(model, HasVariance) else None
     at_zero = model.cdf(np.zeros(int(model.nobs))) if with_zeros else None
     lower, upper = model.cdf()
-    return _reduced(model.observed, lower, upper, model.fitted, variance, at_zero, positions)
+    effects = effects_spread(model)
+    return _reduced(model.observed, lower, upper, model.fitted, variance, effects, at_zero, positions)
 
 
 def from_many(fits: Any, y: FloatArray, positions: NDArray[np.intp] | None, with_zeros: bool) -> list[FittedData | str]:
@@ -88,11 +89,12 @@ def from_many(fits: Any, y: FloatArray, positions: NDArray[np.intp] | None, with
     lower, upper = fits.cdf()
     at_zero = fits.cdf(np.zeros(y.shape)) if with_zeros else None
     mean, variance = np.asarray(fits.fitted), np.asarray(fits.variance())
+    effects = np.asarray(fits.sd, dtype=np.float64) if hasattr(fits, "sd") else np.empty((len(y), 0))
     out: list[FittedData | str] = []
     for j, error in enumerate(fits.error):
         zero = None if at_zero is None else (at_zero[0][j], at_zero[1][j])
         try:
-            row = error or _reduced(y[j], lower[j], upper[j], mean[j], variance[j], zero, positions)
+            row = error or _reduced(y[j], lower[j], upper[j], mean[j], variance[j], effects[j], zero, positions)
         except ValueError as failure:
             row = str(failure)
         out.append(row)
@@ -100,7 +102,14 @@ def from_many(fits: Any, y: FloatArray, positions: NDArray[np.intp] | None, with
 
 
 def _reduced(
-    observed: Any, lower: Any, upper: Any, mean: Any, variance: Any, at_zero: Any, positions: NDArray[np.intp] | None
+    observed: Any,
+    lower: Any,
+    upper: Any,
+    mean: Any,
+    variance: Any,
+    effects: FloatArray,
+    at_zero: Any,
+    positions: NDArray[np.intp] | None,
 ) -> FittedData:
     y, lo, hi, mu = (_rows(values, positions) for values in (observed, lower, upper, mean))
     if not (np.isfinite(lo).all() and np.isfinite(hi).all()):
@@ -108,7 +117,7 @@ def _reduced(
     around, law = Spread(), UNKNOWN_LAW
     if variance is not None:
         within = _rows(variance, positions)
-        around, law = relative_spread(y, mu, within), describe_law(mu, within)
+        around, law = relative_spread(y, mu, within), describe_law(mu, within, effects)
     zeros = expected = sd = np.nan
     if at_zero is not None:
         p = _rows(at_zero[1], positions) - _rows(at_zero[0], positions)
@@ -126,7 +135,8 @@ def from_residuals(res: SimulatedResiduals, with_zeros: bool) -> FittedData:
         zeros, expected = float(np.count_nonzero(res.observed == 0)), float(simulated.mean())
         sd = float(simulated.std())
     mean, variance = mean_and_variance(res)
-    around, law = relative_spread(res.observed, mean, variance), describe_law(mean, variance)
+    around = relative_spread(res.observed, mean, variance)
+    law = describe_law(mean, variance, effects_spread(res.model))
     return FittedData(lower, upper, around, zeros, expected, sd, law, is_ranked=True)
 
 
@@ -134,6 +144,11 @@ def from_simulations_of(res: SimulatedResiduals) -> FittedData:
     """Nothing but the residuals, whose simulations are drawn when a statistic asks for them."""
     nothing = np.empty(0)
     return FittedData(nothing, nothing, Spread(), np.nan, np.nan, np.nan, UNKNOWN_LAW, is_ranked=True, residuals=res)
+
+
+def effects_spread(model: Any) -> FloatArray:
+    """Standard deviations of the random effects of a fit ``(k,)``; none where a model does not tell."""
+    return np.asarray(model.var_corr["sd"], dtype=np.float64) if isinstance(model, HasVarianceTable) else np.empty(0)
 
 
 def count_zeros(block: FloatArray) -> Any:

@@ -1,15 +1,15 @@
 r"""What components of a fitted model owe to its estimates.
 
-The estimates of a refit differ from those of the data, and with them the law that the components are taken under. A
-betabinomial model that happens to be fitted with little overdispersion leaves squares that are larger by what it lacks;
-so do its refits, each by its own. That is noise of the null distribution which the data do not share, since they have
-one fit. So the linear regression of every component over data and refits on numbers that describe the fitted law of
+The estimates of a refit differ from those of the data, and with them the law that the components are taken under and
+how far the fit follows the data. A refit that happens to find little variance between groups leaves larger deviations
+within them. That is noise of the null distribution which the data do not share, since they have one fit, and all refits
+are drawn from it. So the linear regression of every component over data and refits on numbers that describe the fit of
 each is taken out, multiplied by :math:`\max(0, 1 - 2/F)`, `F` its test statistic, since a regression that may be
 nothing but noise would only add to it. Data and refits are treated alike, so that ranks keep their level.
 
-Without it the dispersion test hardly reached its level where the family has a dispersion parameter: of 300 right data
-sets each p was below .1 in .043 of betabinomial models (now .067), .057 of zero-inflated ones (.087) and .053 of
-nbinom2 models (.070). Power changes by -.01 to .03.
+Without it the dispersion test hardly reached its level where the family has a dispersion parameter. In 361 right
+betabinomial models of 30 groups of 5 the standard deviation of the random effects alone explains .65 of the variance
+among refits of one data set, and .90 of that of their means among data sets.
 """
 
 from __future__ import annotations
@@ -26,28 +26,42 @@ CERTAIN = 2.0
 """Of the F statistic of a regression, that is believed in part above."""
 
 SAME = 1e-9
-"""Spread of a description over data sets that is rounding."""
+"""Spread of a description over data sets, by its size or 1 if that is smaller, that is rounding."""
+
+MOST_EFFECTS = 4
+"""Standard deviations of random effects that enter one by one; of more, the root of the sum of their squares."""
 
 
-def describe_law(mean: FloatArray, variance: FloatArray) -> FloatArray:
-    """Logarithms of the variance between and within rows and of the size of the means of a fit ``(3,)``.
+def describe_law(mean: FloatArray, variance: FloatArray, effects: FloatArray | None = None) -> FloatArray:
+    """Logarithms of the variance between and within rows and of the size of the means of a fit, and effects' spread.
 
     Parameters
     ----------
     mean, variance : ndarray (n,)
         Given the random effects.
+    effects : ndarray (k,), optional
+        Standard deviations of the random effects.
+
+    Returns
+    -------
+    ndarray (3 + k,)
 
     Examples
     --------
-    >>> describe_law(np.array([1.0, 3.0]), np.array([1.0, 1.0])).round(2)
-    array([0.  , 0.  , 0.69])
+    >>> describe_law(np.array([1.0, 3.0]), np.array([1.0, 1.0]), np.array([0.5])).round(2)
+    array([0.  , 0.  , 0.69, 0.5 ])
     """
     sizes = np.array([np.var(mean), np.mean(variance), np.mean(np.abs(mean))])
-    return np.asarray(np.log(np.maximum(sizes, 1e-300)))
+    spread = np.empty(0) if effects is None else np.asarray(effects, dtype=np.float64)
+    if spread.size > MOST_EFFECTS:
+        spread = np.array([np.sqrt(np.sum(np.square(spread)))])
+    return np.concatenate([np.log(np.maximum(sizes, 1e-300)), spread])
 
 
 def owed_to_law(components: FloatArray, laws: FloatArray) -> FloatArray:
-    """Part of `components` ``(m, k)`` that goes with the fitted laws ``(m, 3)``, with mean zero.
+    """Part of `components` ``(m, k)`` that goes with the fitted laws ``(m, d)``, with mean zero.
+
+    Descriptions that are not known of all data sets do not enter.
 
     Examples
     --------
@@ -55,10 +69,10 @@ def owed_to_law(components: FloatArray, laws: FloatArray) -> FloatArray:
     >>> owed_to_law(2 * law[:, None], np.column_stack([law, law, np.ones(10)])).ravel()[:3].round(9)
     array([-9., -7., -5.])
     """
-    if not np.isfinite(laws).all():
-        return np.zeros_like(components)
-    descriptions = laws - laws.mean(axis=0)
-    descriptions = descriptions[:, descriptions.std(axis=0) > SAME]
+    laws = laws[:, np.isfinite(laws).all(axis=0)]
+    descriptions, spread = laws - laws.mean(axis=0), laws.std(axis=0)
+    varying = spread > SAME * np.minimum(1.0, np.abs(laws).max(axis=0, initial=0.0))
+    descriptions = descriptions[:, varying] / spread[varying]
     centred = components - components.mean(axis=0)
     explained = descriptions @ np.linalg.lstsq(descriptions, centred, rcond=None)[0]
     between = np.square(explained).sum(axis=0) / max(descriptions.shape[1], 1)

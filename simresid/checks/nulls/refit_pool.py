@@ -138,10 +138,13 @@ class RefitPool:
         """Which of the first `count` replicates have values under this key."""
         return np.array([_is_usable(row) for row in self._values[key][:count]])
 
-    def laws(self, key: Any, count: int) -> list[FloatArray]:
-        """Descriptions of the fitted laws of the replicates that have values under this key."""
+    def laws(self, key: Any, count: int) -> FloatArray:
+        """Descriptions of the fit to the data, first, and of replicates with values under this key ``(1 + m, d)``."""
         usable = self.usable(key, count)
-        return [o.law for o, use in zip(self.outcomes, usable, strict=False) if use and isinstance(o, FittedData)]
+        kept = [o.law for o, use in zip(self.outcomes, usable, strict=False) if use and isinstance(o, FittedData)]
+        # a library may tell less of many refits than of one fit
+        told = min(law.size for law in (self.own.law, *kept))
+        return np.stack([law[:told] for law in (self.own.law, *kept)])
 
     def failures(self, count: int) -> list[FailedRefit]:
         """Failed refits among the first `count` replicates."""
