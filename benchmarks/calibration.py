@@ -426,16 +426,18 @@ def _span(counts: list[int]) -> str:
 
 def _below(size: list[Cell], found: Totals) -> list[str]:
     """Which rates are below 2 %, by test, and why."""
-    low: dict[str, list[str]] = {}
+    low: dict[str, dict[str, list[str]]] = {}
     for cell in size:
         for test, (n, k) in found[cell.key].items():
             if n and k < 0.02 * n and test not in COMPARED and not test.startswith("error"):
-                low.setdefault(test, []).append(f"{cell.name} {cell.n}" + " u" * (cell.random_effects != "conditional"))
-    lines = ["Cells by model and number of rows, `u` for unconditional simulations.", "", "| test | why | cells |"]
+                rows = f"{cell.n}" + " u" * (cell.random_effects != "conditional")
+                low.setdefault(test, {}).setdefault(cell.name, []).append(rows)
+    lines = ["Models and their numbers of rows, `u` for unconditional simulations.", "", "| test | why | models |"]
     lines.append("|---|---|---|")
     for test, where in low.items():
         reason = next(text for prefix, text in REASONS.items() if test.startswith(prefix))
-        lines.append(f"| {test} | {reason} | {', '.join(where)} |")
+        models = "; ".join(f"{name} {', '.join(rows)}" for name, rows in where.items())
+        lines.append(f"| {test} | {reason} | {models} |")
     return [*lines, ""]
 
 

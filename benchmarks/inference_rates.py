@@ -31,7 +31,7 @@ def rate(name: str, hits: list[bool], wanted: float) -> dict[str, object]:
     return {
         "what": name,
         "per cent": round(100 * share, 1),
-        "+-": round(error, 1),
+        "±": round(error, 1),
         "wanted": wanted,
         "data sets": len(hits),
     }

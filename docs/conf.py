@@ -34,6 +34,7 @@ extensions = [
     "mathml",
     "run",
     "printed",
+    "breaks",
 ]
 exclude_patterns = ["_build", "_templates", "gallery/*.zip", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]

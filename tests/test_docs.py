@@ -44,6 +44,15 @@ def test_code_is_no_wider_than_its_box():
     assert wide == []
 
 
+def test_code_in_tables_breaks_at_joints_of_names(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    from breaks import parts
+
+    assert parts('r.dispersion_test(method="pit")') == ["r.dispersion_", "test(", "method=", '"pit")']
+    assert parts("testSpatialAutocorrelation") == ["test", "Spatial", "Autocorrelation"]
+    assert parts("y ~ x + (1|g), 2.5") == ["y ~ x + (1|g), 2.5"]
+
+
 def test_printed_sentences_break_and_tables_do_not(monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS / "_ext"))
     from printed import WIDTH, broken

@@ -5,18 +5,17 @@ With :math:`u_{(1)} \le \dots \le u_{(n)}` the sorted residuals:
 * Kolmogorov-Smirnov: :math:`D^+ = \max_i (i/n - u_{(i)})`, :math:`D^- = \max_i (u_{(i)} - (i-1)/n)`,
   :math:`D = \max(D^+, D^-)`. Exact distribution without ties (Simard & L'Ecuyer 2011, in scipy), asymptotic
   with ties (Kolmogorov's series; :math:`e^{-2 n D^2}` one-sided).
-* Anderson-Darling: :math:`A^2 = -n - \frac1n \sum_i (2i-1)\{\log u_{(i)} + \log(1-u_{(n+1-i)})\}`,
-  asymptotically
-  :math:`\sum_j z_j^2 / (j(j+1))` (Anderson & Darling 1952), good from n = 8.
-* Cramér-von Mises: :math:`W^2 = 1/(12n) + \sum_i ((2i-1)/(2n) - u_{(i)})^2` (Csörgö & Faraway 1996, in
-  scipy).
-* Band: on a grid of probabilities each count of residuals below :math:`z_k` is binomial; the smallest
-  two-sided
+* Anderson-Darling:
+
+  .. math:: A^2 = -n - \frac1n \sum_i (2i-1)\{\log u_{(i)} + \log(1-u_{(n+1-i)})\},
+
+  asymptotically :math:`\sum_j z_j^2 / (j(j+1))` (Anderson & Darling 1952), good from n = 8.
+* Cramér-von Mises: :math:`W^2 = 1/(12n) + \sum_i ((2i-1)/(2n) - u_{(i)})^2` (Csörgö & Faraway 1996, in scipy).
+* Band: on a grid of probabilities each count of residuals below :math:`z_k` is binomial; the smallest two-sided
   binomial p-value is the statistic and its own distribution is simulated. The band at the 5 % point of that
   distribution covers the whole empirical distribution function with 95 %, and crossing it is the test
   (Säilynoja, Bürkner & Vehtari 2022).
-* Dependent: each order statistic is Beta(i, n+1-i); their two-sided p-values are combined by the Cauchy
-  rule, whose
+* Dependent: each order statistic is Beta(i, n+1-i); their two-sided p-values are combined by the Cauchy rule, whose
   tail hardly depends on dependence between residuals (Liu & Xie 2020).
 
 Residuals of a model with estimated parameters are more regular than uniform, or less so where many small groups share

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from pathlib import Path
 
@@ -65,6 +66,11 @@ def written(text: str) -> str:
     return f"`{text}`" if text else "(nothing)"
 
 
+def advice_in_code(text: str) -> str:
+    """The text with options as code, so that no typography changes their dashes."""
+    return re.sub(r"--(?:decimal|thousands) \S+", r"`\g<0>`", text)
+
+
 def outcome(cells: list[str], formula: str, folder: Path) -> str:
     """What becomes of a column of these cells, in words for the table."""
     path = folder / "t.csv"
@@ -75,7 +81,7 @@ def outcome(cells: list[str], formula: str, folder: Path) -> str:
     except InputError as error:
         message = str(error)
         if "rows): " in message:
-            return "refused: " + message.split("rows): ")[1].split("; --na")[0].split("; C(")[0]
+            return "refused: " + advice_in_code(message.split("rows): ")[1].split("; --na")[0].split("; C(")[0])
         if "decimals or thousands" in message or "infinite" in message or "also the text" in message:
             return "refused: " + ("infinite" if "infinite" in message else "text among numbers")
         return "refused"
