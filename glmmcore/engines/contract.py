@@ -22,6 +22,11 @@ class System(Protocol):
 
     layout: RowLayout
     user: object
+    single: bool
+
+    @property
+    def gains_by_single(self) -> bool:
+        """Whether `single`, factors and inverses of half the digits until it is unset, saves time here."""
 
     def fresh(self, layout: RowLayout | None = None) -> System:
         """Same structure, memory of its own; `layout` may have other rows in the same runs."""
@@ -69,6 +74,12 @@ class Engine(ABC):
 
     layout: RowLayout
     user: object = None
+    single = False
+
+    @property
+    def gains_by_single(self) -> bool:
+        """No engine need know about single precision."""
+        return False
 
     def _set_layout(self, layout: RowLayout) -> None:
         self.layout = layout

@@ -205,22 +205,27 @@ class Estimator:
         problem = self.problem
         objective = self.linear_objective()
         cold = objective.start()
-        rough = self._rough_maximum() if start is None else None
-        near = start if rough is None else rough[0]
+        cheaper = self._rough_maximum() if start is None else None
+        near = start if cheaper is None else cheaper[0]
         theta = cold if near is None else off_the_edge(problem, near, objective.unit)
-        objective(theta)
+        # where factors are large the search goes most of its way in single precision
+        rough = objective.rough if objective.system.gains_by_single else None
+        nearly = rough or objective
+        nearly(theta)
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
         units, unit = objective.units, objective.unit
 
         def renewed(x: np.ndarray) -> np.ndarray | None:
             if not _inside(problem, x, _WELL_INSIDE * unit):
                 return None
-            objective(x)
+            nearly(x)
             return objective.curvature(x)
 
         def optimise(_: LinearObjective, x: np.ndarray, curvature: np.ndarray) -> Optimum:
             inside = lambda x: _inside(problem, x, _INSIDE * unit)  # noqa: E731
-            return minimise(objective, x, curvature, 1.5 * units, units=units, regular=inside, renewed=renewed)
+            return minimise(
+                objective, x, curvature, 1.5 * units, units=units, regular=inside, renewed=renewed, rough=rough
+            )
 
         optimum = optimise(objective, theta, curvature)
         n_starts = 0 if only else n_starts_of_places(problem)

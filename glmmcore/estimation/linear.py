@@ -113,15 +113,32 @@ class LinearObjective:
         self._rhs = np.zeros(self.layout.order)
         self.layout.add_score(0, self.problem.n, (weights * residual)[None], self._rhs)
         self._last: tuple[np.ndarray, float, np.ndarray] | None = None
+        self._is_rough = False
         self._solved: np.ndarray | None = None
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """F and its gradient."""
+        return self._evaluate(theta, single=False)
+
+    def rough(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """The same by factors in single precision: F to about 1e-4, its gradient to 1e-6 or so standard deviations.
+
+        In double precision where half the digits are too few for a factor.
+        """
+        self.system.single = True
+        try:
+            value, gradient = self._evaluate(theta, single=True)
+        finally:
+            self.system.single = False
+        return (value, gradient) if np.isfinite(value) else self(theta)
+
+    def _evaluate(self, theta: np.ndarray, *, single: bool) -> tuple[float, np.ndarray]:
+        """F and its gradient; those of the last evaluation at this point if they are as good."""
         if self.system.user is not self._mark:
             # the system holds numbers of another objective
             self._last, self._solved, self._is_filled = None, None, False
             self.system.user = self._mark
-        if self._last is not None and np.array_equal(self._last[0], theta):
+        if self._last is not None and np.array_equal(self._last[0], theta) and (single or not self._is_rough):
             return self._last[1], self._last[2].copy()
         self._last = self._solved = None
         if not self._is_filled:
@@ -142,7 +159,7 @@ class LinearObjective:
             left = self._residual_score(factors)
             self.layout.add_outer(d_factors, left, self.spherical, left, -n / square)
             self.problem.chain_to_theta(d_factors, theta, gradient)
-        self._last = theta.copy(), value, gradient.copy()
+        self._last, self._is_rough = (theta.copy(), value, gradient.copy()), single
         return value, gradient
 
     def _fill(self) -> None:

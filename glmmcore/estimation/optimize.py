@@ -63,6 +63,9 @@ _SADDLE = -1e-3
 _LEAST_CURVATURE = 1e-3
 # Standard errors, in natural units, below which they are rounding, as of directions that were projected out.
 _ROUNDING = 1e-10
+# A rough search, of an objective in single precision, ends here: one more step leads below `_POLISHED_EDM`. Values that
+# differ by less than its noise are equal for it.
+_ROUGH_EDM, _ROUGH_NOISE = 1e-7, 1e-3
 # Rise of the value, relative to it, that is rounding: in the line search, and after a Newton step.
 _LINE_SEARCH_NOISE, _NEWTON_NOISE = 1e-12, 1e-11
 # Wolfe conditions of the line search: share of the decrease that the slope promises, and share of the slope that may be
@@ -131,6 +134,7 @@ def minimise(
     regular: Callable[[np.ndarray], bool] | None = None,
     renewed: Callable[[np.ndarray], np.ndarray | None] | None = None,
     free: np.ndarray | None = None,
+    rough: Objective | None = None,
 ) -> Optimum:
     """Minimise a smooth function with gradient.
 
@@ -154,6 +158,8 @@ def minimise(
         replaces the model that came from afar.
     free : ndarray of bool, shape (p,), optional
         Parameters to search; the others stay where they are, which the Hessian says by a curvature beyond all others.
+    rough : callable, optional
+        The objective with fewer digits in less time, from whose minimum the search goes on.
     """
     units = limit if units is None else units
     if free is not None and not free.all():
@@ -161,9 +167,12 @@ def minimise(
     # powers of two: nothing is rounded on the way there and back
     units = np.exp2(np.round(np.log2(units)))
 
-    def scaled(z: np.ndarray) -> tuple[float, np.ndarray]:
-        value, gradient = objective(z * units)
-        return value, gradient * units
+    def scaled(objective: Objective) -> Objective:
+        def function(z: np.ndarray) -> tuple[float, np.ndarray]:
+            value, gradient = objective(z * units)
+            return value, gradient * units
+
+        return function
 
     inside = None if regular is None else lambda z: regular(z * units)
 
@@ -171,7 +180,9 @@ def minimise(
         found = None if renewed is None else renewed(z * units)
         return None if found is None else found * np.outer(units, units)
 
-    found = _minimise(scaled, x / units, curvature * np.outer(units, units), limit / units, inside, guess)
+    begin, model = x / units, curvature * np.outer(units, units)
+    cheap = None if rough is None else scaled(rough)
+    found = _minimise(scaled(objective), begin, model, limit / units, inside, guess, cheap)
     hessian = None if found.hessian is None else found.hessian / np.outer(units, units)
     return replace(found, x=found.x * units, gradient=found.gradient / units, hessian=hessian)
 
@@ -205,12 +216,14 @@ def _minimise(
     limit: np.ndarray,
     regular: Callable[[np.ndarray], bool] | None,
     renewed: Callable[[np.ndarray], np.ndarray | None] | None,
+    rough: Objective | None,
 ) -> Optimum:
     """The same for parameters in their natural units."""
-    counter = _Counted(objective)
-    value, gradient = counter(x)
     inverse = np.linalg.inv(curvature) if len(x) else np.zeros((0, 0))
-    point = _Point(x, value, gradient)
+    near, counter = x, _Counted(objective)
+    if rough is not None and len(x):
+        near, inverse = _near_minimum(_Counted(rough, noise=_ROUGH_NOISE), x, inverse, limit, renewed)
+    point = _Point(near, *counter(near))
     unbounded = False
     if regular is not None and len(x):
         point, inverse = _bfgs(counter, point, inverse, limit, _FINAL_EDM, renewed)
@@ -255,6 +268,23 @@ def short_descent(
     return point.x, point.value, 0.5 * float(point.gradient @ inverse @ point.gradient)
 
 
+def _near_minimum(
+    rough: _Counted,
+    x: np.ndarray,
+    inverse: np.ndarray,
+    limit: np.ndarray,
+    renewed: Callable[[np.ndarray], np.ndarray | None] | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the minimum is by a rough objective, and its inverse Hessian there; as they were where it does not exist."""
+    point = _Point(x, *rough(x))
+    if not np.isfinite(point.value):
+        return x, inverse
+    point, inverse = _bfgs(rough, point, inverse, limit, _ROUGH_EDM, renewed)
+    step = -inverse @ point.gradient
+    is_near = -0.5 * float(step @ point.gradient) < _ROUGH_EDM and np.all(np.abs(step) < limit)
+    return (point.x + step if is_near else point.x), inverse
+
+
 def _one_more_step(objective: _Counted, accepted: Optimum, inverse: np.ndarray) -> Optimum:
     """The optimum after another step of the model, which all but squares the distance, where there is any left."""
     if accepted.edm < _POLISHED_EDM:
@@ -297,11 +327,15 @@ class _Point:
 
 
 class _Counted:
-    """An objective that counts its evaluations and says inf where value or gradient do not exist."""
+    """An objective that counts its evaluations and says inf where value or gradient do not exist.
 
-    def __init__(self, objective: Objective, most: int = _MAX_EVALUATIONS) -> None:
+    Values that differ by less than `noise` are equal but for rounding.
+    """
+
+    def __init__(self, objective: Objective, most: int = _MAX_EVALUATIONS, noise: float = 0.0) -> None:
         self.objective = objective
         self.most = most
+        self.noise = noise
         self.calls = self.refused = 0
 
     @property
@@ -379,7 +413,7 @@ def _line_search(objective: _Counted, point: _Point, step: np.ndarray, slope: fl
     """A point that meets the weak Wolfe conditions, by bracketing; None when no decrease is left above rounding."""
     low, high, length = 0.0, np.inf, 1.0
     best: _Point | None = None
-    noise = _LINE_SEARCH_NOISE * (1.0 + abs(point.value))
+    noise = max(_LINE_SEARCH_NOISE * (1.0 + abs(point.value)), objective.noise)
     for _ in range(30):
         x = point.x + length * step
         value, gradient = objective(x)

@@ -253,3 +253,30 @@ def test_a_system_says_how_it_is_built():
     assert BlockedSystem(build("one scalar factor", 1, False).layout).describe() == ["f0: leading, diagonal, 6 levels"]
     sparse = SparseSystem(layout).describe()
     assert sparse[:2] == ["f0: sparse, 7 levels of 2", "f1: sparse, 4 levels of 3"]
+
+
+def test_single_precision_solves_as_double_and_inverts_to_half_the_digits():
+    """A trailing block of order 300 beside dense linear algebra; solutions are refined, determinant and inverse not."""
+    rng = np.random.default_rng(4)
+    n = 2000
+    factors = [random_factor(rng, "a", 310, 1, 1, n, False), random_factor(rng, "b", 298, 1, 1, n, False)]
+    fixed = Factor("fixed", np.zeros(n, np.int32), 1, rng.normal(size=(n, 2)), np.zeros(2, np.int32), prior=0.0)
+    layout = RowLayout([*factors, fixed])
+    system, t = BlockedSystem(layout, n_profiled=2), [np.full((1, 1), 0.6), np.full((1, 1), 0.9), np.eye(2)]
+    assert system.gains_by_single
+    system.add(0, n, np.ones((1, n)), np.zeros((1, n)), np.zeros(layout.order))
+    columns = np.eye(layout.order)
+    m = np.array([system.multiply(x) for x in columns])
+    scale = np.concatenate([np.full(310, 0.6), np.full(298, 0.9), np.ones(2)])
+    h = m * np.outer(scale, scale) + np.diag(layout.prior)
+    x = 1e60 * rng.normal(size=layout.order)  # beyond the range of single precision
+    found = {}
+    for system.single in (True, False):
+        assert system.factorise(t)
+        np.testing.assert_allclose(system.solve(x) / 1e60, np.linalg.solve(h, x / 1e60), rtol=1e-7, atol=1e-9)
+        system.invert()
+        found[system.single] = system.logdet, np.concatenate([g.ravel() for g in system.factor_products()])
+    np.testing.assert_allclose(found[False][0], np.linalg.slogdet(h[:-2, :-2])[1], rtol=TOLERANCE)
+    for rough, exact in zip(found[True], found[False], strict=True):
+        np.testing.assert_allclose(rough, exact, rtol=1e-5)
+        assert np.any(rough != exact)

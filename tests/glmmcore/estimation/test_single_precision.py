@@ -1,0 +1,90 @@
+"""Searches of linear models with large crossed factors, which go most of their way in single precision."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import linalg
+
+from glmmcore.estimation.estimator import Estimator
+from glmmcore.families import get_family
+from glmmcore.formula import build_design
+
+N, LEVELS = 1800, 300
+
+
+def crossed(sd_a, sd_b, scale=1.0):
+    rng = np.random.default_rng(8)
+    a, b, x = rng.integers(0, 2 * LEVELS, N), rng.integers(0, LEVELS, N), rng.normal(size=N)
+    y = x + rng.normal(0, sd_a, 2 * LEVELS)[a] + rng.normal(0, sd_b, LEVELS)[b] + rng.normal(size=N)
+    return pd.DataFrame({"y": scale * y, "x": x, "a": a, "b": b, "precision": rng.uniform(0.5, 2.0, N)})
+
+
+def estimator(d, formula="y ~ x + (1|a) + (1|b)", var_weights=None, **options):
+    return Estimator.build(build_design(formula, d, var_weights=var_weights), get_family("gaussian"), **options)
+
+
+def dense(d, theta, sigma, reml):
+    """Log-likelihood by the covariance matrix of all rows."""
+    a, b = np.eye(2 * LEVELS)[d["a"]], np.eye(LEVELS)[d["b"]]
+    x, y = np.column_stack([np.ones(N), d["x"]]), d["y"].to_numpy()
+    v = sigma**2 * (theta[0] ** 2 * a @ a.T + theta[1] ** 2 * b @ b.T + np.eye(N))
+    root = np.linalg.cholesky(v)
+    wx, wy = (linalg.solve_triangular(root, m, lower=True) for m in (x, y))
+    beta = np.linalg.lstsq(wx, wy, rcond=None)[0]
+    half = np.sum(np.square(wy - wx @ beta)) + 2.0 * np.log(np.diag(root)).sum()
+    if reml:
+        half += np.linalg.slogdet(wx.T @ wx)[1]
+    return -0.5 * (half + (N - 2 * reml) * np.log(2.0 * np.pi))
+
+
+@pytest.mark.parametrize("reml", [False, True])
+def test_maximum_agrees_with_dense_algebra(reml):
+    d = crossed(0.7, 0.5)
+    own = estimator(d, reml=reml)
+    assert own.problem.system.gains_by_single
+    solution = own.fit()
+    sigma = float(np.exp(solution.coefficients["disp"][0]))
+    assert solution.llf == pytest.approx(dense(d, np.abs(solution.x), sigma, reml), rel=1e-10)
+    assert solution.optimum.converged and solution.optimum.edm < 1e-9
+    # the end is a minimum in double precision
+    objective = own.linear_objective()
+    errors = np.sqrt(np.diag(np.linalg.inv(_hessian(objective, solution.x))))
+    assert np.all(np.abs(objective(solution.x)[1]) * errors < 1e-5)
+
+
+def _hessian(objective, x, step=1e-4):
+    columns = [(objective(x + h)[1] - objective(x - h)[1]) / (2.0 * step) for h in step * np.eye(len(x))]
+    return 0.5 * (np.array(columns) + np.array(columns).T)
+
+
+@pytest.mark.parametrize(("sd_a", "sd_b"), [(0.7, 0.5), (0.0, 0.5), (30.0, 300.0)])
+def test_rough_evaluations_are_near_exact_ones(sd_a, sd_b):
+    """Errors beside a standard deviation of the score, which is at most the root of half the number of levels."""
+    own = estimator(crossed(sd_a, sd_b))
+    for theta in ([0.7, 0.5], [0.02, 0.4], [30.0, 200.0]):
+        theta = np.array(theta)
+        value, gradient = own.linear_objective().rough(theta)
+        exact = own.linear_objective()(theta)
+        assert value == pytest.approx(exact[0], abs=1e-3)
+        # a gradient in log theta is a sum over levels, each of which has at most one
+        np.testing.assert_allclose(theta * gradient, theta * exact[1], rtol=1e-5, atol=1e-4 * np.sqrt(LEVELS))
+
+
+def test_exact_evaluation_after_a_rough_one_is_exact():
+    own = estimator(crossed(0.7, 0.5))
+    theta, objective = np.array([0.7, 0.5]), own.linear_objective()
+    rough, exact = objective.rough(theta)[0], objective(theta)[0]
+    assert objective.rough(theta)[0] == exact  # known already
+    assert exact == own.linear_objective()(theta)[0] != rough
+
+
+def test_range_of_single_precision_is_no_limit():
+    """Weights of 1e50 overflow in single precision: the search is then in double from the beginning."""
+    d = crossed(0.7, 0.5)
+    unit = estimator(d, var_weights=d["precision"]).fit()
+    large = estimator(d, var_weights=1e50 * d["precision"]).fit()
+    assert large.llf == pytest.approx(unit.llf, rel=1e-9)
+    np.testing.assert_allclose(np.abs(large.x) * 1e25, np.abs(unit.x), rtol=1e-5)
+    for scale in (1e-30, 1e30):
+        scaled = estimator(crossed(0.7, 0.5, scale)).fit()
+        np.testing.assert_allclose(np.abs(scaled.x), np.abs(estimator(d).fit().x), rtol=1e-6)
