@@ -275,7 +275,7 @@ def _near_minimum(
     limit: np.ndarray,
     renewed: Callable[[np.ndarray], np.ndarray | None] | None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Where the minimum is by a rough objective, and its inverse Hessian there; as they were where it does not exist."""
+    """Where a rough objective has its minimum, and its inverse Hessian there; as they were where it does not exist."""
     point = _Point(x, *rough(x))
     if not np.isfinite(point.value):
         return x, inverse
