@@ -74,7 +74,8 @@ def statistics(structure, model, d):
     u = np.mean(model.cdf(), axis=0)
     if structure == "tree":
         relation = from_tree(d.attrs["tree"]).matrix(list(d["tip"]))
-        apart = np.maximum(2.0 * (1.0 - np.asarray(relation)), 0.0)  # every tip is at height one
+        apart = np.maximum(2.0 - 2.0 * relation.to_numpy(copy=True), 0.0)  # every tip is at height one
+        np.fill_diagonal(apart, 0.0)
         distances = pd.DataFrame(apart, d["tip"], d["tip"])
         return {"Moran, tree": phylogenetic_autocorrelation_test(u, distances, d["tip"]).statistic}
     if structure in SERIAL:

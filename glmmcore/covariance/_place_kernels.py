@@ -1,7 +1,7 @@
 """Loops over places and their neighbours; see `place_order`, and `fields` for the laws.
 
-``neighbour`` (q, m) are those of each place, the first ``count`` (q,) of a row. Pairs a > b of a place (the last,
-a = count) and its neighbours are packed as a (a - 1) / 2 + b.
+Of each place the first ``count`` (q,) neighbours of m are meant. Pairs a >= b of a place (the last, a = count) and its
+neighbours are packed as a (a + 1) / 2 + b; ``entry`` (q, pairs) says which of all distinct pairs each is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 
 from glmmcore._jit import kernel
 
-__all__ = ["condition", "farthest_first", "pair_distances"]
+__all__ = ["condition", "farthest_first"]
 
 
 @kernel
@@ -46,45 +46,34 @@ def farthest_first(coordinates, centre, out):
 
 
 @kernel
-def pair_distances(lo, hi, coordinates, neighbour, count, out):
-    """Distances among the neighbours of the effects lo..hi and to these, pairs a > b packed, (hi - lo, pairs)."""
-    for i in range(lo, hi):
-        for a in range(1, count[i] + 1):
-            one = i if a == count[i] else neighbour[i, a]
-            for b in range(a):
-                other = neighbour[i, b]
-                total = 0.0
-                for d in range(coordinates.shape[1]):
-                    step = coordinates[one, d] - coordinates[other, d]
-                    total += step * step
-                out[i - lo, a * (a - 1) // 2 + b] = np.sqrt(total)
+def condition(count, entry, nugget, law, weight, innovation, d_weight, d_innovation):
+    """Weights and innovations of all effects, with their derivatives by p parameters.
 
-
-@kernel
-def condition(lo, hi, count, nugget, correlation, slope, weight, innovation, d_weight, d_innovation):
-    """Weights and innovations of the effects lo..hi, with their derivatives by p parameters.
-
-    ``correlation`` (hi - lo, pairs) and ``slope`` (p, hi - lo, pairs) are packed as distances are. With K the
-    correlations among neighbours plus the nugget, k those with the effect: weights w = K^-1 k, innovation
-    1 + nugget - k'w, dw = K^-1 (dk - dK w), d innovation = -(2 dk - dK w)'w.
+    ``law`` (pairs, 1 + p) has the correlation of each distinct pair and its derivatives; the first q are each effect
+    with itself. With K the correlations among neighbours plus the nugget, k those with the effect: weights
+    w = K^-1 k, innovation 1 + nugget - k'w, dw = K^-1 (dk - dK w), d innovation = -(2 dk - dK w)'w.
     """
-    m = weight.shape[1]
+    m, p = weight.shape[1], d_innovation.shape[0]
+    own_law = np.empty((1 + p, m + 1, m + 1))
     lower = np.empty((m, m))
     y = np.empty(m)
-    for i in range(lo, hi):
-        r = i - lo
+    for i in range(count.size):
         c = count[i]
-        own = c * (c - 1) // 2
+        for a in range(c + 1):
+            row = a * (a + 1) // 2
+            for b in range(a):
+                at = entry[i, row + b]
+                for f in range(1 + p):
+                    own_law[f, a, b] = law[at, f]
         for a in range(c):
-            row = a * (a - 1) // 2
             for b in range(a + 1):
-                x = correlation[r, row + b] if b < a else 1.0 + nugget
+                x = own_law[0, a, b] if b < a else 1.0 + nugget
                 for e in range(b):
                     x -= lower[a, e] * lower[b, e]
                 lower[a, b] = x / lower[b, b] if b < a else np.sqrt(max(x, 0.1 * nugget))
         left = 1.0 + nugget
         for a in range(c):
-            x = correlation[r, own + a]
+            x = own_law[0, c, a]
             for e in range(a):
                 x -= lower[a, e] * y[e]
             y[a] = x / lower[a, a]
@@ -95,20 +84,19 @@ def condition(lo, hi, count, nugget, correlation, slope, weight, innovation, d_w
             for e in range(a + 1, c):
                 x -= lower[e, a] * weight[i, e]
             weight[i, a] = x / lower[a, a]
-        for p in range(slope.shape[0]):
+        for f in range(p):
             for a in range(c):
                 y[a] = 0.0
             for a in range(c):
-                row = a * (a - 1) // 2
                 for b in range(a):
-                    y[a] -= slope[p, r, row + b] * weight[i, b]
-                    y[b] -= slope[p, r, row + b] * weight[i, a]
+                    y[a] -= own_law[1 + f, a, b] * weight[i, b]
+                    y[b] -= own_law[1 + f, a, b] * weight[i, a]
             change = 0.0
             for a in range(c):
-                dk = slope[p, r, own + a]
+                dk = own_law[1 + f, c, a]
                 change -= (2.0 * dk + y[a]) * weight[i, a]
                 y[a] += dk
-            d_innovation[p, i] = change
+            d_innovation[f, i] = change
             for a in range(c):
                 x = y[a]
                 for e in range(a):
@@ -117,5 +105,5 @@ def condition(lo, hi, count, nugget, correlation, slope, weight, innovation, d_w
             for a in range(c - 1, -1, -1):
                 x = y[a]
                 for e in range(a + 1, c):
-                    x -= lower[e, a] * d_weight[p, i, e]
-                d_weight[p, i, a] = x / lower[a, a]
+                    x -= lower[e, a] * d_weight[f, i, e]
+                d_weight[f, i, a] = x / lower[a, a]

@@ -35,8 +35,8 @@ _LARGEST_LOG = 40.0
 _SMALLEST_LOG_SMOOTHNESS, _LARGEST_SMOOTHNESS = -7.0, 100.0
 # Distance to where a parameter is followed to at which it is there.
 _AT_END = 1e-3
-# Places whose correlations with their neighbours are made together.
-_PLACES_AT_ONCE = 2000
+# Pairs of places whose correlations are made together.
+_PAIRS_AT_ONCE = 1_000_000
 # Range from which searches start, in the unit of the places.
 START_RANGE = 0.4
 # Changes of the logarithm of a range to other starts.
@@ -186,19 +186,21 @@ class _DistanceField(Field):
         return self._correlations(distance, theta)
 
     def _neighbour_root(self, theta: np.ndarray) -> NeighbourRoot:
+        if self._last is not None and np.array_equal(self._last[0][1:], theta[1:]):
+            last = self._last[1]
+            assert isinstance(last, NeighbourRoot)
+            return last.rescaled(float(theta[0]))
         graph, q = self.places.graph, self.places.n
         m, p = graph.neighbour.shape[1], len(self.parameters)
         weight, innovation = np.zeros((q, m)), np.empty(q)
         d_weight, d_innovation = np.zeros((p, q, m)), np.empty((p, q))
-        scaled = self.places.coordinates / self.places.unit
-        for lo in range(0, q, _PLACES_AT_ONCE):
-            hi = min(lo + _PLACES_AT_ONCE, q)
-            distance = np.zeros((hi - lo, m * (m + 1) // 2))
-            kernels.pair_distances(lo, hi, scaled, graph.neighbour, graph.count, distance)
-            correlation, *slopes = self._correlations(distance, theta)
-            kernels.condition(
-                lo, hi, graph.count, NUGGET, correlation, np.stack(slopes), weight, innovation, d_weight, d_innovation
-            )
+        distance = self.places.pair_distances
+        law = np.empty((len(distance), 1 + p))
+        for lo in range(q, len(distance), _PAIRS_AT_ONCE):  # the first q are of each place to itself
+            at = slice(lo, lo + _PAIRS_AT_ONCE)
+            for j, values in enumerate(self._correlations(distance[at], theta)):
+                law[at, j] = values
+        kernels.condition(graph.count, graph.entry, NUGGET, law, weight, innovation, d_weight, d_innovation)
         return NeighbourRoot(float(theta[0]), graph, weight, innovation, d_weight, d_innovation)
 
     def correlations(self, theta: np.ndarray) -> tuple[float, float]:

@@ -78,6 +78,12 @@ class Places:
         return neighbour_graph(self.coordinates, self.first, self.neighbours, self.known)
 
     @cached_property
+    def pair_distances(self) -> np.ndarray:
+        """Distances in `unit` of the pairs of the `graph`'s precision, each once; the first are of places to themselves."""
+        scaled, graph = self.coordinates / self.unit, self.graph
+        return np.asarray(np.sqrt(np.square(scaled[graph.row] - scaled[graph.column]).sum(axis=1)))
+
+    @cached_property
     def steps(self) -> np.ndarray:
         """Of places along one coordinate, how far each is from the one before, in `unit`; NaN for the first ones."""
         out = np.full(self.n, np.nan)

@@ -12,6 +12,7 @@ nugget keeps F_i from zero where places all but coincide or the range has no bou
 
 from __future__ import annotations
 
+from copy import copy
 from functools import cached_property
 
 import numpy as np
@@ -125,6 +126,12 @@ class NeighbourRoot:
         self.scale, self.graph = scale, graph
         self.weight, self.innovation = weight, innovation
         self.d_weight, self.d_innovation = d_weight, d_innovation
+
+    def rescaled(self, scale: float) -> NeighbourRoot:
+        """The same with another standard deviation."""
+        out = copy(self)
+        out.scale = scale
+        return out
 
     def unit_apply(self, u: np.ndarray) -> np.ndarray:
         """C u."""
