@@ -79,7 +79,7 @@ class Places:
 
     @cached_property
     def pair_distances(self) -> np.ndarray:
-        """Distances in `unit` of the pairs of the `graph`'s precision, each once; the first are of places to themselves."""
+        """Distances in `unit` of all pairs on the pattern of the `graph`; the first are of places to themselves."""
         scaled, graph = self.coordinates / self.unit, self.graph
         return np.asarray(np.sqrt(np.square(scaled[graph.row] - scaled[graph.column]).sum(axis=1)))
 
