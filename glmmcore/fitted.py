@@ -49,9 +49,16 @@ class FittedGLMM(Estimates):
     <FittedGLMM poisson(log): y ~ x + (1|g), 8 rows, logLik -16.17>
     """
 
-    def __init__(self, estimator: Estimator, solution: Solution, table: pd.DataFrame | None = None) -> None:
+    def __init__(
+        self,
+        estimator: Estimator,
+        solution: Solution,
+        table: pd.DataFrame | None = None,
+        repeated: np.ndarray | None = None,
+    ) -> None:
         super().__init__(estimator, solution)
         self._table = table
+        self._repeated = repeated  # positions among the complete rows of the table, None for each once
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
@@ -101,12 +108,14 @@ class FittedGLMM(Estimates):
         if self._table is None or name not in self._table.columns:
             raise KeyError(f"no column {name!r}; columns: {self.column_names[:20]}")
         complete = self.design.complete
-        n_rows = self.nobs if complete is None else complete.size
-        same = len(self._table) == n_rows
+        n_once = self.nobs if self._repeated is None else int(self._repeated[-1]) + 1
+        same = len(self._table) == (n_once if complete is None else complete.size)
         if same:
-            kept = slice(None) if complete is None else complete
+            kept: Any = slice(None) if complete is None else np.flatnonzero(complete)
+            if self._repeated is not None:
+                kept = np.arange(len(self._table))[kept][self._repeated]
             same = self._table.index[kept].equals(self.data.index) and all(
-                used in self._table.columns and self._table[used][kept].equals(self.data[used])
+                used in self._table.columns and self._table[used].iloc[kept].equals(self.data[used])
                 for used in self.data.columns
             )
         if not same:
@@ -114,7 +123,7 @@ class FittedGLMM(Estimates):
                 f"column {name!r}: the data frame was changed after the fit, so that its rows may be others; pass the "
                 "values themselves, or fit again"
             )
-        found = self._table[name][kept]
+        found = self._table[name].iloc[kept]
         return found
 
     def __repr__(self) -> str:
@@ -468,7 +477,8 @@ class FittedGLMM(Estimates):
         Returns
         -------
         ndarray of float64, shape (n_sims, nobs)
-            Or (n_sims, rows of `newdata`), NaN for incomplete rows.
+            Or (n_sims, rows of `newdata`), NaN for incomplete rows. A row that stands for several (`freq_weights`)
+            has one response; `written_out` has one for each.
         """
         generator = random_generator(rng)
         if newdata is None:
@@ -590,6 +600,32 @@ class FittedGLMM(Estimates):
         from glmmcore.many.refit import refit
 
         return refit(self, None if y is None else row_values(y, "y", self.data.index), rows)
+
+    def written_out(self) -> FittedGLMM:
+        """Write every row out as often as `freq_weights` say: the same estimates without such weights.
+
+        Simulated responses of rows that stand for several have to differ among these, so that residuals, bootstrap
+        and power are those of this fit.
+
+        Returns
+        -------
+        FittedGLMM
+            This fit if it has no frequencies. Rows that stand for the same row follow each other, under its label.
+
+        Examples
+        --------
+        >>> from glmmcore import glmm
+        >>> table = {"y": [0, 1, 0, 1], "x": [0, 0, 1, 1], "people": [30, 10, 25, 35]}
+        >>> fit = glmm("y ~ x", table, family="binomial", freq_weights="people")
+        >>> fit.nobs, fit.written_out().nobs
+        (4, 100)
+        """
+        if self.design.freq_weights is None:
+            return self
+        from glmmcore.many.refit import written_out
+
+        repeated = np.repeat(np.arange(self.nobs), self.design.freq_weights.astype(np.intp))
+        return FittedGLMM(*written_out(self, repeated), self._table, repeated)
 
     def refit_many(self, y: ArrayLike, *, n_jobs: int | None = None) -> ManyFits:
         """Fit the same model to many responses at once; far cheaper than many calls of `refit`.

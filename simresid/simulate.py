@@ -13,7 +13,7 @@ from simresid.alignment import align_rows, finite_vector
 from simresid.arguments import NAMES_ELSEWHERE, check_word, resolve_seed
 from simresid.protocol import HasDescription, HasDiscreteness
 from simresid.residuals.execution import Execution
-from simresid.residuals.model_rows import held_out, model_cdf, model_rows, one_step_ahead, row_index
+from simresid.residuals.model_rows import held_out, model_cdf, model_rows, one_step_ahead, row_index, written_out
 from simresid.residuals.ranked_response import FROM_LAW, METHODS, SMALL_MATRIX_BYTES
 from simresid.residuals.rotation import simulations_for_covariance, whitening_by
 from simresid.residuals.rows import NamedColumns, Rows
@@ -69,7 +69,8 @@ def simulate_residuals(
     Parameters
     ----------
     model : object
-        A fitted model of a supported library, or anything that fulfils `simresid.FittedModel`.
+        A fitted model of a supported library, or anything that fulfils `simresid.FittedModel`. Rows that stand for
+        several (`freq_weights`) are written out: each has a residual.
     n_sims : int
         Number of simulated responses.
     random_effects : {"conditional", "unconditional"} or iterable of str
@@ -156,6 +157,8 @@ def simulate_residuals(
     check_word(method, "method", METHODS)
     if method == "one-step":
         fitted_model = one_step_ahead(fitted_model, random_effects, newdata)
+    else:
+        fitted_model = written_out(fitted_model)
     if rotation is not None and (refit or method in FROM_LAW):
         raise ValueError("rotation needs simulated responses: use it with method rank, pit or traditional")
     if timeout is not None and isinstance(rotation, str):

@@ -61,7 +61,7 @@ def conf_int(
         raise ModelError("conf_int: cov= is for the coefficients of one part: parameters='cond', 'zi' or 'disp'")
     wanted = [parameters] if parameters != "all" else [*(p for p in _PARTS if _has(fit, p)), _RANDOM]
     if method == "bootstrap":
-        tables = _bootstrap(fit, alpha, wanted, n_sims, random_generator(rng))
+        tables = _bootstrap(fit.written_out(), alpha, wanted, n_sims, random_generator(rng))
     elif method == "profile":
         tables = {part: _profile(fit, alpha, part) for part in wanted}
     else:

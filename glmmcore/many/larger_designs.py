@@ -17,7 +17,7 @@ __all__ = ["resized"]
 
 
 def resized(design: Design, n: int | None, groups: dict[str, int]) -> Design:
-    """Design with other numbers of levels of grouping factors, then with `n` rows.
+    """Design with other numbers of levels of grouping factors, then with `n` rows; one without frequencies.
 
     Levels are copied with all their rows, the copies being levels of their own, and with them the levels of factors
     nested in them; rows are copied within their groups. What is not a whole number of copies is made up of levels or
@@ -92,7 +92,6 @@ def _of_rows(design: Design, rows: np.ndarray, codes: dict[int, np.ndarray]) -> 
         frame=design.frame.iloc[rows].reset_index(drop=True),
         n_missing=0,
         complete=None,
-        freq_weights=taken(design.freq_weights),
         var_weights=taken(design.var_weights),
     )
 

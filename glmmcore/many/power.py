@@ -111,6 +111,7 @@ def power(
             "power: plans of rows with effects of places or times are not known; draw responses with "
             "simulate(newdata=..., random_effects='unconditional') and refit them"
         )
+    fit = fit.written_out()
     effects = _effects(fit, effect)
     names = list(effects.columns)
     require_word(test, "power: test", ("auto", "wald", "lrt"))

@@ -11,11 +11,13 @@ from glmmcore.design import Design, PredictorDesign, RandomTerm
 from glmmcore.errors import ModelError
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.formula.rank import Aliasing
+from glmmcore.memory import require_memory
 
 if TYPE_CHECKING:
+    from glmmcore.estimation.solution import Solution
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["refit", "start_of_refits"]
+__all__ = ["refit", "start_of_refits", "written_out"]
 
 # Variance of effects of places, in units of the residual one, from which the latter is all but zero.
 _NO_NOISE = 100.0
@@ -49,6 +51,15 @@ def start_of_refits(fit: FittedGLMM) -> np.ndarray | None:
         if fit.estimator.linear
     )
     return None if at_limit else fit.solution.x
+
+
+def written_out(fit: FittedGLMM, repeated: np.ndarray) -> tuple[Estimator, Solution]:
+    """The model of a fit with frequencies, its rows at the positions `repeated`, and its maximum."""
+    require_memory(8.0 * len(repeated) * 20.0, f"writing out {len(repeated):,} rows", "give counts as k of n")
+    whole = fit.design
+    design = replace(_subset(whole, repeated), freq_weights=None, complete=whole.complete, n_missing=whole.n_missing)
+    estimator = Estimator.build(design, fit.family, reml=fit.reml, n_agq=fit.estimator.n_agq)
+    return estimator, estimator.fit(fit.solution.x)
 
 
 def _check_response(fit: FittedGLMM, y: np.ndarray) -> None:

@@ -25,6 +25,7 @@ from simresid.checks.base import CheckResult
 from simresid.checks.inputs import FloatArray
 from simresid.checks.pvalues import floor_pvalue, monte_carlo_error, simulation_pvalue
 from simresid.protocol import CanRefit, CanRefitMany, HasLikelihood, HasModelDf
+from simresid.residuals.model_rows import written_out
 
 __all__ = ["LikelihoodRatioResult", "simulated_lrt"]
 
@@ -147,7 +148,7 @@ def _llf(model: Any) -> float:
 def _capable(model: Any, role: str) -> Any:
     from simresid.adapters import as_fitted_model
 
-    adapted = as_fitted_model(model)
+    adapted = written_out(as_fitted_model(model))
     for need, what in ((CanRefit, "cannot refit"), (HasLikelihood, "does not know its log-likelihood")):
         if not isinstance(adapted, need):
             raise ValueError(f"the {role} model ({type(model).__name__}) {what}")

@@ -17,7 +17,7 @@ from simresid.alignment import align_rows, finite_vector
 from simresid.arguments import whole_number
 from simresid.checks.inputs import is_simulated
 from simresid.protocol import HasColumns, HasData
-from simresid.residuals.model_rows import row_index
+from simresid.residuals.model_rows import row_index, written_out
 from simresid.residuals.rows import NamedColumns
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def lift_table(
     n_groups : int
         Groups of equal weight, ten for deciles; fewer if predictions repeat.
     weights : array_like (n,) or str, optional
-        Of rows whose responses are averages, such as the exposures behind pure premiums.
+        Of rows whose responses are averages, such as the exposures behind pure premiums. Without them a row of a fit
+        with `freq_weights` counts as often as these say.
     exposure : array_like (n,) or str, optional
         Of rows whose responses are totals, such as counts over times: means are rates.
 
@@ -159,6 +160,8 @@ def _sorted_rows(
     """Predicted risk, observed and predicted totals, and weight of every row."""
     if weights is not None and exposure is not None:
         raise ValueError("give weights= of averages or exposure= of totals, not both")
+    if weights is None:  # else these say what a row counts
+        model = written_out(model)
     observed = finite_vector(model.observed, "observed")
     fitted = finite_vector(model.fitted, "fitted")
     weight = np.ones(observed.size)

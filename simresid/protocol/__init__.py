@@ -48,6 +48,7 @@ __all__ = [
     "HasPredictedEffectsSd",
     "HasRandomEffects",
     "HasRefitEffort",
+    "HasRepeatedRows",
     "HasResidualDf",
     "HasSingularity",
     "HasSummary",
@@ -206,6 +207,15 @@ class HasNewRows(Protocol):
 
     def held_out(self, newdata: Any) -> FittedModel:
         """Return the same estimates at the rows of `newdata`, with their responses as `observed`."""
+        ...
+
+
+@runtime_checkable
+class HasRepeatedRows(Protocol):
+    """Rows may stand for several with the same values, which vary independently."""
+
+    def written_out(self) -> FittedModel:
+        """Return the same estimates with a row for each of them."""
         ...
 
 

@@ -15,6 +15,7 @@ from simresid.protocol import (
     HasOneStep,
     HasPopulationMean,
     HasRandomEffects,
+    HasRepeatedRows,
     HasTrials,
     HasVariance,
 )
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from simresid.protocol import FittedModel, RandomEffects
 
 
-__all__ = ["held_out", "model_cdf", "model_rows", "one_step_ahead", "row_index"]
+__all__ = ["held_out", "model_cdf", "model_rows", "one_step_ahead", "row_index", "written_out"]
 
 
 def model_rows(model: FittedModel, random_effects: RandomEffects) -> Rows:
@@ -91,6 +92,11 @@ def held_out(model: Any, newdata: Any) -> Any:
             "from_simulations"
         )
     return model.held_out(newdata)
+
+
+def written_out(model: FittedModel) -> FittedModel:
+    """The model with a row for each of those that one row may stand for."""
+    return model.written_out() if isinstance(model, HasRepeatedRows) else model
 
 
 def one_step_ahead(model: FittedModel, random_effects: RandomEffects, newdata: Any) -> FittedModel:
