@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import known_elsewhere, names_of, real_array, require_level, require_name, require_word
+from glmmcore.arguments import known_elsewhere, names_of, require_level, require_name, require_word, row_values
 from glmmcore.errors import ModelError
 from glmmcore.families.links import LINKS
 from glmmcore.formula.frame import as_frame
@@ -351,7 +351,7 @@ def _weights_of_rows(
             given = fit.column(weights)
         if given is None:
             raise ModelError(f"{caller}: the population has no column '{weights}' for weights=")
-    shares = real_array(given, f"{caller}: weights")
+    shares = row_values(given, f"{caller}: weights", people.index)
     if shares.shape != (len(people),) or not np.all(shares >= 0.0) or not shares.sum() > 0.0:
         raise ModelError(f"{caller}: weights must be {len(people)} numbers that are not negative")
     return shares

@@ -235,6 +235,8 @@ def refit_many(fit: FittedGLMM, y: ArrayLike, n_jobs: int | None = None) -> Many
     (5, 2)
     """
     require_workers(n_jobs)
+    if isinstance(y, pd.DataFrame) and set(y.columns) == set(fit.data.index) and not y.columns.equals(fit.data.index):
+        raise ModelError("refit_many: the columns of y are the rows of the fit in another order; bring them into one")
     matrix = real_array(y, "y")
     if matrix.ndim != 2 or matrix.shape[1] != fit.nobs:
         raise ModelError(

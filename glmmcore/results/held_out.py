@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import random_generator, real_array, row_values
+from glmmcore.arguments import random_generator, row_values
 from glmmcore.errors import ModelError
 from glmmcore.formula import build_design
 from glmmcore.formula.frame import as_frame
@@ -51,7 +51,7 @@ class HeldOut:
         self.data = frame.loc[keep]
         if not keep.any():
             raise ModelError("held_out: no row of the new data is complete")
-        response = _response(fit, self.data, _of_rows(trials, keep))
+        response = _response(fit, self.data, _trials_of_rows(trials, keep, frame.index))
         self.data = self.data.loc[response.present]
         self.observed, self.trials = response.y, response.trials
         self.nobs = len(self.observed)
@@ -126,14 +126,11 @@ class _Complete(NamedTuple):
     present: np.ndarray
 
 
-def _of_rows(values: Any, keep: np.ndarray) -> Any:
-    """An argument of all rows, at those that are kept; names of columns stay."""
+def _trials_of_rows(values: Any, keep: np.ndarray, labels: pd.Index) -> Any:
+    """Trials of all rows, with these labels, at those that are kept; names of columns stay."""
     if values is None or isinstance(values, str):
         return values
-    given = real_array(values, "held_out: trials")
-    if given.shape != keep.shape:
-        raise ModelError(f"held_out: trials has shape {given.shape}, the new data have {len(keep)} rows")
-    return given[keep]
+    return row_values(values, "held_out: trials", labels)[keep]
 
 
 def _response(fit: FittedGLMM, frame: pd.DataFrame, trials: Any) -> _Complete:

@@ -139,6 +139,11 @@ def trials_of_rows(
         if given.shape not in ((), keep.shape):
             raise ModelError(f"{caller}: trials has shape {given.shape}, the new data have {len(keep)} rows")
         values = np.broadcast_to(given, keep.shape)[keep].copy()
+        if isinstance(trials, pd.Series) and not trials.index[keep].equals(rows.index):
+            raise ModelError(
+                f"{caller}: trials is a Series with another index than the new data, pass trials.to_numpy() to go by "
+                "position"
+            )
     if not np.all(values >= 0.0):
         raise ModelError(f"{caller}: trials must be numbers that are not negative")
     return values

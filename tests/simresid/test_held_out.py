@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from glmmcore import ModelError, glmm
+from glmmcore import ModelError, avg_predictions, glmm
 from simresid import simulate_residuals
 
 
@@ -96,6 +96,26 @@ def test_proportions_of_the_fit_are_proportions_in_new_rows(counts):
     none_or_all = counts.assign(share=share)[share.isin([0, 1])]
     assert (none_or_all["k"] > 1).any()
     assert np.array_equal(fit.held_out(none_or_all, trials="n").observed, none_or_all["k"])
+
+
+def test_series_in_another_order_are_refused(counts):
+    train, test = halves(counts)
+    fit = glmm("k ~ x + (1|g)", train, "binomial", trials="n")
+    backwards = test["n"][::-1]
+    np.testing.assert_array_equal(fit.held_out(test, trials=test["n"]).trials, test["n"])
+    for call in (
+        lambda: fit.held_out(test, trials=backwards),
+        lambda: fit.predict(test, interval="prediction", trials=backwards),
+        lambda: fit.simulate(2, newdata=test, trials=backwards),
+        lambda: avg_predictions(fit, "x", values=[0], newdata=test, weights=backwards),
+        lambda: avg_predictions(fit, "x", values=[0], weights=train["n"][::-1]),
+    ):
+        with pytest.raises(ModelError, match="Series with another index"):
+            call()
+    simulated = pd.DataFrame(fit.simulate(2, rng=1), columns=train.index)
+    fit.refit_many(simulated)
+    with pytest.raises(ModelError, match="another order"):
+        fit.refit_many(simulated.iloc[:, ::-1])
 
 
 def test_weights_of_new_rows():
