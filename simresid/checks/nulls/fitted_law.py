@@ -74,7 +74,12 @@ def owed_to_law(components: FloatArray, laws: FloatArray) -> FloatArray:
     varying = spread > SAME * np.minimum(1.0, np.abs(laws).max(axis=0, initial=0.0))
     descriptions = descriptions[:, varying] / spread[varying]
     centred = components - components.mean(axis=0)
-    explained = descriptions @ np.linalg.lstsq(descriptions, centred, rcond=None)[0]
-    between = np.square(explained).sum(axis=0) / max(descriptions.shape[1], 1)
-    within = np.square(centred - explained).sum(axis=0) / (len(laws) - 1 - descriptions.shape[1])
-    return np.asarray(explained * np.maximum(0.0, 1.0 - CERTAIN * within / np.maximum(between, 1e-300)))
+    basis, sizes, _ = np.linalg.svd(descriptions, full_matrices=False)
+    basis = basis[:, sizes > np.finfo(float).eps * len(laws) * sizes.max(initial=0.0)]
+    explained = basis.T @ centred  # by orthonormal directions: least squares of so many columns are slower
+    sum_between = np.square(explained).sum(axis=0)
+    between = sum_between / max(descriptions.shape[1], 1)
+    rest = np.maximum(0.0, np.einsum("ij,ij->j", centred, centred) - sum_between)
+    within = rest / (len(laws) - 1 - descriptions.shape[1])
+    shrunk = np.maximum(0.0, 1.0 - CERTAIN * within / np.maximum(between, 1e-300))
+    return np.asarray(basis @ (explained * shrunk))
