@@ -30,6 +30,12 @@ __all__ = ["glmm"]
 # Exposures whose logarithms are further apart than this (a ratio of 5e8) do not occur.
 _LONG_OFFSET = 20.0
 
+# Whole numbers up to this or more are counts or times; logarithms of 1 and of e do occur.
+_LARGE_COUNT = 2.0
+
+# Means this far apart on the scale of the logarithm are not both numbers of double precision.
+_BEYOND_DOUBLES = 700.0
+
 # Values of parameters given beyond this have squares that overflow soon.
 _LARGEST_GIVEN = 1e100
 
@@ -206,20 +212,28 @@ def check_design(design: Design, family: Family, n_agq: int) -> None:
         _check_freq_weights(design, family)
     require_nodes(n_agq, "n_agq")
     trials = np.ones(design.nobs) if response.trials is None else response.trials
-    _warn_of_offset(design, family)
+    _check_offset(design, family)
     if not family.discrete:
         require_scale(response.y[:, None], [response.name])
     family.check_support(response.y, trials, zero_model="zi" in design.predictors)
 
 
-def _warn_of_offset(design: Design, family: Family) -> None:
+def _check_offset(design: Design, family: Family) -> None:
     """Exposures given as they are, where their logarithm is meant."""
     offset = design.predictors["cond"].offset
-    if family.link.name == "log" and offset.size and offset.min() >= 0.0 and np.ptp(offset) > _LONG_OFFSET:
-        warn_of_data(
-            f"the offset goes from {offset.min():.4g} to {offset.max():.4g}, which multiplies means by up to "
-            f"exp({np.ptp(offset):.4g}): an exposure goes in as its logarithm, offset(np.log(...))"
-        )
+    if family.link.name != "log" or not offset.size or offset.min() < 0.0 or np.ptp(offset) == 0.0:
+        return
+    low, high, longest = offset.min(), offset.max(), np.ptp(offset)
+    whole = high >= _LARGE_COUNT and bool(np.all(offset == np.rint(offset)))
+    if longest <= _LONG_OFFSET and not whole:
+        return
+    message = (
+        f"the offset goes from {low:.4g} to {high:.4g}{' in whole numbers' * whole}, which multiplies means by up to "
+        f"exp({longest:.4g}): an exposure goes in as its logarithm, offset(np.log(...)) or offset='np.log(...)'"
+    )
+    if longest > _BEYOND_DOUBLES:
+        raise ModelError(f"{message}; no model with a log link has such means")
+    warn_of_data(message)
 
 
 def _check_freq_weights(design: Design, family: Family) -> None:

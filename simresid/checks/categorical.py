@@ -58,7 +58,8 @@ class CategoricalResult(CheckResult):
     Attributes
     ----------
     levels : DataFrame
-        One row per level: ``n``, ``statistic``, ``pvalue``, ``pvalue_adjusted`` (Holm).
+        One row per level: ``n``, ``statistic``, ``pvalue``, ``pvalue_adjusted`` (Holm), ``mean`` of the residuals
+        (1/2 if right) and ``spread``, their mean distance from 1/2 (1/4 if right).
     uniformity_pvalue : float
         Smallest adjusted p-value.
     homogeneity_statistic, homogeneity_pvalue : float or None
@@ -83,13 +84,26 @@ class CategoricalResult(CheckResult):
     category: str = ""
     title = "categories"
 
+    @property
+    def spread_differs(self) -> bool:
+        """Whether it is the spread rather than the mean of the residuals by which levels depart.
+
+        Where both parts of the test reject, what is further off in standard errors of independent uniforms.
+        """
+        p = self.homogeneity_pvalue
+        if p is None or max(p, self.uniformity_pvalue) >= LEVEL:
+            return p is not None and p < self.uniformity_pvalue
+        n, mean, spread = (self.levels[column].to_numpy() for column in ("n", "mean", "spread"))
+        return bool(np.max(np.sqrt(48 * n) * np.abs(spread - 0.25)) > np.max(np.sqrt(12 * n) * np.abs(mean - 0.5)))
+
     def _remedy(self) -> str:
-        if self.homogeneity_pvalue is not None and self.homogeneity_pvalue < self.uniformity_pvalue:
+        if self.spread_differs:
             return (
                 "the spread differs between the levels: model the dispersion by this category, as in "
                 f"{with_dispersion(self.category or 'category')}"
             )
-        worst = self.levels["pvalue"].idxmin()
+        smallest = self.levels[self.levels["pvalue"] == self.levels["pvalue"].min()]
+        worst = (smallest["statistic"] * np.sqrt(smallest["n"])).idxmax()
         return f"level {worst} departs most: add this category to the model, or an interaction with it"
 
 
@@ -133,11 +147,11 @@ def categorical_test(
         series = series.astype("category").cat.remove_unused_categories()
     except TypeError:
         raise ValueError(f"categories holds {series.iloc[0]!r}, which cannot be a level; use text") from None
-    name = terms_of(categories)
+    name, drawn = terms_of(categories), u
     codes, names = series.cat.codes.to_numpy(), series.cat.categories
     members = [np.flatnonzero(codes == k) for k in range(names.size)]
     refitted, given = against_refits(
-        res, null, n_refits, lambda pool, plan: _among_refits(pool, plan, names, codes, members)
+        res, null, n_refits, lambda pool, plan: _among_refits(pool, plan, names, codes, members, drawn)
     )
     if refitted is not None:
         return replace(refitted, category=name)
@@ -176,7 +190,7 @@ def categorical_test(
         monte_carlo_error=error,
         null="analytic" if pool is None else "simulated",
         notes=tuple(notes),
-        levels=_levels(names, members, statistic, pvalue, adjusted),
+        levels=_levels(names, members, drawn, statistic, pvalue, adjusted),
         uniformity_pvalue=smallest,
         homogeneity_statistic=None if homogeneity is None else homogeneity[0],
         homogeneity_pvalue=None if homogeneity is None else homogeneity[1],
@@ -184,7 +198,9 @@ def categorical_test(
     )
 
 
-def _among_refits(pool: RefitPool, plan: Plan, names: Any, codes: Any, members: list[Any]) -> CategoricalResult:
+def _among_refits(
+    pool: RefitPool, plan: Plan, names: Any, codes: Any, members: list[Any], u: FloatArray
+) -> CategoricalResult:
     """Compare the distance within the worst level and the spread between levels with those of refits."""
     sizes = np.array([rows.size for rows in members])
     comparable = 1 < names.size < codes.size
@@ -233,7 +249,7 @@ def _among_refits(pool: RefitPool, plan: Plan, names: Any, codes: Any, members: 
         n_obs=codes.size,
         effect=Effect("largest distance within a level", float(own[at]), 0.0, (max(0.0, low), min(1.0, high))),
         notes=(*notes, *found.notes),
-        levels=_levels(names, members, own, pvalue, holm(pvalue)),
+        levels=_levels(names, members, u, own, pvalue, holm(pvalue)),
         uniformity_pvalue=uniformity,
         homogeneity_statistic=float(found.own[-1]) if comparable else None,
         homogeneity_pvalue=homogeneity if comparable else None,
@@ -339,7 +355,7 @@ def _effect(members: list[Any], statistic: FloatArray, pvalue: FloatArray) -> Ef
 
 
 def _levels(
-    names: Any, members: list[Any], statistic: FloatArray, pvalue: FloatArray, adjusted: FloatArray
+    names: Any, members: list[Any], u: FloatArray, statistic: FloatArray, pvalue: FloatArray, adjusted: FloatArray
 ) -> pd.DataFrame:
     import pandas as pd
 
@@ -349,14 +365,15 @@ def _levels(
             "statistic": statistic,
             "pvalue": pvalue,
             "pvalue_adjusted": adjusted,
+            "mean": [float(np.mean(u[rows])) for rows in members],
+            "spread": [float(np.mean(np.abs(u[rows] - 0.5))) for rows in members],
         },
         index=pd.Index(names, name="level"),
     )
 
 
 def _word(result: CategoricalResult) -> str:
-    p = result.homogeneity_pvalue
-    return "spread differs" if p is not None and p < result.uniformity_pvalue else "levels differ"
+    return "spread differs" if result.spread_differs else "levels differ"
 
 
 CATEGORIES = ResidualTest(

@@ -156,7 +156,8 @@ def _finding(result: CategoricalResult | QuantileResult | None) -> str:
     n_bad = int((result.levels["pvalue_adjusted"] < 0.05).sum())
     text = "Levels alike"
     if not level:
-        text = f"{n_bad} of {len(result.levels)} levels off" if n_bad else "Spread differs between levels"
+        by_mean = n_bad and not result.spread_differs
+        text = f"{n_bad} of {len(result.levels)} levels off" if by_mean else "Spread differs between levels"
     return f"{text}, {pvalue_text(result.pvalue)}"
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glmmcore import DataWarning, avg_comparisons, glmm, marginal_means
+from glmmcore import DataWarning, ModelError, avg_comparisons, glmm, marginal_means
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +57,16 @@ def test_an_exposure_that_is_no_logarithm_is_told_at_the_line_of_the_user(counts
         warnings.simplefilter("error")
         glmm("y ~ x", counts, family="poisson", offset="np.log(years)")
         glmm("y ~ x", counts, offset="years")  # identity link: years are what they are
+
+
+def test_an_exposure_in_whole_numbers_is_told_or_refused(counts):
+    few = counts.assign(visits=np.tile([1, 2, 5], 30), holders=np.tile([3, 40, 2900], 30))
+    with pytest.warns(DataWarning, match="from 1 to 5 in whole numbers.*as its logarithm"):
+        glmm("y ~ x", few, family="poisson", offset="visits")
+    with pytest.raises(ModelError, match=r"from 3 to 2900.*offset\(np\.log.*no model with a log link"):
+        glmm("y ~ x + offset(holders)", few, family="poisson")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        glmm("y ~ x", few.assign(same=3), family="poisson", offset="same")
+        glmm("y ~ x + offset(np.log(holders))", few, family="poisson")
+        glmm("y ~ x", few.assign(once=np.tile([0, 1], 45)), family="poisson", offset="once")

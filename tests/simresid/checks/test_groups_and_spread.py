@@ -157,6 +157,18 @@ def test_unequal_spread_is_advised():
     assert "spread differs between the levels" in result.advice()
 
 
+@pytest.mark.parametrize(("shift", "factor", "advice"), [(0.0, 3.0, "disp='~ g'"), (2.5, 1.0, "level d departs")])
+def test_advice_on_levels_whose_tests_all_reject(shift, factor, advice):
+    rng = np.random.default_rng(3)
+    data = pd.DataFrame({"g": np.repeat(list("abcd"), 80), "x": rng.normal(size=320)})
+    last = data["g"] == "d"
+    data["y"] = data["x"] + shift * last + rng.normal(0.0, np.where(last, factor, 1.0))
+    result = sr.simulate_residuals(glmm("y ~ x", data)).categorical_test("g")
+    assert result.uniformity_pvalue < 0.05  # the mean's part rejects in both
+    assert advice in result.advice()
+    np.testing.assert_allclose(result.levels["n"] @ result.levels["mean"] / 320, 0.5, atol=0.06)
+
+
 def test_unused_levels_and_single_levels():
     import pandas as pd
 
