@@ -199,7 +199,9 @@ def check_design(design: Design, family: Family, n_agq: int) -> None:
         )
     if "disp" in design.predictors:
         if not family.has_dispersion:
-            raise ModelError(f"family '{family.name}' has no dispersion parameter; drop disp=")
+            counts = "truncated_nbinom2" if family.name.startswith("truncated") else "nbinom2"
+            other = "betabinomial" if family.takes_trials else counts
+            raise ModelError(f"family '{family.name}' has no dispersion parameter, '{other}' has one; drop disp=")
         if design.predictors["disp"].terms:
             raise ModelError("disp= takes fixed effects only; move the random effects to the formula or to zi=")
     if design.var_weights is not None and family.weight_power is None:

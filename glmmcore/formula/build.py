@@ -90,6 +90,7 @@ def build_design(
     for part in parsed.values():
         _read(part, columns)
         _check_twice(part, parsed["cond"].response_column)
+    known = {} if offset is None else {"offset": offset if isinstance(offset, str) else "an array"}
     if isinstance(offset, str):
         parsed["cond"] = _with_offset(parsed["cond"], offset, columns)
         offset = None
@@ -111,6 +112,7 @@ def build_design(
         _check_argument(name, values, columns)
     builder = _Builder(columns, parsed, arguments, like)
     design = builder.build(frame, complete)
+    design = replace(design, formulas=design.formulas | known)
     for note in builder.notes:
         warn_of_data(note)  # the line that called the fit
     return design

@@ -87,7 +87,8 @@ def _made(
     kind: str, labels: list[str], sign: str, numbers: pd.Series | None, reference: int
 ) -> tuple[list[str], np.ndarray]:
     if kind not in CONTRASTS:
-        raise ModelError(f"contrasts must be {_choices()}, or a mapping of names to weights, not {kind!r}")
+        hint = f"; emmeans' {kind!r} is {ELSEWHERE[kind]}" if kind in ELSEWHERE else ""
+        raise ModelError(f"contrasts must be {_choices()}, or a mapping of names to weights, not {kind!r}{hint}")
     names, rows = CONTRASTS[kind](_Means(labels, numbers, reference), sign)
     return names, np.array(rows).reshape(len(names), len(labels))
 
@@ -165,3 +166,13 @@ CONTRASTS: dict[str, Callable[[_Means, str], Made]] = {
     "effect": _effect,
 }
 """By name, functions of the means and the sign between their names."""
+
+ELSEWHERE = {
+    "tukey": "contrasts='pairwise' (Tukey's adjustment is its default)",
+    "revpairwise": "contrasts='pairwise'",
+    "trt.vs.ctrl": "contrasts='dunnett'",
+    "consec": "contrasts='sequential'",
+    "poly": "contrasts='polynomial'",
+    "eff": "contrasts='effect'",
+}
+"""Names of emmeans for these."""

@@ -137,6 +137,11 @@ def marginal_means(
     grid = ReferenceGrid.build(fit, chosen, at, weights=weights, random_effects=random_effects)
     means = requested_means(fit, grid, kind, component, random_effects)
     precision = Precision(fit, df, cov)
+    kinds = contrasts.values() if isinstance(contrasts, Mapping) else [contrasts]
+    if reference is not None and "dunnett" not in [kind for kind in kinds if isinstance(kind, str)]:
+        raise ModelError(
+            "marginal_means: reference= is the level with which contrasts='dunnett' compares; leave it out"
+        )
     averages = interaction_notes(fit, grid, parts_of_means(fit, kind, component))
     if contrasts is None:
         notes = [*scale_notes(fit, kind, component, random_effects, None), *averages]

@@ -118,6 +118,8 @@ def _heading(fit: FittedGLMM) -> list[tuple[str, str]]:
     lines = [("Family", f"{fit.family.name} ({fit.family.link.name})"), ("Formula", fit.formula)]
     names = {"zi": "Zero inflation", "disp": "Dispersion"}
     lines += [(names[part], text) for part, text in fit.design.formulas.items() if part in names]
+    if "offset" in fit.design.formulas:
+        lines.append(("Offset", f"{fit.design.formulas['offset']}, on the scale of the link"))
     method = "restricted maximum likelihood (REML)" if fit.reml else "maximum likelihood"
     if fit.estimator.n_agq > 1:
         method += f", adaptive quadrature with {fit.estimator.n_agq} points"

@@ -218,7 +218,8 @@ def adapt(model: Any) -> Any:
     raise TypeError(
         f"{name} keeps neither its data nor the law of its response. State them:\n\n"
         "    from simresid.adapters import RegressorFit\n"
-        "    res = simresid.simulate_residuals(RegressorFit(model, X, y, family='poisson'))"
+        "    res = simresid.simulate_residuals(RegressorFit(model, X, y, family='poisson'))\n\n"
+        "of a model of rates with exposure= and counts as y"
     )
 
 
@@ -254,7 +255,7 @@ def _weights(values: ArrayLike | None, name: str, n: int) -> FloatArray:
 def _warn_of_rates(family: str, observed: FloatArray, mean: FloatArray) -> None:
     """Notice predictions that cannot be means of these counts."""
     total, predicted = float(observed.sum()), float(mean.sum())
-    far = abs(total - predicted) > 5.0 * np.sqrt(max(total, predicted)) and not 0.5 < predicted / max(total, 1.0) < 2.0
+    far = abs(total - predicted) > 5.0 * np.sqrt(max(total, predicted)) and not 0.8 < predicted / max(total, 1.0) < 1.25
     if family in ("poisson", "nbinom2") and far:
         warn_user(
             f"the counts add up to {total:,.0f}, their predicted means to {predicted:,.0f}: if predict(X) is a rate, "

@@ -70,3 +70,25 @@ def test_an_exposure_in_whole_numbers_is_told_or_refused(counts):
         glmm("y ~ x", few.assign(same=3), family="poisson", offset="same")
         glmm("y ~ x + offset(np.log(holders))", few, family="poisson")
         glmm("y ~ x", few.assign(once=np.tile([0, 1], 45)), family="poisson", offset="once")
+
+
+def test_an_offset_given_as_an_argument_stands_in_the_summary(counts):
+    text = str(glmm("y ~ x", counts, family="poisson", offset="log(years)").summary())
+    assert "Offset:         log(years), on the scale of the link" in text
+    assert "Offset" not in str(glmm("y ~ x + offset(log(years))", counts, family="poisson").summary())
+    assert "an array, on" in str(glmm("y ~ x", counts, family="poisson", offset=np.log(counts["years"])).summary())
+
+
+def test_names_of_contrasts_elsewhere_and_references_that_nothing_compares_with(counts):
+    fit = glmm("y ~ f", counts.assign(f=np.tile(list("abc"), 30)), family="poisson")
+    with pytest.raises(ModelError, match="emmeans' 'tukey' is contrasts='pairwise'"):
+        marginal_means(fit, "f", contrasts="tukey")
+    for contrasts in ("pairwise", None, {"a - b": [1, -1, 0]}):
+        with pytest.raises(ModelError, match="reference= is the level with which contrasts='dunnett' compares"):
+            marginal_means(fit, "f", contrasts=contrasts, reference="b")
+
+
+@pytest.mark.parametrize(("family", "other"), [("poisson", "nbinom2"), ("truncated_poisson", "truncated_nbinom2")])
+def test_a_family_without_dispersion_names_one_with(counts, family, other):
+    with pytest.raises(ModelError, match=f"family '{family}' has no dispersion parameter, '{other}' has one"):
+        glmm("y ~ x", counts[counts["y"] > 0], family=family, disp="~ x")
