@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -104,7 +104,7 @@ def simulate_residuals(
     timeout : float, optional
         Seconds for the simulations, and as many again for the refits. What is done by then is used, with a warning, if
         it is at least 20 simulations. They are drawn in calls of a twenty-fifth, so that the numbers differ from those
-        without a limit. A call of the model that does not return is left behind in its thread.
+        without a limit; `summary` says so. A call of the model that does not return is left behind in its thread.
     newdata : DataFrame, optional
         Rows that the model was not fitted to, with their responses: residuals of these. For models of `glmmcore`;
         its ``fit.held_out(newdata, trials=, var_weights=)`` can be given as the model instead. Levels of groups that
@@ -176,6 +176,7 @@ def simulate_residuals(
     cdf = model_cdf(fitted_model, random_effects, n) if method in FROM_LAW else None
     if timeout is not None:
         source = _drawn_in_time(source, execution, timeout)
+        rows = replace(rows, notes=(*rows.notes, _how_far(source.n_sims, n_sims, timeout)))
     elif keep and method not in FROM_LAW:
         source = materialise(source, execution)
 
@@ -205,7 +206,7 @@ def simulate_residuals(
         refits=refits,
         keep=keep,
         execution=execution,
-        recipe=None if refit else _Recipe(n_sims, random_effects, method, whiten),
+        recipe=None if refit else _Recipe(source.n_sims, random_effects, method, whiten),
     )
     if plot:
         residuals.plot()
@@ -344,6 +345,13 @@ def _drawn_in_time(source: SimulationSource, execution: Execution, timeout: floa
             "among these",
         )
     return drawn
+
+
+def _how_far(n_drawn: int, n_sims: int, timeout: float) -> str:
+    """What the description says about simulations under a time limit."""
+    if n_drawn < n_sims:
+        return f"{n_drawn} of {n_sims} simulations were drawn within {timeout:g} s: with more time residuals differ"
+    return "simulated in smaller steps for the time limit: without one the numbers differ"
 
 
 def _warn_of_probabilities(mean: FloatArray, simulated: FloatArray) -> None:

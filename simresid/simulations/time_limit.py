@@ -30,8 +30,8 @@ def check_timeout(timeout: float | None) -> float | None:
     return seconds(timeout, "timeout")
 
 
-def results_within(results: Iterator[T], seconds: float) -> Iterator[T]:
-    """Yield from `results` for so long, whether or not they come to an end.
+def results_within(results: Iterator[T], seconds: float, *, each: bool = False) -> Iterator[T]:
+    """Yield from `results` for so long, or until the next takes so long, whether or not they come to an end.
 
     `results` is read in a thread of its own, which sees the parallel configuration and the context of the caller. After
     the end it stops before its next result.
@@ -64,6 +64,8 @@ def results_within(results: Iterator[T], seconds: float) -> Iterator[T]:
                 return
             if is_result:
                 yield item
+                if each:
+                    deadline = time.monotonic() + min(seconds, LONGEST)
             elif item is not None:
                 raise item
             else:

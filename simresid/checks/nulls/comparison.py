@@ -194,8 +194,10 @@ def compare(
     """
     own = np.asarray(components(pool.own), dtype=float)
     for count in plan.rounds:
-        values = pool.values(key, components, count)
-        usable = len(values)
+        made = pool.values(key, components, count)
+        if count > plan.rounds[0] and pool.size < count:
+            break  # out of time: the result of the round before stands
+        values, usable = made, len(made)
         if 2 * usable < count:
             failures = pool.failures(count)
             why = f", the first because {failures[0].reason}" if failures else ""
@@ -221,7 +223,7 @@ def compare(
             error = monte_carlo_error(pvalue, usable, alternative)
             limits = significant_limits(null, alternative, continued=continued)
             ranks = _at_replicates(rank_pvalues(both, alternative), pool.usable(key, count))
-        if plan.is_settled(count, pvalue) or pool.stopped:
+        if plan.is_settled(count, pvalue):
             break
     notes = _failure_notes(pool, count, usable, pvalue, alternative)
     return Comparison(statistic, null, own, centre, pvalue, error, usable, values, limits, ranks, tuple(notes))
@@ -298,7 +300,8 @@ def _upper_limit(null: FloatArray, tail: float, continued: bool) -> float:
 
 
 def _failure_notes(pool: RefitPool, count: int, usable: int, pvalue: float, alternative: str) -> list[str]:
-    notes = failed_refits(count - usable, usable, pvalue, alternative) if usable < count and not pool.stopped else []
-    if pool.stopped:
+    tried = min(count, pool.size)
+    notes = failed_refits(tried - usable, usable, pvalue, alternative)
+    if tried < count:
         notes.append(f"Of {count} refits {usable} were used: {pool.stopped}.")
     return notes

@@ -1,4 +1,7 @@
-"""How many refits a test may use: a rule of cost that looks at sizes only, never at a clock.
+"""How many refits a test may use: a rule of cost that looks at sizes only, not at a clock.
+
+Refits that do not come back are the exception (`refit_pool.PATIENCE`): the result of the round before then stands, and
+says so.
 
 The cost of a refit is taken as rows times parameters (4 if the model has no `df_model`) times the model's
 `refit_effort` (1 unless it says otherwise).

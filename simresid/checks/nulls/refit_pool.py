@@ -41,8 +41,8 @@ REFITS_PER_TASK, FEW_ROWS = 20, 5000
 LARGEST_BATCH = 100
 """Replicates of a batch at most, which of few rows costs little more than one of 20."""
 
-PATIENCE, PATIENCE_PER_COST = 20.0, 1e-4
-"""Seconds in which 20 refits must come back, and as many more per unit of cost: no limit for a model that works."""
+PATIENCE, PATIENCE_PER_COST = 60.0, 1e-4
+"""Seconds in which the next refits, 20 at most or one batch, must come back, and as many more per unit of cost."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,11 @@ class RefitPool:
         told = min(law.size for law in (self.own.law, *kept))
         return np.stack([law[:told] for law in (self.own.law, *kept)])
 
+    @property
+    def size(self) -> int:
+        """Number of replicates that were made."""
+        return len(self.outcomes)
+
     def failures(self, count: int) -> list[FailedRefit]:
         """Failed refits among the first `count` replicates."""
         return [o for o in self.outcomes[:count] if isinstance(o, FailedRefit)]
@@ -155,15 +160,18 @@ class RefitPool:
         if count <= done or self.stopped:
             return
         tasks = _tasks(self._task.model, done, count)
-        per_task = PATIENCE + PATIENCE_PER_COST * refit_cost(self._res.model)
-        seconds = sum(max(1.0, len(task) / REFITS_PER_TASK) for task in tasks) * per_task
+        seconds = PATIENCE + PATIENCE_PER_COST * refit_cost(self._res.model)
+        seconds *= max(1.0, max(map(len, tasks)) / REFITS_PER_TASK)
         # with few rows a refit is work of the interpreter, which threads only pass to and fro
         in_threads = int(self._task.model.nobs) > FEW_ROWS and is_thread_safe(self._task.model)
         run = self._res.execution.map(self._task, tasks, "refitting", prefer=None, thread_safe=in_threads)
-        for part in results_within(run, seconds):
+        for part in results_within(run, seconds, each=True):
             self.outcomes += part
         if len(self.outcomes) < count:
-            self.stopped = f"the others did not come back within {seconds:.0f} s"
+            # the clock decides between rounds, so that no result rests on just any number of refits
+            whole = len(self.outcomes) // LARGEST_BATCH * LARGEST_BATCH
+            del self.outcomes[max(done, whole, *(end for end in (0, *ROUNDS) if end <= len(self.outcomes))) :]
+            self.stopped = f"the next did not come back within {seconds:.0f} s, as they may on a faster machine"
 
 
 def _is_usable(row: FloatArray) -> bool:

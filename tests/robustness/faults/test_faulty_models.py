@@ -98,6 +98,11 @@ def test_time_limit_uses_what_was_done():
     full = simulate_residuals(model, timeout=60)
     assert full.n_sims == 250
     np.testing.assert_array_equal(res.simulated, full.simulated[: res.n_sims])
+    assert f"{res.n_sims} of 250 simulations were drawn within 0.65 s: with more time" in " ".join(
+        res.summary().split()
+    )
+    assert "for the time limit: without one the numbers differ" in " ".join(full.summary().split())
+    assert "time limit" not in simulate_residuals(model).summary()
 
 
 def test_time_limit_of_a_call_that_does_not_return():

@@ -10,14 +10,14 @@ from scipy.stats import nbinom
 
 import glmmcore
 import simresid as sr
-from simresid.checks._dispersion_refits import _length, _sampling_error
+from simresid.checks._dispersion_refits import _length, _sampling_error, dispersion_among_refits
 from simresid.checks._mean_cdf import GRID, absolute_deviation, below, mean_cdf, squared_deviation
 from simresid.checks._row_moments import other_growth
 from simresid.checks.curves import Bins, quantile_curves
 from simresid.checks.multiplicity import adjusted_pvalues
 from simresid.checks.nulls.comparison import Comparison, significant_limits
 from simresid.checks.nulls.fitted_law import owed_to_law
-from simresid.checks.nulls.plan import automatic_plan, fixed_plan
+from simresid.checks.nulls.plan import Plan, automatic_plan, fixed_plan
 from simresid.checks.nulls.refit_pool import data_seed
 from simresid.checks.outliers import expected_outliers
 from simresid.checks.pvalues import continued_pvalue, holm, rank_pvalues, simulation_pvalue, westfall_young
@@ -339,6 +339,37 @@ def test_refits_that_hang_are_left_behind(fit, monkeypatch):
     result = sr.uniformity_test(res)
     assert result.null == "analytic"
     assert "did not come back" in result.summary()
+
+
+class _ToTheEnd(Plan):
+    """Rounds that are all made, whatever p is."""
+
+    def is_settled(self, n_refits, pvalue):
+        return n_refits >= self.rounds[-1]
+
+
+def test_the_clock_decides_between_rounds_only(fit, monkeypatch):
+    """The 46th refit hangs: what 40 refits give stands, whether more were asked for at once or in rounds."""
+    monkeypatch.setattr("simresid.checks.nulls.refit_pool.PATIENCE", 2.0)
+    never = lambda call: False  # noqa: E731
+    forty = sr.dispersion_test(sr.simulate_residuals(Unreliable(fit, never), 40, rng=3), n_refits=40)
+
+    class Hanging(Unreliable):
+        def refit(self, y):
+            self.seconds = 0.0 if self.calls < 45 else 20.0
+            return super().refit(y)
+
+    res = sr.simulate_residuals(Hanging(fit, never), 40, rng=3)
+    rounds = dispersion_among_refits(res, res.refit_pool, _ToTheEnd((40, 60)), "two-sided")
+    for pvalue, n_refits, notes in (
+        (rounds["pvalue"], rounds["n_refits"], rounds["notes"]),
+        ((at_once := sr.dispersion_test(res, n_refits=60)).pvalue, at_once.n_refits, at_once.notes),
+    ):
+        assert n_refits == 40
+        assert pvalue == pytest.approx(forty.pvalue, rel=1e-12)
+        assert any(note.startswith("Of 60 refits 40 were used: the next did not come back within") for note in notes)
+    settled = sr.dispersion_test(res, n_refits=40)
+    assert not any("come back" in note for note in settled.notes)
 
 
 # ---- rules ---------------------------------------------------------------------------------------------
