@@ -18,6 +18,7 @@ from simresid.residuals.ranked_response import FROM_LAW, METHODS, SMALL_MATRIX_B
 from simresid.residuals.rotation import simulations_for_covariance, whitening_by
 from simresid.residuals.rows import NamedColumns, Rows
 from simresid.residuals.streaming import materialise
+from simresid.residuals.time_limited import drawn_in_time, how_far
 from simresid.simulated_residuals import SimulatedResiduals
 from simresid.simulations.sources import WHITENING, MatrixSource, ModelSource, SimulationSource
 from simresid.simulations.time_limit import check_timeout
@@ -39,8 +40,8 @@ MOST_SIMULATIONS = 10**8
 LARGEST_RESPONSE = 1e300
 """Sums of a hundred million responses of this size are finite."""
 
-CALLS_WITHIN_TIME, FEWEST_IN_TIME = 25, 20
-"""Calls of the model in which simulations under a time limit are drawn, and the fewest that are ranked among."""
+CALLS_WITHIN_TIME = 25
+"""Calls of the model in which simulations under a time limit are drawn."""
 
 FEWEST_FOR_COVARIANCE = 10
 """Simulations from which a covariance is estimated at all."""
@@ -175,8 +176,8 @@ def simulate_residuals(
     keep = _keeps_matrix(keep_simulations, n * n_sims)
     cdf = model_cdf(fitted_model, random_effects, n) if method in FROM_LAW else None
     if timeout is not None:
-        source = _drawn_in_time(source, execution, timeout)
-        rows = replace(rows, notes=(*rows.notes, _how_far(source.n_sims, n_sims, timeout)))
+        source = drawn_in_time(source, execution, timeout)
+        rows = replace(rows, notes=(*rows.notes, how_far(source.n_sims, n_sims, timeout)))
     elif keep and method not in FROM_LAW:
         source = materialise(source, execution)
 
@@ -329,29 +330,6 @@ def from_simulations(
         whiten=whiten,
         keep=True,
     )
-
-
-def _drawn_in_time(source: SimulationSource, execution: Execution, timeout: float) -> SimulationSource:
-    """Simulations drawn until the time is up, if they are enough to rank among."""
-    drawn = materialise(source, execution, timeout)
-    if drawn.n_sims < min(FEWEST_IN_TIME, source.n_sims):
-        raise TimeoutError(
-            f"{drawn.n_sims} of {source.n_sims} simulations were done within {timeout:g} s, at least "
-            f"{min(FEWEST_IN_TIME, source.n_sims)} are needed; allow more time, or look into the model's simulate()"
-        )
-    if drawn.n_sims < source.n_sims:
-        warn_user(
-            f"{drawn.n_sims} of {source.n_sims} simulations were done within {timeout:g} s; the residuals are ranked "
-            "among these",
-        )
-    return drawn
-
-
-def _how_far(n_drawn: int, n_sims: int, timeout: float) -> str:
-    """What the description says about simulations under a time limit."""
-    if n_drawn < n_sims:
-        return f"{n_drawn} of {n_sims} simulations were drawn within {timeout:g} s: with more time residuals differ"
-    return "simulated in smaller steps for the time limit: without one the numbers differ"
 
 
 def _warn_of_probabilities(mean: FloatArray, simulated: FloatArray) -> None:
