@@ -29,9 +29,16 @@ _CONVERGED_EDM = 1e-6
 # One Newton step from there costs nothing, as its end is evaluated in any case. Nearer than this, 1.4e-6 standard
 # errors, there is nothing left to gain.
 _POLISHED_EDM = 1e-12
-# Two points with the same Hessian, to 1e-4 times the skewness: their squared distance in standard errors. Where those
-# are longer than natural units, over which curvatures change by some multiple of themselves, their distance in units.
-_SAME_POINT, _SAME_IN_UNITS = 1e-8, 2e-5
+# The same of Newton's steps, whose end is where curvatures are taken: that in a standard deviation of a hundredth of its
+# standard error changes by 3e-5 over this distance.
+_NEWTON_EDM = 1e-14
+# Two points with the same Hessian, to 1e-4 times the skewness: their squared distance in standard errors.
+_SAME_POINT = 1e-8
+# The same of single columns: distance of a parameter in natural units, over which curvatures change by some multiple of
+# themselves, or, next to zero, in estimates: over its own size the curvature in a standard deviation changes by three
+# times itself. Columns of little information are small differences of larger numbers, which move with any parameter:
+# squared distance in standard errors.
+_SAME_COLUMN, _SAME_VAGUE = 1.5e-5, 1e-14
 _MAX_ITERATIONS = 300
 # Expected decrease below which the quasi-Newton model is made anew, of as many parameters as its updates learn slowly.
 _NEAR_EDM, _FEWEST_RENEWED = 0.05, 3
@@ -50,10 +57,13 @@ _TAIL_CURVATURE = 0.05
 # Step of the differences in units of each parameter's standard error: truncation 1e-5 x skewness, noise 1e-11 / 1e-5,
 # and so short that the random effects' modes are predicted to full precision.
 _DIFFERENCE = 1e-5
-# The same, in natural units, of parameters whose standard error exceeds their unit: they bend the likelihood so little
-# that over a step of 1e-5 rounding would show, and the change of the small curvature itself. Differences both ways are
-# off by the square of the step.
+# The same, both ways, of parameters whose standard error exceeds their natural unit (a unit then stands for it), whose
+# variance is inflated so many times by others, or whose estimates are nearer to zero than a share of their standard
+# error. The first bend the likelihood so little that over a step of 1e-5 the noise would show, as what is off is
+# inflated in the second. The third may be standard deviations, over whose own size the curvature changes by three times
+# itself: a step longer than this share of an estimate is taken twice, for Richardson's extrapolation.
 _LONG_DIFFERENCE = 1e-3
+_INFLATED, _NEAR_ZERO, _SHORT_OF_ZERO = 6.0, 0.15, 3e-3
 # Eigenvalues of the Hessian scaled to a unit diagonal: a direction below the first is flat, below the second it leads
 # down from a saddle.
 _FLAT = 1e-7
@@ -244,8 +254,19 @@ def _minimise(
         inverse = _positive_inverse(hessian, 0.0 if in_tail else 1.0 / _LEAST_CURVATURE)
         last_value = point.value
     step = point.x - begin.x
-    if float(step @ hessian @ step) > _SAME_POINT or float(np.max(np.abs(step), initial=0.0)) > _SAME_IN_UNITS:
-        hessian = _difference_hessian(counter, point, _positive_inverse(hessian))
+    inverse = _positive_inverse(hessian)
+    if float(step @ hessian @ step) > _SAME_POINT:
+        hessian = _difference_hessian(counter, point, inverse)
+    else:
+        moved = np.abs(step) > _SAME_COLUMN * np.minimum(np.abs(point.x), 1.0)
+        if float(step @ hessian @ step) > _SAME_VAGUE:
+            moved |= _is_vague(point, inverse)
+        which = np.flatnonzero(moved)
+        if len(which):
+            hessian = hessian.copy()
+            columns = _differences(counter, point, inverse, which)
+            hessian[:, which], hessian[which] = columns, columns.T
+            hessian[np.ix_(which, which)] = 0.5 * (columns[which] + columns[which].T)
     return replace(_report(point, hessian, unbounded, counter.calls), n_refused=counter.refused)
 
 
@@ -436,25 +457,38 @@ def _line_search(objective: _Counted, point: _Point, step: np.ndarray, slope: fl
 
 
 def _difference_hessian(objective: _Counted, point: _Point, inverse: np.ndarray) -> np.ndarray:
-    """Hessian from differences of the gradient, of parameters in natural units.
+    """Hessian from differences of the gradient, of parameters in natural units."""
+    hessian = _differences(objective, point, inverse, np.arange(len(point.x)))
+    return 0.5 * (hessian + hessian.T)
 
-    One way, or both ways over a longer step where little is known of a parameter; zero where both ways are refused.
+
+def _differences(objective: _Counted, point: _Point, inverse: np.ndarray, which: np.ndarray) -> np.ndarray:
+    """Changes of the gradient with some parameters, (p, len(which)).
+
+    One way, or both ways where a parameter may bend the likelihood more on one side than on the other; zero where both
+    ways are refused.
     """
-    p = len(point.x)
-    hessian = np.empty((p, p))
     errors = np.sqrt(np.maximum(np.diag(inverse), 0.0))
     steps = _DIFFERENCE * np.minimum(np.where(errors > _ROUNDING, errors, 1.0), 1.0)
     steps = np.maximum(steps, 1e-9 * np.maximum(1.0, np.abs(point.x)))
-    for j in range(p):
-        column = _both_ways(objective, point, j) if errors[j] > 1.0 else None
-        if column is None:
-            column = _one_way(objective, point, j, steps[j])
-            # the quasi-Newton model may not know yet
-            if errors[j] <= 1.0 and abs(column[j]) < 1.0:
-                both = _both_ways(objective, point, j)
-                column = column if both is None else both
-        hessian[:, j] = column
-    return np.nan_to_num(0.5 * (hessian + hessian.T), posinf=0.0, neginf=0.0)
+    out = np.empty((len(point.x), len(which)))
+    vague = _is_vague(point, inverse)
+    longer = _LONG_DIFFERENCE * np.where(vague, np.minimum(errors, 1.0), 1.0)
+    for i, j in enumerate(which):
+        column = None if vague[j] else _one_way(objective, point, j, steps[j])
+        if column is None or abs(column[j]) < 1.0:
+            # or the quasi-Newton model did not know how little is known
+            both = _both_ways(objective, point, j, longer[j])
+            column = both if both is not None else _one_way(objective, point, j, steps[j])
+        out[:, i] = column
+    return np.nan_to_num(out, posinf=0.0, neginf=0.0)
+
+
+def _is_vague(point: _Point, inverse: np.ndarray) -> np.ndarray:
+    """Parameters that need differences both ways, by the inverse Hessian as it is known."""
+    errors = np.sqrt(np.maximum(np.diag(inverse), 0.0))
+    inflation = np.diag(inverse) * np.diag(np.linalg.pinv(inverse, hermitian=True))
+    return np.asarray((errors > 1.0) | (inflation > _INFLATED) | (np.abs(point.x) < _NEAR_ZERO * errors))
 
 
 def _one_way(objective: _Counted, point: _Point, j: int, step: float) -> np.ndarray:
@@ -466,13 +500,18 @@ def _one_way(objective: _Counted, point: _Point, j: int, step: float) -> np.ndar
     return np.zeros(len(point.x))
 
 
-def _both_ways(objective: _Counted, point: _Point, j: int) -> np.ndarray | None:
-    """The same by a long central difference; None where one of its ends is refused."""
-    high, value, above = _moved(objective, point, j, _LONG_DIFFERENCE)
-    if not np.isfinite(value):
-        return None
-    low, value, below = _moved(objective, point, j, -_LONG_DIFFERENCE)
-    return np.asarray((above - below) / (high[j] - low[j])) if np.isfinite(value) else None
+def _both_ways(objective: _Counted, point: _Point, j: int, step: float) -> np.ndarray | None:
+    """The same by central differences, extrapolated next to zero; None where one of their ends is refused."""
+    found = []
+    for size in (step, 2.0 * step) if _SHORT_OF_ZERO * abs(point.x[j]) < step else (step,):
+        high, value, above = _moved(objective, point, j, size)
+        if not np.isfinite(value):
+            return None
+        low, value, below = _moved(objective, point, j, -size)
+        if not np.isfinite(value):
+            return None
+        found.append((above - below) / (high[j] - low[j]))
+    return np.asarray(found[0] if len(found) == 1 else (4.0 * found[0] - found[1]) / 3.0)
 
 
 def _moved(objective: _Counted, point: _Point, j: int, step: float) -> tuple[np.ndarray, float, np.ndarray]:
@@ -514,7 +553,7 @@ def _newton(objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.n
     for _ in range(4):
         along = vectors.T @ (point.gradient / scale)
         edm = 0.5 * float(np.sum(along[usable] ** 2 / values[usable]))
-        if edm < _POLISHED_EDM:
+        if edm < _NEWTON_EDM:
             return point, True, False
         step = -(vectors[:, usable] @ (along[usable] / values[usable])) / scale
         excess = float(np.max(np.abs(step) / limit))

@@ -19,7 +19,7 @@ from glmmcore.families.tabulate import ChebyshevTable
 
 __all__ = ["COMPoisson"]
 
-_LARGEST_PHI = 1e5
+_LARGEST_PHI = 1e10
 _SMALLEST_PHI = 1e-3
 _ROWS_PER_TABLE = 300
 """Fewer rows with the same dispersion are not worth a table."""
@@ -49,14 +49,14 @@ def _derivatives(y, t, delta, nu, table, l, d1, d2, d3):
         r = y[i] - mu
         g, g1, g2 = table[4, i], table[5, i], table[6, i]
         h1, h2 = table[7, i], table[8, i]
-        q = log_weight(y[i], table[0, i])
-        l[i] = -nu[k] * q - table[1, i]
+        s = log_weight(y[i], max(table[0, i], 0.0))
+        l[i] = -nu[k] * log_weight(y[i], table[0, i]) - table[1, i]
         d1[0, i] = r * g
         d2[0, i] = r * g1 - mu * g
         d3[0, i] = r * g2 - 2.0 * mu * g1 - mu * g
         # dnu/ddelta = -nu, and 0 where nu is held at a bound.
         slope = -nu[k] if abs(delta[k] + math.log(nu[k])) < 1e-9 else 0.0
-        d1[1, i] = slope * (table[2, i] - q + r * table[3, i])
+        d1[1, i] = slope * (table[2, i] - s + r * table[3, i])
         d2[1, i] = slope * r * h1
         d3[1, i] = slope * (r * h2 - mu * h1)
 
@@ -67,7 +67,7 @@ class COMPoisson(CountFamily):
     lambda is such that E y = mu.
 
     phi < 1 is under-, phi > 1 over-dispersion; the variance is about mu phi. phi is held inside [0.001,
-    1e5]: as phi grows the law tends to the geometric, the most dispersed it can be, and data beyond that
+    1e10]: as phi grows the law tends to the geometric, the most dispersed it can be, and data beyond that
     would let phi drift without changing the fit. The printed dispersion is phi.
 
     Examples

@@ -16,6 +16,8 @@ __all__ = ["distribution_function", "draw"]
 
 _WIDE = 300.0
 """Standard deviation above which a row is not summed count by count."""
+_LONG = 20_000.0
+"""Counts above which a lower tail that comes to 0 is what the upper one leaves, rather than a sum of all below."""
 _NEGLIGIBLE = -45.0
 """Logarithm of a probability, relative to the largest, below which counts are left out of a row's table."""
 _GAUSS_NODES, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(16)
@@ -141,18 +143,23 @@ def _cumulate(y, x, nu, normaliser, sd, out):
     for i in range(y.size):
         if y[i] < 0.0:
             out[i] = 0.0
-        elif y[i] < math.exp(x[i]):
+        elif y[i] < math.exp(x[i]) and (y[i] < _LONG or _dies_out(x[i], nu[i], normaliser[i])):
             out[i] = min(_tail(y[i], -1.0, x[i], nu[i], normaliser[i], sd[i]), 1.0)
         else:
             out[i] = max(1.0 - _tail(y[i] + 1.0, 1.0, x[i], nu[i], normaliser[i], sd[i]), 0.0)
 
 
 @kernel
+def _dies_out(x, nu, normaliser):
+    """Whether a count of 0 is all but impossible."""
+    return -nu * log_weight(0.0, x) - normaliser < _NEGLIGIBLE
+
+
+@kernel
 def _tail(start, direction, x, nu, normaliser, sd):
     """Probability of `start` and of all counts beyond it in `direction`, away from the mode."""
-    # Downwards only if the tail dies out before it comes to 0, where the sum has an end.
-    dies_out = direction > 0.0 or -nu * log_weight(0.0, x) - normaliser < _NEGLIGIBLE
-    if sd > _WIDE and start > 1000.0 and dies_out:
+    # downwards only if the tail dies out before it comes to 0, where the sum has an end
+    if sd > _WIDE and start > 1000.0 and (direction > 0.0 or _dies_out(x, nu, normaliser)):
         return _tail_integral(start, direction, x, nu, normaliser, sd)
     p = math.exp(-nu * log_weight(start, x) - normaliser)
     total, k = 0.0, start

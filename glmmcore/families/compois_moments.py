@@ -4,6 +4,10 @@ With m = lambda^(1/nu) and q_j = log j! - j log m + m, the law is w_j = exp(-nu 
 Poisson deviance of j against m plus half the logarithm of 2 pi j, so neither huge counts nor huge nu cancel
 digits. All sums run outwards from the mode; where the bump is wide they become trapezoidal sums on a coarser
 grid, see `_far`.
+
+Where m < 1, which tends to 0 as nu does, moments are those of s_j = q_j + j log m, which differs from log j! by a
+constant: near the geometric law log m grows like 1/nu and would drown log j! in q. Moments about the mean, with the
+regression on Y taken out, are the same of both.
 """
 
 from __future__ import annotations
@@ -22,6 +26,10 @@ MOMENTS = 9
 """Rows of the table of `fill_moments`."""
 _CUT = -50.0
 _LONG = 2000.0
+# Counts summed singly at the lower end, where log j! bends too much for panels.
+_SINGLE = 64
+# Weights of the terms at -1.5, -0.5, 0.5 and 1.5 beside an edge: f'/24 - 7 f'''/5760 there by central differences.
+_EDGE = ((-1.5, 17.0 / 5760.0), (-0.5, -291.0 / 5760.0), (0.5, 291.0 / 5760.0), (1.5, -17.0 / 5760.0))
 _GAUSS_NODES, _GAUSS_WEIGHTS = np.polynomial.legendre.leggauss(20)
 
 
@@ -35,8 +43,8 @@ def log_weight(j, x):
 
 
 @kernel
-def _add(sums, w, d, q):
-    """Accumulate w d^k and w d^k q."""
+def _add(sums, w, d, s):
+    """Accumulate w d^k and w d^k s."""
     wd = w * d
     wd2 = wd * d
     wd3 = wd2 * d
@@ -45,26 +53,31 @@ def _add(sums, w, d, q):
     sums[2] += wd2
     sums[3] += wd3
     sums[4] += wd3 * d
-    sums[5] += w * q
-    sums[6] += wd * q
-    sums[7] += wd2 * q
-    sums[8] += wd3 * q
+    sums[5] += w * s
+    sums[6] += wd * s
+    sums[7] += wd2 * s
+    sums[8] += wd3 * s
 
 
 @kernel
 def _near(x, nu, mu, start, sums):
-    """Sum term by term from the mode `start` down to e^-50 of it; q relative to the mode."""
+    """Sum term by term from the mode `start` down to e^-50 of it; q and s relative to the mode."""
     _add(sums, 1.0, start - mu, 0.0)
-    j, q = start, 0.0
+    above = max(x, 0.0)
+    j, q, s = start, 0.0, 0.0
     while -nu * q > _CUT:
         if j - start >= _LONG:
             _tail(j + 0.5, x, nu, mu, start, sums)
             break
         j += 1.0
         q += math.log(j) - x
-        _add(sums, math.exp(-nu * q), j - mu, q)
+        s += math.log(j) - above
+        _add(sums, math.exp(-nu * q), j - mu, s)
     j, q = start, 0.0
     while -nu * q > _CUT and j > 0.0:
+        if start - j >= _LONG and j > 4.0 * _SINGLE:
+            _below(j - 0.5, x, nu, mu, start, sums)
+            break
         q += x - math.log(j)
         j -= 1.0
         _add(sums, math.exp(-nu * q), j - mu, q)
@@ -74,28 +87,59 @@ def _near(x, nu, mu, start, sums):
 def _tail(edge, x, nu, mu, start, sums):
     """Add all terms above `edge`, half way between two counts, by the midpoint rule read backwards.
 
-    The sum is the integral + f'/24 - 7 f'''/5760 at the edge, with central differences for derivatives: terms
-    that take more than 2000 counts to die out change too slowly for higher orders. Gauss-Legendre panels
-    double in width for as long as the terms change little over one.
+    The sum is the integral + f'/24 - 7 f'''/5760 at the edge: terms that take more than 2000 counts to die out
+    change too slowly for higher orders. Gauss-Legendre panels double in width for as long as the terms change
+    little over one.
     """
-    reference = log_weight(start, x)
-    for k, weight in ((-1.5, 17.0), (-0.5, -291.0), (0.5, 291.0), (1.5, -17.0)):
-        q = log_weight(edge + k, x) - reference
-        _add(sums, weight / 5760.0 * math.exp(-nu * q), edge + k - mu, q)
+    above, log_rate = max(x, 0.0), nu * min(x, 0.0)
+    reference = log_weight(start, above)
+    for k, weight in _EDGE:
+        s = log_weight(edge + k, above) - reference
+        _add(sums, weight * math.exp(log_rate * (edge + k - start) - nu * s), edge + k - mu, s)
     low, width = edge, 250.0
-    q_low = log_weight(low, x) - reference
-    while -nu * q_low > _CUT:
-        q_high = log_weight(low + width, x) - reference
+    log_low = log_rate * (low - start) - nu * (log_weight(low, above) - reference)
+    while log_low > _CUT:
+        log_high = log_rate * (low + width - start) - nu * (log_weight(low + width, above) - reference)
         for k in range(_GAUSS_NODES.size):
             j = low + 0.5 * width * (1.0 + _GAUSS_NODES[k])
-            q = log_weight(j, x) - reference
-            _add(sums, 0.5 * width * _GAUSS_WEIGHTS[k] * math.exp(-nu * q), j - mu, q)
+            s = log_weight(j, above) - reference
+            w = 0.5 * width * _GAUSS_WEIGHTS[k] * math.exp(log_rate * (j - start) - nu * s)
+            _add(sums, w, j - mu, s)
         low += width
-        if nu * abs(q_high - q_low) < 1.0 and width < 0.5 * low:
+        if abs(log_high - log_low) < 1.0 and width < 0.5 * low:
+            width *= 2.0
+        elif abs(log_high - log_low) > 4.0:
+            width *= 0.5
+        log_low = log_high
+
+
+@kernel
+def _below(edge, x, nu, mu, start, sums):
+    """Add all terms below `edge`, as `_tail` adds those above one; here m is large."""
+    reference = log_weight(start, x)
+    for k in range(_SINGLE):
+        q = log_weight(float(k), x) - reference
+        _add(sums, math.exp(-nu * q), k - mu, q)
+    end = _SINGLE - 0.5
+    for k, weight in _EDGE:
+        q = log_weight(end + k, x) - reference
+        _add(sums, weight * math.exp(-nu * q), end + k - mu, q)
+        q = log_weight(edge + k, x) - reference
+        _add(sums, -weight * math.exp(-nu * q), edge + k - mu, q)
+    high, width = edge, 250.0
+    q_high = log_weight(high, x) - reference
+    while high > end and -nu * q_high > _CUT:
+        low = max(high - min(width, high / 3.0), end)
+        q_low = log_weight(low, x) - reference
+        for k in range(_GAUSS_NODES.size):
+            j = low + 0.5 * (high - low) * (1.0 + _GAUSS_NODES[k])
+            q = log_weight(j, x) - reference
+            _add(sums, 0.5 * (high - low) * _GAUSS_WEIGHTS[k] * math.exp(-nu * q), j - mu, q)
+        if nu * abs(q_high - q_low) < 1.0:
             width *= 2.0
         elif nu * abs(q_high - q_low) > 4.0:
             width *= 0.5
-        q_low = q_high
+        high, q_high = low, q_low
 
 
 @kernel
@@ -115,17 +159,17 @@ def _far(x, nu, mu, sd, start_q, sums):
 
 @kernel
 def _sum(x, nu, mu, sums):
-    """Fill the sums; return q at the reference point, to which the q of the sums are relative."""
+    """Fill the sums; return q and s at the reference point, to which those of the sums are relative."""
     sums[:] = 0.0
     m = math.exp(x)
     sd = math.sqrt(m / nu)
     if sd > 3.0 and m - 11.0 * sd > 1.0:
         reference = log_weight(m, x)
         _far(x, nu, mu, sd, reference, sums)
-        return reference
+        return reference, reference
     start = math.floor(m)
     _near(x, nu, mu, start, sums)
-    return log_weight(start, x)
+    return log_weight(start, x), log_weight(start, max(x, 0.0))
 
 
 @kernel
@@ -182,8 +226,8 @@ def _solve(t, nu, guess, sums):
 def fill_moments(t, nu, out):
     """Fill the columns of `out`, shape (9, n), for means exp(t); one `nu` or one per row.
 
-    Rows: x = log m; G = log sum exp(-nu q); Q = E q; D = Cov(Y, q)/V; g = mu/V and its first two derivatives
-    in t; first two derivatives in t of d log lambda / d nu = x + D.
+    Rows: x = log m; G = log sum exp(-nu q); S = E s; D = Cov(Y, s)/V; g = mu/V and its first two derivatives
+    in t; first two derivatives in t of d log lambda / d nu = max(x, 0) + D.
     """
     sums = np.zeros(9)
     guess, last = 0.0, np.inf
@@ -207,17 +251,17 @@ def _or_zero(x):
 @kernel
 def _fill_row(t, x, nu, sums, out, i):
     mu = math.exp(t)
-    reference = _sum(x, nu, mu, sums)
+    reference, reference_s = _sum(x, nu, mu, sums)
     s = sums[0]
     m1, m2, m3, m4 = sums[1] / s, sums[2] / s, sums[3] / s, sums[4] / s
-    q0, q1, q2, q3 = sums[5] / s, sums[6] / s, sums[7] / s, sums[8] / s
+    s0, s1, s2, s3 = sums[5] / s, sums[6] / s, sums[7] / s, sums[8] / s
     # What is left of the mean's equation is rounding; the central moments follow.
     v = m2 - m1 * m1
     k3 = m3
     k4 = m4 - 3.0 * v * v
-    c1 = q1 - m1 * q0
-    c2 = q2 - m2 * q0
-    c3 = q3 - m3 * q0 - 3.0 * v * c1
+    c1 = s1 - m1 * s0
+    c2 = s2 - m2 * s0
+    c3 = s3 - m3 * s0 - 3.0 * v * c1
     d = c1 / v
     g = mu / v
     skew = k3 / v
@@ -228,7 +272,7 @@ def _fill_row(t, x, nu, sums, out, i):
     dr = (c3 - k4 * d) / v - 2.0 * skew * r
     out[0, i] = x
     out[1, i] = math.log(s) - nu * reference
-    out[2, i] = reference + q0
+    out[2, i] = reference_s + s0
     out[3, i] = d
     out[4, i] = g
     out[5, i] = _or_zero(g1)

@@ -53,6 +53,29 @@ def test_hessian_of_a_parameter_of_which_little_is_known(start):
     np.testing.assert_allclose(ours, theirs, rtol=1e-5)
 
 
+@pytest.mark.parametrize("start", [(0.1, 0.5), (-0.2, 0.1), (0.0, 1.0)])
+@pytest.mark.parametrize("sd", [0.02, 0.1])
+def test_hessian_of_a_standard_deviation_next_to_zero(sd, start):
+    # n means of variance v = exp(2 d) + T^2, m residuals of variance exp(2 d): the curvature in T is 2 n T^2, and it is
+    # the difference of numbers like n
+    n, m, s = 40.0, 200.0, 1.0 + sd**2
+
+    def next_to_zero(x):
+        residual, t = np.exp(2.0 * x[0]), x[1]
+        v = residual + t**2
+        by_v = 0.5 * n * (1.0 / v - s / v**2)
+        value = 0.5 * n * (np.log(v) + s / v) + 0.5 * m * (2.0 * x[0] + 1.0 / residual)
+        return value, np.array([2.0 * residual * by_v + m * (1.0 - 1.0 / residual), 2.0 * t * by_v])
+
+    exact = 0.5 * n / s**2 * np.array([[4.0, 4.0 * sd], [4.0 * sd, 4.0 * sd**2]]) + np.diag([2.0 * m, 0.0])
+    optimum = minimise(next_to_zero, np.array(start), np.diag([400.0, 40.0]), np.full(2, 1.0), units=np.ones(2))
+    assert optimum.converged
+    np.testing.assert_allclose(abs(optimum.x[1]), sd, rtol=1e-3)
+    ours, theirs = (np.sqrt(np.diag(np.linalg.inv(h))) for h in (optimum.hessian, exact))
+    # an expected decrease of 1e-14 leaves 1.4e-7 standard errors, here up to 4e-5 of the estimate
+    np.testing.assert_allclose(ours, theirs, rtol=6e-5)
+
+
 def anywhere(x):
     return True
 
