@@ -29,7 +29,7 @@ _CONVERGED_EDM = 1e-6
 # One Newton step from there costs nothing, as its end is evaluated in any case. Nearer than this, 1.4e-6 standard
 # errors, there is nothing left to gain.
 _POLISHED_EDM = 1e-12
-# The same of Newton's steps, whose end is where curvatures are taken: that in a standard deviation of a hundredth of its
+# The same of Newton's steps, at whose end curvatures are taken: that in a standard deviation of a hundredth of its
 # standard error changes by 3e-5 over this distance.
 _NEWTON_EDM = 1e-14
 # Two points with the same Hessian, to 1e-4 times the skewness: their squared distance in standard errors.
