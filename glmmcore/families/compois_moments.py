@@ -117,9 +117,9 @@ def _tail(edge, x, nu, mu, start, sums):
 def _below(edge, x, nu, mu, start, sums):
     """Add all terms below `edge`, as `_tail` adds those above one; here m is large."""
     reference = log_weight(start, x)
-    for k in range(_SINGLE):
-        q = log_weight(float(k), x) - reference
-        _add(sums, math.exp(-nu * q), k - mu, q)
+    for count in range(_SINGLE):
+        q = log_weight(float(count), x) - reference
+        _add(sums, math.exp(-nu * q), count - mu, q)
     end = _SINGLE - 0.5
     for k, weight in _EDGE:
         q = log_weight(end + k, x) - reference
