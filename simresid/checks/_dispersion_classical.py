@@ -13,9 +13,11 @@ from simresid.checks._row_moments import unit_of_deviations
 from simresid.checks.base import Effect
 from simresid.checks.inputs import response_kind
 from simresid.checks.pvalues import floor_pvalue, simulation_pvalue
-from simresid.protocol import CanRefit, HasPearson, HasVariance
+from simresid.protocol import CanRefit, HasLeverage, HasPearson, HasVariance
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from simresid.simulated_residuals import SimulatedResiduals
 
 __all__ = ["dharma", "pearson", "refit"]
@@ -43,10 +45,12 @@ def pearson(res: SimulatedResiduals, alternative: str) -> dict[str, Any]:
     edf = effective_parameters(model)
     if edf is None:
         raise ValueError("method='pearson' needs the model's edf or df_resid")
-    df = model.nobs - edf
+    squared = np.asarray(model.resid_pearson, dtype=float) ** 2
+    if res.positions is not None:
+        squared, edf = squared[res.positions], edf * _share_of_parameters(model, res.positions)
+    df, total = squared.size - edf, float(np.sum(squared))
     if df <= 0:
-        raise ValueError(f"no residual degrees of freedom are left (n = {model.nobs}, edf = {edf:.4g})")
-    total = float(np.sum(np.asarray(model.resid_pearson, dtype=float) ** 2))
+        raise ValueError(f"no residual degrees of freedom are left (n = {squared.size}, edf = {edf:.4g})")
     greater, less = chdtrc(df, total), chdtr(df, total)
     p = {"greater": greater, "less": less, "two-sided": min(1.0, 2 * min(greater, less))}[alternative]
     interval = (total / chdtri(df, 0.025), total / chdtri(df, 0.975))
@@ -65,10 +69,23 @@ def pearson(res: SimulatedResiduals, alternative: str) -> dict[str, Any]:
     }
 
 
+def _share_of_parameters(model: Any, rows: NDArray[np.intp]) -> float:
+    """Share of the effective parameters that some rows take, by their leverage; without one the same for each."""
+    if not isinstance(model, HasLeverage):
+        return rows.size / int(model.nobs)
+    leverage = np.asarray(model.leverage, dtype=float)
+    return float(leverage[rows].sum() / leverage.sum())
+
+
 def refit(res: SimulatedResiduals, alternative: str, n_refits: int, n_jobs: int | None) -> dict[str, Any]:
     """Pearson's chi-square among that of refits."""
     if res.is_grouped or not isinstance(res.model, CanRefit):
         raise ValueError("method='refit' needs ungrouped residuals of a model with a refit method")
+    if res.positions is not None:
+        raise ValueError(
+            "method='refit' is about all rows of the model, not a selection; method='conditional' compares one with "
+            "refits"
+        )
     observed = _pearson_sum(res.model)
     null, n_failed = refit_statistics(
         res.model,

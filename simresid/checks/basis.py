@@ -90,7 +90,7 @@ def _default_predictor(res: Any) -> FloatArray:
     if random and isinstance(model, HasPopulationMean):
         predicted = _population_mean(res, predicted)
     trials = res.trials
-    proportion = predicted if trials is None else predicted / trials
+    proportion = predicted if trials is None else _proportion(predicted, trials)
     # Equal predictions must tie: 9 digits, so that the last bits, which differ by machine, order nothing.
     rounded = np.array(proportion, dtype=float)
     finite = np.isfinite(rounded)  # sums over groups may overflow
@@ -98,6 +98,13 @@ def _default_predictor(res: Any) -> FloatArray:
     rounded[finite] = np.round(rounded[finite] / scale, 9) * scale
     rounded.flags.writeable = False
     return rounded
+
+
+def _proportion(predicted: FloatArray, trials: FloatArray) -> FloatArray:
+    """Predictions per trial; rows without trials, whose residuals are noise, stand at the mean of the others."""
+    some = trials > 0
+    mean = np.mean(predicted[some] / trials[some]) if some.any() else 0.0
+    return np.asarray(np.divide(predicted, trials, out=np.full(predicted.shape, mean), where=some))
 
 
 def _population_mean(res: Any, fitted: FloatArray) -> FloatArray:

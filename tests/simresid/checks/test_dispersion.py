@@ -138,6 +138,41 @@ def test_k_of_n_is_compared_on_the_count_scale():
     assert result.statistic > 5
 
 
+def test_pearson_of_a_selection_is_that_of_its_rows():
+    rng = np.random.default_rng(3)
+    half = np.repeat(["right", "wrong"], 200)
+    data = pd.DataFrame({"x": rng.normal(size=400), "half": half})
+    mean = np.exp(1 + 0.3 * data["x"])
+    data["y"] = np.where(half == "right", rng.poisson(mean), rng.negative_binomial(1, 1 / (1 + mean)))
+    fits = glmm("y ~ x + half", data, "poisson"), smf.glm("y ~ x + half", data, family=sm.families.Poisson()).fit()
+    # leverage of a row, by the definition of the hat matrix
+    design = np.column_stack([np.ones(400), data["x"], half == "wrong"])
+    weight = fits[0].fitted[:, None]
+    hat = np.sum(design * np.linalg.solve(design.T @ (weight * design), design.T).T, axis=1) * weight[:, 0]
+    for fit in fits:
+        res = sr.simulate_residuals(fit)
+        for name in ("right", "wrong"):
+            rows = half == name
+            squared = (data["y"][rows] - fits[0].fitted[rows]) ** 2 / fits[0].fitted[rows]
+            result = res.recalculate(select=rows).dispersion_test(method="pearson")
+            # models that know no leverage spread the parameters evenly: 1.5 for the hat matrix's 1.6 of 200
+            assert result.statistic == pytest.approx(squared.sum() / (200 - hat[rows].sum()), rel=2e-3)
+            assert (result.pvalue < 0.01) == (name == "wrong")
+    with pytest.raises(ValueError, match="not a selection"):
+        res.recalculate(select=half == "right").dispersion_test(method="refit")
+
+
+def test_rows_without_trials_have_a_place():
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"x": rng.normal(size=120), "n": rng.integers(0, 5, 120)})
+    data["k"] = rng.binomial(data["n"], 1 / (1 + np.exp(-data["x"])))
+    assert (data["n"] == 0).sum() > 10
+    res = sr.simulate_residuals(glmm("cbind(k, n - k) ~ x", data, "binomial"))
+    assert res.quantile_test().pvalue > 0.01
+    assert not res.diagnose().failed
+    sr.plot_residuals(res)
+
+
 def test_groups_are_compared_as_groups():
     rng = np.random.default_rng(5)
     group = np.repeat(np.arange(40), 10)
