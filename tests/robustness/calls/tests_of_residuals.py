@@ -141,8 +141,8 @@ def _in_space(rng: np.random.Generator, u: np.ndarray, given: Any, alternative: 
         d = np.hypot(*((c[:, None] - c) / span for c in points.T))
         if (d + np.eye(n)).min() <= 0:  # places that cannot be told apart at this span
             return None
-        w = 1 / (d + np.diag(np.full(n, np.inf)))
-        w = w / w.max(axis=1, keepdims=True)
+        d += np.diag(np.full(n, np.inf))
+        w = d.min(axis=1, keepdims=True) / d  # 1 / d would overflow where places are 1e-323 apart
         w /= w.sum(axis=1, keepdims=True)
         z = u - u.mean()
         return _differs(r.statistic, z @ w @ z / (z @ z) * n / w.sum(), 1e-6)
