@@ -197,6 +197,10 @@ class Design:
         fixed = {key: value for key, value in self.fixed.items() if key not in gone}
         return replace(self, predictors=predictors, fixed=fixed, **changes)
 
+    def without_terms(self) -> Design:
+        """The same without random effects."""
+        return self.with_predictors({name: replace(part, terms=()) for name, part in self.predictors.items()})
+
     @property
     def nobs(self) -> int:
         """Number of complete rows."""

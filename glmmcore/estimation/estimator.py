@@ -27,15 +27,20 @@ from glmmcore.estimation.optimize import Optimum, minimise, short_descent
 from glmmcore.estimation.problem import Problem
 from glmmcore.estimation.quadrature import QuadratureObjective, check_points, check_quadrature
 from glmmcore.estimation.restarts import (
+    AS_GOOD_AS_NONE,
+    SIZES_BESIDE_NONE,
+    beside_the_edge,
     doubtful,
+    may_miss_no_effects,
     n_starts_of_places,
     off_the_edge,
     other_starts,
     search_elsewhere,
+    with_small_effects,
     with_zero_inflation_elsewhere,
 )
 from glmmcore.estimation.rough import rougher
-from glmmcore.estimation.solution import Solution, from_laplace, from_linear
+from glmmcore.estimation.solution import Solution, from_laplace, from_linear, spherical_modes
 from glmmcore.estimation.start import (
     natural_units,
     response_scale,
@@ -56,6 +61,8 @@ _INSIDE = 0.02
 _WELL_INSIDE = 0.1
 # Expected decrease at which the search of a cheaper model ends, and its evaluations at most.
 _ROUGH_EDM, _ROUGH_EVALUATIONS = 1e-2, 60
+# Difference of log-likelihoods by which a model is lower than a simpler one within it.
+_LOWER = 1e-4
 # Relative difference between the log-likelihoods of distinct rows and of all rows that is rounding; more is a mode that
 # was lost, as where a likelihood has no bound.
 _LLF_ROUNDING = 1e-9
@@ -148,6 +155,18 @@ class Estimator:
             mode = objective.mode
         return (x, mode) if edm < 1.0 else None
 
+    def _without_effects(self) -> tuple[Problem, Optimum] | None:
+        """The same model without random effects and its maximum, if it has one."""
+        design = self.design.without_terms()
+        if design.fixed:
+            return None
+        simple = Estimator.build(design, self.family)
+        try:
+            objective, optimum = simple._maximise(simple.problem, None, only=False)
+        except ModelError:
+            return None
+        return objective.problem, optimum
+
     def start_at(self, given: Mapping[str, float]) -> np.ndarray:
         """The ordinary start, (n_params,), with some parameters at given values, by the names of tables.
 
@@ -187,7 +206,7 @@ class Estimator:
         """The objective of a model that is not linear, evaluated at its solution, the modes found there for a start."""
         objective = self.objective()
         if self.problem.layout is not None:
-            objective.mode = _spherical_modes(self.problem, solution)
+            objective.mode = spherical_modes(self.problem, solution)
         value, _ = objective(solution.x)
         if not np.isfinite(value):
             raise ModelError(
@@ -259,22 +278,28 @@ class Estimator:
     def _maximise(self, problem: Problem, start: np.ndarray | None, only: bool) -> tuple[LaplaceObjective, Optimum]:
         """The best optimum from all starts, for all rows or for distinct ones."""
         search = _Search(problem, lambda: self.objective(problem))
+        unit = response_scale(problem)
         rough = self._rough_maximum() if start is None else None
         if start is not None:
-            candidates = _beside_the_edge(problem, start)
+            candidates = beside_the_edge(problem, start, unit)
             if not only:
                 candidates = [x for candidate in candidates for x in both_sides(problem, candidate)]
         else:
             candidates = start_candidates(problem) if rough is None else [rough[0]]
         best = search.best_of(candidates, None if rough is None else rough[1])
-        unit = response_scale(problem)
         n_starts = 0 if only else doubtful(problem, best[1], unit)
         if n_starts:
             cold = candidates if start is None and rough is None else start_candidates(problem)
             starts = other_starts(problem, best[1].x, cold[0], unit, search.limit, n_starts)
             if start is not None and n_starts > 1:
                 starts = chain(cold, starts)
+            simple = self._without_effects() if may_miss_no_effects(problem, best[1]) else None
+            if simple is not None:
+                small = (with_small_effects(problem, *simple, size * unit) for size in SIZES_BESIDE_NONE)
+                starts = chain(starts, small)
             best = search.elsewhere(best, starts)
+            if simple is not None and not problem.reml and best[1].value > simple[1].value + _LOWER:
+                best = search.elsewhere(best, [with_small_effects(problem, *simple, AS_GOOD_AS_NONE * unit)])
         again = [] if only else with_zero_inflation_elsewhere(problem, best[1].x, candidates[0])
         if again:
             before = best[1]
@@ -341,15 +366,6 @@ class _Search:
         return minimise(objective, problem.hold(x), curvature, self.limit, units=self._units, free=problem.free)
 
 
-def _beside_the_edge(problem: Problem, start: np.ndarray) -> list[np.ndarray]:
-    """A given start off the edge of singular covariances, and as it is where it may be a maximum there."""
-    moved = off_the_edge(problem, start, response_scale(problem))
-    # where standard deviations are logarithms, one that has vanished is no point of symmetry to be left
-    if any(not term.structure.linear for term in problem.terms) and not np.array_equal(moved, start):
-        return [moved, start]
-    return [moved]
-
-
 def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:
     """The start, or one with smaller random effects or a dispersion of one where the likelihood does not exist there.
 
@@ -373,25 +389,6 @@ def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:
         f"no starting point with a finite log-likelihood for {problem.family!r}; check offsets and the scale of the "
         "response, or try another link"
     )
-
-
-def _spherical_modes(problem: Problem, solution: Solution) -> np.ndarray:
-    """Modes of a solution in the coordinates of the objective, (q,); zero along directions without variance."""
-    assert problem.layout is not None
-    u = np.zeros(problem.layout.order)
-    for term in problem.terms:
-        place = problem.layout.by_level(u, term.factor)
-        if isinstance(term.structure, Field):
-            weights = solution.of_term(term.term).weights
-            assert weights is not None
-            place[:, 0] = term.structure.root(solution.x[term.where]).apply_transposed(weights * term.back[0, 0])
-            continue
-        root = term.back @ term.structure.factor(solution.x[term.where])
-        place[:, term.columns] = solution.of_term(term.term).node_modes @ np.linalg.pinv(root).T
-    if problem.reml:
-        part = problem.part("cond")
-        u[len(u) - part.size :] = part.standardised(solution.coefficients["cond"])
-    return u
 
 
 def _inside(problem: Problem, x: np.ndarray, margin: float) -> bool:

@@ -46,6 +46,8 @@ _PREDICTED_MOVE = 1e-5
 _LARGEST_CORRECTION = 1e-3
 _MAX_SWEEPS = 150
 _MAX_HALVINGS = 30
+# Relative difference of F between two searches for the same mode; more is another mode.
+_SAME_MODE = 1e-7
 # Least share of the predicted decrease of h that a step must bring, and relative changes of h that are rounding.
 _SUFFICIENT_DECREASE, _ROUNDING = 1e-4, 1e-13
 # Newton steps after the search for the mode, until the decrement is small enough for the derivatives.
@@ -149,6 +151,9 @@ class LaplaceObjective:
             return self._without_random_effects(x, values)
         self.system.user = self._mark
         factors = self.problem.factors(x)
+        if self.problem.link_with_several_modes and self._last is not None and self._last.value > self._best_value:
+            # the mode of a point that was left again may be another one, from which there is no way back
+            self.mode, self._last = self._best_mode, None
         near = self._predict_mode(values, factors) <= _PREDICTED_MOVE
         self._last = None
         # the last mode may be a bad guide: then that of the best point so far, then the prior mean
@@ -172,13 +177,16 @@ class LaplaceObjective:
         self.mode[len(self.mode) - len(coefficients) :] = coefficients
         self._first_mode = self._best_mode = self.mode
 
-    def settle(self, x: np.ndarray) -> float:
-        """F at the best point so far, x, with everything else left as of there; inf where its mode is lost."""
-        value, _ = self(x)
-        if not np.isfinite(value):
-            self.mode = self._best_mode
-            value, _ = self(x)
-        return value
+    def settle(self, x: np.ndarray, value: float) -> float:
+        """F at the best point so far, x, where it was `value`, with everything else left as of there.
+
+        The last evaluation may have been elsewhere, and the search from its mode lead to another one.
+        """
+        found, _ = self(x)
+        if not found <= value + _SAME_MODE * (1.0 + abs(value)):
+            self._last, self.mode = None, self._best_mode
+            found, _ = self(x)
+        return found
 
     @property
     def score(self) -> np.ndarray:

@@ -22,6 +22,8 @@ from glmmcore.tall import times
 
 __all__ = ["LinearPart", "Problem", "TermPart"]
 
+# Links whose range or curvature makes several modes and several maxima common, but where they are the ordinary link.
+_LINKS_WITH_SEVERAL_MODES = ("identity", "inverse", "sqrt")
 # Step of the differences of relative factors, in units of their parameters (at least 1): errors are some 1e-10.
 _FACTOR_STEP = 1e-5
 
@@ -172,6 +174,12 @@ class Problem:
     def hold(self, x: np.ndarray) -> np.ndarray:
         """x with the parameters that are given at their values."""
         return np.where(self.free, x, self.held)
+
+    @property
+    def link_with_several_modes(self) -> bool:
+        """Whether the link makes several modes of the random effects, and several maxima, common."""
+        link = self.family.link.name
+        return link in _LINKS_WITH_SEVERAL_MODES and link != self.family.default_link
 
     @property
     def n(self) -> int:

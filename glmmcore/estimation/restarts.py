@@ -18,11 +18,16 @@ from glmmcore.estimation.optimize import Objective, Optimum, short_descent
 from glmmcore.estimation.problem import LinearPart, Problem, TermPart
 
 __all__ = [
+    "AS_GOOD_AS_NONE",
+    "SIZES_BESIDE_NONE",
+    "beside_the_edge",
     "doubtful",
+    "may_miss_no_effects",
     "n_starts_of_places",
     "off_the_edge",
     "other_starts",
     "search_elsewhere",
+    "with_small_effects",
     "with_zero_inflation_elsewhere",
 ]
 
@@ -32,8 +37,6 @@ Target = TypeVar("Target", bound=Objective)
 _EDGE = 1e-3
 # Standard deviations below this share of their unit are started at twice that: zero is a point of symmetry.
 _SMALL, _OFF = 0.05, 0.1
-# Links whose range or curvature makes several maxima common.
-_LINKS_WITH_SEVERAL_MAXIMA = ("identity", "inverse", "sqrt")
 # Least information about a correlation: a standard error of 1.4 on a scale on which a half is about 1.
 _LEAST_INFORMATION = 0.5
 # Evaluations of one short descent: these, and so many for each parameter.
@@ -48,6 +51,9 @@ _NOT_SMALL = 0.7
 _LARGE_FIELD = 1500
 # Places from which none is tried.
 _VERY_LARGE_FIELD = 5000
+# Sizes of random effects in starts where a likelihood without any has its maximum, in units of the rows', and one that
+# is none but for the search.
+SIZES_BESIDE_NONE, AS_GOOD_AS_NONE = (0.02, 0.3), 1e-5
 # Size of the random effects of other parts than the conditional one in a start that all but leaves them out.
 _SMALL_OTHER_EFFECTS = 0.02
 # Expected further decrease below which a descent that ran out of evaluations is followed to its end all the same.
@@ -82,20 +88,36 @@ def off_the_edge(problem: Problem, x: np.ndarray, unit: float) -> np.ndarray:
     return x
 
 
+def beside_the_edge(problem: Problem, start: np.ndarray, unit: float) -> list[np.ndarray]:
+    """A given start off the edge of singular covariances, and as it is where it may be a maximum there."""
+    moved = off_the_edge(problem, start, unit)
+    # where standard deviations are logarithms, one that has vanished is no point of symmetry to be left
+    if any(not term.structure.linear for term in problem.terms) and not np.array_equal(moved, start):
+        return [moved, start]
+    return [moved]
+
+
 def doubtful(problem: Problem, optimum: Optimum, unit: float) -> int:
     """How many other starts an optimum calls for, 0 for an ordinary one."""
     family = problem.family
     most = 2 + _RANDOM_STARTS
     if n_starts_of_places(problem):
         return n_starts_of_places(problem)
-    varying = family.has_dispersion and problem.part("disp").size > 1
-    several_maxima = family.several_maxima or (family.link.name in _LINKS_WITH_SEVERAL_MAXIMA and not family.linear)
-    if not optimum.converged or several_maxima or (varying and problem.terms):
+    varying = family.has_dispersion and problem.part("disp").size > 1 and bool(problem.terms)
+    if not optimum.converged or varying or family.several_maxima or problem.link_with_several_modes:
         return most
     singular = _on_edge(problem, optimum.x, unit)
     if not singular:
         return 2 if _vague_correlation(problem, optimum) else 0
     return 1 if all(term.structure.k == 1 for term in singular) else most
+
+
+def may_miss_no_effects(problem: Problem, optimum: Optimum) -> bool:
+    """Whether a search from moments of the random effects may end lower than the likelihood without any.
+
+    Through effects that reach the end of a link's range it has other maxima, or no peak for Laplace's method.
+    """
+    return bool(problem.terms) and (problem.link_with_several_modes or not optimum.converged)
 
 
 def n_starts_of_places(problem: Problem) -> int:
@@ -159,7 +181,7 @@ def search_elsewhere(
     objective : callable or None
         That of a better optimum; None when the first one stays.
     optimum : Optimum
-        With the counts of other starts and of other maxima.
+        With the counts of other starts and of other maxima, added to those before.
     """
     best = optimum
     best_objective: Target | None = None
@@ -173,7 +195,8 @@ def search_elsewhere(
         descent, guess = _without_given(trial, curvature(trial, start), free)
         x, value, edm = short_descent(descent, start, guess, limit, _LOOSE_EDM, evaluations)
         promising = value - edm < best.value - _HIGHER or not best.converged
-        if promising and edm < _NEAR_END and failures < _MOST_FAILURES:
+        near = edm < _NEAR_END or (not best.converged and value < best.value - _LOWER)
+        if promising and near and failures < _MOST_FAILURES:
             trial(x)
             found = optimise(trial, x, curvature(trial, x))
             failures += not found.converged
@@ -183,8 +206,12 @@ def search_elsewhere(
                 continue
             value, edm = found.value, found.edm if found.converged else np.inf
         lower += bool(edm < _LOOSE_EDM and value > best.value + _LOWER)
-    higher = max(best.value - optimum.value, 0.0)
-    return best_objective, replace(best, n_other_starts=tried, n_other_maxima=lower, higher_seen=higher)
+    return best_objective, replace(
+        best,
+        n_other_starts=optimum.n_other_starts + tried,
+        n_other_maxima=optimum.n_other_maxima + lower,
+        higher_seen=max(best.value - optimum.value, optimum.higher_seen),
+    )
 
 
 def _without_given(
@@ -294,3 +321,14 @@ def _with_effects(
             old = structure.factor(flip[term.where])
             out[term.where] = structure.opposed(sd, old @ old.T)
     return out
+
+
+def with_small_effects(problem: Problem, simple: Problem, found: Optimum, size: float) -> np.ndarray:
+    """Parameters `found` for a simpler model without random effects, and effects of this size, uncorrelated."""
+    x = np.zeros(problem.n_params)
+    for part in problem.parts:
+        if part.where.stop > part.where.start:
+            x[part.where] = found.x[simple.part(part.name).where]
+    for term in problem.terms:
+        x[term.where] = term.structure.start(np.full(term.structure.k, size))
+    return x

@@ -15,7 +15,7 @@ from glmmcore.estimation.optimize import Optimum
 from glmmcore.estimation.problem import Problem
 from glmmcore.estimation.start import natural_units, response_scale
 
-__all__ = ["Solution", "TermSolution", "from_laplace", "from_linear"]
+__all__ = ["Solution", "TermSolution", "from_laplace", "from_linear", "spherical_modes"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,7 +114,7 @@ def from_laplace(objective: LaplaceObjective, optimum: Optimum) -> Solution:
     """Read a solution off the objective; evaluates it once more at the optimum."""
     problem = objective.problem
     x = optimum.x
-    value = objective.settle(x)
+    value = objective.settle(x, optimum.value)
     if not np.isfinite(value):
         value = optimum.value
     coefficients = {
@@ -237,3 +237,22 @@ def _terms(
             )
         )
     return tuple(out)
+
+
+def spherical_modes(problem: Problem, solution: Solution) -> np.ndarray:
+    """Modes of a solution in the coordinates of the objective, (q,); zero along directions without variance."""
+    assert problem.layout is not None
+    u = np.zeros(problem.layout.order)
+    for term in problem.terms:
+        place = problem.layout.by_level(u, term.factor)
+        if isinstance(term.structure, Field):
+            weights = solution.of_term(term.term).weights
+            assert weights is not None
+            place[:, 0] = term.structure.root(solution.x[term.where]).apply_transposed(weights * term.back[0, 0])
+            continue
+        root = term.back @ term.structure.factor(solution.x[term.where])
+        place[:, term.columns] = solution.of_term(term.term).node_modes @ np.linalg.pinv(root).T
+    if problem.reml:
+        part = problem.part("cond")
+        u[len(u) - part.size :] = part.standardised(solution.coefficients["cond"])
+    return u
