@@ -8,7 +8,6 @@ from itertools import chain
 
 import numpy as np
 
-from glmmcore.covariance import Field
 from glmmcore.design import Design
 from glmmcore.errors import ModelError
 from glmmcore.estimation.assemble import build_problem
