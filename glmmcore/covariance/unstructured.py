@@ -40,6 +40,10 @@ class Unstructured(Structure):
         """See `Structure.start`."""
         return np.diag(sd)[self._rows, self._columns]
 
+    def start_with(self, covariance: np.ndarray) -> np.ndarray:
+        """Theta of coefficients with a covariance (k, k), positive definite."""
+        return np.asarray(np.linalg.cholesky(covariance)[self._rows, self._columns])
+
     def opposed(self, sd: np.ndarray, covariance: np.ndarray) -> np.ndarray:
         """See `Structure.opposed`."""
         rows, columns = np.tril_indices(self.k, -1)

@@ -225,6 +225,19 @@ class RowLayout:
         """Add (Z squared)' values of the rows lo..hi, values (m, hi - lo), to `out` (q,)."""
         self._add_score(lo, hi, np.square(self.z), values, out)
 
+    def level_products(self, factor: int, weights: np.ndarray) -> np.ndarray:
+        """Z'WZ of the coefficients of each level of a factor, (L, k, k), for weights of rows (n,)."""
+        first, k = int(self.sizes[:factor].sum()), int(self.sizes[factor])
+        level = (self.start[:, factor] - self.offsets[factor]) // k
+        total = self.sums(0, self.n, weights[None])[0]
+        out = np.empty((self.factors[factor].n_levels, k, k))
+        for a in range(k):
+            weighted = self.z[:, first + a] * total
+            for b in range(a + 1):
+                own = np.bincount(level, weighted * self.z[:, first + b], minlength=len(out))
+                out[:, a, b] = out[:, b, a] = own
+        return out
+
     def _add_score(self, lo: int, hi: int, z: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
         begin, end = self.runs(lo, hi)
         total = self.sums(lo, hi, values)

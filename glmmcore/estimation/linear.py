@@ -11,30 +11,29 @@ depend on n. By the envelope theorem d l / d Lambda needs no derivative of beta,
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 
+from glmmcore.covariance.unstructured import Unstructured
 from glmmcore.engines.contract import System
 from glmmcore.engines.layout import RelativeFactor
 from glmmcore.errors import ModelError
-from glmmcore.estimation.problem import Problem
+from glmmcore.estimation.moments import moment_covariance, moment_variances
+from glmmcore.estimation.problem import Problem, TermPart
 from glmmcore.estimation.start import theta_curvature
 from glmmcore.tall import cross, inner, times
 
-__all__ = ["LinearObjective", "moment_variances"]
+__all__ = ["LinearObjective"]
 
-# Least variance of a coefficient at the start, relative to that of a row.
-_LEAST_SHARE = 0.01
-# Least share of sum(w^2) that is left for the moments of levels with hardly more than one row each.
-_LEAST_LEFT = 0.1
+# Coefficients of a term up to which the start knows their correlations: moments of pairs take k^6 operations.
+_FEW_COEFFICIENTS = 8
 
 
-def moment_variances(square: np.ndarray, w: np.ndarray, total: Any, n: float) -> np.ndarray:
-    """Variances of coefficients from sum(s^2) (..., k) over levels, w (L, k) and `total` (..., 1), none too small."""
-    sums, squares = w.sum(axis=0), np.square(w).sum(axis=0)
-    left = np.maximum(squares - np.square(sums) / n, np.maximum(_LEAST_LEFT * squares, 1e-300))
-    return np.asarray(np.maximum((square - total * sums) / left, _LEAST_SHARE * total))
+def _free_correlations(term: TermPart) -> Unstructured | None:
+    """The structure of a term that can start with any correlations, or None."""
+    structure = term.structure
+    return structure if isinstance(structure, Unstructured) and 1 < structure.k <= _FEW_COEFFICIENTS else None
 
 
 class LinearObjective:
@@ -205,25 +204,32 @@ class LinearObjective:
         return out
 
     def start(self) -> np.ndarray:
-        """Theta from moments of the residuals of the fixed effects, level by level, s = Z'Wr and w = Z'WZ.
-
-        With `total` the variance of a row, of which sigma_f^2 sum(w) / n is the effects' own, sum(s^2 - total w) has
-        the expectation sigma_f^2 (sum(w^2) - sum(w)^2 / n) where levels of other factors meet at random.
-        """
-        layout = self.layout
+        """Theta from moments of the residuals of the fixed effects, see `moments`."""
+        layout, n = self.layout, self.problem.n
         information = np.zeros(layout.order)
-        layout.add_information(0, self.problem.n, self.row_weights[None], information)
+        layout.add_information(0, n, self.row_weights[None], information)
         total = self.total_square / self.n_rows
         found, explained = [], 0.0
         for term in self.problem.terms:
             s = layout.by_level(self._rhs, term.factor)[:, term.columns]
-            w = layout.by_level(information, term.factor)[:, term.columns]
-            found.append(moment_variances(np.square(s).sum(axis=0), w, total, self.n_rows))
-            explained += float(found[-1] @ w.sum(axis=0)) / self.n_rows
-        residual = max(total - explained, 0.2 * total)
+            if _free_correlations(term):
+                own = layout.level_products(term.factor, self.row_weights)[:, term.columns, term.columns]
+                found.append(moment_covariance(s, own, total, self.n_rows))
+                explained += float(np.sum(found[-1] * own.sum(axis=0))) / self.n_rows
+            else:
+                w = layout.by_level(information, term.factor)[:, term.columns]
+                found.append(moment_variances(np.square(s).sum(axis=0), w, total, self.n_rows))
+                explained += float(found[-1] @ w.sum(axis=0)) / self.n_rows
+        residual, largest = max(total - explained, 0.2 * total), 5.0 * self.unit
         theta = np.zeros(self.problem.n_params)
-        for term, variance in zip(self.problem.terms, found, strict=True):
-            theta[term.where] = term.structure.start(np.minimum(np.sqrt(variance / residual), 5.0 * self.unit))
+        for term, moments in zip(self.problem.terms, found, strict=True):
+            relative = moments / residual
+            structure = _free_correlations(term)
+            if structure:
+                shrink = np.minimum(1.0, largest / np.sqrt(np.diag(relative)))
+                theta[term.where] = structure.start_with(relative * np.outer(shrink, shrink))
+            else:
+                theta[term.where] = term.structure.start(np.minimum(np.sqrt(relative), largest))
         return theta
 
     @property

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glmmcore.estimation.linear import LinearObjective, moment_variances
+from glmmcore.estimation.linear import LinearObjective
+from glmmcore.estimation.moments import moment_variances
 from glmmcore.estimation.problem import Problem
 from glmmcore.many._batch_algebra import factor_basis, inverted, levels_of_rows, pulled, pushed
 
