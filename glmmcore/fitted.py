@@ -373,6 +373,7 @@ class FittedGLMM(Estimates):
         interval: str | float | None = None,
         new_levels: str = "error",
         trials: str | ArrayLike | None = None,
+        var_weights: str | ArrayLike | None = None,
         df: str | float = "auto",
         cov: str | pd.DataFrame | ArrayLike | None = None,
     ) -> pd.Series | pd.DataFrame:
@@ -403,6 +404,9 @@ class FittedGLMM(Estimates):
             random effect of zero, whose variance goes into the standard error.
         trials : str or array_like, optional
             Numbers of trials of the rows of `newdata`, for prediction intervals of k of n, which are per trial too.
+        var_weights : str or array_like, optional
+            Variance weights of the rows of `newdata`, for prediction intervals of fits that had such; 1 by default,
+            with a warning.
         df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
             Degrees of freedom of the limits, as in `coefficient_table`; where random effects of single groups take part
             the normal distribution, unless a number is given.
@@ -444,6 +448,7 @@ class FittedGLMM(Estimates):
             level=level,
             interval=interval or "confidence",
             trials=trials,
+            var_weights=var_weights,
             new_levels=new_levels,
             precision=lambda fit: Precision(fit, df, cov),
         )
@@ -457,6 +462,7 @@ class FittedGLMM(Estimates):
         random_effects: str | Iterable[str] = "conditional",
         newdata: Any = None,
         trials: str | ArrayLike | None = None,
+        var_weights: str | ArrayLike | None = None,
     ) -> np.ndarray:
         """Draw new responses.
 
@@ -473,6 +479,8 @@ class FittedGLMM(Estimates):
             drawn anew.
         trials : str or array_like, optional
             Numbers of trials of the rows of `newdata`, for k-of-n responses.
+        var_weights : str or array_like, optional
+            Variance weights of the rows of `newdata`, for fits that had such; 1 by default, with a warning.
 
         Returns
         -------
@@ -485,7 +493,7 @@ class FittedGLMM(Estimates):
             return simulation.simulate(self, n_sims, generator, random_effects)
         from glmmcore.results.new_responses import simulate_new
 
-        return simulate_new(self, newdata, n_sims, generator, random_effects, trials)
+        return simulate_new(self, newdata, n_sims, generator, random_effects, trials, var_weights)
 
     def held_out(
         self, newdata: Any, *, trials: str | ArrayLike | None = None, var_weights: str | ArrayLike | None = None

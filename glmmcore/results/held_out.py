@@ -12,7 +12,7 @@ from glmmcore.arguments import random_generator, row_values
 from glmmcore.errors import ModelError
 from glmmcore.formula import build_design
 from glmmcore.formula.frame import as_frame
-from glmmcore.results.new_responses import simulate_new
+from glmmcore.results.new_responses import simulate_new, weights_of_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -56,7 +56,9 @@ class HeldOut:
         self.observed, self.trials = response.y, response.trials
         self.nobs = len(self.observed)
         kept = np.flatnonzero(keep)[response.present]
-        weights = _new_weights(fit, frame, var_weights)
+        if var_weights is None and fit.design.var_weights is not None:
+            raise ModelError("held_out: give var_weights= of the new rows, as the fit had them")
+        weights = weights_of_rows(fit, frame, var_weights, "held_out")
         self._var_weights = None if weights is None else weights[kept]
         unseen = any((t.codes < 0).any() for part in predictors.values() for t in part.terms)
         mean = fit.predict(self.data, random_effects="average" if unseen else "conditional").to_numpy()
@@ -97,25 +99,6 @@ class HeldOut:
         """
         generator = random_generator(rng)
         return simulate_new(self._fit, self.data, n_sims, generator, random_effects, self.trials, self._var_weights)
-
-
-def _new_weights(fit: FittedGLMM, frame: pd.DataFrame, given: Any) -> np.ndarray | None:
-    """`var_weights` of all new rows, which belong there if the fit had some."""
-    if given is None and fit.design.var_weights is not None:
-        raise ModelError("held_out: give var_weights= of the new rows, as the fit had them")
-    if given is not None and fit.design.var_weights is None:
-        raise ModelError("held_out: the fit had no var_weights=")
-    if given is None:
-        return None
-    if isinstance(given, str):
-        if given not in frame:
-            raise ModelError(f"held_out: the new data have no column '{given}' for var_weights=")
-        given = frame[given]
-    weights = row_values(given, "held_out: var_weights", frame.index)
-    if not (np.isfinite(weights).all() and (weights > 0.0).all()):
-        row = frame.index[int(np.argmin(np.isfinite(weights) & (weights > 0.0)))]
-        raise ModelError(f"held_out: var_weights must be positive numbers; that of row {row!r} is not")
-    return weights
 
 
 class _Complete(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import real_array
+from glmmcore.arguments import real_array, row_values
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.results.estimability import dropped_columns, not_estimable
 from glmmcore.results.law import Law
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["simulate_new", "trials_of_rows"]
+__all__ = ["simulate_new", "trials_of_rows", "weights_of_rows"]
 
 
 def simulate_new(
@@ -41,9 +41,9 @@ def simulate_new(
     rng: np.random.Generator,
     random_effects: str | Iterable[str],
     trials: str | ArrayLike | None,
-    var_weights: np.ndarray | None = None,
+    var_weights: str | ArrayLike | None = None,
 ) -> np.ndarray:
-    """See `FittedGLMM.simulate`; `var_weights` (n,) divide the variances of the rows."""
+    """See `FittedGLMM.simulate`."""
     from glmmcore.formula.frame import as_frame
 
     frame = as_frame(newdata, "the new data")
@@ -57,9 +57,10 @@ def simulate_new(
     redrawn = groups_to_redraw(fit, random_effects)
     fit = at_new_places(fit, predictors)
     base = fixed_values(fit, predictors, len(rows))[1]
-    if var_weights is not None:
+    weights = weights_of_rows(fit, frame, var_weights, "simulate")
+    if weights is not None:
         assert fit.family.weight_power is not None
-        base["disp"] = base["disp"] + fit.family.weight_power * np.log(var_weights[keep])
+        base["disp"] = base["disp"] + fit.family.weight_power * np.log(weights[keep])
     estimable = _estimable(predictors, rows.index)
     sizes = trials_of_rows(fit, rows, keep, trials)
     effects = []
@@ -118,6 +119,27 @@ def _new_effects(fit: FittedGLMM, solution: TermSolution, term: RandomTerm, rows
         codes, levels = pd.factorize(pd.MultiIndex.from_frame(rows[term.group.split(":")]))
         n_levels = len(levels)
     return NewEffects(solution.predictor, term.Z, codes, lambda rng: draw_effects(term, root, rng, n_levels))
+
+
+def weights_of_rows(fit: FittedGLMM, frame: pd.DataFrame, given: Any, caller: str) -> np.ndarray | None:
+    """Variance weights of all new rows, (n,); None, with a warning if the fit had some, where none are given."""
+    if given is None:
+        if fit.design.var_weights is not None:
+            warn_of_data(f"{caller}: new responses are taken to have a weight of 1; var_weights= gives theirs")
+        return None
+    if fit.design.var_weights is None:
+        raise ModelError(f"{caller}: the fit had no var_weights=")
+    if isinstance(given, str):
+        if given not in frame:
+            raise ModelError(f"{caller}: the new data have no column '{given}' for var_weights=")
+        given = frame[given]
+    if np.ndim(given) == 0:
+        given = np.full(len(frame), given)
+    weights = row_values(given, f"{caller}: var_weights", frame.index)
+    if not (np.isfinite(weights).all() and (weights > 0.0).all()):
+        row = frame.index[int(np.argmin(np.isfinite(weights) & (weights > 0.0)))]
+        raise ModelError(f"{caller}: var_weights must be positive numbers; that of row {row!r} is not")
+    return weights
 
 
 def trials_of_rows(

@@ -14,7 +14,7 @@ from glmmcore.families.links import LINKS, Link
 from glmmcore.formula.frame import as_frame
 from glmmcore.results.estimability import not_estimable
 from glmmcore.results.new_places import at_new_places, n_new_places
-from glmmcore.results.new_responses import trials_of_rows
+from glmmcore.results.new_responses import trials_of_rows, weights_of_rows
 from glmmcore.results.prediction_intervals import NewRows, new_response_limits
 from glmmcore.results.quantities import RowQuantity, limits_on_scale
 from glmmcore.results.row_designs import designs_of_rows
@@ -47,6 +47,7 @@ def predict(
     level: float | None = None,
     interval: str = "confidence",
     trials: str | ArrayLike | None = None,
+    var_weights: str | ArrayLike | None = None,
     new_levels: str = "error",
     precision: Callable[[FittedGLMM], Any],
 ) -> pd.Series | pd.DataFrame:
@@ -55,7 +56,7 @@ def predict(
     require_flag(se, "predict: se")
     effects = _check_groups(fit, random_effects)
     _check(fit, kind, effects, level, new_levels)
-    _check_interval(fit, kind, interval, trials, newdata)
+    _check_interval(fit, kind, interval, {"trials": trials, "var_weights": var_weights}, newdata)
     # the average of a linear function of the random effects is its value at zero
     at_zero = effects == "average" and (kind == "link" or fit.estimator.linear)
     if kind == "disp" or (at_zero and not of_response):
@@ -64,7 +65,8 @@ def predict(
     if effects not in ("none", "average"):
         if (se or level is not None) and n_new_places(predictors) > _PLACES_AT_ONCE:
             options = {"kind": kind, "random_effects": effects, "se": se, "level": level, "interval": interval}
-            return _in_pieces(fit, newdata, trials, options | {"new_levels": new_levels, "precision": precision})
+            of_rows = {"trials": trials, "var_weights": var_weights}
+            return _in_pieces(fit, newdata, of_rows, options | {"new_levels": new_levels, "precision": precision})
         fit = at_new_places(fit, predictors)
     labels = index[keep]
     quantity = RowQuantity(fit, kind, predictors, labels, "none" if at_zero else effects, new_levels)
@@ -79,10 +81,12 @@ def predict(
     combination, precise = quantity.combination(), precision(fit)
     ends: tuple[np.ndarray, ...] = ()
     if level is not None and of_response:
-        trials_of_new = fit.trials
+        trials_of_new, weights = fit.trials, fit.design.var_weights
         if newdata is not None:
-            trials_of_new = trials_of_rows(fit, as_frame(newdata, "the new data").loc[keep], keep, trials, "predict")
-        weights = fit.design.var_weights if newdata is None else None
+            frame = as_frame(newdata, "the new data")
+            trials_of_new = trials_of_rows(fit, frame.loc[keep], keep, trials, "predict")
+            weights = weights_of_rows(fit, frame, var_weights, "predict")
+            weights = None if weights is None else weights[keep]
         rows = NewRows(predictors, labels, effects, new_levels, trials_of_new, weights)
         lower, upper, variance = new_response_limits(fit, rows, level, precise, combination)
         ends = _per_trial(lower, trials_of_new), _per_trial(upper, trials_of_new)
@@ -104,14 +108,20 @@ def _per_trial(counts: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
     return np.divide(counts, trials, out=np.full(len(counts), np.nan), where=trials > 0)
 
 
-def _in_pieces(fit: FittedGLMM, newdata: Any, trials: Any, options: dict[str, Any]) -> pd.DataFrame:
-    """Predict some rows at a time: the cost is the cube of the places of the fit and of the rows."""
+def _in_pieces(fit: FittedGLMM, newdata: Any, of_rows: dict[str, Any], options: dict[str, Any]) -> pd.DataFrame:
+    """Predict some rows at a time: the cost is the cube of the places of the fit and of the rows.
+
+    Of the arguments `of_rows` each piece gets its part.
+    """
     frame = as_frame(newdata, "the new data")
     pieces = []
     for low in range(0, len(frame), _PLACES_AT_ONCE):
         at = slice(low, low + _PLACES_AT_ONCE)
-        own = trials if trials is None or isinstance(trials, str) else np.broadcast_to(trials, (len(frame),))[at]
-        pieces.append(predict(fit, frame.iloc[at], trials=own, **options))
+        own: dict[str, Any] = {
+            name: given if given is None or isinstance(given, str) else np.broadcast_to(given, (len(frame),))[at]
+            for name, given in of_rows.items()
+        }
+        pieces.append(predict(fit, frame.iloc[at], **own, **options))
     return pd.concat(pieces)
 
 
@@ -137,17 +147,19 @@ def _check_groups(fit: FittedGLMM, random_effects: Any) -> str | Collection[str]
     return groups if groups else "none"
 
 
-def _check_interval(fit: FittedGLMM, kind: str, interval: str, trials: Any, newdata: Any) -> None:
+def _check_interval(fit: FittedGLMM, kind: str, interval: str, of_rows: dict[str, Any], newdata: Any) -> None:
     require_word(interval, "predict: interval", _INTERVALS)
+    given = [name for name, value in of_rows.items() if value is not None]
     if interval == "confidence":
-        if trials is not None:
-            raise ModelError("predict: trials= is for interval='prediction'; means of k of n are per trial")
+        if given:
+            more = "; means of k of n are per trial" if given[0] == "trials" else ""
+            raise ModelError(f"predict: {given[0]}= is for interval='prediction'{more}")
         return
     if kind != "response":
         raise ModelError(f"predict: interval='prediction' is about new responses, kind='response', not {kind!r}")
-    if trials is not None and newdata is None:
-        raise ModelError("predict: trials= is for new data; the rows of the fit have theirs")
-    if fit.trials is not None and newdata is not None and trials is None:
+    if given and newdata is None:
+        raise ModelError(f"predict: {given[0]}= is for new data; the rows of the fit have theirs")
+    if fit.trials is not None and newdata is not None and of_rows["trials"] is None:
         raise ModelError(
             "predict: interval='prediction' of k of n needs the numbers of trials of the new rows: trials=, a column "
             "of the new data or an array"
