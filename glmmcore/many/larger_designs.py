@@ -20,15 +20,17 @@ def resized(design: Design, n: int | None, groups: dict[str, int]) -> Design:
     """Design with other numbers of levels of grouping factors, then with `n` rows; one without frequencies.
 
     Levels are copied with all their rows, the copies being levels of their own, and with them the levels of factors
-    nested in them; rows are copied within their groups. What is not a whole number of copies is made up of levels or
-    rows at equal distances in the order of the fixed effects' columns, so that shares of treatments stay.
+    nested in them; rows are copied within their groups. What is not a whole number of copies is made up of levels, or
+    of rows of every group, at equal distances in the order of the fixed effects' columns, so that shares of treatments
+    stay.
     """
     rows = np.arange(design.nobs)
     codes = {id(t): t.codes.astype(np.int64) for part in design.predictors.values() for t in part.terms}
     for name, number in groups.items():
         rows, codes = _with_levels(design, name, number, rows, codes)
     if n is not None and n != len(rows):
-        taken = _spread(_order(design, rows), n)
+        whole, rest = divmod(n, len(rows))
+        taken = np.concatenate([*[np.arange(len(rows))] * whole, _thinned(design, rows, codes, rest)]).astype(int)
         rows, codes = rows[taken], {key: own[taken] for key, own in codes.items()}
     return _of_rows(design, rows, codes)
 
@@ -66,11 +68,33 @@ def _spread(order: np.ndarray, number: int) -> np.ndarray:
     return np.concatenate([*[np.sort(order)] * whole, np.sort(between)]).astype(int)
 
 
-def _order(design: Design, rows: np.ndarray) -> np.ndarray:
-    """Order of rows by the columns of the fixed effects, then by the levels of the groups."""
-    part = design.predictors["cond"]
-    keys = [t.codes[rows] for t in part.terms[::-1]]
-    return np.lexsort([*keys, *part.X[rows].T[::-1]]) if keys or part.X.shape[1] else np.arange(len(rows))
+def _thinned(design: Design, rows: np.ndarray, codes: dict[int, np.ndarray], number: int) -> np.ndarray:
+    """Positions of `number` of the rows: of every group one, if there are as many, and a share of its others.
+
+    Within a group they are at equal distances in the order of the fixed effects' columns, those with few values first.
+    They begin elsewhere in each, by multiples of the golden ratio, so that groups of one row of each treatment do not
+    all keep the same one.
+    """
+    x = design.predictors["cond"].X[rows]
+    x = x[:, np.argsort([len(np.unique(column)) for column in x.T], kind="stable")]
+    finest = max(codes.values(), key=lambda own: int(own.max()), default=np.zeros(len(rows), dtype=np.int64))
+    order = np.lexsort([*x.T[::-1], finest])
+    sizes = np.unique(finest, return_counts=True)[1]
+    kept = _shares(sizes, number)
+    starts = np.cumsum(sizes) - sizes
+    phases = np.arange(1, len(sizes) + 1) * (np.sqrt(5.0) - 1.0) / 2.0 % 1.0
+    taken = [
+        order[start + np.floor((np.arange(k) + phase) * size / max(k, 1)).astype(int)]
+        for start, size, k, phase in zip(starts, sizes, kept, phases, strict=True)
+    ]
+    return np.sort(np.concatenate(taken))
+
+
+def _shares(sizes: np.ndarray, number: int) -> np.ndarray:
+    """Split `number` over groups of these sizes: one for each, if that is enough, and the rest by their sizes."""
+    least = 1 if number >= len(sizes) else 0
+    ends = np.cumsum(sizes - least) / max(float(np.sum(sizes - least)), 1.0)
+    return least + np.diff(np.rint(ends * (number - least * len(sizes))), prepend=0.0).astype(int)
 
 
 def _numbered(*keys: np.ndarray) -> np.ndarray:

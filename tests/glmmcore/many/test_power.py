@@ -160,3 +160,28 @@ def test_known_relationships_are_drawn_and_not_copied(grouped):
     assert found["power"].iloc[1] >= found["power"].iloc[0] > 0.5
     with pytest.raises(ModelError, match="known relationships"):
         power(fit, {"x": 1.0}, groups=20)
+
+
+@pytest.mark.parametrize("n", [48, 80, 120, 150, 230, 250])
+def test_rows_are_left_out_and_copied_within_groups(n):
+    rng = np.random.default_rng(6)
+    d = pd.DataFrame({"g": np.repeat(np.arange(24), 5), "x": rng.normal(size=120), "t": np.tile(list("abcab"), 24)})
+    d["y"] = rng.poisson(3, size=120)
+    design = glmm("y ~ x + t + (1|g)", d, family="poisson").design
+    for groups in ({}, {"g": 48}):
+        part = resized(design, n, groups).predictors["cond"]
+        sizes = np.bincount(part.terms[0].codes)
+        assert len(part.X) == n
+        assert len(sizes) == groups.get("g", 24)
+        # groups of one size: all have the same number of rows but for one
+        assert np.ptp(sizes) <= 1
+        # two of five rows have treatment b, one c; the share is the design's within what a fifth of the rows may move
+        np.testing.assert_allclose(part.X[:, 2:].mean(axis=0), [0.4, 0.2], atol=0.1)
+
+
+def test_pairs_keep_both_treatments():
+    d = pd.DataFrame({"g": np.repeat(np.arange(40), 2), "t": np.tile([0, 1], 40)})
+    d["y"] = np.random.default_rng(7).normal(size=80)
+    part = resized(glmm("y ~ t + (1|g)", d).design, 40, {}).predictors["cond"]
+    assert np.bincount(part.terms[0].codes).tolist() == [1] * 40
+    assert 0.4 <= part.X[:, 1].mean() <= 0.6
