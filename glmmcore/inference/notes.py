@@ -85,7 +85,12 @@ def _columns(fit: FittedGLMM, term: tuple[str, ...]) -> set[str]:
 
 
 def scale_notes(
-    fit: FittedGLMM, kind: str, component: str | None, random_effects: str, compared: str | None
+    fit: FittedGLMM,
+    kind: str,
+    component: str | None,
+    random_effects: str,
+    compared: str | None,
+    original: str = "kind='response'",
 ) -> list[str]:
     """Say on which scale numbers are that are not means of the response.
 
@@ -96,6 +101,8 @@ def scale_notes(
         As in `marginal_means`.
     compared : {"-", "/", "means"}, optional
         Of contrasts: differences on the scale of the link, ratios, or differences of means.
+    original : str
+        What is about the response before it was transformed.
     """
     response = fit.design.response
     link = "logit" if component == "zi" else fit.family.link.name
@@ -111,7 +118,7 @@ def scale_notes(
     if link == "identity" and component != "zi":
         if response.trials is not None or response.name in fit.data or response.levels is not None:
             return []
-        back = f"; kind='response' maps back to {way.inner}" if way is not None else ""
+        back = f"; {original} maps back to {way.inner}" if way is not None else ""
         return [f"On the scale of {response.name}, the response of the model{back}."]
     if kind == "link":
         return [f"On the scale of the {link} link."]

@@ -205,7 +205,8 @@ def avg_comparisons(
 
 def _notes(fit: FittedGLMM) -> list[str]:
     """What is to be said of the scale of the response, which is that of the means."""
-    return scale_notes(fit, "link", None, "none", None) if fit.family.link.name == "identity" else []
+    original = "marginal_means(..., kind='response')"
+    return scale_notes(fit, "link", None, "none", None, original) if fit.family.link.name == "identity" else []
 
 
 @dataclass(frozen=True, slots=True, eq=False)

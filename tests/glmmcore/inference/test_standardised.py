@@ -161,3 +161,11 @@ def test_comparisons_within_columns_that_are_no_text(kind):
     texts = avg_comparisons(glmm("y ~ f * text", data, "poisson"), "f", by="text")
     np.testing.assert_allclose(numbers[["estimate", "se"]], texts[["estimate", "se"]], rtol=1e-6)
     assert list(numbers.index.get_level_values("k")) == sorted(np.repeat(np.unique(column), 2).tolist())
+
+
+def test_note_on_a_transformed_response_names_what_maps_back():
+    rng = np.random.default_rng(1)
+    d = pd.DataFrame({"f": np.tile(["a", "b"], 20), "y": rng.gamma(2, 1, 40)})
+    (note,) = avg_predictions(glmm("log(y) ~ f", d), "f").attrs["notes"]
+    assert "log(y)" in note
+    assert "marginal_means(..., kind='response') maps back to y" in note
