@@ -185,6 +185,10 @@ class NeighbourRoot:
         kernels.assemble(self.graph.count, self.weight, self.innovation, self.graph.entry, out)
         return out
 
+    def solve(self, x: np.ndarray) -> np.ndarray:
+        """Sigma^-1 x."""
+        return self.unit_inverse_transposed(self.unit_inverse(x)) / self.scale**2
+
     def change_of_correlations(self, x: np.ndarray) -> np.ndarray:
         """dR x by parameter, (p, q), for x (q,)."""
         moved = self.correlate(x)

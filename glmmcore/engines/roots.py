@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Protocol
 
 import numpy as np
-from scipy.linalg import lapack
+from scipy.linalg import lapack, lstsq
 
 from glmmcore.engines import _line_kernels as kernels
 
@@ -30,6 +30,8 @@ __all__ = [
 
 # Smallest pivot of a correlation matrix below which its Cholesky factor is made with pivoting, to its numerical rank.
 _SMALLEST_PIVOT = 1e-6
+# Share of the largest singular value of such a matrix that is rounding.
+_RANK = 1e-12
 
 
 class Slope(Protocol):
@@ -54,6 +56,9 @@ class LevelRoot(Protocol):
 
     def multiply(self, x: np.ndarray) -> np.ndarray:
         """Sigma x."""
+
+    def solve(self, x: np.ndarray) -> np.ndarray:
+        """Sigma^-1 x, (q,), x in the range of Sigma."""
 
     def slope(self, dense: np.ndarray) -> Slope:
         """G from a dense matrix (q, q)."""
@@ -88,11 +93,18 @@ class CorrelationRoot:
     def __init__(self, matrix: np.ndarray) -> None:
         self.matrix = matrix
         lower, info = lapack.dpotrf(matrix, lower=1, clean=1)
-        if info != 0 or np.diagonal(lower).min(initial=1.0) < _SMALLEST_PIVOT:
+        self._regular = info == 0 and np.diagonal(lower).min(initial=1.0) >= _SMALLEST_PIVOT
+        if not self._regular:
             factor, order, rank, _ = lapack.dpstrf(matrix, lower=1)
             lower = np.zeros_like(matrix)
             lower[order - 1, :rank] = np.tril(factor)[:, :rank]
         self.root = lower
+
+    def solve(self, x: np.ndarray) -> np.ndarray:
+        """R^-1 x, (k,); the shortest solution where R is numerically singular."""
+        if self._regular:
+            return np.asarray(lapack.dpotrs(self.root, x, lower=1)[0])
+        return np.asarray(lstsq(self.matrix, x, cond=_RANK)[0])
 
 
 class DenseRoot:
@@ -122,6 +134,11 @@ class DenseRoot:
     def multiply(self, x: np.ndarray) -> np.ndarray:
         """Sigma x."""
         return self.scale**2 * self._by_block([b.matrix for b in self.blocks], x)
+
+    def solve(self, x: np.ndarray) -> np.ndarray:
+        """Sigma^-1 x."""
+        solved = [block.solve(x[span]) for block, span in zip(self.blocks, self.spans, strict=True)]
+        return np.concatenate(solved) / self.scale**2
 
     def _by_block(self, matrices: list[np.ndarray], x: np.ndarray) -> np.ndarray:
         out = np.empty_like(x)
@@ -197,6 +214,14 @@ class LineRoot:
     def multiply(self, x: np.ndarray) -> np.ndarray:
         """Sigma x."""
         return self.apply(self.apply_transposed(x))
+
+    def solve(self, x: np.ndarray) -> np.ndarray:
+        """Sigma^-1 x."""
+        out = x.copy()
+        out[1:] -= self.rho[1:] * x[:-1]
+        out /= np.square(self._scaled)
+        out[:-1] -= self.rho[1:] * out[1:]
+        return out
 
     def _columns(self, loop, spread: np.ndarray, x: np.ndarray) -> np.ndarray:  # type: ignore[no-untyped-def]
         rows = as_rows(x)

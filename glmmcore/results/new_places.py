@@ -8,6 +8,7 @@ combinations with other effects) is that of any level.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["at_new_places", "n_new_places", "root_of_places"]
+__all__ = ["at_new_places", "drawn_given_modes", "n_new_places", "root_of_places"]
 
 
 def n_new_places(predictors: dict[str, PredictorDesign]) -> int:
@@ -93,6 +94,32 @@ def _extended(solution: TermSolution, term: RandomTerm, fit: FittedGLMM) -> Term
         mode_covariance=np.full((places.n, 1, 1), np.nan),
         weights=all_weights,
     )
+
+
+def drawn_given_modes(
+    fit: FittedGLMM, fitted: TermSolution, at_new: FittedGLMM, extended: TermSolution
+) -> Callable[[np.random.Generator], np.ndarray]:
+    """Return what draws the effects of all places (q, 1): new ones given the modes of those of the fit, which stay.
+
+    `fitted` is a term of the fit, `extended` the same of the fit `at_new` places.
+
+    A draw of all places is moved by what its values at the places of the fit say about the others (Matheron's way).
+    """
+    places = extended.term.places
+    assert places is not None and places.known is not None and fitted.term.places is not None
+    known, every = places.known, root_of_places(at_new, extended, places)
+    own = root_of_places(fit, fitted, fitted.term.places)
+
+    def draw(rng: np.random.Generator) -> np.ndarray:
+        field = every.apply(rng.standard_normal(places.n))
+        weights = np.zeros(places.n)
+        if own.scale > 0.0:
+            weights[known] = own.solve(field[known])
+        moved = field - every.multiply(weights)
+        moved[known] = 0.0
+        return np.asarray(extended.modes + moved[:, None])
+
+    return draw
 
 
 def root_of_places(fit: FittedGLMM, solution: TermSolution, places: Places) -> LevelRoot:

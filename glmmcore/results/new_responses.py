@@ -13,7 +13,7 @@ from glmmcore.arguments import real_array, row_values
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.results.estimability import dropped_columns, not_estimable
 from glmmcore.results.law import Law
-from glmmcore.results.new_places import at_new_places, root_of_places
+from glmmcore.results.new_places import at_new_places, drawn_given_modes, root_of_places
 from glmmcore.results.quantities import fixed_values
 from glmmcore.results.simulation import (
     NewEffects,
@@ -55,7 +55,7 @@ def simulate_new(
         return out
     rows = frame.loc[keep]
     redrawn = groups_to_redraw(fit, random_effects)
-    fit = at_new_places(fit, predictors)
+    seen, fit = fit, at_new_places(fit, predictors)
     base = fixed_values(fit, predictors, len(rows))[1]
     weights = weights_of_rows(fit, frame, var_weights, "simulate")
     if weights is not None:
@@ -69,6 +69,11 @@ def simulate_new(
             solution = fit.solution.of_term(fit.design.predictors[name].terms[position])
             if term.group in redrawn:
                 effects.append(_new_effects(fit, solution, term, rows))
+            elif solution.term.places is not None and solution.term.places.known is not None:
+                _require_known(term, rows.index)
+                fitted = seen.solution.of_term(seen.design.predictors[name].terms[position])
+                draw = drawn_given_modes(seen, fitted, fit, solution)
+                effects.append(NewEffects(name, term.Z, term.codes, draw))
             else:
                 _require_known(term, rows.index)
                 base[name] = base[name] + np.einsum("ij,ij->i", term.Z, solution.modes[term.codes])

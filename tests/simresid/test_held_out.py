@@ -140,3 +140,18 @@ def test_other_models_are_told_what_to_do(counts):
 
     with pytest.raises(TypeError, match="from_simulations"):
         simulate_residuals(Coins(), newdata=counts)
+
+
+@pytest.mark.parametrize("family", ["gaussian", "poisson"])
+def test_held_out_places_are_not_where_their_means_are(family):
+    """Their effects vary about what the places of the fit say of them: nine tenths of the residuals are inside."""
+    rng = np.random.default_rng(4)
+    n = 240
+    d = pd.DataFrame({"u": rng.uniform(0, 10, n), "v": rng.uniform(0, 10, n)})
+    distance = np.hypot(*(np.subtract.outer(d[c].to_numpy(), d[c].to_numpy()) for c in "uv"))
+    field = np.linalg.cholesky(np.exp(-distance / 2.0) + 1e-9 * np.eye(n)) @ rng.normal(size=n)
+    d["y"] = rng.poisson(np.exp(2.0 + field)) if family == "poisson" else 1.0 + field + 0.3 * rng.normal(size=n)
+    fit = glmm("y ~ 1 + exp(u, v | 1)", d[:100], family)
+    residuals = simulate_residuals(fit, newdata=d[100:], rng=1, n_sims=500).residuals
+    # about .1 and some for estimates and effects that are taken as known; .4 and .6 with effects at their means
+    assert np.mean(np.abs(residuals - 0.5) > 0.45) < 0.2

@@ -144,11 +144,23 @@ def test_effects_of_a_group_and_of_its_places_stand_in_tables_of_their_own(bars)
     assert len(fit.random_effects_frame()) == sum(t.modes.size for t in fit.solution.terms)
 
 
-def test_conditional_draws_at_new_places():
-    fit = glmm("y ~ x + exp(u, v | g)", fields(6))
-    new = pd.DataFrame(NEW)
-    draws = fit.simulate(4000, rng=2, newdata=new)
-    np.testing.assert_allclose(draws.mean(axis=0), fit.predict(new), atol=4.0 * fit.sigma / np.sqrt(4000))
+@pytest.mark.parametrize("left", [*LEFT.values(), "exp(u, v | g, neighbours = 40)"])
+def test_conditional_draws_at_new_places(left):
+    """Effects of new places are normal given those of the fit: with these as known, not as all that can be said."""
+    fit, d = glmm(f"y ~ x + {left}", fields(6)), fields(6)
+    new = pd.concat([pd.DataFrame(NEW), d.loc[[3, 40], list(NEW)]], ignore_index=True)
+    new.loc[len(new)] = new.loc[0] + pd.Series({"x": 0, "g": "", "u": 0.3, "v": 0.1, "t": 2})
+    name, sd, n_sims = left.split("(")[0], fit.var_corr["sd"].iloc[0], 20000
+    draws = fit.simulate(n_sims, rng=2, newdata=new)
+    own, cross = correlation(name, fit, d, d, d), correlation(name, fit, d, new, d)
+    given = correlation(name, fit, d, new, new) - cross @ np.linalg.solve(own, cross.T)
+    expected = sd**2 * given + fit.sigma**2 * np.eye(len(new))
+    spread = np.sqrt(np.diag(expected))
+    assert np.abs((draws.mean(axis=0) - fit.predict(new)) / spread * np.sqrt(n_sims)).max() < 4.5
+    error = (np.cov(draws.T) - expected) / np.sqrt((np.outer(spread, spread) ** 2 + expected**2) / n_sims)
+    assert np.abs(error).max() < 4.5  # the largest of some twenty standard normals
+    # places of the data have the effects of the fit
+    np.testing.assert_allclose(spread[3:5], fit.sigma, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", sorted(LEFT))
