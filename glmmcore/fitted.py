@@ -474,7 +474,7 @@ class FittedGLMM(Estimates):
             Source of randomness or seed; None gives fresh entropy.
         random_effects : {"conditional", "unconditional"} or iterable of str
             Keep the conditional modes, draw all random effects anew, or draw those of the named groups anew. Effects of
-            places and times that the fit has not seen are drawn given the modes of those it has.
+            places, times and levels of a relationship without rows are drawn given the modes of those that had some.
         newdata : DataFrame or mapping of columns, optional
             Rows to draw for, those of the fit by default. Levels that the fit has not seen need a group that is
             drawn anew.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from glmmcore.results.simulation import (
     responses,
     square_root,
 )
+from glmmcore.results.unobserved_levels import deviations_of_unobserved
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -77,6 +78,9 @@ def simulate_new(
             else:
                 _require_known(term, rows.index)
                 base[name] = base[name] + np.einsum("ij,ij->i", term.Z, solution.modes[term.codes])
+                around = _of_levels_without_rows(solution, term)
+                if around is not None:
+                    effects.append(NewEffects(name, term.Z, term.codes, around))
     known = np.flatnonzero(keep)[estimable]
     if not effects:
         out[:, known] = Law(fit.family, base, sizes).simulate(n_sims, rng)[:, estimable]
@@ -104,6 +108,15 @@ def _require_known(term: RandomTerm, labels: pd.Index) -> None:
             f"the new data have a level of '{term.group}' that the fit has not seen (row {label!r}); "
             f"simulate with random_effects=['{term.group}'] to draw its effect"
         )
+
+
+def _of_levels_without_rows(
+    solution: TermSolution, term: RandomTerm
+) -> Callable[[np.random.Generator], np.ndarray] | None:
+    """What draws the levels of a relationship about their modes, if new rows are of levels that had none in the fit."""
+    if term.relationship is None or np.isin(term.codes, solution.term.codes).all():
+        return None
+    return deviations_of_unobserved(solution)
 
 
 def _new_effects(fit: FittedGLMM, solution: TermSolution, term: RandomTerm, rows: pd.DataFrame) -> NewEffects:
