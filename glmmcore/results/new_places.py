@@ -104,14 +104,17 @@ def drawn_given_modes(
     `fitted` is a term of the fit, `extended` the same of the fit `at_new` places.
 
     A draw of all places is moved by what its values at the places of the fit say about the others (Matheron's way).
+    Where places are given neighbours, new ones have theirs among all others for the draw, so that they covary as they
+    should, and among those of the fit for their means.
     """
     places = extended.term.places
     assert places is not None and places.known is not None and fitted.term.places is not None
     known, every = places.known, root_of_places(at_new, extended, places)
     own = root_of_places(fit, fitted, fitted.term.places)
+    joint = every if places.neighbours is None else root_of_places(at_new, extended, replace(places, known=None))
 
     def draw(rng: np.random.Generator) -> np.ndarray:
-        field = every.apply(rng.standard_normal(places.n))
+        field = joint.apply(rng.standard_normal(places.n))
         weights = np.zeros(places.n)
         if own.scale > 0.0:
             weights[known] = own.solve(field[known])

@@ -144,7 +144,7 @@ def test_effects_of_a_group_and_of_its_places_stand_in_tables_of_their_own(bars)
     assert len(fit.random_effects_frame()) == sum(t.modes.size for t in fit.solution.terms)
 
 
-@pytest.mark.parametrize("left", [*LEFT.values(), "exp(u, v | g, neighbours = 40)"])
+@pytest.mark.parametrize("left", [*LEFT.values(), "exp(u, v | g, neighbours = 20)"])
 def test_conditional_draws_at_new_places(left):
     """Effects of new places are normal given those of the fit: with these as known, not as all that can be said."""
     fit, d = glmm(f"y ~ x + {left}", fields(6)), fields(6)
