@@ -25,6 +25,11 @@ class Kind(NamedTuple):
     simple: Model
     told: tuple[str, ...]
 
+    @property
+    def at_infinity(self) -> bool:
+        """Whether the limit is at infinity; a variance of zero is not, but a correlation of one is."""
+        return not all(words in _TIMES or words.endswith(_ZERO) for words in self.told)
+
 
 def plain_data(rng: np.random.Generator) -> pd.DataFrame:
     """Responses of simple laws with one random intercept; `calm` groups have no variance between them."""

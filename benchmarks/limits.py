@@ -26,8 +26,8 @@ from glmmcore import FittedGLMM, ModelError, glmm, marginal_means
 
 from .limit_kinds import KINDS, Kind, plain_data
 
-# Below this difference of log-likelihoods the richer model is the simpler one: where it says that a parameter is at its
-# limit, which it may stop short of, and where it says nothing, as with a small variance inside.
+# Below this difference of log-likelihoods the richer model is the simpler one: where it says that a parameter is at a
+# limit at infinity, which it may stop short of, and otherwise, as with a variance, which is zero or is not.
 AT_LIMIT, SAME = 2e-3, 1e-6
 # Relative tolerance.
 LIMIT = 1e-2
@@ -87,7 +87,9 @@ def _of_width(ours: pd.DataFrame, theirs: pd.DataFrame) -> float:
 
 
 def wholly(rich: FittedGLMM, simple: FittedGLMM) -> bool:
-    """Whether all parameters that the simpler model lacks are at their limits, not those of some rows only."""
+    """Whether all parameters that the simpler model lacks are at limits at infinity, not those of some rows only."""
+    if any("in some rows" in sentence for sentence in rich.verdict):
+        return False
     parts = [(rich.disp_bse, simple.disp_bse), (rich.zi_bse, simple.zi_bse)]
     return all(bool(np.isinf(ours).all()) for ours, theirs in parts if ours.size and not theirs.size)
 
@@ -113,7 +115,7 @@ def try_one(name: str, kind: Kind, seed: int) -> Outcome:
     told = [s for s in new if any(words in s for words in kind.told)]
     if gap < -AT_LIMIT:
         return outcome("lower", gap, fault="lower than the simpler model", said=said)
-    if abs(gap) > (AT_LIMIT if told and wholly(rich, simple) else SAME):
+    if abs(gap) > (AT_LIMIT if told and kind.at_infinity and wholly(rich, simple) else SAME):
         return outcome("inside", gap, said=said)
     worst = max(differences(rich, simple, d))
     fault = "" if told else "names nothing"

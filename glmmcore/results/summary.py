@@ -73,6 +73,10 @@ def dispersion_in_words(fit: FittedGLMM) -> str:
 
 
 def _dispersion_line(fit: FittedGLMM) -> str:
+    part = fit.design.predictors.get("disp")
+    if part is not None and not part.X.shape[1]:
+        held = "by its offset" if np.isnan(fit.sigma) else f"at {fit.sigma:.3g}"
+        return f"Dispersion ({fit.family.name}): held {held}, not estimated (disp = {fit.design.formulas['disp']})"
     words = dispersion_in_words(fit)
     return f"Dispersion ({fit.family.name}): {words}" if words else ""
 

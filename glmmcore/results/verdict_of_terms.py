@@ -32,6 +32,8 @@ _SAME_EFFECT = 1e-3
 _NEXT_TO_NOTHING, _SMALL = 1e-2, 0.05
 # Residual standard deviation beside that of the effects of places that explain every row, if the likelihood sees none.
 _NO_RESIDUAL = 2e-2
+# Residuals, in units of a standard deviation that is held, from which on the data contradict it.
+_CONTRADICTED = 3.0
 
 
 def term_sentences(fit: FittedGLMM, t: TermSolution, singular: bool) -> list[str]:
@@ -131,7 +133,16 @@ def _without_variance(fit: FittedGLMM, t: TermSolution) -> np.ndarray:
 
 
 def residual_sentences(fit: FittedGLMM) -> list[str]:
-    """Effects of places that leave nothing to the rows of a gaussian model."""
+    """Effects of places that leave nothing to the rows of a gaussian model, and rows left to a variance of nothing."""
+    if fit.family.linear and "disp" in fit.design.predictors and not len(fit.disp_params) and np.isfinite(fit.sigma):
+        mean = fit.family.link.inverse(fit.solution.values["cond"])
+        residual = float(np.sqrt(np.mean(np.square(fit.design.response.y - mean))))
+        if residual > _CONTRADICTED * fit.sigma:
+            return [
+                f"The residual standard deviation is held at {fit.sigma:.3g} (disp = {fit.design.formulas['disp']}), "
+                f"and residuals are {residual:.3g}: no effect carries what varies between rows, so that standard "
+                "errors and log-likelihood mean nothing. Leave disp= out, or add effects of single rows."
+            ]
     if not fit.estimator.linear or "sigma" in fit.design.fixed or np.isfinite(fit.disp_bse).all():
         return []
     out = []

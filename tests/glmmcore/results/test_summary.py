@@ -141,3 +141,18 @@ def test_no_words_without_a_constant_dispersion(fit):
 def test_verdict_is_part_of_the_summary():
     d = pd.DataFrame({"y": [0] * 8 + [1, 0, 1, 1, 0, 1, 0, 1], "t": ["none"] * 8 + ["some"] * 8})
     assert "do not bound" in glmm("y ~ t", d, family="binomial").summary()
+
+
+def test_a_dispersion_that_is_held_is_said() -> None:
+    """``disp="~ 0"`` of a gaussian leaves next to nothing to single rows, which is right if an effect carries them."""
+    r = np.random.default_rng(31)
+    d = pd.DataFrame({"x": r.normal(size=60), "g": np.repeat(list("abcdef"), 10), "row": np.arange(60).astype(str)})
+    d["y"] = 0.4 * d.x + r.normal(0.0, 0.5, 6).repeat(10) + r.normal(0.0, 0.7, 60)
+    carried = glmm("y ~ x + (1|g) + (1|row)", d, disp="~ 0")
+    assert "Dispersion (gaussian): held at 0.000122, not estimated (disp = ~ 0)" in str(carried.summary())
+    assert not carried.verdict
+    not_carried = glmm("y ~ x + (1|g)", d, disp="~ 0")
+    assert [s for s in not_carried.verdict if s.startswith("The residual standard deviation is held at 0.000122")]
+    d["positive"] = np.exp(d.y)
+    exponential = glmm("positive ~ x", d, family="gamma", disp="~ 0")
+    assert "Dispersion (gamma): held at 1, not estimated" in str(exponential.summary())
