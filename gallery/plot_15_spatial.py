@@ -21,7 +21,8 @@ residuals = simulate_residuals(plain)
 print(residuals.spatial_autocorrelation_test(data["x"], data["y"]).summary())
 
 # %%
-# Low-order polynomials of the coordinates are the simplest repair; a random effect of grid cells is another.
+# Low-order polynomials of the coordinates are the simplest repair; a random effect of grid cells is another, and a
+# field over the map, ``exp(x, y | 1)``, a third (see :doc:`plot_31_places`).
 
 data["cell"] = (
     (data["x"] * 5).astype(int).astype(str)

@@ -41,7 +41,8 @@ fit = glmm("harvest ~ variety * C(nitrogen) + (1|block) + (1|plot)", oats, reml=
 print(wald_tests(fit, df="kenward-roger").round(3))
 
 # %%
-# Means of nitrogen, averaged over varieties; two that share a letter do not differ at 5 % (Tukey).
+# Means of nitrogen, averaged over varieties; two that share a letter have not been shown to
+# differ at 5 % (Tukey).
 
 means = marginal_means(fit, "nitrogen", df="kenward-roger")
 means["letters"] = compact_letters(fit, "nitrogen", df="kenward-roger")

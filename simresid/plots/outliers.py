@@ -66,10 +66,14 @@ def plot_outliers(res: Any, ax: Axes | None = None, *, most: int = 20, title: st
     with drawing_on(ax, (5.4, 1.5 + 0.22 * max(rows.size, 3))) as ax:
         place = np.arange(rows.size)
         ax.barh(place, high - low, 0.5, left=low, color=BAND, label="all simulations")
-        ax.plot(res.expected[rows], place, linestyle="none", marker="|", color=INK, markersize=8, label="expected")
-        ax.plot(y, place, linestyle="none", marker="X", color=ALERT, markersize=6.5, label="observed",
+        room = _name_rows(ax, [str(label) for label in res.index[rows]])
+        size = float(np.clip(0.9 * room, 3.0, 6.5))  # neighbours do not hide each other
+        ax.plot(res.expected[rows], place, linestyle="none", marker="|", color=INK, markersize=1.2 * size,
+                label="expected")  # fmt: skip
+        ax.plot(y, place, linestyle="none", marker="X", color=ALERT, markersize=size, label="observed",
                 clip_on=False)  # fmt: skip
-        _name_rows(ax, [str(label) for label in res.index[rows]])
+        if rows.size:
+            _add_legend(ax)
         ax.set(xlabel="Response", ylabel="Row")
         if not rows.size:
             ax.set_yticks([])
@@ -79,13 +83,18 @@ def plot_outliers(res: Any, ax: Axes | None = None, *, most: int = 20, title: st
     return ax
 
 
-def _name_rows(ax: Axes, names: list[str]) -> None:
-    """Label the rows as large as they have room, and put the legend below them."""
-    if not names:
-        return
+def _legend_lines(ax: Axes) -> tuple[int, float, float]:
+    """Lines of the legend; width and height of the axes in inches."""
     figure: Any = ax.figure
     width, height = figure.get_size_inches() * ax.get_position().size
-    lines = 1 if width > 3.4 else 3
+    return 1 if width > 3.4 else 3, float(width), float(height)
+
+
+def _name_rows(ax: Axes, names: list[str]) -> float:
+    """Label the rows as large as they have room, the legend below them; points from row to row."""
+    if not names:
+        return 72.0
+    lines, width, height = _legend_lines(ax)
     share = min(0.45, (0.2 * lines + 0.05) / height)
     room = 72 * 0.85 * height * (1 - share) / len(names)
     every = int(np.ceil(6.0 / room))
@@ -93,6 +102,11 @@ def _name_rows(ax: Axes, names: list[str]) -> None:
     shown = [name if k % every == 0 else "" for k, name in enumerate(shorten_all(names, characters))]
     ax.set_yticks(np.arange(len(names)), shown, fontsize=float(np.clip(0.75 * room, 5.0, 8.5)))
     ax.set_ylim(len(names) / (1 - share) - 0.4, -0.6)
+    return float(room)
+
+
+def _add_legend(ax: Axes) -> None:
+    lines, _, _ = _legend_lines(ax)
     ax.legend(loc="lower right", ncols=3 // lines, fontsize="small", frameon=False, handletextpad=0.3,
               columnspacing=1.0, borderaxespad=0.1, labelspacing=0.2)  # fmt: skip
 

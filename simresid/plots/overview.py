@@ -29,6 +29,12 @@ __all__ = ["plot_overview"]
 NARROW = 5.5
 """Figures narrower than this (inches) stack their panels."""
 
+LEAST_PANELS = 1.7
+"""Inches that a panel needs with its title and labels."""
+
+SMALLEST = 0.8
+"""How much smaller text of a cell may be before it is cut."""
+
 
 def plot_overview(
     res: Any,
@@ -56,7 +62,7 @@ def plot_overview(
     title : str, optional
         The model's family and formula by default.
     figsize : tuple of float, optional
-        Inches; panels are stacked when narrow.
+        Inches; panels are stacked when narrow. A figure too low for its text and panels is made higher.
     figure : Figure, optional
         An empty figure to draw on; a new one by default.
     null : {"auto", "refits", "simulated", "analytic"}
@@ -102,16 +108,21 @@ def draw_overview(
 
     `how` holds `null` and `n_refits`.
     """
+    own = figure is None
     if figure is None:
         figure = new_figure((8.4, 5.7) if figsize is None else figsize, layout=None)
     elif not hasattr(figure, "get_size_inches"):
         raise TypeError(f"figure= takes a Figure of matplotlib, not {figure!r:.200}")
     page = _Page(figure)
     with style(7.5 if page.narrow else 9.5):
-        if heading:
-            model = str(title) if title is not None else res.description or "Simulated residuals"
-            page.head(judgement.state, judgement.headline, model, setting(res), caution(res))
-        page.strip(judgement.findings)
+        model = str(title) if title is not None else res.description or "Simulated residuals"
+        text = (judgement.state, judgement.headline, model, setting(res), caution(res)) if heading else None
+        page.fill(text, judgement.findings)
+        if own and page.lacking > 0:
+            figure.clear()
+            figure.set_size_inches(page.width, page.height + page.lacking)
+            page = _Page(figure)
+            page.fill(text, judgement.findings)
         left, right = page.panels()
         plot_qq(res, left, **(how or {}))
         draw_against(right, predictor, _panel_result(judgement))
@@ -179,6 +190,17 @@ class _Page:
         self.narrow = self.width < NARROW
         self.top = self.height - self.margin
         self.bottom = self.margin
+
+    @property
+    def lacking(self) -> float:
+        """Height that the panels lack to be read."""
+        return LEAST_PANELS * (2 if self.narrow else 1) - (self.top - self.bottom)
+
+    def fill(self, heading: tuple[str, str, str, str, str] | None, findings: Sequence[Finding]) -> None:
+        """Draw all but the panels."""
+        if heading is not None:
+            self.head(*heading)
+        self.strip(findings)
 
     def head(self, state: str, sentence: str, model: str, how: str, caution: str) -> None:
         size = 11.0 if self.narrow else 14.5
@@ -273,6 +295,7 @@ def _cell(ax: Axes, finding: Finding, width: float, height: float) -> None:
     )
     for down, text, size, weight in rows:
         characters = (width - 0.36) * 72 / size / (0.6 if weight == "bold" else 0.545)
-        fitted = textwrap.shorten(text, max(8, int(characters)), placeholder="\N{HORIZONTAL ELLIPSIS}")
+        smaller = min(1.0, max(SMALLEST, characters / max(len(text), 1)))
+        fitted = textwrap.shorten(text, max(8, int(characters / smaller)), placeholder="\N{HORIZONTAL ELLIPSIS}")
         where = (0.33 / width, 1 - down / height)
-        ax.text(*where, fitted, ha="left", va="center", fontsize=size, fontweight=weight)
+        ax.text(*where, fitted, ha="left", va="center", fontsize=size * smaller, fontweight=weight)

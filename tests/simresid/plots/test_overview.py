@@ -162,6 +162,17 @@ def test_any_width_keeps_texts_apart(overdispersed, width, text_problems) -> Non
     assert not text_problems(plot_overview(overdispersed, figsize=(width, 8.5 if width < 5.5 else 5.7)))
 
 
+def test_a_figure_too_low_for_its_panels_is_made_higher(overdispersed, text_problems) -> None:
+    low, wide = plot_overview(overdispersed, figsize=(3.5, 4.2)), plot_overview(overdispersed, figsize=(7.2, 5.0))
+    assert low.get_size_inches()[0] == 3.5
+    assert low.get_size_inches()[1] > 7.0
+    assert wide.get_size_inches().tolist() == [7.2, 5.0]
+    for figure in (low, wide):
+        assert not text_problems(figure)
+        assert not [text for ax in figure.axes for text in ax.texts if "\N{HORIZONTAL ELLIPSIS}" in text.get_text()]
+        assert min(ax.get_position().height * figure.get_figheight() for ax in figure.axes) > 0.3
+
+
 def test_no_finding_is_cut_short() -> None:
     # counts of a negative binomial law with the other growth of the variance, as the README's
     d = datasets.load("salamanders")
