@@ -22,7 +22,9 @@ def parts(code: str) -> list[str]:
 def _keep_numbers_whole(app: Any, document: nodes.document) -> None:
     for text in list(document.findall(nodes.Text)):
         kept = _WITHIN_NUMBER.sub("\u00a0", text.astext())
-        if kept != text.astext() and not isinstance(text.parent, _VERBATIM):
+        if text.parent is None or isinstance(text.parent, _VERBATIM):
+            continue
+        if kept != text.astext():
             text.parent.replace(text, nodes.Text(kept))
 
 

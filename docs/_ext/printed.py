@@ -42,7 +42,8 @@ def _break_sentences(app: Any, document: nodes.document) -> None:
         if classes & _PRINTED:
             text = broken(block.astext())
             block.rawsource = text
-            block.children = [nodes.Text(text)]
+            block.children = []
+            block += nodes.Text(text)
 
 
 def setup(app: Any) -> dict[str, bool]:
