@@ -214,10 +214,10 @@ class Estimator:
             )
         return objective
 
-    def linear_objective(self) -> LinearObjective:
-        """Negative profiled log-likelihood of a linear model."""
+    def linear_objective(self, *, responds: bool = True) -> LinearObjective:
+        """Negative profiled log-likelihood of a linear model, of its response or of those that it will be given."""
         weights = self.design.var_weights
-        return LinearObjective(self.problem, None if weights is None else weights[self.problem.rows])
+        return LinearObjective(self.problem, None if weights is None else weights[self.problem.rows], responds=responds)
 
     def _fit_linear(self, start: np.ndarray | None, only: bool) -> Solution:
         problem = self.problem

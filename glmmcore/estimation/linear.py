@@ -45,6 +45,8 @@ class LinearObjective:
         Built with ``profiled=True``: the fixed effects are the last factor of the layout.
     var_weights : ndarray, shape (n,), or None
         Inverse relative variances, in the problem's row order.
+    responds : bool
+        Whether to take the problem's response; without it `respond` has to give one before any evaluation.
 
     Attributes
     ----------
@@ -67,7 +69,7 @@ class LinearObjective:
 
     perfect_share = 1e-24
 
-    def __init__(self, problem: Problem, var_weights: np.ndarray | None) -> None:
+    def __init__(self, problem: Problem, var_weights: np.ndarray | None, *, responds: bool = True) -> None:
         assert problem.layout is not None
         self.problem = problem
         self.layout, self.system = problem.layout, cast(System, problem.system)
@@ -90,7 +92,8 @@ class LinearObjective:
             raise ModelError(f"{n} rows are too few for REML with {p} fixed-effects coefficients")
         self.row_weights = weights
         self._is_filled, self._mark = False, object()
-        self.respond(likelihood.y)
+        if responds:
+            self.respond(likelihood.y)
 
     def respond(self, y: np.ndarray) -> None:
         """Take another response (n,), in the problem's row order; what does not depend on it is kept."""

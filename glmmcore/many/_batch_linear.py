@@ -39,7 +39,7 @@ class BatchLinear:
     Parameters
     ----------
     objective : LinearObjective
-        Of any of the responses: what does not depend on the response is read off it.
+        What does not depend on the response is read off it.
     y : ndarray, shape (B, n)
         Responses in the problem's row order.
 

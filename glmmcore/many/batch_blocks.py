@@ -146,7 +146,7 @@ class BlockTask:
         """Fit a block of a linear model, write what ended in maxima, and return the others."""
         estimator = fresh_copy(self.estimator)
         problem = estimator.problem
-        objective = BatchLinear(estimator.linear_objective(), _in_order(y, which, problem.rows))
+        objective = BatchLinear(estimator.linear_objective(responds=False), _in_order(y, which, problem.rows))
         everything = np.arange(len(which))
         if self.start is not None:
             x, inverse, limit = self.start.tiled(len(which))

@@ -142,7 +142,7 @@ class WarmRefits:
     def _fit_linear(self, y: np.ndarray) -> WarmFit | None:
         objective = self._linear
         if objective is None:
-            objective = self._linear = self._estimator.linear_objective()
+            objective = self._linear = self._estimator.linear_objective(responds=False)
         objective.respond(y)
         theta = self._search(objective, self._start.x)
         if theta is None:
