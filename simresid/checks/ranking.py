@@ -16,7 +16,7 @@ from glmmcore.arguments import known_elsewhere
 from simresid.alignment import align_rows, finite_vector
 from simresid.arguments import whole_number
 from simresid.checks.inputs import is_simulated
-from simresid.protocol import HasColumns, HasData
+from simresid.protocol import HasColumns, HasData, HasTrials
 from simresid.residuals.model_rows import row_index, written_out
 from simresid.residuals.rows import NamedColumns
 
@@ -49,7 +49,7 @@ def lift_table(
         Of rows whose responses are averages, such as the exposures behind pure premiums. Without them a row of a fit
         with `freq_weights` counts as often as these say.
     exposure : array_like (n,) or str, optional
-        Of rows whose responses are totals, such as counts over times: means are rates.
+        Of rows whose responses are totals, such as counts over times: means are rates. Of k of n the trials by default.
 
     Returns
     -------
@@ -165,6 +165,10 @@ def _sorted_rows(
     observed = finite_vector(model.observed, "observed")
     fitted = finite_vector(model.fitted, "fitted")
     weight = np.ones(observed.size)
+    trials = model.trials if isinstance(model, HasTrials) else None
+    if trials is not None and weights is None and exposure is None:
+        some = np.asarray(trials) > 0
+        observed, fitted, weight = observed[some], fitted[some], np.asarray(trials, dtype=float)[some]
     for name, given in (("weights", weights), ("exposure", exposure)):
         if given is not None:
             weight = finite_vector(_in_order(model, given, name, observed.size), name)

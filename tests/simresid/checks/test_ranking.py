@@ -105,3 +105,22 @@ def test_figures_draw_the_tables(drivers):
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_k_of_n_is_ranked_by_risk_as_its_single_trials():
+    rng = np.random.default_rng(9)
+    d = pd.DataFrame({"x": rng.normal(size=200), "n": rng.integers(0, 30, 200)})
+    d["k"] = rng.binomial(d["n"], 1 / (1 + np.exp(1 - 0.7 * d["x"])))
+    fit = glmm("cbind(k, n - k) ~ x", d, "binomial")
+    single = pd.DataFrame({"x": np.repeat(d["x"], d["n"])})
+    single["y"] = np.concatenate([np.arange(n) < k for n, k in zip(d["n"], d["k"], strict=True)]).astype(int)
+    apart = glmm("y ~ x", single, "binomial")
+    assert (d["n"] == 0).any()
+    for model in (fit, simulate_residuals(fit), fit.held_out(d)):
+        assert gini_index(model)["gini"] == pytest.approx(gini_index(apart)["gini"], abs=1e-6)
+        assert gini_index(model)["gini"] == pytest.approx(gini_of_pairs(apart.observed, apart.fitted), abs=1e-6)
+        pd.testing.assert_frame_equal(lorenz_curve(model), lorenz_curve(apart), rtol=1e-6)
+        table = lift_table(model, 4)
+        assert table["weight"].sum() == d["n"].sum()
+        assert (table["predicted"] * table["weight"]).sum() == pytest.approx(d["k"].sum(), rel=1e-6)
+        assert table["predicted"].between(0, 1).all()
