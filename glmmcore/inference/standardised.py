@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.arguments import known_elsewhere, names_of, require_level, require_name, require_word, row_values
-from glmmcore.errors import ModelError
+from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.links import LINKS
 from glmmcore.formula.frame import as_frame
 from glmmcore.inference.cell_means import CellMeans, unknown_columns
@@ -262,6 +262,8 @@ class _Population:
             raise ModelError(f"{caller}: by={within}: the population has no such column")
         members: dict[tuple[Any, ...], np.ndarray] = {(): np.arange(len(frame))}
         if within:
+            if n_missing := int(frame[within].isna().any(axis=1).sum()):
+                warn_of_data(f"{caller}: {n_missing} rows of the population without a value of by= are in no average")
             found = frame.groupby(within, sort=True, observed=True).indices
             members = {key if isinstance(key, tuple) else (key,): np.sort(at) for key, at in found.items()}
         shares = np.zeros((len(members), len(frame)))

@@ -24,7 +24,7 @@ from simresid.checks._refits import failed_refits, refit_values, run_refits, unc
 from simresid.checks.base import CheckResult
 from simresid.checks.inputs import FloatArray
 from simresid.checks.pvalues import floor_pvalue, monte_carlo_error, simulation_pvalue
-from simresid.protocol import CanRefit, CanRefitMany, HasLikelihood, HasModelDf
+from simresid.protocol import CanRefit, CanRefitMany, HasLikelihood, HasModelDf, HasRestrictedLikelihood
 from simresid.residuals.model_rows import written_out
 
 __all__ = ["LikelihoodRatioResult", "simulated_lrt"]
@@ -41,7 +41,7 @@ class LikelihoodRatioResult(CheckResult):
     n_failed : int
         Simulations whose refit failed; they are left out.
     asymptotic_pvalue : float or None
-        The usual chi-square p-value, for comparison, where the degrees of freedom are known.
+        The usual chi-square p-value, for comparison, where the degrees of freedom are known; not of restricted fits.
 
     Examples
     --------
@@ -112,7 +112,13 @@ def simulated_lrt(
     simulated, n_failed = run_refits(_Replicates(small, large), n_sims, generator, n_jobs, in_batches=in_batches)
     pvalue = simulation_pvalue(statistic, simulated, "greater")
     notes = failed_refits(n_failed, simulated.size, pvalue, "greater")
-    if statistic < -1e-4:
+    restricted = any(isinstance(model, HasRestrictedLikelihood) and model.reml for model in (small, large))
+    if restricted:
+        notes.append(
+            "By restricted likelihoods, whose difference has no common scale where fixed effects differ; the "
+            "simulations allow for that."
+        )
+    elif statistic < -1e-4:
         notes.append("The null model has the higher likelihood: the models are not nested, or a fit has not converged.")
     return LikelihoodRatioResult(
         statistic=statistic,
@@ -124,7 +130,7 @@ def simulated_lrt(
         notes=tuple(notes),
         null_distribution=simulated,
         n_failed=n_failed,
-        asymptotic_pvalue=_asymptotic(statistic, small, large),
+        asymptotic_pvalue=None if restricted else _asymptotic(statistic, small, large),
     )
 
 

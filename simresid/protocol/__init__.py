@@ -50,6 +50,7 @@ __all__ = [
     "HasRefitEffort",
     "HasRepeatedRows",
     "HasResidualDf",
+    "HasRestrictedLikelihood",
     "HasSingularity",
     "HasSummary",
     "HasThreadSafety",
@@ -295,6 +296,14 @@ class HasLikelihood(Protocol):
 
     @property
     def llf(self) -> float: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasRestrictedLikelihood(Protocol):
+    """``reml`` says whether the log-likelihood is restricted: that of what the fixed effects leave."""
+
+    @property
+    def reml(self) -> bool: ...  # noqa: D102
 
 
 @runtime_checkable

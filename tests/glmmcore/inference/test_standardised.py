@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import integrate, special, stats
 
-from glmmcore import ModelError, avg_comparisons, avg_predictions, glmm, marginal_means
+from glmmcore import DataWarning, ModelError, avg_comparisons, avg_predictions, glmm, marginal_means
 
 
 @pytest.fixture(scope="module")
@@ -169,3 +169,11 @@ def test_note_on_a_transformed_response_names_what_maps_back():
     (note,) = avg_predictions(glmm("log(y) ~ f", d), "f").attrs["notes"]
     assert "log(y)" in note
     assert "marginal_means(..., kind='response') maps back to y" in note
+
+
+def test_rows_without_a_group_are_told_of():
+    d = pd.DataFrame({"f": list("abab"), "y": [1.0, 2.0, 4.0, 3.0], "s": ["u", "u", None, "v"]})
+    fit = glmm("y ~ f", d)
+    with pytest.warns(DataWarning, match=r"1 rows .* without a value of by="):
+        table = avg_predictions(fit, "f", newdata=d, by="s")
+    assert list(table.index.get_level_values("s").unique()) == ["u", "v"]

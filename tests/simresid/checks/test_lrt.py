@@ -114,3 +114,20 @@ def test_clear_errors():
         sr.simulated_lrt(NormalMean(y, False), NormalMean(y + 1e-6, True), n_sims=19)
     with pytest.raises(ValueError, match="at least 19"):
         sr.simulated_lrt(small, big, n_sims=5)
+
+
+def test_restricted_likelihoods_have_no_chi_square():
+    rng = np.random.default_rng(2)
+    g = np.repeat(np.arange(10), 6)
+    data = {"g": g, "x": rng.normal(size=60), "y": rng.normal(size=10)[g] + rng.normal(size=60)}
+    results = []
+    for unit in (1.0, 100.0):
+        rows = {**data, "x": data["x"] * unit}
+        small, large = (glmmcore.glmm(f"y ~ {right} + (1|g)", rows, reml=True) for right in ("1", "x"))
+        results.append(sr.simulated_lrt(small, large, n_sims=39))
+    # the statistic moves by 2 log(unit), and with it that of every simulation
+    assert results[0].statistic - results[1].statistic == pytest.approx(2 * np.log(100), abs=1e-4)
+    assert results[0].pvalue == results[1].pvalue
+    for result in results:
+        assert result.asymptotic_pvalue is None
+        assert ["estricted likelihoods" in note for note in result.notes] == [True]
