@@ -135,7 +135,8 @@ def moments_in_time(rng: np.random.Generator, n: int) -> Any:
         return np.array(steps, dtype="timedelta64[s]")
     if kind == 4:
         return pd.to_datetime(steps, unit="h", utc=True)
-    return np.where(rng.random(n) < 0.05, np.datetime64("NaT"), np.datetime64("2000-01-01") + steps)
+    dates = np.datetime64("2000-01-01") + steps.astype("timedelta64[D]")
+    return np.where(rng.random(n) < 0.05, np.datetime64("NaT"), dates)
 
 
 def square(rng: np.random.Generator, n: int) -> Any:

@@ -57,17 +57,17 @@ def test_refits_of_the_tests_are_used():
     d, _ = places(5)
     d["value"] = d["z"] + np.random.default_rng(5).normal(0, 0.4, 70)
     wrong = simulate_residuals(glmm("value ~ 1", d), method="exact")
-    found = variogram(wrong, "x", "y", n_refits=59)
+    found = variogram(wrong, "x", "y", n_refits=99)
     assert found.null == "refits"
-    assert found.n_refits == 59
+    assert found.n_refits == 99
     assert found.pvalue < 0.05
     assert found.alike
     assert found.farthest_out <= 3
     before = len(wrong.refit_pool.outcomes)
-    wrong.spatial_autocorrelation_test("x", "y", n_refits=59)
+    wrong.spatial_autocorrelation_test("x", "y", n_refits=99)
     assert len(wrong.refit_pool.outcomes) == before
     right = simulate_residuals(glmm("value ~ 1 + exp(x, y | 1)", d), method="exact")
-    assert variogram(right, "x", "y", n_refits=59).pvalue > 0.05
+    assert variogram(right, "x", "y", n_refits=99).pvalue > 0.05
 
 
 def test_times_and_repeated_places():
