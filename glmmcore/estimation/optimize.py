@@ -487,7 +487,11 @@ def _differences(objective: _Counted, point: _Point, inverse: np.ndarray, which:
 def _is_vague(point: _Point, inverse: np.ndarray) -> np.ndarray:
     """Parameters that need differences both ways, by the inverse Hessian as it is known."""
     errors = np.sqrt(np.maximum(np.diag(inverse), 0.0))
-    inflation = np.diag(inverse) * np.diag(np.linalg.pinv(inverse, hermitian=True))
+    scale = np.where(errors > 0.0, errors, 1.0)
+    correlation = inverse / scale / scale[:, None]
+    if not np.all(np.isfinite(correlation)):
+        return np.ones(len(point.x), dtype=bool)
+    inflation = np.diag(correlation) * np.diag(np.linalg.pinv(correlation, hermitian=True))
     return np.asarray((errors > 1.0) | (inflation > _INFLATED) | (np.abs(point.x) < _NEAR_ZERO * errors))
 
 

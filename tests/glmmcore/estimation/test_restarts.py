@@ -39,6 +39,15 @@ def test_lower_maxima_are_told() -> None:
     assert any("may not be the highest" in sentence for sentence in found.verdict)
 
 
+def test_a_search_that_learned_an_infinite_variance_ends_with_a_sentence() -> None:
+    """Truncated counts whose likelihood has no maximum: was an error of linear algebra."""
+    m = draw_model(2814, 221)
+    found = glmm(m.formula, m.data, m.family)
+    assert not found.converged
+    assert np.isfinite(found.llf)
+    assert any("Not converged" in sentence for sentence in found.verdict)
+
+
 def test_an_ordinary_fit_has_one_start() -> None:
     rng = np.random.default_rng(1)
     g = np.repeat(np.arange(20), 10)
