@@ -109,7 +109,9 @@ def doubtful(problem: Problem, optimum: Optimum, unit: float) -> int:
     singular = _on_edge(problem, optimum.x, unit)
     if not singular:
         return 2 if _vague_correlation(problem, optimum) else 0
-    return 1 if all(term.structure.k == 1 for term in singular) else most
+    # what the effects explain may have gone into a dispersion or into a zero inflation
+    elsewhere = (family.discrete and family.has_dispersion) or "zi" in problem.likelihood.predictors
+    return most if elsewhere or any(term.structure.k > 1 for term in singular) else 1
 
 
 def may_miss_no_effects(problem: Problem, optimum: Optimum) -> bool:
