@@ -40,6 +40,8 @@ _SAME_POINT = 1e-8
 # squared distance in standard errors.
 _SAME_COLUMN, _SAME_VAGUE = 1.5e-5, 1e-14
 _MAX_ITERATIONS = 300
+# Slope along a parameter in natural units beyond which it is not flat.
+_STEEPEST_FLAT = 1.0
 # Expected decrease below which the quasi-Newton model is made anew, of as many parameters as its updates learn slowly.
 _NEAR_EDM, _FEWEST_RENEWED = 0.05, 3
 _MAX_HESSIANS = 6
@@ -626,6 +628,8 @@ def _report(point: _Point, hessian: np.ndarray, unbounded: bool, calls: int) -> 
     usable = values > _FLAT
     along = vectors.T @ (point.gradient / scale)
     edm = 0.5 * float(np.sum(along[usable] ** 2 / values[usable]))
+    # a column of zeros is a parameter that is flat, or one whose differences were beyond what doubles can hold
+    finite &= bool(np.all(np.abs(point.gradient[np.diag(hessian) == 0.0]) < _STEEPEST_FLAT))
     if unbounded:
         converged = finite and edm < _SUPREMUM_EDM
     else:
