@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -33,6 +34,7 @@ from glmmcore.estimation.restarts import (
     may_miss_no_effects,
     n_starts_of_places,
     off_the_edge,
+    on_edge,
     other_starts,
     search_elsewhere,
     with_small_effects,
@@ -234,13 +236,13 @@ class Estimator:
         units, unit = objective.units, objective.unit
 
         def renewed(x: np.ndarray) -> np.ndarray | None:
-            if not _inside(problem, x, _WELL_INSIDE * unit):
+            if on_edge(problem, x, _WELL_INSIDE * unit):
                 return None
             nearly(x)
             return objective.curvature(x)
 
         def optimise(_: LinearObjective, x: np.ndarray, curvature: np.ndarray) -> Optimum:
-            inside = lambda x: _inside(problem, x, _INSIDE * unit)  # noqa: E731
+            inside = lambda x: not on_edge(problem, x, _INSIDE * unit)  # noqa: E731
             return minimise(
                 objective, x, curvature, 1.5 * units, units=units, regular=inside, renewed=renewed, rough=rough
             )
@@ -292,13 +294,7 @@ class Estimator:
             starts = other_starts(problem, best[1].x, cold[0], unit, search.limit, n_starts)
             if start is not None and n_starts > 1:
                 starts = chain(cold, starts)
-            simple = self._without_effects() if may_miss_no_effects(problem, best[1]) else None
-            if simple is not None:
-                small = (with_small_effects(problem, *simple, size * unit) for size in SIZES_BESIDE_NONE)
-                starts = chain(starts, small)
-            best = search.elsewhere(best, starts)
-            if simple is not None and not problem.reml and best[1].value > simple[1].value + _LOWER:
-                best = search.elsewhere(best, [with_small_effects(problem, *simple, AS_GOOD_AS_NONE * unit)])
+            best = self._from_elsewhere(search, problem, best, starts)
         again = [] if only else with_zero_inflation_elsewhere(problem, best[1].x, candidates[0])
         if again:
             before = best[1]
@@ -306,6 +302,19 @@ class Estimator:
             # lower maxima with some zero inflation are no news where none is needed
             counts = before.n_other_starts, before.n_other_maxima
             best = objective, replace(optimum, n_other_starts=counts[0], n_other_maxima=counts[1])
+        return best
+
+    def _from_elsewhere(
+        self, search: _Search, problem: Problem, best: tuple[LaplaceObjective, Optimum], starts: Iterable[np.ndarray]
+    ) -> tuple[LaplaceObjective, Optimum]:
+        """The best from other starts, and from where there are no random effects if the search may have missed that."""
+        simple = self._without_effects() if may_miss_no_effects(problem, best[1]) else None
+        if simple is None:
+            return search.elsewhere(best, starts)
+        beside_none = partial(with_small_effects, problem, *simple, response_scale(problem))
+        best = search.elsewhere(best, chain(starts, map(beside_none, SIZES_BESIDE_NONE)))
+        if not problem.reml and best[1].value > simple[1].value + _LOWER:
+            best = search.elsewhere(best, [beside_none(AS_GOOD_AS_NONE)])
         return best
 
 
@@ -388,9 +397,3 @@ def _finite_start(objective: LaplaceObjective, x: np.ndarray) -> np.ndarray:
         f"no starting point with a finite log-likelihood for {problem.family!r}; check offsets and the scale of the "
         "response, or try another link"
     )
-
-
-def _inside(problem: Problem, x: np.ndarray, margin: float) -> bool:
-    """Whether all factors of the random terms are farther than `margin` from a singular one."""
-    factors = [term.structure.factor(x[term.where]) for term in problem.terms]
-    return all(np.linalg.svd(t, compute_uv=False)[-1] > margin for t in factors)

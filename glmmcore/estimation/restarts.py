@@ -25,6 +25,7 @@ __all__ = [
     "may_miss_no_effects",
     "n_starts_of_places",
     "off_the_edge",
+    "on_edge",
     "other_starts",
     "search_elsewhere",
     "with_small_effects",
@@ -66,12 +67,12 @@ _VANISHED, _MOST_ZEROS, _ZERO_SPREAD = -4.0, -1.5, 1.5
 _SEED = 20261127
 
 
-def _on_edge(problem: Problem, x: np.ndarray, unit: float) -> list[TermPart]:
-    """Terms with a singular covariance."""
+def on_edge(problem: Problem, x: np.ndarray, margin: float) -> list[TermPart]:
+    """Terms whose factor is singular or no farther than `margin` from it."""
     out = []
     for term in problem.terms:
         smallest = np.linalg.svd(term.structure.factor(x[term.where]), compute_uv=False)[-1]
-        if smallest < _EDGE * unit:
+        if smallest <= margin:
             out.append(term)
     return out
 
@@ -106,7 +107,7 @@ def doubtful(problem: Problem, optimum: Optimum, unit: float) -> int:
     varying = family.has_dispersion and problem.part("disp").size > 1 and bool(problem.terms)
     if not optimum.converged or varying or family.several_maxima or problem.link_with_several_modes:
         return most
-    singular = _on_edge(problem, optimum.x, unit)
+    singular = on_edge(problem, optimum.x, _EDGE * unit)
     if not singular:
         return 2 if _vague_correlation(problem, optimum) else 0
     # what the effects explain may have gone into a dispersion or into a zero inflation
@@ -325,12 +326,10 @@ def _with_effects(
     return out
 
 
-def with_small_effects(problem: Problem, simple: Problem, found: Optimum, size: float) -> np.ndarray:
+def with_small_effects(problem: Problem, simple: Problem, found: Optimum, unit: float, size: float) -> np.ndarray:
     """Parameters `found` for a simpler model without random effects, and effects of this size, uncorrelated."""
     x = np.zeros(problem.n_params)
     for part in problem.parts:
         if part.where.stop > part.where.start:
             x[part.where] = found.x[simple.part(part.name).where]
-    for term in problem.terms:
-        x[term.where] = term.structure.start(np.full(term.structure.k, size))
-    return x
+    return _with_effects(problem, x, unit, size)

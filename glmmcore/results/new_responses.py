@@ -70,13 +70,13 @@ def simulate_new(
             solution = fit.solution.of_term(fit.design.predictors[name].terms[position])
             if term.group in redrawn:
                 effects.append(_new_effects(fit, solution, term, rows))
-            elif solution.term.places is not None and solution.term.places.known is not None:
-                _require_known(term, rows.index)
+                continue
+            _require_known(term, rows.index)
+            if solution.term.places is not None and solution.term.places.known is not None:
                 fitted = seen.solution.of_term(seen.design.predictors[name].terms[position])
                 draw = drawn_given_modes(seen, fitted, fit, solution)
                 effects.append(NewEffects(name, term.Z, term.codes, draw))
             else:
-                _require_known(term, rows.index)
                 base[name] = base[name] + np.einsum("ij,ij->i", term.Z, solution.modes[term.codes])
                 around = _of_levels_without_rows(solution, term)
                 if around is not None:

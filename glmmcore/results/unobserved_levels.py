@@ -11,6 +11,7 @@ from scipy.linalg import null_space
 from glmmcore.engines.level_factor import LevelFactor
 from glmmcore.engines.precision import Precision
 from glmmcore.memory import require_memory
+from glmmcore.results.simulation import square_root
 
 if TYPE_CHECKING:
     from glmmcore.estimation.solution import TermSolution
@@ -34,9 +35,7 @@ def deviations_of_unobserved(solution: TermSolution) -> Callable[[np.random.Gene
         return None
     at = np.flatnonzero(unobserved)
     draw_nodes = _drawing(relationship, at)
-    k = len(solution.covariance)
-    values, vectors = np.linalg.eigh(solution.covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    k, root = len(solution.covariance), square_root(solution.covariance)
 
     def draw(rng: np.random.Generator) -> np.ndarray:
         nodes = np.zeros((len(unobserved), k))
