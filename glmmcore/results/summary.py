@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from glmmcore.results.tables import pvalue_text
+
 if TYPE_CHECKING:
     from glmmcore.design import RandomTerm
     from glmmcore.fitted import FittedGLMM
@@ -193,14 +195,8 @@ def _printed(table: pd.DataFrame) -> pd.DataFrame:
         elif name == "statistic":
             out[header] = [f"{v:.3f}" for v in table[name]]
         else:
-            out[header] = [_pvalue(v) for v in table[name]]
+            out[header] = [pvalue_text(v) for v in table[name]]
     return out
-
-
-def _pvalue(p: float) -> str:
-    if np.isnan(p):
-        return "NaN"
-    return "<1e-16" if p < 1e-16 else f"{p:.3g}"
 
 
 def _html(fit: FittedGLMM, tables: dict[str, pd.DataFrame], notes: list[str]) -> str:

@@ -10,7 +10,13 @@ import pandas as pd
 
 from glmmcore.errors import warn_user
 
-__all__ = ["ResultTable"]
+__all__ = ["ResultTable", "pvalue_text"]
+
+_SMALLEST = 1e-16
+"""p-values below are differences of rounding, and printed as smaller than this."""
+
+_PROBABILITIES = ("pvalue", "aic_weight")
+"""How the names of columns begin whose numbers are printed so."""
 
 
 class ResultTable(pd.DataFrame):
@@ -69,12 +75,13 @@ class ResultTable(pd.DataFrame):
 
     def __repr__(self) -> str:
         numbers, notes = self._parts()
-        text = numbers.to_string(float_format=_short, na_rep=self._missing)
+        text = numbers.to_string(float_format=_short, na_rep=self._missing, formatters=_formatters(numbers))
         return "\n".join([text, *notes])
 
     def _repr_html_(self) -> str:
         numbers, notes = self._parts()
-        return numbers.to_html(na_rep=self._missing) + "".join(f"<p>{escape(note)}</p>" for note in notes)
+        table = numbers.to_html(float_format=_short, na_rep=self._missing, formatters=_formatters(numbers))
+        return table + "".join(f"<p>{escape(note)}</p>" for note in notes)
 
     def _parts(self) -> tuple[pd.DataFrame, list[str]]:
         """The numbers, and a line for each note."""
@@ -97,6 +104,28 @@ class ResultTable(pd.DataFrame):
 def _short(value: float) -> str:
     """Four digits, and one decimal of what is larger."""
     return f"{value:.1f}" if abs(value) >= 1000.0 else f"{value:.4g}"
+
+
+def _formatters(numbers: pd.DataFrame) -> dict[Any, Callable[[Any], str]]:
+    """How the columns of probabilities are printed."""
+    return {
+        name: pvalue_text
+        for name, kind in numbers.dtypes.items()
+        if isinstance(name, str) and name.startswith(_PROBABILITIES) and kind.kind == "f"
+    }
+
+
+def pvalue_text(p: float) -> str:
+    """A p-value in three digits, or as smaller than what doubles tell from zero.
+
+    Examples
+    --------
+    >>> pvalue_text(0.04321), pvalue_text(1e-36)
+    ('0.0432', '<1e-16')
+    """
+    if p != p:
+        return "NaN"
+    return f"<{_SMALLEST:.0e}" if p < _SMALLEST else f"{p:.3g}"
 
 
 class _Loc:

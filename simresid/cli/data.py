@@ -52,7 +52,10 @@ def _entry(name: str) -> str:
     lines = [name]
     for paragraph in datasets.describe(name).split("\n\n"):
         rows = paragraph.splitlines()
-        for text in rows if paragraph.startswith("  ") else [" ".join(rows)]:
-            indent = " " * (4 + len(text) - len(text.lstrip()))
-            lines += textwrap.wrap(text.strip(), WIDTH, initial_indent=indent, subsequent_indent=indent)
+        if paragraph.startswith("  "):  # columns: what each means goes on below where it begins
+            for text in rows:
+                hang = len(text) - len(text.lstrip().split(maxsplit=1)[1])
+                lines += textwrap.wrap(text, WIDTH, initial_indent=" " * 4, subsequent_indent=" " * (4 + hang))
+        else:
+            lines += textwrap.wrap(" ".join(rows), WIDTH, initial_indent=" " * 4, subsequent_indent=" " * 4)
     return "\n".join([*lines, ""])

@@ -85,10 +85,13 @@ def name_levels(ax: Axes, names: list[str], departs: Any) -> bool:
     Levels stand side by side where their names fit; otherwise they lie one below the other, so that long
     names read from left to right, and names are left out where even the smallest would overlap.
     """
+    from matplotlib.font_manager import FontProperties
+
     figure: Any = ax.figure
     width, height = (72 * figure.get_size_inches()[k] * (ax.get_position().bounds[2 + k]) * 0.85 for k in (0, 1))
     n, longest = len(names), max(map(len, names))
-    fitting = [size for size in (8.0, 7.0, 6.0) if (longest + 1.5) * 0.62 * size <= width / n]
+    usual = FontProperties(size="small").get_size_in_points()  # that of other ticks
+    fitting = [size for size in (usual, 0.88 * usual, 0.75 * usual) if (longest + 1.5) * 0.62 * size <= width / n]
     upright = n <= UPRIGHT_UP_TO and bool(fitting)
     if upright:
         ax.set_xticks(range(n), names, fontsize=fitting[0])

@@ -221,8 +221,8 @@ def _plain(value: float, digits: int) -> str:
 def rank_ticks(values: Any) -> tuple[list[float], list[str]]:
     """Places and labels of ticks on an axis of ranks: the roundest numbers near the quartiles.
 
-    Each stands where its rank is, at most .06 from the quartile unless many rows are tied, so that it can be read off
-    as any tick can.
+    Each stands where its rank is, so that it can be read off as any tick can: at most .06 from the quartile, .1 where
+    only that gives a number of two digits or fewer, and further where many rows are tied.
     """
     s = np.sort(np.asarray(values, dtype=float))
     ticks: dict[float, float] = {}
@@ -239,13 +239,13 @@ def _roundest(s: Any, target: float) -> float:
     exact = float(np.quantile(s, target, method="inverted_cdf"))
     with np.errstate(over="ignore"):
         span = min(float(s[-1] - s[0]), LARGEST_NUMBER)
-    for decimals in range(18):
+    for decimals, off in ((0, 0.06), (1, 0.06), (0, 0.1), (1, 0.1), *((d, 0.06) for d in range(2, 18))):
         step = 10.0 ** (np.floor(np.log10(span)) - decimals) if span > 0.0 else 0.0
         if step == 0.0:  # equal values, or finer than the smallest number
             break
         with np.errstate(over="ignore"):  # beyond the largest number is beyond the data
             near = [float(f"{side(exact / step) * step:.15g}") for side in (np.floor, np.ceil)]
-        fitting = [v for v in near if s[0] <= v <= s[-1] and abs(_rank(s, v) - target) <= 0.06]
+        fitting = [v for v in near if s[0] <= v <= s[-1] and abs(_rank(s, v) - target) <= off]
         if fitting:
             return min(fitting, key=lambda v: abs(_rank(s, v) - target)) + 0.0
     return exact

@@ -39,6 +39,16 @@ def test_large_numbers_keep_their_decimals(table):
     assert "e+" not in repr(compare(*fits))
 
 
+def test_probabilities_that_doubles_do_not_tell_from_zero_are_printed_as_small(table):
+    counts = pd.concat([table.assign(y=table["y"] + 400 * (table["f"] == "b"))] * 4)
+    found = compare(*(glmm(f"y ~ {x}", counts, family="poisson") for x in ("1", "f")))
+    assert 0.0 <= found["pvalue"].iloc[1] < 1e-100  # the column keeps the number
+    for shown in (repr(found), found._repr_html_().replace("&lt;", "<")):
+        assert shown.count("<1e-16") == 3  # the weight of the first, both p-values of the second
+        assert "e-1" not in shown.replace("<1e-16", "")
+    assert "NaN" not in repr(found)
+
+
 def test_former_names_of_columns_work_with_a_warning(table):
     tested = satterthwaite(glmm("z ~ x + (1|g)", table, reml=True))
     assert list(tested.columns) == ["estimate", "se", "df", "statistic", "pvalue"]

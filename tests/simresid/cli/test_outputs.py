@@ -198,6 +198,8 @@ def test_control_characters_do_not_reach_the_terminal(tmp_path, capsys):
 def test_descriptions_of_data_sets_have_a_line_for_every_column(capsys):
     out = run("data", capsys=capsys)[1]
     assert "\n      herd       herd\n      incidence  number of new serological cases in the period\n" in out
+    continued = [line for line in out.splitlines() if line.strip() == "removed (deprived) before"]
+    assert [len(line) - len(line.lstrip()) for line in continued] == [6 + len("SiblingNegotiation") + 2]
 
 
 # ---- screens of nothing that works -----------------------------------------------------------------

@@ -378,6 +378,32 @@ def test_ticks_of_ranks_are_values_within_the_data(values) -> None:
     assert number_texts([0.25, 1.0, 2015.0, 1e9]) == ["0.25", "1", "2015", "1e+09"]
 
 
+def test_ticks_of_ranks_have_few_digits() -> None:
+    """The ends were 0.0575 and 4.57 where 0.1 and 4 are as near."""
+    from simresid.plots.style import rank_ticks
+
+    rng = np.random.default_rng(25)
+    drawn = [rng.gamma(2.0, 1.0, 300), rng.normal(size=400), np.exp(rng.normal(0, 2, 500)), rng.uniform(0.33, 0.63, 90)]
+    tied = np.repeat(np.exp(rng.normal(0, 1, 14)), 46)
+    for values in (*drawn, tied):
+        places, texts = rank_ticks(values)
+        assert len(texts) >= 4
+        assert all(len(text.strip("-0").replace(".", "").strip("0")) <= 2 for text in texts), texts
+        assert np.all(np.diff(places) >= 0.12)
+
+
+def test_names_of_levels_are_as_large_as_other_ticks() -> None:
+    """They were 8 points beside 6."""
+    import matplotlib as mpl
+    import matplotlib.pyplot as plt
+
+    rng = np.random.default_rng(26)
+    with mpl.rc_context({"font.size": 6.0}):
+        ax = plots.plot_residuals(rng.random(90), pd.Series(list("abc") * 30), ax=plt.subplots()[1])
+    sizes = [label.get_fontsize() for axis in (ax.xaxis, ax.yaxis) for label in axis.get_ticklabels()]
+    assert np.ptp(sizes) < 0.1
+
+
 def test_map_draws_what_the_test_tests() -> None:
     """Many visits a site lay on top of each other, and nearly every site showed its most extreme one."""
     rng = np.random.default_rng(18)
