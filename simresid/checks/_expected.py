@@ -7,7 +7,9 @@ spread already, and nothing is expected of these.
 
 The remaining effects of a fit on the distribution function, those of a scale (which takes up the spread) and of a shape
 (gamma, negative binomial), are a change of spread and one of skewness. They are estimated from refits, in these two
-directions only: all others would add the noise of few refits to the statistic.
+directions only: all others would add the noise of few refits to the statistic. The exception is where the refits are
+off on average by more than their spread: a family that fits its zeros by a parameter of their own has hardly any spread
+below their probability, and a change of skewness does not stop there.
 """
 
 from __future__ import annotations

@@ -10,7 +10,9 @@ The centre of a number is the mean. Components of which theory expects something
 taken from there, and from their mean as far as that is more than noise: its distance `m` from the expected value, in
 each direction, is multiplied by :math:`\max(0, 1 - 4 v / m^2)`, `v` the variance of a mean of as many refits. The bias
 of a fit, which would hide departures in the other direction, is taken out; where theory knows it, the noise of its
-estimate from few refits does not enter the statistic, and p-values vary with the seed as ranks among refits do.
+estimate from few refits does not enter the statistic, and p-values vary with the seed as ranks among refits do. What
+is left of the mean beside the directions is taken out likewise with `v` the variance of the refits and 1 for 4: only
+where it exceeds their standard deviation, so that all of them would be far from the centre for nothing.
 
 Beyond all refits the tail is continued down to 1e-6 (`simresid.checks.pvalues.continued_pvalue`).
 
@@ -65,7 +67,8 @@ class Expected(NamedTuple):
     ----------
     values : ndarray (k,)
     directions : ndarray (d, k) or None
-        In which the components may differ from it, orthonormal under `weights`; by default in all.
+        In which the components may differ from it by less than the spread of refits, orthonormal under `weights`; by
+        default in all.
     weights : ndarray (k,) or None
     """
 
@@ -242,13 +245,20 @@ def _centre(values: FloatArray, centre_by: CentreBy) -> FloatArray:
         middle = np.median(values, axis=0) if centre_by == "median" else values.mean(axis=0)
         return np.asarray(middle * (centre_by != "zero"))
     expected, directions, weights = centre_by
+    noise = CERTAIN / len(values)
+    if directions is None:
+        return np.asarray(expected + _mean_beyond(values - expected, noise))
     found = values - expected
-    if directions is not None:
-        found = (found if weights is None else found * weights) @ directions.T
-    mean, noise = found.mean(axis=0), found.var(axis=0, ddof=1) / len(values)
-    share = np.maximum(0.0, 1.0 - CERTAIN * noise / np.maximum(np.square(mean), 1e-300))
-    shift = share * mean
-    return np.asarray(expected + (shift if directions is None else shift @ directions))
+    found = (found if weights is None else found * weights) @ directions.T
+    centre = expected + _mean_beyond(found, noise) @ directions
+    return np.asarray(centre + _mean_beyond(values - centre, 1.0))
+
+
+def _mean_beyond(values: FloatArray, variances: float) -> FloatArray:
+    """Mean of every column of `values` ``(m, k)``, less where its square is not many times so many of its variances."""
+    mean, variance = values.mean(axis=0), values.var(axis=0, ddof=1)
+    share = np.maximum(0.0, 1.0 - variances * variance / np.maximum(np.square(mean), 1e-300))
+    return np.asarray(share * mean)
 
 
 def digest(*arrays: NDArray[Any]) -> str:

@@ -491,6 +491,27 @@ def test_an_interval_that_ends_at_the_null_value_contains_it():
         assert low <= null <= high
 
 
+def test_the_centre_of_fixed_zeros_is_that_of_the_refits():
+    """A right zero-inflated model fits its zeros: below their probability nothing varies, and no data set is off."""
+    rng = np.random.default_rng(8)
+    x, group = rng.normal(size=200), np.repeat(np.arange(20), 10)
+    y = rng.poisson(np.exp(0.5 + 0.5 * x + rng.normal(0, 0.7, 20)[group])) * (rng.random(200) > 0.3)
+    data = pd.DataFrame({"y": y, "x": x, "g": group})
+    res = sr.simulate_residuals(glmmcore.glmm("y ~ x + (1|g)", data, "poisson", zi="~ 1"), 40, rng=1)
+    result = sr.uniformity_test(res, method="ks", n_refits=100)
+    everything = [res.refit_pool.own, *res.refit_pool.outcomes[:100]]
+    gaps = np.array([mean_cdf(d.lower, d.upper) - GRID for d in everything])
+    owed = owed_to_law(gaps, np.array([d.law for d in everything]))
+    gaps = gaps - owed + owed[0]
+    centre = (result.band["lower"] + result.band["upper"]).to_numpy() / 2 - GRID
+    half = (result.band["upper"] - result.band["lower"]).to_numpy()[GRID.size // 2] / 2
+    inside = np.abs(GRID - 0.5) < 0.48 - half  # where the band is not cut off at 0 or 1
+    sd = gaps.std(axis=0)[inside]
+    off = np.abs(gaps.mean(axis=0) - centre)[inside] / np.maximum(sd, 0.02 * sd.max())
+    # 15 with the changes of spread and skewness alone; what is within one standard deviation is left
+    assert off.max() < 1.05
+
+
 def test_the_default_of_uniformity_is_the_studentised_envelope(fit):
     res = sr.simulate_residuals(fit, 40, rng=5)
     result = sr.uniformity_test(res, n_refits=60)
