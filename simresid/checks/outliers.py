@@ -248,6 +248,7 @@ def _among_refits(
         lambda x: normal_pvalue(x / spread, alternative),
         alternative=alternative,
         theory_limits=normal_limits(spread, alternative),
+        in_proportion=True,
     )
     side = _sides(res.residuals, 1 / (n_sims + 1), margin)
     expected, (low, high) = float(found.centre[0]), found.limits

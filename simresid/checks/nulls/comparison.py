@@ -60,6 +60,10 @@ CERTAIN = 4.0
 """Squared standard errors by which a mean must differ from what theory expects to be believed in part."""
 
 
+LEAST_SHARE = 1e-9
+"""Of the mean of positive components: what is smaller counts as so much."""
+
+
 class Expected(NamedTuple):
     """What theory expects of the components of a fitted right model.
 
@@ -167,6 +171,7 @@ def compare(
     theory_limits: tuple[float, float],
     centre_by: CentreBy = "mean",
     continued: bool = True,
+    in_proportion: bool = False,
 ) -> Comparison:
     """Compare the data with refits, as many as the plan and the outcome ask for.
 
@@ -189,6 +194,8 @@ def compare(
         Where components are measured from.
     continued : bool
         Whether the tail beyond the refits is known to be no heavier than an exponential one.
+    in_proportion : bool
+        Whether positive components owe to the estimates a share of themselves, as a number far below one does.
 
     Raises
     ------
@@ -216,7 +223,7 @@ def compare(
         else:
             everything = np.vstack([own[None, :], values])
             laws = pool.laws(key, count)
-            owed = owed_to_law(everything, laws)
+            owed = (_owed_share if in_proportion and everything.min() > 0 else owed_to_law)(everything, laws)
             centre = _centre(everything - owed, centre_by)
             both = distance(everything - owed - centre)
             # as if all had been fitted with the law of the data
@@ -230,6 +237,16 @@ def compare(
             break
     notes = _failure_notes(pool, count, usable, pvalue, alternative)
     return Comparison(statistic, null, own, centre, pvalue, error, usable, values, limits, ranks, tuple(notes))
+
+
+def _owed_share(components: FloatArray, laws: FloatArray) -> FloatArray:
+    """Part of positive `components` ``(m, k)`` that goes with the laws of refits instead of that of the data, first.
+
+    The regression is that of their logarithms, down to `LEAST_SHARE` of their mean.
+    """
+    logs = np.log(np.maximum(components, LEAST_SHARE * components.mean(axis=0)))
+    owed = owed_to_law(logs, laws)
+    return np.asarray(-components * np.expm1(owed[0] - owed))
 
 
 def _at_replicates(pvalues: FloatArray, usable: NDArray[np.bool_]) -> FloatArray:

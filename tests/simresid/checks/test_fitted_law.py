@@ -6,6 +6,7 @@ import pytest
 import simresid as sr
 from glmmcore import glmm
 from simresid.checks._dispersion_refits import PEARSON, RELATIVE, UNWEIGHTED, _Evidence
+from simresid.checks.nulls.comparison import _owed_share
 from simresid.checks.nulls.fitted_law import UNKNOWN_LAW, describe_law, owed_to_law
 
 
@@ -19,6 +20,18 @@ def test_what_follows_the_law_is_taken_out_and_noise_is_left():
     assert np.std(owed_to_law(follows, laws) - (follows - follows.mean(axis=0))) < 1e-12
     alone = [np.any(owed_to_law(rng.normal(size=(100, 1)), laws)) for _ in range(400)]
     assert np.mean(alone) == pytest.approx(0.119, abs=0.05)  # P(F > 2) with 3 and 96 degrees of freedom; 3 errors
+
+
+def test_what_positive_numbers_owe_is_a_share_of_them():
+    """The fit explains all of the logarithms: every data set has the number of the first, whose law it is given."""
+    law = np.random.default_rng(9).normal(size=(60, 2))
+    numbers = np.exp(law @ np.array([[1.0], [-0.5]]) - 3.0)
+    np.testing.assert_allclose(numbers - _owed_share(numbers, law), np.full((60, 1), numbers[0]), rtol=1e-9)
+    noisy = numbers * np.random.default_rng(10).gamma(2, size=(60, 1))
+    left = noisy - _owed_share(noisy, law)
+    assert left[0] == noisy[0]  # as it is
+    assert left.min() > 0  # a part of the mean would be less than nothing of the smallest
+    assert (noisy - owed_to_law(noisy, law)).min() < 0
 
 
 def test_an_unknown_law_or_one_that_never_differs_takes_nothing():
