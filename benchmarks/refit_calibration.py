@@ -5,6 +5,9 @@ of so many data sets of each cell to a file, a line a data set; those that are t
 runs add up. It prints the rates; ``... FILE`` alone does nothing else. P-values of tests whose code has changed since
 are left out, and their data sets are judged again.
 
+``--designs size`` takes the cells of `SIZE`, one after the other with the cheapest first, so that those which are
+reached have all replicates; by default all of `RIGHT` and `WRONG` come in turns.
+
 A cell is a law, the number and size of its groups, and options, such as ``poisson:200x3`` or ``poisson:40x5:crossed``
 (see `OPTIONS`). The rates are those of every test at 5 %, and the familywise one of `diagnose`. Each line also has the
 dispersion ratio with its interval, and the tests whose 95 % interval excludes the null value where p is not below .05,
@@ -130,6 +133,15 @@ WRONG = (
     *("poisson with 10 % more zeros:20x10", "betabinomial as binomial:30x5"),
 )
 """Cells of `docs/calibration.md`."""
+
+SIZE = (
+    *("gaussian:30x1:none", "gaussian:10x3", "poisson:100x1:none", "gaussian:20x10", "poisson:60x2"),
+    *("poisson:10x20", "ten trials:30x5", "gamma:15x8", "nbinom2:20x10", "beta:15x8", "zip:20x10", "poisson:200x3"),
+    *("gaussian:250x20", "poisson:250x20"),
+)
+"""Right models for many replicates: groups of 1, 2, 3, 5, 8, 10 and 20, 30 to 5000 rows, the cheapest first."""
+
+DESIGNS = {"right": RIGHT, "wrong": WRONG, "size": SIZE}
 
 FAMILYWISE = "diagnose, any test after adjustment"
 
@@ -286,17 +298,28 @@ def tables(file: Path) -> str:
         if p.size:
             shares = [_rate(p, 0.01), _with_limits(p), _rate(p, 0.1)]
             out.append(f"| {name} | {p.size} | {' | '.join(shares)} |")
-    rates_of_cells = [_rejected(found[t]) for found in right.values() for t in tests if len(found.get(t, [])) >= MANY]
-    if rates_of_cells:
-        inside = np.mean([0.035 <= rate <= 0.065 for rate in rates_of_cells])
-        out += ["", f"{len(rates_of_cells)} cells of {MANY} data sets or more: {inside:.3f} within .035 to .065, "]
-        out[-1] += f"smallest {min(rates_of_cells):.3f}, largest {max(rates_of_cells):.3f}."
+    out += _share_inside({(name, t): found[t] for name, found in right.items() for t in tests if t in found})
     for part in (right, wrong):
         out += ["", "| cell | data sets | " + " | ".join(tests) + " |", "|---" * (len(tests) + 2) + "|"]
         for name, found in part.items():
             rates_here = [_rate(np.array(found[t]), 0.05) if found.get(t) else "" for t in tests]
             out.append(f"| {name} | {max(map(len, found.values()), default=0)} | {' | '.join(rates_here)} |")
     return "\n".join(out)
+
+
+def _share_inside(cells: dict[tuple[str, str], list[float]]) -> list[str]:
+    """How many cells of a design and a test with `MANY` data sets are close to the level, and which are not."""
+    rates = {key: _rejected(p) for key, p in cells.items() if len(p) >= MANY}
+    if not rates:
+        return []
+    close, near = ({k for k, r in rates.items() if abs(r - 0.05) <= far + 1e-12} for far in (0.015, 0.025))
+    counts = f"{len(close)} lie within .035 to .065 and {len(near)} within .025 to .075"
+    out = ["", f"Of {len(rates)} cells of {MANY} data sets or more {counts}. The others:"]
+    out += ["", "| cell | test | data sets | p < .05 | p < .1 |", "|---|---|---|---|---|"]
+    for name, test in sorted(rates.keys() - close):
+        p = np.array(cells[name, test])
+        out.append(f"| {name} | {test} | {p.size} | {_with_limits(p)} | {_rate(p, 0.1)} |")
+    return out
 
 
 def is_wrong(cell: str) -> bool:
@@ -326,12 +349,18 @@ def read(file: Path) -> dict[str, list[dict[str, Any]]]:
     return {cell: list(lines.values()) for cell, lines in found.items()}
 
 
-def extend(file: Path, replicates: int, cells: list[str], processes: int, minutes: float) -> None:
-    """Add the data sets that are missing, or were judged by other code, until time is up."""
+def extend(
+    file: Path, replicates: int, cells: list[str], processes: int, minutes: float, *, one_by_one: bool = False
+) -> None:
+    """Add the data sets that are missing, or were judged by other code, until time is up.
+
+    Cells are made in turns, so that a run that is stopped has all of them, or `one_by_one`, so that it has whole ones.
+    """
     end = time.monotonic() + 60 * minutes
     known = {(line["cell"], line["replicate"]) for lines in read(file).values() for line in lines if is_current(line)}
-    # all cells of a replicate before the next, so that a run that is stopped has all cells
     missing = [(cell, i) for i in range(replicates) for cell in cells if (cell, i) not in known]
+    if one_by_one:
+        missing.sort(key=lambda job: cells.index(job[0]))
     quiet: dict[str, Any] = {"initializer": warnings.simplefilter, "initargs": ("ignore",)}
     with file.open("a") as out, ProcessPoolExecutor(processes, **quiet) as pool:
         for first in range(0, len(missing), BLOCK * processes):
@@ -353,11 +382,14 @@ def main() -> None:
     parser.add_argument("file", type=Path)
     parser.add_argument("replicates", type=int, nargs="?", default=0)
     parser.add_argument("cells", nargs="*", help="all of RIGHT and WRONG by default")
+    parser.add_argument("--designs", choices=DESIGNS, help="cells of a list, one after the other")
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=np.inf)
     asked = parser.parse_args()
     if asked.replicates:
-        extend(asked.file, asked.replicates, asked.cells or [*RIGHT, *WRONG], asked.processes, asked.minutes)
+        cells = asked.cells or [*DESIGNS.get(asked.designs, (*RIGHT, *WRONG))]
+        one_by_one = asked.designs is not None
+        extend(asked.file, asked.replicates, cells, asked.processes, asked.minutes, one_by_one=one_by_one)
     print(tables(asked.file))
 
 
