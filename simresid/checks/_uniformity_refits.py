@@ -36,7 +36,7 @@ __all__ = ["NAMES", "Method", "band_grid", "local_level", "null_levels", "unifor
 Method: TypeAlias = Literal["auto", "ks", "ad", "cvm", "band", "dependent"]
 N_BAND_POINTS, N_BAND_SIMS = 100, 1999
 
-LEAST_SCALE = 0.2
+LEAST_SCALE = 0.15
 """Least standard deviation of refits that the distance is divided by, by the largest over the unit interval."""
 
 NAMES = {
