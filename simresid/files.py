@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import stat
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from pathlib import Path
 __all__ = ["create_exclusively", "named_errors", "remove_leftovers", "replacing"]
 
 _SCRATCH = re.compile(r"\.(\d+)-[0-9a-f]{16}\.new\.(.*)", flags=re.S)
+_SECONDS_FOR_A_READER = 2.0  # a reader that the same line of a shell starts may not have opened the pipe yet
 
 
 @contextmanager
@@ -60,12 +62,17 @@ def _reader(target: Path) -> Iterator[None]:
     if not target.is_fifo():
         yield
         return
-    try:
-        handle = os.open(target, os.O_WRONLY | os.O_NONBLOCK)
-    except OSError as error:
-        if error.errno != errno.ENXIO:
-            raise
-        raise OSError(error.errno, "a pipe from which nobody reads", os.fspath(target)) from None
+    begin = time.monotonic()
+    while True:
+        try:
+            handle = os.open(target, os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() - begin > _SECONDS_FOR_A_READER:
+                raise OSError(error.errno, "a pipe from which nobody reads", os.fspath(target)) from None
+        time.sleep(0.01)
     try:
         yield
     finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import real_array, row_values
+from glmmcore.arguments import row_values
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.results.estimability import dropped_columns, not_estimable
 from glmmcore.results.law import Law
@@ -63,7 +63,7 @@ def simulate_new(
         assert fit.family.weight_power is not None
         base["disp"] = base["disp"] + fit.family.weight_power * np.log(weights[keep])
     estimable = _estimable(predictors, rows.index)
-    sizes = trials_of_rows(fit, rows, keep, trials)
+    sizes = trials_of_rows(fit, frame, keep, trials, "simulate")
     effects = []
     for name, design in predictors.items():
         for position, term in enumerate(design.terms):
@@ -147,13 +147,7 @@ def weights_of_rows(fit: FittedGLMM, frame: pd.DataFrame, given: Any, caller: st
         return None
     if fit.design.var_weights is None:
         raise ModelError(f"{caller}: the fit had no var_weights=")
-    if isinstance(given, str):
-        if given not in frame:
-            raise ModelError(f"{caller}: the new data have no column '{given}' for var_weights=")
-        given = frame[given]
-    if np.ndim(given) == 0:
-        given = np.full(len(frame), given)
-    weights = row_values(given, f"{caller}: var_weights", frame.index)
+    weights = _values_of_rows(given, frame, caller, "var_weights")
     if not (np.isfinite(weights).all() and (weights > 0.0).all()):
         row = frame.index[int(np.argmin(np.isfinite(weights) & (weights > 0.0)))]
         raise ModelError(f"{caller}: var_weights must be positive numbers; that of row {row!r} is not")
@@ -161,29 +155,28 @@ def weights_of_rows(fit: FittedGLMM, frame: pd.DataFrame, given: Any, caller: st
 
 
 def trials_of_rows(
-    fit: FittedGLMM, rows: pd.DataFrame, keep: np.ndarray, trials: str | ArrayLike | None, caller: str = "simulate"
+    fit: FittedGLMM, frame: pd.DataFrame, keep: np.ndarray, given: Any, caller: str
 ) -> np.ndarray | None:
-    """Numbers of trials of the complete new rows."""
+    """Numbers of trials of the new rows that are kept; None where the response is not k of n."""
     if fit.trials is None:
-        if trials is not None:
+        if given is not None:
             raise ModelError(f"{caller}: the response of the model is not k of n, it takes no trials")
         return None
-    if trials is None:
+    if given is None:
         raise ModelError(f"{caller}: give trials=, a column of the new data or an array, for a k-of-n response")
-    if isinstance(trials, str):
-        if trials not in rows:
-            raise ModelError(f"{caller}: column '{trials}' is not in the new data")
-        values = real_array(rows[trials], f"column '{trials}'")
-    else:
-        given = real_array(trials, "trials")
-        if given.shape not in ((), keep.shape):
-            raise ModelError(f"{caller}: trials has shape {given.shape}, the new data have {len(keep)} rows")
-        values = np.broadcast_to(given, keep.shape)[keep].copy()
-        if isinstance(trials, pd.Series) and not trials.index[keep].equals(rows.index):
-            raise ModelError(
-                f"{caller}: trials is a Series with another index than the new data, pass trials.to_numpy() to go by "
-                "position"
-            )
-    if not np.all(values >= 0.0):
-        raise ModelError(f"{caller}: trials must be numbers that are not negative")
-    return values
+    trials = _values_of_rows(given, frame, caller, "trials")[keep]
+    if not np.all(trials >= 0.0):
+        row = frame.index[keep][int(np.argmin(trials >= 0.0))]
+        raise ModelError(f"{caller}: trials must be numbers that are not negative; that of row {row!r} is not")
+    return trials
+
+
+def _values_of_rows(given: Any, frame: pd.DataFrame, caller: str, argument: str) -> np.ndarray:
+    """An argument that is a column's name, one number for all rows or a number for each, (n,)."""
+    if isinstance(given, str):
+        if given not in frame:
+            raise ModelError(f"{caller}: column '{given}' of {argument}= is not in the new data")
+        given = frame[given]
+    elif np.ndim(given) == 0:
+        given = np.full(len(frame), given)
+    return row_values(given, f"{caller}: {argument}", frame.index)

@@ -84,7 +84,7 @@ def predict(
         trials_of_new, weights = fit.trials, fit.design.var_weights
         if newdata is not None:
             frame = as_frame(newdata, "the new data")
-            trials_of_new = trials_of_rows(fit, frame.loc[keep], keep, trials, "predict")
+            trials_of_new = trials_of_rows(fit, frame, keep, trials, "predict")
             weights = weights_of_rows(fit, frame, var_weights, "predict")
             weights = None if weights is None else weights[keep]
         rows = NewRows(predictors, labels, effects, new_levels, trials_of_new, weights)

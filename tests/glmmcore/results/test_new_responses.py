@@ -64,7 +64,7 @@ def test_trials_of_new_rows(data):
     assert np.array_equal(draws, fit.simulate(200, rng=4, newdata=new, trials=[0, 1000]))
     with pytest.raises(ModelError, match="give trials="):
         fit.simulate(1, newdata=new)
-    with pytest.raises(ModelError, match="'z' is not in the new data"):
+    with pytest.raises(ModelError, match="column 'z' of trials= is not in the new data"):
         fit.simulate(1, newdata=new, trials="z")
 
 

@@ -219,7 +219,7 @@ def test_weights_of_new_rows(family, response, crossed):
         (lambda: fit.predict(d, interval="prediction", var_weights=-d["w"]), "must be positive"),
         (lambda: fit.predict(d, se=True, var_weights="w"), "is for interval='prediction'"),
         (lambda: fit.predict(interval="prediction", var_weights="w"), "rows of the fit have theirs"),
-        (lambda: fit.simulate(1, newdata=d, var_weights="none"), "no column 'none'"),
+        (lambda: fit.simulate(1, newdata=d, var_weights="none"), "column 'none' of var_weights= is not in"),
         (lambda: glmm("z ~ x", d).simulate(1, newdata=d, var_weights="w"), "had no var_weights="),
     ):
         with pytest.raises(ModelError, match=message):
