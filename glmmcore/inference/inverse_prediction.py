@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 
 from glmmcore.arguments import mapping_of, real_array, require_level, require_name, require_word
 from glmmcore.errors import ModelError
+from glmmcore.inference.cell_means import CellMeans
+from glmmcore.inference.margins import requested_means
+from glmmcore.inference.original_scale import has_way_back
 from glmmcore.inference.precision import Precision
 from glmmcore.inference.reference_grid import ReferenceGrid
-from glmmcore.results.joint_covariance import Combination
+from glmmcore.results.estimability import zero_sums
 from glmmcore.results.t_distribution import t_quantile
 
 if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
     from glmmcore.fitted import FittedGLMM
 
 __all__ = ["InversePrediction", "inverse_prediction"]
+
+# Halvings between a value at which the curve exists and one at which it does not.
+_HALVINGS = 45
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +89,18 @@ def inverse_prediction(
     variable : str
         Numeric column of the fixed effects.
     target : float
-        Mean to reach; a probability for k-of-n responses.
+        Mean to reach: a probability for k-of-n responses, with all zeros in it for zero-inflated and hurdle models, a
+        median of y where the response is ``log(y)`` or the like, as in ``marginal_means(kind="response")``.
     kind : {"response", "link"}
-        Scale of `target`.
+        Scale of `target`; ``"link"`` is that of the conditional predictor.
     method : {"fieller", "delta"}
         All values at which a test does not reject that the mean is `target` (Fieller 1954; exact where the predictor
         is linear in the column), or estimate and standard error.
     at : mapping of str to values, optional
         Values of other columns; numbers are at their mean, categories average otherwise.
     limits : (float, float), optional
-        Where to search, for curves; the range in the data, widened by as much on either side, by default.
+        Where to search, for curves; the range in the data, widened by as much on either side, by default, as far as
+        the formula has values there: ``log(dose)`` has none below zero.
     level : float
         Confidence level, such as 0.95.
     df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
@@ -122,51 +134,62 @@ def inverse_prediction(
     known: Any = fit.design.encode
     if known.fixed_kinds.get(variable) != "numeric" or variable in known.factors:
         raise ModelError(f"inverse_prediction: '{variable}' is no numeric column of the fixed effects")
-    with np.errstate(all="ignore"):
-        goal = float(target if kind == "link" else fit.family.link.link(np.array(float(target))))
-    if not np.isfinite(goal):
-        raise ModelError(f"inverse_prediction: target {target!r} is outside the range of the mean")
-    precision = Precision(fit, df)
-    curve = _Curve(fit, variable, mapping_of(at, "inverse_prediction: at"), goal, precision)
-    low, high = _searched(fit, variable, limits)
-    line = curve.straight_line(low, high)
+    curve = _Curve(fit, variable, mapping_of(at, "inverse_prediction: at"), kind, float(target), Precision(fit, df))
+    held = fit.data[variable].astype(float)
+    low, high = _searched(curve, held, limits)
+    line = _Line.through(curve, low, high)
     if line is not None:
-        estimate, slope = -line[0] / line[1] if line[1] != 0.0 else np.inf, line[1]
+        estimate, slope = line.root, line.slope
     else:
         estimate = _only_root(curve, target, low, high)
-        step = 1e-5 * (high - low)
-        slope = (curve.distance(estimate + step) - curve.distance(estimate - step)) / (2.0 * step)
+        step = 1e-5 * min(high - low, 2.0 * max(estimate - low, high - estimate))
+        ends = np.clip([estimate - step, estimate + step], low, high)
+        slope = float(np.diff(curve.distances(ends))[0] / np.diff(ends)[0])
     if not np.isfinite(estimate):
         raise ModelError(f"inverse_prediction: the mean does not depend on '{variable}'")
-    error = float(np.sqrt(curve.variance(estimate)) / abs(slope))
-    quantile = float(t_quantile(curve.df(estimate), 0.5 + 0.5 * level)[0])
-    note = ""
-    if method == "delta":
+    variance, df_there = curve.precision_at(estimate)
+    error = float(np.sqrt(variance) / abs(slope))
+    quantile = float(t_quantile(df_there, 0.5 + 0.5 * level)[0])
+    notes = []
+    if method == "delta" or not np.isfinite(error):
         lower, upper = estimate - quantile * error, estimate + quantile * error
     elif line is not None:
-        lower, upper, note = _fieller(curve, line, quantile)
+        lower, upper, note = line.fieller(quantile)
+        notes.append(note)
     else:
-        lower, upper = _around(lambda x: curve.excess(x, quantile), estimate, low, high)
+        lower, upper = _around(lambda x: curve.excesses(x, quantile), estimate, low, high)
         if np.isinf(lower) or np.isinf(upper):
-            note = f"the interval reaches beyond the values searched, {low:g} to {high:g}"
-    return InversePrediction(variable, float(target), float(estimate), error, lower, upper, method, note)
+            notes.append(f"the interval reaches beyond the values searched, {low:g} to {high:g}")
+    if not held.min() <= estimate <= held.max():
+        notes.append(f"outside the data, whose {variable} goes from {held.min():g} to {held.max():g}")
+    if kind == "response" and has_way_back(fit):
+        notes.append(f"target is a median of {fit.design.response.transformed.inner}")
+    found = "; ".join(note for note in notes if note)
+    return InversePrediction(variable, float(target), float(estimate), error, lower, upper, method, found)
 
 
-def _searched(fit: FittedGLMM, variable: str, limits: tuple[float, float] | None) -> tuple[float, float]:
-    """Ends of the values that are searched."""
+def _searched(curve: _Curve, held: pd.Series, limits: tuple[float, float] | None) -> tuple[float, float]:
+    """Ends of the values that are searched, moved inwards to where the terms of the formula have values."""
+    least, most = float(held.min()), float(held.max())
     if limits is None:
-        values = fit.data[variable].astype(float)
-        reach = float(values.max() - values.min())
-        return float(values.min()) - reach, float(values.max()) + reach
-    ends = real_array(limits, "inverse_prediction: limits")
-    if ends.shape != (2,) or not np.isfinite(np.diff(ends)).all() or not ends[0] < ends[1]:
-        raise ModelError(f"inverse_prediction: limits must be two finite numbers, the lower first, not {limits!r:.200}")
-    return float(ends[0]), float(ends[1])
+        low, high = 2.0 * least - most, 2.0 * most - least
+    else:
+        ends = real_array(limits, "inverse_prediction: limits")
+        if ends.shape != (2,) or not np.isfinite(np.diff(ends)).all() or not ends[0] < ends[1]:
+            raise ModelError(
+                f"inverse_prediction: limits must be two finite numbers, the lower first, not {limits!r:.200}"
+            )
+        low, high = float(ends[0]), float(ends[1])
+    if curve.exists(low) and curve.exists(high):
+        return low, high
+    inside = float(np.clip(np.median(held), low, high))
+    curve.distances([inside])  # says what is wrong where there is no curve at all
+    return curve.last_before(low, inside), curve.last_before(high, inside)
 
 
 def _only_root(curve: _Curve, target: float, low: float, high: float) -> float:
     """Where the curve reaches the target, which must be one place."""
-    roots = _roots(curve.distance, low, high)
+    roots = _roots(curve.distances, low, high)
     if len(roots) != 1:
         found = ", ".join(f"{r:.4g}" for r in roots) or "nowhere"
         raise ModelError(
@@ -177,87 +200,135 @@ def _only_root(curve: _Curve, target: float, low: float, high: float) -> float:
 
 
 class _Curve:
-    """Linear predictor minus target as a function of one column."""
+    """Mean minus target as a function of one column, on the scale on which limits of the mean are symmetric."""
 
-    def __init__(self, fit: FittedGLMM, variable: str, at: dict[str, Any], goal: float, precision: Precision) -> None:
-        self.fit, self.variable, self.at, self.goal, self.precision = fit, variable, at, goal, precision
-        self.beta = fit.params.to_numpy()
+    def __init__(
+        self, fit: FittedGLMM, variable: str, at: dict[str, Any], kind: str, target: float, precision: Precision
+    ) -> None:
+        self._fit, self._variable, self._at, self._kind = fit, variable, at, kind
+        self._target, self._precision = target, precision
 
-    def row(self, x: float) -> tuple[np.ndarray, float]:
-        """Weights of the coefficients at x, (p,), and the offset."""
-        grid = ReferenceGrid.build(self.fit, [self.variable], {**self.at, self.variable: [x]})
-        rows, offset = grid.row()
-        if len(rows) != 1:
-            raise ModelError("inverse_prediction: give one value for each column of at=")
-        outside, dropped = grid.outside()
-        if outside is not None and outside.any():
+    def means(self, points: ArrayLike) -> CellMeans:
+        """Means at values of the column, their estimates less the target."""
+        values = np.atleast_1d(np.asarray(points, dtype=float))
+        grid = ReferenceGrid.build(self._fit, [self._variable], {**self._at, self._variable: values})
+        means = requested_means(self._fit, grid, self._kind, None, "none")
+        if not zero_sums(np.eye(len(values)), means.outside).all():
             raise ModelError(
-                f"inverse_prediction: the data of the fit do not determine {', '.join(dropped)}; "
+                f"inverse_prediction: the data of the fit do not determine {', '.join(means.dropped)}; "
                 "give other values in at="
             )
-        return rows[0], float(offset[0])
+        if self._kind == "response" and means.link.name == "identity":
+            means = means.on_scale(means.shape)
+        with np.errstate(all="ignore"):
+            goal = self._target if self._kind == "link" else float(means.link.link(np.array(self._target)))
+        if not np.isfinite(goal):
+            raise ModelError(f"inverse_prediction: target {self._target!r} is outside the range of the mean")
+        return dataclasses.replace(means, estimate=means.estimate - goal)
 
-    def distance(self, x: float) -> float:
-        """Predictor minus target."""
-        row, offset = self.row(x)
-        return float(row @ self.beta) + offset - self.goal
+    def distances(self, points: ArrayLike) -> np.ndarray:
+        """Means less the target."""
+        return self.means(points).estimate
 
-    def variance(self, x: float) -> float:
-        """Variance of the predictor."""
-        return float(self.precision.variance(self._predictor(x))[0])
+    def variances(self, points: ArrayLike) -> np.ndarray:
+        """Variances of the means."""
+        return np.asarray(self._precision.variance(self.means(points).weights))
 
-    def df(self, x: float) -> np.ndarray:
-        """Degrees of freedom of the predictor, (1,)."""
-        return self.precision.df(self._predictor(x))
+    def precision_at(self, x: float) -> tuple[float, np.ndarray]:
+        """Variance and degrees of freedom, (1,), of one mean."""
+        weights = self.means(x).weights
+        return float(self._precision.variance(weights)[0]), self._precision.df(weights)
 
-    def _predictor(self, x: float) -> Combination:
-        return Combination({"cond": self.row(x)[0][None]})
+    def excesses(self, points: ArrayLike, quantile: float) -> np.ndarray:
+        """Positive where a test rejects that the mean is the target."""
+        means = self.means(points)
+        return np.asarray(means.estimate**2 - quantile**2 * self._precision.variance(means.weights))
 
-    def excess(self, x: float, quantile: float) -> float:
-        """Positive where a test rejects that the predictor is the target."""
-        return self.distance(x) ** 2 - quantile**2 * self.variance(x)
+    def exists(self, x: float) -> bool:
+        """Whether the terms of the formula have values at x: no logarithm of a negative number, no spline's outside."""
+        try:
+            return bool(np.isfinite(self.distances(x)).all())
+        except ModelError:
+            return False
 
-    def straight_line(self, low: float, high: float) -> tuple[float, float] | None:
-        """Intercept and slope of `distance`, None when the design is not linear in the column."""
-        first, last, middle = self.row(low), self.row(high), self.row(0.3 * low + 0.7 * high)
-        expected = 0.3 * first[0] + 0.7 * last[0]
-        if not np.allclose(middle[0], expected, rtol=1e-9, atol=1e-9 * max(1.0, float(np.abs(expected).max()))):
+    def last_before(self, end: float, inside: float) -> float:
+        """The value nearest to an end, seen from one inside, at which the curve exists."""
+        if self.exists(end):
+            return end
+        for _ in range(_HALVINGS):
+            middle = 0.5 * (end + inside)
+            if self.exists(middle):
+                inside = middle
+            else:
+                end = middle
+        return inside
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Line:
+    """A curve that is straight, by its distances and variances at a middle and at half a width to either side."""
+
+    middle: float
+    half: float
+    distances: np.ndarray
+    variances: np.ndarray
+
+    @classmethod
+    def through(cls, curve: _Curve, low: float, high: float) -> _Line | None:
+        """None when the design is not linear in the column."""
+        middle, half = 0.5 * (low + high), 0.5 * (high - low)
+        means = curve.means([low, middle, high, 0.3 * low + 0.7 * high])
+        if set(means.weights.fixed) != {"cond"} or means.weights.direct is not None:
             return None
-        if not np.isclose(middle[1], 0.3 * first[1] + 0.7 * last[1], rtol=1e-9, atol=1e-9):
-            return None
-        slope = (self.distance(high) - self.distance(low)) / (high - low)
-        return self.distance(low) - slope * low, slope
+        rows = np.column_stack([means.weights.fixed["cond"], means.estimate])
+        for row, share in zip(rows[[1, 3]], (0.5, 0.7), strict=True):
+            expected = (1.0 - share) * rows[0] + share * rows[2]
+            if not np.allclose(row, expected, rtol=1e-9, atol=1e-9 * max(1.0, float(np.abs(expected).max()))):
+                return None
+        points = [low, middle, high]
+        return cls(middle, half, means.estimate[:3], curve.variances(points))
+
+    @property
+    def slope(self) -> float:
+        return float(self.distances[2] - self.distances[0]) / (2.0 * self.half)
+
+    @property
+    def root(self) -> float:
+        return self.middle - float(self.distances[1]) / self.slope if self.slope != 0.0 else np.inf
+
+    def fieller(self, quantile: float) -> tuple[float, float, str]:
+        """Roots of (a + b u)^2 = q^2 var(u), var(u) a parabola, u from -1 to 1 where the points are.
+
+        Counted from the middle: far from it the variance of a slope is nothing beside that of the intercept.
+        """
+        a, b = float(self.distances[1]), self.slope * self.half
+        below, at, above = (float(v) for v in self.variances)
+        square = b * b - quantile**2 * (0.5 * (above + below) - at)
+        linear = a * b - 0.25 * quantile**2 * (above - below)
+        constant = a * a - quantile**2 * at
+        if square <= 0.0:
+            return -np.inf, np.inf, "the slope does not differ from zero at this level: the interval is not bounded"
+        root = float(np.sqrt(max(linear**2 - square * constant, 0.0)))
+        ends = ((-linear - root) / square, (-linear + root) / square)
+        return self.middle + self.half * ends[0], self.middle + self.half * ends[1], ""
 
 
-def _fieller(curve: _Curve, line: tuple[float, float], quantile: float) -> tuple[float, float, str]:
-    """Roots of (a + b x)^2 = q^2 var(x), var(x) a parabola through three points."""
-    a, b = line
-    variance = [curve.variance(x) for x in (-1.0, 0.0, 1.0)]
-    v1 = 0.5 * (variance[2] - variance[0])
-    v2 = 0.5 * (variance[2] + variance[0]) - variance[1]
-    square = b * b - quantile**2 * v2
-    linear = a * b - 0.5 * quantile**2 * v1
-    constant = a * a - quantile**2 * variance[1]
-    inner = linear**2 - square * constant
-    if square <= 0.0:
-        return -np.inf, np.inf, "the slope does not differ from zero at this level: the interval is not bounded"
-    root = float(np.sqrt(max(inner, 0.0)))
-    return (-linear - root) / square, (-linear + root) / square, ""
-
-
-def _roots(function: Any, low: float, high: float) -> list[float]:
+def _roots(function: Callable[[ArrayLike], np.ndarray], low: float, high: float) -> list[float]:
     from scipy.optimize import brentq
 
     points = np.linspace(low, high, 201)
-    values = np.array([function(x) for x in points])
+    values = function(points)
     out = [float(points[i]) for i in np.flatnonzero(values == 0.0)]
     for i in np.flatnonzero(values[:-1] * values[1:] < 0.0):
-        out.append(float(brentq(function, points[i], points[i + 1], xtol=1e-12 * (high - low))))
+        one = brentq(lambda x: float(function(x)[0]), points[i], points[i + 1], xtol=1e-12 * (high - low))
+        out.append(float(one))
     return sorted(out)
 
 
-def _around(excess: Any, estimate: float, low: float, high: float) -> tuple[float, float]:
-    """Nearest roots of `excess` on both sides of the estimate, infinite when there is none."""
-    left = [r for r in _roots(excess, low, estimate) if r < estimate] if low < estimate else []
-    right = [r for r in _roots(excess, estimate, high) if r > estimate] if estimate < high else []
+def _around(
+    excesses: Callable[[ArrayLike], np.ndarray], estimate: float, low: float, high: float
+) -> tuple[float, float]:
+    """Nearest roots of the excess on both sides of the estimate, infinite when there is none."""
+    left = [r for r in _roots(excesses, low, estimate) if r < estimate] if low < estimate else []
+    right = [r for r in _roots(excesses, estimate, high) if r > estimate] if estimate < high else []
     return (left[-1] if left else -np.inf), (right[0] if right else np.inf)
