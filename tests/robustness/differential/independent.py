@@ -19,8 +19,8 @@ __all__ = ["Estimates", "integral", "laplace", "read_estimates"]
 
 # Step of the differences of a log density along its linear predictor: fourth root of the rounding error.
 _STEP = 1e-3
-# Points a dimension of the grid that integrates the effects of one group out, and how far it reaches.
-_POINTS, _REACH = 61, 8.0
+# Points a dimension of the grid that integrates effects out, five times as many in one dimension, and its reach.
+_POINTS, _REACH = 121, 8.0
 _MOST_DIMENSIONS = 2
 
 LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -36,7 +36,11 @@ LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 @dataclass
 class Estimates:
-    """Coefficients by part and name; covariances by part and grouping factor, with the names of their coefficients."""
+    """Coefficients by part and name; covariances by part and grouping factor, with the names of their coefficients.
+
+    The part ``family`` holds degrees of freedom (t), the power (tweedie) or the lower and upper cut point (ordbeta).
+    The dispersion of a gaussian is the logarithm of a standard deviation.
+    """
 
     coefficients: dict[str, dict[str, float]] = field(default_factory=dict)
     covariances: list[tuple[str, str, list[str], np.ndarray]] = field(default_factory=list)
@@ -82,7 +86,9 @@ class Evaluation:
         self.fixed = {
             part: sum(value * _column(name, data) for name, value in coefficients.items())
             for part, coefficients in estimates.coefficients.items()
+            if part != "family"
         }
+        self.of_family = list(estimates.coefficients.get("family", {}).values())
         blocks: dict[str, list[np.ndarray]] = {"cond": [], "zi": []}
         self.codes = []
         for part, group, names, covariance in estimates.covariances:
@@ -135,6 +141,8 @@ class Evaluation:
         value = self.joint(u)
         for _ in range(200):
             gradient, hessian = self.gradient_and_hessian(u)
+            if not np.isfinite(hessian).all():
+                break  # no density next to this point
             values, vectors = np.linalg.eigh(-hessian)
             step = vectors @ ((vectors.T @ gradient) / np.maximum(np.abs(values), 0.1))
             length = 1.0
@@ -176,6 +184,8 @@ class Evaluation:
                 value = value + sign * terms.sum(axis=1)
             return value, k
         y = data["y"].to_numpy(float)
+        if family in _CONTINUOUS:
+            return _CONTINUOUS[family](y, mean, dispersion, *self.of_family), y
         base = family.removeprefix("truncated_")
         if base == "poisson":
             value, zero = stats.poisson.logpmf(y, mean), -mean
@@ -189,12 +199,8 @@ class Evaluation:
         elif base in ("nbinom1", "nbinom2"):
             size = mean / dispersion if base == "nbinom1" else dispersion
             value, zero = _negative_binomial(y, mean, size), -size * np.log1p(mean / size)
-        elif base == "compois":
-            return _conway_maxwell(y, mean, 1.0 / dispersion), y
-        elif base == "beta":
-            return stats.beta.logpdf(y, mean * dispersion, (1.0 - mean) * dispersion), y
         else:
-            raise NotImplementedError(base)
+            return _conway_maxwell(y, mean, 1.0 / dispersion), y
         if family.startswith("truncated"):
             value = np.where(y > 0, value - np.log(-np.expm1(zero)), -np.inf)
         return value, y
@@ -226,35 +232,97 @@ def _negative_binomial(y: np.ndarray, mean: np.ndarray, size: np.ndarray) -> np.
     return rises + special.xlogy(y, mean) - (y + size) * np.log1p(mean / size) - special.gammaln(y + 1.0)
 
 
+def _beta(y: np.ndarray, mean: np.ndarray, precision: np.ndarray) -> np.ndarray:
+    return stats.beta.logpdf(y, mean * precision, (1.0 - mean) * precision)
+
+
+def _ordered_beta(y: np.ndarray, mean: np.ndarray, precision: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Zeros and ones with the probabilities of an ordered logit with two cut points, a beta law in between."""
+    eta = special.logit(mean)
+    between = np.log(special.expit(eta - low) - special.expit(eta - high))
+    inner = between + _beta(np.where((y > 0) & (y < 1), y, 0.5), mean, precision)
+    return np.where(y == 0, special.log_expit(low - eta), np.where(y == 1, special.log_expit(eta - high), inner))
+
+
+def _tweedie(y: np.ndarray, mean: np.ndarray, phi: np.ndarray, power: float) -> np.ndarray:
+    """A Poisson number of gamma variables: summed over the number, widely around its most probable value."""
+    rate = mean ** (2.0 - power) / (phi * (2.0 - power))
+    shape, scale = (2.0 - power) / (power - 1.0), phi * (power - 1.0) * mean ** (power - 1.0)
+    likely = np.maximum(y ** (2.0 - power) / (phi * (2.0 - power)), 1.0)
+    reach = int(10.0 * np.sqrt(likely.max()) * max(1.0, 1.0 / np.sqrt(shape)) + 50.0)
+    number = np.maximum(np.round(likely)[:, None] + np.arange(-reach, reach + 1), 0.0)
+    known = np.where(y > 0, y, 1.0)[:, None]
+    terms = stats.poisson.logpmf(number, rate[:, None]) + stats.gamma.logpdf(
+        known, np.maximum(number, 1.0) * shape, scale=scale[:, None]
+    )
+    return np.where(y > 0, special.logsumexp(np.where(number > 0, terms, -np.inf), axis=1), -rate)
+
+
+_CONTINUOUS: dict[str, Callable[..., np.ndarray]] = {
+    "gaussian": stats.norm.logpdf,
+    "t": lambda y, mean, scale, df: stats.t.logpdf(y, df, mean, scale),
+    "gamma": lambda y, mean, shape: stats.gamma.logpdf(y, shape, scale=mean / shape),
+    "beta": _beta,
+    "ordbeta": _ordered_beta,
+    "tweedie": _tweedie,
+}
+
+
 def laplace(model: Model, estimates: Estimates) -> float:
-    """Laplace's approximation of the log-likelihood at some estimates; NotImplementedError for other families."""
+    """Laplace's approximation of the log-likelihood at some estimates; NaN where there is none."""
     at = Evaluation(model, estimates)
     u = at.mode()
+    if not np.isfinite(at.joint(u)):
+        return np.nan
     sign, logdet = np.linalg.slogdet(-at.gradient_and_hessian(u)[1])
     return at.joint(u) - 0.5 * logdet if sign > 0 else np.nan
 
 
 def integral(model: Model, estimates: Estimates) -> float:
-    """The log-likelihood itself, on a grid around the mode of each group; NaN with crossed or many effects a group."""
+    """The log-likelihood itself, on a grid; NaN with crossed factors or many effects a group.
+
+    Effects of groups inside other groups are integrated out at each point of the grid of the outer ones.
+    """
     at = Evaluation(model, estimates)
-    k = at.order // (max(codes.max() for codes in at.codes) + 1) if at.codes else 0
-    if not at.codes or k > _MOST_DIMENSIONS or any(not np.array_equal(c, at.codes[0]) for c in at.codes):
+    if not at.codes:
         return np.nan
-    n_groups = at.codes[0].max() + 1
+    # terms by grouping factor, the one with fewer groups first
+    order = sorted(range(len(at.codes)), key=lambda i: at.codes[i].max())
     widths = [covariance.shape[0] for _, _, _, covariance in estimates.covariances]
-    where = np.concatenate(
-        [
-            start + np.arange(n_groups * width).reshape(n_groups, width)
-            for start, width in zip(np.cumsum([0, *[n_groups * w for w in widths[:-1]]]), widths, strict=True)
-        ],
-        axis=1,
-    )
-    line = np.linspace(-_REACH, _REACH, _POINTS if k > 1 else 10 * _POINTS + 1)
+    starts = np.cumsum([0, *[(c.max() + 1) * w for c, w in zip(at.codes, widths, strict=True)]])
+    factors: list[tuple[np.ndarray, list[np.ndarray]]] = []
+    for i in order:
+        codes, width = at.codes[i], widths[i]
+        where = starts[i] + np.arange((codes.max() + 1) * width).reshape(-1, width)
+        if factors and np.array_equal(factors[-1][0], codes):
+            factors[-1][1].append(where)
+        elif not factors or len(set(zip(codes, factors[-1][0], strict=True))) == codes.max() + 1:
+            factors.append((codes, [where]))
+        else:
+            return np.nan
+    effects = [np.concatenate(where, axis=1) for _, where in factors]
+    total = sum(e.shape[1] for e in effects)
+    if total > _MOST_DIMENSIONS:
+        return np.nan
+    line = np.linspace(-_REACH, _REACH, _POINTS if total > 1 else 5 * _POINTS)
+    logs = _by_group(at, np.zeros(at.order), [codes for codes, _ in factors], effects, line)
+    return float(logs.sum())
+
+
+def _by_group(
+    at: Evaluation, u: np.ndarray, codes: list[np.ndarray], effects: list[np.ndarray], line: np.ndarray
+) -> np.ndarray:
+    """Logarithms of the integrals of the outermost groups, effects of the inner ones integrated out first."""
+    own, where = codes[0], effects[0]
+    k = where.shape[1]
     cell = (line[1] - line[0]) / np.sqrt(2.0 * np.pi)
     logs = []
     for point in np.stack(np.meshgrid(*[line] * k, indexing="ij"), axis=-1).reshape(-1, k):
-        u = np.zeros(at.order)
         u[where] = point
-        inner = np.bincount(at.codes[0], at.row_densities(u), n_groups)
+        if len(codes) > 1:
+            first_row = np.unique(codes[1], return_index=True)[1]
+            inner = np.bincount(own[first_row], _by_group(at, u, codes[1:], effects[1:], line), own.max() + 1)
+        else:
+            inner = np.bincount(own, np.nan_to_num(at.row_densities(u), nan=-np.inf), own.max() + 1)
         logs.append(inner - 0.5 * point @ point + k * np.log(cell))
-    return float(special.logsumexp(np.nan_to_num(logs, nan=-np.inf), axis=0).sum())
+    return special.logsumexp(logs, axis=0)
