@@ -46,6 +46,6 @@ print(pd.DataFrame(rows).T.round(3).to_string())
 # (A beta-binomial law with ``sigma`` of 80 makes seeds of one plate alike with a correlation of 1/81.)
 
 print(f"sigma of the beta-binomial {fits['beta-binomial'].sigma:.1f}")
-fig, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained")
 for ax, (name, res) in zip(axes, residuals.items(), strict=True):
     plot_dispersion(res, ax, title=name)

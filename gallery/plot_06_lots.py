@@ -50,7 +50,7 @@ for lot, part in lots.groupby("lot", observed=True):
         alpha=0.8,
     )
     ax.plot(part["x"], part["y"], "o", ms=3.5, color=line[0].get_color(), alpha=0.8)
-line[0].set_label("a lot of its own colour: fitted mean, counts")
+line[0].set_label("one lot (each has its colour): mean, counts")
 ax.plot(x, np.exp(b0 + b1 * x), color="black", lw=2.5, label="typical lot")
 limits = np.clip([amount.lower, amount.upper], 0, 14)
 ax.hlines(
@@ -64,3 +64,4 @@ ax.hlines(
 ax.plot(amount.estimate, 4, "D", color="#b33c00", ms=8)
 ax.set(xlabel="Amount of treatment", ylabel="Defects")
 ax.legend(frameon=False)
+ax.spines[["top", "right"]].set_visible(False)

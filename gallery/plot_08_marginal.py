@@ -72,3 +72,4 @@ share = data.groupby(np.digitize(data["x1"], bins), observed=True)["observed"].m
 ax.plot(middle, share.to_numpy()[: middle.size], "ko", label="observed proportion")
 ax.set(xlabel="x", ylabel="Probability", ylim=(0, 1))
 ax.legend(frameon=False)
+ax.spines[["top", "right"]].set_visible(False)

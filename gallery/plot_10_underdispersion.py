@@ -44,6 +44,6 @@ print(pd.DataFrame(rows).T.round(3).to_string())
 # (``sigma`` of the fit); with it the slope becomes visible.
 
 print({family: round(fit.sigma, 2) for family, fit in fits.items()})
-fig, axes = plt.subplots(1, 3, figsize=(12, 3.6), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained")
 for ax, (family, res) in zip(axes, residuals.items(), strict=True):
     plot_dispersion(res, ax, title=family)

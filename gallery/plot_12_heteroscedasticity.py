@@ -49,4 +49,6 @@ print(
 fig, axes = plt.subplots(1, 2, figsize=(10, 4.2), layout="constrained")
 for ax, (name, res) in zip(axes, residuals.items(), strict=True):
     plot_residuals(res, "x", ax)
-    ax.set_title(f"{name}: {ax.get_title(loc='left')}", loc="left")
+    ax.set_title(
+        f"{name}: {ax.get_title(loc='left')}", loc="left", size="medium", weight="bold"
+    )

@@ -44,9 +44,13 @@ print("along x2:", repaired.quantile_test("x2").summary())
 # ``plot_residuals(res, against="all")`` draws a panel for every predictor of the model, so that none is
 # forgotten.
 
-fig, axes = plt.subplots(1, 3, figsize=(12, 4), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.6), layout="constrained")
 for ax, against in zip(axes[:2], (None, "x2"), strict=True):
     plot_residuals(residuals, against, ax)
-    ax.set_title(f"Linear model\n{ax.get_title(loc='left')}", loc="left")
 plot_residuals(repaired, "x2", axes[2])
-axes[2].set_title(f"With the square\n{axes[2].get_title(loc='left')}", loc="left")
+for ax, model in zip(
+    axes, ("Linear model", "Linear model", "With the square"), strict=True
+):
+    ax.set_title(
+        f"{model}\n{ax.get_title(loc='left')}", loc="left", size="medium", weight="bold"
+    )

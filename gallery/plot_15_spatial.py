@@ -40,7 +40,7 @@ kept |= {name: simulate_residuals(fit) for name, fit in repairs.items()}
 titles = {}
 for name, res in kept.items():
     test = res.spatial_autocorrelation_test(data["x"], data["y"])
-    p = "p < 0.001" if test.pvalue < 0.001 else f"p = {test.pvalue:.2g}"
+    p = "p < 0.001" if test.pvalue < 0.001 else f"p = {test.pvalue:.3f}"
     titles[name] = f"{name}: {p}"
     print(f"{name}: I = {test.statistic:.3f}, expected {test.expected:.3f}")
 print({name: round(fit.aic, 1) for name, fit in repairs.items()})
@@ -50,7 +50,7 @@ print({name: round(fit.aic, 1) for name, fit in repairs.items()})
 # distance, show the pattern as a surface. After the repairs it is nearly flat. Triangles that point up are counts above
 # the prediction, those that point down below.
 
-fig, axes = plt.subplots(1, 3, figsize=(11, 3.9), layout="constrained", sharey=True)
+fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.7), layout="constrained", sharey=True)
 places = np.column_stack([data["x"], data["y"]])
 side = np.linspace(places.min(), places.max(), 60)
 grid = np.stack(np.meshgrid(side, side), axis=-1)
@@ -83,7 +83,7 @@ def correlogram(z):
 
 
 rng = np.random.default_rng(1)
-fig, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained", sharey=True)
+fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.2), layout="constrained", sharey=True)
 for ax, (name, res) in zip(axes, kept.items(), strict=True):
     z = res.normal_residuals(clip=3.0)
     dealt = [correlogram(rng.permutation(z)) for _ in range(199)]

@@ -33,7 +33,7 @@ repaired = simulate_residuals(mixed, random_effects="unconditional").recalculate
 )
 print("with (1|group):", repaired.dispersion_test().summary())
 
-fig, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.6), layout="constrained")
 plot_qq(single, axes[0], title="1000 rows, no random effect")
 plot_qq(grouped, axes[1], title="100 groups, no random effect")
 plot_qq(repaired, axes[2], title="100 groups, with (1|group)")

@@ -54,7 +54,7 @@ residuals = simulate_residuals(fits["NegativeBinomial"])
 broods = residuals.recalculate(group=ticks["BROOD"])
 print("sums over broods:", broods.dispersion_test().summary())
 
-fig, axes = plt.subplots(1, 3, figsize=(11, 3.8), layout="constrained")
+fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.6), layout="constrained")
 plot_qq(simulate_residuals(fits["Poisson"]), axes[0], title="Poisson, chicks")
 plot_qq(residuals, axes[1], title="NegativeBinomial, chicks")
 plot_qq(broods, axes[2], title="NegativeBinomial, broods")

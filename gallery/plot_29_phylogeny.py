@@ -85,8 +85,10 @@ left.set(
     yticklabels=list(fits),
     ylim=(-0.6, 1.6),
     xlabel="slope of size with 95 % limits (line: truth)",
-    title="The slope",
 )
 right.axline((0, 0), slope=1, color="0.6", linewidth=1)
-right.set(xlabel="true effect", ylabel="estimate", title="Effects of species, centred")
+right.set(xlabel="true effect", ylabel="estimate")
 right.legend(frameon=False)
+for panel, title in ((left, "The slope"), (right, "Effects of species, centred")):
+    panel.set_title(title, loc="left", size="medium", weight="bold")
+    panel.spines[["top", "right"]].set_visible(False)

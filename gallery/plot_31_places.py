@@ -53,7 +53,12 @@ print(fits["field"].var_corr.round(2).to_string(index=False))
 fig, panels = plt.subplots(1, 2, figsize=(10, 4), layout="constrained", sharey=True)
 for panel, (name, residuals) in zip(panels, given.items(), strict=True):
     plot_variogram(residuals, "east", "north", ax=panel, n_refits=39)
-    panel.set_title(f"{name}: {panel.get_title(loc='left')}", loc="left", size="medium")
+    panel.set_title(
+        f"{name}: {panel.get_title(loc='left')}",
+        loc="left",
+        size="medium",
+        weight="bold",
+    )
 
 # %%
 # What is left is the map: the field on the scale of the link, kriged between the sites, with standard errors that are

@@ -63,5 +63,11 @@ axes.fill_between(
     new["day"], curve["lower"], curve["upper"], alpha=0.3, label="95 % limits"
 )
 axes.plot(d.loc[shown, "day"], d.loc[shown, "count"], "k.", label="counts")
-axes.set(xlabel="day", ylabel="count", yscale="log", title="The first 200 days")
+axes.set(
+    xlabel="day",
+    ylabel="count",
+    yscale="log",
+)
+axes.set_title("The first 200 days", loc="left", size="medium", weight="bold")
 axes.legend(frameon=False)
+axes.spines[["top", "right"]].set_visible(False)

@@ -65,6 +65,6 @@ def _density(ax: Axes, x: Any, y: Any, upright: bool) -> None:
     shades = LinearSegmentedColormap.from_list("ratio", ["#2166a5", "#eef1f4", "#d1661f"])
     grid = (other_edges, edges, ratio.T) if upright else (edges, other_edges, ratio)
     ax.pcolormesh(*grid, cmap=shades, vmin=0, vmax=2, rasterized=True, zorder=1.1, linewidth=0)
-    ax.annotate("blue: fewer than even, orange: more", (0.985, 0.015), xycoords="axes fraction", ha="right",
+    ax.annotate("blue: fewer than even, orange: more", (0.985, 0.04), xycoords="axes fraction", ha="right",
                 va="bottom", fontsize="x-small", color=INK, zorder=4,
                 bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5})  # fmt: skip

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
+    from simresid.alignment import FloatArray
     from simresid.checks.nulls.choice import NullKind
     from simresid.checks.results import UniformityResult
 
@@ -20,6 +21,9 @@ __all__ = ["plot_qq"]
 
 MOST_POINTS = 2000
 """More order statistics than this are thinned evenly: the curve they trace looks the same."""
+
+SMOOTHED_OVER = 0.03
+"""Widest neighbourhood, as a probability, over which the drawn edges of a band of refits are averaged."""
 
 
 def plot_qq(
@@ -69,8 +73,10 @@ def plot_qq(
     assert band is not None
     assert effect is not None
     negligible = effect.severity == "negligible"
-    grid = band["probability"].to_numpy()
-    crossed = (band["observed"] < band["lower"]).to_numpy() | (band["observed"] > band["upper"]).to_numpy()
+    grid, own, lower, upper = (band[name].to_numpy() for name in ("probability", "observed", "lower", "upper"))
+    if test.null == "refits":
+        lower, upper = _monotone(lower, upper)
+    crossed = (own < lower) | (own > upper)
     keep = _thinned(u.size)
     x = (keep + 1) / (u.size + 1)
     y = np.sort(u)[keep]
@@ -78,15 +84,10 @@ def plot_qq(
         y = np.interp(x, np.concatenate([[0.0], band["observed"], [1.0]]), np.concatenate([[0.0], grid, [1.0]]))
     outside = _near_crossing(y, grid, crossed)
     with drawing_on(ax, (4.2, 4.2)) as ax:
-        edge = np.concatenate([[0.0], grid, [1.0]])
-        ax.fill_betweenx(
-            edge,
-            np.concatenate([[0.0], band["lower"], [1.0]]),
-            np.concatenate([[0.0], band["upper"], [1.0]]),
-            color=BAND,
-            linewidth=0,
-            label=_label(res, test),
-        )
+        edge, *sides = (np.concatenate([[0.0], values, [1.0]]) for values in (grid, lower, upper))
+        if test.null == "refits":
+            sides = [_smooth(edge, side, u.size) for side in sides]
+        ax.fill_betweenx(edge, *sides, color=BAND, linewidth=0, label=_label(res, test))
         ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, zorder=1.5)
         size = float(np.clip(5.2 - 0.7 * np.log10(u.size), 2.5, 4.5))
         style: Any = {"linestyle": "none", "rasterized": u.size > MOST_POINTS}
@@ -106,7 +107,19 @@ def plot_qq(
     return ax
 
 
-def _test(res: Any, u: NDArray[np.float64], null: NullKind, n_refits: int | None) -> UniformityResult:
+def _monotone(lower: FloatArray, upper: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The part of a band that distribution functions can reach: they leave it if and only if they leave the band."""
+    return np.maximum.accumulate(lower), np.minimum.accumulate(upper[::-1])[::-1]
+
+
+def _smooth(edge: FloatArray, side: FloatArray, n: int) -> FloatArray:
+    """Average a side of the band over the neighbourhood in which few residuals make its steps."""
+    reach = np.minimum(min(SMOOTHED_OVER, 0.5 / n), np.minimum(edge, 1.0 - edge))
+    offsets = np.linspace(-1.0, 1.0, 21)
+    return np.asarray(np.interp(edge[:, None] + reach[:, None] * offsets, edge, side).mean(axis=1))
+
+
+def _test(res: Any, u: FloatArray, null: NullKind, n_refits: int | None) -> UniformityResult:
     """The test with a band: against refits if possible, or of the residuals as they are."""
     from simresid.checks.nulls.choice import check_null
     from simresid.checks.uniformity import uniformity_test

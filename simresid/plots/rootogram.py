@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["plot_rootogram"]
 
+APART = 0.15
+"""Least distance between ticks of frequencies, as a share of the axis."""
+
 
 def plot_rootogram(res: Any, ax: Axes | None = None, *, max_count: int | None = None, title: str | None = None) -> Axes:
     """Hanging rootogram of a count response.
@@ -105,9 +108,14 @@ def _name_counts(ax: Axes, table: pd.DataFrame) -> None:
 
 
 def _frequency_axis(ax: Axes, highest: float) -> None:
-    """Label square roots by the frequencies they stand for."""
-    from matplotlib.ticker import MaxNLocator
-
-    locator = MaxNLocator(5, integer=highest > 4)  # squares of whole numbers are whole
-    ticks = [t for t in locator.tick_values(0, highest) if 0 <= t <= highest * 1.05]
-    ax.set_yticks(ticks, [f"{t * t:,.0f}" for t in ticks])
+    """Label square roots by the frequencies they stand for, round ones: 1, 2 and 5 times powers of ten."""
+    if highest <= 0.0:
+        ax.set_yticks([0.0], ["0"])
+        return
+    power = 10.0 ** (np.floor(2.0 * np.log10(highest)) - np.arange(3))
+    ticks: list[float] = []
+    for frequency in np.outer(power, [10.0, 5.0, 2.0, 1.0]).ravel():
+        root = float(np.sqrt(frequency))
+        if APART <= root / highest <= 1.05 and (not ticks or (ticks[-1] - root) / highest >= APART):
+            ticks.append(root)
+    ax.set_yticks([0.0, *ticks], ["0", *(f"{t * t:,.6g}" for t in ticks)])

@@ -124,6 +124,8 @@ def _groups(ax: Axes, res: Any, group: Any) -> str:
             xy = (place[at], mean[at]) if upright else (mean[at], place[at])
             ax.plot(*xy, linestyle="none", marker=marker, color=colour, markersize=7, markeredgecolor="white",
                     zorder=4, label=label)  # fmt: skip
+    ax.use_sticky_edges = False  # bars at zero would leave no room for the lower half of points there
+    ax.autoscale_view(scalex=not upright, scaley=upright)
     (ax.set_xlabel if upright else ax.set_ylabel)(shorten(levels.name, 40))
     (ax.set_ylabel if upright else ax.set_xlabel)("Response")
     bad = int(outside.sum())

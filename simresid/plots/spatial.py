@@ -124,10 +124,13 @@ def _cells(ax: Axes, x: Any, y: Any, u: Any) -> Any:
 
 
 def _finding(result: MoranResult) -> str:
-    size = f"Moran's I {result.statistic:.3f}, {pvalue_text(result.pvalue)}"
+    own, expected = (
+        f"{round(float(value), 3) + 0.0:.3f}" for value in (result.statistic, result.expected)
+    )
     if result.pvalue >= 0.05:
-        return f"No spatial pattern found\n{size}"
-    return ("Neighbours are alike" if result.statistic > result.expected else "Neighbours differ") + f"\n{size}"
+        return f"No spatial pattern found\nMoran's I {own}, {pvalue_text(result.pvalue)}"
+    finding = "Neighbours are alike" if result.statistic > result.expected else "Neighbours differ"
+    return f"{finding}\nMoran's I {own}, {expected}\N{NO-BREAK SPACE}expected, {pvalue_text(result.pvalue)}"
 
 
 def _name(values: Any, default: str) -> str:

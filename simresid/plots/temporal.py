@@ -18,6 +18,7 @@ from simresid.plots.style import (
     INK,
     MUTED,
     POINT,
+    drawing_on,
     new_figure,
     require_axes,
     require_places,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["plot_temporal"]
 
 LINES_UP_TO = 500
+FIGURE = (8.4, 3.6)
 
 
 def plot_temporal(
@@ -88,20 +90,20 @@ def plot_temporal(
     lags = min(20, longest - 1) if lags is None else lags
     correlations = temporal_autocorrelation_test(res, time, by, lags=lags).autocorrelation
     if ax is not None and not isinstance(ax, (list, tuple, np.ndarray)):
-        require_axes(ax)
-        own: Axes = ax
-        _draw_series(own, when, res, result, title)
+        with drawing_on(ax, FIGURE) as own:
+            _draw_series(own, when, res, result, title)
         return own
     if ax is None:
         with style():
-            axes = np.array(new_figure((8.4, 3.6)).subplots(1, 2, width_ratios=(2.2, 1)))
+            axes = np.array(new_figure(FIGURE).subplots(1, 2, width_ratios=(2.2, 1)))
             _draw_both(axes, when, res, result, correlations, title)
     else:
         axes = np.array(ax, dtype=object)
         if axes.shape != (2,):
             raise ValueError("ax must be one Axes or two")
         require_axes(*axes)
-        _draw_both(axes, when, res, result, correlations, title)
+        with drawing_on(axes[0], FIGURE), drawing_on(axes[1], FIGURE):
+            _draw_both(axes, when, res, result, correlations, title)
     return axes
 
 

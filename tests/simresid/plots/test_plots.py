@@ -13,6 +13,7 @@ import pytest
 from scipy.stats import norm
 
 import simresid
+from glmmcore import glmm
 from simresid import from_simulations, plots, quantile_test
 from simresid.checks.frequencies import count_frequencies
 from simresid.plots.residuals import FINE_CURVE
@@ -498,3 +499,64 @@ def test_many_residuals_are_shaded_by_what_departs() -> None:
         assert np.quantile(np.abs(cells - 1), 0.99) < 0.35  # about a hundred points a cell
         wrong = plots.plot_residuals(norm.cdf(1.5 * norm.ppf(u)), x, rank=rank).collections[0].get_array()
         assert np.quantile(np.abs(wrong.compressed() - 1), 0.97) > 0.35
+
+
+def test_ticks_of_rootograms_are_round_frequencies() -> None:
+    """They were 36, 144, 324, 576: squares of round numbers."""
+    rng = np.random.default_rng(27)
+    for mean, n in ((2.0, 120), (0.3, 20_000), (40.0, 300), (1.0, 9)):
+        ax = plots.plot_rootogram(from_simulations(rng.poisson(mean, (60, n)), rng.poisson(mean, n)))
+        shown = [float(label.get_text().replace(",", "")) for label in ax.get_yticklabels()]
+        assert ax.get_yticks() == pytest.approx(np.sqrt(shown))
+        assert shown[0] == 0.0
+        assert len(shown) >= 4
+        assert {f"{value:e}"[0] for value in shown[1:]} <= {"1", "2", "5"}
+
+
+def test_edges_of_a_band_of_few_residuals_are_smooth_and_monotone() -> None:
+    """Those of sixteen residuals went back and forth; where the test finds a crossing there is one still."""
+    rng = np.random.default_rng(28)
+    d = pd.DataFrame({"y": rng.poisson(2.0, 16), "x": rng.normal(size=16)})
+    res = simresid.simulate_residuals(glmm("y ~ x", d, family="poisson"), rng=1)
+    ax = plots.plot_qq(res)
+    band = res.uniformity_test().band
+    corners = ax.collections[0].get_paths()[0].vertices
+    n = len(band) + 2
+    for edge in (corners[1 : n + 1], corners[n + 2 : 2 * n + 2]):
+        steps = np.diff(edge, axis=0) * np.sign(edge[-1, 1] - edge[0, 1])
+        assert (steps >= -1e-12).all()
+    for side in ("lower", "upper"):
+        raw = band[side].to_numpy()
+        drawn = [np.hypot(*(corners - [x, y]).T).min() for x, y in zip(raw, band["probability"], strict=True)]
+        assert np.median(drawn) < 0.03
+
+
+def test_series_on_axes_of_the_user_look_like_their_own() -> None:
+    u = np.random.default_rng(29).random(60)
+    axes = plt.subplots(1, 2)[1]
+    plots.plot_temporal(u, np.arange(60), ax=axes)
+    single = plots.plot_temporal(u, np.arange(60), ax=plt.subplots()[1])
+    for ax in (*axes, single):
+        assert not ax.spines["top"].get_visible()
+        assert not ax.spines["right"].get_visible()
+    for ax in (axes[0], single):
+        assert ax.get_title(loc="left")
+        assert not ax.get_title()
+
+
+def test_points_at_zero_are_not_cut_by_the_axis() -> None:
+    rng = np.random.default_rng(30)
+    res = from_simulations(rng.poisson(1.0, (60, 90)), rng.poisson(1.0, 90))
+    for names in ("abc", ["a long name of a level", "another long name", "one more long name"]):
+        ax = plots.plot_simulated_data(res, np.array(list(names))[np.arange(90) % 3])
+        low = min(ax.get_ylim()[0], ax.get_xlim()[0])
+        assert low < -0.05
+        assert ax.get_ylim()[0] < 0.0 or ax.get_xlim()[0] < 0.0
+
+
+def test_map_names_what_right_models_have() -> None:
+    x, y = np.random.default_rng(31).random((2, 90))
+    heading = title(plots.plot_spatial(x, x, y))
+    assert heading.startswith("Neighbours are alike\nMoran's I 0.")
+    assert " expected, p < 0.001" in heading.replace("\n", " ")
+    assert "-0.000" not in heading
