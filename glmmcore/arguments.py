@@ -161,6 +161,10 @@ def known_elsewhere(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
     return decorate
 
 
+LEVEL = "level=, such as level=0.9 for alpha=0.1"
+"""What to write for ``alpha=`` of intervals."""
+
+
 def alpha_of(alpha: Any, level: Any) -> float:
     """One minus the level of intervals, given as such or as the level.
 

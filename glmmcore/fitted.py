@@ -14,7 +14,16 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from glmmcore.arguments import alpha_of, random_generator, renamed, require_level, require_name, row_values
+from glmmcore.arguments import (
+    LEVEL,
+    alpha_of,
+    known_elsewhere,
+    random_generator,
+    renamed,
+    require_level,
+    require_name,
+    row_values,
+)
 from glmmcore.errors import ModelError
 from glmmcore.estimates import Estimates
 from glmmcore.results import simulation, verdict
@@ -362,6 +371,7 @@ class FittedGLMM(Estimates):
             raise ModelError(f"cdf: y is NaN at position {int(np.argmax(np.isnan(at)))}")
         return self.law.cdf(at)
 
+    @known_elsewhere(alpha=LEVEL, se_fit="se=True", type="kind=", re_form="random_effects=")
     def predict(
         self,
         newdata: Any = None,
@@ -454,6 +464,7 @@ class FittedGLMM(Estimates):
         )
 
     # ---- new responses ---------------------------------------------------------------------------------
+    @known_elsewhere(seed="rng=", nsim="n_sims=", re_form="random_effects=")
     def simulate(
         self,
         n_sims: int,

@@ -13,6 +13,7 @@ __all__ = ["NAMES_ELSEWHERE", "check_word", "resolve_seed", "seconds", "whole_nu
 
 NAMES_ELSEWHERE = {
     "seed": "rng=",
+    "group": "simulate_residuals(...).recalculate(group=...)",
     **dict.fromkeys(("n", "nsim", "n_sim"), "n_sims="),
     "data": "newdata= (rows that the model was not fitted to)",
     **dict.fromkeys(("re_form", "simulateREs"), "random_effects="),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import known_elsewhere, names_of, require_level, require_word
+from glmmcore.arguments import LEVEL, known_elsewhere, names_of, require_level, require_word
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.links import LINKS
 from glmmcore.inference.cell_means import CellMeans, linear_means, mean_is_inverse_link, response_means
@@ -37,7 +37,7 @@ _NAMED = 8
 _RATIOS = ("log", "logit")
 
 
-@known_elsewhere(comparison="scale=", type="kind=", specs="variables=", pairwise="contrasts='pairwise'")
+@known_elsewhere(alpha=LEVEL, comparison="scale=", type="kind=", specs="variables=", pairwise="contrasts='pairwise'")
 def marginal_means(
     fit: FittedGLMM,
     variables: str | Sequence[str],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import mapping_of, names_of, require_level, require_name
+from glmmcore.arguments import LEVEL, known_elsewhere, mapping_of, names_of, require_level, require_name
 from glmmcore.errors import ModelError
 from glmmcore.families.links import LINKS
 from glmmcore.inference.cell_means import CellMeans
@@ -32,6 +32,7 @@ _STEP = 1e-4
 _WIDE = 0.05
 
 
+@known_elsewhere(alpha=LEVEL)
 def slopes(
     fit: FittedGLMM,
     variable: str,

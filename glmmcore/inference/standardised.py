@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import known_elsewhere, names_of, require_level, require_name, require_word, row_values
+from glmmcore.arguments import LEVEL, known_elsewhere, names_of, require_level, require_name, require_word, row_values
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.links import LINKS
 from glmmcore.formula.frame import as_frame
@@ -39,6 +39,7 @@ _SCALES = {"difference": ("identity", "-"), "ratio": ("log", "/"), "odds_ratio":
 _COMPONENTS = {None: "response", "conditional": "conditional", "zi": "zprob"}
 
 
+@known_elsewhere(alpha=LEVEL)
 def avg_predictions(
     fit: FittedGLMM,
     variable: str,
@@ -99,7 +100,7 @@ def avg_predictions(
     return means_table("avg_predictions", means, Precision(fit, df, cov), level, on_response=True, notes=_notes(fit))
 
 
-@known_elsewhere(scale="comparison=", type="comparison=", variables="variable=")
+@known_elsewhere(alpha=LEVEL, scale="comparison=", type="comparison=", variables="variable=")
 def avg_comparisons(
     fit: FittedGLMM,
     variable: str,

@@ -13,7 +13,14 @@ import numpy as np
 import pandas as pd
 from scipy import special
 
-from glmmcore.arguments import random_generator, require_level, require_whole, require_word, require_workers
+from glmmcore.arguments import (
+    known_elsewhere,
+    random_generator,
+    require_level,
+    require_whole,
+    require_word,
+    require_workers,
+)
 from glmmcore.errors import ModelError
 from glmmcore.estimation.assemble import log_weight_shift
 from glmmcore.estimation.estimator import Estimator
@@ -40,6 +47,7 @@ _BLOCK = 50
 _DF_FITS = 15
 
 
+@known_elsewhere(seed="rng=", nsim="n_sims=")
 def power(
     fit: FittedGLMM,
     effect: str | Mapping[str, ArrayLike],

@@ -84,10 +84,10 @@ def plot_qq(
         y = np.interp(x, np.concatenate([[0.0], band["observed"], [1.0]]), np.concatenate([[0.0], grid, [1.0]]))
     outside = _near_crossing(y, grid, crossed)
     with drawing_on(ax, (4.2, 4.2)) as ax:
-        edge, *sides = (np.concatenate([[0.0], values, [1.0]]) for values in (grid, lower, upper))
+        edge, left, right = (np.concatenate([[0.0], values, [1.0]]) for values in (grid, lower, upper))
         if test.null == "refits":
-            sides = [_smooth(edge, side, u.size) for side in sides]
-        ax.fill_betweenx(edge, *sides, color=BAND, linewidth=0, label=_label(res, test))
+            left, right = (_smooth(edge, side, u.size) for side in (left, right))
+        ax.fill_betweenx(edge, left, right, color=BAND, linewidth=0, label=_label(res, test))
         ax.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, zorder=1.5)
         size = float(np.clip(5.2 - 0.7 * np.log10(u.size), 2.5, 4.5))
         style: Any = {"linestyle": "none", "rasterized": u.size > MOST_POINTS}

@@ -124,9 +124,7 @@ def _cells(ax: Axes, x: Any, y: Any, u: Any) -> Any:
 
 
 def _finding(result: MoranResult) -> str:
-    own, expected = (
-        f"{round(float(value), 3) + 0.0:.3f}" for value in (result.statistic, result.expected)
-    )
+    own, expected = (f"{round(float(value), 3) + 0.0:.3f}" for value in (result.statistic, result.expected))
     if result.pvalue >= 0.05:
         return f"No spatial pattern found\nMoran's I {own}, {pvalue_text(result.pvalue)}"
     finding = "Neighbours are alike" if result.statistic > result.expected else "Neighbours differ"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.arguments import require_workers, workers_for
+from glmmcore.arguments import known_elsewhere, require_workers, workers_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -99,6 +99,7 @@ class BenchmarkResult:
         return self.summary().to_string(float_format=lambda v: f"{v:.3g}")
 
 
+@known_elsewhere(seed="rng=")
 def benchmark_tests(
     calculate: Callable[..., Any],
     control_values: Sequence[Any] | None = None,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from glmmcore.arguments import known_elsewhere
 from simresid.alignment import FloatArray, real_array
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ _RANGE = {
 }
 
 
+@known_elsewhere(seed="rng=")
 def create_data(
     n: int = 100,
     *,

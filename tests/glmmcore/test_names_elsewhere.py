@@ -9,7 +9,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glmmcore import DataWarning, ModelError, avg_comparisons, glmm, marginal_means
+from glmmcore import (
+    DataWarning,
+    ModelError,
+    avg_comparisons,
+    avg_predictions,
+    glmm,
+    marginal_means,
+    power,
+    slopes,
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +40,25 @@ def counts():
 def test_an_argument_of_other_programs_is_explained(counts, name, advice):
     with pytest.raises(TypeError, match=rf"glmm\(\) has no argument {name}=; write .*{advice}"):
         glmm("y ~ x", counts, family="poisson", **{name: 1})
+
+
+def test_levels_and_seeds_under_the_names_of_other_programs(counts):
+    fit = glmm("y ~ x", counts, family="poisson")
+    for call in (
+        lambda: fit.predict(alpha=0.1),
+        lambda: marginal_means(fit, at={"x": [0.0]}, alpha=0.1),
+        lambda: avg_predictions(fit, alpha=0.1),
+        lambda: avg_comparisons(fit, "x", alpha=0.1),
+        lambda: slopes(fit, "x", alpha=0.1),
+    ):
+        with pytest.raises(TypeError, match=r"has no argument alpha=; write level=, such as level=0.9"):
+            call()
+    for call in (lambda: fit.simulate(10, seed=1), lambda: power(fit, {"x": 0.1}, seed=1)):
+        with pytest.raises(TypeError, match=r"has no argument seed=; write rng="):
+            call()
+    with pytest.raises(TypeError, match=r"predict\(\) has no argument se_fit=; write se=True"):
+        fit.predict(se_fit=True)
+    assert fit.predict(counts[:2], level=0.9).shape == (2, 4)
 
 
 def test_the_signature_is_that_of_the_function():
