@@ -166,7 +166,8 @@ class Design:
         Which rows of the user's data these are; None when none was left out.
     freq_weights, var_weights : ndarray of shape (n,) or None
     formulas : dict of str to str
-        What the user wrote for ``"zi"`` and ``"disp"``; ``"offset"``: the argument of that name.
+        What the user wrote for ``"zi"`` and ``"disp"``; ``"offset"``, ``"trials"``, ``"var_weights"``: the arguments of
+        these names, the latter two if they are columns.
     fixed : mapping of str to float
         Parameters that are given instead of estimated, by the names of tables; see `glmmcore.estimation.held`.
     encode : callable

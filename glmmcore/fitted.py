@@ -413,10 +413,11 @@ class FittedGLMM(Estimates):
             What to do about levels of a grouping factor that the fit has not seen: refuse, or predict with a
             random effect of zero, whose variance goes into the standard error.
         trials : str or array_like, optional
-            Numbers of trials of the rows of `newdata`, for prediction intervals of k of n, which are per trial too.
+            Numbers of trials of the rows of `newdata`, for prediction intervals of k of n, which are per trial too; the
+            column that the fit had as ``trials=`` by default.
         var_weights : str or array_like, optional
-            Variance weights of the rows of `newdata`, for prediction intervals of fits that had such; 1 by default,
-            with a warning.
+            Variance weights of the rows of `newdata`, for prediction intervals of fits that had such; by default those
+            of the column that the fit had as ``var_weights=``, and 1, with a warning, where it is not there.
         df : {"auto", "normal", "satterthwaite", "kenward-roger"} or float
             Degrees of freedom of the limits, as in `coefficient_table`; where random effects of single groups take part
             the normal distribution, unless a number is given.
@@ -490,9 +491,9 @@ class FittedGLMM(Estimates):
             Rows to draw for, those of the fit by default. Levels that the fit has not seen need a group that is
             drawn anew.
         trials : str or array_like, optional
-            Numbers of trials of the rows of `newdata`, for k-of-n responses.
+            Numbers of trials of the rows of `newdata`, for k-of-n responses; see `predict`.
         var_weights : str or array_like, optional
-            Variance weights of the rows of `newdata`, for fits that had such; 1 by default, with a warning.
+            Variance weights of the rows of `newdata`, for fits that had such; see `predict`.
 
         Returns
         -------
@@ -517,9 +518,9 @@ class FittedGLMM(Estimates):
         newdata : DataFrame or mapping of columns
             With the response; rows with a missing value are left out.
         trials : str or array_like, optional
-            Numbers of trials, for k-of-n responses without ``cbind``.
+            Numbers of trials, for k-of-n responses without ``cbind``; the column of the fit by default.
         var_weights : str or array_like, optional
-            Weights of the rows, if the fit had such.
+            Weights of the rows, if the fit had such; the column of the fit by default.
 
         Returns
         -------

@@ -91,6 +91,8 @@ def build_design(
         _read(part, columns)
         _check_twice(part, parsed["cond"].response_column)
     known = {} if offset is None else {"offset": offset if isinstance(offset, str) else "an array"}
+    # columns that new data may have too
+    known |= {name: w for name, w in (("trials", trials), ("var_weights", var_weights)) if isinstance(w, str)}
     if isinstance(offset, str):
         parsed["cond"] = _with_offset(parsed["cond"], offset, columns)
         offset = None

@@ -12,7 +12,7 @@ from glmmcore.arguments import random_generator, row_values
 from glmmcore.errors import ModelError
 from glmmcore.formula import build_design
 from glmmcore.formula.frame import as_frame
-from glmmcore.results.new_responses import simulate_new, weights_of_rows
+from glmmcore.results.new_responses import column_of_fit, simulate_new, weights_of_rows
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -51,11 +51,13 @@ class HeldOut:
         self.data = frame.loc[keep]
         if not keep.any():
             raise ModelError("held_out: no row of the new data is complete")
+        trials = column_of_fit(fit, frame, trials, "trials")
         response = _response(fit, self.data, _trials_of_rows(trials, keep, frame.index))
         self.data = self.data.loc[response.present]
         self.observed, self.trials = response.y, response.trials
         self.nobs = len(self.observed)
         kept = np.flatnonzero(keep)[response.present]
+        var_weights = column_of_fit(fit, frame, var_weights, "var_weights")
         if var_weights is None and fit.design.var_weights is not None:
             raise ModelError("held_out: give var_weights= of the new rows, as the fit had them")
         weights = weights_of_rows(fit, frame, var_weights, "held_out")

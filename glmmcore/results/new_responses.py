@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["simulate_new", "trials_of_rows", "weights_of_rows"]
+__all__ = ["column_of_fit", "simulate_new", "trials_of_rows", "weights_of_rows"]
 
 
 def simulate_new(
@@ -139,8 +139,15 @@ def _new_effects(fit: FittedGLMM, solution: TermSolution, term: RandomTerm, rows
     return NewEffects(solution.predictor, term.Z, codes, lambda rng: draw_effects(term, root, rng, n_levels))
 
 
+def column_of_fit(fit: FittedGLMM, frame: pd.DataFrame, given: Any, argument: str) -> Any:
+    """What was given; where nothing was, the column that the fit took ``trials`` or ``var_weights`` from, if there."""
+    column = fit.design.formulas.get(argument)
+    return column if given is None and column in frame else given
+
+
 def weights_of_rows(fit: FittedGLMM, frame: pd.DataFrame, given: Any, caller: str) -> np.ndarray | None:
     """Variance weights of all new rows, (n,); None, with a warning if the fit had some, where none are given."""
+    given = column_of_fit(fit, frame, given, "var_weights")
     if given is None:
         if fit.design.var_weights is not None:
             warn_of_data(f"{caller}: new responses are taken to have a weight of 1; var_weights= gives theirs")
@@ -162,6 +169,7 @@ def trials_of_rows(
         if given is not None:
             raise ModelError(f"{caller}: the response of the model is not k of n, it takes no trials")
         return None
+    given = column_of_fit(fit, frame, given, "trials")
     if given is None:
         raise ModelError(f"{caller}: give trials=, a column of the new data or an array, for a k-of-n response")
     trials = _values_of_rows(given, frame, caller, "trials")[keep]

@@ -14,7 +14,7 @@ from glmmcore.families.links import LINKS, Link
 from glmmcore.formula.frame import as_frame
 from glmmcore.results.estimability import not_estimable
 from glmmcore.results.new_places import at_new_places, n_new_places
-from glmmcore.results.new_responses import trials_of_rows, weights_of_rows
+from glmmcore.results.new_responses import column_of_fit, trials_of_rows, weights_of_rows
 from glmmcore.results.prediction_intervals import NewRows, new_response_limits
 from glmmcore.results.quantities import RowQuantity, limits_on_scale
 from glmmcore.results.row_designs import designs_of_rows
@@ -159,7 +159,9 @@ def _check_interval(fit: FittedGLMM, kind: str, interval: str, of_rows: dict[str
         raise ModelError(f"predict: interval='prediction' is about new responses, kind='response', not {kind!r}")
     if given and newdata is None:
         raise ModelError(f"predict: {given[0]}= is for new data; the rows of the fit have theirs")
-    if fit.trials is not None and newdata is not None and of_rows["trials"] is None:
+    if fit.trials is None or newdata is None:
+        return
+    if column_of_fit(fit, as_frame(newdata, "the new data"), of_rows["trials"], "trials") is None:
         raise ModelError(
             "predict: interval='prediction' of k of n needs the numbers of trials of the new rows: trials=, a column "
             "of the new data or an array"

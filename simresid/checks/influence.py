@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["InfluenceResult", "influence"]
 
+# Groups that the printed table names at most.
+_NAMED = 8
+
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class InfluenceResult:
@@ -76,8 +79,12 @@ class InfluenceResult:
 
     def __repr__(self) -> str:
         table = self.to_frame()
-        above = int(np.count_nonzero(~(self.distance <= self.threshold)))
+        above = int(np.count_nonzero(self.distance > self.threshold))
         head = f"{above} of {len(table)} groups with a distance above 4/{len(table)}; changes in standard errors"
+        unknown = [str(name) for name in self.distance.index[self.distance.isna()]]
+        if unknown:
+            named = ", ".join(unknown[:_NAMED]) + (f", ... ({len(unknown)} in all)" if len(unknown) > _NAMED else "")
+            head += f"\nNaN: without {named} the other rows do not determine all coefficients"
         return f"{head}\n{table.head(5).round(3).to_string()}"
 
 

@@ -68,7 +68,7 @@ def test_k_of_n_categories_and_missing_rows(counts):
     assert np.allclose(bound.fitted, given.fitted, rtol=1e-6)
     assert np.array_equal(given.simulate(3, rng=1), bound.simulate(3, rng=1))
     with pytest.raises(ModelError, match="give trials="):
-        fit.held_out(test)
+        fit.held_out(test.drop(columns="n"))
     words = glmm("yes ~ x", train, "binomial").held_out(test[test["yes"] == "yes"])
     assert np.all(words.observed == 1.0)
     holes = test.assign(y=test["y"].where(test.index % 5 > 0), x=test["x"].where(test.index % 7 > 0))
@@ -128,7 +128,7 @@ def test_weights_of_new_rows():
     expected = (fit.sigma * fit.predict(test)) ** 2 / test["w"]
     assert np.mean(draws.var(axis=0) / expected) == pytest.approx(1.0, abs=0.03)
     with pytest.raises(ModelError, match="give var_weights="):
-        fit.held_out(test)
+        fit.held_out(test.drop(columns="w"))
 
 
 def test_other_models_are_told_what_to_do(counts):

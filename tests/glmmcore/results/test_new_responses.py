@@ -71,3 +71,26 @@ def test_trials_of_new_rows(data):
 def test_no_trials_for_counts(fit, data):
     with pytest.raises(ModelError, match="takes no trials"):
         fit.simulate(1, newdata=data, trials="n")
+
+
+def test_columns_of_the_fit_are_found_in_new_data():
+    """Trials and weights that the fit took from columns: the same with and without saying so again."""
+    rng = np.random.default_rng(12)
+    d = pd.DataFrame({"x": rng.normal(size=80), "w": rng.uniform(0.2, 4.0, 80), "n": rng.integers(3, 30, 80)})
+    d["y"] = rng.gamma(4.0 * d["w"], np.exp(0.5 + 0.3 * d["x"]) / (4.0 * d["w"]))
+    d["k"] = rng.binomial(d["n"], 0.4)
+    new = d.sample(30, random_state=1)
+    weighted = {"formula": "y ~ x", "family": "gamma", "var_weights": "w"}
+    for options in (weighted, {"formula": "k ~ x", "family": "binomial", "trials": "n"}):
+        formula = options.pop("formula")
+        fit = glmm(formula, d, **options)
+        given = {name: column for name, column in options.items() if name != "family"}
+        plain = fit.predict(new, interval="prediction")
+        pd.testing.assert_frame_equal(plain, fit.predict(new, interval="prediction", **given))
+        pd.testing.assert_frame_equal(plain, fit.predict(interval="prediction").loc[new.index])
+        assert np.array_equal(fit.simulate(5, newdata=new, rng=1), fit.simulate(5, newdata=new, rng=1, **given))
+        ours, theirs = fit.held_out(new), fit.held_out(new, **given)
+        assert np.array_equal(ours.fitted, theirs.fitted)
+        assert np.array_equal(ours.simulate(5, rng=1), theirs.simulate(5, rng=1))
+        with pytest.raises(ModelError, match=next(iter(given))):
+            fit.held_out(new.drop(columns=next(iter(given.values()))))

@@ -209,11 +209,12 @@ def test_weights_of_new_rows(family, response, crossed):
     drawn = fit.simulate(4000, newdata=d.iloc[:20], var_weights=d["w"].iloc[:20], rng=1)
     # the standard error of a variance of 4000 draws is 2.2 %, of gamma responses up to 4 %
     np.testing.assert_allclose(drawn.var(axis=0), fit.variance()[:20], rtol=0.15)
+    without = d.iloc[:3].drop(columns="w")
     with pytest.warns(DataWarning, match="a weight of 1"):
-        one = fit.predict(d.iloc[:3], interval="prediction")
-    pd.testing.assert_frame_equal(one, fit.predict(d.iloc[:3], interval="prediction", var_weights=1.0))
+        one = fit.predict(without, interval="prediction")
+    pd.testing.assert_frame_equal(one, fit.predict(without, interval="prediction", var_weights=1.0))
     with pytest.warns(DataWarning, match="a weight of 1"):
-        fit.simulate(1, newdata=d.iloc[:3], rng=1)
+        fit.simulate(1, newdata=without, rng=1)
     for call, message in (
         (lambda: fit.predict(d, interval="prediction", var_weights=d["w"][::-1]), "another index"),
         (lambda: fit.predict(d, interval="prediction", var_weights=-d["w"]), "must be positive"),

@@ -58,3 +58,13 @@ def test_clear_errors(fit, data):
         sr.influence(fit, np.zeros(150))
     with pytest.raises(ValueError, match="missing in 1 rows"):
         sr.influence(fit, data["time"].where(data["time"] != data["time"].iloc[0]))
+
+
+def test_groups_that_others_do_without_are_named():
+    """Without a level of a factor its coefficient is not determined: no distance, and none is counted as large."""
+    data = sr.create_data(90, n_groups=9, rng=2)
+    data["region"] = np.repeat(["north", "south", "west"], 30)
+    result = sr.influence(glmmcore.glmm("observed ~ x1 + region + (1|group)", data, "poisson"), "region")
+    assert result.distance.isna().all()
+    assert repr(result).startswith("0 of 3 groups")
+    assert "without north, south, west the other rows do not determine all coefficients" in repr(result)
