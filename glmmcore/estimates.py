@@ -120,6 +120,11 @@ class Estimates:
         return self.design.response.trials
 
     @property
+    def var_weights(self) -> np.ndarray | None:
+        """By what the variance of each row is divided, (nobs,); None without ``var_weights=``."""
+        return self.design.var_weights
+
+    @property
     def discrete(self) -> bool:
         """Whether the response takes whole numbers."""
         return self.family.discrete

@@ -36,7 +36,7 @@ class HeldOut:
     nobs : int
     data : DataFrame
         The complete rows.
-    trials : ndarray, shape (n,), or None
+    trials, var_weights : ndarray, shape (n,), or None
     discrete : bool
     description : str
     """
@@ -61,7 +61,7 @@ class HeldOut:
         if var_weights is None and fit.design.var_weights is not None:
             raise ModelError("held_out: give var_weights= of the new rows, as the fit had them")
         weights = weights_of_rows(fit, frame, var_weights, "held_out")
-        self._var_weights = None if weights is None else weights[kept]
+        self.var_weights = None if weights is None else weights[kept]
         unseen = any((t.codes < 0).any() for part in predictors.values() for t in part.terms)
         mean = fit.predict(self.data, random_effects="average" if unseen else "conditional").to_numpy()
         self.fitted = mean if self.trials is None else mean * self.trials
@@ -100,7 +100,7 @@ class HeldOut:
         ndarray, shape (n_sims, nobs)
         """
         generator = random_generator(rng)
-        return simulate_new(self._fit, self.data, n_sims, generator, random_effects, self.trials, self._var_weights)
+        return simulate_new(self._fit, self.data, n_sims, generator, random_effects, self.trials, self.var_weights)
 
 
 class _Complete(NamedTuple):

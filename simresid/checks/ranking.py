@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import known_elsewhere
+from glmmcore.arguments import known_elsewhere, warn_user
 from simresid.alignment import align_rows, finite_vector
 from simresid.arguments import whole_number
 from simresid.checks.inputs import is_simulated
-from simresid.protocol import HasColumns, HasData, HasTrials
+from simresid.protocol import HasColumns, HasData, HasTrials, HasVarianceWeights
 from simresid.residuals.model_rows import row_index, written_out
 from simresid.residuals.rows import NamedColumns
 
@@ -46,8 +46,8 @@ def lift_table(
     n_groups : int
         Groups of equal weight, ten for deciles; fewer if predictions repeat.
     weights : array_like (n,) or str, optional
-        Of rows whose responses are averages, such as the exposures behind pure premiums. Without them a row of a fit
-        with `freq_weights` counts as often as these say.
+        Of rows whose responses are averages, such as the exposures behind pure premiums. By default the `var_weights`
+        of the fit; a row of a fit with `freq_weights` counts as often as these say.
     exposure : array_like (n,) or str, optional
         Of rows whose responses are totals, such as counts over times: means are rates. Of k of n the trials by default.
 
@@ -169,6 +169,8 @@ def _sorted_rows(
     if trials is not None and weights is None and exposure is None:
         some = np.asarray(trials) > 0
         observed, fitted, weight = observed[some], fitted[some], np.asarray(trials, dtype=float)[some]
+    if weights is None:
+        weights = _of_averages(model, observed.size, exposure)
     for name, given in (("weights", weights), ("exposure", exposure)):
         if given is not None:
             weight = finite_vector(_in_order(model, given, name, observed.size), name)
@@ -182,6 +184,23 @@ def _sorted_rows(
     risk = predicted / weight
     unit = np.spacing(max(float(np.abs(risk).max()), 1e-300)) * 64.0
     return np.round(risk / unit) * unit, total, predicted, weight
+
+
+def _of_averages(model: Any, n: int, exposure: str | ArrayLike | None) -> ArrayLike | None:
+    """Weights of the rows of a fit whose responses are averages; those of totals are not taken."""
+    fit = model.model if is_simulated(model) else model
+    known = fit.var_weights if isinstance(fit, HasVarianceWeights) else None
+    if known is None:
+        return None
+    if exposure is not None:
+        warn_user(
+            "exposure= is of responses that are totals, and the fit has var_weights, as averages have; of averages, "
+            "such as amounts per year, leave exposure= out"
+        )
+        return None
+    if len(known) != n:
+        raise ValueError("the fit has var_weights, and these are not its rows: give weights= of averages")
+    return known
 
 
 def _in_order(model: Any, values: Any, what: str, n: int) -> pd.Series:

@@ -57,6 +57,7 @@ __all__ = [
     "HasTrials",
     "HasVariance",
     "HasVarianceTable",
+    "HasVarianceWeights",
     "RandomEffects",
     "is_thread_safe",
     "may_have_random_effects",
@@ -377,6 +378,14 @@ class HasTrials(Protocol):
 
     @property
     def trials(self) -> FloatArray | None: ...  # noqa: D102
+
+
+@runtime_checkable
+class HasVarianceWeights(Protocol):
+    """By what the variance of each row is divided ``(n,)``: responses are averages over so much; None without."""
+
+    @property
+    def var_weights(self) -> FloatArray | None: ...  # noqa: D102
 
 
 @runtime_checkable

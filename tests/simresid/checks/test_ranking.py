@@ -124,3 +124,29 @@ def test_k_of_n_is_ranked_by_risk_as_its_single_trials():
         assert table["weight"].sum() == d["n"].sum()
         assert (table["predicted"] * table["weight"]).sum() == pytest.approx(d["k"].sum(), rel=1e-6)
         assert table["predicted"].between(0, 1).all()
+
+
+def test_averages_weigh_what_the_fit_says():
+    """Amounts per year with years as `var_weights`: the table by hand, sums of weights times averages."""
+    rng = np.random.default_rng(9)
+    d = pd.DataFrame({"x": rng.normal(size=900), "years": rng.uniform(0.05, 1.0, 900)})
+    shape = 2.0 * d["years"]
+    d["per_year"] = rng.gamma(shape, np.exp(0.6 * d["x"]) / shape)
+    train, test = d.iloc[:600], d.iloc[600:]
+    fit = glmm("per_year ~ x", train, "gamma", var_weights="years")
+    rows = test.assign(p=fit.predict(test)).sort_values("p")
+    before = rows["years"].cumsum() - rows["years"] / 2
+    rows["group"] = np.minimum((before / rows["years"].sum() * 4).astype(int), 3) + 1
+    expected = [
+        [np.average(part[column], weights=part["years"]) for column in ("p", "per_year")]
+        for _, part in rows.groupby("group")
+    ]
+    held = fit.held_out(test)
+    np.testing.assert_allclose(lift_table(held, 4)[["predicted", "observed"]], expected, rtol=1e-12)
+    pd.testing.assert_frame_equal(lift_table(held, 4), lift_table(held, 4, weights="years"))
+    pd.testing.assert_series_equal(gini_index(fit), gini_index(simulate_residuals(fit), weights="years"))
+    pd.testing.assert_series_equal(gini_index(simulate_residuals(fit)), gini_index(fit))
+    with pytest.warns(UserWarning, match="leave exposure= out"):
+        lift_table(held, 4, exposure="years")
+    with pytest.raises(ValueError, match="give weights="):
+        gini_index(simulate_residuals(fit).recalculate(group=np.arange(600) // 2))
