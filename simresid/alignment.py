@@ -95,6 +95,12 @@ def _by_labels(values: pd.Series, what: str, index: pd.Index) -> pd.Series:
         return values
     if values.index.is_unique and index.is_unique and index.isin(values.index).all():
         return values.reindex(index)
+    if len(values) != n and index.isin(values.index).all():
+        twice = next(iter([*values.index[values.index.duplicated()], *index[index.duplicated()]]))
+        raise ValueError(
+            f"{what} has {len(values)} values but there are {n} residuals, and row labels that occur twice, such as "
+            f"{twice!r}, do not say which is whose: name a column of the data, or pass the values of the {n} rows"
+        )
     if len(values) != n:
         raise ValueError(
             f"{what} has {len(values)} values but there are {n} residuals, and its index does not contain all of their "

@@ -122,6 +122,9 @@ def _statistics(fit: FittedGLMM) -> dict[str, str]:
 
 def _heading(fit: FittedGLMM) -> list[tuple[str, str]]:
     lines = [("Family", f"{fit.family.name} ({fit.family.link.name})"), ("Formula", fit.formula)]
+    response = fit.design.response
+    if response.levels is not None and response.levels[1] is not True:
+        lines.append(("Response", f"{response.name} = {response.levels[1]}, not {response.levels[0]}"))
     names = {"zi": "Zero inflation", "disp": "Dispersion"}
     lines += [(names[part], text) for part, text in fit.design.formulas.items() if part in names]
     if "offset" in fit.design.formulas:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def plot_field(
     TypeError
         If `fit` is no model of `glmmcore`.
     ValueError
-        If there is no such term, it has three coordinates, or coordinates that are no columns.
+        If there is no such term, it has three coordinates, or coordinates of several columns each.
 
     Examples
     --------
@@ -114,6 +115,7 @@ def plot_field(
 def _places(fit: Any, table: Any, row: Any, level: Any) -> tuple[pd.DataFrame, list[str], dict[str, Any]]:
     """Coordinates of the places of one group, their columns, and the group as a column of new data."""
     names = [str(name) for name in table.columns if name not in ("estimate", "se")]
+    rows = fit.data
     group: dict[str, Any] = {}
     if row["group"] != "1":
         column = names.pop(0)
@@ -121,14 +123,27 @@ def _places(fit: Any, table: Any, row: Any, level: Any) -> tuple[pd.DataFrame, l
         chosen = levels[0] if level is None else level
         if chosen not in levels:
             raise ValueError(f"level={level!r} is no level of {column}; there are {', '.join(map(str, levels[:10]))}")
-        table, group = table[table[column] == chosen], {column: chosen}
         if ":" in column:
             raise ValueError(f"plot_field: make one column of {column} and fit with that to draw its fields")
+        table, rows, group = table[table[column] == chosen], rows[rows[column] == chosen], {column: chosen}
     elif level is not None:
         raise ValueError(f"level={level!r}: the field is one for all rows")
-    if unknown := [name for name in names if name not in fit.data]:
-        raise ValueError(f"plot_field: {unknown[0]!r} is no column of the data; make it one and fit with that")
-    return table[names], names, group
+    if all(name in rows for name in names):
+        return table[names], names, group
+    # coordinates such as x / 1000: the map is one of their columns
+    columns = [_only_column(name, rows) for name in names]
+    return rows[columns].astype(float).drop_duplicates(ignore_index=True), columns, group
+
+
+def _only_column(coordinate: str, rows: pd.DataFrame) -> str:
+    """The column that a coordinate is, or is arithmetic of."""
+    found = [coordinate] if coordinate in rows else [c for c in set(re.findall(r"[^\W\d]\w*", coordinate)) if c in rows]
+    if len(found) != 1:
+        raise ValueError(
+            f"plot_field: {coordinate!r} is no column of the data and not arithmetic of one; make it one and fit with "
+            "that"
+        )
+    return found[0]
 
 
 def _parameters(fit: Any, table: pd.DataFrame) -> Any:

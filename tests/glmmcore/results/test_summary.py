@@ -156,3 +156,17 @@ def test_a_dispersion_that_is_held_is_said() -> None:
     d["positive"] = np.exp(d.y)
     exponential = glmm("positive ~ x", d, family="gamma", disp="~ 0")
     assert "Dispersion (gamma): held at 1, not estimated" in str(exponential.summary())
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [(("case", "control"), "y = control, not case"), (("alive", "dead"), "y = dead, not alive"), ((False, True), None)],
+)
+def test_which_level_is_modelled_is_said(levels, said) -> None:
+    """The second level, in alphabetical order if there is no other: with cases and controls that is the controls."""
+    d = pd.DataFrame({"x": np.arange(20.0), "y": [levels[i % 3 == 0] for i in range(20)]})
+    text = str(glmm("y ~ x", d, family="binomial").summary())
+    assert (said in text) if said else ("Response:" not in text)
+    if said:
+        turned = d.assign(y=pd.Categorical(d["y"], levels[::-1]))
+        assert f"y = {levels[0]}, not {levels[1]}" in str(glmm("y ~ x", turned, family="binomial").summary())

@@ -103,8 +103,8 @@ def test_models_without_a_map_are_refused(fit):
     d = fit.data
     with pytest.raises(ModelError, match="no effects of places"):
         plot_field(glmm("y ~ x", d))
-    with pytest.raises(ValueError, match="no column of the data"):
-        plot_field(glmm("y ~ x + exp(east / 100, north / 100 | 1)", d))
+    with pytest.raises(ValueError, match="no column of the data and not arithmetic of one"):
+        plot_field(glmm("y ~ x + exp(east + north, north | 1)", d))
     with pytest.raises(ValueError, match="cells"):
         plot_field(fit, cells=2)
     with pytest.raises(TypeError, match="glmmcore"):
@@ -122,3 +122,12 @@ def test_variogram_shows_curve_band_and_finding(fit):
     flat = plot_variogram(rng.random(60), np.arange(60.0))
     assert flat.get_xlabel() == "Distance in time"
     assert "No pattern" in flat.get_title(loc="left")
+
+
+def test_coordinates_may_be_arithmetic_of_a_column(fit):
+    """Kilometres in the formula, metres on the map: the surface of the fit in metres."""
+    far = glmm("y ~ x + exp(east / 1000, north / 1000 | 1)", fit.data)
+    ours, theirs = plot_field(far, cells=12), plot_field(fit, cells=12)
+    assert [ours[0].get_xlabel(), ours[0].get_ylabel()] == ["east", "north"]
+    surfaces = [panels[0].collections[0].get_array() for panels in (ours, theirs)]
+    np.testing.assert_allclose(*surfaces, atol=1e-4)

@@ -154,3 +154,16 @@ def test_any_table_and_type(frame, kind):
     formula = "eggs ~ height + even + nest" if kind == "categories" else "eggs ~ height + nest"
     fit = glmm(formula, table, family="poisson")
     assert list(fit.column("visitor")) == list(d["visitor"][fit.data.index])
+
+
+def test_labels_that_occur_twice_are_the_reason_that_is_told():
+    """A row is left out and labels repeat: values of all rows cannot be matched, a column of the data can."""
+    data = sr.create_data(60, rng=4)
+    data["x1"] = data["x1"].where(np.arange(60) != 7)
+    data.index = np.arange(60) // 2
+    residuals = sr.simulate_residuals(glmm("observed ~ x1 + (1|group)", data, "poisson"), n_sims=40)
+    with pytest.raises(ValueError, match="row labels that occur twice, such as 0"):
+        residuals.recalculate(group=data["group"])
+    by_name = residuals.recalculate(group="group")
+    by_position = residuals.recalculate(group=data.dropna()["group"].to_numpy())
+    assert by_name.to_frame()["observed"].tolist() == by_position.to_frame()["observed"].tolist()
