@@ -25,6 +25,9 @@ __all__ = ["BlockedSystem"]
 _SMALL = 64
 # Order from which factor and inverse in single precision, half the time, are worth the conversion.
 _LARGE = 256
+# Reciprocal of the least eigenvalue, of the trailing block scaled to a unit diagonal, up to which its inverse in single
+# precision has errors of 1e-4 at most (of 1e-6 mostly).
+_WELL_CONDITIONED = 1000.0
 # Relative size of the last refinement of a solution in single precision, and how many there are at most.
 _REFINED, _MOST_REFINEMENTS = 1e-6, 6
 # Nanoseconds of one multiplication of two cells in loops, and in BLAS with the empty cells filled up, from this order.
@@ -75,6 +78,8 @@ class BlockedSystem(Engine):
         self._s = np.zeros((n_trail, n_trail))
         # the factor in single precision, and then `_s` is what was factored
         self._single: np.ndarray | None = None
+        self._short = np.zeros((0, 0), dtype=np.float32)
+        self._diagonal = np.zeros(0)
         self._v_trail = np.zeros((self._n_used, self._n_used))
         self._t = np.zeros((len(self.layout.factors), largest, largest))
         self._wide = np.zeros((self._n_lead if self._is_full else 0, n_trail))
@@ -144,6 +149,7 @@ class BlockedSystem(Engine):
                     short = self._s.T.astype(np.float32)
                 self._single, info = lapack.spotrf(short, lower=1, clean=0, overwrite_a=1)
             else:
+                self._diagonal = np.diagonal(self._s).copy()
                 factor, info = lapack.dpotrf(self._s.T, lower=1, clean=0, overwrite_a=1)
                 self._s = factor.T
             return info == 0
@@ -194,9 +200,8 @@ class BlockedSystem(Engine):
             # a leading part of the factor is the factor of the leading part
             dense_kernels.cholesky_inverse(np.ascontiguousarray(self._s[:n, :n]), self._v_trail)
         elif self._single is not None:
-            leading = np.array(self._single[:n, :n], order="F")
-            np.copyto(self._v_trail, lapack.spotri(leading, lower=1, overwrite_c=1)[0].T)
-        else:
+            self._invert_short(self._single[:n, :n])
+        elif not (self.single_inverse and self.gains_by_single and self._invert_well_conditioned()):
             np.copyto(self._v_trail, self._s[:n, :n])  # of which LAPACK reads and writes the upper triangle only
             self._v_trail = lapack.dpotri(self._v_trail.T, lower=1, overwrite_c=1)[0].T
         if not self._is_scalar:  # else that can wait for `scale_inverse`
@@ -211,6 +216,24 @@ class BlockedSystem(Engine):
         self._v_lead = np.empty_like(self._m_lead)
         self._v_cell = np.empty_like(self._m_cell)
         self._inverse_loops.selected_inverse(self._l_lead, cells.first, self._y, product, self._v_lead, self._v_cell)
+
+    def _invert_short(self, factor: np.ndarray) -> None:
+        """Inverse of the trailing block from a lower factor in whatever precision, in single precision."""
+        if len(self._short) != len(factor):
+            self._short = np.zeros((len(factor), len(factor)), dtype=np.float32)
+        np.copyto(self._short, factor.T, casting="same_kind")
+        np.copyto(self._v_trail, lapack.spotri(self._short.T, lower=1, overwrite_c=1)[0].T)
+
+    def _invert_well_conditioned(self) -> bool:
+        """Invert in single precision; False if that might leave too few digits.
+
+        With unit diagonal and eigenvalues w, sum(1 / w) - n = sum((1 - w)^2 / w) >= 1 / min(w) - 2.
+        """
+        n = self._n_used
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._invert_short(self._s[:n, :n].T)
+            excess = float(self._diagonal[:n] @ np.diagonal(self._v_trail)) - n
+        return excess + 2.0 < _WELL_CONDITIONED
 
     def factor_products(self) -> list[np.ndarray]:
         """Sum over levels of the diagonal blocks of Z'WZ Lambda H^-1, one (k, k) array a factor; after `invert`."""

@@ -23,10 +23,11 @@ class System(Protocol):
     layout: RowLayout
     user: object
     single: bool
+    single_inverse: bool
 
     @property
     def gains_by_single(self) -> bool:
-        """Whether `single`, factors and inverses of half the digits until it is unset, saves time here."""
+        """Whether single precision until they are unset, of factor and inverse or of the inverse only, saves time."""
 
     def fresh(self, layout: RowLayout | None = None) -> System:
         """Same structure, memory of its own; `layout` may have other rows in the same runs."""
@@ -75,6 +76,7 @@ class Engine(ABC):
     layout: RowLayout
     user: object = None
     single = False
+    single_inverse = False
 
     @property
     def gains_by_single(self) -> bool:

@@ -23,7 +23,7 @@ from glmmcore.estimation.held import (
 )
 from glmmcore.estimation.laplace import LaplaceObjective
 from glmmcore.estimation.linear import LinearObjective
-from glmmcore.estimation.optimize import Optimum, minimise, short_descent
+from glmmcore.estimation.optimize import Cheaper, Optimum, minimise, short_descent
 from glmmcore.estimation.problem import Problem
 from glmmcore.estimation.quadrature import QuadratureObjective, check_points, check_quadrature
 from glmmcore.estimation.restarts import (
@@ -225,26 +225,28 @@ class Estimator:
         problem = self.problem
         objective = self.linear_objective()
         cold = objective.start()
-        cheaper = self._rough_maximum() if start is None else None
-        near = start if cheaper is None else cheaper[0]
+        simpler = self._rough_maximum() if start is None else None
+        near = start if simpler is None else simpler[0]
         theta = cold if near is None else off_the_edge(problem, near, objective.unit)
         # where factors are large the search goes most of its way in single precision
-        rough = objective.rough if objective.system.gains_by_single else None
-        nearly = rough or objective
-        nearly(theta)
+        cheaper = (
+            Cheaper(objective.rough, objective.scored, objective.nearly) if objective.system.gains_by_single else None
+        )
+        search = objective if cheaper is None else cheaper.rough
+        search(theta)
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))
         units, unit = objective.units, objective.unit
 
         def renewed(x: np.ndarray) -> np.ndarray | None:
             if on_edge(problem, x, _WELL_INSIDE * unit):
                 return None
-            nearly(x)
+            search(x)
             return objective.curvature(x)
 
         def optimise(_: LinearObjective, x: np.ndarray, curvature: np.ndarray) -> Optimum:
             inside = lambda x: not on_edge(problem, x, _INSIDE * unit)  # noqa: E731
             return minimise(
-                objective, x, curvature, 1.5 * units, units=units, regular=inside, renewed=renewed, rough=rough
+                objective, x, curvature, 1.5 * units, units=units, regular=inside, renewed=renewed, cheaper=cheaper
             )
 
         optimum = optimise(objective, theta, curvature)

@@ -26,6 +26,10 @@ from glmmcore.tall import cross, inner, times
 
 __all__ = ["LinearObjective"]
 
+# Digits of an evaluation: all in single precision, the traces of the gradient only, none.
+_SINGLE, _SINGLE_TRACES, _DOUBLE = range(3)
+# Limits of the ratio of trace and quadratic form, and of the share of a variance that a step of scoring leaves.
+_LARGEST_RATIO, _LEAST_LEFT = 9.0, 0.04
 # Coefficients of a term up to which the start knows their correlations: moments of pairs take k^6 operations.
 _FEW_COEFFICIENTS = 8
 
@@ -115,12 +119,21 @@ class LinearObjective:
         self._rhs = np.zeros(self.layout.order)
         self.layout.add_score(0, self.problem.n, (weights * residual)[None], self._rhs)
         self._last: tuple[np.ndarray, float, np.ndarray] | None = None
-        self._is_rough = False
+        self._digits = _DOUBLE
         self._solved: np.ndarray | None = None
+        self._information: np.ndarray | None = None
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """F and its gradient."""
-        return self._evaluate(theta, single=False)
+        return self._evaluate(theta, _DOUBLE)
+
+    def nearly(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """F, and its gradient to 1e-6 or so standard deviations where an inverse in single precision saves time."""
+        self.system.single_inverse = True
+        try:
+            return self._evaluate(theta, _SINGLE_TRACES)
+        finally:
+            self.system.single_inverse = False
 
     def rough(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """The same by factors in single precision: F to about 1e-4, its gradient to 1e-6 or so standard deviations.
@@ -129,20 +142,20 @@ class LinearObjective:
         """
         self.system.single = True
         try:
-            value, gradient = self._evaluate(theta, single=True)
+            value, gradient = self._evaluate(theta, _SINGLE)
         finally:
             self.system.single = False
         return (value, gradient) if np.isfinite(value) else self(theta)
 
-    def _evaluate(self, theta: np.ndarray, *, single: bool) -> tuple[float, np.ndarray]:
+    def _evaluate(self, theta: np.ndarray, digits: int) -> tuple[float, np.ndarray]:
         """F and its gradient; those of the last evaluation at this point if they are as good."""
         if self.system.user is not self._mark:
             # the system holds numbers of another objective
             self._last, self._solved, self._is_filled = None, None, False
             self.system.user = self._mark
-        if self._last is not None and np.array_equal(self._last[0], theta) and (single or not self._is_rough):
+        if self._last is not None and np.array_equal(self._last[0], theta) and self._digits >= digits:
             return self._last[1], self._last[2].copy()
-        self._last = self._solved = None
+        self._last = self._solved = self._information = None
         if not self._is_filled:
             self._fill()
         factors = self.problem.factors(theta)
@@ -154,14 +167,15 @@ class LinearObjective:
         self.residual_square = square
         n = self.n_effective
         value = 0.5 * (self.system.logdet + n * (1.0 + np.log(2.0 * np.pi * square / n))) + self.constant
-        gradient = np.zeros(len(theta))
+        gradient, self._traces = np.zeros(len(theta)), np.zeros(len(theta))
         if len(theta):
             self.system.invert()
             d_factors = self.system.factor_products()
+            self.problem.chain_to_theta(d_factors, theta, self._traces)
             left = self._residual_score(factors)
             self.layout.add_outer(d_factors, left, self.spherical, left, -n / square)
             self.problem.chain_to_theta(d_factors, theta, gradient)
-        self._last, self._is_rough = (theta.copy(), value, gradient.copy()), single
+        self._last, self._digits = (theta.copy(), value, gradient.copy()), digits
         return value, gradient
 
     def _fill(self) -> None:
@@ -245,13 +259,40 @@ class LinearObjective:
 
     def curvature(self, theta: np.ndarray) -> np.ndarray:
         """Average information of theta at the last evaluation, which was at theta, with sigma profiled out."""
+        if self._information is not None:
+            return self._information.copy()
         out = np.zeros((len(theta), len(theta)))
         factors = self.problem.factors(theta)
         left = self._residual_score(factors)
         theta_curvature(self.problem, theta, self.spherical / self.sigma, left / self.sigma, out, self.unit)
         slope = self._square_gradient(theta, factors, left) / self.residual_square
         profiled = out - 0.5 * self.n_effective * np.outer(slope, slope)
-        return profiled if np.linalg.eigvalsh(profiled)[0] > 0.05 * np.linalg.eigvalsh(out)[0] else out
+        self._information = profiled if np.linalg.eigvalsh(profiled)[0] > 0.05 * np.linalg.eigvalsh(out)[0] else out
+        return self._information.copy()
+
+    def scored(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        """Where scoring leads from the last evaluation, which was at theta, and the information that the step is made of.
+
+        Steps go in variances where theta are standard deviations. A level's share of F is then (log v + s / v) / 2 with
+        v linear in the variance, so that a step by the expected information, 1 / (2 v^2), leads to the maximum, one by
+        the average information, s / (2 v^3), only near it. Of any design, v / s is about the ratio of the trace and the
+        quadratic form of which the gradient is the difference. None where theta has no element of this kind.
+        """
+        is_sd = np.zeros(len(theta), dtype=bool)
+        for term in self.problem.terms:
+            own = term.structure
+            is_sd[term.where] = own.linear and (own.k == 1 or not own.correlated) and term.whole is None
+        if self._last is None or not is_sd.any():
+            return None
+        gradient, information = self._last[2], self.curvature(theta)
+        with np.errstate(all="ignore"):
+            ratio = np.nan_to_num(self._traces / (self._traces - gradient), nan=1.0, posinf=_LARGEST_RATIO)
+        ratio = np.where(is_sd, np.clip(ratio, 1.0 / _LARGEST_RATIO, _LARGEST_RATIO), 1.0)
+        expected = information * np.sqrt(np.outer(ratio, ratio))
+        step = -np.linalg.solve(expected, gradient)
+        # the change of a variance relative to it is twice that of the standard deviation, to first order
+        left = np.maximum(1.0 + 2.0 * step / np.where(theta == 0.0, 1.0, theta), _LEAST_LEFT)
+        return np.where(is_sd, theta * np.sqrt(left), theta + step), information
 
     @property
     def coefficients(self) -> np.ndarray:

@@ -16,9 +16,10 @@ import numpy as np
 
 from glmmcore.estimation.curvature import scaled_eigen
 
-__all__ = ["Objective", "Optimum", "descend", "minimise", "short_descent"]
+__all__ = ["Cheaper", "Objective", "Optimum", "descend", "minimise", "short_descent"]
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
+Scored = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray] | None]
 
 # BFGS hands over to Newton's method here: the Hessian is then that of the optimum to 1e-4 times the skewness, and
 # one Newton step squares the error of the estimates.
@@ -78,6 +79,10 @@ _ROUNDING = 1e-10
 # A rough search, of an objective in single precision, ends here: one more step leads below `_POLISHED_EDM`. Values that
 # differ by less than its noise are equal for it.
 _ROUGH_EDM, _ROUGH_NOISE = 1e-7, 1e-3
+# The same of scoring, whose steps leave some thousandth of the distance, and how many of them there are at most.
+_SCORED_EDM, _MOST_SCORED = 1e-5, 10
+# `_POLISHED_EDM` where evaluations are so long that there are cheaper ones: 8e-6 standard errors.
+_LONG_POLISHED_EDM = 3e-11
 # Rise of the value, relative to it, that is rounding: in the line search, and after a Newton step.
 _LINE_SEARCH_NOISE, _NEWTON_NOISE = 1e-12, 1e-11
 # Wolfe conditions of the line search: share of the decrease that the slope promises, and share of the slope that may be
@@ -135,6 +140,26 @@ class Optimum:
         return bool(len(self.eigenvalues) and self.eigenvalues[0] < _SADDLE)
 
 
+@dataclass(frozen=True, slots=True)
+class Cheaper:
+    """What takes less time than an objective of long evaluations.
+
+    Attributes
+    ----------
+    rough : callable
+        The objective with fewer digits, from whose minimum the search goes on.
+    scored : callable
+        ``x -> (x, guess of the Hessian)``: where a step of scoring leads from the last rough evaluation; None if there
+        is no such step.
+    nearly : callable
+        The objective with digits enough for an ordinary minimum, not for differences.
+    """
+
+    rough: Objective
+    scored: Scored
+    nearly: Objective
+
+
 @np.errstate(over="ignore", invalid="ignore")  # points far outside are refused for their value
 def minimise(
     objective: Objective,
@@ -146,7 +171,7 @@ def minimise(
     regular: Callable[[np.ndarray], bool] | None = None,
     renewed: Callable[[np.ndarray], np.ndarray | None] | None = None,
     free: np.ndarray | None = None,
-    rough: Objective | None = None,
+    cheaper: Cheaper | None = None,
 ) -> Optimum:
     """Minimise a smooth function with gradient.
 
@@ -170,8 +195,8 @@ def minimise(
         replaces the model that came from afar.
     free : ndarray of bool, shape (p,), optional
         Parameters to search; the others stay where they are, which the Hessian says by a curvature beyond all others.
-    rough : callable, optional
-        The objective with fewer digits in less time, from whose minimum the search goes on.
+    cheaper : Cheaper, optional
+        What to search with where evaluations take long.
     """
     units = limit if units is None else units
     if free is not None and not free.all():
@@ -193,7 +218,12 @@ def minimise(
         return None if found is None else found * np.outer(units, units)
 
     begin, model = x / units, curvature * np.outer(units, units)
-    cheap = None if rough is None else scaled(rough)
+
+    def scored(z: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+        found = None if cheaper is None else cheaper.scored(z * units)
+        return None if found is None else (found[0] / units, found[1] * np.outer(units, units))
+
+    cheap = None if cheaper is None else Cheaper(scaled(cheaper.rough), scored, scaled(cheaper.nearly))
     found = _minimise(scaled(objective), begin, model, limit / units, inside, guess, cheap)
     hessian = None if found.hessian is None else found.hessian / np.outer(units, units)
     return replace(found, x=found.x * units, gradient=found.gradient / units, hessian=hessian)
@@ -228,20 +258,25 @@ def _minimise(
     limit: np.ndarray,
     regular: Callable[[np.ndarray], bool] | None,
     renewed: Callable[[np.ndarray], np.ndarray | None] | None,
-    rough: Objective | None,
+    cheaper: Cheaper | None,
 ) -> Optimum:
     """The same for parameters in their natural units."""
     inverse = np.linalg.inv(curvature) if len(x) else np.zeros((0, 0))
     near, counter = x, _Counted(objective)
-    if rough is not None and len(x):
-        near, inverse = _near_minimum(_Counted(rough, noise=_ROUGH_NOISE), x, inverse, limit, renewed)
-    point = _Point(near, *counter(near))
+    nearly = counter
+    if cheaper is not None and len(x):
+        rough, nearly = _Counted(cheaper.rough, noise=_ROUGH_NOISE), _Counted(cheaper.nearly)
+        near, inverse = _near_minimum(rough, cheaper.scored, x, inverse, limit, renewed)
+    point = _Point(near, *nearly(near))
     unbounded = False
     if regular is not None and len(x):
-        point, inverse = _bfgs(counter, point, inverse, limit, _FINAL_EDM, renewed)
-        accepted = _accepted_without_hessian(point, inverse, x, counter.calls)
+        point, inverse = _bfgs(nearly, point, inverse, limit, _FINAL_EDM, renewed)
+        accepted = _accepted_without_hessian(point, inverse, x, nearly.calls)
         if accepted is not None and regular(point.x):
-            return _one_more_step(counter, accepted, inverse)
+            polished = _POLISHED_EDM if cheaper is None else _LONG_POLISHED_EDM
+            return _one_more_step(nearly, accepted, inverse, polished)
+    if nearly is not counter:
+        point = _Point(point.x, *counter(point.x))
     last_value = np.inf
     for _ in range(_MAX_HESSIANS):
         point, inverse = _bfgs(counter, point, inverse, limit, _BFGS_EDM)
@@ -293,6 +328,7 @@ def short_descent(
 
 def _near_minimum(
     rough: _Counted,
+    scored: Scored,
     x: np.ndarray,
     inverse: np.ndarray,
     limit: np.ndarray,
@@ -302,15 +338,26 @@ def _near_minimum(
     point = _Point(x, *rough(x))
     if not np.isfinite(point.value):
         return x, inverse
+    for _ in range(_MOST_SCORED):
+        found = scored(point.x)
+        if found is None or not np.all(np.abs(found[0] - point.x) < limit):
+            break
+        inverse = np.linalg.inv(found[1])
+        if 0.5 * float(point.gradient @ inverse @ point.gradient) < _SCORED_EDM:
+            return found[0], inverse
+        value, gradient = rough(found[0])
+        if not value <= point.value + rough.noise:
+            break
+        point = _Point(found[0], value, gradient)
     point, inverse = _bfgs(rough, point, inverse, limit, _ROUGH_EDM, renewed)
     step = -inverse @ point.gradient
     is_near = -0.5 * float(step @ point.gradient) < _ROUGH_EDM and np.all(np.abs(step) < limit)
     return (point.x + step if is_near else point.x), inverse
 
 
-def _one_more_step(objective: _Counted, accepted: Optimum, inverse: np.ndarray) -> Optimum:
+def _one_more_step(objective: _Counted, accepted: Optimum, inverse: np.ndarray, polished: float) -> Optimum:
     """The optimum after another step of the model, which all but squares the distance, where there is any left."""
-    if accepted.edm < _POLISHED_EDM:
+    if accepted.edm < polished:
         return accepted
     x = accepted.x - inverse @ accepted.gradient
     value, gradient = objective(x)

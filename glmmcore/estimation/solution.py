@@ -161,7 +161,7 @@ def _owed_to_parameters(objective: LaplaceObjective, x: np.ndarray, curvature: C
 def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
     """Read a solution off the profiled objective; evaluates it once more at the optimum."""
     problem, theta = objective.problem, optimum.x
-    value, _ = objective(theta)
+    value, _ = objective.nearly(theta)
     part = problem.part("cond")
     sigma = objective.sigma
     beta = part.user(objective.coefficients)
