@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from glmmcore.design import Design
     from glmmcore.estimation.curvature import Curvature
     from glmmcore.estimation.estimator import Estimator
-    from glmmcore.estimation.solution import Solution, TermSolution
+    from glmmcore.estimation.solution import ConditionalSpread, Solution, TermSolution
     from glmmcore.families.base import Family
     from glmmcore.fitted import FittedGLMM
     from glmmcore.inference.degrees_of_freedom import Satterthwaite
@@ -496,7 +496,20 @@ class Estimates:
     @property
     def edf(self) -> float:
         """Effective number of mean parameters: trace of the hat matrix, shrunken random effects included."""
-        return self.solution.edf
+        edf = self.solution.edf
+        return self._conditional_spread.edf if edf is None else edf
+
+    @cached_property
+    def _conditional_spread(self) -> ConditionalSpread:
+        from glmmcore.estimation.solution import ConditionalSpread
+
+        return ConditionalSpread.of(self.estimator.linear_objective(), self.solution.x)
+
+    def _mode_covariance(self, term: TermSolution) -> np.ndarray:
+        """Conditional covariance of each level's coefficients given the parameters, (L, k, k)."""
+        if term.mode_covariance is not None:
+            return term.mode_covariance
+        return self._conditional_spread.mode_covariances[self.solution.terms.index(term)]
 
     @cached_property
     def _row_fit(self) -> RowFit:
@@ -628,7 +641,9 @@ class Estimates:
         What lme4's ``ranef(m, condVar = TRUE)`` holds; `random_effects_se` adds that the parameters are estimated.
         """
         if not self.reml:
-            return self._by_group(lambda t: np.sqrt(np.maximum(np.diagonal(t.mode_covariance, axis1=1, axis2=2), 0.0)))
+            return self._by_group(
+                lambda t: np.sqrt(np.maximum(np.diagonal(self._mode_covariance(t), axis1=1, axis2=2), 0.0))
+            )
         from glmmcore.results.joint_covariance import JointCovariance
 
         joint = JointCovariance(cast("FittedGLMM", self))

@@ -44,6 +44,42 @@ __all__ = [
 
 
 @kernel
+def _are_ascending(start):
+    """Whether every leading level meets the levels of every trailing factor in ascending order."""
+    for f in range(1, start.shape[1]):
+        for i in range(1, start.shape[0]):
+            if start[i, 0] == start[i - 1, 0] and start[i, f] < start[i - 1, f]:
+                return False
+    return True
+
+
+@kernel
+def _cells_of_sorted_rows(start, k, sizes, n_lead, cell, cell_first):
+    """`cell_layout` of rows that need not be sorted by trailing coefficient first."""
+    n, n_factors = start.shape
+    for f in range(1, n_factors):
+        for i in range(n):
+            if i == 0 or start[i, 0] != start[i - 1, 0] or start[i, f] != start[i - 1, f]:
+                cell_first[start[i, 0] // k + 1] += sizes[f]
+    for j in range(cell_first.size - 1):
+        cell_first[j + 1] += cell_first[j]
+    fill = cell_first.copy()
+    cell_column = np.empty(cell_first[-1], dtype=np.int32)
+    cell_factor = np.empty(cell_first[-1], dtype=np.int32)
+    for f in range(1, n_factors):
+        size = sizes[f]
+        for i in range(n):
+            j = start[i, 0] // k
+            if i == 0 or start[i, 0] != start[i - 1, 0] or start[i, f] != start[i - 1, f]:
+                for a in range(size):
+                    cell_column[fill[j] + a] = start[i, f] - n_lead + a
+                    cell_factor[fill[j] + a] = f
+                fill[j] += size
+            cell[i, f] = fill[j] - size
+    return cell_first, cell_column, cell_factor
+
+
+@kernel
 def cell_layout(start, k, n_levels, sizes, n_lead, n_trailing, cell):
     """Number the distinct (leading level, trailing level) pairs level by level, trailing coefficients ascending.
 
@@ -51,6 +87,8 @@ def cell_layout(start, k, n_levels, sizes, n_lead, n_trailing, cell):
     """
     n = start.shape[0]
     cell_first = np.zeros(n_levels + 1, dtype=np.int64)
+    if k > 0 and _are_ascending(start):
+        return _cells_of_sorted_rows(start, k, sizes, n_lead, cell, cell_first)
     # rows by trailing coefficient, so that every leading level meets its cells in ascending order
     count = np.zeros(n_trailing + 1, dtype=np.int64)
     order = np.empty(n, dtype=np.int64)
@@ -103,8 +141,10 @@ def accumulate(lo, hi, k, z, predictor, factor, within, start, cell, weights, va
     """
     n_columns = z.shape[1]
     n_lead = m_lead.shape[0] * k
-    if k == 1 and n_columns == start.shape[1] and weights.shape[0] == 1:
-        _accumulate_intercepts(lo, hi, z, start, cell, weights, values, m_lead, m_cell, m_trail, score)
+    if k == 1 and weights.shape[0] == 1:
+        _accumulate_one_predictor(
+            lo, hi, z, factor, within, start, cell, weights, values, m_lead, m_cell, m_trail, score
+        )
         return
     pair = np.empty((n_columns, n_columns), dtype=np.int64)
     for c in range(n_columns):
@@ -134,8 +174,8 @@ def accumulate(lo, hi, k, z, predictor, factor, within, start, cell, weights, va
 
 
 @kernel
-def _accumulate_intercepts(lo, hi, z, start, cell, weights, values, m_lead, m_cell, m_trail, score):
-    """The same where every factor has one coefficient, all in one predictor; indices as in `_intercept_kernels`."""
+def _accumulate_one_predictor(lo, hi, z, factor, within, start, cell, weights, values, m_lead, m_cell, m_trail, score):
+    """The same where leading levels have one coefficient, all in one predictor; indices as in `_intercept_kernels`."""
     n_lead = np.uint64(m_lead.shape[0])
     first, n = np.uint64(lo), np.uint64(hi - lo)
     r = np.uint64(0)
@@ -150,20 +190,25 @@ def _accumulate_intercepts(lo, hi, z, start, cell, weights, values, m_lead, m_ce
             r += np.uint64(1)
         score[j] += lead_score
         m_lead[j, 0, 0] += lead
-    # one pass for each factor is faster than one for all: a loop over the factors inside costs more than the sums
+    # one pass for each column is faster than one for all: a loop over the columns inside costs more than the sums
     for c in range(1, z.shape[1]):
+        f, w = np.uint64(factor[c]), np.uint64(within[c])
         for at in range(n):
             run = first + at
-            p = np.uint64(start[run, c])
+            p = np.uint64(start[run, f]) + w
             score[p] += values[0, at] * z[run, c]
             wz = weights[0, at] * z[run, c]
-            m_cell[np.uint64(cell[run, c]), 0] += wz * z[run, 0]
+            m_cell[np.uint64(cell[run, f]) + w, 0] += wz * z[run, 0]
             m_trail[p - n_lead, p - n_lead] += wz * z[run, c]
         for d in range(1, c):
+            g, v = np.uint64(factor[d]), np.uint64(within[d])
             for at in range(n):
                 run = first + at
-                p, q = np.uint64(start[run, c]) - n_lead, np.uint64(start[run, d]) - n_lead
-                m_trail[q, p] += weights[0, at] * z[run, c] * z[run, d]
+                p, q = np.uint64(start[run, f]) + w - n_lead, np.uint64(start[run, g]) + v - n_lead
+                value = weights[0, at] * z[run, c] * z[run, d]
+                m_trail[q, p] += value
+                if f == g:
+                    m_trail[p, q] += value
 
 
 @kernel

@@ -19,6 +19,7 @@ __all__ = [
     "eliminate_leading",
     "factor_products",
     "forward_substitute",
+    "multiply",
     "scale_inverse",
     "selected_inverse",
     "subtract_products",
@@ -41,6 +42,19 @@ def eliminate_leading(m_lead, prior, cell_first, cell_factor, m_cell, t, sizes, 
         for p in range(np.uint64(cell_first[j]), np.uint64(cell_first[j + 1])):
             y[p, 0] = m_cell[p, 0] * t[np.uint64(cell_factor[p]), 0, 0] * share
     return logdet, -1
+
+
+@kernel
+def multiply(m_lead, cell_first, cell_column, m_cell, x, out):
+    """Add to `out` Z'WZ x without what the trailing block does to the trailing part."""
+    n_lead = np.uint64(m_lead.shape[0])
+    for j in range(n_lead):
+        own, total = x[j], m_lead[j, 0, 0] * x[j]
+        for p in range(np.uint64(cell_first[j]), np.uint64(cell_first[j + np.uint64(1)])):
+            column = n_lead + np.uint64(cell_column[p])
+            out[column] += m_cell[p, 0] * own
+            total += m_cell[p, 0] * x[column]
+        out[j] += total
 
 
 @kernel

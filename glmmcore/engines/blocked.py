@@ -73,6 +73,7 @@ class BlockedSystem(Engine):
         self._m_cell = np.zeros((height, k))
         # upper triangles row by row, which BLAS takes transposed as lower ones
         self._m_trail = np.zeros((n_trail, n_trail))
+        self._is_zero = True
         self._l_lead = np.zeros((lead.n_levels, k, k))
         self._y = np.zeros((height, k))
         self._s = np.zeros((n_trail, n_trail))
@@ -98,12 +99,19 @@ class BlockedSystem(Engine):
     def _sums(self) -> tuple[np.ndarray, ...]:
         return self._m_lead, self._m_cell, self._m_trail
 
+    def reset(self) -> None:
+        """See `Engine.reset`; new arrays, of which memory is not even taken yet, are zero as they are."""
+        if not self._is_zero:
+            super().reset()
+        self._is_zero = True
+
     def add(self, lo: int, hi: int, weights: np.ndarray, values: np.ndarray, score: np.ndarray) -> None:
         """Add the rows lo..hi to Z'WZ, and Z' values to `score` (q,).
 
         `weights` (pairs, hi - lo) packs the lower triangle of each row's W, `values` is (m, hi - lo).
         """
         rows = self.layout
+        self._is_zero = False
         begin, end = rows.runs(lo, hi)
         kernels.accumulate(
             begin, end, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cells.of_run,
@@ -113,7 +121,7 @@ class BlockedSystem(Engine):
     def multiply(self, x: np.ndarray) -> np.ndarray:
         """Z'WZ x, (q,)."""
         out = np.zeros_like(x)
-        kernels.multiply(self._m_lead, self._cells.first, self._cells.column, self._m_cell, x, out)
+        self._loops.multiply(self._m_lead, self._cells.first, self._cells.column, self._m_cell, x, out)
         if len(self._m_trail):
             out[self._n_lead :] += blas.dsymv(1.0, self._m_trail.T, x[self._n_lead :], lower=1)
         return out
@@ -184,7 +192,7 @@ class BlockedSystem(Engine):
     def _refined_solution(self, factor: np.ndarray, rhs: np.ndarray) -> np.ndarray:
         """S^-1 rhs by the factor in single precision, and steps of refinement for the other digits: mostly one."""
         x = _single_solution(factor, rhs)
-        for _ in range(_MOST_REFINEMENTS):
+        for _ in range(_MOST_REFINEMENTS if self.refines else 0):
             step = _single_solution(factor, rhs - blas.dsymv(1.0, self._s.T, x, lower=1))
             x += step
             # what is left is the square of that, relative to x

@@ -24,6 +24,7 @@ class System(Protocol):
     user: object
     single: bool
     single_inverse: bool
+    refines: bool
 
     @property
     def gains_by_single(self) -> bool:
@@ -49,7 +50,7 @@ class System(Protocol):
         """Log determinant over that of the prior precision, without the profiled coefficients."""
 
     def solve(self, rhs: np.ndarray) -> np.ndarray:
-        """H^-1 rhs."""
+        """H^-1 rhs; with half the digits only, if `refines` is unset, where the factor has no more."""
 
     def invert(self) -> None:
         """Selected inverse, for the calls below."""
@@ -77,6 +78,7 @@ class Engine(ABC):
     user: object = None
     single = False
     single_inverse = False
+    refines = True
 
     @property
     def gains_by_single(self) -> bool:

@@ -229,9 +229,9 @@ class Estimator:
         near = start if simpler is None else simpler[0]
         theta = cold if near is None else off_the_edge(problem, near, objective.unit)
         # where factors are large the search goes most of its way in single precision
-        cheaper = (
-            Cheaper(objective.rough, objective.scored, objective.nearly) if objective.system.gains_by_single else None
-        )
+        cheaper = None
+        if objective.system.gains_by_single:
+            cheaper = Cheaper(objective.rough, objective.scored, objective.nearly, objective.value)
         search = objective if cheaper is None else cheaper.rough
         search(theta)
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))

@@ -26,8 +26,8 @@ from glmmcore.tall import cross, inner, times
 
 __all__ = ["LinearObjective"]
 
-# Digits of an evaluation: all in single precision, the traces of the gradient only, none.
-_SINGLE, _SINGLE_TRACES, _DOUBLE = range(3)
+# What an evaluation knows: whether the value has all digits, and the gradient none, those of single precision or all.
+_ROUGH, _VALUE, _NEARLY, _ALL = (False, 1), (True, 0), (True, 1), (True, 2)
 # Limits of the ratio of trace and quadratic form, and of the share of a variance that a step of scoring leaves.
 _LARGEST_RATIO, _LEAST_LEFT = 9.0, 0.04
 # Coefficients of a term up to which the start knows their correlations: moments of pairs take k^6 operations.
@@ -119,19 +119,23 @@ class LinearObjective:
         self._rhs = np.zeros(self.layout.order)
         self.layout.add_score(0, self.problem.n, (weights * residual)[None], self._rhs)
         self._last: tuple[np.ndarray, float, np.ndarray] | None = None
-        self._digits = _DOUBLE
+        self._known = _ALL
         self._solved: np.ndarray | None = None
         self._information: np.ndarray | None = None
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """F and its gradient."""
-        return self._evaluate(theta, _DOUBLE)
+        return self._evaluate(theta, _ALL)
+
+    def value(self, theta: np.ndarray) -> float:
+        """F alone."""
+        return self._evaluate(theta, _VALUE)[0]
 
     def nearly(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """F, and its gradient to 1e-6 or so standard deviations where an inverse in single precision saves time."""
         self.system.single_inverse = True
         try:
-            return self._evaluate(theta, _SINGLE_TRACES)
+            return self._evaluate(theta, _NEARLY)
         finally:
             self.system.single_inverse = False
 
@@ -142,18 +146,19 @@ class LinearObjective:
         """
         self.system.single = True
         try:
-            value, gradient = self._evaluate(theta, _SINGLE)
+            value, gradient = self._evaluate(theta, _ROUGH)
         finally:
             self.system.single = False
         return (value, gradient) if np.isfinite(value) else self(theta)
 
-    def _evaluate(self, theta: np.ndarray, digits: int) -> tuple[float, np.ndarray]:
+    def _evaluate(self, theta: np.ndarray, wanted: tuple[bool, int]) -> tuple[float, np.ndarray]:
         """F and its gradient; those of the last evaluation at this point if they are as good."""
         if self.system.user is not self._mark:
             # the system holds numbers of another objective
             self._last, self._solved, self._is_filled = None, None, False
             self.system.user = self._mark
-        if self._last is not None and np.array_equal(self._last[0], theta) and self._digits >= digits:
+        enough = all(known >= one for known, one in zip(self._known, wanted, strict=True))
+        if self._last is not None and enough and np.array_equal(self._last[0], theta):
             return self._last[1], self._last[2].copy()
         self._last = self._solved = self._information = None
         if not self._is_filled:
@@ -168,14 +173,14 @@ class LinearObjective:
         n = self.n_effective
         value = 0.5 * (self.system.logdet + n * (1.0 + np.log(2.0 * np.pi * square / n))) + self.constant
         gradient, self._traces = np.zeros(len(theta)), np.zeros(len(theta))
-        if len(theta):
+        if len(theta) and wanted != _VALUE:
             self.system.invert()
             d_factors = self.system.factor_products()
             self.problem.chain_to_theta(d_factors, theta, self._traces)
             left = self._residual_score(factors)
             self.layout.add_outer(d_factors, left, self.spherical, left, -n / square)
             self.problem.chain_to_theta(d_factors, theta, gradient)
-        self._last, self._digits = (theta.copy(), value, gradient.copy()), digits
+        self._last, self._known = (theta.copy(), value, gradient.copy()), wanted
         return value, gradient
 
     def _fill(self) -> None:
@@ -264,14 +269,18 @@ class LinearObjective:
         out = np.zeros((len(theta), len(theta)))
         factors = self.problem.factors(theta)
         left = self._residual_score(factors)
-        theta_curvature(self.problem, theta, self.spherical / self.sigma, left / self.sigma, out, self.unit)
+        self.system.refines = self._known != _ROUGH
+        try:
+            theta_curvature(self.problem, theta, self.spherical / self.sigma, left / self.sigma, out, self.unit)
+        finally:
+            self.system.refines = True
         slope = self._square_gradient(theta, factors, left) / self.residual_square
         profiled = out - 0.5 * self.n_effective * np.outer(slope, slope)
         self._information = profiled if np.linalg.eigvalsh(profiled)[0] > 0.05 * np.linalg.eigvalsh(out)[0] else out
         return self._information.copy()
 
     def scored(self, theta: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-        """Where scoring leads from the last evaluation, which was at theta, and the information that the step is made of.
+        """Where scoring leads from the last evaluation, which was at theta, and the information the step is made of.
 
         Steps go in variances where theta are standard deviations. A level's share of F is then (log v + s / v) / 2 with
         v linear in the variance, so that a step by the expected information, 1 / (2 v^2), leads to the maximum, one by

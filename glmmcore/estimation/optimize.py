@@ -81,8 +81,10 @@ _ROUNDING = 1e-10
 _ROUGH_EDM, _ROUGH_NOISE = 1e-7, 1e-3
 # The same of scoring, whose steps leave some thousandth of the distance, and how many of them there are at most.
 _SCORED_EDM, _MOST_SCORED = 1e-5, 10
-# `_POLISHED_EDM` where evaluations are so long that there are cheaper ones: 8e-6 standard errors.
-_LONG_POLISHED_EDM = 3e-11
+# Factor on what is expected to be left after the last step: three times the distance.
+_SCORED_SAFETY = 10.0
+# `_POLISHED_EDM` where evaluations are so long that there are cheaper ones: 1.4e-5 standard errors.
+_LONG_POLISHED_EDM = 1e-10
 # Rise of the value, relative to it, that is rounding: in the line search, and after a Newton step.
 _LINE_SEARCH_NOISE, _NEWTON_NOISE = 1e-12, 1e-11
 # Wolfe conditions of the line search: share of the decrease that the slope promises, and share of the slope that may be
@@ -153,11 +155,14 @@ class Cheaper:
         is no such step.
     nearly : callable
         The objective with digits enough for an ordinary minimum, not for differences.
+    value : callable
+        The objective's value.
     """
 
     rough: Objective
     scored: Scored
     nearly: Objective
+    value: Callable[[np.ndarray], float]
 
 
 @np.errstate(over="ignore", invalid="ignore")  # points far outside are refused for their value
@@ -223,7 +228,10 @@ def minimise(
         found = None if cheaper is None else cheaper.scored(z * units)
         return None if found is None else (found[0] / units, found[1] * np.outer(units, units))
 
-    cheap = None if cheaper is None else Cheaper(scaled(cheaper.rough), scored, scaled(cheaper.nearly))
+    cheap = None
+    if cheaper is not None:
+        value = cheaper.value
+        cheap = Cheaper(scaled(cheaper.rough), scored, scaled(cheaper.nearly), lambda z: value(z * units))
     found = _minimise(scaled(objective), begin, model, limit / units, inside, guess, cheap)
     hessian = None if found.hessian is None else found.hessian / np.outer(units, units)
     return replace(found, x=found.x * units, gradient=found.gradient / units, hessian=hessian)
@@ -266,7 +274,12 @@ def _minimise(
     nearly = counter
     if cheaper is not None and len(x):
         rough, nearly = _Counted(cheaper.rough, noise=_ROUGH_NOISE), _Counted(cheaper.nearly)
-        near, inverse = _near_minimum(rough, cheaper.scored, x, inverse, limit, renewed)
+        near, inverse, expected = _near_minimum(rough, cheaper.scored, x, inverse, limit, renewed)
+        if regular is not None and expected < _LONG_POLISHED_EDM and regular(near):
+            point = _Point(near, cheaper.value(near), np.zeros(len(x)))
+            accepted = _accepted_without_hessian(point, inverse, x, 1)
+            if accepted is not None:
+                return replace(accepted, edm=expected)
     point = _Point(near, *nearly(near))
     unbounded = False
     if regular is not None and len(x):
@@ -333,26 +346,33 @@ def _near_minimum(
     inverse: np.ndarray,
     limit: np.ndarray,
     renewed: Callable[[np.ndarray], np.ndarray | None] | None,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Where a rough objective has its minimum, and its inverse Hessian there; as they were where it does not exist."""
-    point = _Point(x, *rough(x))
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Where a rough objective has its minimum, its inverse Hessian there and the expected decrease, if that is known.
+
+    The start where the objective does not exist.
+    """
+    point, before = _Point(x, *rough(x)), 0.0
     if not np.isfinite(point.value):
-        return x, inverse
+        return x, inverse, np.inf
     for _ in range(_MOST_SCORED):
         found = scored(point.x)
-        if found is None or not np.all(np.abs(found[0] - point.x) < limit):
+        if found is None:
             break
         inverse = np.linalg.inv(found[1])
-        if 0.5 * float(point.gradient @ inverse @ point.gradient) < _SCORED_EDM:
-            return found[0], inverse
-        value, gradient = rough(found[0])
+        edm = 0.5 * float(point.gradient @ inverse @ point.gradient)
+        if edm < _SCORED_EDM:
+            # scoring converges linearly at least: the next step leaves the same share of what there is as the last
+            return found[0], inverse, (edm * _SCORED_SAFETY * edm / before if before > 0.0 else np.inf)
+        before, step = edm, found[0] - point.x
+        x = point.x + step / max(1.0, float(np.max(np.abs(step) / np.maximum(limit, np.abs(point.x)))))
+        value, gradient = rough(x)
         if not value <= point.value + rough.noise:
             break
-        point = _Point(found[0], value, gradient)
+        point = _Point(x, value, gradient)
     point, inverse = _bfgs(rough, point, inverse, limit, _ROUGH_EDM, renewed)
     step = -inverse @ point.gradient
     is_near = -0.5 * float(step @ point.gradient) < _ROUGH_EDM and np.all(np.abs(step) < limit)
-    return (point.x + step if is_near else point.x), inverse
+    return (point.x + step if is_near else point.x), inverse, np.inf
 
 
 def _one_more_step(objective: _Counted, accepted: Optimum, inverse: np.ndarray, polished: float) -> Optimum:

@@ -15,7 +15,7 @@ from glmmcore.estimation.optimize import Optimum
 from glmmcore.estimation.problem import Problem
 from glmmcore.estimation.start import natural_units, response_scale
 
-__all__ = ["Solution", "TermSolution", "from_laplace", "from_linear", "spherical_modes"]
+__all__ = ["ConditionalSpread", "Solution", "TermSolution", "from_laplace", "from_linear", "spherical_modes"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,8 +30,9 @@ class TermSolution:
         Sigma of one level's coefficients; times the relationship of the levels where they covary.
     modes : ndarray, shape (L, k)
         Conditional modes.
-    mode_covariance : ndarray, shape (L, k, k)
-        Conditional covariance given the parameters.
+    mode_covariance : ndarray, shape (L, k, k), or None
+        Conditional covariance given the parameters; None for a linear model, where it is made when it is asked for, see
+        `ConditionalSpread`.
     weights : ndarray, shape (L,), or None
         Of a term over places: its modes are the covariance of all levels times these.
     relative_minimum : float
@@ -44,7 +45,7 @@ class TermSolution:
     term: RandomTerm
     covariance: np.ndarray
     modes: np.ndarray
-    mode_covariance: np.ndarray
+    mode_covariance: np.ndarray | None
     relative_minimum: float
     node_modes: np.ndarray
     weights: np.ndarray | None = None
@@ -75,8 +76,9 @@ class Solution:
     terms : tuple of TermSolution
     values : dict of str to ndarray
         Linear predictors at the modes, original row order; size 1 for constants.
-    edf : float
-        Effective number of mean parameters: trace of the hat matrix of the working linear model.
+    edf : float or None
+        Effective number of mean parameters: trace of the hat matrix of the working linear model; None for a linear
+        model, as `TermSolution.mode_covariance`.
     mode_found : bool
     """
 
@@ -88,7 +90,7 @@ class Solution:
     covariance: dict[tuple[str, str], np.ndarray]
     terms: tuple[TermSolution, ...]
     values: dict[str, np.ndarray]
-    edf: float
+    edf: float | None
     mode_found: bool
 
     def of_term(self, term: RandomTerm) -> TermSolution:
@@ -161,7 +163,7 @@ def _owed_to_parameters(objective: LaplaceObjective, x: np.ndarray, curvature: C
 def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
     """Read a solution off the profiled objective; evaluates it once more at the optimum."""
     problem, theta = objective.problem, optimum.x
-    value, _ = objective.nearly(theta)
+    value = objective.value(theta)
     part = problem.part("cond")
     sigma = objective.sigma
     beta = part.user(objective.coefficients)
@@ -170,11 +172,6 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
         ("cond", "disp"): np.zeros((len(beta), 1)),
         ("disp", "cond"): np.zeros((1, len(beta))),
     }
-    if not len(theta):
-        # with parameters, the gradient has left the inverse behind
-        objective.system.invert()
-    edf = objective.effective_parameters(theta)
-    objective.system.scale_inverse()
     values = {"cond": objective.linear_predictor(theta), "disp": objective.log_scale}
     return Solution(
         -value,
@@ -183,11 +180,50 @@ def from_linear(objective: LinearObjective, optimum: Optimum) -> Solution:
         None,
         {"cond": beta, "disp": np.array([np.log(sigma)])},
         covariance,
-        _terms(problem, theta, objective.spherical, objective.score, sigma, objective.unit),
+        _terms(problem, theta, objective.spherical, objective.score, sigma, objective.unit, spread=False),
         {name: _original_order(problem, own) for name, own in values.items()},
-        edf,
+        None,
         True,
     )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ConditionalSpread:
+    """What takes the selected inverse of a linear model at its optimum.
+
+    Attributes
+    ----------
+    edf : float
+        As `Solution.edf`.
+    mode_covariances : tuple of ndarray, each of shape (L, k, k)
+        `TermSolution.mode_covariance` of the terms of a solution, in their order.
+    """
+
+    edf: float
+    mode_covariances: tuple[np.ndarray, ...]
+
+    @classmethod
+    def of(cls, objective: LinearObjective, theta: np.ndarray) -> ConditionalSpread:
+        """Evaluate the objective at its optimum once more."""
+        objective(theta)
+        if not len(theta):
+            # with parameters, the gradient has left the inverse behind
+            objective.system.invert()
+        edf = objective.effective_parameters(theta)
+        objective.system.scale_inverse()
+        return cls(edf, tuple(objective.sigma**2 * own for own in _conditional_covariances(objective.problem)))
+
+
+def _conditional_covariances(problem: Problem) -> list[np.ndarray]:
+    """Covariance of the modes of each term, for a residual variance of one; after `System.scale_inverse`."""
+    system, blocks = problem.system, {}
+    assert system is not None
+    for factor in {term.factor for term in problem.terms}:
+        blocks[factor] = system.level_covariances(factor)
+    return [
+        term.of_levels(term.back @ blocks[term.factor][:, term.columns, term.columns] @ term.back.T)
+        for term in problem.terms
+    ]
 
 
 def _original_order(problem: Problem, values: np.ndarray) -> np.ndarray:
@@ -199,26 +235,24 @@ def _original_order(problem: Problem, values: np.ndarray) -> np.ndarray:
 
 
 def _terms(
-    problem: Problem, x: np.ndarray, u: np.ndarray, score: np.ndarray, sigma: float, unit: float
+    problem: Problem, x: np.ndarray, u: np.ndarray, score: np.ndarray, sigma: float, unit: float, *, spread: bool = True
 ) -> tuple[TermSolution, ...]:
     """Map modes u and covariances of every term back; sigma makes T absolute (linear models), unit is T's usual size.
 
-    `score` is Z' times the slopes of the log-likelihood at the modes, (q,), of which u is Lambda'score.
+    `score` is Z' times the slopes of the log-likelihood at the modes, (q,), of which u is Lambda'score. With `spread`,
+    after `System.scale_inverse`, the covariances of the modes too.
     """
     out: list[TermSolution] = []
     if problem.layout is None or problem.system is None:
         return ()
     factors = problem.factors(x)
     b = problem.layout.apply_factors(factors, u)
-    blocks: dict[int, np.ndarray] = {}
-    for term in problem.terms:
+    conditional = _conditional_covariances(problem) if spread else [None] * len(problem.terms)
+    for term, own in zip(problem.terms, conditional, strict=True):
         i = term.factor
-        if i not in blocks:
-            blocks[i] = problem.system.level_covariances(i)
         t = term.structure.factor(x[term.where])
         nodes = problem.layout.by_level(b, i)[:, term.columns] @ term.back.T
         coefficients = term.of_levels(nodes)
-        conditional = term.of_levels(term.back @ blocks[i][:, term.columns, term.columns] @ term.back.T)
         covariance = sigma**2 * (term.root_back @ t) @ (term.root_back @ t).T
         singular = np.linalg.svd(t, compute_uv=False)
         weights = None
@@ -230,7 +264,7 @@ def _terms(
                 term.term,
                 covariance,
                 coefficients,
-                sigma**2 * conditional,
+                None if own is None else sigma**2 * own,
                 float(singular[-1]) / unit,
                 nodes,
                 weights,

@@ -135,7 +135,9 @@ def _random_share(objective: Any, factors: list[np.ndarray], codes: np.ndarray, 
 
 def _trace_correction(problem: Any, solution: Solution, h: np.ndarray) -> float:
     """Expected and observed information differ for mixtures; the trace of the latter is what is reported."""
-    return 1.0 if problem.reml else solution.edf / max(float(h.sum()), 1e-300)
+    if problem.reml or solution.edf is None:  # a linear model has one information
+        return 1.0
+    return solution.edf / max(float(h.sum()), 1e-300)
 
 
 def row_weights(estimator: Estimator) -> np.ndarray | None:

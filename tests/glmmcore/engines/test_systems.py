@@ -255,16 +255,23 @@ def test_a_system_says_how_it_is_built():
     assert sparse[:2] == ["f0: sparse, 7 levels of 2", "f1: sparse, 4 levels of 3"]
 
 
-def test_single_precision_solves_as_double_and_inverts_to_half_the_digits():
-    """A trailing block of order 300 beside dense linear algebra; solutions are refined, determinant and inverse not."""
+def large_system():
+    """Two crossed factors of 310 and 298 levels with two fixed effects, profiled."""
     rng = np.random.default_rng(4)
     n = 2000
     factors = [random_factor(rng, "a", 310, 1, 1, n, False), random_factor(rng, "b", 298, 1, 1, n, False)]
     fixed = Factor("fixed", np.zeros(n, np.int32), 1, rng.normal(size=(n, 2)), np.zeros(2, np.int32), prior=0.0)
-    layout = RowLayout([*factors, fixed])
-    system, t = BlockedSystem(layout, n_profiled=2), [np.full((1, 1), 0.6), np.full((1, 1), 0.9), np.eye(2)]
+    system = BlockedSystem(RowLayout([*factors, fixed]), n_profiled=2)
     assert system.gains_by_single
-    system.add(0, n, np.ones((1, n)), np.zeros((1, n)), np.zeros(layout.order))
+    system.add(0, n, np.ones((1, n)), np.zeros((1, n)), np.zeros(system.layout.order))
+    return system
+
+
+def test_single_precision_solves_as_double_and_inverts_to_half_the_digits():
+    """A trailing block of order 300 beside dense linear algebra; solutions are refined, determinant and inverse not."""
+    rng = np.random.default_rng(4)
+    system, t = large_system(), [np.full((1, 1), 0.6), np.full((1, 1), 0.9), np.eye(2)]
+    layout = system.layout
     columns = np.eye(layout.order)
     m = np.array([system.multiply(x) for x in columns])
     scale = np.concatenate([np.full(310, 0.6), np.full(298, 0.9), np.ones(2)])
@@ -280,3 +287,31 @@ def test_single_precision_solves_as_double_and_inverts_to_half_the_digits():
     for rough, exact in zip(found[True], found[False], strict=True):
         np.testing.assert_allclose(rough, exact, rtol=1e-5)
         assert np.any(rough != exact)
+
+
+def test_solutions_that_are_not_refined_have_half_the_digits():
+    system, t = large_system(), [np.full((1, 1), 0.6), np.full((1, 1), 0.9), np.eye(2)]
+    x = np.random.default_rng(5).normal(size=system.layout.order)
+    system.factorise(t)
+    exact = system.solve(x)
+    system.single = True
+    system.factorise(t)
+    np.testing.assert_allclose(system.solve(x), exact, rtol=1e-9, atol=1e-12)
+    system.refines = False
+    rough = system.solve(x)
+    np.testing.assert_allclose(rough, exact, atol=1e-4 * np.abs(exact).max())
+    assert np.abs(rough - exact).max() > 1e-9 * np.abs(exact).max()
+
+
+@pytest.mark.parametrize(("size", "is_single"), [(0.9, True), (300.0, False)])
+def test_inverse_in_single_precision_where_it_has_digits_enough(size, is_single):
+    """Large effects of crossed factors: that their means are not told apart takes up the digits."""
+    system, found = large_system(), {}
+    for system.single_inverse in (False, True):
+        system.factorise([np.full((1, 1), size), np.full((1, 1), size), np.eye(2)])
+        logdet = system.logdet
+        system.invert()
+        found[system.single_inverse] = np.concatenate([g.ravel() for g in system.factor_products()])
+        assert system.logdet == logdet  # the factor is left
+    np.testing.assert_allclose(found[True], found[False], rtol=1e-5)
+    assert np.array_equal(found[True], found[False]) != is_single

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy import linalg
 
+from glmmcore import glmm
 from glmmcore.estimation.estimator import Estimator
 from glmmcore.families import get_family
 from glmmcore.formula import build_design
@@ -68,6 +69,65 @@ def test_rough_evaluations_are_near_exact_ones(sd_a, sd_b):
         assert value == pytest.approx(exact[0], abs=1e-3)
         # a gradient in log theta is a sum over levels, each of which has at most one
         np.testing.assert_allclose(theta * gradient, theta * exact[1], rtol=1e-5, atol=1e-4 * np.sqrt(LEVELS))
+
+
+@pytest.mark.parametrize(
+    ("formula", "options"),
+    [
+        ("y ~ x + (1|a) + (1|b)", {"var_weights": "precision"}),
+        ("y ~ x + (1|a) + (1|b) + (1|c)", {"reml": True}),
+        ("y ~ x + (x|a) + (1|b)", {}),
+        ("y ~ x + (x||a) + (1|b)", {"reml": True}),
+        ("y ~ 0 + (1|a) + (1|b)", {}),
+    ],
+)
+def test_searches_end_at_the_maximum(formula, options):
+    """Distances in standard errors, by a step of Newton's method in double precision from where a search has ended."""
+    d = crossed(0.7, 0.5).assign(c=np.random.default_rng(2).integers(0, 40, N))
+    if "precision" in options.values():
+        options = {"var_weights": d["precision"]}
+    own = estimator(d, formula, **options)
+    assert own.problem.system.gains_by_single
+    solution, objective = own.fit(), own.linear_objective()
+    assert solution.optimum.converged
+    assert solution.llf == pytest.approx(-objective(solution.x)[0], rel=1e-12)
+    hessian = _hessian(objective, solution.x)
+    step = np.linalg.solve(hessian, objective(solution.x)[1])
+    assert np.sqrt(step @ hessian @ step) < 2e-5
+
+
+@pytest.mark.parametrize("reml", [False, True])
+def test_one_step_of_scoring_finds_the_maximum_of_a_balanced_design(reml):
+    """By mean squares (Searle, Casella & McCulloch 1992, sections 3.7, 3.8), from half and three halves of it."""
+    rng = np.random.default_rng(1)
+    levels, size = 40, 6
+    y = rng.normal(0, 0.8, (levels, 1)) + rng.normal(size=(levels, size))
+    between = size * np.sum(np.square(y.mean(axis=1) - y.mean())) / (levels - reml)
+    within = np.sum(np.square(y - y.mean(axis=1)[:, None])) / (levels * (size - 1))
+    expected = np.sqrt((between / within - 1.0) / size)
+    d = pd.DataFrame({"y": y.ravel(), "g": np.repeat(np.arange(levels), size)})
+    objective = estimator(d, "y ~ 1 + (1|g)", reml=reml).linear_objective()
+    for share in (0.5, 1.5):
+        theta = np.array([share * expected])
+        objective(theta)
+        assert objective.scored(theta)[0][0] == pytest.approx(expected, rel=1e-9)
+
+
+def test_spread_asked_for_later_is_that_of_dense_algebra():
+    """Effective parameters, and conditional standard deviations of effects given all parameters."""
+    d = crossed(0.7, 0.5)
+    fit = glmm("y ~ x + (1|a) + (1|b)", d)
+    a, b = (pd.get_dummies(d[name]).to_numpy(dtype=float) for name in "ab")
+    theta = np.abs(fit.solution.x)
+    z = np.hstack([theta[0] * a, theta[1] * b])
+    inverse = np.linalg.inv(z.T @ z + np.eye(z.shape[1]))
+    scale = fit.sigma * np.repeat(theta, [a.shape[1], b.shape[1]])
+    found = np.concatenate([fit.random_effects_sd[g].to_numpy().ravel() for g in "ab"])
+    np.testing.assert_allclose(found, scale * np.sqrt(np.diag(inverse)), rtol=1e-8)
+    x = np.column_stack([np.ones(N), d["x"]])
+    v = np.eye(N) - z @ inverse @ z.T  # inverse of the covariance of rows, in units of the residual variance
+    hat = np.linalg.solve(x.T @ v @ x, x.T @ v)
+    assert fit.edf == pytest.approx(N - np.trace(v) + np.sum(hat.T * (v @ x)), rel=1e-8)
 
 
 def test_exact_evaluation_after_a_rough_one_is_exact():

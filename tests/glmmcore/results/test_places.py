@@ -9,6 +9,7 @@ import pytest
 
 from glmmcore import compare, fit_many, glmm
 from glmmcore.errors import DataWarning, ModelError
+from glmmcore.estimation.solution import ConditionalSpread
 
 
 def fields(seed=0, n=60):
@@ -137,10 +138,11 @@ def test_effects_of_a_group_and_of_its_places_stand_in_tables_of_their_own(bars)
     fit = glmm(f"y ~ x + {bars}", fields(4))
     modes, sd = fit.random_effects, fit.random_effects_sd
     assert set(modes) == {t.term.key for t in fit.solution.terms}
-    for t in fit.solution.terms:
+    spread = ConditionalSpread.of(fit.estimator.linear_objective(), fit.solution.x)
+    for t, covariance in zip(fit.solution.terms, spread.mode_covariances, strict=True):
         assert modes[t.term.key].index.equals(t.term.levels)
         np.testing.assert_array_equal(modes[t.term.key], t.modes)
-        np.testing.assert_allclose(np.square(sd[t.term.key]), np.diagonal(t.mode_covariance, axis1=1, axis2=2))
+        np.testing.assert_allclose(np.square(sd[t.term.key]), np.diagonal(covariance, axis1=1, axis2=2))
     assert len(fit.random_effects_frame()) == sum(t.modes.size for t in fit.solution.terms)
 
 
