@@ -93,9 +93,9 @@ _SUFFICIENT_DECREASE, _SLOPE_LEFT = 1e-4, 0.9
 # Curvature, in natural units, of a parameter that is given: no standard error, no step of differences.
 _HELD = 1e100
 # Smallest eigenvalue of the scaled quasi-Newton model with which it is believed, and the least move of every parameter
-# from its start, in standard errors.
+# from its start, or distance from zero where it has not moved, in standard errors.
 _WELL_CONDITIONED = 1e-4
-_LEAST_MOVE = 1e-3
+_LEAST_MOVE, _LEAST_SIZE = 1e-3, 1e-2
 
 
 @dataclass(slots=True)
@@ -445,11 +445,12 @@ class _Counted:
 def _accepted_without_hessian(point: _Point, inverse: np.ndarray, start: np.ndarray, calls: int) -> Optimum | None:
     """The optimum by the quasi-Newton model; None where the model may miss something.
 
-    A coordinate that has not moved may be one of symmetry, along which the point is as well a saddle.
+    A coordinate that is zero and has not moved may be one of symmetry, along which the point is as well a saddle.
     """
     edm = 0.5 * float(point.gradient @ inverse @ point.gradient)
     errors = np.sqrt(np.maximum(np.diag(inverse), 0.0))
-    if not (np.isfinite(point.value) and edm < _FINAL_EDM and np.all(np.abs(point.x - start) > _LEAST_MOVE * errors)):
+    asymmetric = (np.abs(point.x - start) > _LEAST_MOVE * errors) | (np.abs(point.x) > _LEAST_SIZE * errors)
+    if not (np.isfinite(point.value) and edm < _FINAL_EDM and np.all(asymmetric)):
         return None
     eigenvalues = scaled_eigen(np.linalg.inv(inverse))[1]
     if not eigenvalues[0] > _WELL_CONDITIONED:

@@ -97,6 +97,16 @@ def test_without_a_hessian_the_same_minimum(start):
     np.testing.assert_allclose(told.x, full.x, atol=2.0 * np.sqrt(2e-9 / flattest))
 
 
+def test_a_start_at_the_minimum_off_the_lines_of_symmetry_needs_no_hessian():
+    # moments of balanced data are the maximum of the likelihood
+    def bowl(x):
+        off = np.array(x) - [0.5, 2.0]
+        return float(off @ off), 2.0 * off
+
+    optimum = minimise(bowl, np.array([0.5, 2.0]), 2.0 * np.eye(2), np.full(2, 1.0), regular=anywhere)
+    assert optimum.converged and optimum.hessian is None and optimum.n_evaluations == 1
+
+
 def test_a_saddle_on_a_line_of_symmetry_is_left_even_without_a_hessian():
     # minima at y = -1 and 1; the gradient along y is zero all along the start's line y = 0
     def saddle(x):
