@@ -189,6 +189,15 @@ class BlockedSystem(Engine):
         self._loops.back_substitute(self._l_lead, self._cells.first, self._cells.column, self._y, x)
         return x
 
+    def last_block(self, count: int) -> np.ndarray:
+        """H^-1 of the last coefficients, (count, count): the last block of the factor is the factor of its inverse."""
+        if self._single is not None or count > len(self._s):
+            return super().last_block(count)
+        first = len(self._s) - count
+        upper = np.triu(self._s[first:, first:])
+        root = lapack.dtrtri(upper)[0] if count else upper
+        return np.asarray(root @ root.T)
+
     def _refined_solution(self, factor: np.ndarray, rhs: np.ndarray) -> np.ndarray:
         """S^-1 rhs by the factor in single precision, and steps of refinement for the other digits: mostly one."""
         x = _single_solution(factor, rhs)

@@ -52,6 +52,9 @@ class System(Protocol):
     def solve(self, rhs: np.ndarray) -> np.ndarray:
         """H^-1 rhs; with half the digits only, if `refines` is unset, where the factor has no more."""
 
+    def last_block(self, count: int) -> np.ndarray:
+        """H^-1 of the last coefficients, (count, count)."""
+
     def invert(self) -> None:
         """Selected inverse, for the calls below."""
 
@@ -96,6 +99,16 @@ class Engine(ABC):
     @abstractmethod
     def _sums(self) -> tuple[np.ndarray, ...]:
         """The arrays to which `System.add` adds."""
+
+    @abstractmethod
+    def solve(self, rhs: np.ndarray) -> np.ndarray:
+        """See `System.solve`."""
+
+    def last_block(self, count: int) -> np.ndarray:
+        """See `System.last_block`."""
+        q = self.layout.order
+        rows = [self.solve(np.eye(1, q, q - count + j)[0])[q - count :] for j in range(count)]
+        return np.array(rows).reshape(count, count)
 
     def reset(self) -> None:
         """Forget the rows added so far."""

@@ -176,8 +176,8 @@ class RowLayout:
             spread_runs(lo, self.first, self.runs(lo, hi)[0], values, out)
 
     def of_rows(self, values: np.ndarray) -> np.ndarray:
-        """What belongs to runs, (R, ...), for each row, (n, ...)."""
-        return np.repeat(values, np.diff(self.first), axis=0)
+        """What belongs to runs, (R, ...), for each row, (n, ...); the same array where each row is a run."""
+        return np.repeat(values, np.diff(self.first), axis=0) if self._has_runs else values
 
     @property
     def order(self) -> int:

@@ -334,8 +334,7 @@ class LinearObjective:
 
     def coefficient_covariance(self) -> np.ndarray:
         """sigma^2 (X'V^-1 X)^-1 of the standardised fixed effects at the last evaluation."""
-        rows = self._fixed_rows()
-        out = rows[:, rows.shape[1] - len(rows) :]
+        out = self.system.last_block(self.problem.part("cond").size)
         return self.sigma**2 * 0.5 * (out + out.T)
 
     def _fixed_rows(self) -> np.ndarray:

@@ -25,12 +25,12 @@ def factor_basis(problem: Problem) -> np.ndarray:
     return np.array(out)
 
 
-def levels_of_rows(layout: RowLayout, k: int) -> tuple[np.ndarray, np.ndarray]:
+def levels_of_rows(layout: RowLayout) -> tuple[np.ndarray, np.ndarray]:
     """Level of the leading factor of each row, counted over those that have rows, and the first row of each."""
-    level = layout.of_rows(layout.start[:, 0].astype(np.int64)) // k
-    first = np.flatnonzero(np.diff(level, prepend=-1))
+    start = np.ascontiguousarray(layout.start[:, 0])
+    first = layout.first[np.append(0, np.flatnonzero(start[1:] != start[:-1]) + 1)]
     # levels without rows keep their prior and add nothing
-    return np.repeat(np.arange(len(first)), np.diff(np.append(first, len(level)))), first
+    return np.repeat(np.arange(len(first)), np.diff(np.append(first, layout.n))), first
 
 
 def pushed(t: np.ndarray, u: np.ndarray) -> np.ndarray:

@@ -74,7 +74,7 @@ class BatchCrossed(BatchObjective):
         self.problem, self.y, self.n, self.k = problem, y, problem.n, 1
         z = layout.of_rows(layout.z)
         start = layout.of_rows(layout.start).astype(np.int64)
-        self.level, self.first = levels_of_rows(layout, 1)
+        self.level, self.first = levels_of_rows(layout)
         n_lead, n_others = len(self.first), layout.order - layout.factors[0].order
         self._z = np.ascontiguousarray(z[:, 0])
         columns = start[:, 1:] - layout.factors[0].order

@@ -57,12 +57,15 @@ class BatchLinear:
         self.n_params = problem.n_params
         self.basis = factor_basis(problem)
         z = np.ascontiguousarray(layout.of_rows(layout.z[:, : self.k]))
-        self.level, first = levels_of_rows(layout, self.k)
+        self.level, first = levels_of_rows(layout)
         self._z, self._x = z, part.X
         w = objective.row_weights
         equal_weights, self._is_plain = bool(np.all(w == 1.0)), bool(np.all(z == 1.0))
         wz, wx = (z, part.X) if equal_weights else (w[:, None] * z, w[:, None] * part.X)
-        self._lead = np.add.reduceat(wz[:, :, None] * z[:, None, :], first)
+        if self.k == 1 and self._is_plain and equal_weights:
+            self._lead = np.diff(np.append(first, len(w))).astype(float)[:, None, None]
+        else:
+            self._lead = np.add.reduceat(wz[:, :, None] * z[:, None, :], first)
         if self.k == 1 and self._is_plain:
             self._cross = np.add.reduceat(wx, first)[:, None, :]
         else:

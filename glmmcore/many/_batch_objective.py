@@ -118,7 +118,7 @@ class BatchObjective:
             self.basis = np.zeros((0, 0, 0))
         else:
             self.z = layout.of_rows(layout.z)
-            self.level, self.first = levels_of_rows(layout, self.z.shape[1])
+            self.level, self.first = levels_of_rows(layout)
             self.basis = factor_basis(problem)
         self.k = self.z.shape[1]
         self.pairs = self.z[:, :, None] * self.z[:, None, :]

@@ -118,7 +118,8 @@ class BlockTask:
     def _valid(self, y: np.ndarray, out: BlockFits) -> np.ndarray:
         """Which responses can be fitted; the others are told why not."""
         design, family = self.estimator.design, self.estimator.family
-        trials = np.ones(design.nobs) if design.response.trials is None else design.response.trials
+        own = design.response.trials
+        trials = np.broadcast_to(1.0, design.nobs) if own is None else own
         zeros = "zi" in design.predictors
         with np.errstate(over="ignore", invalid="ignore"):
             finite = np.isfinite(y.sum(axis=1))  # a sum may be infinite where no value is
@@ -126,9 +127,7 @@ class BlockTask:
         good = finite.copy()
         at_once = y if finite.all() else y[finite]
         try:  # all of them, as a rule
-            every = (
-                np.broadcast_to(1.0, at_once.size) if design.response.trials is None else np.tile(trials, len(at_once))
-            )
+            every = np.broadcast_to(1.0, at_once.size) if own is None else np.tile(own, len(at_once))
             family.check_support(at_once.ravel(), every, zero_model=zeros)
         except ValueError:
             for i in np.flatnonzero(good):

@@ -135,6 +135,9 @@ def test_against_dense(system_class, name, m, fixed, seed):
     np.testing.assert_allclose(layout.apply_factors(t, x), lam @ x, atol=TOLERANCE)
     np.testing.assert_allclose(layout.apply_transposed(t, x), lam.T @ x, atol=TOLERANCE)
     inverse = np.linalg.inv(h)
+    for count in (0, 1, 2):
+        last = slice(layout.order - count, None)
+        np.testing.assert_allclose(system.last_block(count), inverse[last, last], rtol=1e-8, atol=1e-9)
     system.invert()
     system.scale_inverse()
     system.invert()  # begins anew
