@@ -23,7 +23,7 @@ from glmmcore.estimation.held import (
 )
 from glmmcore.estimation.laplace import LaplaceObjective
 from glmmcore.estimation.linear import LinearObjective
-from glmmcore.estimation.optimize import Cheaper, Optimum, minimise, short_descent
+from glmmcore.estimation.optimize import Optimum, minimise, short_descent
 from glmmcore.estimation.problem import Problem
 from glmmcore.estimation.quadrature import QuadratureObjective, check_points, check_quadrature
 from glmmcore.estimation.restarts import (
@@ -228,10 +228,7 @@ class Estimator:
         simpler = self._rough_maximum() if start is None else None
         near = start if simpler is None else simpler[0]
         theta = cold if near is None else off_the_edge(problem, near, objective.unit)
-        # where factors are large the search goes most of its way in single precision
-        cheaper = None
-        if objective.system.gains_by_single:
-            cheaper = Cheaper(objective.rough, objective.scored, objective.nearly, objective.value)
+        cheaper = objective.cheaper
         search = objective if cheaper is None else cheaper.rough
         search(theta)
         curvature = objective.curvature(theta) if len(theta) else np.zeros((0, 0))

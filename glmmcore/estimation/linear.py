@@ -20,6 +20,7 @@ from glmmcore.engines.contract import System
 from glmmcore.engines.layout import RelativeFactor
 from glmmcore.errors import ModelError
 from glmmcore.estimation.moments import moment_covariance, moment_variances
+from glmmcore.estimation.optimize import Cheaper
 from glmmcore.estimation.problem import Problem, TermPart
 from glmmcore.estimation.start import theta_curvature
 from glmmcore.tall import cross, inner, times
@@ -126,6 +127,11 @@ class LinearObjective:
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """F and its gradient."""
         return self._evaluate(theta, _ALL)
+
+    @property
+    def cheaper(self) -> Cheaper | None:
+        """What a search goes most of its way with where factors are large."""
+        return Cheaper(self.rough, self.scored, self.nearly, self.value) if self.system.gains_by_single else None
 
     def value(self, theta: np.ndarray) -> float:
         """F alone."""
