@@ -61,5 +61,6 @@ fig, axes = plt.subplots(1, 3, figsize=(10, 4), layout="constrained", sharey=Tru
 for ax, (family, res) in zip(axes, residuals.items(), strict=True):
     plot_rootogram(res, ax, title=f"{family}, AIC {fits[family].aic:.1f}")
     ax.label_outer()
-for ax in axes.flat[1:]:  # one key for all
     ax.get_legend().remove()
+key = axes.flat[0].get_legend_handles_labels()  # one for all
+fig.legend(*key, loc="outside lower center", ncols=4, frameon=False)

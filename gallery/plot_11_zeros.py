@@ -53,5 +53,6 @@ print(pd.DataFrame(rows).T.round(3).to_string())
 fig, axes = plt.subplots(2, 3, figsize=(10, 7), layout="constrained")
 for ax, ((cause, name), res) in zip(axes.flat, kept.items(), strict=True):
     plot_rootogram(res, ax, title=f"{cause}:\n{name}")
-for ax in axes.flat[1:]:  # one key for all
     ax.get_legend().remove()
+key = axes.flat[0].get_legend_handles_labels()  # one for all
+fig.legend(*key, loc="outside lower center", ncols=4, frameon=False)

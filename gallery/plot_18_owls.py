@@ -47,5 +47,6 @@ for name, diagnosis in diagnoses.items():
 fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.8), layout="constrained")
 for ax, name in zip(axes, ("poisson", "nbinom1", "nbinom1, zi by food"), strict=True):
     plot_rootogram(residuals[name], ax, title=f"{name}\nAIC {fits[name].aic:.0f}")
-for ax in axes.flat[1:]:  # one key for all
     ax.get_legend().remove()
+key = axes.flat[0].get_legend_handles_labels()  # one for all
+fig.legend(*key, loc="outside lower center", ncols=4, frameon=False)

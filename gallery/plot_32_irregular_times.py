@@ -69,5 +69,6 @@ axes.set(
     yscale="log",
 )
 axes.set_title("The first 200 days", loc="left", size="medium", weight="bold")
+axes.set_yticks([5, 10, 20, 50, 100], ["5", "10", "20", "50", "100"])
 axes.legend(frameon=False)
 axes.spines[["top", "right"]].set_visible(False)
