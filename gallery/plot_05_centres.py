@@ -25,7 +25,7 @@ print(differs.var_corr.round(3))
 # chi-square. ``compare`` knows the mixture that it follows there in large samples; simulating the ratio needs no
 # theory at all:
 
-print(compare(same, differs).round(4).to_string())
+print(compare(same=same, differs=differs))
 test = simulated_lrt(same, differs, n_sims=99)
 print(f"twice the log-likelihood ratio {test.statistic:.4f}, p = {test.pvalue:.2f}")
 
