@@ -41,6 +41,7 @@ class Precision:
         self._rule: Any = None
         self._covariance: np.ndarray | None = None
         self._of_all: pd.DataFrame | None = None
+        self._is_kenward_roger = self.df_rule == "kenward-roger" or (isinstance(cov, str) and cov == "kenward-roger")
         self._word = cov if isinstance(cov, str) and cov not in ("model", "kenward-roger") else None
         if self.df_rule == "satterthwaite":
             self._rule = fit.satterthwaite
@@ -56,6 +57,10 @@ class Precision:
         only_fixed = set(rows.fixed) == {"cond"} and rows.direct is None and not rows.random
         if self._covariance is not None and only_fixed:
             return _quadratic(rows.fixed["cond"], self._covariance)
+        if self._is_kenward_roger and not rows.random and self._covariance is not None:
+            # what else was estimated does not covary with the fixed effects of a linear model
+            own = _quadratic(rows.fixed["cond"], self._covariance)
+            return own + np.maximum(combination_variance(self._fit, rows) - self._of_fixed(rows), 0.0)
         if self._covariance is not None:
             if rows.random:
                 raise ModelError(
@@ -63,9 +68,11 @@ class Precision:
                     "'average'"
                 )
             return self._from_all(rows)
-        if only_fixed:
-            return contrast_variance(self._fit, rows.fixed["cond"])
-        return combination_variance(self._fit, rows)
+        return self._of_fixed(rows) if only_fixed else combination_variance(self._fit, rows)
+
+    def _of_fixed(self, rows: Combination) -> np.ndarray:
+        """Variances that the conditional fixed effects alone would give, by the model."""
+        return contrast_variance(self._fit, rows.fixed["cond"])
 
     def _from_all(self, rows: Combination) -> np.ndarray:
         """Variances of what moves with more than the conditional fixed effects."""
@@ -81,10 +88,20 @@ class Precision:
         return _quadratic(weights[:, moving], self._of_all.to_numpy(dtype=float)[np.ix_(moving, moving)])
 
     def df(self, rows: Combination) -> np.ndarray:
-        """Degrees of freedom of every row, (k,), inf for the normal distribution."""
-        if self._rule is None or set(rows.fixed) != {"cond"} or rows.random:
+        """Degrees of freedom of every row, (k,), inf for the normal distribution.
+
+        They are 2 V^2 / var(V). Where the variance V of a row has further parts, of estimated variances in means of y
+        of a model of ``log(y)``, var(V) is that of the part of the fixed effects.
+        """
+        if self._rule is None or "cond" not in rows.fixed or rows.random:
             return np.full(rows.n, np.inf if isinstance(self.df_rule, str) else self.df_rule)
-        return np.asarray(self._rule.df(rows.fixed["cond"]))
+        of_fixed = np.asarray(self._rule.df(rows.fixed["cond"]))
+        if set(rows.fixed) == {"cond"} and rows.direct is None:
+            return of_fixed
+        fixed = Combination({"cond": rows.fixed["cond"]})
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share = self.variance(rows) / self.variance(fixed)
+        return np.where(np.isfinite(share), of_fixed * share**2, of_fixed)
 
     def correlation(self, rows: Combination) -> np.ndarray:
         """Correlations of the rows, (k, k)."""

@@ -165,6 +165,21 @@ def test_coverage_of_means_of_a_lognormal_response():
     assert 0.92 <= hits / 400 <= 0.98
 
 
+def test_degrees_of_freedom_of_means_of_a_lognormal_response(trial):
+    """2 V^2 / var(V) with V the variance of the whole mean and var(V) that of its fixed part, by the tables alone."""
+    fit = glmm("log(y) ~ f + (1|g)", trial, reml=True)
+    for df in ("auto", "satterthwaite", "kenward-roger"):
+        link = marginal_means(fit, "f", df=df)
+        mean = marginal_means(fit, "f", kind="response", random_effects="average", df=df)
+        ratio = mean["se"] / (mean["estimate"] * link["se"])
+        assert (ratio > 1.0).all()
+        np.testing.assert_allclose(mean["df"], link["df"] * ratio**4, rtol=1e-6)
+        half = stats.t.ppf(0.975, mean["df"]) * mean["se"] / mean["estimate"]
+        np.testing.assert_allclose(np.log(mean["upper"] / mean["estimate"]), half, rtol=1e-6)
+    normal = marginal_means(fit, "f", kind="response", random_effects="average", df="normal")
+    assert np.isinf(normal["df"]).all()
+
+
 # ---- notes -----------------------------------------------------------------------------------------------
 def test_averages_over_interactions_are_noted(trial):
     fit = glmm("z ~ f * h + x", trial)
