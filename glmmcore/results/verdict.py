@@ -199,6 +199,15 @@ def _limit_sentences(fit: FittedGLMM) -> list[str]:
     return out
 
 
+def _rows_without_bound(fit: FittedGLMM, name: str) -> np.ndarray:
+    """Whether the data leave a linear predictor without a bound, for each different row of its design."""
+    part, curvature = fit.estimator.problem.part(name), fit.curvature
+    x = np.ones((1, 1)) if part.X is None else np.unique(part.X, axis=0)
+    rows = np.zeros((len(x), len(curvature.units)))
+    rows[:, part.where] = x
+    return curvature.reaches(rows)
+
+
 def _limit_sentence(fit: FittedGLMM, part: str, names: list[str]) -> str:
     listed = ", ".join(names)
     if part == "cond":
@@ -213,13 +222,15 @@ def _limit_sentence(fit: FittedGLMM, part: str, names: list[str]) -> str:
                 f"The zero inflation is estimated as zero: {listed} (zi) has no finite estimate. The fit is that of "
                 "the model without zi=, whose standard errors, predictions and simulations these are."
             )
+        which = "all" if _rows_without_bound(fit, part).all() else "some"
         return (
-            f"The data do not bound {listed} (zi), a probability of zero or one in some rows: its estimate and Wald "
+            f"The data do not bound {listed} (zi), a probability of zero or one in {which} rows: its estimate and Wald "
             "test mean nothing beyond its sign; everything else is valid."
         )
     extreme = float(values[np.argmax(np.abs(values))])
     limit = fit.family.limits.get((part, 1 if extreme > 0.0 else -1), "no longer changed by it")
-    where = "" if len(values) == 1 or np.ptp(values) < 1.0 else " in some rows"
+    everywhere = _rows_without_bound(fit, part).all() and (values.min() > 0.0) == (values.max() > 0.0)
+    where = "" if everywhere else " in some rows"
     named = f"{listed} ({part})" if part == "disp" else part
     return (
         f"{named} is at its limit, where {fit.family.name} is {limit}{where}: its own estimate and standard error mean "

@@ -224,3 +224,16 @@ def test_effects_tend_to_those_at_the_limit_of_a_correlation(structure):
         )
         # effects by c of a standard deviation of some .1 may double the variance at most a few times
         assert share.min() > 0.95 and share.max() < 3.0
+
+
+@pytest.mark.parametrize("rows", ["all", "some"])
+def test_the_sentence_says_whether_all_rows_are_at_the_limit(rows):
+    rng = np.random.default_rng(4)
+    f, x = np.repeat(list("abc"), 100), rng.normal(size=300)
+    overdispersed = (f == "b") & (rows == "some")
+    # binomial counts vary less than Poisson ones
+    y = np.where(overdispersed, rng.negative_binomial(1.0, 0.3, 300), rng.binomial(20, 0.12, 300))
+    fit = glmm("y ~ x", pd.DataFrame({"f": f, "x": x, "y": y}), "nbinom2", disp="~ f")
+    (sentence,) = [s for s in fit.verdict if "is at its limit" in s]
+    assert np.ptp(fit.solution.values["disp"]) > 1.0  # a limit reached by different amounts
+    assert ("in some rows" in sentence) == (rows == "some")

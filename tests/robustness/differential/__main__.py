@@ -53,7 +53,7 @@ def have_r() -> bool:
     return asked.returncode == 0
 
 
-def fit_in_r(models: list[Model], folder: Path, end: float) -> dict[str, float]:
+def fit_in_r(models: list[Model], folder: Path, end: float, patience: float) -> dict[str, float]:
     """Log-likelihoods by name, NaN where glmmTMB gives none; none of the models that were left at the end."""
     table = [
         (m.name, m.in_r, m.formula, m.zi or "~0", m.disp or "~1", "yes" if m.reml else "no") for m in models
@@ -66,13 +66,13 @@ def fit_in_r(models: list[Model], folder: Path, end: float) -> dict[str, float]:
     found = folder / "found.tsv"
     found.touch()
     while _missing(models, found) and time.monotonic() < end:
-        _run_r(folder, found, end)
+        _run_r(folder, found, end, patience)
         if time.monotonic() > end:
             break
         for name in _missing(models, found)[:1]:
             # compiled code that did not return was ended from outside, and its model has no answer
             with found.open("a") as out:
-                out.write(f"{name}\tNA\tNA\t{PATIENCE}\n")
+                out.write(f"{name}\tNA\tNA\t{patience}\n")
     if not found.stat().st_size:
         return {}
     rows = pd.read_csv(found, sep="\t", header=None)
@@ -85,12 +85,12 @@ def _missing(models: list[Model], found: Path) -> list[str]:
     return [m.name for m in models if m.name not in done]
 
 
-def _run_r(folder: Path, found: Path, end: float) -> None:
+def _run_r(folder: Path, found: Path, end: float, patience: float) -> None:
     """Let R work on what is left, until it is done, has been silent for too long, or the time is over."""
     script = Path(__file__).with_name("fit.R")
     run = subprocess.Popen(["Rscript", str(script), str(folder)], stdout=subprocess.DEVNULL)
     silent, size = 0.0, found.stat().st_size
-    while run.poll() is None and silent < PATIENCE and time.monotonic() < end:
+    while run.poll() is None and silent < patience and time.monotonic() < end:
         time.sleep(1.0)
         silent = silent + 1.0 if found.stat().st_size == size else 0.0
         size = found.stat().st_size
@@ -157,6 +157,7 @@ def main() -> int:
     parser.add_argument("--family")
     parser.add_argument("--folder", type=Path, help="keep data, R's answers and outcomes here, and go on from them")
     parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
+    parser.add_argument("--patience", type=float, default=PATIENCE, help="seconds that R may take for one model")
     options = parser.parse_args()
     if not have_r():
         print("R with glmmTMB is not installed")
@@ -166,7 +167,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         folder = options.folder or Path(temporary)
         folder.mkdir(parents=True, exist_ok=True)
-        reference = fit_in_r(models, folder, end)
+        reference = fit_in_r(models, folder, end, options.patience)
         outcomes = judged(folder / "outcomes.tsv")
         for model in models:
             if model.name in outcomes or model.name not in reference:
