@@ -22,6 +22,8 @@ _STEP = 1e-3
 # Points a dimension of the grid that integrates effects out, five times as many in one dimension, and its reach.
 _POINTS, _REACH = 121, 8.0
 _MOST_DIMENSIONS = 2
+# Points of quasi-random sums over effects of more dimensions, and the most of these: errors of some hundredths.
+_DRAWS, _MOST_SUMMED = 2**13, 6
 
 LINKS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "log": np.exp,
@@ -279,9 +281,10 @@ def laplace(model: Model, estimates: Estimates) -> float:
 
 
 def integral(model: Model, estimates: Estimates) -> float:
-    """The log-likelihood itself, on a grid; NaN with crossed factors or many effects a group.
+    """The log-likelihood itself; NaN with crossed factors or many effects a group.
 
-    Effects of groups inside other groups are integrated out at each point of the grid of the outer ones.
+    On a grid, effects of groups inside other groups at each of its points; from quasi-random effects where a group has
+    more than two.
     """
     at = Evaluation(model, estimates)
     if not at.codes:
@@ -303,10 +306,20 @@ def integral(model: Model, estimates: Estimates) -> float:
     effects = [np.concatenate(where, axis=1) for _, where in factors]
     total = sum(e.shape[1] for e in effects)
     if total > _MOST_DIMENSIONS:
-        return np.nan
+        return _average(at, factors[0][0], effects[0]) if len(factors) == 1 and total <= _MOST_SUMMED else np.nan
     line = np.linspace(-_REACH, _REACH, _POINTS if total > 1 else 5 * _POINTS)
     logs = _by_group(at, np.zeros(at.order), [codes for codes, _ in factors], effects, line)
     return float(logs.sum())
+
+
+def _average(at: Evaluation, codes: np.ndarray, where: np.ndarray) -> float:
+    """Sum over groups of the logarithm of the mean likelihood of their rows over draws of their effects."""
+    draws = stats.norm.ppf(stats.qmc.Sobol(where.shape[1], rng=1).random(_DRAWS))
+    u, logs = np.zeros(at.order), []
+    for point in draws:
+        u[where] = point
+        logs.append(np.bincount(codes, np.nan_to_num(at.row_densities(u), nan=-np.inf), codes.max() + 1))
+    return float(np.sum(special.logsumexp(logs, axis=0) - np.log(_DRAWS)))
 
 
 def _by_group(
