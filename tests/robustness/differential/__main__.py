@@ -3,9 +3,10 @@
 Usage: python -m tests.robustness.differential [--models 300] [--seed 1] [--family NAME] [--folder DIR [--minutes 9]]
 
 Nowhere may ours be lower by more than 1e-4 unless the verdict says that the fit is not to be trusted, or glmmTMB's
-number is refuted: Laplace's approximation at its estimates, written again from the densities, is no higher, or it is off
-by more than one and the integral that it approximates is no higher. Exit status 0 when that holds, 1 when it does not,
-2 without R or glmmTMB, 3 when the minutes were over first: the same command goes on from there. Only numbers go between the two programs.
+number is refuted: Laplace's approximation at its estimates, written again from the densities, is no higher, or it is
+off by more than one and the integral that it approximates is no higher. Exit status 0 when that holds, 1 when it does
+not, 2 without R or glmmTMB, 3 when the minutes were over first: the same command goes on from there. Only numbers go
+between the two programs.
 """
 
 from __future__ import annotations
