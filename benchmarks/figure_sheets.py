@@ -130,6 +130,6 @@ if __name__ == "__main__":
     parser.add_argument("folder", type=Path)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--docs", action="store_true")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()  # names may follow the option
     every = ["README", "every_figure", *sorted(path.stem for path in (ROOT / "gallery").glob("plot_*.py"))]
     sys.exit(main(given.folder, given.names or every, for_docs=given.docs))
