@@ -77,9 +77,7 @@ def row_values(value: Any, what: str, index: pd.Index) -> np.ndarray:
         Also for a wrong length or another index.
     """
     if isinstance(value, pd.Series) and not value.index.equals(index):
-        raise ModelError(
-            f"{what} is a Series with another index than the rows, pass {what}.to_numpy() to go by position"
-        )
+        raise ModelError(f"{what} is a Series with another index than the rows, its to_numpy() goes by position")
     array = real_array(value, what)
     if array.shape != (len(index),):
         raise ModelError(f"{what} has shape {array.shape}, there are {len(index)} rows")

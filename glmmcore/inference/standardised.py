@@ -97,7 +97,14 @@ def avg_predictions(
     require_level(level, "level")
     population = _Population.of("avg_predictions", fit, variable, by, newdata, weights)
     means = _means(population, values, component, random_effects)
-    return means_table("avg_predictions", means, Precision(fit, df, cov), level, on_response=True, notes=_notes(fit))
+    return means_table(
+        "avg_predictions",
+        means,
+        Precision(fit, df, cov),
+        level,
+        on_response=True,
+        notes=_notes(fit, newdata is None and weights is None),
+    )
 
 
 @known_elsewhere(alpha=LEVEL, scale="comparison=", type="comparison=", variables="variable=")
@@ -199,15 +206,18 @@ def avg_comparisons(
         adjust,
         Precision(fit, df, cov),
         level,
-        _notes(fit),
+        _notes(fit, newdata is None and weights is None),
         compared_with,
     )
 
 
-def _notes(fit: FittedGLMM) -> list[str]:
-    """What is to be said of the scale of the response, which is that of the means."""
+def _notes(fit: FittedGLMM, rows_are_alike: bool) -> list[str]:
+    """What is to be said of the scale of the response, which is that of the means, and of whom they are averages."""
     original = "marginal_means(..., kind='response')"
-    return scale_notes(fit, "link", None, "none", None, original) if fit.family.link.name == "identity" else []
+    notes = scale_notes(fit, "link", None, "none", None, original) if fit.family.link.name == "identity" else []
+    if rows_are_alike and fit.trials is not None and np.ptp(fit.trials) > 0.0:
+        notes.append("Rows count alike, whatever their trials; weights= with the trials averages over single trials.")
+    return notes
 
 
 @dataclass(frozen=True, slots=True, eq=False)

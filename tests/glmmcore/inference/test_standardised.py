@@ -177,3 +177,21 @@ def test_rows_without_a_group_are_told_of():
     with pytest.warns(DataWarning, match=r"1 rows .* without a value of by="):
         table = avg_predictions(fit, "f", newdata=d, by="s")
     assert list(table.index.get_level_values("s").unique()) == ["u", "v"]
+
+
+def test_rows_of_unequal_trials_are_told_of():
+    """The rows of k of n count alike unless weights say otherwise: weighed by trials they are people one by one."""
+    d = pd.DataFrame({"k": [3, 9, 2, 30, 4, 11], "n": [10, 20, 5, 90, 8, 30], "t": list("ababab"), "s": list("uuuvvv")})
+    fit = glmm("cbind(k, n - k) ~ t + s", d, family="binomial")
+    events = [np.arange(row.n) < row.k for row in d.itertuples()]
+    one = d.loc[d.index.repeat(d["n"])].assign(y=np.concatenate(events))
+    single = glmm("y ~ t + s", one.reset_index(drop=True), family="binomial")
+    plain, weighed = avg_comparisons(fit, "t"), avg_comparisons(fit, "t", weights="n")
+    assert "Rows count alike" in "".join(plain.attrs["notes"])
+    assert "Rows count alike" in "".join(avg_predictions(fit, "t").attrs["notes"])
+    assert not weighed.attrs.get("notes") and not avg_comparisons(single, "t").attrs.get("notes")
+    columns = ["estimate", "se", "lower", "upper"]
+    np.testing.assert_allclose(weighed[columns], avg_comparisons(single, "t")[columns], rtol=1e-6)
+    assert abs(plain["estimate"].iloc[0] - weighed["estimate"].iloc[0]) > 1e-4
+    same = glmm("k ~ t + s", d, family="binomial", trials=np.full(6, 90))
+    assert not avg_predictions(same, "t").attrs.get("notes")
