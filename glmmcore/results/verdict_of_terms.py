@@ -20,7 +20,7 @@ _MANY_COLUMNS = 4
 # Standard deviation of a coefficient's part of the predictor that is zero, beside that of the whole term; with a
 # correlation that is free the other coefficients move it through zero, where it is no limit.
 _ZERO, _ZERO_WITH_CORRELATION = 1e-3, 1e-6
-_NO_SIZE = 1e-8
+_NO_SIZE = 1e-4
 # Distance from one of a correlation of neighbours in time that is one to four digits.
 _CORRELATION_EDGE = 5e-5
 # Correlation of the nearest places or times that is none.
