@@ -16,6 +16,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Give up after a second process that a test has hung or crashed; pytest-xdist would go on to the ninth."""
+    if getattr(config.option, "maxworkerrestart", "given") is None:
+        config.option.maxworkerrestart = "1"
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Reference folder beside the checkout; tests that need it say so and are skipped without it."""

@@ -9,9 +9,12 @@ deviation is always zero, so that the test would never reject. The overall p-val
 smallest adjusted p-value and Levene's.
 
 Compared with refits (`simresid.checks.nulls`), the distances are those of the mean distribution function over all ways
-to break ties, the worst level is that with the largest :math:`\sqrt{n_l} D_l`, and the spread is the analysis of
-variance of :math:`E|u_i - 1/2|` over the cell of each residual. Each of both parts is put into its standard deviations
-over data and refits, and the larger is the statistic.
+to break ties, the worst level is that with the largest :math:`\sqrt{n_l D_l\,\mathrm{artanh} D_l}`, and the spread is
+the analysis of variance of :math:`E|u_i - 1/2|` over the cell of each residual. Each of both parts is put into its
+standard deviations over data and refits, and the larger is the statistic. For small distances the measure of a level
+is :math:`\sqrt{n_l} D_l`. Those of few rows end at 1, next to which what they owe to the estimates is no longer
+proportional to these; half the rate of large deviations of a binomial share around 1/2,
+:math:`2 D\,\mathrm{artanh} D`, has no end.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simresid.checks._mean_cdf import GRID, absolute_deviation, mean_cdf
+from simresid.checks._mean_cdf import absolute_deviation, largest_distance
 from simresid.checks._null import analytic_null_holds, null_residuals
 from simresid.checks.base import CheckResult, Effect, with_dispersion
 from simresid.checks.basis import terms_of
@@ -47,6 +50,8 @@ NOT_COMPARABLE = "Spread cannot be compared: that needs two levels and more rows
 BLOCK_VALUES = 1_000_000
 #: Rows from which on a level's own median is the centre of its deviations.
 MEDIAN_FROM = 10
+#: Distance to which larger ones, such as 1, are set where 1 is infinitely far.
+_NEXT_TO_1 = 1.0 - 1e-12
 #: Variance of deviations, which lie in [0, 1], below which there is rounding error only.
 NO_VARIANCE = 1e-20
 
@@ -203,16 +208,17 @@ def _among_refits(
 ) -> CategoricalResult:
     """Compare the distance within the worst level and the spread between levels with those of refits."""
     sizes = np.array([rows.size for rows in members])
+    n_levels = sizes.size
     comparable = 1 < names.size < codes.size
 
     def components(data: FittedData) -> FloatArray:
         distances = level_distances(data, members)
         f = spread_between(absolute_deviation(data.lower, data.upper), codes) if comparable else 0.0
-        return np.append(distances, f)
+        return np.concatenate([_measures(distances, sizes), distances, [f]])
 
     def evidence(x: FloatArray) -> FloatArray:
         """The larger of both parts, each in its own standard deviations over data and refits."""
-        parts = np.column_stack([_worst(x[:, :-1], sizes), np.sqrt(np.maximum(x[:, -1], 0.0))])
+        parts = np.column_stack([x[:, :n_levels].max(axis=1), np.sqrt(np.maximum(x[:, -1], 0.0))])
         spread = parts.std(axis=0)
         scaled = (parts - parts.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
         return np.asarray(scaled[:, : 2 if comparable else 1].max(axis=1))
@@ -228,18 +234,18 @@ def _among_refits(
         theory_limits=(-np.inf, float(-np.log10(LEVEL / 2))),
         centre_by="zero",
     )
-    own = found.own[:-1]
+    measures, own = found.own[:n_levels], found.own[n_levels:-1]
     values = found.components
     if found.n_refits >= FEWEST_TO_RANK:
-        pvalue = np.array([simulation_pvalue(d, values[:, k], "greater") for k, d in enumerate(own)])
-        worst = _worst(np.vstack([own[None, :], values[:, :-1]]), sizes)
+        pvalue = np.array([simulation_pvalue(t, values[:, k], "greater") for k, t in enumerate(measures)])
+        worst = np.vstack([measures[None, :], values[:, :n_levels]]).max(axis=1)
         uniformity = simulation_pvalue(float(worst[0]), worst[1:], "greater")
         homogeneity = simulation_pvalue(float(found.own[-1]), values[:, -1], "greater")
     else:
         pvalue = ks_pvalues(own, sizes, np.zeros(sizes.size, dtype=bool))
         uniformity = float(holm(pvalue).min())
         homogeneity = levene_pvalue(float(found.own[-1]), codes)
-    at = int(np.argmax(own * np.sqrt(sizes)))
+    at = int(np.argmax(measures))
     low, high = found.around(float(own[at]), 0.0, float(1.3581 / np.sqrt(sizes[at])))
     notes = [] if comparable else [NOT_COMPARABLE]
     return CategoricalResult(
@@ -259,19 +265,21 @@ def _among_refits(
 
 def level_distances(data: FittedData, members: list[Any]) -> FloatArray:
     """Largest distance of the mean distribution function of each level from the uniform one ``(n_levels,)``."""
-    grid = GRID[::4]
-    return np.array([np.max(np.abs(mean_cdf(data.lower[rows], data.upper[rows], grid) - grid)) for rows in members])
+    return np.array([largest_distance(data.lower[rows], data.upper[rows]) for rows in members])
 
 
-def _worst(distances: FloatArray, sizes: NDArray[np.intp]) -> FloatArray:
-    return np.asarray((distances * np.sqrt(sizes)).max(axis=1))
+def _measures(distances: FloatArray, sizes: NDArray[np.intp]) -> FloatArray:
+    """Distances of levels as comparable as root n times them, without an end at 1 ``(n_levels,)``."""
+    return np.asarray(np.sqrt(sizes * distances * np.arctanh(np.minimum(distances, _NEXT_TO_1))))
 
 
 def _by_theory(sizes: NDArray[np.intp], codes: Any, comparable: bool) -> Callable[[FloatArray], FloatArray]:
     """Evidence for few refits of very many rows, from the p-values of independent uniforms."""
 
     def evidence(x: FloatArray) -> FloatArray:
-        smallest = [float(holm(ks_pvalues(row[:-1], sizes, np.zeros(sizes.size, dtype=bool))).min()) for row in x]
+        smallest = [
+            float(holm(ks_pvalues(row[sizes.size : -1], sizes, np.zeros(sizes.size, dtype=bool))).min()) for row in x
+        ]
         spread = [levene_pvalue(float(row[-1]), codes) if comparable else 1.0 for row in x]
         return np.asarray(-np.log10(np.minimum(smallest, spread)))
 
