@@ -18,6 +18,7 @@ from glmmcore.engines import _intercept_kernels as intercept_kernels
 from glmmcore.engines.cells import Cells
 from glmmcore.engines.contract import Engine
 from glmmcore.engines.layout import RowLayout
+from glmmcore.engines.single_precision import refined_solution, single_factor
 
 __all__ = ["BlockedSystem"]
 
@@ -28,8 +29,6 @@ _LARGE = 256
 # Reciprocal of the least eigenvalue, of the trailing block scaled to a unit diagonal, up to which its inverse in single
 # precision has errors of 1e-4 at most (of 1e-6 mostly).
 _WELL_CONDITIONED = 1000.0
-# Relative size of the last refinement of a solution in single precision, and how many there are at most.
-_REFINED, _MOST_REFINEMENTS = 1e-6, 6
 # Nanoseconds of one multiplication of two cells in loops, and in BLAS with the empty cells filled up, from this order.
 _LOOP, _BLAS, _WIDE = 0.6, 0.1, 16
 
@@ -153,13 +152,11 @@ class BlockedSystem(Engine):
                 return dense_kernels.cholesky(self._s)
             self._single = None
             if self.single and self.gains_by_single:
-                with np.errstate(over="ignore"):
-                    short = self._s.T.astype(np.float32)
-                self._single, info = lapack.spotrf(short, lower=1, clean=0, overwrite_a=1)
-            else:
-                self._diagonal = np.diagonal(self._s).copy()
-                factor, info = lapack.dpotrf(self._s.T, lower=1, clean=0, overwrite_a=1)
-                self._s = factor.T
+                self._single, is_definite = single_factor(self._s.T)
+                return is_definite
+            self._diagonal = np.diagonal(self._s).copy()
+            factor, info = lapack.dpotrf(self._s.T, lower=1, clean=0, overwrite_a=1)
+            self._s = factor.T
             return info == 0
         return True
 
@@ -185,7 +182,7 @@ class BlockedSystem(Engine):
             elif self._single is None:
                 trailing[...] = lapack.dpotrs(self._s.T, trailing, lower=1)[0]
             else:
-                trailing[...] = self._refined_solution(self._single, trailing)
+                trailing[...] = refined_solution(self._single, self._s.T, trailing, refine=self.refines)
         self._loops.back_substitute(self._l_lead, self._cells.first, self._cells.column, self._y, x)
         return x
 
@@ -197,17 +194,6 @@ class BlockedSystem(Engine):
         upper = np.triu(self._s[first:, first:])
         root = lapack.dtrtri(upper)[0] if count else upper
         return np.asarray(root @ root.T)
-
-    def _refined_solution(self, factor: np.ndarray, rhs: np.ndarray) -> np.ndarray:
-        """S^-1 rhs by the factor in single precision, and steps of refinement for the other digits: mostly one."""
-        x = _single_solution(factor, rhs)
-        for _ in range(_MOST_REFINEMENTS if self.refines else 0):
-            step = _single_solution(factor, rhs - blas.dsymv(1.0, self._s.T, x, lower=1))
-            x += step
-            # what is left is the square of that, relative to x
-            if np.abs(step).max() <= _REFINED * np.abs(x).max():
-                break
-        return x
 
     # ---- selected inverse -------------------------------------------------------------------------------------
     def invert(self) -> None:
@@ -315,9 +301,3 @@ class BlockedSystem(Engine):
             names = ", ".join(f"{f.name} ({f.order})" for f in self.layout.factors[1:])
             lines.append(f"{names}: trailing, dense, order {len(self._s)}, {len(self._cells.column)} sparse cell rows")
         return lines
-
-
-def _single_solution(factor: np.ndarray, rhs: np.ndarray) -> np.ndarray:
-    """Solution by a Cholesky factor in single precision, whose range is short."""
-    size = float(np.abs(rhs).max()) or 1.0
-    return size * np.asarray(lapack.spotrs(factor, rhs / size, lower=1)[0], dtype=float)

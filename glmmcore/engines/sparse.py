@@ -32,10 +32,15 @@ from glmmcore.engines._tree_kernels import stack_sizes
 from glmmcore.engines.contract import Engine
 from glmmcore.engines.layout import Factor, RowLayout
 from glmmcore.engines.pattern import SparsePattern
+from glmmcore.engines.single_precision import refined_solution, single_factor
 from glmmcore.engines.symbolic import Plan
 from glmmcore.tall import cross, times
 
 __all__ = ["SparseSystem"]
+
+# Order of the core from which its factor and inverse in single precision, half the time, are worth the conversion.
+_LARGE = 1000
+_NONE = np.zeros((0, 0), dtype=np.float32)
 
 
 class SparseSystem(Engine):
@@ -104,6 +109,8 @@ class SparseSystem(Engine):
         self._fixed = np.zeros((self._p, self._p))
         self._panel = np.zeros(int(plan.panel_first[-1]))
         self._core = np.zeros((plan.n_core, plan.n_core), order="F")
+        # the factor of the core in single precision, and then `_core` is what was factored
+        self._short, self._core_state = _NONE, "cholesky"
         self._t = np.zeros((len(sizes), int(sizes.max()), int(sizes.max())))
         self._local = np.zeros(plan.order + 1, dtype=np.int64)
         self._pending = np.zeros(plan.n_super, dtype=np.int64)
@@ -154,7 +161,6 @@ class SparseSystem(Engine):
         plan = self._plan
         self._panel[...] = 0.0
         self._core[...] = 0.0
-        self._core_state = "cholesky"
         self._inverted = False
         kernels.scatter(
             plan.first, plan.row_first, plan.panel_first, self._block_first, *self._places, self._t, *self._prior,
@@ -162,12 +168,26 @@ class SparseSystem(Engine):
         )  # fmt: skip
         if not self._factor_supernodes():
             return False
-        if plan.n_core:
-            self._core, info = lapack.dpotrf(self._core, lower=1, clean=0, overwrite_a=1)
-            if info != 0:
-                return False
+        if not self._factor_core():
+            return False
         self._logdet = 2.0 * float(np.log(self._diagonal()).sum())
         return self._constrain()
+
+    def _factor_core(self) -> bool:
+        if not self._plan.n_core:
+            return True
+        if self.single and self.gains_by_single:
+            self._core_state = "single"  # what was factored stays, for refinements
+            self._short, is_definite = single_factor(self._core)
+            return is_definite
+        self._core_state = "cholesky"
+        self._core, info = lapack.dpotrf(self._core, lower=1, clean=0, overwrite_a=1)
+        return info == 0
+
+    @property
+    def gains_by_single(self) -> bool:
+        """Whether `single` saves time; `single_inverse` does not: the inverse of the core replaces its factor."""
+        return self._plan.n_core >= _LARGE
 
     def _constrain(self) -> bool:
         """Restrict what was factored to the levels that obey their constraints."""
@@ -230,7 +250,8 @@ class SparseSystem(Engine):
         w = np.repeat(plan.widths, plan.widths)
         column = np.arange(plan.first[-1]) - np.repeat(plan.first[:-1], plan.widths)
         start = np.repeat(plan.panel_first[:-1], plan.widths)
-        return np.concatenate([self._panel[start + column * (w + 1)], np.diagonal(self._core)])
+        core = self._short if self._core_state == "single" else self._core
+        return np.concatenate([self._panel[start + column * (w + 1)], np.diagonal(core)])
 
     def _factor_border(self, factors: list[np.ndarray]) -> bool:
         if not self._p:
@@ -280,6 +301,8 @@ class SparseSystem(Engine):
             pass
         elif self._core_state == "cholesky":
             x[core], _ = lapack.dpotrs(self._core, x[core], lower=1)
+        elif self._core_state == "single":
+            x[core] = refined_solution(self._short, self._core, x[core], refine=self.refines)
         elif self._core_state == "inverse":
             x[core] = blas.dsymv(1.0, self._core, x[core], lower=1)
         else:
@@ -304,14 +327,8 @@ class SparseSystem(Engine):
         if self._inverted:
             return
         self._inverted = True
-        if plan.n_core and self._core_state == "cholesky":
-            # the core is inverted in place, and serves `solve` in its new form from here on
-            if plan.core_inverse:
-                self._core, _ = lapack.dpotri(self._core, lower=1, overwrite_c=1)
-                self._core_state = "inverse"
-            else:
-                self._core, _ = lapack.dtrtri(self._core, lower=1, overwrite_c=1)
-                self._core_state = "inverse factor"
+        if plan.n_core and self._core_state in ("cholesky", "single"):
+            self._invert_core()
         self._v = np.empty_like(self._value)
         self._invert_supernodes()
         first = self._block_first
@@ -324,6 +341,21 @@ class SparseSystem(Engine):
             self._v_fixed = np.ascontiguousarray(np.tril(inverse) + np.tril(inverse, -1).T)
             self._v_border = -self._solved @ self._v_fixed
             kernels.correct(*self._blocks, -self._v_border, self._solved, self._v)
+
+    def _invert_core(self) -> None:
+        """Invert the core, or its factor, in place; it serves `solve` in its new form from here on."""
+        is_single, forms_inverse = self._core_state == "single", self._plan.core_inverse
+        invert = {
+            (False, False): lapack.dtrtri, (False, True): lapack.dpotri,
+            (True, False): lapack.strtri, (True, True): lapack.spotri,
+        }[is_single, forms_inverse]  # fmt: skip
+        factor = self._short if is_single else self._core
+        inverse, _ = invert(factor, lower=1, overwrite_c=1)
+        if is_single:
+            self._core[...], self._short = inverse, _NONE
+        else:
+            self._core = inverse
+        self._core_state = "inverse" if forms_inverse else "inverse factor"
 
     def _invert_supernodes(self) -> None:
         plan, pending, state = self._plan, self._pending, self._state

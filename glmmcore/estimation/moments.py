@@ -21,13 +21,18 @@ __all__ = ["moment_covariance", "moment_variances"]
 _LEAST_SHARE = 0.01
 # Least share of sum(w^2) that is left for the moments of levels with hardly more than one row each.
 _LEAST_LEFT = 0.1
+# Share up to which moments say nothing, as where every level has one row and what is theirs shows in how levels covary;
+# and the variance at the start then, relative to that of a row.
+_NOTHING_LEFT, _UNKNOWN_SHARE = 1e-6, 0.5
 
 
 def moment_variances(square: np.ndarray, w: np.ndarray, total: Any, n: float) -> np.ndarray:
     """Variances of coefficients from sum(s^2) (..., k) over levels, w (L, k) and `total` (..., 1), none too small."""
     sums, squares = w.sum(axis=0), np.square(w).sum(axis=0)
-    left = np.maximum(squares - np.square(sums) / n, np.maximum(_LEAST_LEFT * squares, 1e-300))
-    return np.asarray(np.maximum((square - total * sums) / left, _LEAST_SHARE * total))
+    own = squares - np.square(sums) / n
+    left = np.maximum(own, np.maximum(_LEAST_LEFT * squares, 1e-300))
+    found = np.maximum((square - total * sums) / left, _LEAST_SHARE * total)
+    return np.asarray(np.where(own > _NOTHING_LEFT * squares, found, _UNKNOWN_SHARE * total))
 
 
 def moment_covariance(s: np.ndarray, w: np.ndarray, total: float, n: float) -> np.ndarray:

@@ -44,6 +44,14 @@ def test_moments_of_one_coefficient_are_its_variance():
         np.testing.assert_allclose(found[0], variance, rtol=1e-12)
 
 
+def test_levels_of_one_row_have_no_moments():
+    """What is theirs shows in how levels covary only; the start is half the variance, not next to none of it."""
+    s = np.random.default_rng(7).normal(size=(50, 1))
+    total = float(np.mean(np.square(s)))
+    start = moment_variances(np.square(s).sum(axis=0), np.ones((50, 1)), total, 50.0)
+    assert start == pytest.approx(0.5 * total)
+
+
 def test_moments_recover_the_covariance():
     """Many levels with rows of their own: errors of four standard errors of a product moment at most."""
     rng = np.random.default_rng(6)
