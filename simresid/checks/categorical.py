@@ -214,14 +214,15 @@ def _among_refits(
     def components(data: FittedData) -> FloatArray:
         distances = level_distances(data, members)
         f = spread_between(absolute_deviation(data.lower, data.upper), codes) if comparable else 0.0
-        return np.concatenate([_measures(distances, sizes), distances, [f]])
+        measures = _measures(distances, sizes)
+        # both parts first: what they owe to the estimates shows in them, hardly in one level
+        return np.concatenate([[measures.max(), np.sqrt(max(f, 0.0))], measures, distances])
 
     def evidence(x: FloatArray) -> FloatArray:
         """The larger of both parts, each in its own standard deviations over data and refits."""
-        parts = np.column_stack([x[:, :n_levels].max(axis=1), np.sqrt(np.maximum(x[:, -1], 0.0))])
+        parts = x[:, : 2 if comparable else 1]
         spread = parts.std(axis=0)
-        scaled = (parts - parts.mean(axis=0)) / np.where(spread > 0, spread, 1.0)
-        return np.asarray(scaled[:, : 2 if comparable else 1].max(axis=1))
+        return np.asarray(((parts - parts.mean(axis=0)) / np.where(spread > 0, spread, 1.0)).max(axis=1))
 
     by_theory = _by_theory(sizes, codes, comparable)
     found = compare(
@@ -234,17 +235,17 @@ def _among_refits(
         theory_limits=(-np.inf, float(-np.log10(LEVEL / 2))),
         centre_by="zero",
     )
-    measures, own = found.own[:n_levels], found.own[n_levels:-1]
+    (worst, spread), measures, own = np.split(found.own, [2, 2 + n_levels])
     values = found.components
     if found.n_refits >= FEWEST_TO_RANK:
-        pvalue = np.array([simulation_pvalue(t, values[:, k], "greater") for k, t in enumerate(measures)])
-        worst = np.vstack([measures[None, :], values[:, :n_levels]]).max(axis=1)
-        uniformity = simulation_pvalue(float(worst[0]), worst[1:], "greater")
-        homogeneity = simulation_pvalue(float(found.own[-1]), values[:, -1], "greater")
+        each = values[:, 2 : 2 + n_levels].T
+        pvalue = np.array([simulation_pvalue(*pair, "greater") for pair in zip(measures, each, strict=True)])
+        uniformity = simulation_pvalue(float(worst), values[:, 0], "greater")
+        homogeneity = simulation_pvalue(float(spread), values[:, 1], "greater")
     else:
         pvalue = ks_pvalues(own, sizes, np.zeros(sizes.size, dtype=bool))
         uniformity = float(holm(pvalue).min())
-        homogeneity = levene_pvalue(float(found.own[-1]), codes)
+        homogeneity = levene_pvalue(float(spread) ** 2, codes)
     at = int(np.argmax(measures))
     low, high = found.around(float(own[at]), 0.0, float(1.3581 / np.sqrt(sizes[at])))
     notes = [] if comparable else [NOT_COMPARABLE]
@@ -257,7 +258,7 @@ def _among_refits(
         notes=(*notes, *found.notes),
         levels=_levels(names, members, u, own, pvalue, holm(pvalue)),
         uniformity_pvalue=uniformity,
-        homogeneity_statistic=float(found.own[-1]) if comparable else None,
+        homogeneity_statistic=float(spread) ** 2 if comparable else None,
         homogeneity_pvalue=homogeneity if comparable else None,
         **found.fields,
     )
@@ -277,10 +278,9 @@ def _by_theory(sizes: NDArray[np.intp], codes: Any, comparable: bool) -> Callabl
     """Evidence for few refits of very many rows, from the p-values of independent uniforms."""
 
     def evidence(x: FloatArray) -> FloatArray:
-        smallest = [
-            float(holm(ks_pvalues(row[sizes.size : -1], sizes, np.zeros(sizes.size, dtype=bool))).min()) for row in x
-        ]
-        spread = [levene_pvalue(float(row[-1]), codes) if comparable else 1.0 for row in x]
+        tied = np.zeros(sizes.size, dtype=bool)
+        smallest = [float(holm(ks_pvalues(row[2 + sizes.size :], sizes, tied)).min()) for row in x]
+        spread = [levene_pvalue(float(row[1]) ** 2, codes) if comparable else 1.0 for row in x]
         return np.asarray(-np.log10(np.minimum(smallest, spread)))
 
     return evidence
