@@ -168,6 +168,10 @@ class Family(ABC):
         """Sum of the probabilities of all responses, (n,) or (1,): 1 but where a law is only nearly one."""
         return np.ones(1)
 
+    def has_separate_peaks(self, p: Parameters) -> np.ndarray:
+        """Whether the density of a continuous response has peaks with next to nothing between them, (n,) or (1,)."""
+        return np.zeros(1, dtype=bool)
+
     def latent_variance(self) -> float | None:
         """Variance of the continuous variable of which a binary response is the sign; None without one."""
         return None

@@ -23,6 +23,12 @@ __all__ = ["Tweedie"]
 _FAR = 500.0
 """Exponents are held inside this bound, so that products with them stay finite."""
 
+_SEPARATE = 0.4
+"""Standard deviation of a sum of draws, in draws, below which sums of one more or less have peaks of their own.
+
+Those of two normal densities of equal height merge at half their distance.
+"""
+
 
 # Series of Dunn and Smyth (2005): W = sum_j exp(j z) / (j! Gamma(j a)), a = (2-p)/(p-1). Its largest term
 # lies near j0 with z = (1+a) log j0 + a log a and is of order exp((1+a) j0). What is tabulated is the
@@ -245,6 +251,11 @@ class Tweedie(NaturalFamily):
         """Poisson rate, gamma shape and gamma scale."""
         s, mu, phi = _power_excess(p.psi), self.link.inverse(p.eta), np.exp(p.delta)
         return mu ** (1 - s) / (phi * (1 - s)), (1 - s) / s, phi * s * mu**s
+
+    def has_separate_peaks(self, p: Parameters) -> Array:
+        """Whether sums of about as many draws as there are on average have a peak for each number of draws."""
+        rate, shape, _ = self._compound(p)
+        return np.asarray(np.sqrt(np.maximum(rate, 1.0) / shape) < _SEPARATE)
 
     def start_mean(self, y: Array, trials: Array) -> Array:
         """Half way to the overall mean."""

@@ -26,6 +26,8 @@ _MANY_ROWS = 0.02
 _RUNNING_AWAY, _REASON = 10.0, 5.0
 # Logit of a zero inflation that is none.
 _NO_ZERO_INFLATION = -4.0
+# Share of rows that counts as most of them.
+_MOST_ROWS = 0.5
 # Difference of a sum of probabilities from one that matters.
 _NO_DISTRIBUTION = 1e-3
 
@@ -47,7 +49,9 @@ def sentences(fit: FittedGLMM) -> list[str]:
                 "cannot be told apart, only their sum means something."
             )
     out += residual_sentences(fit) if fit.converged else _running_dispersion(fit)
-    return [*out, *_limit_sentences(fit), *_improper_law(fit), *_sentences_on_data(fit)]
+    limits = _limit_sentences(fit)
+    peaks = [] if limits else _separate_peaks(fit)  # a law at its limit has a sentence of its own
+    return [*out, *limits, *peaks, *_improper_law(fit), *_sentences_on_data(fit)]
 
 
 def _search_sentences(fit: FittedGLMM) -> list[str]:
@@ -179,6 +183,19 @@ def _improper_law(fit: FittedGLMM) -> list[str]:
         f"{fit.family.name} with less variance than Poisson counts is only nearly a distribution: the probabilities of "
         f"a row sum to {sums}. Its log-likelihood cannot be compared with that of other families; "
         "compois is a distribution for such counts."
+    ]
+
+
+def _separate_peaks(fit: FittedGLMM) -> list[str]:
+    """Where a log-likelihood has a maximum for each way in which responses can stand on peaks of their densities."""
+    if not np.mean(fit.family.has_separate_peaks(fit.law.parameters)) > _MOST_ROWS:
+        return []
+    (name,) = fit.family.extra
+    value = fit.extra_params[name]
+    return [
+        f"With a {name} of {value:.4g} the density of most rows has a peak for each number of events, and the "
+        "log-likelihood many maxima: estimates, standard errors and log-likelihood are those of one of them. Hold it "
+        f"away from 1, as in fixed={{'{name}': 1.5}}, or take another family."
     ]
 
 

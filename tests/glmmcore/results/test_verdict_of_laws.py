@@ -40,3 +40,24 @@ def test_a_law_that_is_only_nearly_a_distribution_is_told():
     many = few.assign(y=rng.binomial(40, 0.4, 300))
     for family, data in (("genpois", many), ("genpois", few.assign(y=rng.poisson(2, 300) * 2)), ("compois", few)):
         assert not any("only nearly" in s for s in glmm("y ~ x", data, family).verdict)
+
+
+def test_tweedie_densities_with_a_peak_for_each_number_of_events():
+    """Claims of nearly one size: the log-likelihood has a maximum for every number of them behind a response."""
+    rng = np.random.default_rng(5)
+    counts = rng.poisson(3.0, 40)
+    d = pd.DataFrame({"x": rng.normal(size=40), "y": 2.0 * rng.gamma(400.0 * counts, 1 / 400.0)})
+    fit = glmm("y ~ x", d, family="tweedie")
+    assert fit.extra_params["power"] < 1.05
+    (sentence,) = [s for s in fit.verdict if "a peak for each number of events" in s]
+    assert "fixed={'power': 1.5}" in sentence
+    held = glmm("y ~ x", d, family="tweedie", fixed={"power": 1.5})
+    assert not any("peak" in s for s in held.verdict)
+
+
+def test_tweedie_densities_without_separate_peaks():
+    rng = np.random.default_rng(6)
+    mean = np.exp(1.0 + 0.3 * rng.normal(size=300))
+    for shape in (0.5, 2.0):  # powers 1.67 and 1.33
+        d = pd.DataFrame({"y": rng.gamma(shape * rng.poisson(mean) + 1e-300) / shape})
+        assert not any("peak" in s for s in glmm("y ~ 1", d, family="tweedie").verdict)
