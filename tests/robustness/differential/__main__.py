@@ -34,7 +34,7 @@ TOLERANCE = 1e-4
 # Seconds after which R is given up on with one model; many, since other work may keep it from the processor.
 PATIENCE = 300.0
 # Words of the verdicts that say that the log-likelihood may not be the maximum.
-TOLD = ("Not converged", "may not be the highest")
+TOLD = ("Not converged", "may not be the highest", "log-likelihood many maxima")
 
 
 class Outcome(NamedTuple):
