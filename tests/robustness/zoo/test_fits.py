@@ -185,7 +185,11 @@ SIMULATE = [
     ),
     Case("newdata with infinity", simulate(3, rng=1, newdata=three(x=np.inf)), refused("'x'")),
     Case("newdata without a column", simulate(3, rng=1, newdata=three().drop(columns="x")), refused("'x'")),
-    Case("newdata without trials", simulate(3, rng=1, newdata=three(), fit=counted), refused("trials")),
+    Case(
+        "newdata without trials",
+        simulate(3, rng=1, newdata=three().drop(columns="m"), fit=counted),
+        refused("trials"),
+    ),
     Case(
         "newdata with negative trials",
         simulate(3, rng=1, newdata=three(), trials=[-1, 2, 3], fit=counted),
