@@ -10,6 +10,7 @@ from glmmcore.results.verdict_of_terms import residual_sentences, term_sentences
 
 if TYPE_CHECKING:
     from glmmcore.estimation.optimize import Optimum
+    from glmmcore.estimation.problem import LinearPart
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
@@ -201,16 +202,13 @@ def _separate_peaks(fit: FittedGLMM) -> list[str]:
 
 def _limit_sentences(fit: FittedGLMM) -> list[str]:
     """What the data do not bound, one sentence a part: told by the likelihood, not by origin or unit of a column."""
-    problem, curvature = fit.estimator.problem, fit.curvature
     if not fit.converged and fit.solution.optimum.is_saddle:
         return []  # nothing is known about limits there
     out = []
-    for part in problem.parts:
-        rows = np.zeros((len(part.columns), len(curvature.units)))
+    for part in fit.estimator.problem.parts:
         if part.where.stop - part.where.start != part.size:
             continue
-        rows[:, part.where] = part.back
-        names = [name for name, moves in zip(part.columns, curvature.reaches(rows), strict=True) if moves]
+        names = [name for name, moves in zip(part.columns, _without_bound(fit, part, part.back), strict=True) if moves]
         if names:
             out.append(_limit_sentence(fit, part.name, names))
     return out
@@ -218,11 +216,15 @@ def _limit_sentences(fit: FittedGLMM) -> list[str]:
 
 def _rows_without_bound(fit: FittedGLMM, name: str) -> np.ndarray:
     """Whether the data leave a linear predictor without a bound, for each different row of its design."""
-    part, curvature = fit.estimator.problem.part(name), fit.curvature
-    x = np.ones((1, 1)) if part.X is None else np.unique(part.X, axis=0)
-    rows = np.zeros((len(x), len(curvature.units)))
-    rows[:, part.where] = x
-    return curvature.reaches(rows)
+    part = fit.estimator.problem.part(name)
+    return _without_bound(fit, part, np.ones((1, 1)) if part.X is None else np.unique(part.X, axis=0))
+
+
+def _without_bound(fit: FittedGLMM, part: LinearPart, combinations: np.ndarray) -> np.ndarray:
+    """Whether the data leave combinations (m, size) of a part's parameters without a bound, (m,)."""
+    rows = np.zeros((len(combinations), len(fit.curvature.units)))
+    rows[:, part.where] = combinations
+    return fit.curvature.reaches(rows)
 
 
 def _limit_sentence(fit: FittedGLMM, part: str, names: list[str]) -> str:
