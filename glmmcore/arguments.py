@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from functools import wraps
 from numbers import Integral, Real
 from typing import Any, ParamSpec, TypeVar
@@ -14,10 +14,13 @@ from glmmcore.errors import ModelError, warn_user
 
 __all__ = [
     "alpha_of",
+    "from_proportions",
+    "holds_proportions",
     "known_elsewhere",
     "mapping_of",
     "names_of",
     "random_generator",
+    "read_together",
     "real_array",
     "renamed",
     "require_flag",
@@ -327,3 +330,36 @@ def mapping_of(value: Any, what: str) -> dict[Any, Any]:
     if not isinstance(value, Mapping):
         raise ModelError(f"{what} must map names to values, such as {{'x': [0, 1]}}, not {value!r:.200}")
     return dict(value)
+
+
+def holds_proportions(y: np.ndarray, trials: np.ndarray) -> bool:
+    """Whether all lie in [0, 1], not all are whole, and each times its trials is whole to 1e-8 of the trials."""
+    if ((y < 0) | (y > 1)).any() or (y == np.round(y)).all():
+        return False
+    counts = from_proportions(y, trials)
+    return bool((counts == np.round(counts)).all())
+
+
+def from_proportions(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
+    """Numbers of successes, whole where they miss it by rounding."""
+    counts = y * trials
+    whole = np.round(counts)
+    return np.where(np.abs(counts - whole) <= 1e-8 * np.maximum(trials, 1.0), whole, counts)
+
+
+def read_together(responses: Sequence[np.ndarray], trials: Sequence[np.ndarray]) -> list[bool]:
+    """Whether each of several responses of one kind holds proportions: one of zeros and ones could be either.
+
+    Missing values are NaN.
+
+    Examples
+    --------
+    >>> half, whole, sizes = np.array([0.5, 1.0]), np.array([0.0, 1.0]), np.array([2.0, 2.0])
+    >>> read_together([whole], [sizes]), read_together([half, whole], [sizes, sizes])
+    ([False], [True, True])
+    """
+    present = [~(np.isnan(y) | np.isnan(n)) for y, n in zip(responses, trials, strict=True)]
+    found = [holds_proportions(y[at], n[at]) for y, n, at in zip(responses, trials, present, strict=True)]
+    if not any(found):
+        return found
+    return [own or bool(np.isin(y[at], (0.0, 1.0)).all()) for own, y, at in zip(found, responses, present, strict=True)]

@@ -413,8 +413,8 @@ class FittedGLMM(Estimates):
             What to do about levels of a grouping factor that the fit has not seen: refuse, or predict with a
             random effect of zero, whose variance goes into the standard error.
         trials : str or array_like, optional
-            Numbers of trials of the rows of `newdata`, for prediction intervals of k of n, which are per trial too; the
-            column that the fit had as ``trials=`` by default.
+            Numbers of trials of the rows of `newdata`, for prediction intervals of k of n, which are per trial too; by
+            default those of the column that the fit had as ``trials=``, or of the columns in its ``cbind``.
         var_weights : str or array_like, optional
             Variance weights of the rows of `newdata`, for prediction intervals of fits that had such; by default those
             of the column that the fit had as ``var_weights=``, and 1, with a warning, where it is not there.

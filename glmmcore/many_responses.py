@@ -138,8 +138,9 @@ def _fit_columns(
         return Estimator.build(design, law, reml=reml, n_agq=n_agq)
 
     def fit_one(i: int) -> FittedGLMM:
-        design = given.own_design(f"{label} ~ {right}", frame.assign(**{label: matrix[:, i]}), options)
-        own = estimator(given.renamed(design, label, f"{names[i]} ~ {right}", str(names[i])))
+        own_options = options | {"proportions": None if shares is None else shares[i]}
+        design = given.own_design(f"{label} ~ {right}", frame.assign(**{label: matrix[:, i]}), own_options)
+        own = estimator(given.renamed(design, label, right, str(names[i])))
         return FittedGLMM(own, own.fit())
 
     start = given.first_complete(matrix)
@@ -148,7 +149,8 @@ def _fit_columns(
         if name != label and name in design.frame:
             raise ModelError(f"fit_many: the response '{name}' is also on the right-hand side, leave it out of one")
     task = BlockTask.of(estimator(design))
-    usable = given.counts(matrix[kept], design.response.trials)
+    shares = given.proportions(matrix[kept], design.response.trials)
+    usable = given.in_counts(matrix[kept], design.response.trials, shares)
     complete = ~np.isnan(usable).any(axis=0)
     fits = BlockFits.scattered(fit_blocks(task, usable[:, complete].T, n_jobs), np.flatnonzero(complete), len(names))
     for i in np.flatnonzero(~complete).tolist():

@@ -49,6 +49,7 @@ def build_design(
     freq_weights: Argument = None,
     var_weights: Argument = None,
     like: Design | None = None,
+    proportions: bool | None = None,
 ) -> Design:
     """Turn a mixed-model formula and a table into dense matrices and group codes.
 
@@ -62,11 +63,13 @@ def build_design(
         One-sided formulas of the zero-inflation and the dispersion predictor.
     trials, offset, freq_weights, var_weights : str or array_like of shape (n,), optional
         A column or an array; `offset` also a function of columns, ``"np.log(effort)"``. With `trials` the response
-        holds numbers of successes; it is read as proportions when all values lie in [0, 1], not all are whole, and
-        each times its trials is whole.
+        holds numbers of successes; it is read as proportions when it is written over its trials, ``k / n``, or when all
+        values lie in [0, 1], not all are whole, and each times its trials is whole.
     like : Design, optional
         Of a fit to other rows: its transforms, such as ``scale(y)``, know the data of the fit, and a response that
         holds proportions there does so here.
+    proportions : bool, optional
+        Whether the response with `trials` holds proportions, where that is known.
 
     Returns
     -------
@@ -112,7 +115,8 @@ def build_design(
     columns.check_finite()
     for name, values in arguments.items():
         _check_argument(name, values, columns)
-    builder = _Builder(columns, parsed, arguments, like)
+    proportions = like.response.proportions if like is not None else proportions
+    builder = _Builder(columns, parsed, arguments, like, proportions)
     design = builder.build(frame, complete)
     design = replace(design, formulas=design.formulas | known)
     for note in builder.notes:
@@ -230,6 +234,7 @@ class _Builder:
         parsed: dict[str, ParsedFormula],
         arguments: dict[str, np.ndarray],
         like: Design | None,
+        proportions: bool | None,
     ) -> None:
         self.columns = columns
         self.parsed = {
@@ -237,7 +242,7 @@ class _Builder:
             for name, part in parsed.items()
         }
         self.arguments = arguments
-        self.like = None if like is None else like.response
+        self.proportions = proportions
         encode: Any = None if like is None else like.encode
         self.parts = FormulaicParts(states={} if encode is None else dict(encode.states))
         self.recipes: dict[str, Matrix] = {}
@@ -258,7 +263,7 @@ class _Builder:
         self.recipes.update({text: self.parts.matrix(key) for text, key in self.keys.items()})
 
         values = [addend.build(self.columns, self.slow) for addend in outcome]
-        response = make_response(cond, values, self.columns, self.arguments.get("trials"), self.like)
+        response = make_response(cond, values, self.columns, self.arguments.get("trials"), self.proportions)
         made = {name: self._predictor(name, offsets[name]) for name in self.parsed}
         return Design(
             formula=cond.text,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from glmmcore.formula.algebra import Term
 from glmmcore.formula.expressions import Expression
+from glmmcore.formula.syntax import Name, show
 
 __all__ = ["Bar", "ParsedFormula", "Part"]
 
@@ -105,6 +106,12 @@ class ParsedFormula:
     def response_column(self) -> str | None:
         """Column that is the response as it stands; None for cbind or an expression."""
         return self.response[0].column if len(self.response) == 1 else None
+
+    @property
+    def left(self) -> str:
+        """The response as a formula has it on its left."""
+        name = self.response_column
+        return self.response_name if name is None else show(Name(name))
 
     @property
     def is_counts(self) -> bool:

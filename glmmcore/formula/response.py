@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 
+from glmmcore.arguments import from_proportions, holds_proportions
 from glmmcore.design import Response
 from glmmcore.errors import ModelError
+from glmmcore.formula.bars import parse_formula
 from glmmcore.formula.columns import Columns
+from glmmcore.formula.expressions import checked
 from glmmcore.formula.frame import row_name
 from glmmcore.formula.parsed import ParsedFormula
+from glmmcore.formula.syntax import Binary, Call
 from glmmcore.formula.transformed import Transformed, transformed
 
-__all__ = ["from_proportions", "holds_proportions", "make_response"]
+__all__ = ["make_response", "trials_in_response"]
 
 
 def make_response(
@@ -19,7 +24,7 @@ def make_response(
     values: list[np.ndarray],
     data: Columns,
     trials: np.ndarray | None,
-    like: Response | None = None,
+    proportions: bool | None = None,
 ) -> Response:
     """Put the response together.
 
@@ -31,8 +36,8 @@ def make_response(
     data : Columns
     trials : ndarray, shape (n,), or None
         The argument of this name.
-    like : Response, optional
-        Of a fit to other rows, which knows whether the values are proportions.
+    proportions : bool, optional
+        Whether the values are proportions of their trials; found out by default.
     """
     if parsed.is_counts:
         if trials is not None:
@@ -45,15 +50,40 @@ def make_response(
     if name is not None and data.kind(name) == "categorical":
         return _two_levels(name, data, trials)
     y = values[0]
-    proportions = False
     levels = (False, True) if name is not None and data.kind(name) == "boolean" else None
     if trials is not None:
         _require(trials >= 0, data, "trials is negative", trials)
-        proportions = holds_proportions(y, trials) if like is None else like.proportions
+        if proportions is None:
+            proportions = _is_over(parsed, data, trials) or holds_proportions(y, trials)
         y = from_proportions(y, trials) if proportions else y
         _require(y <= trials, data, f"'{parsed.response_name}' exceeds its number of trials", y)
     way = None if trials is not None else _way_back(parsed, data)
-    return Response(parsed.response_name, y, trials, levels, way, proportions)
+    return Response(parsed.response_name, y, trials, levels, way, trials is not None and bool(proportions))
+
+
+def trials_in_response(formula: str, frame: pd.DataFrame) -> np.ndarray | None:
+    """Successes and failures of ``cbind`` added up, (n,), NaN where one is missing; None where there are none."""
+    parsed = parse_formula(formula)
+    names = {name for expression in parsed.response for name in expression.names}
+    if not parsed.is_counts or not names <= set(frame.columns) or not all(e.is_arithmetic for e in parsed.response):
+        return None
+    columns = Columns(frame, "the new data")
+    columns.read(names)
+    for name in names:
+        columns.numeric(name)  # text could be added up too
+    won, lost = (columns.arithmetic(expression) for expression in parsed.response)
+    return np.full(len(frame), won + lost, dtype=np.float64)
+
+
+def _is_over(parsed: ParsedFormula, data: Columns, trials: np.ndarray) -> bool:
+    """Whether the response is written as something over its trials, so that 1 is all of them, not one."""
+    node = parsed.response[0].node
+    while isinstance(node, Call) and node.function == "I":
+        node = node.arguments[0]
+    if not isinstance(node, Binary) or node.operator != "/":
+        return False
+    below = checked(node.right)
+    return below.is_arithmetic and bool(np.all(data.arithmetic(below) == trials))
 
 
 def _way_back(parsed: ParsedFormula, data: Columns) -> Transformed | None:
@@ -75,21 +105,6 @@ def _two_levels(name: str, data: Columns, trials: np.ndarray | None) -> Response
         shown = ", ".join(repr(v) for v in levels[:6].tolist()) + (", ..." if len(levels) > 6 else "")
         raise ModelError(f"categorical response '{name}' must have two levels, it has {len(levels)}: {shown}")
     return Response(name, codes.astype(np.float64), None, tuple(levels.tolist()))
-
-
-def holds_proportions(y: np.ndarray, trials: np.ndarray) -> bool:
-    """Whether all lie in [0, 1], not all are whole, and each times its trials is whole to 1e-8 of the trials."""
-    if ((y < 0) | (y > 1)).any() or (y == np.round(y)).all():
-        return False
-    counts = from_proportions(y, trials)
-    return bool((counts == np.round(counts)).all())
-
-
-def from_proportions(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
-    """Numbers of successes, whole where they miss it by rounding."""
-    counts = y * trials
-    whole = np.round(counts)
-    return np.where(np.abs(counts - whole) <= 1e-8 * np.maximum(trials, 1.0), whole, counts)
 
 
 def _require(fine: np.ndarray, data: Columns, what: str, values: np.ndarray) -> None:

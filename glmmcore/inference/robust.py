@@ -18,6 +18,7 @@ import pandas as pd
 from glmmcore.arguments import require_word
 from glmmcore.errors import ModelError
 from glmmcore.estimation.laplace import LaplaceObjective
+from glmmcore.formula.frame import row_name
 from glmmcore.inference.blocks import Blocks
 from glmmcore.results.law import Law
 from glmmcore.results.parameter_covariance import jacobian
@@ -98,7 +99,7 @@ def _codes(fit: FittedGLMM, cluster: Any) -> tuple[np.ndarray, int]:
         raise ModelError(f"cov_params: cluster has shape {np.shape(labels)}, the fit has {fit.nobs} rows")
     codes, levels = pd.factorize(pd.Series(labels, index=fit.data.index))
     if (codes < 0).any():
-        raise ModelError(f"cov_params: cluster is missing in row {fit.data.index[int(np.argmin(codes))]!r}")
+        raise ModelError(f"cov_params: cluster is missing in {row_name(fit.data.index, int(np.argmin(codes)))}")
     if len(levels) < 2:
         raise ModelError("cov_params: a sandwich needs two clusters or more")
     for t in fit.solution.terms:

@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import real_array, row_values
+from glmmcore.arguments import from_proportions, read_together, real_array, row_values
 from glmmcore.errors import ModelError, no_data_warnings
 from glmmcore.formula import build_design
-from glmmcore.formula.response import from_proportions, holds_proportions
+from glmmcore.formula.bars import parse_formula
+from glmmcore.formula.syntax import Name, show
 
 if TYPE_CHECKING:
     from glmmcore.design import Design
 
 __all__ = [
     "checked_rows",
-    "counts",
     "first_complete",
+    "in_counts",
     "own_design",
     "placeholder",
+    "proportions",
     "renamed",
     "response_matrix",
     "right_side",
@@ -116,17 +118,16 @@ def template(
     return replace(design, frame=design.frame.set_axis(frame.index[kept])), kept
 
 
-def counts(matrix: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
-    """Numbers of successes (n, B) where a column holds proportions, as a single fit would read it."""
-    if trials is None:
+def proportions(matrix: np.ndarray, trials: np.ndarray | None) -> list[bool] | None:
+    """Whether each column (n, B) holds proportions of the trials (n,), as all together say; None without trials."""
+    return None if trials is None else read_together(list(matrix.T), [trials] * matrix.shape[1])
+
+
+def in_counts(matrix: np.ndarray, trials: np.ndarray | None, shares: list[bool] | None) -> np.ndarray:
+    """Numbers of successes (n, B) where a column holds proportions."""
+    if trials is None or shares is None:
         return matrix
-    return np.column_stack([_successes(column, trials) for column in matrix.T])
-
-
-def _successes(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
-    """Numbers of successes (n,) where the rows without missing values hold proportions, else `y`."""
-    present = ~(np.isnan(y) | np.isnan(trials))
-    return from_proportions(y, trials) if holds_proportions(y[present], trials[present]) else y
+    return np.where(shares, from_proportions(matrix, trials[:, None]), matrix)
 
 
 def with_counts(formula: str, frame: pd.DataFrame, trials: Any) -> pd.DataFrame:
@@ -134,19 +135,20 @@ def with_counts(formula: str, frame: pd.DataFrame, trials: Any) -> pd.DataFrame:
 
     All rows together say whether it does: those of a small group may all be 0 or 1.
     """
-    name = formula.partition("~")[0].strip().strip("`") if isinstance(formula, str) else ""
-    has_trials = trials is not None and (not isinstance(trials, str) or trials in frame)
+    if trials is None or (isinstance(trials, str) and trials not in frame):
+        return frame
+    name = parse_formula(formula).response_column
     columns = [name, *([trials] if isinstance(trials, str) else [])]
-    if not has_trials or not all(c in frame and pd.api.types.is_numeric_dtype(frame[c]) for c in columns):
+    if name is None or not all(c in frame and pd.api.types.is_numeric_dtype(frame[c]) for c in columns):
         return frame
     given = frame[trials] if isinstance(trials, str) else pd.Series(trials, index=frame.index)
     y, n = (values.to_numpy(dtype=float, na_value=np.nan) for values in (frame[name], given))
-    found = _successes(y, n)
-    return frame if found is y else frame.assign(**{name: found})
+    return frame.assign(**{name: from_proportions(y, n)}) if read_together([y], [n])[0] else frame
 
 
-def renamed(design: Design, label: str, formula: str, name: str) -> Design:
-    """Call the response of a design as the user calls it."""
+def renamed(design: Design, label: str, right: str, name: str) -> Design:
+    """Call the response of a design as the user calls it; `right` is the other side of its formula."""
+    formula = f"{show(Name(name))} ~ {right}"
     frame = design.frame if name in design.frame else design.frame.rename(columns={label: name})
     response = replace(design.response, name=name)
     return replace(

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.errors import ModelError
-from glmmcore.formula.frame import as_frame
+from glmmcore.formula.frame import as_frame, row_name
 from glmmcore.results.joint_covariance import Combination, JointCovariance, RandomRows
 from glmmcore.results.new_places import at_new_places
 
@@ -71,8 +71,8 @@ def _of_rows(fit: FittedGLMM, frame: pd.DataFrame, predictor: str, position: int
         return out
     term = predictors[predictor].terms[position]
     if (term.codes < 0).any():
-        label = frame.index[keep][int(np.argmax(term.codes < 0))]
-        raise ModelError(f"field: row {label!r} is in a level of '{term.group}' that the fit has not seen")
+        label = row_name(frame.index[keep], int(np.argmax(term.codes < 0)))
+        raise ModelError(f"field: {label} is in a level of '{term.group}' that the fit has not seen")
     seen_there = at_new_places(fit, predictors)
     own = seen_there.solution.of_term(seen_there.design.predictors[predictor].terms[position])
     out[:, keep] = own.modes[term.codes, 0], _errors(seen_there, own, term.codes)

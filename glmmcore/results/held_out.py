@@ -11,7 +11,8 @@ import pandas as pd
 from glmmcore.arguments import random_generator, row_values
 from glmmcore.errors import ModelError
 from glmmcore.formula import build_design
-from glmmcore.formula.frame import as_frame
+from glmmcore.formula.bars import parse_formula
+from glmmcore.formula.frame import as_frame, row_name
 from glmmcore.results.new_responses import column_of_fit, simulate_new, weights_of_rows
 
 if TYPE_CHECKING:
@@ -66,8 +67,8 @@ class HeldOut:
         mean = fit.predict(self.data, random_effects="average" if unseen else "conditional").to_numpy()
         self.fitted = mean if self.trials is None else mean * self.trials
         if not np.isfinite(self.fitted).all():
-            label = self.data.index[int(np.argmin(np.isfinite(self.fitted)))]
-            raise ModelError(f"held_out: the mean of row {label!r} is not determined by the fit; leave the row out")
+            label = row_name(self.data.index, int(np.argmin(np.isfinite(self.fitted))))
+            raise ModelError(f"held_out: the mean of {label} is not determined by the fit; leave the row out")
 
     def __repr__(self) -> str:
         return f"<HeldOut {self.nobs} rows of {self.description}>"
@@ -120,7 +121,6 @@ def _trials_of_rows(values: Any, keep: np.ndarray, labels: pd.Index) -> Any:
 
 def _response(fit: FittedGLMM, frame: pd.DataFrame, trials: Any) -> _Complete:
     """Left side of the formula at other rows."""
-    left = fit.formula.partition("~")[0].strip()
     known = fit.design.response
     if known.levels is not None:
         column = frame[known.name]
@@ -130,7 +130,7 @@ def _response(fit: FittedGLMM, frame: pd.DataFrame, trials: Any) -> _Complete:
         present = column.notna().to_numpy()
         return _Complete((column[present] == known.levels[1]).to_numpy(dtype=float), None, present)
     try:
-        design = build_design(f"{left} ~ 1", frame, trials=trials, like=fit.design)
+        design = build_design(f"{parse_formula(fit.formula).left} ~ 1", frame, trials=trials, like=fit.design)
     except KeyError as error:
         raise ModelError(f"held_out: the new data lack the response: {error}") from None
     response: Response = design.response

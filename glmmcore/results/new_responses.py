@@ -11,6 +11,8 @@ import pandas as pd
 
 from glmmcore.arguments import row_values
 from glmmcore.errors import ModelError, warn_of_data
+from glmmcore.formula.frame import as_frame, row_name
+from glmmcore.formula.response import trials_in_response
 from glmmcore.results.estimability import dropped_columns, not_estimable
 from glmmcore.results.law import Law
 from glmmcore.results.new_places import at_new_places, drawn_given_modes, root_of_places
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from glmmcore.estimation.solution import TermSolution
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["column_of_fit", "simulate_new", "trials_of_rows", "weights_of_rows"]
+__all__ = ["column_of_fit", "known_trials", "simulate_new", "trials_of_rows", "weights_of_rows"]
 
 
 def simulate_new(
@@ -45,8 +47,6 @@ def simulate_new(
     var_weights: str | ArrayLike | None = None,
 ) -> np.ndarray:
     """See `FittedGLMM.simulate`."""
-    from glmmcore.formula.frame import as_frame
-
     frame = as_frame(newdata, "the new data")
     require_draws(n_sims, len(frame))
     encode: Any = fit.design.encode
@@ -103,9 +103,9 @@ def _estimable(predictors: dict[str, PredictorDesign], labels: pd.Index) -> np.n
 def _require_known(term: RandomTerm, labels: pd.Index) -> None:
     """Refuse levels without a mode."""
     if (term.codes < 0).any():
-        label = labels[int(np.argmax(term.codes < 0))]
+        label = row_name(labels, int(np.argmax(term.codes < 0)))
         raise ModelError(
-            f"the new data have a level of '{term.group}' that the fit has not seen (row {label!r}); "
+            f"the new data have a level of '{term.group}' that the fit has not seen ({label}); "
             f"simulate with random_effects=['{term.group}'] to draw its effect"
         )
 
@@ -145,6 +145,12 @@ def column_of_fit(fit: FittedGLMM, frame: pd.DataFrame, given: Any, argument: st
     return column if given is None and column in frame else given
 
 
+def known_trials(fit: FittedGLMM, frame: pd.DataFrame, given: Any) -> Any:
+    """What was given as trials; else the column that the fit took them from, or the sums of its ``cbind``, if there."""
+    given = column_of_fit(fit, frame, given, "trials")
+    return trials_in_response(fit.formula, frame) if given is None else given
+
+
 def weights_of_rows(fit: FittedGLMM, frame: pd.DataFrame, given: Any, caller: str) -> np.ndarray | None:
     """Variance weights of all new rows, (n,); None, with a warning if the fit had some, where none are given."""
     given = column_of_fit(fit, frame, given, "var_weights")
@@ -156,8 +162,8 @@ def weights_of_rows(fit: FittedGLMM, frame: pd.DataFrame, given: Any, caller: st
         raise ModelError(f"{caller}: the fit had no var_weights=")
     weights = _values_of_rows(given, frame, caller, "var_weights")
     if not (np.isfinite(weights).all() and (weights > 0.0).all()):
-        row = frame.index[int(np.argmin(np.isfinite(weights) & (weights > 0.0)))]
-        raise ModelError(f"{caller}: var_weights must be positive numbers; that of row {row!r} is not")
+        row = row_name(frame.index, int(np.argmin(np.isfinite(weights) & (weights > 0.0))))
+        raise ModelError(f"{caller}: var_weights must be positive numbers; that of {row} is not")
     return weights
 
 
@@ -169,13 +175,13 @@ def trials_of_rows(
         if given is not None:
             raise ModelError(f"{caller}: the response of the model is not k of n, it takes no trials")
         return None
-    given = column_of_fit(fit, frame, given, "trials")
+    given = known_trials(fit, frame, given)
     if given is None:
         raise ModelError(f"{caller}: give trials=, a column of the new data or an array, for a k-of-n response")
     trials = _values_of_rows(given, frame, caller, "trials")[keep]
     if not np.all(trials >= 0.0):
-        row = frame.index[keep][int(np.argmin(trials >= 0.0))]
-        raise ModelError(f"{caller}: trials must be numbers that are not negative; that of row {row!r} is not")
+        row = row_name(frame.index[keep], int(np.argmin(trials >= 0.0)))
+        raise ModelError(f"{caller}: trials must be numbers that are not negative; that of {row} is not")
     return trials
 
 

@@ -11,10 +11,10 @@ import pandas as pd
 from glmmcore.arguments import names_of, require_flag, require_level, require_word
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.links import LINKS, Link
-from glmmcore.formula.frame import as_frame
+from glmmcore.formula.frame import as_frame, row_name
 from glmmcore.results.estimability import not_estimable
 from glmmcore.results.new_places import at_new_places, n_new_places
-from glmmcore.results.new_responses import column_of_fit, trials_of_rows, weights_of_rows
+from glmmcore.results.new_responses import known_trials, trials_of_rows, weights_of_rows
 from glmmcore.results.prediction_intervals import NewRows, new_response_limits
 from glmmcore.results.quantities import RowQuantity, limits_on_scale
 from glmmcore.results.row_designs import designs_of_rows
@@ -53,20 +53,22 @@ def predict(
 ) -> pd.Series | pd.DataFrame:
     """See `FittedGLMM.predict`; ``precision(fit)`` gives variances and df of combinations of estimates."""
     of_response = interval == "prediction"
+    frame = None if newdata is None else as_frame(newdata, "the new data")
     require_flag(se, "predict: se")
     effects = _check_groups(fit, random_effects)
     _check(fit, kind, effects, level, new_levels)
-    _check_interval(fit, kind, interval, {"trials": trials, "var_weights": var_weights}, newdata)
+    _check_interval(fit, kind, interval, {"trials": trials, "var_weights": var_weights}, frame)
     # the average of a linear function of the random effects is its value at zero
     at_zero = effects == "average" and (kind == "link" or fit.estimator.linear)
     if kind == "disp" or (at_zero and not of_response):
         effects = "none"
-    predictors, keep, index = designs_of_rows(fit, newdata, effects)
+    predictors, keep, index = designs_of_rows(fit, frame, effects)
     if effects not in ("none", "average"):
         if (se or level is not None) and n_new_places(predictors) > _PLACES_AT_ONCE:
             options = {"kind": kind, "random_effects": effects, "se": se, "level": level, "interval": interval}
             of_rows = {"trials": trials, "var_weights": var_weights}
-            return _in_pieces(fit, newdata, of_rows, options | {"new_levels": new_levels, "precision": precision})
+            assert frame is not None  # places of the fit are no new ones
+            return _in_pieces(fit, frame, of_rows, options | {"new_levels": new_levels, "precision": precision})
         fit = at_new_places(fit, predictors)
     labels = index[keep]
     quantity = RowQuantity(fit, kind, predictors, labels, "none" if at_zero else effects, new_levels)
@@ -82,8 +84,7 @@ def predict(
     ends: tuple[np.ndarray, ...] = ()
     if level is not None and of_response:
         trials_of_new, weights = fit.trials, fit.design.var_weights
-        if newdata is not None:
-            frame = as_frame(newdata, "the new data")
+        if frame is not None:
             trials_of_new = trials_of_rows(fit, frame, keep, trials, "predict")
             weights = weights_of_rows(fit, frame, var_weights, "predict")
             weights = None if weights is None else weights[keep]
@@ -108,12 +109,11 @@ def _per_trial(counts: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
     return np.divide(counts, trials, out=np.full(len(counts), np.nan), where=trials > 0)
 
 
-def _in_pieces(fit: FittedGLMM, newdata: Any, of_rows: dict[str, Any], options: dict[str, Any]) -> pd.DataFrame:
+def _in_pieces(fit: FittedGLMM, frame: pd.DataFrame, of_rows: dict[str, Any], options: dict[str, Any]) -> pd.DataFrame:
     """Predict some rows at a time: the cost is the cube of the places of the fit and of the rows.
 
     Of the arguments `of_rows` each piece gets its part.
     """
-    frame = as_frame(newdata, "the new data")
     pieces = []
     for low in range(0, len(frame), _PLACES_AT_ONCE):
         at = slice(low, low + _PLACES_AT_ONCE)
@@ -147,7 +147,9 @@ def _check_groups(fit: FittedGLMM, random_effects: Any) -> str | Collection[str]
     return groups if groups else "none"
 
 
-def _check_interval(fit: FittedGLMM, kind: str, interval: str, of_rows: dict[str, Any], newdata: Any) -> None:
+def _check_interval(
+    fit: FittedGLMM, kind: str, interval: str, of_rows: dict[str, Any], frame: pd.DataFrame | None
+) -> None:
     require_word(interval, "predict: interval", _INTERVALS)
     given = [name for name, value in of_rows.items() if value is not None]
     if interval == "confidence":
@@ -157,11 +159,11 @@ def _check_interval(fit: FittedGLMM, kind: str, interval: str, of_rows: dict[str
         return
     if kind != "response":
         raise ModelError(f"predict: interval='prediction' is about new responses, kind='response', not {kind!r}")
-    if given and newdata is None:
+    if given and frame is None:
         raise ModelError(f"predict: {given[0]}= is for new data; the rows of the fit have theirs")
-    if fit.trials is None or newdata is None:
+    if fit.trials is None or frame is None:
         return
-    if column_of_fit(fit, as_frame(newdata, "the new data"), of_rows["trials"], "trials") is None:
+    if known_trials(fit, frame, of_rows["trials"]) is None:
         raise ModelError(
             "predict: interval='prediction' of k of n needs the numbers of trials of the new rows: trials=, a column "
             "of the new data or an array"
@@ -193,8 +195,8 @@ def _require_range(fit: FittedGLMM, eta: np.ndarray, labels: pd.Index) -> None:
     if fit.family.link.name == "log" and len(eta) and not eta.max() < _LARGEST_LOG:
         at = int(np.argmax(eta))
         raise ModelError(
-            f"predict: the linear predictor of row {labels[at]!r} is {eta[at]:.4g}, its mean exceeds double precision; "
-            "predict kind='link'"
+            f"predict: the linear predictor of {row_name(labels, at)} is {eta[at]:.4g}, its mean exceeds double "
+            "precision; predict kind='link'"
         )
 
 

@@ -16,6 +16,7 @@ from glmmcore.errors import ModelError
 from glmmcore.estimation.assemble import pinned_dispersion
 from glmmcore.families.base import Parameters
 from glmmcore.families.links import Link
+from glmmcore.formula.frame import row_name
 from glmmcore.results.estimability import dropped_columns
 from glmmcore.results.joint_covariance import Combination, JointCovariance, RandomRows
 
@@ -218,9 +219,9 @@ def _rows(
                 continue
             unseen = term.codes < 0
             if unseen.any() and new_levels == "error":
-                label = labels[int(np.argmax(unseen))]
+                label = row_name(labels, int(np.argmax(unseen)))
                 raise ModelError(
-                    f"the new data have a level of '{term.group}' that the fit has not seen (row {label!r}); "
+                    f"the new data have a level of '{term.group}' that the fit has not seen ({label}); "
                     "predict with new_levels='zero' (an effect of zero, its variance in standard errors), "
                     "random_effects='none' (a typical level) or random_effects='average' (the mean over levels)"
                 )

@@ -127,6 +127,9 @@ def _heading(fit: FittedGLMM) -> list[tuple[str, str]]:
         lines.append(("Response", f"{response.name} = {response.levels[1]}, not {response.levels[0]}"))
     names = {"zi": "Zero inflation", "disp": "Dispersion"}
     lines += [(names[part], text) for part, text in fit.design.formulas.items() if part in names]
+    if response.trials is not None and "trials" in fit.design.formulas:
+        kind = "proportions" if response.proportions else "numbers of successes"
+        lines.append(("Trials", f"{fit.design.formulas['trials']}, of which {response.name} holds {kind}"))
     if "offset" in fit.design.formulas:
         lines.append(("Offset", f"{fit.design.formulas['offset']}, on the scale of the link"))
     method = "restricted maximum likelihood (REML)" if fit.reml else "maximum likelihood"

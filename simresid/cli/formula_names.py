@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-__all__ = ["FormulaNames", "names_in_formulas"]
+__all__ = ["FormulaNames", "names_in_formulas", "response_name"]
 
 WORDS_OF_FORMULAS = {"pi", "e", "True", "False", "None", "np", "in"}
 """Names in formulas that are not columns unless the file has a column of that name."""
@@ -44,6 +44,19 @@ def names_in_formulas(formulas: Iterable[str]) -> FormulaNames:
     for formula in formulas:
         _read(formula, found)
     return found
+
+
+def response_name(formula: str) -> str | None:
+    """Column that is the response as it stands; None for anything else.
+
+    Examples
+    --------
+    >>> response_name("`a ~ b` ~ x"), response_name("log(y) ~ x"), response_name("~ x")
+    ('a ~ b', None, None)
+    """
+    first, second = ([token for token in _TOKEN.findall(formula) if not token.isspace()] + ["", ""])[:2]
+    is_name = first.startswith("`") or first[:1].isalpha() or first.startswith("_")
+    return first.strip("`") if is_name and second == "~" else None
 
 
 def _read(formula: str, found: FormulaNames) -> None:

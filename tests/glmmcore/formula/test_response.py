@@ -120,3 +120,22 @@ def test_bad_responses(left, trials, message):
 def test_response_as_predictor():
     with pytest.raises(ModelError, match="the response 'y' is also on the right-hand side"):
         build_design("y ~ x + y", DATA)
+
+
+@pytest.mark.parametrize(
+    ("left", "trials", "successes"),
+    [
+        ("won / n", "n", [0, 5, 3, 0]),
+        ("I(won / n)", DATA["n"], [0, 5, 3, 0]),
+        ("won / (n + 1 - 1)", "n", [0, 5, 3, 0]),
+        ("sure / 4", 4, [0, 4, 4, 0]),
+        ("sure / y", "n", [0, 1, 1, 0]),  # over something else: zeros and ones are counts
+        ("sure / 4", 8, [0, 1, 1, 0]),
+    ],
+)
+def test_a_response_over_its_trials_is_a_proportion_even_where_all_are_zero_or_one(left, trials, successes):
+    """The values alone could be counts: 5 of 5 was one success of 5."""
+    won, sure, y = [0, 5, 3, 0], [0, 4, 4, 0], [1, 4, 4, 1]
+    response = build_design(f"{left} ~ x", DATA.assign(won=won, sure=sure, y=y), trials=trials).response
+    assert response.y.tolist() == successes
+    assert response.proportions == (successes != [0, 1, 1, 0])

@@ -273,3 +273,37 @@ def test_proportions_are_read_by_all_rows_together():
     np.testing.assert_allclose(*fits.astype(float).to_numpy(), rtol=1e-12)
     single = glmm("k ~ x", d.assign(k=missing["k"]), "binomial", trials="n")
     np.testing.assert_allclose(fits["pearson"].astype(float), np.sum(single.resid_pearson**2), rtol=1e-6)
+
+
+def test_columns_are_read_as_proportions_together():
+    """A column that happens to be all zeros and ones is of the kind of its neighbours: 3 of 3 was one of 3."""
+    rng = np.random.default_rng(9)
+    d = pd.DataFrame({"x": rng.normal(size=60), "n": rng.integers(1, 4, 60)})
+    counts = pd.DataFrame({"mixed": rng.binomial(d["n"], 0.5), "whole": rng.integers(0, 2, 60) * d["n"]})
+    shares = counts.div(d["n"], axis=0)
+    assert set(shares["whole"]) == {0.0, 1.0} and (counts["whole"] > 1).any()
+    found, expected = (fit_many("~ x", d, "binomial", responses=r, trials="n") for r in (shares, counts))
+    pd.testing.assert_frame_equal(found.to_frame(), expected.to_frame())
+    assert found["whole"].llf == pytest.approx(glmm("whole ~ x", d.join(counts), "binomial", trials="n").llf, abs=LLF)
+    # alone there is nothing that would tell
+    alone = fit_many("~ x", d, "binomial", responses=shares[["whole"]], trials="n")
+    assert alone["whole"].observed.max() == 1.0
+
+
+@pytest.mark.parametrize("name", ["share", "a ~ b", "k/n", "of all"])
+def test_the_response_of_groups_is_found_under_any_name(name):
+    rng = np.random.default_rng(8)
+    d = pd.DataFrame({"x": rng.normal(size=200), "n": rng.integers(2, 5, 200), "half": np.repeat([0, 1], 100)})
+    d["k"] = rng.binomial(d["n"], 1 / (1 + np.exp(-d["x"])))
+    d[name] = d["k"] / d["n"]
+    e = d[(d["half"] == 0) | d[name].isin([0, 1])]
+    shares, counts = (fit_many(f"`{y}` ~ x", e, "binomial", by="half", trials="n").to_frame() for y in (name, "k"))
+    pd.testing.assert_frame_equal(shares, counts)
+
+
+def test_held_out_rows_of_a_response_whose_name_is_no_identifier(frame: pd.DataFrame) -> None:
+    y = pd.DataFrame(responses(frame, "poisson", 2), columns=["outcome 1", "y ~ x"])
+    many = fit_many("~ x + (1|g)", frame, "poisson", responses=y)
+    for name in y:
+        new = frame.assign(**{name: y[name]}).iloc[:7]
+        np.testing.assert_array_equal(many[name].held_out(new).observed, y[name][:7])

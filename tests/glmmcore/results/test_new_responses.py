@@ -68,6 +68,24 @@ def test_trials_of_new_rows(data):
         fit.simulate(1, newdata=new, trials="z")
 
 
+def test_trials_of_new_rows_from_the_columns_of_cbind(data):
+    """Successes and failures that the new rows hold say how many trials there were."""
+    fit = glmm("cbind(k, n - k) ~ x + (1|g)", data, family="binomial")
+    new = data.iloc[[0, 50, 90]].assign(n=[3, 40, 0], k=[1, 38, 0])
+    same = {"trials": [3, 40, 0]}
+    assert np.array_equal(fit.simulate(20, rng=1, newdata=new), fit.simulate(20, rng=1, newdata=new, **same))
+    limits = fit.predict(new, interval="prediction")
+    pd.testing.assert_frame_equal(limits, fit.predict(new, interval="prediction", **same))
+    # what is given comes first
+    assert fit.predict(new, interval="prediction", trials=[5, 5, 5])["upper"].iloc[1] != limits["upper"].iloc[1]
+    with pytest.raises(ModelError, match="numbers of trials"):
+        fit.predict(new.drop(columns="k"), interval="prediction")
+    with pytest.raises(ModelError, match=r"trials must be numbers that are not negative; that of row 50"):
+        fit.predict(new.assign(k=[1.0, np.nan, 0.0]), interval="prediction")
+    with pytest.raises(ModelError, match="column 'k' holds text"):
+        fit.simulate(1, newdata=new.assign(k="2"))
+
+
 def test_no_trials_for_counts(fit, data):
     with pytest.raises(ModelError, match="takes no trials"):
         fit.simulate(1, newdata=data, trials="n")

@@ -170,3 +170,43 @@ def test_which_level_is_modelled_is_said(levels, said) -> None:
     if said:
         turned = d.assign(y=pd.Categorical(d["y"], levels[::-1]))
         assert f"y = {levels[0]}, not {levels[1]}" in str(glmm("y ~ x", turned, family="binomial").summary())
+
+
+def test_how_trials_were_read_is_said() -> None:
+    """Zeros and ones are counts, unless the response is written over its trials: the summary tells which it was."""
+    d = pd.DataFrame({"x": np.arange(12.0), "n": 4, "k": [0, 1, 2, 4, 3, 1] * 2, "one": [0, 1] * 6})
+    for left, kind in (("k", "numbers of successes"), ("one", "numbers of successes"), ("k / n", "proportions")):
+        text = glmm(f"{left} ~ x", d, family="binomial", trials="n").summary()
+        assert f"Trials:         n, of which {left} holds {kind}" in text
+    for fit in (
+        glmm("cbind(k, n - k) ~ x", d, family="binomial"),
+        glmm("k ~ x", d, family="binomial", trials=d["n"].to_numpy()),
+    ):
+        assert "Trials:" not in fit.summary()
+
+
+def test_rows_without_trials_count_as_in_r() -> None:
+    """BIC and residual degrees of freedom of lme4 2.0 and glmmTMB 1.1.15, which count the three rows without trials."""
+    d = pd.DataFrame(
+        {
+            "x": [
+            -0.626, 0.184, -0.836, 1.595, 0.33, -0.82, 0.487, 0.738, 0.576, -0.305, 1.512, 0.39, -0.621,
+            -2.215, 1.125, -0.045, -0.016, 0.944, 0.821, 0.594, 0.919, 0.782, 0.075, -1.989, 0.62,
+            -0.056, -0.156, -1.471, -0.478, 0.418, 1.359, -0.103, 0.388, -0.054, -1.377, -0.415, -0.394,
+            -0.059, 1.1, 0.763,
+            ],
+            "n": [0, 0, 0, 5, 7, 5, 5, 7, 4, 7, 3, 4, 4, 4, 3, 7, 9, 8, 8, 6,
+                  5, 8, 6, 7, 5, 5, 12, 7, 4, 4, 6, 9, 6, 11, 7, 5, 5, 4, 2, 7],
+            "k": [0, 0, 0, 3, 2, 2, 3, 3, 4, 4, 2, 2, 1, 0, 2, 2, 2, 5, 7, 4,
+                  3, 4, 4, 1, 2, 4, 7, 0, 1, 1, 5, 4, 2, 6, 4, 1, 4, 1, 1, 2],
+            "g": np.tile(np.arange(8), 5),
+        }
+    )  # fmt: skip
+    fit = glmm("cbind(k, n - k) ~ x + (1|g)", d, family="binomial")
+    # printed with seven digits; lme4's optimum is 1e-5 lower
+    assert fit.llf == pytest.approx(-54.81678, abs=2e-5)
+    assert fit.bic == pytest.approx(120.7002, abs=1e-4)
+    assert (fit.nobs, fit.df_resid) == (40, 37)
+    fewer = glmm("cbind(k, n - k) ~ x + (1|g)", d[d["n"] > 0], family="binomial")
+    assert fewer.llf == pytest.approx(fit.llf, abs=1e-8)
+    assert fewer.bic == pytest.approx(120.4663, abs=1e-4)
