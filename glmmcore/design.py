@@ -187,6 +187,12 @@ class Design:
     fixed: Mapping[str, float] = field(default_factory=dict)
     encode: Callable[[pd.DataFrame], tuple[dict[str, PredictorDesign], np.ndarray]] | None = None
 
+    @property
+    def has_one_dispersion(self) -> bool:
+        """Whether the dispersion, if the family has one, is a parameter that all rows share."""
+        part = self.predictors.get("disp")
+        return part is None or (part.X.shape[1] == 1 and bool(np.all(part.X == 1.0)) and not np.any(part.offset))
+
     def with_predictors(self, predictors: dict[str, PredictorDesign], **changes: Any) -> Design:
         """The same with other predictors, without values of `fixed` for columns that are no longer there."""
         gone = {

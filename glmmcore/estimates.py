@@ -464,13 +464,16 @@ class Estimates:
 
     @property
     def sigma(self) -> float:
-        """Dispersion as glmmTMB's ``sigma()``: see `Family.sigma`; NaN when it varies with covariates."""
+        """Dispersion as glmmTMB's ``sigma()``: see `Family.sigma`; NaN where `disp` has covariates.
+
+        ``predict(kind="disp")`` gives it for every row, those with covariates too.
+        """
         if not self.family.has_dispersion:
             return 1.0
         if "disp" in self.design.predictors and not len(self.disp_params):
             pinned = pinned_dispersion(self.design.predictors["disp"], self.family)
             return float("nan") if np.any(self.design.predictors["disp"].offset) else self.family.sigma(pinned)
-        if "disp" in self.design.predictors and len(self.disp_params) != 1:
+        if not self.design.has_one_dispersion:
             return float("nan")
         return self.family.sigma(float(self.solution.coefficients["disp"][0]))
 

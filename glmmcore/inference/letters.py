@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from glmmcore.arguments import renamed, require_level
-from glmmcore.errors import no_data_warnings
+from glmmcore.errors import ModelError, no_data_warnings
 from glmmcore.inference.margins import chosen_columns, marginal_means
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ def compact_letters(
     c    a
     Name: letters, dtype: object
     """
+    if isinstance(level, float) and 0.5 < level < 1.0:  # a level of confidence, as elsewhere
+        raise ModelError(f"compact_letters: level= is the former name of alpha=; write alpha={1.0 - level:.4g}")
     limit = renamed("compact_letters", "level", level, "alpha", alpha)
     limit = 0.05 if limit is None else limit
     require_level(limit, "alpha")

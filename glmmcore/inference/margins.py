@@ -14,7 +14,7 @@ from glmmcore.families.links import LINKS
 from glmmcore.inference.cell_means import CellMeans, linear_means, mean_is_inverse_link, response_means
 from glmmcore.inference.contrasts import Contrasts, contrast_weights
 from glmmcore.inference.multiplicity import ADJUSTMENTS, Comparisons, adjusted
-from glmmcore.inference.notes import interaction_notes, scale_notes
+from glmmcore.inference.notes import interaction_notes, offset_notes, scale_notes
 from glmmcore.inference.original_scale import averaged_originals, has_way_back, mapped_back
 from glmmcore.inference.precision import Precision
 from glmmcore.inference.reference_grid import ReferenceGrid, reference_levels
@@ -29,7 +29,15 @@ if TYPE_CHECKING:
 
     from glmmcore.fitted import FittedGLMM
 
-__all__ = ["chosen_columns", "contrast_tables", "marginal_means", "means_table", "parts_of_means", "requested_means"]
+__all__ = [
+    "chosen_columns",
+    "contrast_tables",
+    "marginal_means",
+    "means_table",
+    "parts_of_means",
+    "requested_means",
+    "require_dunnett",
+]
 
 # Contrasts that a message names at most.
 _NAMED = 8
@@ -137,22 +145,27 @@ def marginal_means(
     grid = ReferenceGrid.build(fit, chosen, at, weights=weights, random_effects=random_effects)
     means = requested_means(fit, grid, kind, component, random_effects)
     precision = Precision(fit, df, cov)
-    kinds = contrasts.values() if isinstance(contrasts, Mapping) else [contrasts]
-    if reference is not None and "dunnett" not in [kind for kind in kinds if isinstance(kind, str)]:
-        raise ModelError(
-            "marginal_means: reference= is the level with which contrasts='dunnett' compares; leave it out"
-        )
-    averages = interaction_notes(fit, grid, parts_of_means(fit, kind, component))
+    require_dunnett("marginal_means", contrasts, reference)
+    parts = parts_of_means(fit, kind, component)
+    averages, exposure = interaction_notes(fit, grid, parts), offset_notes(fit, grid, parts)
     if contrasts is None:
-        notes = [*scale_notes(fit, kind, component, random_effects, None), *averages]
+        notes = [*scale_notes(fit, kind, component, random_effects, None), *exposure, *averages]
         return means_table("marginal_means", means, precision, level, on_response=kind == "response", notes=notes)
     compared, sign = _compared(fit, means, kind, scale)
     how = "means" if compared.link.name == "identity" and kind == "response" else sign
-    notes = [*scale_notes(fit, kind, component, random_effects, how), *averages]
+    exposure = [] if compared.link.name == fit.family.link.name else exposure  # an offset cancels on this scale
+    notes = [*scale_notes(fit, kind, component, random_effects, how), *exposure, *averages]
     compared_with = reference_levels("marginal_means", fit, grid.cells, names, reference)
     return contrast_tables(
         "marginal_means", compared, sign, within, contrasts, adjust, precision, level, notes, compared_with
     )
+
+
+def require_dunnett(caller: str, contrasts: Contrasts | None, reference: Any) -> None:
+    """Refuse a reference where nothing is compared with one."""
+    kinds = contrasts.values() if isinstance(contrasts, Mapping) else [contrasts]
+    if reference is not None and "dunnett" not in [kind for kind in kinds if isinstance(kind, str)]:
+        raise ModelError(f"{caller}: reference= is the level with which contrasts='dunnett' compares; leave it out")
 
 
 def chosen_columns(

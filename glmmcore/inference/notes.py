@@ -1,13 +1,14 @@
-"""Sentences below tables of means: on which scale they are, and what averages may hide."""
+"""Sentences below tables of means: on which scale and at which exposure they are, and what averages may hide."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from glmmcore.formula.expressions import parse_expression
 from glmmcore.formula.lexer import read_lexemes
+from glmmcore.formula.syntax import Call, Name
 from glmmcore.results.row_designs import designs_of_rows
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
     from glmmcore.inference.reference_grid import ReferenceGrid
 
-__all__ = ["interaction_notes", "scale_notes"]
+__all__ = ["interaction_notes", "offset_notes", "scale_notes", "units_of_offset"]
 
 # Share of a column's values below which a difference of differences is rounding.
 _ROUNDING = 1e-10
@@ -82,6 +83,35 @@ def _columns(fit: FittedGLMM, term: tuple[str, ...]) -> set[str]:
     plain = {factor for factor in term if factor in fit.data}
     read = [parse_expression(tuple(read_lexemes(factor))) for factor in term if factor not in plain]
     return plain | {name for expression in read for name in expression.names}
+
+
+def units_of_offset(fit: FittedGLMM) -> dict[str, int | None]:
+    """Columns in the offset of the conditional part, each with the value at which a log link is about one unit.
+
+    That is 1 in ``log(years)`` and 0 of a column of logarithms; None where it cannot be told, and for other links.
+    """
+    encode: Any = fit.design.encode
+    out: dict[str, int | None] = {}
+    for offset in encode.plans["cond"].offsets:
+        unit = None
+        match offset.expression.node:
+            case Name():
+                unit = 0
+            case Call(function="log" | "np.log", arguments=(Name(),)):
+                unit = 1
+        out |= {name: unit for name in offset.expression.names if name in fit.data}
+    return out if fit.family.link.name == "log" else dict.fromkeys(out)
+
+
+def offset_notes(fit: FittedGLMM, grid: ReferenceGrid, parts: tuple[str, ...]) -> list[str]:
+    """Say at which values of the columns in an offset means are, where nobody chose these."""
+    notes = []
+    for name, unit in units_of_offset(fit).items() if "cond" in parts else ():
+        if name in grid.at_means:
+            mean = fit.data[name].astype(float).mean()
+            chosen = "...} chooses another value" if unit is None else f"{unit}}} gives means per unit"
+            notes.append(f"The offset is that of {name} at its mean, {mean:.4g}; at={{{name!r}: {chosen}.")
+    return notes
 
 
 def scale_notes(

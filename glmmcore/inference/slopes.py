@@ -13,10 +13,10 @@ from glmmcore.errors import ModelError
 from glmmcore.families.links import LINKS
 from glmmcore.inference.cell_means import CellMeans
 from glmmcore.inference.contrasts import Contrasts
-from glmmcore.inference.margins import contrast_tables, means_table, parts_of_means, requested_means
-from glmmcore.inference.notes import interaction_notes, scale_notes
+from glmmcore.inference.margins import contrast_tables, means_table, parts_of_means, requested_means, require_dunnett
+from glmmcore.inference.notes import interaction_notes, offset_notes, scale_notes
 from glmmcore.inference.precision import Precision
-from glmmcore.inference.reference_grid import ReferenceGrid
+from glmmcore.inference.reference_grid import ReferenceGrid, reference_levels
 from glmmcore.results.joint_covariance import Combination
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ def slopes(
     df: str | float = "auto",
     cov: str | pd.DataFrame | ArrayLike | None = None,
     level: float = 0.95,
+    reference: Any = None,
 ) -> pd.DataFrame:
     """Slopes of means in a numeric column, for each cell of other columns, as R's emtrends.
 
@@ -83,6 +84,8 @@ def slopes(
         effects need that of all parameters: ``cov_params(..., parameters="all")``.
     level : float
         Of the limits.
+    reference : object or mapping of str to object, optional
+        Level of `by` with which ``contrasts="dunnett"`` compares, as in `marginal_means`.
 
     Returns
     -------
@@ -106,6 +109,7 @@ def slopes(
     if encode.fixed_kinds.get(variable) != "numeric" or variable in encode.factors:
         raise ModelError(f"slopes: '{variable}' is no numeric column of the fixed effects")
     columns = names_of(by, "slopes: by")
+    require_dunnett("slopes", contrasts, reference)
 
     def means_at(order: list[str], values: dict[str, Any]) -> CellMeans:
         grid = ReferenceGrid.build(fit, order, values, weights=weights, random_effects=random_effects)
@@ -116,7 +120,8 @@ def slopes(
     precision = Precision(fit, df, cov)
     notes = _notes(fit, variable, columns, given, kind, component, random_effects)
     if contrasts is not None:
-        return contrast_tables("slopes", means, "-", [], contrasts, adjust, precision, level, notes)
+        compared_with = reference_levels("slopes", fit, means.cells, columns, reference)
+        return contrast_tables("slopes", means, "-", [], contrasts, adjust, precision, level, notes, compared_with)
     return means_table("slopes", means, precision, level, on_response=False, notes=notes)
 
 
@@ -133,8 +138,10 @@ def _notes(
     ends = fit.data[variable].astype(float)
     order = columns if variable in columns else [*columns, variable]
     grid = ReferenceGrid.build(fit, order, {**at, variable: [ends.min(), ends.max()]})
-    averages = interaction_notes(fit, grid, parts_of_means(fit, kind, component))
-    return [*scale_notes(fit, kind, component, random_effects, "means"), *averages]
+    parts = parts_of_means(fit, kind, component)
+    averages = interaction_notes(fit, grid, parts)
+    exposure = offset_notes(fit, grid, parts) if kind == "response" else []
+    return [*scale_notes(fit, kind, component, random_effects, "means"), *exposure, *averages]
 
 
 def _differences(

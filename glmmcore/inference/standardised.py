@@ -17,11 +17,11 @@ import pandas as pd
 from glmmcore.arguments import LEVEL, known_elsewhere, names_of, require_level, require_name, require_word, row_values
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.links import LINKS
-from glmmcore.formula.frame import as_frame
+from glmmcore.formula.frame import as_frame, row_name
 from glmmcore.inference.cell_means import CellMeans, unknown_columns
 from glmmcore.inference.contrasts import Contrasts
 from glmmcore.inference.margins import contrast_tables, means_table
-from glmmcore.inference.notes import scale_notes
+from glmmcore.inference.notes import scale_notes, units_of_offset
 from glmmcore.inference.precision import Precision
 from glmmcore.inference.reference_grid import column_values, reference_levels
 from glmmcore.results.joint_covariance import Combination, stacked
@@ -65,7 +65,7 @@ def avg_predictions(
     values : sequence, optional
         Its values: by default all levels of a category, and of a number with few distinct values.
     by : str or sequence of str, optional
-        Averages within each combination of these columns of the population.
+        Averages within each combination of these columns of the population, which the model need not use.
     newdata : DataFrame or mapping of columns, optional
         The population, with all columns of the fixed effects but `variable`; by default the rows of the fit.
     weights : str or array_like, optional
@@ -103,7 +103,7 @@ def avg_predictions(
         Precision(fit, df, cov),
         level,
         on_response=True,
-        notes=_notes(fit, newdata is None and weights is None),
+        notes=_notes(fit, newdata is None, weights is None),
     )
 
 
@@ -147,7 +147,7 @@ def avg_comparisons(
         Values of `variable`, the reference first: ``values=[0, 10]`` of a number. By default all levels of a category,
         and of a number with few distinct values.
     by : str or sequence of str, optional
-        Comparisons within each combination of these columns of the population.
+        Comparisons within each combination of these columns of the population, which the model need not use.
     newdata : DataFrame or mapping of columns, optional
         The population, with all columns of the fixed effects but `variable`; by default the rows of the fit.
     weights : str or array_like, optional
@@ -206,16 +206,21 @@ def avg_comparisons(
         adjust,
         Precision(fit, df, cov),
         level,
-        _notes(fit, newdata is None and weights is None),
+        _notes(fit, newdata is None, weights is None, scale),
         compared_with,
     )
 
 
-def _notes(fit: FittedGLMM, rows_are_alike: bool) -> list[str]:
+def _notes(fit: FittedGLMM, own_rows: bool, rows_are_alike: bool, scale: str = "identity") -> list[str]:
     """What is to be said of the scale of the response, which is that of the means, and of whom they are averages."""
     original = "marginal_means(..., kind='response')"
     notes = scale_notes(fit, "link", None, "none", None, original) if fit.family.link.name == "identity" else []
-    if rows_are_alike and fit.trials is not None and np.ptp(fit.trials) > 0.0:
+    units = units_of_offset(fit) if own_rows and scale == "identity" else {}
+    if units and None not in units.values():
+        ones = ", ".join(f"{c}={u}" if c.isidentifier() else f"**{{{c!r}: {u}}}" for c, u in units.items())
+        own = ", ".join(units)
+        notes.append(f"Every row counts with its own {own}; newdata=fit.data.assign({ones}) averages rates.")
+    if own_rows and rows_are_alike and fit.trials is not None and np.ptp(fit.trials) > 0.0:
         notes.append("Rows count alike, whatever their trials; weights= with the trials averages over single trials.")
     return notes
 
@@ -268,6 +273,9 @@ class _Population:
                 f"{caller}: '{variable}' is no column of the fixed effects: {', '.join(encode.fixed_kinds)}"
             )
         frame = fit.data if newdata is None else as_frame(newdata, "newdata")
+        if newdata is None and any(name not in frame for name in within):
+            further = [name for name in within if name not in frame and name in fit.column_names]
+            frame = pd.concat([frame, *(fit.column(name) for name in further)], axis=1)
         weights_of_rows = _weights_of_rows(caller, fit, frame, weights, newdata is None)
         if any(name not in frame for name in within):
             raise ModelError(f"{caller}: by={within}: the population has no such column")
@@ -287,8 +295,8 @@ class _Population:
         rows = self.frame.assign(**{self.variable: value.array.take(np.zeros(len(self.frame), dtype=np.intp))})
         predictors, keep, _ = designs_of_rows(self.fit, rows, effects)
         if not keep.all():
-            label = self.frame.index[int(np.argmin(keep))]
-            raise ModelError(f"{self.caller}: row {label!r} of the population has missing values; leave it out")
+            label = row_name(self.frame.index, int(np.argmin(keep)))
+            raise ModelError(f"{self.caller}: {label} of the population has missing values; leave it out")
         quantity = RowQuantity(self.fit, kind, predictors, self.frame.index, effects)
         unknown, dropped = quantity.unknown()
         weights = quantity.combination().mapped(self.average)

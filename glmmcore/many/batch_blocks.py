@@ -226,7 +226,7 @@ class BlockTask:
             if inverse is not None:
                 block = part.back @ inverse[:, part.where, part.where] @ part.back.T
                 out.errors[part.name][rows] = np.sqrt(np.maximum(np.diagonal(block, axis1=1, axis2=2), 0.0))
-        if family.has_dispersion and problem.part("disp").size == 1:
+        if family.has_dispersion and self.estimator.design.has_one_dispersion:
             out.sigma[rows] = [family.sigma(float(d)) for d in out.coefficients["disp"][rows, 0]]
         elif not family.has_dispersion:
             out.sigma[rows] = 1.0
@@ -264,7 +264,7 @@ class BlockTask:
         out.sd[i] = found.sd
         if not family.has_dispersion:
             out.sigma[i] = 1.0
-        elif len(found.coefficients["disp"]) == 1:
+        elif self.estimator.design.has_one_dispersion:
             out.sigma[i] = family.sigma(float(found.coefficients["disp"][0]))
         for name, values in found.values.items():
             if len(values) == 1:

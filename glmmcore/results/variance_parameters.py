@@ -178,7 +178,7 @@ def variance_parameters(estimator: Estimator) -> list[VarianceParameter]:
         for term in design.terms:
             t = problem.part_of(term)
             out += [VarianceParameter(kind, t, i, j, t.where) for kind, i, j in t.structure.reported]
-    if estimator.family.has_dispersion and problem.part("disp").size == 1:
+    if estimator.family.has_dispersion and problem.part("disp").size == 1 and estimator.design.has_one_dispersion:
         out.append(VarianceParameter("sigma", None, 0, 0, problem.part("disp").where))
     return out
 

@@ -23,6 +23,7 @@ __all__ = [
     "level_texts",
     "observed_values",
     "outside_note",
+    "per_trial",
     "require_fit",
     "scale_label",
     "view",
@@ -77,7 +78,14 @@ def observed_values(fit: FittedGLMM, options: dict[str, Any], kind: str) -> Any:
     way = _way_back(fit, options, kind)
     if way is not None:
         return way.original(y)
-    return y if fit.trials is None else y / fit.trials
+    return per_trial(y, fit.trials)
+
+
+def per_trial(counts: Any, trials: Any) -> Any:
+    """Shares of k of n, NaN without trials; other responses as they are."""
+    if trials is None:
+        return counts
+    return np.divide(counts, trials, out=np.full(len(counts), np.nan), where=np.asarray(trials) > 0)
 
 
 def _way_back(fit: FittedGLMM, options: dict[str, Any], kind: str) -> Any:

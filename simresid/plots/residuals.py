@@ -15,6 +15,7 @@ from simresid.checks.inputs import is_simulated, residual_array
 from simresid.checks.quantiles import quantile_test
 from simresid.checks.results import CategoricalResult, QuantileResult
 from simresid.plots._categories import draw_categories
+from simresid.plots._effects import per_trial
 from simresid.plots._points import POINTS_UP_TO, draw_cloud
 from simresid.plots._residual_axis import matters, outlier_sides, unit_axis
 from simresid.plots.predictors import Predictor, resolve
@@ -280,8 +281,8 @@ def _is_response(column: Any, res: Any) -> bool:
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return False
     values = column.to_numpy(dtype=float)
-    proportion = res.observed if res.trials is None else res.observed / res.trials
-    return bool(np.array_equal(values, res.observed) or np.allclose(values, proportion, equal_nan=False))
+    shares = per_trial(res.observed, res.trials)
+    return bool(np.array_equal(values, res.observed) or np.allclose(values, shares, equal_nan=res.trials is not None))
 
 
 def _grid(res: Any, columns: dict[str, Any], quantiles: Any, rank: bool) -> NDArray[Any]:

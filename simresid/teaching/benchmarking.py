@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.arguments import known_elsewhere, require_workers, workers_for
+from glmmcore.arguments import known_elsewhere, require_level, require_whole, require_workers, workers_for
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,6 +151,8 @@ def benchmark_tests(
     import pandas as pd
     from joblib import Parallel, delayed
 
+    require_level(alpha, "alpha")
+    require_whole(n_replicates, "n_replicates", least=1)
     require_workers(n_jobs)
     controls = [None] if control_values is None else list(control_values)
     source = np.random.default_rng(rng).integers(2**63)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import time
+import warnings
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import glmmcore
 from glmmcore import (
     ModelError,
     avg_comparisons,
@@ -227,3 +231,58 @@ def test_no_values_of_a_column(linear):
     ):
         with pytest.raises(ModelError, match="no value of column"):
             call()
+
+
+LEVELLED = {
+    "avg_comparisons": lambda f, **a: avg_comparisons(f, "f", **a),
+    "avg_predictions": lambda f, **a: avg_predictions(f, "f", **a),
+    "compact_letters": lambda f, **a: compact_letters(f, "f", **a),
+    "inverse_prediction": lambda f, **a: inverse_prediction(f, "x", 1.0, **a),
+    "marginal_means": lambda f, **a: marginal_means(f, "f", **a),
+    "power": lambda f, **a: glmmcore.power(f, {"x": 0.5}, **a),
+    "side_by_side": lambda f, **a: side_by_side(f, **a),
+    "slopes": lambda f, **a: slopes(f, "x", **a),
+    "FittedGLMM.conf_int": lambda f, **a: f.conf_int(**a),
+    "FittedGLMM.exp_table": lambda f, **a: f.exp_table(**a),
+    "FittedGLMM.odds_ratios": lambda f, **a: f.odds_ratios(**a),
+    "FittedGLMM.predict": lambda f, **a: f.predict(**a),
+    "FittedGLMM.random_effects_frame": lambda f, **a: f.random_effects_frame(**a),
+}
+
+
+@contextmanager
+def warnings_off():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        yield
+
+
+def levelled() -> set[tuple[str, str]]:
+    """Public functions and methods with an argument `level` or `alpha`, and the argument."""
+    functions = {name: getattr(glmmcore, name) for name in glmmcore.__all__}
+    methods = {f"FittedGLMM.{name}": f for name, f in inspect.getmembers(glmmcore.FittedGLMM, inspect.isfunction)}
+    called = {name: f for name, f in (functions | methods).items() if callable(f) and not isinstance(f, type)}
+    return {
+        (name, argument)
+        for name, f in called.items()
+        if "._" not in name
+        for argument in ("alpha", "level")
+        if argument in inspect.signature(f).parameters
+    }
+
+
+@pytest.mark.parametrize(("name", "argument"), sorted(levelled()))
+def test_every_level_is_refused_by_its_name(data, name, argument):
+    fit = glmm("I(y > 0) ~ x + f + (1|g)", data, family="binomial")
+    for wrong in ("0.95", "x", 2, 95, 0, 1, -0.1, np.nan, [0.9], np.array([0.9, 0.8]), True, pd.NA):
+        with pytest.raises(ModelError, match=r"(alpha|level) must lie between 0 and 1") as caught, warnings_off():
+            LEVELLED[name](fit, **{argument: wrong})
+        assert name == "compact_letters" or str(caught.value).startswith(argument)
+
+
+def test_a_level_of_confidence_is_no_former_alpha(linear):
+    """The former name of `alpha` means a level of 95 % everywhere else: letters were those of p < 0.95."""
+    with pytest.raises(ModelError, match=r"write alpha=0\.05"):
+        compact_letters(linear, "f", level=0.95)
+    with pytest.warns(FutureWarning, match="now called alpha"):
+        assert compact_letters(linear, "f", level=0.05).equals(compact_letters(linear, "f", alpha=0.05))

@@ -247,3 +247,30 @@ def test_means_of_columns_that_overflow():
     grouped = res.recalculate(group=np.repeat(np.arange(5), 6), aggregate=np.max)
     with pytest.raises(ValueError, match="time is not finite at position 0"):
         grouped.temporal_autocorrelation_test("x")
+
+
+@pytest.mark.parametrize("wrong", ["0.05", "x", None, 2, 95, 0, 1, -0.1, np.nan, [0.1], True, pd.NA], ids=repr)
+def test_every_level_is_refused_by_its_name(table, res, wrong):
+    """Levels of `benchmark_tests` were compared with p-values whatever they were."""
+    calls = {
+        "alpha": [
+            lambda: diagnose(res, alpha=wrong),
+            lambda: res.diagnose(alpha=wrong),
+            lambda: screen({"a": ("y ~ x", table, "poisson")}, alpha=wrong, progress=False),
+            lambda: benchmark_tests(lambda rng: {"p": 0.5}, n_replicates=2, alpha=wrong),
+        ],
+        "level": [
+            lambda: simresid.plot_means(glmm("y ~ region", table, family="poisson"), "region", level=wrong),
+            lambda: simresid.plot_predictions(res, "x", level=wrong),
+        ],
+    }
+    for name, those in calls.items():
+        for call in those:
+            with pytest.raises(ValueError, match=rf"^{name}\b.*between 0 and 1"):
+                call()
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 2.5, "many", None])
+def test_numbers_of_replicates(wrong):
+    with pytest.raises(ValueError, match="n_replicates must be a whole number"):
+        benchmark_tests(lambda rng: {"p": 0.5}, n_replicates=wrong)

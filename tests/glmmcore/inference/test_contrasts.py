@@ -403,3 +403,19 @@ def test_slopes_that_the_data_do_not_determine():
         slopes(fit, "f")
     with pytest.raises(ModelError, match="one value of 'x'"):
         slopes(fit, "x", at={"x": [1, 2]})
+
+
+def test_slopes_are_compared_with_the_reference_of_the_formula_or_of_the_call(counts):
+    """``contrasts="dunnett"`` took the first level, whatever the formula says."""
+    d = counts.assign(arm=np.resize(["high", "low", "none"], len(counts)))
+    fit = glmm("y ~ C(arm, Treatment('none')) * x + (1|g)", d, "poisson")
+    found = slopes(fit, "x", by="arm", contrasts="dunnett")
+    assert list(found.index) == ["high - none", "low - none"]
+    steps = [name for name in fit.params.index if ":x" in name]
+    assert np.allclose(found["estimate"], fit.params[steps], rtol=1e-6)
+    other = slopes(fit, "x", by="arm", contrasts="dunnett", reference="low")
+    assert list(other.index) == ["high - low", "none - low"]
+    with pytest.raises(ModelError, match=r"slopes: reference= .* contrasts='dunnett'"):
+        slopes(fit, "x", by="arm", reference="low")
+    with pytest.raises(ModelError, match="is no level of 'arm'"):
+        slopes(fit, "x", by="arm", contrasts="dunnett", reference="nil")

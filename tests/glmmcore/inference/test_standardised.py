@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import integrate, special, stats
 
-from glmmcore import DataWarning, ModelError, avg_comparisons, avg_predictions, glmm, marginal_means
+from glmmcore import DataWarning, ModelError, avg_comparisons, avg_predictions, glmm, marginal_means, slopes
 
 
 @pytest.fixture(scope="module")
@@ -195,3 +195,65 @@ def test_rows_of_unequal_trials_are_told_of():
     assert abs(plain["estimate"].iloc[0] - weighed["estimate"].iloc[0]) > 1e-4
     same = glmm("k ~ t + s", d, family="binomial", trials=np.full(6, 90))
     assert not avg_predictions(same, "t").attrs.get("notes")
+
+
+def test_averages_within_a_column_that_the_model_does_not_use(patients):
+    """Rows of each ward by their own, as if the ward's rows were the population; a row without values is in none."""
+    data = patients.assign(ward=np.resize(["north", "south", "south"], 300), season=np.resize([1, 2, 3, 4], 300))
+    data.loc[7, "age"] = np.nan
+    fit = glmm("y ~ t * sex + age + (1|g)", data, family="binomial")
+    complete = data.dropna()
+    for call, by in ((avg_predictions, "ward"), (avg_comparisons, "ward"), (avg_comparisons, ["season", "sex"])):
+        found = call(fit, "t", by=by)
+        pd.testing.assert_frame_equal(found, call(fit, "t", by=by, newdata=complete), check_like=True)
+        key = found.index[0][:-1]
+        first = complete[(complete[by] == list(key)).all(axis=1) if isinstance(by, list) else complete[by] == key[0]]
+        assert np.allclose(found.loc[key], call(fit, "t", newdata=first))
+    with pytest.raises(ModelError, match="no such column"):
+        avg_predictions(fit, "t", by="nothing")
+
+
+def test_exposures_are_told_of_where_they_matter():
+    """Averages of counts are of numbers over everybody's own time; with one unit for all they are rates."""
+    rng = np.random.default_rng(3)
+    d = pd.DataFrame({"t": np.resize(["a", "b"], 200), "years": rng.uniform(0.2, 6.0, 200), "s": rng.normal(size=200)})
+    d["y"] = rng.poisson(d["years"] * np.exp(-1 + 0.4 * (d["t"] == "b")))
+    d.loc[3, "s"] = np.nan
+    fit = glmm("y ~ t + s", d, family="poisson", offset="log(years)")
+    (note,) = avg_comparisons(fit, "t").attrs["notes"]
+    assert note == "Every row counts with its own years; newdata=fit.data.assign(years=1) averages rates."
+    rates = avg_comparisons(fit, "t", newdata=fit.data.assign(years=1))
+    rate = np.exp(fit.params["Intercept"] + fit.params["s"] * fit.data["s"]).mean()
+    assert rates["estimate"].iloc[0] == pytest.approx(rate * np.expm1(fit.params["t[T.b]"]))
+    assert not rates.attrs.get("notes")
+    assert not avg_comparisons(fit, "t", comparison="ratio").attrs.get("notes")
+    odd = glmm("y ~ t + offset(log(`person years`))", d.rename(columns={"years": "person years"}), family="poisson")
+    assert "newdata=fit.data.assign(**{'person years': 1})" in avg_predictions(odd, "t").attrs["notes"][0]
+    logs = glmm("y ~ t + s", d.assign(logs=np.log(d["years"])), family="poisson", offset="logs")
+    assert "newdata=fit.data.assign(logs=0) averages rates" in avg_predictions(logs, "t").attrs["notes"][0]
+    same = avg_predictions(logs, "t", newdata=logs.data.assign(logs=0))["estimate"]
+    assert np.allclose(same, avg_predictions(fit, "t", newdata=fit.data.assign(years=1))["estimate"])
+
+
+def test_means_say_at_which_exposure_they_are():
+    rng = np.random.default_rng(3)
+    d = pd.DataFrame({"t": np.resize(["a", "b"], 200), "years": rng.uniform(0.2, 6.0, 200)})
+    d["y"] = rng.poisson(d["years"] * np.exp(-1 + 0.4 * (d["t"] == "b")))
+    fit = glmm("y ~ t + offset(log(years))", d, family="poisson")
+    means = marginal_means(fit, "t", kind="response")
+    assert means["estimate"].iloc[0] == pytest.approx(np.exp(fit.params["Intercept"]) * d["years"].mean())
+    said = f"The offset is that of years at its mean, {d['years'].mean():.4g}; at={{'years': 1}} gives means per unit."
+    assert means.attrs["notes"] == [said]
+    difference = {"kind": "response", "contrasts": "pairwise", "scale": "difference"}
+    assert marginal_means(fit, "t", **difference).attrs["notes"] == [said]
+    for options in (
+        {"kind": "response", "at": {"years": 1}},
+        {"kind": "response", "contrasts": "pairwise"},  # a ratio, from which exposures cancel
+        {"contrasts": "pairwise"},
+    ):
+        assert not any("offset" in note for note in marginal_means(fit, "t", **options).attrs.get("notes", []))
+    logs = glmm("y ~ t + offset(z) + offset(2 * z)", d.assign(z=np.log(d["years"])), family="poisson")
+    assert "at={'z': ...} chooses another value." in marginal_means(logs, "t", kind="response").attrs["notes"][0]
+    trend = glmm("y ~ t + x + offset(log(years))", d.assign(x=rng.normal(size=200)), family="poisson")
+    assert any("offset" in note for note in slopes(trend, "x", kind="response").attrs["notes"])
+    assert not any("offset" in note for note in slopes(trend, "x").attrs["notes"])

@@ -82,3 +82,30 @@ def test_errors_of_a_linear_model_whose_fit_made_no_hessian():
     errors = np.sqrt(np.diag(np.linalg.inv(hessian)))
     # second differences with this step are good to 1e-5
     np.testing.assert_allclose([fit.var_corr["se_sd"].iloc[0], fit.disp_bse.iloc[0]], errors, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("disp", "given"),
+    [("~ 0 + x", {}), ("~ 1 + offset(x)", {}), ("~ x", {"disp: x": 0.5}), ("~ x", {}), ("~ 0 + offset(x)", {})],
+)
+def test_a_dispersion_that_varies_is_no_sigma(disp, given):
+    """The coefficient of a covariate, or an intercept beside an offset, was given out as the dispersion of all rows."""
+    rng = np.random.default_rng(6)
+    d = pd.DataFrame({"x": rng.uniform(0.5, 1.5, 90), "g": np.repeat(np.arange(15), 6)})
+    d["y"] = rng.normal(0.0, np.exp(0.7 * d["x"])) + rng.normal(size=15)[d["g"]]
+    fit = glmm("y ~ 1 + (1|g)", d, disp=disp, fixed=given)
+    assert np.isnan(fit.sigma)
+    assert [name for _, name in fit.conf_int(parameters="all").index if name.startswith("sigma")] == []
+    assert np.isnan(fit.refit_many(fit.simulate(3, rng=1)).sigma).all()
+    rows = fit.predict(kind="disp")
+    eta = fit.design.predictors["disp"].X @ fit.disp_params + fit.design.predictors["disp"].offset
+    assert np.allclose(rows, np.exp(eta)) and np.ptp(rows) > 0.1
+    assert "Dispersion (gaussian):" not in fit.summary() or "held by its offset" in fit.summary()
+
+
+def test_a_constant_dispersion_written_as_a_formula_is_sigma():
+    rng = np.random.default_rng(6)
+    d = pd.DataFrame({"y": rng.normal(size=60), "g": np.repeat(np.arange(15), 4)})
+    written, plain = glmm("y ~ 1 + (1|g)", d, disp="~ 1"), glmm("y ~ 1 + (1|g)", d)
+    assert written.sigma == pytest.approx(plain.sigma, rel=1e-5)
+    assert "sigma" in written.conf_int(parameters="random").index

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from glmmcore import glmm
-from simresid import from_simulations, plots
+from simresid import from_simulations, plots, simulate_residuals
 
 PLOTS: dict[str, Callable[[Any, Any], Any]] = {
     "qq": lambda res, ax: plots.plot_qq(res, ax),
@@ -240,4 +241,22 @@ def test_what_is_neither_axes_nor_figure():
     for size in (np.zeros(0), np.zeros((2, 2)), pd.NA, "ab", (0, 1)):
         with pytest.raises(ValueError, match="figsize="):
             plots.plot_overview(res, figsize=size)
+    plt.close("all")
+
+
+def test_rows_without_trials_in_figures_of_shares() -> None:
+    """A column of shares, missing where there were no trials, is the response; nothing is divided by zero."""
+    rng = np.random.default_rng(2)
+    data = pd.DataFrame({"x": rng.normal(size=60), "n": np.r_[0, 0, rng.integers(2, 9, 58)]})
+    data["k"] = rng.binomial(data["n"], 0.4)
+    data["share"] = data["k"] / data["n"]
+    fit = glmm("k ~ x", data, family="binomial", trials="n")
+    res = simulate_residuals(fit, 50)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        panels = plots.plot_residuals(res, against="all")
+        ax = plots.plot_predictions(fit, "x")
+    names = [panel.get_xlabel() for panel in np.ravel(panels) if panel.get_visible()]
+    assert "x" in " ".join(names) and "share" not in " ".join(names)
+    assert np.isfinite(ax.get_ylim()).all()
     plt.close("all")
