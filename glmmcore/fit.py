@@ -99,10 +99,10 @@ def glmm(
         Quadrature points per dimension; more than one needs a single grouping factor with at most three coefficients.
     trials, offset, freq_weights, var_weights : str or array_like of shape (n,), optional
         Number of trials of k-of-n responses, which hold successes, or proportions where they are written over their
-        trials, ``k / n``, or are not all whole numbers; known part of the linear predictor; how many equal rows each stands for,
-        whole numbers; inverse relative variances of gaussian, gamma, lognormal and tweedie responses, such as the
-        exposures behind averages (claims of a policy over its years), which divide the variance of the row. A column
-        name or an array in the order of the rows.
+        trials, ``k / n``, or are not all whole numbers; known part of the linear predictor; how many equal rows each
+        stands for, whole numbers; inverse relative variances of gaussian, gamma, lognormal and tweedie responses, such
+        as the exposures behind averages (claims of a policy over its years), which divide the variance of the row. A
+        column name or an array in the order of the rows.
     known : mapping of str to DataFrame or Relationship, optional
         How the levels of a grouping factor covary, such as ``{"species": R}``: a covariance matrix with labels on both
         sides, or an object of `glmmcore.relationship` (pedigrees, trees, neighbourhoods). Effects of ``(x | species)``

@@ -10,6 +10,7 @@ import numpy as np
 from glmmcore.design import PredictorDesign, RandomTerm
 from glmmcore.errors import ModelError
 from glmmcore.formula.columns import Columns
+from glmmcore.formula.expressions import Expression
 from glmmcore.formula.frame import as_frame
 from glmmcore.formula.materialize import FormulaicParts
 from glmmcore.formula.plan import PredictorPlan, build_matrix, sum_offsets
@@ -50,6 +51,11 @@ class Encoder:
     def states(self) -> States:
         """What transforms remember of the data of the fit."""
         return self.parts.states
+
+    @property
+    def offsets(self) -> tuple[Expression, ...]:
+        """Addends of the offset of the conditional part."""
+        return tuple(offset.expression for offset in self.plans["cond"].offsets)
 
     def __call__(self, newdata: Any, *, groups: bool = True) -> tuple[dict[str, PredictorDesign], np.ndarray]:
         """Encode new rows.

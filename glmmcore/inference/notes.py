@@ -92,14 +92,14 @@ def units_of_offset(fit: FittedGLMM) -> dict[str, int | None]:
     """
     encode: Any = fit.design.encode
     out: dict[str, int | None] = {}
-    for offset in encode.plans["cond"].offsets:
+    for addend in encode.offsets:
         unit = None
-        match offset.expression.node:
+        match addend.node:
             case Name():
                 unit = 0
             case Call(function="log" | "np.log", arguments=(Name(),)):
                 unit = 1
-        out |= {name: unit for name in offset.expression.names if name in fit.data}
+        out |= {name: unit for name in addend.names if name in fit.data}
     return out if fit.family.link.name == "log" else dict.fromkeys(out)
 
 

@@ -16,6 +16,7 @@ from glmmcore.memory import require_memory
 if TYPE_CHECKING:
     from glmmcore.estimation.solution import Solution
     from glmmcore.fitted import FittedGLMM
+    from glmmcore.formula.expressions import Expression
 
 __all__ = ["refit", "start_of_refits", "written_out"]
 
@@ -168,6 +169,11 @@ class _SubsetEncoder:
     def states(self) -> dict[Any, dict[str, Any]]:
         """What transforms remember of the data of the fit."""
         return self.encode.states
+
+    @property
+    def offsets(self) -> tuple[Expression, ...]:
+        """Addends of the offset of the conditional part."""
+        return self.encode.offsets
 
     @property
     def fixed_kinds(self) -> dict[str, str]:

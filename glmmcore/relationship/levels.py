@@ -11,6 +11,7 @@ import pandas as pd
 
 from glmmcore.design import Design, PredictorDesign, RandomTerm
 from glmmcore.errors import ModelError
+from glmmcore.formula.expressions import Expression
 from glmmcore.relationship.base import Relationship, as_text, some
 from glmmcore.relationship.matrices import covariance
 
@@ -129,6 +130,12 @@ class _Encoder:
         """What transforms remember of the data of the fit."""
         states: dict[Any, dict[str, Any]] = self.encode.states
         return states
+
+    @property
+    def offsets(self) -> tuple[Expression, ...]:
+        """Addends of the offset of the conditional part."""
+        addends: tuple[Expression, ...] = self.encode.offsets
+        return addends
 
     @property
     def fixed_kinds(self) -> dict[str, str]:

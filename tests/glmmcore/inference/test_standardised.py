@@ -257,3 +257,20 @@ def test_means_say_at_which_exposure_they_are():
     trend = glmm("y ~ t + x + offset(log(years))", d.assign(x=rng.normal(size=200)), family="poisson")
     assert any("offset" in note for note in slopes(trend, "x", kind="response").attrs["notes"])
     assert not any("offset" in note for note in slopes(trend, "x").attrs["notes"])
+
+
+def test_exposures_of_fits_to_some_rows_and_of_levels_that_covary():
+    """Their encoders are others; means along an offset ended in an error of Python."""
+    rng = np.random.default_rng(3)
+    d = pd.DataFrame(
+        {"t": np.resize(["a", "b"], 90), "years": rng.uniform(0.2, 6.0, 90), "g": np.resize(list("uvw"), 90)}
+    )
+    d["y"] = rng.poisson(d["years"])
+    fit = glmm("y ~ t + (1|g) + offset(log(years))", d, family="poisson")
+    some = fit.refit(rows=np.arange(60))
+    kin = glmm(fit.formula, d, family="poisson", known={"g": pd.DataFrame(np.eye(3) + 0.5, list("uvw"), list("uvw"))})
+    for other in (fit, some, kin, kin.refit(rows=np.arange(60))):
+        assert any(
+            "gives means per unit" in note for note in marginal_means(other, "t", kind="response").attrs["notes"]
+        )
+        assert any("averages rates" in note for note in avg_predictions(other, "t").attrs["notes"])
