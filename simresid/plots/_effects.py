@@ -11,6 +11,8 @@ from simresid.checks.inputs import is_simulated
 from simresid.plots.style import number_texts, shorten
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -94,8 +96,11 @@ def _way_back(fit: FittedGLMM, options: dict[str, Any], kind: str) -> Any:
     return fit.design.response.transformed if is_whole and fit.family.link.name == "identity" else None
 
 
-def scale_label(fit: FittedGLMM, options: dict[str, Any], kind: str) -> str:
-    """Name what is drawn, and on a second line what random effects are where the mean depends on it."""
+def scale_label(fit: FittedGLMM, options: dict[str, Any], kind: str, varying: Collection[Any] = ()) -> str:
+    """Name what is drawn, and on further lines what exposures and random effects are where the mean depends on them.
+
+    Columns in `varying` have values of their own along the figure.
+    """
     response = fit.design.response
     component = options.get("component")
     name = shorten(str(response.levels[1]) if response.levels else response.name, 30)
@@ -113,12 +118,29 @@ def scale_label(fit: FittedGLMM, options: dict[str, Any], kind: str) -> str:
     else:
         label = f"Mean of {name}"
     label += ", conditional part" if component == "conditional" else ""
+    if component != "zi":
+        label += _exposures(fit, dict(options.get("at") or {}), varying)
     has_random = any(design.terms for design in fit.design.predictors.values())
     is_linear = fit.family.link.name == "identity" and "zi" not in fit.design.predictors
     if not has_random or kind == "link" or is_linear:
         return label
     averaged = options.get("random_effects", "none") == "average"
     return f"{label}\n{'averaged over random effects' if averaged else 'random effects at zero'}"
+
+
+def _exposures(fit: FittedGLMM, at: dict[Any, Any], varying: Collection[Any]) -> str:
+    """Values of the columns in an offset, in a line of their own."""
+    encode: Any = fit.design.encode
+    names = dict.fromkeys(name for addend in encode.offsets for name in addend.names if is_number(fit, name))
+    values = {name: at.get(name, fit.data[name].astype(float).mean()) for name in names if name not in varying}
+    said = [f"{shorten(str(name), 20)} = {float(v[0]):.4g}" for name, v in _single(values).items()]
+    return f"\n{', '.join(said)}" if said else ""
+
+
+def _single(values: dict[Any, Any]) -> dict[Any, Any]:
+    """Those that are one number, as arrays."""
+    arrays = {name: np.atleast_1d(np.asarray(value, dtype=float)) for name, value in values.items()}
+    return {name: value for name, value in arrays.items() if value.size == 1}
 
 
 def view(table: pd.DataFrame, values: Any, above: float = 0.0) -> tuple[float, float]:

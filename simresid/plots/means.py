@@ -113,7 +113,7 @@ def plot_means(
     values = observed_values(fit, options, kind) if data else None
     with drawing_on(ax, _size(cells)) as ax:
         upright = _name_cells(ax, cells)
-        label = scale_label(fit, options, kind)
+        label = scale_label(fit, options, kind, table.index.names)
         room = 0.0 if marks is None else _room_for_letters(ax, upright, marks)
         (ax.set_ylim if upright else ax.set_xlim)(view(table, values, room))
         tops = _draw_values(ax, fit, table, cells, values, upright)

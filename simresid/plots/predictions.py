@@ -121,7 +121,7 @@ def plot_predictions(
             upright = True
         else:
             upright = _draw_levels(ax, fit, table, series, values, predictor, by)
-        label, name = scale_label(fit, options, kind), shorten(str(predictor), 40)
+        label, name = scale_label(fit, options, kind, columns), shorten(str(predictor), 40)
         ax.set(**{"ylabel" if upright else "xlabel": label, "xlabel" if upright else "ylabel": name})
         if by is not None:
             ax.legend(title=shorten(str(by), 24), frameon=True, framealpha=0.85, edgecolor="none",

@@ -292,3 +292,26 @@ def test_outer_observations_do_not_press_the_means_flat():
     ax = plot_predictions(glmm("y ~ x + g", calm, family="poisson"), "x")
     assert "outside" not in heading(ax) or ax.get_ylim()[1] < 5
     plt.close(ax.figure)
+
+
+def test_the_exposure_of_means_stands_beside_them(text_problems) -> None:
+    """Means of counts at the mean of an offset looked like rates."""
+    rng = np.random.default_rng(3)
+    d = pd.DataFrame({"t": np.resize(["a", "b"], 120), "years": np.round(rng.uniform(0.2, 6.0, 120), 1)})
+    d["y"], d["x"], d["g"] = rng.poisson(d["years"]), rng.normal(size=120), np.arange(120) % 6
+    fit = glmm("y ~ t + x + (1|g) + offset(log(years))", d, family="poisson")
+    mean = f"years = {d['years'].mean():.4g}"
+    for ax, said in (
+        (plot_means(fit, "t"), mean),
+        (plot_predictions(fit, "x", by="t"), mean),
+        (plot_predictions(fit, "x", at={"years": 1}), "years = 1"),
+        (plot_predictions(fit, "x", at={"years": [1000]}, kind="link"), "years = 1000"),
+        (plot_predictions(fit, "years"), None),
+    ):
+        labels = f"{ax.get_xlabel()} {ax.get_ylabel()}"
+        assert (said in labels) if said else "years =" not in labels
+        assert text_problems(ax.figure) == []
+        plt.close(ax.figure)
+    plain = glmm("y ~ t + x", d, family="poisson")
+    assert "=" not in plot_means(plain, "t").get_ylabel()
+    plt.close("all")
