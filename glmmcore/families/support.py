@@ -68,10 +68,12 @@ def _counted(bad: np.ndarray, what: str) -> str:
 def _warn_of_fractions(name: str, y: np.ndarray) -> None:
     fractional = y != np.floor(y)
     if fractional.any():
-        shares = "; shares need the number of trials, trials=" if name in ("binomial", "betabinomial") else ""
+        shares = "shares need the number of trials, trials="
+        rates = "rates need the counts, with offset(log(exposure))"
         warn_of_data(
             f"{_counted(fractional, 'non-integer count')} in {describe_rows(fractional)}; "
-            f"{name} is a law of whole numbers, the likelihood is only formal there{shares}"
+            f"{name} is a law of whole numbers, the likelihood is only formal there; "
+            f"{shares if name in ('binomial', 'betabinomial') else rates}"
         )
 
 

@@ -132,6 +132,8 @@ def _heading(fit: FittedGLMM) -> list[tuple[str, str]]:
         lines.append(("Trials", f"{fit.design.formulas['trials']}, of which {response.name} holds {kind}"))
     if "offset" in fit.design.formulas:
         lines.append(("Offset", f"{fit.design.formulas['offset']}, on the scale of the link"))
+    if "var_weights" in fit.design.formulas:
+        lines.append(("Weights", f"{fit.design.formulas['var_weights']}, by which the variance is divided"))
     method = "restricted maximum likelihood (REML)" if fit.reml else "maximum likelihood"
     if fit.estimator.n_agq > 1:
         method += f", adaptive quadrature with {fit.estimator.n_agq} points"
@@ -141,7 +143,9 @@ def _heading(fit: FittedGLMM) -> list[tuple[str, str]]:
 def _sizes(fit: FittedGLMM) -> str:
     levels = dict.fromkeys(text for t in fit.solution.terms for text in _counted(t.term))
     groups = f"; groups: {'; '.join(levels)}" if levels else ""
-    return f"Number of rows: {fit.nobs}{groups}"
+    weights = fit.design.freq_weights
+    stand_for = "" if weights is None else f", which stand for {weights.sum():.0f}"
+    return f"Number of rows: {fit.nobs}{stand_for}{groups}"
 
 
 def _counted(term: RandomTerm) -> list[str]:

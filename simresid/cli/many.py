@@ -97,6 +97,7 @@ def run(options: argparse.Namespace) -> int:
         table = screen(models, **settings, n_jobs=options.jobs, progress=True, out=out, resume=not options.no_resume)
     for message in dict.fromkeys(one_line(warning.message) for warning in caught):
         say(f"simresid screen: note: {in_options(message)}")
+    _say_notes(table)
     if options.report:
         from simresid.cli.screen_page import write_page
 
@@ -220,6 +221,14 @@ def _flagged(table: pd.DataFrame, tests: list[str], options: argparse.Namespace)
         or ("convergence" in names and (table["converged"] == False).any())  # noqa: E712
         or failed.map(lambda found: any(name in names for name in found)).any()
     )
+
+
+def _say_notes(table: pd.DataFrame) -> None:
+    """Say how many fits come with notes, and those of the first."""
+    noted = table["notes"][table["notes"] != ""]
+    if len(noted):
+        others = f" and {len(noted) - 1} more" if len(noted) > 1 else ""
+        say(f"simresid screen: note: {noted.index[0]}{others}: {in_options(one_line(noted.iloc[0]))}")
 
 
 def _summary(table: pd.DataFrame, options: argparse.Namespace, reading: TableReading) -> str:

@@ -46,7 +46,8 @@ def test_rows_are_named(name: str, y: list[float], trials: float, message: str) 
 
 @pytest.mark.parametrize("name", ["poisson", "nbinom1", "genpois", "binomial"])
 def test_fractions_are_warned_of(name: str) -> None:
-    with pytest.warns(DataWarning, match=r"1 non-integer count in row 1 .* law of whole numbers"):
+    hint = "shares need the number of trials" if name == "binomial" else "rates need the counts, with offset"
+    with pytest.warns(DataWarning, match=rf"1 non-integer count in row 1 .* law of whole numbers.*; {hint}"):
         get_family(name).check_support(np.array([1.0, 0.5]), np.ones(2))
 
 

@@ -185,6 +185,13 @@ def test_how_trials_were_read_is_said() -> None:
         assert "Trials:" not in fit.summary()
 
 
+def test_weights_are_named() -> None:
+    d = pd.DataFrame({"x": np.arange(12.0), "y": np.arange(12) % 5 + 1.0, "w": [1, 2, 3] * 4})
+    assert "Number of rows: 12, which stand for 24" in glmm("y ~ x", d, freq_weights="w").summary()
+    assert "Weights:        w, by which the variance is divided" in glmm("y ~ x", d, var_weights="w").summary()
+    assert "stand for" not in glmm("y ~ x", d).summary() and "Weights" not in glmm("y ~ x", d).summary()
+
+
 def test_rows_without_trials_count_as_in_r() -> None:
     """BIC and residual degrees of freedom of lme4 2.0 and glmmTMB 1.1.15, which count the three rows without trials."""
     d = pd.DataFrame(

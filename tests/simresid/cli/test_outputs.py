@@ -89,6 +89,17 @@ def test_files_of_a_folder(folder, capsys):
     assert "column 'x' holds numbers in 'ants.csv', but labels in 'flies.csv'" in err
 
 
+def test_notes_of_fits_are_said(folder, capsys):
+    """An exposure in whole numbers, which `check` warns of, went into a screen without a word."""
+    for file in folder.iterdir():
+        data = pd.read_csv(file)
+        data.assign(years=np.resize([2, 5, 9], len(data))).to_csv(file, index=False)
+    status, _, err = run("screen", folder, *SCREEN, "--offset", "years", capsys=capsys)
+    assert status == 0
+    assert err.count("note: ants.csv and 1 more: the offset goes from 2 to 9 in whole numbers") == 1
+    assert "note:" not in run("screen", folder, *SCREEN, capsys=capsys)[2]
+
+
 # ---- scratch files ---------------------------------------------------------------------------------
 def test_scratch_files_do_not_follow_links(tmp_path):
     victim = tmp_path / "victim"
