@@ -291,12 +291,16 @@ def _bootstrap(
     levels = [100.0 * alpha / 2.0, 100.0 * (1.0 - alpha / 2.0)]
     out = {}
     for part in wanted:
+        names = list(_estimates(fit, part))
+        if not names:  # such as variances of a model that has none
+            out[part] = pd.DataFrame(columns=["lower", "upper"], dtype=float)
+            continue
         values = np.concatenate([draw[part] for draw in draws])
         values = values[~np.isnan(values).all(axis=1)]
         if len(values) < 2:
             raise ModelError("conf_int: the simulated responses could not be fitted")
         low, high = np.nanpercentile(values, levels, axis=0)
-        out[part] = pd.DataFrame({"lower": low, "upper": high}, index=list(_estimates(fit, part)))
+        out[part] = pd.DataFrame({"lower": low, "upper": high}, index=names)
     return out
 
 

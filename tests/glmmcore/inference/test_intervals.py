@@ -259,3 +259,18 @@ def test_a_correlation_of_one_has_no_wald_interval():
     assert fit.var_corr["corr_1"].iloc[1] == 1.0
     assert limits.loc["corr(Intercept,x|g)"].isna().all()
     assert limits.loc["sigma"].notna().all()
+
+
+def test_bootstrap_of_a_model_without_variances():
+    """Of none there is no interval; "the simulated responses could not be fitted" was not so."""
+    rng = np.random.default_rng(2)
+    d = pd.DataFrame({"x": rng.uniform(0.5, 1.5, 60)})
+    d["y"], d["k"] = rng.normal(0.0, d["x"]), rng.poisson(3, 60)
+    varying = glmm("y ~ x", d, disp="~ x")
+    found = varying.conf_int(parameters="all", method="bootstrap", n_sims=40, rng=1)
+    assert list(found.index) == list(varying.conf_int(parameters="all").index)
+    assert np.isfinite(found).all(axis=None) and (found["lower"] < found["upper"]).all()
+    only = varying.conf_int(parameters="disp", method="bootstrap", n_sims=40, rng=1)
+    np.testing.assert_array_equal(found.loc["disp"], only)
+    for fit in (varying, glmm("k ~ x", d, family="poisson")):
+        assert fit.conf_int(parameters="random", method="bootstrap", n_sims=40, rng=1).empty
