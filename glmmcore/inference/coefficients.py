@@ -102,6 +102,7 @@ def exp_table(fit: FittedGLMM, alpha: float, part: str, df: str | float, cov: An
         table = pd.DataFrame({name: np.exp(values) for name, values in columns.items()})
     table["pvalue"] = two_sided((estimates / errors).to_numpy(dtype=float), numbers.to_numpy(dtype=float))
     design = fit.design.predictors.get(part)
-    if design is None:
-        return ResultTable(table)
-    return ResultTable(table[[bool(factors) for factors in design.column_terms]])
+    shown = table if design is None else table[[bool(factors) for factors in design.column_terms]]
+    unbounded = [str(name) for name in shown.index if np.isinf(errors[name])]
+    told = f"The data do not bound {', '.join(unbounded)}: only whether the ratio is above or below 1 means something."
+    return ResultTable(shown, notes=[told] if unbounded else [])

@@ -29,6 +29,8 @@ _RUNNING_AWAY, _REASON = 10.0, 5.0
 _NO_ZERO_INFLATION = -4.0
 # Share of rows that counts as most of them.
 _MOST_ROWS = 0.5
+# Mean of a response in its standard deviations from which taking it out makes numbers so much smaller.
+_FAR_FROM_ZERO = 3.0
 # Difference of a sum of probabilities from one that matters.
 _NO_DISTRIBUTION = 1e-3
 
@@ -84,7 +86,20 @@ def _not_converged_sentence(fit: FittedGLMM, optimum: Optimum) -> str:
             )
         else:
             reason += " (the random effects have no peak there that Laplace's method could use)"
-    return f"Not converged: {reason}; estimates are approximate and standard errors are not reliable."
+    sentence = f"Not converged: {reason}; estimates are approximate and standard errors are not reliable."
+    return sentence + _advice_on_mean(fit)
+
+
+def _advice_on_mean(fit: FittedGLMM) -> str:
+    """What to do about a response that is large beside a residual variance that is held at next to nothing."""
+    y, held = fit.design.response.y, "disp" in fit.design.predictors and not len(fit.disp_params)
+    if not (fit.family.linear and held and np.isfinite(fit.sigma) and abs(np.mean(y)) > _FAR_FROM_ZERO * np.std(y)):
+        return ""
+    name = fit.design.response.name
+    return (
+        f" Take the mean out of the response, as in center({name}) ~ ...: beside a residual standard deviation of "
+        f"{fit.sigma:.3g} counts what rounding leaves of numbers around {np.mean(y):.3g}."
+    )
 
 
 def _as_many_coefficients_as_rows(fit: FittedGLMM, t: TermSolution) -> bool:

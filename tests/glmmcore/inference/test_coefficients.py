@@ -199,3 +199,13 @@ def test_a_vanishing_variance_is_said_not_guessed(counts):
     cov = fit.cov_params(parameters="all")
     assert cov.loc["random"].isna().all(axis=None)
     assert np.isfinite(cov.loc["cond", "cond"]).all(axis=None)
+
+
+def test_ratios_that_the_data_do_not_bound_are_named():
+    """Odds of an empty cell: 2058587671.6 beside limits of 0 and infinity, and no word on it."""
+    d = pd.DataFrame({"k": [0, 4, 3], "n": [20, 20, 20], "t": list("abc"), "x": [1.0, 2.0, 4.0]})
+    table = glmm("cbind(k, n - k) ~ t", d, family="binomial").odds_ratios()
+    assert np.isinf(table["upper"]).all()
+    assert repr(table).splitlines()[-1].startswith("The data do not bound t[T.b], t[T.c]: ")
+    bounded = glmm("cbind(k, n - k) ~ t", d.assign(k=[1, 4, 3]), family="binomial").odds_ratios()
+    assert not bounded.attrs.get("notes")

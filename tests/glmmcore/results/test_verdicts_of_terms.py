@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from glmmcore import FittedGLMM, glmm
 
@@ -167,3 +168,27 @@ def test_effects_of_places_and_times_without_variance_are_told(left: str, family
     np.testing.assert_allclose(found.bse, plain.bse, rtol=1e-5)
     errors = [m.predict(d.head(5), se=True)["se"] for m in (found, plain)]
     np.testing.assert_allclose(*errors, rtol=1e-3)
+
+
+def test_a_large_mean_beside_no_residual_variance_is_told_what_to_do_about() -> None:
+    """Blood pressures at visits with a covariance of their own: rounding of numbers around 150 hid the maximum, which a
+    density of the whole multivariate normal law has too."""
+    rng = np.random.default_rng(12)
+    n, visits = 60, 4
+    d = pd.DataFrame({"id": np.repeat(np.arange(n), visits), "visit": np.tile(list("abcd"), n)})
+    d["bp"] = (150.0 + rng.normal(0.0, 8.0, n)[d["id"]] + rng.normal(0.0, 5.0, n * visits)).round(1)
+    right = "visit + cs(0 + visit | id)"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        far, near = (glmm(f"{left} ~ {right}", d, disp="~ 0") for left in ("bp", "center(bp)"))
+    assert not far.converged
+    assert "Take the mean out of the response, as in center(bp) ~ ...: beside" in far.verdict[0]
+    assert near.converged and not any("Take the mean" in sentence for sentence in near.verdict)
+    y = d["bp"].to_numpy().reshape(n, visits)
+    spread = near.var_corr["sd"].to_numpy()
+    rho = near.var_corr.filter(like="corr_").to_numpy()[1, 0]
+    covariance = np.outer(spread, spread) * (rho + (1 - rho) * np.eye(visits)) + near.sigma**2 * np.eye(visits)
+    # the mean of every visit is its average, whatever the covariance
+    law = stats.multivariate_normal(np.zeros(visits), covariance)
+    assert near.llf == pytest.approx(law.logpdf(y - y.mean(axis=0)).sum(), abs=1e-4)
+    assert far.llf == pytest.approx(near.llf, abs=1e-3)
