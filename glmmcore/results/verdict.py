@@ -31,6 +31,8 @@ _NO_ZERO_INFLATION = -4.0
 _MOST_ROWS = 0.5
 # Mean of a response in its standard deviations from which taking it out makes numbers so much smaller.
 _FAR_FROM_ZERO = 3.0
+# Mean before truncation that is on its way to zero, and probability of more than the least count that is none.
+_LITTLE_MEAN, _NO_VARIATION = 0.05, 1e-3
 # Difference of a sum of probabilities from one that matters.
 _NO_DISTRIBUTION = 1e-3
 
@@ -242,11 +244,36 @@ def _without_bound(fit: FittedGLMM, part: LinearPart, combinations: np.ndarray) 
     return fit.curvature.reaches(rows)
 
 
+def _reason_of_means(fit: FittedGLMM) -> str:
+    """Why coefficients of the mean have no bound.
+
+    A negative binomial without zeros stays a law of varying counts as its mean before truncation tends to zero. Counts
+    above the least one in such rows tell that nothing is separated there.
+    """
+    separation = "complete separation or an empty cell"
+    if not fit.family.hurdle:
+        return separation
+    y, law, ones = fit.design.response.y, fit.law.parameters, np.ones(fit.nobs)
+    counted = y > 0.0
+    combinations = fit.design.predictors["cond"].X @ fit.estimator.problem.part("cond").back
+    reached = counted & _without_bound(fit, fit.estimator.problem.part("cond"), combinations)
+    varies = 1.0 - fit.family.cdf(ones, ones, law)[1] > _NO_VARIATION
+    series = reached & varies & (fit.family.link.inverse(law.eta) < _LITTLE_MEAN)
+    if not (series & (y > 1.0)).any():
+        return separation
+    where = "all" if series[counted].all() else "some"
+    reason = (
+        f"in {where} rows the mean before truncation tends to zero, where {fit.family.name} is the logarithmic series "
+        "distribution"
+    )
+    return f"{reason}; {separation} in others" if (reached & ~varies).any() else reason
+
+
 def _limit_sentence(fit: FittedGLMM, part: str, names: list[str]) -> str:
     listed = ", ".join(names)
     if part == "cond":
         return (
-            f"The data do not bound {listed} (complete separation or an empty cell): its estimate and Wald test mean "
+            f"The data do not bound {listed} ({_reason_of_means(fit)}): its estimate and Wald test mean "
             "nothing beyond its sign; log-likelihood, other coefficients and simulations are valid."
         )
     values = fit.solution.values[part]
