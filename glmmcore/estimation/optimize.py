@@ -55,6 +55,9 @@ _NO_PROGRESS = 1e-7
 _SUPREMUM_EDM = 1e-4
 _BFGS_TAIL_EDM = 0.2 * _SUPREMUM_EDM
 _RUNAWAY_STEP = 0.1
+# What may be left to a supremum where a search ends, by the expected decrease, and how many times it is gone on towards
+# it. Where likelihoods rise like -exp(-t) twice the expected decrease is left.
+_SUPREMUM_LEFT, _MOST_FURTHER = 5e-6, 6
 # Least eigenvalue of the scaled Hessian for a second Newton step in the tail, where curvatures are little but noise.
 _TAIL_CURVATURE = 0.05
 # Step of the differences in units of each parameter's standard error: truncation 1e-5 x skewness, noise 1e-11 / 1e-5,
@@ -303,6 +306,8 @@ def _minimise(
         # in a tail the flat directions are left out of the further search: along them there is only the supremum
         inverse = _positive_inverse(hessian, 0.0 if in_tail else 1.0 / _LEAST_CURVATURE)
         last_value = point.value
+    if unbounded:
+        point, begin, hessian = _along_valley(counter, point, begin, hessian, limit)
     step = point.x - begin.x
     inverse = _positive_inverse(hessian)
     if float(step @ hessian @ step) > _SAME_POINT:
@@ -669,6 +674,48 @@ def _towards_supremum(objective: _Counted, point: _Point, steps: list[np.ndarray
             if value < point.value:
                 return _Point(x, value, gradient)
     return point
+
+
+def _along_valley(
+    objective: _Counted, point: _Point, begin: _Point, hessian: np.ndarray, limit: np.ndarray
+) -> tuple[_Point, _Point, np.ndarray]:
+    """Go on towards a supremum where the way to it bends: far along the flat direction, then to the valley's floor.
+
+    Returns
+    -------
+    point : _Point
+    begin : _Point
+        Where the Hessian was taken.
+    hessian : ndarray, shape (p, p)
+    """
+    for _ in range(_MOST_FURTHER):
+        scale, values, vectors = scaled_eigen(hessian)
+        along = vectors.T @ (point.gradient / scale)
+        left = 0.5 * float(np.sum(along**2 / np.maximum(np.abs(values), _FLAT)))
+        if left < _SUPREMUM_LEFT or objective.exhausted:
+            break
+        further = _further_along(objective, point, hessian, _tail_steps(point, scale, values, vectors, limit), limit)
+        if further is None:
+            break
+        point = begin = further
+        hessian = _difference_hessian(objective, point, _positive_inverse(hessian))
+    return point, begin, hessian
+
+
+def _further_along(
+    objective: _Counted, point: _Point, hessian: np.ndarray, steps: list[np.ndarray], limit: np.ndarray
+) -> _Point | None:
+    """Where one of the steps ends once the other parameters have followed; None if no end is lower."""
+    for step in steps:
+        for length in (5.0, 2.0, 1.0):
+            x = point.x + length * step
+            end = _Point(x, *objective(x))
+            if not np.isfinite(end.value):
+                continue
+            end, _ = _bfgs(objective, end, _positive_inverse(hessian, 0.0), limit, _BFGS_EDM)
+            if end.value < point.value - 0.1 * _SUPREMUM_LEFT:
+                return end
+    return None
 
 
 def _leave_saddle(objective: _Counted, point: _Point, direction: np.ndarray, limit: np.ndarray) -> _Point:

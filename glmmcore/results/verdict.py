@@ -27,6 +27,8 @@ _MANY_ROWS = 0.02
 _RUNNING_AWAY, _REASON = 10.0, 5.0
 # Logit of a zero inflation that is none.
 _NO_ZERO_INFLATION = -4.0
+# Share of a direction without bound that lies in a parameter if it is the parameter's own.
+_SHARE_OF_OWN = 0.5
 # Share of rows that counts as most of them.
 _MOST_ROWS = 0.5
 # Mean of a response in its standard deviations from which taking it out makes numbers so much smaller.
@@ -226,9 +228,15 @@ def _limit_sentences(fit: FittedGLMM) -> list[str]:
         if part.where.stop - part.where.start != part.size:
             continue
         names = [name for name, moves in zip(part.columns, _without_bound(fit, part, part.back), strict=True) if moves]
-        if names:
+        if names and not (part.name in fit.family.extra and _follows_another(fit, part)):
             out.append(_limit_sentence(fit, part.name, names))
     return out
+
+
+def _follows_another(fit: FittedGLMM, part: LinearPart) -> bool:
+    """Whether a parameter of the law is without bound for what another does, as a difference of two cutpoints is."""
+    own = fit.curvature.flat[part.where] / fit.curvature.units[part.where, None]
+    return bool(np.square(own).sum() < _SHARE_OF_OWN)
 
 
 def _rows_without_bound(fit: FittedGLMM, name: str) -> np.ndarray:
