@@ -165,6 +165,9 @@ def known_elsewhere(**names: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
 LEVEL = "level=, such as level=0.9 for alpha=0.1"
 """What to write for ``alpha=`` of intervals."""
 
+ALPHA = "alpha=, such as alpha=0.1 for level=0.9"
+"""What to write for ``level=`` of tests."""
+
 
 def alpha_of(alpha: Any, level: Any) -> float:
     """One minus the level of intervals, given as such or as the level.

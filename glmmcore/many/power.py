@@ -14,6 +14,7 @@ import pandas as pd
 from scipy import special
 
 from glmmcore.arguments import (
+    ALPHA,
     known_elsewhere,
     random_generator,
     require_level,
@@ -47,7 +48,7 @@ _BLOCK = 50
 _DF_FITS = 15
 
 
-@known_elsewhere(seed="rng=", nsim="n_sims=")
+@known_elsewhere(seed="rng=", nsim="n_sims=", level=ALPHA)
 def power(
     fit: FittedGLMM,
     effect: str | Mapping[str, ArrayLike],

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.arguments import ALPHA, known_elsewhere
 from simresid.arguments import whole_number
 from simresid.checks._monte_carlo import residual_replicates
 from simresid.checks._null import null_residuals
@@ -124,6 +125,7 @@ class Diagnosis:
         )
 
 
+@known_elsewhere(level=ALPHA)
 def diagnose(
     res: SimulatedResiduals,
     *,

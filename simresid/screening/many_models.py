@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.arguments import known_elsewhere, require_flag
+from glmmcore.arguments import ALPHA, known_elsewhere, require_flag
 from simresid.arguments import resolve_seed
 from simresid.checks.nulls.choice import NullKind, check_null
 from simresid.checks.registry import ALONE, TESTS
@@ -37,6 +37,7 @@ DEFAULT_TESTS = ("uniformity", "dispersion", "zero inflation", "outliers")
     family="(formula, data, family) for each model",
     data="(formula, data, family) for each model",
     seed="rng=",
+    level=ALPHA,
 )
 def screen(
     models: Mapping[Any, Any] | Iterable[Any],

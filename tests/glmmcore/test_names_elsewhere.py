@@ -59,6 +59,8 @@ def test_levels_and_seeds_under_the_names_of_other_programs(counts):
     with pytest.raises(TypeError, match=r"predict\(\) has no argument se_fit=; write se=True"):
         fit.predict(se_fit=True)
     assert fit.predict(counts[:2], level=0.9).shape == (2, 4)
+    with pytest.raises(TypeError, match=r"power\(\) has no argument level=; write alpha=, such as alpha=0.1 for"):
+        power(fit, {"x": 0.1}, level=0.9)
 
 
 def test_the_signature_is_that_of_the_function():

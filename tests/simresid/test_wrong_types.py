@@ -56,3 +56,10 @@ def test_wrong_types_are_refused_by_name_or_taken(res, name):
                 require_ours(error)
             finally:
                 plt.close("all")
+
+
+def test_the_level_of_an_interval_is_no_argument_of_tests(res):
+    calls = (lambda: res.diagnose(level=0.9), lambda: sr.diagnose(res, level=0.9), lambda: sr.screen({}, level=0.9))
+    for call in calls:
+        with pytest.raises(TypeError, match=r"has no argument level=; write alpha=, such as alpha=0.1 for"):
+            call()
