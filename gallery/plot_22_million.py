@@ -41,11 +41,7 @@ print(
 # With so many rows the smallest flaw is significant. Look at the size of it: the verdict does.
 
 diagnosis = residuals.diagnose()
-print(
-    diagnosis.table[["effect", "effect_size", "severity", "pvalue"]]
-    .round(4)
-    .to_string()
-)
+print(diagnosis.table[["effect", "effect_size", "severity"]].round(4).to_string())
 print(diagnosis.verdict)
 
 # %%
