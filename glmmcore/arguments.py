@@ -19,6 +19,7 @@ __all__ = [
     "known_elsewhere",
     "mapping_of",
     "names_of",
+    "per_trial",
     "random_generator",
     "read_together",
     "real_array",
@@ -30,6 +31,7 @@ __all__ = [
     "require_word",
     "require_workers",
     "row_values",
+    "tables_in_counts",
     "warn_user",
     "workers_for",
 ]
@@ -350,6 +352,13 @@ def from_proportions(y: np.ndarray, trials: np.ndarray) -> np.ndarray:
     return np.where(np.abs(counts - whole) <= 1e-8 * np.maximum(trials, 1.0), whole, counts)
 
 
+def per_trial(counts: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
+    """Shares of k of n, NaN without trials; other responses as they are."""
+    if trials is None:
+        return counts
+    return np.divide(counts, trials, out=np.full(len(counts), np.nan), where=np.asarray(trials) > 0)
+
+
 def read_together(responses: Sequence[np.ndarray], trials: Sequence[np.ndarray]) -> list[bool]:
     """Whether each of several responses of one kind holds proportions: one of zeros and ones could be either.
 
@@ -366,3 +375,22 @@ def read_together(responses: Sequence[np.ndarray], trials: Sequence[np.ndarray])
     if not any(found):
         return found
     return [own or bool(np.isin(y[at], (0.0, 1.0)).all()) for own, y, at in zip(found, responses, present, strict=True)]
+
+
+def tables_in_counts(responses: Sequence[tuple[pd.DataFrame, str | None]], trials: Any) -> list[pd.DataFrame]:
+    """Tables with numbers of successes where their responses, named beside them, hold proportions of the trials.
+
+    All together say whether they do, see `read_together`. Tables stay as they are if one lacks these numbers.
+    """
+    tables = [table for table, _ in responses]
+    if trials is None:
+        return tables
+    outcomes = [table.get(name) for table, name in responses]
+    sizes = [table.get(trials) if isinstance(trials, str) else pd.Series(trials, index=table.index) for table in tables]
+    if any(c is None or not pd.api.types.is_numeric_dtype(c) for c in (*outcomes, *sizes)):
+        return tables
+    y, n = ([c.to_numpy(dtype=float, na_value=np.nan) for c in cs if c is not None] for cs in (outcomes, sizes))
+    return [
+        table.assign(**{str(name): from_proportions(own, of)}) if shares else table
+        for (table, name), own, of, shares in zip(responses, y, n, read_together(y, n), strict=True)
+    ]

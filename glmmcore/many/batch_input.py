@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import from_proportions, read_together, real_array, row_values
+from glmmcore.arguments import from_proportions, read_together, real_array, row_values, tables_in_counts
 from glmmcore.errors import ModelError, no_data_warnings
 from glmmcore.formula import build_design
 from glmmcore.formula.bars import parse_formula
@@ -135,15 +135,9 @@ def with_counts(formula: str, frame: pd.DataFrame, trials: Any) -> pd.DataFrame:
 
     All rows together say whether it does: those of a small group may all be 0 or 1.
     """
-    if trials is None or (isinstance(trials, str) and trials not in frame):
+    if trials is None:
         return frame
-    name = parse_formula(formula).response_column
-    columns = [name, *([trials] if isinstance(trials, str) else [])]
-    if name is None or not all(c in frame and pd.api.types.is_numeric_dtype(frame[c]) for c in columns):
-        return frame
-    given = frame[trials] if isinstance(trials, str) else pd.Series(trials, index=frame.index)
-    y, n = (values.to_numpy(dtype=float, na_value=np.nan) for values in (frame[name], given))
-    return frame.assign(**{name: from_proportions(y, n)}) if read_together([y], [n])[0] else frame
+    return tables_in_counts([(frame, parse_formula(formula).response_column)], trials)[0]
 
 
 def renamed(design: Design, label: str, right: str, name: str) -> Design:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from glmmcore.arguments import names_of, require_flag, require_level, require_word
+from glmmcore.arguments import names_of, per_trial, require_flag, require_level, require_word
 from glmmcore.errors import ModelError, warn_of_data
 from glmmcore.families.links import LINKS, Link
 from glmmcore.formula.frame import as_frame, row_name
@@ -90,7 +90,7 @@ def predict(
             weights = None if weights is None else weights[keep]
         rows = NewRows(predictors, labels, effects, new_levels, trials_of_new, weights)
         lower, upper, variance = new_response_limits(fit, rows, level, precise, combination)
-        ends = _per_trial(lower, trials_of_new), _per_trial(upper, trials_of_new)
+        ends = per_trial(lower, trials_of_new), per_trial(upper, trials_of_new)
     else:
         variance = precise.variance(combination) if len(labels) else np.zeros(0)
     error = np.sqrt(variance)
@@ -100,13 +100,6 @@ def predict(
         ends = limits_on_scale(estimate, error, _scale(fit, kind), half)
     columns = {"estimate": estimate, "se": error} | dict(zip(("lower", "upper"), ends, strict=False))
     return _with_missing_rows(pd.DataFrame(columns, index=index[keep]), keep, index)
-
-
-def _per_trial(counts: np.ndarray, trials: np.ndarray | None) -> np.ndarray:
-    """Shares of k of n, NaN without trials; other responses as they are."""
-    if trials is None:
-        return counts
-    return np.divide(counts, trials, out=np.full(len(counts), np.nan), where=trials > 0)
 
 
 def _in_pieces(fit: FittedGLMM, frame: pd.DataFrame, of_rows: dict[str, Any], options: dict[str, Any]) -> pd.DataFrame:

@@ -262,9 +262,8 @@ def _reason_of_means(fit: FittedGLMM) -> str:
     if not fit.family.hurdle:
         return separation
     y, law, ones = fit.design.response.y, fit.law.parameters, np.ones(fit.nobs)
-    counted = y > 0.0
-    combinations = fit.design.predictors["cond"].X @ fit.estimator.problem.part("cond").back
-    reached = counted & _without_bound(fit, fit.estimator.problem.part("cond"), combinations)
+    part, counted = fit.estimator.problem.part("cond"), y > 0.0
+    reached = counted & _without_bound(fit, part, fit.design.predictors["cond"].X @ part.back)
     varies = 1.0 - fit.family.cdf(ones, ones, law)[1] > _NO_VARIATION
     series = reached & varies & (fit.family.link.inverse(law.eta) < _LITTLE_MEAN)
     if not (series & (y > 1.0)).any():

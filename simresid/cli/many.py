@@ -9,10 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from pandas.api.types import is_numeric_dtype
-
-from glmmcore.arguments import from_proportions, read_together
+from glmmcore.arguments import tables_in_counts
 from simresid import datasets
 from simresid.checks.registry import ALONE
 from simresid.cli.formula_names import response_name
@@ -119,7 +116,9 @@ def _models(options: argparse.Namespace, files: list[Path]) -> tuple[Models, Tab
     formula = whole_formula(options)
     if Path(options.file).is_dir():
         readings = _tables(options, files)
-        tables = _in_counts([(reading.table, response_name(formula)) for reading in readings.values()], options.trials)
+        tables = tables_in_counts(
+            [(reading.table, response_name(formula)) for reading in readings.values()], options.trials
+        )
         models = {name: (formula, table, *settings) for name, table in zip(readings, tables, strict=True)}
         return models, next(iter(readings.values()))
     if not (options.by or options.responses):
@@ -128,7 +127,7 @@ def _models(options: argparse.Namespace, files: list[Path]) -> tuple[Models, Tab
         raise InputError("say what the models are by --by or --responses, or name a folder of files")
     if options.by:
         reading = _noted(model_table(options, Columns(labels=(options.by,))))
-        [data] = _in_counts([(reading.table, response_name(formula))], options.trials)
+        [data] = tables_in_counts([(reading.table, response_name(formula))], options.trials)
         groups = data.groupby(options.by, sort=True, observed=True)
         if not len(groups):
             raise InputError(f"column '{options.by}' has no values")
@@ -146,26 +145,9 @@ def _models(options: argparse.Namespace, files: list[Path]) -> tuple[Models, Tab
     options.formula = f"~ {options.formula.partition('~')[2].strip()}"
     reading = _noted(model_table(options, Columns(numbers=tuple(names))))
     others = [name for name in reading.table.columns if name not in names]
-    tables = _in_counts([(reading.table[[name, *others]], name) for name in names], options.trials)
+    tables = tables_in_counts([(reading.table[[name, *others]], name) for name in names], options.trials)
     pairs = zip(names, tables, strict=True)
     return {name: (f"`{name}` ~ {right.strip()}", table, *settings) for name, table in pairs}, reading
-
-
-def _in_counts(responses: list[tuple[pd.DataFrame, str | None]], trials: str | None) -> list[pd.DataFrame]:
-    """Tables with numbers of successes where their responses hold proportions of the trials.
-
-    All together say whether they do: the response of one model may be all zeros and ones, which could be either.
-    """
-    tables = [table for table, _ in responses]
-    columns = [table.get(name) for table, name in responses], [table.get(trials) for table in tables]
-    if any(column is None or not is_numeric_dtype(column) for both in columns for column in both):
-        return tables
-    y, n = ([c.to_numpy(dtype=float, na_value=np.nan) for c in both if c is not None] for both in columns)
-    shares = read_together(y, n)
-    return [
-        table.assign(**{str(name): from_proportions(y[i], n[i])}) if shares[i] else table
-        for i, (table, name) in enumerate(responses)
-    ]
 
 
 def _noted(reading: TableReading) -> TableReading:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from glmmcore.arguments import per_trial
 from simresid.checks.inputs import is_simulated
 from simresid.plots.style import number_texts, shorten
 
@@ -25,7 +26,6 @@ __all__ = [
     "level_texts",
     "observed_values",
     "outside_note",
-    "per_trial",
     "require_fit",
     "scale_label",
     "view",
@@ -83,13 +83,6 @@ def observed_values(fit: FittedGLMM, options: dict[str, Any], kind: str) -> Any:
     return per_trial(y, fit.trials)
 
 
-def per_trial(counts: Any, trials: Any) -> Any:
-    """Shares of k of n, NaN without trials; other responses as they are."""
-    if trials is None:
-        return counts
-    return np.divide(counts, trials, out=np.full(len(counts), np.nan), where=np.asarray(trials) > 0)
-
-
 def _way_back(fit: FittedGLMM, options: dict[str, Any], kind: str) -> Any:
     """Way from the response of the model to y where means are of y and the response is log(y) or the like."""
     is_whole = kind == "response" and options.get("component") is None
@@ -133,14 +126,9 @@ def _exposures(fit: FittedGLMM, at: dict[Any, Any], varying: Collection[Any]) ->
     encode: Any = fit.design.encode
     names = dict.fromkeys(name for addend in encode.offsets for name in addend.names if is_number(fit, name))
     values = {name: at.get(name, fit.data[name].astype(float).mean()) for name in names if name not in varying}
-    said = [f"{shorten(str(name), 20)} = {float(v[0]):.4g}" for name, v in _single(values).items()]
+    single = {name: np.asarray(value, dtype=float).item() for name, value in values.items() if np.size(value) == 1}
+    said = [f"{shorten(str(name), 20)} = {value:.4g}" for name, value in single.items()]
     return f"\n{', '.join(said)}" if said else ""
-
-
-def _single(values: dict[Any, Any]) -> dict[Any, Any]:
-    """Those that are one number, as arrays."""
-    arrays = {name: np.atleast_1d(np.asarray(value, dtype=float)) for name, value in values.items()}
-    return {name: value for name, value in arrays.items() if value.size == 1}
 
 
 def view(table: pd.DataFrame, values: Any, above: float = 0.0) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from glmmcore.arguments import require_flag
+from glmmcore.arguments import per_trial, require_flag
 from simresid.checks.base import pvalue_text
 from simresid.checks.basis import ranks
 from simresid.checks.categorical import categorical_test
@@ -15,7 +15,6 @@ from simresid.checks.inputs import is_simulated, residual_array
 from simresid.checks.quantiles import quantile_test
 from simresid.checks.results import CategoricalResult, QuantileResult
 from simresid.plots._categories import draw_categories
-from simresid.plots._effects import per_trial
 from simresid.plots._points import POINTS_UP_TO, draw_cloud
 from simresid.plots._residual_axis import matters, outlier_sides, unit_axis
 from simresid.plots.predictors import Predictor, resolve
