@@ -20,17 +20,21 @@ __all__ = ["warmup"]
 RANDOM_PARTS = ("(x|g) + (1|h)", "(1|g) + (1|h)")
 # Copies of the small data that make the rows of a level worth working with together.
 COPIES = 50
+# As few as a test takes: they compile what three hundred would.
+N_REFITS = 3
 
 _UNIT, _POSITIVE, _TRUNCATED = ("beta", "ordbeta"), ("gamma", "lognormal"), "truncated_"
+# Whole numbers alone would let the likelihood of some of these grow without bound, which takes long to find out.
+_CONTINUOUS = ("gaussian", "t", "skewnormal", "tweedie", *_POSITIVE)
 
 
 def warmup(families: str | Iterable[str] = ("gaussian", "binomial", "poisson", "nbinom2")) -> float:
     """Compile all that models of these families and their residuals need, or load it if it was compiled before.
 
     Fits two small models per family, with and without random slopes, makes their residuals, runs all tests and groups
-    the rows; refits one with a single factor; and fits one model with many equal rows. Compiled code is kept in Numba's
-    cache, so that this takes seconds once after an install and a second per process later. Worth a line where a first
-    answer must be quick:
+    the rows; does the same against refits with a single factor; and fits one model with many equal rows. Compiled code
+    is kept in Numba's cache, so that this takes seconds once after an install and a second per process later. Worth a
+    line where a first answer must be quick:
 
     * after ``pip install``, or when an image is built: ``python -c "import simresid; simresid.warmup()"``;
     * in the initialiser of worker processes;
@@ -69,10 +73,11 @@ def warmup(families: str | Iterable[str] = ("gaussian", "binomial", "poisson", "
             for random in RANDOM_PARTS:
                 formula = f"{response} ~ x + {random}"
                 residuals = simulate_residuals(fit_formula(formula, data, family), 20, rng=1)
-                residuals.diagnose(n_monte_carlo=0)
+                # without refits, which take long where random effects of noise are nothing
+                residuals.diagnose(null="analytic", n_monte_carlo=0)
                 residuals.recalculate(data["g"])
             single = fit_formula(f"{response} ~ x + (1|g)", data, family)
-            single.refit_many(single.simulate(2, rng=1), n_jobs=1)
+            simulate_residuals(single, 20, rng=1).diagnose(n_refits=N_REFITS, n_monte_carlo=0)
             many = pd.concat([data] * COPIES, ignore_index=True)
             many["g"], many["h"] = np.arange(len(many)) % 20, np.arange(len(many)) // 20 % 16
             fit_formula(f"{response} ~ 1 + (1|g) + (1|h)", many, family)
@@ -94,6 +99,6 @@ def _data(family: str) -> pd.DataFrame:
         y += 1.0
     elif family == "betabinomial":
         y = np.minimum(y, 8.0)
-    elif family == "tweedie":  # whole numbers alone would let its likelihood grow without bound
+    if family in _CONTINUOUS:
         y *= rng.uniform(0.5, 1.5, 60)
     return pd.DataFrame({"y": y, "x": rng.normal(size=60), "g": g, "h": np.arange(60) // 12})
