@@ -206,11 +206,14 @@ def _flagged(table: pd.DataFrame, tests: list[str], options: argparse.Namespace)
 
 
 def _say_notes(table: pd.DataFrame) -> None:
-    """Say how many fits come with notes, and those of the first."""
+    """Say the notes of the first fit that has any, how many share them but for numbers, and how many have others."""
     noted = table["notes"][table["notes"] != ""]
     if len(noted):
-        others = f" and {len(noted) - 1} more" if len(noted) > 1 else ""
-        say(f"simresid screen: note: {noted.index[0]}{others}: {in_options(one_line(noted.iloc[0]))}")
+        kinds = noted.str.replace(r"\d+", "", regex=True)
+        same = int((kinds == kinds.iloc[0]).sum())
+        more = f" and {same - 1} more" if same > 1 else ""
+        rest = f" ({len(noted) - same} with other notes)" if len(noted) > same else ""
+        say(f"simresid screen: note: {noted.index[0]}{more}: {in_options(one_line(noted.iloc[0]))}{rest}")
 
 
 def _summary(table: pd.DataFrame, options: argparse.Namespace, reading: TableReading) -> str:

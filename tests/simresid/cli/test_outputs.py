@@ -13,6 +13,7 @@ import pytest
 
 from simresid import screen
 from simresid.cli import main
+from simresid.cli.many import _say_notes
 from simresid.cli.terminal import harmless
 from simresid.files import remove_leftovers, replacing
 
@@ -98,6 +99,14 @@ def test_notes_of_fits_are_said(folder, capsys):
     assert status == 0
     assert err.count("note: ants.csv and 1 more: the offset goes from 2 to 9 in whole numbers") == 1
     assert "note:" not in run("screen", folder, *SCREEN, capsys=capsys)[2]
+
+
+def test_notes_of_other_fits_are_not_those_of_the_first(capsys):
+    """`huge.csv and 2 more` had the notes of the first, whatever those of the others were."""
+    notes = ["", "2 rows were left out.", "19 rows were left out.", "Singular fit."]
+    _say_notes(pd.DataFrame({"notes": notes}, index=["a.csv", "b.csv", "c.csv", "d.csv"]))
+    err = capsys.readouterr().err
+    assert err == "simresid screen: note: b.csv and 1 more: 2 rows were left out. (1 with other notes)\n"
 
 
 # ---- scratch files ---------------------------------------------------------------------------------
