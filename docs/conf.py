@@ -35,6 +35,7 @@ extensions = [
     "run",
     "printed",
     "breaks",
+    "reference",
 ]
 exclude_patterns = ["_build", "_templates", "gallery/*.zip", "**/GALLERY_HEADER.rst"]
 templates_path = ["_templates"]
@@ -59,6 +60,7 @@ numpydoc_xref_aliases = {
     **{name: f"glmmcore.{name}" for name in fits},
     **{name: f"simresid.{name}" for name in models},
     **{name: f"simresid.checks.results.{name}" for name in results},
+    "Relationship": "glmmcore.relationship.Relationship",
     "Diagnosis": "simresid.checks.battery.Diagnosis",
     "BenchmarkResult": "simresid.teaching.benchmarking.BenchmarkResult",
 }

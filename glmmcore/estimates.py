@@ -186,7 +186,7 @@ class Estimates:
 
     @cached_property
     def joint_curvature(self) -> Curvature:
-        """The same, followed by log sigma for a linear model."""
+        """Like `curvature`, followed by log sigma for a linear model."""
         if self.estimator.linear:
             return joint_curvature(self.estimator, self.solution, self.curvature)
         return self.curvature
@@ -464,8 +464,9 @@ class Estimates:
 
     @property
     def sigma(self) -> float:
-        """Dispersion as glmmTMB's ``sigma()``: see `Family.sigma`; NaN where `disp` has covariates.
+        """Dispersion as glmmTMB's ``sigma()``; NaN where `disp` has covariates.
 
+        The page *Choosing a family* says what it is in each family;
         ``predict(kind="disp")`` gives it for every row, those with covariates too.
         """
         if not self.family.has_dispersion:

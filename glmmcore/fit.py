@@ -74,13 +74,14 @@ def glmm(
 
     The marginal likelihood is approximated by Laplace's method with the observed information (exact for gaussian
     responses), or by adaptive Gauss-Hermite quadrature with ``n_agq > 1``; the gradient is that of the approximation
-    itself, see `glmmcore.estimation.laplace`.
+    itself, see the page *Theory*.
 
     Parameters
     ----------
     formula : str
         In lme4's grammar: ``"y ~ x + (1|g)"``, ``(x|g)``, ``(x||g)``, ``(1|a/b)``, ``offset(z)``,
-        ``cbind(successes, failures) ~ ...``; without a bar, a generalised linear model.
+        ``cbind(successes, failures) ~ ...``; without a bar, a generalised linear model. Of glmmTMB: ``ar1(time|g)``,
+        ``exp(x, y|g)`` and other structures.
     data : pandas.DataFrame or mapping of str to array
         Rows with a missing value in a column in use are left out; the index of the others is kept.
     family : str or Family
@@ -94,15 +95,20 @@ def glmm(
     disp : str, optional
         One-sided formula of the dispersion part, log link.
     reml : bool
-        Integrate the fixed effects out under a flat prior.
+        Restricted maximum likelihood, usual for linear mixed models: variances that allow for the fixed effects having
+        been estimated.
     n_agq : int
         Quadrature points per dimension; more than one needs a single grouping factor with at most three coefficients.
-    trials, offset, freq_weights, var_weights : str or array_like of shape (n,), optional
-        Number of trials of k-of-n responses, which hold successes, or proportions where they are written over their
-        trials, ``k / n``, or are not all whole numbers; known part of the linear predictor; how many equal rows each
-        stands for, whole numbers; inverse relative variances of gaussian, gamma, lognormal and tweedie responses, such
-        as the exposures behind averages (claims of a policy over its years), which divide the variance of the row. A
-        column name or an array in the order of the rows.
+    trials : str or array_like of shape (n,), optional
+        Number of trials of k-of-n responses, a column name or an array in the order of the rows. The responses are
+        successes, or proportions where they are written over their trials, ``k / n``, or are not all whole numbers.
+    offset : str or array_like of shape (n,), optional
+        Known part of the linear predictor, a column name or an array.
+    freq_weights : str or array_like of shape (n,), optional
+        How many equal rows each stands for, whole numbers, a column name or an array.
+    var_weights : str or array_like of shape (n,), optional
+        Inverse relative variances of gaussian, gamma, lognormal and tweedie responses, which divide the variance of the
+        row, such as the exposures behind averages (claims of a policy over its years); a column name or an array.
     known : mapping of str to DataFrame or Relationship, optional
         How the levels of a grouping factor covary, such as ``{"species": R}``: a covariance matrix with labels on both
         sides, or an object of `glmmcore.relationship` (pedigrees, trees, neighbourhoods). Effects of ``(x | species)``
@@ -128,6 +134,7 @@ def glmm(
     Examples
     --------
     >>> import numpy as np, pandas as pd
+    >>> from glmmcore import glmm
     >>> rng = np.random.default_rng(1)
     >>> d = pd.DataFrame({"x": rng.normal(size=200), "g": np.repeat(np.arange(20), 10)})
     >>> d["y"] = rng.poisson(np.exp(0.5 + 0.3 * d["x"] + rng.normal(0, 0.5, 20)[d["g"]]))

@@ -95,6 +95,7 @@ def fit_many(
     Examples
     --------
     >>> import numpy as np, pandas as pd
+    >>> from glmmcore import fit_many
     >>> rng = np.random.default_rng(1)
     >>> d = pd.DataFrame({"x": rng.normal(size=60), "g": np.repeat(np.arange(12), 5)})
     >>> genes = pd.DataFrame(rng.poisson(3, size=(60, 4)), columns=list("abcd"))

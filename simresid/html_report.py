@@ -87,7 +87,7 @@ def report(
     Examples
     --------
     >>> import numpy as np, tempfile, pathlib
-    >>> from simresid import from_simulations
+    >>> from simresid import from_simulations, report
     >>> rng = np.random.default_rng(1)
     >>> res = from_simulations(rng.poisson(3, (250, 60)), rng.poisson(3, 60))
     >>> with tempfile.TemporaryDirectory() as folder:

@@ -137,6 +137,7 @@ def simulate_residuals(
     Examples
     --------
     >>> import numpy as np
+    >>> from simresid import simulate_residuals
     >>> class Coins:
     ...     "Ten tosses of a fair coin per row."
     ...     observed = np.array([4.0, 6.0, 5.0, 10.0])
@@ -268,6 +269,7 @@ def from_simulations(
         Whether the response takes whole numbers only; found out from the values by default. Residuals of
         ``method="traditional"`` depend on it, the others do not.
     method : {"rank", "pit", "traditional"}
+        Definition of a residual, as in `simulate_residuals`.
     rng : int, Generator or None
         Seed of everything random, as in `simulate_residuals`.
     rotation : ndarray (n, n) or "estimated", optional
@@ -289,6 +291,7 @@ def from_simulations(
     Examples
     --------
     >>> import numpy as np
+    >>> from simresid import from_simulations
     >>> rng = np.random.default_rng(1)
     >>> res = from_simulations(rng.poisson(3, size=(250, 50)), rng.poisson(3, size=50))
     >>> res.n_obs, res.n_sims

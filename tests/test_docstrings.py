@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
+import doctest
 import importlib
 import inspect
 import re
@@ -85,6 +88,48 @@ def test_numpydoc_finds_nothing_to_object_to(name):
             errors = validate(f"{full}.{member}")["errors"]
             found += [f"{full}.{member}: {code} {message}" for code, message in errors if code not in allowed]
     assert found == []
+
+
+def names_without_origin(code: str) -> set[str]:
+    """Names that code reads and nothing in it defines."""
+    known, read = set(dir(builtins)), set()
+    for node in ast.walk(ast.parse(code)):
+        match node:
+            case ast.Name(id=name, ctx=ast.Load()):
+                read.add(name)
+            case ast.Name(id=name) | ast.arg(arg=name) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                known.add(name)
+            case ast.ExceptHandler(name=str(name)):
+                known.add(name)
+            case ast.Import(names=imported) | ast.ImportFrom(names=imported):
+                known |= {(alias.asname or alias.name).split(".")[0] for alias in imported}
+    return read - known
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_examples_run_where_they_are_pasted(name):
+    # doctest lends an example the names of its module, a reader has only what the page shows
+    value = resolve(name)
+    documented = (
+        [value, *(inspect.getattr_static(value, m) for m in members(value))] if inspect.isclass(value) else [value]
+    )
+    parser = doctest.DocTestParser()
+    codes = [
+        "".join(example.source for example in parser.get_examples(inspect.getdoc(item) or "")) for item in documented
+    ]
+    assert [names for code in codes if (names := names_without_origin(code))] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_and_attribute_has_a_description(name):
+    lines = (inspect.getdoc(resolve(name)) or "").splitlines()
+    entries = [i for i, line in enumerate(lines) if re.match(r"\*{0,2}\w+(, \w+)* : \S", line)]
+    assert [lines[i] for i in entries if not "".join(lines[i + 1 : i + 2]).startswith("    ")] == []
+
+
+def test_names_without_origin_are_found():
+    code = "import numpy as np\ntry:\n    a = np.f(lambda b: b + c)\nexcept E as e:\n    print(a, e)"
+    assert names_without_origin(code) == {"c", "E"}
 
 
 def test_the_attributes_of_records_are_documented():

@@ -85,7 +85,7 @@ def get_family(family: str | Family, link: str | Link | None = None) -> Family:
     Parameters
     ----------
     family : str or Family
-        A key of `FAMILIES` in any case, or a ready family, which is returned as it is.
+        A name that `glmm` knows, in upper or lower case, or a ready family, which is returned as it is.
     link : str or Link, optional
         Link of the mean; the family's default without it.
 
@@ -101,6 +101,7 @@ def get_family(family: str | Family, link: str | Link | None = None) -> Family:
 
     Examples
     --------
+    >>> from glmmcore import get_family
     >>> get_family("gamma").link.name
     'log'
     """

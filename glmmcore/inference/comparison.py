@@ -55,12 +55,13 @@ def compare(*fits: FittedGLMM, **named: FittedGLMM) -> pd.DataFrame:
     Examples
     --------
     >>> import pandas as pd
-    >>> from glmmcore import glmm
+    >>> from glmmcore import compare, glmm
     >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
-    >>> small = glmm("y ~ 1 + (1|g)", d, family="poisson")
-    >>> table = compare(small, glmm("y ~ x + (1|g)", d, family="poisson"))
-    >>> table[["df", "llf", "chisq", "pvalue"]].round(3).to_numpy()[1]
-    array([  3.   , -16.174,   4.667,   0.031])
+    >>> small, large = (glmm(f"y ~ {x} + (1|g)", d, family="poisson") for x in ("1", "x"))
+    >>> compare(small=small, large=large)[["df", "llf", "chisq", "pvalue"]].round(3)
+           df     llf  chisq  pvalue
+    small   2 -18.507    NaN     NaN
+    large   3 -16.174  4.667   0.031
     """
     if len(fits) + len(named) < 2:
         raise ModelError("compare needs two fits or more")
@@ -182,7 +183,7 @@ def drop_terms(fit: FittedGLMM, part: str = "cond") -> pd.DataFrame:
     Examples
     --------
     >>> import pandas as pd
-    >>> from glmmcore import glmm
+    >>> from glmmcore import drop_terms, glmm
     >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
     >>> drop_terms(glmm("y ~ x + (1|g)", d, family="poisson"))[["chisq", "pvalue"]].round(3)
             chisq  pvalue

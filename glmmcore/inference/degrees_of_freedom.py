@@ -116,7 +116,7 @@ def satterthwaite(fit: FittedGLMM, contrasts: ArrayLike | None = None) -> pd.Dat
     Examples
     --------
     >>> import pandas as pd
-    >>> from glmmcore import glmm
+    >>> from glmmcore import glmm, satterthwaite
     >>> d = pd.DataFrame({"y": [1.2, 3.1, 2.2, 3.3, 4.7, 5.2, 6.0, 8.1], "g": list("aabbccdd"), "x": [0, 1] * 4})
     >>> satterthwaite(glmm("y ~ x + (1|g)", d, reml=True)).round(3)
                estimate     se     df  statistic  pvalue

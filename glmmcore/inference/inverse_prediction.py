@@ -39,12 +39,15 @@ class InversePrediction:
     Attributes
     ----------
     variable : str
+        The column.
     target : float
+        The mean that is reached.
     estimate, se : float
-        Standard error by the delta method.
+        Value of the column there; standard error by the delta method.
     lower, upper : float
         Limits; infinite where the interval is not bounded.
     method : str
+        What the limits are: ``"fieller"`` or ``"delta"``.
     note : str
         What is to be said about the interval, if anything.
 
@@ -119,7 +122,7 @@ def inverse_prediction(
     Examples
     --------
     >>> import pandas as pd
-    >>> from glmmcore import glmm
+    >>> from glmmcore import glmm, inverse_prediction
     >>> d = pd.DataFrame({"y": [30, 22, 14, 11, 8, 28, 25, 17, 9, 6], "x": [0, 1, 2, 3, 4] * 2})
     >>> found = inverse_prediction(glmm("y ~ x", d, family="poisson"), "x", target=10)
     >>> round(found.estimate, 2), round(found.lower, 2), round(found.upper, 2)

@@ -127,7 +127,7 @@ def marginal_means(
     Examples
     --------
     >>> import pandas as pd
-    >>> from glmmcore import glmm
+    >>> from glmmcore import glmm, marginal_means
     >>> d = pd.DataFrame({"y": [7, 9, 5, 8, 21, 15, 24, 18], "clinic": list("abcd") * 2, "trt": list("ccccdddd")})
     >>> fit = glmm("y ~ trt + (1|clinic)", d, reml=True)
     >>> marginal_means(fit, "trt")[["estimate", "se"]].round(3).rename_axis(None)

@@ -51,7 +51,7 @@ def side_by_side(
 
     Examples
     --------
-    >>> from glmmcore import glmm
+    >>> from glmmcore import glmm, side_by_side
     >>> d = {"y": [1, 3, 2, 6, 4, 7, 5, 9], "x": [0, 1] * 4}
     >>> side_by_side(null=glmm("y ~ 1", d, family="poisson"), x=glmm("y ~ x", d, family="poisson"), digits=2)
                            null            x

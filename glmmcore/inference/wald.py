@@ -67,7 +67,7 @@ def wald_tests(
     Examples
     --------
     >>> import pandas as pd
-    >>> from glmmcore import glmm
+    >>> from glmmcore import glmm, wald_tests
     >>> d = pd.DataFrame({"y": [1, 3, 2, 6, 4, 7, 5, 9], "g": list("aabbccdd"), "x": [0, 1] * 4})
     >>> wald_tests(glmm("y ~ x + (1|g)", d, family="poisson")).round(3)
        chisq  df  pvalue

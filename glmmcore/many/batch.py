@@ -46,6 +46,7 @@ class ManyFits:
     llf, sigma : pandas.Series
         Log-likelihood; dispersion as `FittedGLMM.sigma`.
     converged, singular : pandas.Series of bool
+        Whether each fit is at a maximum; whether its covariance of the random effects is on the edge.
     error : pandas.Series of str
         Empty for a response that was fitted.
     linear_predictors : dict of str to numpy.ndarray, shape (responses, n) or (responses, 1)
@@ -129,7 +130,7 @@ class ManyFits:
 
     @property
     def optimiser_parameters(self) -> np.ndarray | None:
-        """Parameters of every response as `Solution.x`, (responses, p); None for groups of a data frame."""
+        """Parameters of every response in the units of the search, (responses, p); None for groups of a data frame."""
         return self._x
 
     def variance(self) -> np.ndarray:

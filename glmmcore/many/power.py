@@ -107,7 +107,7 @@ def power(
     Examples
     --------
     >>> import pandas as pd
-    >>> from glmmcore import glmm
+    >>> from glmmcore import glmm, power
     >>> d = pd.DataFrame({"y": [4.1, 5.2, 3.9, 5.0, 4.4, 5.6], "x": [0, 1] * 3})
     >>> power(glmm("y ~ x", d, reml=True), {"x": 0.5}, n=[6, 12], n_sims=200, rng=1)["power"].round(2).tolist()
     [0.41, 0.77]

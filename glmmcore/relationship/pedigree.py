@@ -35,8 +35,8 @@ def from_pedigree(frame: Any, id: str = "id", sire: str = "sire", dam: str = "da
     Returns
     -------
     Relationship
-        Labels are all animals, parents without a row of their own among them. A `DataWarning` names these, and animals
-        that are both sire and dam, as plants may be.
+        Labels are all animals, parents without a row of their own among them. A `glmmcore.DataWarning` names these, and
+        animals that are both sire and dam, as plants may be.
 
     Raises
     ------

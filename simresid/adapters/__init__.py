@@ -61,6 +61,7 @@ def as_fitted_model(obj: Any) -> FittedModel:
     Examples
     --------
     >>> import numpy as np, statsmodels.api as sm
+    >>> from simresid import as_fitted_model
     >>> x = np.linspace(0, 1, 40)
     >>> y = np.random.default_rng(1).poisson(np.exp(1 + x))
     >>> results = sm.GLM(y, sm.add_constant(x), family=sm.families.Poisson()).fit()
@@ -98,7 +99,8 @@ def register_adapter(module_prefix: str, function: Adapter) -> None:
 
     Examples
     --------
-    >>> register_adapter("mylib", lambda fit: MyLibFit(fit))  # doctest: +SKIP
+    >>> from simresid import register_adapter
+    >>> register_adapter("mylib", lambda fit: fit.as_model())  # doctest: +SKIP
     """
     if not module_prefix or not callable(function):
         raise ValueError("register_adapter needs a module name and a function of one object")

@@ -42,10 +42,14 @@ class ConditionalRows:
     """
 
     has_random_effects: bool = False
+    """Whether the model has random effects."""
 
     llf: float
+    """Log-likelihood; absent when unknown."""
     edf: float
+    """Effective number of parameters; absent when unknown."""
     df_resid: float
+    """Residual degrees of freedom; absent when unknown."""
 
     def __init__(
         self,

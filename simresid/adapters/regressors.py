@@ -66,6 +66,7 @@ class RegressorFit(IndependentRows):
     Examples
     --------
     >>> import numpy as np
+    >>> from simresid import RegressorFit
     >>> class Doubling:
     ...     coef_, intercept_ = np.array([2.0]), 0.0
     ...     def predict(self, X):
@@ -79,6 +80,7 @@ class RegressorFit(IndependentRows):
     """
 
     refit_effort = 40.0
+    """Time of a refit in units of one by glmmcore: tests make fewer refits where it is large."""
 
     def __init__(
         self,

@@ -75,7 +75,9 @@ class Effect:
     Attributes
     ----------
     name : str
-        What is measured; a key of `THRESHOLDS`.
+        What is measured, such as ``"dispersion ratio"``. Properties: ``severity`` (negligible, moderate or severe, by
+        the limits of the page *What to do when a test fails*), ``clear`` (whether the whole interval is beyond
+        negligible).
     value, null : float
         Estimate and its value under a right model.
     interval : tuple of float or None
@@ -83,6 +85,7 @@ class Effect:
 
     Examples
     --------
+    >>> from simresid.checks.results import Effect
     >>> effect = Effect("dispersion ratio", value=1.3, null=1.0, interval=(1.05, 1.5))
     >>> effect.severity, effect.clear  # 1.05 would be negligible
     ('moderate', False)
@@ -154,7 +157,7 @@ class CheckResult:
         Standard error of `pvalue` due to the finite number of simulations; 0 when the null distribution is
         analytic.
     null : {"refits", "simulated", "analytic"}
-        Where the null distribution comes from (`simresid.checks.nulls.choice`).
+        Where the null distribution comes from, as in `simresid.uniformity_test`.
     n_refits : int
         Refits it rests on.
     ranks : ndarray (1 + n,) or None

@@ -47,7 +47,7 @@ class Diagnosis:
     table : DataFrame
         One row per test: ``statistic``, ``effect``, ``effect_size``, ``effect_low``, ``effect_high``,
         ``severity``, ``pvalue``, ``monte_carlo_error`` (NaN where it was not estimated), ``pvalue_adjusted``
-        (for the number of tests), ``finding`` (in words), ``state`` (see `simresid.checks.verdict`), ``failed``,
+        (for the number of tests), ``finding`` (in words), ``state`` (the mark of the figures), ``failed``,
         ``advice``.
     alpha : float
         Level of the verdicts.
@@ -176,13 +176,15 @@ def diagnose(
     Examples
     --------
     >>> import numpy as np
-    >>> from simresid import from_simulations
+    >>> from simresid import diagnose, from_simulations
     >>> rng = np.random.default_rng(1)
     >>> mean = rng.uniform(2, 6, 300)
     >>> y = rng.negative_binomial(2, 2 / (2 + mean))
     >>> diagnosis = diagnose(from_simulations(rng.poisson(mean, (250, 300)), y, mean))
-    >>> "dispersion" in diagnosis.failed
-    True
+    >>> print(diagnosis.verdict)
+    The model fails: uniformity, dispersion, zero inflation, outliers, quantiles.
+    >>> round(float(diagnosis.table["effect_size"]["dispersion"]), 1)
+    3.1
     """
     import pandas as pd
 

@@ -141,6 +141,7 @@ def categorical_test(
     Examples
     --------
     >>> import numpy as np
+    >>> from simresid import categorical_test
     >>> u = (np.arange(60) + 0.5) / 60
     >>> result = categorical_test(u, np.tile(["a", "b"], 30))
     >>> [str(level) for level in result.levels.index], bool(result.uniformity_pvalue > 0.9)

@@ -91,7 +91,7 @@ def quantile_curves(
     upper : ndarray (n,), optional
         Upper ends of the cells.
     refits : ndarray (m, n_bins * k), optional
-        `Bins.at` of refits, for the band.
+        The same statistics of refits, for the band.
 
     Returns
     -------
@@ -102,6 +102,7 @@ def quantile_curves(
     Examples
     --------
     >>> import numpy as np
+    >>> from simresid import quantile_curves
     >>> rng = np.random.default_rng(1)
     >>> x = rng.random(2000)
     >>> curves = quantile_curves(rng.random(2000), x, np.array([0.5]))

@@ -186,8 +186,7 @@ def dispersion_test(
     null : {"auto", "refits", "simulated", "analytic"}
         As in `uniformity_test`, for ``method="conditional"``; without refits the ratios of the simulations.
     n_refits : int, optional
-        Number of refits; by default that of the rule in `simresid.checks.nulls.plan`, for ``method="refit"`` as many as
-        there are simulations.
+        Number of refits; by default as in `uniformity_test`, for ``method="refit"`` as many as there are simulations.
     n_jobs : int, optional
         Workers for the refits, as in joblib.
 
@@ -206,13 +205,12 @@ def dispersion_test(
     Examples
     --------
     >>> import numpy as np
-    >>> from simresid import from_simulations
+    >>> from simresid import dispersion_test, from_simulations
     >>> rng = np.random.default_rng(1)
     >>> mean = np.full(100, 4.0)
     >>> res = from_simulations(rng.poisson(mean, (250, 100)), rng.negative_binomial(4, 0.5, 100), mean)
-    >>> result = dispersion_test(res)
-    >>> result.statistic > 1.3, result.pvalue < 0.05
-    (True, True)
+    >>> print(dispersion_test(res).summary())
+    dispersion (conditional simulations): ratio 2.508, p = 0.008; dispersion ratio 2.51 [1.72, 3.65], severe.
     """
     simulated_only(res, "dispersion_test")
     check_alternative(alternative)

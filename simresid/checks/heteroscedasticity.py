@@ -105,12 +105,13 @@ def heteroscedasticity_test(
     --------
     >>> import numpy as np
     >>> from scipy.special import ndtr
+    >>> from simresid import heteroscedasticity_test
     >>> rng = np.random.default_rng(1)
     >>> x = rng.random(300)
-    >>> heteroscedasticity_test(rng.random(300), x).pvalue > 0.05
-    True
-    >>> heteroscedasticity_test(ndtr(rng.normal(size=300) * (0.5 + x)), x).pvalue < 0.01
-    True
+    >>> print(heteroscedasticity_test(rng.random(300), x).summary())
+    heteroscedasticity (rank score test): statistic 1.353, p = 0.68; spread ratio 1.06 [0.88, 1.26].
+    >>> print(heteroscedasticity_test(ndtr(rng.normal(size=300) * (0.5 + x)), x).summary())
+    heteroscedasticity (rank score test): statistic 44.89, p < 0.001; spread ratio 1.85 [1.5, 2.29], severe.
     """
     basis = predictor_basis(predictor, res)
     varying = basis.degree > 0

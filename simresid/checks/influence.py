@@ -102,7 +102,7 @@ def influence(fitted_model: Any, group: Any) -> InfluenceResult:
     Returns
     -------
     InfluenceResult
-        Distances and changes by group.
+        ``distance`` (Cook's), ``changes`` of the coefficients without each group, ``n_rows`` and ``standard_errors``.
 
     Raises
     ------

@@ -93,6 +93,7 @@ def simulated_lrt(
     --------
     >>> import numpy as np
     >>> import statsmodels.api as sm
+    >>> from simresid import simulated_lrt
     >>> generator = np.random.default_rng(1)
     >>> x = generator.normal(size=60)
     >>> y = generator.poisson(np.exp(0.5 + 0.6 * x))

@@ -149,7 +149,7 @@ def outlier_test(
     Examples
     --------
     >>> import numpy as np
-    >>> from simresid import from_simulations
+    >>> from simresid import from_simulations, outlier_test
     >>> rng = np.random.default_rng(1)
     >>> y = rng.normal(size=100)
     >>> y[7] = 9.0

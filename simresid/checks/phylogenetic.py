@@ -31,6 +31,8 @@ __all__ = ["PHYLOGENETIC", "PhylogeneticResult", "phylogenetic_autocorrelation_t
 class PhylogeneticResult(MoranResult):
     """Moran's I along a phylogeny.
 
+    Its attributes are those of `simresid.checks.results.MoranResult`.
+
     Examples
     --------
     >>> import numpy as np
@@ -86,6 +88,7 @@ def phylogenetic_autocorrelation_test(
     --------
     >>> import numpy as np
     >>> import pandas as pd
+    >>> from simresid import phylogenetic_autocorrelation_test
     >>> species = list("abcdefgh")
     >>> d = pd.DataFrame(np.abs(np.subtract.outer(range(8), range(8))) + 0.0, species, species)
     >>> u = pd.Series(np.linspace(0.1, 0.9, 8), species)

@@ -135,7 +135,7 @@ def quantile_test(
     n_refits : int, optional
         As in `uniformity_test`.
     curves : bool
-        Also return smooth quantile curves for display (`simresid.checks.curves.quantile_curves`); needs one
+        Also return smooth quantile curves for display (`simresid.quantile_curves`); needs one
         numeric predictor.
 
     Returns
@@ -151,13 +151,14 @@ def quantile_test(
     Examples
     --------
     >>> import numpy as np
+    >>> from simresid import quantile_test
     >>> rng = np.random.default_rng(1)
     >>> x = rng.random(200)
     >>> u = rng.random(200)
-    >>> quantile_test(u, x).pvalue > 0.05
-    True
-    >>> quantile_test(u ** (0.3 + 2 * abs(x - 0.5)), x).pvalue < 0.001
-    True
+    >>> print(quantile_test(u, x).summary())
+    quantiles (weighted score test): statistic 0.1661, p = 0.68; largest quantile shift -0.155 [-0.333, 0.0231].
+    >>> print(quantile_test(u ** (0.3 + 2 * abs(x - 0.5)), x).summary())
+    quantiles (weighted score test): statistic 6.753, p < 0.001; largest quantile shift -0.308 [-0.513, -0.102], severe.
     """
     q = _check_quantiles(quantiles)
     basis = predictor_basis(predictor, res)

@@ -60,6 +60,7 @@ def lift_table(
     Examples
     --------
     >>> from glmmcore import glmm
+    >>> from simresid import lift_table
     >>> fit = glmm("y ~ x", {"y": [1, 3, 2, 6, 4, 7], "x": [0, 1, 0, 2, 1, 2]}, family="poisson")
     >>> lift_table(fit, 3).round(1).rename_axis(None)
        rows  weight  predicted  observed  ratio
@@ -104,6 +105,7 @@ def lorenz_curve(
     Examples
     --------
     >>> from glmmcore import glmm
+    >>> from simresid import lorenz_curve
     >>> fit = glmm("y ~ x", {"y": [1, 3, 2, 6, 4, 7], "x": [0, 1, 0, 2, 1, 2]}, family="poisson")
     >>> lorenz_curve(fit)["share_of_observed"].round(2).tolist()
     [0.0, 0.13, 0.43, 1.0]
@@ -133,6 +135,7 @@ def gini_index(
     Examples
     --------
     >>> from glmmcore import glmm
+    >>> from simresid import gini_index
     >>> fit = glmm("y ~ x", {"y": [1, 3, 2, 6, 4, 7], "x": [0, 1, 0, 2, 1, 2]}, family="poisson")
     >>> gini_index(fit).round(3).to_dict()
     {'gini': 0.29, 'best': 0.312, 'normalised': 0.93}

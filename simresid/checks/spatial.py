@@ -134,9 +134,13 @@ def spatial_autocorrelation_test(
     Examples
     --------
     >>> import numpy as np
+    >>> from simresid import spatial_autocorrelation_test
     >>> rng = np.random.default_rng(1)
     >>> x, y = rng.random((2, 100))
-    >>> spatial_autocorrelation_test(0.1 + 0.8 * x, x, y).pvalue < 1e-6
+    >>> result = spatial_autocorrelation_test(0.1 + 0.8 * x, x, y)
+    >>> print(result.effect)
+    autocorrelation 0.919 [0.83, 1]
+    >>> result.pvalue < 1e-6
     True
     """
     check_alternative(alternative)

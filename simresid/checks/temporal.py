@@ -132,6 +132,7 @@ def temporal_autocorrelation_test(
     alternative : {"two-sided", "greater", "less"}
         ``"greater"`` is positive autocorrelation. Ljung-Box has no direction.
     method : {"durbin-watson", "ljung-box"}
+        Neighbours only, or all lags up to ``lags`` together.
     lags : int, optional
         Lags for Ljung-Box (and for the autocorrelations returned): by default ``min(10, n/5)``.
     exact : bool, optional
@@ -149,6 +150,7 @@ def temporal_autocorrelation_test(
     Examples
     --------
     >>> import numpy as np
+    >>> from simresid import temporal_autocorrelation_test
     >>> u = np.array([0.1, 0.2, 0.15, 0.4, 0.5, 0.45, 0.7, 0.8, 0.9, 0.85])
     >>> result = temporal_autocorrelation_test(u, np.arange(10), alternative="greater")
     >>> round(result.statistic, 3), result.pvalue < 0.001

@@ -125,8 +125,8 @@ def uniformity_test(
         the single order statistics that tolerates dependence between residuals.
     null : {"auto", "refits", "simulated", "analytic"}
         Null distribution: of refits to simulated data, of the residuals of the simulated data sets, or of independent
-        uniforms. ``"auto"`` chooses refits where the model can refit (`simresid.checks.nulls.plan` says how many),
-        otherwise ``"simulated"`` when simulations redraw random effects, because rows of a group then depend on
+        uniforms. ``"auto"`` chooses refits where the model can refit (the page *What a test compares with* says how
+        many), otherwise ``"simulated"`` when simulations redraw random effects, because rows of a group then depend on
         each other. With `from_simulations` nothing is known about that: choose ``"simulated"`` if rows share
         random draws.
     n_refits : int, optional
@@ -145,11 +145,12 @@ def uniformity_test(
     Examples
     --------
     >>> import numpy as np
+    >>> from simresid import uniformity_test
     >>> u = (np.arange(20) + 0.5) / 20
-    >>> uniformity_test(u).pvalue > 0.99
-    True
-    >>> uniformity_test(u**2, method="ad").pvalue < 0.05
-    True
+    >>> print(uniformity_test(u).summary())
+    uniformity (Kolmogorov-Smirnov): statistic 0.025, p = 1.00; distance between distributions 0.025 [0, 0.329].
+    >>> print(uniformity_test(u**2, method="ad").summary())
+    uniformity (Anderson-Darling): statistic 4.607, p = 0.004; distance between distributions 0.274 [0, 0.578], severe.
     """
     check_alternative(alternative)
     check_word(method, "method", ("auto", *_METHODS))

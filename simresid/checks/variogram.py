@@ -144,6 +144,7 @@ def variogram(
     Examples
     --------
     >>> import numpy as np
+    >>> from simresid import variogram
     >>> u, x, y = np.random.default_rng(1).random((3, 80))
     >>> list(variogram(u, x, y, bins=5).table.columns)
     ['distance', 'pairs', 'semivariance', 'expected', 'lower', 'upper']

@@ -43,6 +43,8 @@ FEWEST_ZEROS = 1e-3
 class ZeroInflationResult(StatisticResult):
     """Number of zeros among the numbers of zeros in simulated data.
 
+    Besides its own it has the attributes of `simresid.checks.results.StatisticResult`.
+
     Attributes
     ----------
     response : {"counts", "k of n", "continuous"}
@@ -111,7 +113,7 @@ def zero_inflation_test(
     Examples
     --------
     >>> import numpy as np
-    >>> from simresid import from_simulations
+    >>> from simresid import from_simulations, zero_inflation_test
     >>> rng = np.random.default_rng(1)
     >>> y = rng.poisson(3, 100) * (rng.random(100) < 0.7)
     >>> res = from_simulations(rng.poisson(y.mean(), (250, 100)), y)

@@ -35,7 +35,7 @@ def plot_calibration(benchmark: Any, ax: Axes | None = None, *, title: str | Non
     Examples
     --------
     >>> import matplotlib.pyplot as plt
-    >>> from simresid import benchmark_tests
+    >>> from simresid import benchmark_tests, plot_calibration
     >>> def pvalues(rng):
     ...     return {"fair": rng.random(), "liberal": rng.random() ** 2}
     >>> ax = plot_calibration(benchmark_tests(pvalues, n_replicates=200))

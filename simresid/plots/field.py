@@ -73,6 +73,7 @@ def plot_field(
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
     >>> from glmmcore import glmm
+    >>> from simresid import plot_field
     >>> rng = np.random.default_rng(1)
     >>> x, y = rng.random((2, 40))
     >>> fit = glmm("z ~ 1 + exp(x, y | 1)", {"x": x, "y": y, "z": np.sin(4 * x) + 0.1 * rng.normal(size=40)})

@@ -45,6 +45,7 @@ def plot_histogram(res: Any, ax: Axes | None = None, *, n_bins: int | None = Non
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
+    >>> from simresid import plot_histogram
     >>> ax = plot_histogram((np.arange(100) + 0.5) / 100)
     >>> ax.get_title(loc="left")[:15]
     'Residuals level'

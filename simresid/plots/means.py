@@ -91,6 +91,7 @@ def plot_means(
     >>> import pandas as pd
     >>> import matplotlib.pyplot as plt
     >>> from glmmcore import glmm
+    >>> from simresid import plot_means
     >>> d = pd.DataFrame({"y": [7, 9, 5, 8, 21, 15, 24, 18, 9, 8, 7, 6], "f": list("aaaabbbbcccc")})
     >>> ax = plot_means(glmm("y ~ f", d, reml=True), "f")
     >>> [text.get_text() for text in ax.texts]

@@ -56,7 +56,7 @@ def plot_statistic(
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
-    >>> from simresid import from_simulations
+    >>> from simresid import from_simulations, plot_statistic
     >>> rng = np.random.default_rng(1)
     >>> res = from_simulations(rng.normal(size=(99, 50)), rng.normal(size=50))
     >>> ax = plot_statistic(res, np.max)
@@ -98,7 +98,7 @@ def plot_dispersion(res: Any, ax: Axes | None = None, *, title: str | None = Non
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
-    >>> from simresid import from_simulations
+    >>> from simresid import from_simulations, plot_dispersion
     >>> rng = np.random.default_rng(1)
     >>> res = from_simulations(rng.poisson(3, (250, 100)), rng.negative_binomial(2, 0.4, 100))
     >>> ax = plot_dispersion(res)
@@ -138,7 +138,7 @@ def plot_zero_inflation(res: Any, ax: Axes | None = None, *, title: str | None =
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
-    >>> from simresid import from_simulations
+    >>> from simresid import from_simulations, plot_zero_inflation
     >>> rng = np.random.default_rng(1)
     >>> res = from_simulations(rng.poisson(3, (250, 100)), rng.poisson(3, 100))
     >>> ax = plot_zero_inflation(res)

@@ -45,7 +45,7 @@ def plot_outliers(res: Any, ax: Axes | None = None, *, most: int = 20, title: st
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
-    >>> from simresid import from_simulations
+    >>> from simresid import from_simulations, plot_outliers
     >>> rng = np.random.default_rng(1)
     >>> y = rng.normal(size=100)
     >>> y[7] = 9.0

@@ -49,7 +49,7 @@ def plot_overview(
     """Verdict, QQ plot and residuals against the prediction in one figure.
 
     The checks are those of `simresid.diagnose`. The headline counts a departure when it is significant after
-    adjustment for their number and more than negligible in size (`simresid.checks.results.THRESHOLDS`); each
+    adjustment for their number and more than negligible in size (limits: the page *What to do when a test fails*); each
     check says what it found with effect size and its own p-value. A triangle with a question mark is a
     departure that the adjustment leaves uncertain.
 
@@ -79,7 +79,7 @@ def plot_overview(
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
-    >>> from simresid import from_simulations
+    >>> from simresid import from_simulations, plot_overview
     >>> rng = np.random.default_rng(1)
     >>> res = from_simulations(rng.poisson(3, (250, 100)), rng.negative_binomial(1, 0.25, 100))
     >>> figure = plot_overview(res)

@@ -91,7 +91,7 @@ def plot_predictions(
     --------
     >>> import matplotlib.pyplot as plt
     >>> from glmmcore import glmm
-    >>> from simresid import datasets
+    >>> from simresid import datasets, plot_predictions
     >>> fit = glmm("Reaction ~ Days + (Days|Subject)", datasets.load("sleepstudy"), reml=True)
     >>> ax = plot_predictions(fit, "Days")
     >>> ax.get_xlabel(), ax.get_ylabel()

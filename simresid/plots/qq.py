@@ -62,6 +62,7 @@ def plot_qq(
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
+    >>> from simresid import plot_qq
     >>> ax = plot_qq(np.random.default_rng(1).random(100))
     >>> ax.get_xlabel()
     'Expected residual'

@@ -67,6 +67,7 @@ def plot_random_effects(
     >>> import numpy as np, pandas as pd
     >>> import matplotlib.pyplot as plt
     >>> from glmmcore import glmm
+    >>> from simresid import plot_random_effects
     >>> rng = np.random.default_rng(1)
     >>> g = np.repeat(np.arange(8), 5)
     >>> d = pd.DataFrame({"g": g, "y": rng.normal(size=8)[g] + rng.normal(size=40)})

@@ -49,6 +49,7 @@ def plot_lift(
     --------
     >>> import matplotlib.pyplot as plt
     >>> from glmmcore import glmm
+    >>> from simresid import plot_lift
     >>> fit = glmm("y ~ x", {"y": [1, 3, 2, 6, 4, 7], "x": [0, 1, 0, 2, 1, 2]}, family="poisson")
     >>> ax = plot_lift(fit, 3)
     >>> [line.get_label() for line in ax.lines]
@@ -99,6 +100,7 @@ def plot_lorenz(
     --------
     >>> import matplotlib.pyplot as plt
     >>> from glmmcore import glmm
+    >>> from simresid import plot_lorenz
     >>> fit = glmm("y ~ x", {"y": [1, 3, 2, 6, 4, 7], "x": [0, 1, 0, 2, 1, 2]}, family="poisson")
     >>> ax = plot_lorenz(fit)
     >>> ax.get_title(loc="left")

@@ -92,6 +92,7 @@ def plot_residuals(
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
+    >>> from simresid import plot_residuals
     >>> rng = np.random.default_rng(1)
     >>> ax = plot_residuals(rng.random(200), rng.random(200))
     >>> ax.get_ylabel()

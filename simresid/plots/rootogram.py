@@ -52,7 +52,7 @@ def plot_rootogram(res: Any, ax: Axes | None = None, *, max_count: int | None = 
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
-    >>> from simresid import from_simulations
+    >>> from simresid import from_simulations, plot_rootogram
     >>> rng = np.random.default_rng(1)
     >>> res = from_simulations(rng.poisson(2, (250, 100)), rng.poisson(2, 100))
     >>> ax = plot_rootogram(res)

@@ -48,7 +48,7 @@ def plot_simulated_data(res: Any, group: Any = None, ax: Axes | None = None, *, 
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
-    >>> from simresid import from_simulations
+    >>> from simresid import from_simulations, plot_simulated_data
     >>> rng = np.random.default_rng(1)
     >>> res = from_simulations(rng.normal(size=(99, 40)), rng.normal(size=40))
     >>> ax = plot_simulated_data(res, np.repeat(["a", "b"], 20))

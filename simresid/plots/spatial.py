@@ -62,6 +62,7 @@ def plot_spatial(
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
+    >>> from simresid import plot_spatial
     >>> u, x, y = np.random.default_rng(1).random((3, 80))
     >>> ax = plot_spatial(u, x, y)
     >>> ax.get_xlabel()

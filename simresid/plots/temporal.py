@@ -72,6 +72,7 @@ def plot_temporal(
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
+    >>> from simresid import plot_temporal
     >>> axes = plot_temporal(np.random.default_rng(1).random(60), np.arange(60))
     >>> axes[1].get_xlabel()
     'Lag'

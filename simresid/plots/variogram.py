@@ -50,6 +50,7 @@ def plot_variogram(
     --------
     >>> import numpy as np
     >>> import matplotlib.pyplot as plt
+    >>> from simresid import plot_variogram
     >>> u, x, y = np.random.default_rng(1).random((3, 80))
     >>> ax = plot_variogram(u, x, y)
     >>> ax.get_xlabel()

@@ -89,6 +89,7 @@ def check_fitted_model(model: Any, *, n_sims: int = 500, rng: int = 1, refit_rto
     Examples
     --------
     >>> import numpy as np
+    >>> from simresid import check_fitted_model
     >>> class Dice:
     ...     observed, fitted, nobs = np.array([1.0, 6.0]), np.array([3.5, 3.5]), 2
     ...     def simulate(self, n_sims, *, rng=None, random_effects="conditional"):

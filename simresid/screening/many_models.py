@@ -120,7 +120,7 @@ def screen(
 
     Notes
     -----
-    P-values beyond all refits or simulations continue their tail (`simresid.checks.nulls.comparison`), down to 1e-6:
+    P-values beyond all refits or simulations continue their tail (the page *What a test compares with*), down to 1e-6:
     250 of them alone cannot give a p-value that survives thousands of others.
 
     References
@@ -131,6 +131,7 @@ def screen(
     Examples
     --------
     >>> import numpy as np, pandas as pd
+    >>> from simresid import screen
     >>> rng = np.random.default_rng(1)
     >>> x = rng.normal(size=200)
     >>> tables = {name: pd.DataFrame({"x": x, "y": rng.negative_binomial(k, k / (k + 4), 200)})

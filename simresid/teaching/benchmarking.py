@@ -142,6 +142,7 @@ def benchmark_tests(
 
     Examples
     --------
+    >>> from simresid import benchmark_tests
     >>> def uniform_pvalue(rng):
     ...     return {"fair": rng.random(), "liberal": rng.random() ** 2}
     >>> rates = benchmark_tests(uniform_pvalue, n_replicates=500).summary().set_index("test")["rate"]

@@ -99,6 +99,7 @@ def create_data(
         Standard deviation of normal noise on the linear predictor, or a function of the linear predictor
         that returns the standard deviation of every row.
     family : {"gaussian", "binomial", "poisson", "nbinom2", "gamma", "beta"}
+        Distribution of the response.
     link : {"identity", "log", "logit", "inverse", "cloglog"}, optional
         The family's usual link by default (log for gamma).
     dispersion : float
@@ -139,6 +140,7 @@ def create_data(
 
     Examples
     --------
+    >>> from simresid import create_data
     >>> data = create_data(50, family="poisson", random_effect_sd=0.5, rng=1)
     >>> list(data.columns)
     ['id', 'observed', 'x1', 'group', 'time', 'x', 'y', 'expected']
