@@ -29,7 +29,7 @@ print(residuals.dispersion_test().summary())
 print(residuals.dispersion_test().advice())
 
 # %%
-# Three remedies. All bring the dispersion ratio to one; look at what happens to the standard error and the
+# Three remedies. Look at what happens to the standard error and the
 # p-value of an effect that does not exist.
 
 fits = {

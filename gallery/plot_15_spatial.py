@@ -47,7 +47,8 @@ print({name: round(fit.aic, 1) for name, fit in repairs.items()})
 
 # %%
 # The residuals of the plain model lie high in some regions and low in others. Averages of neighbours, weighted by
-# distance, show the pattern as a surface. After the repairs it is nearly flat. Triangles that point up are counts above
+# distance, show the pattern as a surface. After the repairs it is nearly flat, though the test still
+# finds a little of it. Triangles that point up are counts above
 # the prediction, those that point down below.
 
 fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.7), layout="constrained", sharey=True)

@@ -41,8 +41,9 @@ for name, diagnosis in diagnoses.items():
 # %%
 # Overdispersion is the larger flaw: a negative binomial law repairs most. A constant share of extra zeros lowers AIC
 # and leaves a spread that depends on the prediction; fed nestlings are silent more often, and so are some nests. With
-# both in the zero-inflation part no test objects, and AIC agrees. The rootogram still shows more bars outside than the
-# one in twenty that chance gives: the law of the counts is not perfect, and the model good enough for the treatments.
+# both in the zero-inflation part no test objects after adjustment, and AIC agrees. The rootogram still shows more bars
+# outside than the one in twenty that chance gives: the law of the counts is not perfect, and the model good enough for
+# the treatments.
 
 fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.8), layout="constrained")
 for ax, name in zip(axes, ("poisson", "nbinom1", "nbinom1, zi by food"), strict=True):
