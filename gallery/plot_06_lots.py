@@ -41,18 +41,23 @@ for method in ("delta", "fieller"):
 fig, ax = plt.subplots(figsize=(7, 4.2), layout="constrained")
 b0, b1 = independent.params
 modes = independent.random_effects["lot"]
-x = np.linspace(0, 14, 60)
-for lot, part in lots.groupby("lot", observed=True):
+x = np.linspace(0, 18, 60)
+for marker, (lot, part) in zip(
+    "os^vDPX*", lots.groupby("lot", observed=True), strict=True
+):
     line = ax.plot(
         x,
         np.exp(b0 + modes.loc[lot].iloc[0] + (b1 + modes.loc[lot].iloc[1]) * x),
+        marker=marker,
+        markevery=[-1],
+        ms=5,
         lw=0.9,
         alpha=0.8,
     )
-    ax.plot(part["x"], part["y"], "o", ms=3.5, color=line[0].get_color(), alpha=0.8)
-line[0].set_label("one lot (each has its colour): mean, counts")
+    ax.plot(part["x"], part["y"], marker, ms=5, color=line[0].get_color(), alpha=0.8)
+line[0].set_label("one lot (each has its marker): mean, counts")
 ax.plot(x, np.exp(b0 + b1 * x), color="black", lw=2.5, label="typical lot")
-limits = np.clip([amount.lower, amount.upper], 0, 14)
+limits = np.clip([amount.lower, amount.upper], 0, 18)
 ax.hlines(
     4,
     *limits,
@@ -62,6 +67,6 @@ ax.hlines(
     f"{amount.lower:.1f} to {amount.upper:.1f} (Fieller)",
 )
 ax.plot(amount.estimate, 4, "D", color="#b33c00", ms=8)
-ax.set(xlabel="Amount of treatment", ylabel="Defects")
+ax.set(xlabel="Amount of treatment", ylabel="Defects", xticks=range(0, 19, 3))
 ax.legend(frameon=False)
 ax.spines[["top", "right"]].set_visible(False)

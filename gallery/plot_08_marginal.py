@@ -71,5 +71,5 @@ middle = (bins[:-1] + bins[1:]) / 2
 share = data.groupby(np.digitize(data["x1"], bins), observed=True)["observed"].mean()
 ax.plot(middle, share.to_numpy()[: middle.size], "ko", label="observed proportion")
 ax.set(xlabel="x", ylabel="Probability", ylim=(0, 1))
-ax.legend(frameon=False)
+ax.legend(framealpha=0.9, edgecolor="none")
 ax.spines[["top", "right"]].set_visible(False)

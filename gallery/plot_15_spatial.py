@@ -48,8 +48,8 @@ print({name: round(fit.aic, 1) for name, fit in repairs.items()})
 # %%
 # The residuals of the plain model lie high in some regions and low in others. Averages of neighbours, weighted by
 # distance, show the pattern as a surface. After the repairs it is nearly flat, though the test still
-# finds a little of it. Triangles that point up are counts above
-# the prediction, those that point down below.
+# finds a little of it. Triangles that point up are counts above the prediction, those that point down below;
+# contours of averages below zero are dashed.
 
 fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.7), layout="constrained", sharey=True)
 places = np.column_stack([data["x"], data["y"]])
@@ -62,9 +62,10 @@ for ax, (name, res) in zip(axes, kept.items(), strict=True):
     shades = ax.pcolormesh(
         side, side, surface, cmap="PuOr_r", vmin=-1.2, vmax=1.2, alpha=0.55, zorder=0
     )
+    ax.contour(side, side, surface, [-0.6, -0.3, 0.3, 0.6], colors="0.25", linewidths=1)
     plot_spatial(res, data["x"], data["y"], ax, title=titles[name], colorbar=False)
     ax.label_outer()
-fig.colorbar(shades, ax=axes, label="average residual nearby, normal scale")
+fig.colorbar(shades, ax=axes, label="Average residual nearby, normal scale")
 
 # %%
 # The correlogram says how far the likeness reaches: the mean product of standardised residuals of two

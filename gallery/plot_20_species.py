@@ -66,7 +66,7 @@ for ax, test in zip(axes, ("dispersion", "quantiles"), strict=True):
         edgecolor="white",
         linewidth=0.3,
     )
-    ax.set(xlabel="p-value", ylabel="species")
+    ax.set(xlabel="p-value", ylabel="Species")
     ax.set_title(f"{test} test", loc="left", size="medium", weight="bold")
     ax.spines[["top", "right"]].set_visible(False)
     ax.label_outer()

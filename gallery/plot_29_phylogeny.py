@@ -84,10 +84,10 @@ left.set(
     yticks=[0, 1],
     yticklabels=list(fits),
     ylim=(-0.6, 1.6),
-    xlabel="slope of size with 95 % limits (line: truth)",
+    xlabel="Slope of size with 95 % limits (line: truth)",
 )
 right.axline((0, 0), slope=1, color="0.6", linewidth=1)
-right.set(xlabel="true effect", ylabel="estimate")
+right.set(xlabel="True effect", ylabel="Estimate")
 right.legend(frameon=False)
 for panel, title in ((left, "The slope"), (right, "Effects of species, centred")):
     panel.set_title(title, loc="left", size="medium", weight="bold")

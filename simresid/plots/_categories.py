@@ -10,7 +10,7 @@ from simresid.checks.inputs import residual_array
 from simresid.checks.results import CategoricalResult, QuantileResult
 from simresid.plots._points import draw_cloud
 from simresid.plots._residual_axis import outlier_sides, unit_axis
-from simresid.plots.style import ALERT, BAND, MUTED, POINT, shorten, shorten_all
+from simresid.plots.style import ALERT, BAND, MUTED, POINT, points_of, shorten, shorten_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,8 +87,7 @@ def name_levels(ax: Axes, names: list[str], departs: Any) -> bool:
     """
     from matplotlib.font_manager import FontProperties
 
-    figure: Any = ax.figure
-    width, height = (72 * figure.get_size_inches()[k] * (ax.get_position().bounds[2 + k]) * 0.85 for k in (0, 1))
+    width, height = (0.85 * length for length in points_of(ax))
     n, longest = len(names), max(map(len, names))
     usual = FontProperties(size="small").get_size_in_points()  # that of other ticks
     fitting = [size for size in (usual, 0.88 * usual, 0.75 * usual) if (longest + 1.5) * 0.62 * size <= width / n]

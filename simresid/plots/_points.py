@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.plots.style import ALERT, INK, POINT
+from simresid.plots.style import ALERT, MUTED, POINT, two_sided
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,19 +52,17 @@ def draw_cloud(ax: Axes, x: Any, y: Any, outlier: Any, *, alarm: bool, upright: 
 def _density(ax: Axes, x: Any, y: Any, upright: bool) -> None:
     """Shade by the ratio of the number of points to that of residuals spread evenly beside the same predictor.
 
-    Pale everywhere is what a right model gives, whatever the predictor. Cells hold about a hundred points or more.
+    One shade of grey everywhere is what a right model gives, whatever the predictor. Cells hold about a hundred points
+    or more. The scale is explained beside the panel, where no residual is.
     """
-    from matplotlib.colors import LinearSegmentedColormap
-
     fine = int(np.clip(np.sqrt(x.size / POINTS_PER_CELL / 1.5), 8, 40))
     residual, other = (y, x) if upright else (x, y)
     counts, other_edges, edges = np.histogram2d(other, residual, bins=(int(1.5 * fine), fine))
     even = np.broadcast_to(counts.mean(axis=1, keepdims=True), counts.shape)
     # where points are few their ratio is chance: it counts as even until some tens of them say otherwise
     ratio = np.ma.masked_where(even == 0, (counts + FEW) / (even + FEW))
-    shades = LinearSegmentedColormap.from_list("ratio", ["#2166a5", "#eef1f4", "#d1661f"])
     grid = (other_edges, edges, ratio.T) if upright else (edges, other_edges, ratio)
-    ax.pcolormesh(*grid, cmap=shades, vmin=0, vmax=2, rasterized=True, zorder=1.1, linewidth=0)
-    ax.annotate("blue: fewer than even, orange: more", (0.985, 0.04), xycoords="axes fraction", ha="right",
-                va="bottom", fontsize="x-small", color=INK, zorder=4,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.5})  # fmt: skip
+    ax.pcolormesh(*grid, **two_sided(0.0, 2.0), rasterized=True, zorder=1.1, linewidth=0)
+    ax.annotate("light: fewer than even, dark: more", (1, 0.5), xycoords="axes fraction", xytext=(2, 0),
+                textcoords="offset points", ha="left", va="center", rotation=90, fontsize="x-small",
+                color=MUTED)  # fmt: skip

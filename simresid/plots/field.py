@@ -10,7 +10,18 @@ import numpy as np
 from simresid.plots._effects import require_fit
 from simresid.plots._points import POINTS_UP_TO
 from simresid.plots.spatial import equal_units
-from simresid.plots.style import INK, LOOKS, MUTED, drawing_on, new_figure, set_title, shorten, style
+from simresid.plots.style import (
+    INK,
+    LOOKS,
+    MUTED,
+    drawing_on,
+    new_figure,
+    number_texts,
+    set_title,
+    shorten,
+    style,
+    two_sided,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -156,7 +167,7 @@ def _parameters(fit: Any, table: pd.DataFrame) -> Any:
 
 def _heading(row: Any, group: dict[str, Any]) -> str:
     shown = [
-        f"{name} {row[name]:.3g}"
+        f"{name}\N{NO-BREAK SPACE}{row[name]:.3g}"
         for name in ("sd", "range", "smoothness", "rate", "rho")
         if name in row.index and np.isfinite(row[name])
     ]
@@ -194,8 +205,6 @@ def _inside(places: Any, points: Any) -> Any:
 
 def _map(ax: Axes, x: Any, y: Any, surface: Any, places: Any, names: Any, label: str, heading: str) -> None:
     """One surface with contours, so that it can be read without colours."""
-    from matplotlib.colors import LinearSegmentedColormap, Normalize
-
     error = label == "Standard error"
     if surface.count() == 0:
         ax.text(0.5, 0.5, "not known: a variance is at its limit,\nor the likelihood is flat", ha="center", va="center",
@@ -204,18 +213,17 @@ def _map(ax: Axes, x: Any, y: Any, surface: Any, places: Any, names: Any, label:
         set_title(ax, heading)
         return
     if error:
-        colours = LinearSegmentedColormap.from_list("error", ["#f4f1e6", "#b9a97a", "#5f5030"])
         low, high = float(surface.min()), float(surface.max())
     else:
-        colours = LinearSegmentedColormap.from_list("effect", ["#004b8d", "#6fa8d0", "#f2f2f2", "#e79a63", "#b03500"])
         high = float(np.abs(surface).max())
         low = -high
     if not high > low:
         low, high = low - 1e-12, high + 1e-12
-    mesh = ax.pcolormesh(x, y, surface, cmap=colours, norm=Normalize(low, high), shading="nearest", rasterized=True)
+    shades: Any = {"cmap": _errors(), "vmin": low, "vmax": high} if error else two_sided(low, high)
+    mesh = ax.pcolormesh(x, y, surface, **shades, shading="nearest", rasterized=True)
     if float(surface.max() - surface.min()) > 1e-9 * max(high, 1e-300):
         lines = ax.contour(x, y, surface, levels=6, colors=INK, linewidths=0.6, alpha=0.7)
-        ax.clabel(lines, fontsize=6.5, fmt="%.2g")
+        ax.clabel(lines, fontsize=7.5, fmt=dict(zip(lines.levels, number_texts(lines.levels), strict=True)))
     at = places.to_numpy(dtype=float)
     if len(at) <= POINTS_UP_TO:
         ax.plot(at[:, 0], at[:, 1], ".", color=INK, markersize=float(np.clip(60 / np.sqrt(len(at)), 1.5, 4.5)))
@@ -225,6 +233,12 @@ def _map(ax: Axes, x: Any, y: Any, surface: Any, places: Any, names: Any, label:
     equal_units(ax, np.ptp(at[:, 0]), np.ptp(at[:, 1]))
     ax.locator_params(nbins=5)
     set_title(ax, heading)
+
+
+def _errors() -> Any:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    return LinearSegmentedColormap.from_list("error", ["#f4f1e6", "#b9a97a", "#846f42"])
 
 
 def _curve(fit: Any, term: str | None, ax: Any, places: Any, name: str, group: Any, words: tuple[str, str]) -> Axes:

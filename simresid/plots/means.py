@@ -18,7 +18,7 @@ from simresid.plots._effects import (
     scale_label,
     view,
 )
-from simresid.plots.style import INK, LINE, POINT, drawing_on, set_title, shorten
+from simresid.plots.style import INK, LINE, POINT, drawing_on, points_of, set_title, shorten
 from simresid.simulations.warning_filters import silence
 
 if TYPE_CHECKING:
@@ -170,8 +170,7 @@ def _size(cells: Cells) -> tuple[float, float]:
 
 def _name_cells(ax: Axes, cells: Cells) -> bool:
     """Set up the axis of levels and say whether it is the horizontal one, where all names fit side by side."""
-    figure: Any = ax.figure
-    width, height = (72 * figure.get_size_inches()[k] * ax.get_position().bounds[2 + k] for k in (0, 1))
+    width, height = points_of(ax)
     slots = float(cells.place[-1]) + 1.2
     wide = [(len(name) + 1.5) * 5.0 for name in cells.names]
     heads = [(len(name) + 1.5) * 4.6 / (last - first + 2) for name, first, last in cells.blocks]
@@ -201,8 +200,7 @@ def _name_cells(ax: Axes, cells: Cells) -> bool:
 
 def _room_for_letters(ax: Axes, upright: bool, marks: Any) -> float:
     """Share of the axis of means that the letters take."""
-    figure: Any = ax.figure
-    length = 72 * figure.get_size_inches()[1 if upright else 0] * ax.get_position().bounds[3 if upright else 2]
+    length = points_of(ax)[1 if upright else 0]
     longest = max((len(text) for text in marks if isinstance(text, str)), default=1)
     return min(0.4, (18.0 if upright else 12.0 + 6.5 * longest) / length)
 

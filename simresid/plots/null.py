@@ -9,7 +9,7 @@ import numpy as np
 from simresid.checks.base import pvalue_text
 from simresid.checks.inputs import is_simulated
 from simresid.checks.results import StatisticResult
-from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
+from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, number_texts, set_title
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -193,9 +193,10 @@ def _label(ax: Axes, observed: float, low: float, high: float, departs: bool, am
     place = (observed - left) / (right - left)
     align = "left" if place < 0.3 else "right" if place > 0.7 else "center"
     at = {"left": 0.02, "center": place, "right": 0.98}[align]
+    own, lower, upper = number_texts([observed, low, high])
     for height, text, weight, colour in (
-        (0.97, f"observed {observed:.4g}", "bold", ALERT if departs else INK),
-        (0.88, f"95 % of {among}: {low:.3g} to {high:.3g}", "normal", MUTED),
+        (0.97, f"observed {own}", "bold", ALERT if departs else INK),
+        (0.88, f"95\N{NO-BREAK SPACE}% of {among}: {lower} to {upper}", "normal", MUTED),
     ):
         ax.annotate(text, (at, height), xycoords="axes fraction", ha=align, va="top", fontsize="small",
                     fontweight=weight, color=colour)  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 from simresid.arguments import whole_number
 from simresid.checks.base import pvalue_text
 from simresid.checks.inputs import simulated_only
-from simresid.plots.style import ALERT, BAND, INK, MUTED, drawing_on, set_title, shorten_all
+from simresid.plots.style import ALERT, BAND, INK, MUTED, drawing_on, points_of, set_title, shorten_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -76,7 +76,7 @@ def plot_outliers(res: Any, ax: Axes | None = None, *, most: int = 20, title: st
             _add_legend(ax)
         ax.set(xlabel="Response", ylabel="Row")
         if not rows.size:
-            ax.set_yticks([])
+            ax.set(xticks=[], yticks=[])
             ax.annotate("No observation lies outside\nall of its simulations", (0.5, 0.5), ha="center",
                         va="center", xycoords="axes fraction", color=MUTED)  # fmt: skip
         set_title(ax, title if title is not None else _finding(result, rows.size))
@@ -85,9 +85,8 @@ def plot_outliers(res: Any, ax: Axes | None = None, *, most: int = 20, title: st
 
 def _legend_lines(ax: Axes) -> tuple[int, float, float]:
     """Lines of the legend; width and height of the axes in inches."""
-    figure: Any = ax.figure
-    width, height = figure.get_size_inches() * ax.get_position().size
-    return 1 if width > 3.4 else 3, float(width), float(height)
+    width, height = (length / 72 for length in points_of(ax))
+    return 1 if width > 3.4 else 3, width, height
 
 
 def _name_rows(ax: Axes, names: list[str]) -> float:

@@ -229,12 +229,15 @@ class _Page:
         n_rows = -(-len(findings) // per_row)
         cell_width, cell_height = (self.width - 2 * self.margin) / per_row, 0.43
         gap = 0.06
+        room = cell_width - gap - 0.36
+        # of one size in all cells: a smaller finding would look like a lesser one
+        smaller = [min(_shrink(row[k], room) for row in map(_rows, findings)) for k in (0, 1)]
         for k, finding in enumerate(findings):
             row, column = divmod(k, per_row)
             left = self.margin + column * cell_width
             low = self.bottom + (n_rows - 1 - row) * (cell_height + gap)
             ax = self._axes(left, low, cell_width - gap, cell_height)
-            _cell(ax, finding, cell_width - gap, cell_height)
+            _cell(ax, finding, (cell_width - gap, cell_height), smaller)
         self.bottom += n_rows * (cell_height + gap) + 0.04
 
     def panels(self) -> tuple[Axes, Axes]:
@@ -277,25 +280,43 @@ class _Page:
         return textwrap.wrap(text, max(12, int(room / (0.56 * points)))) or [""]
 
 
-def _cell(ax: Axes, finding: Finding, width: float, height: float) -> None:
+def _cell(ax: Axes, finding: Finding, extent: tuple[float, float], smaller: list[float]) -> None:
     """Draw mark, finding and size of one check; lengths in inches."""
+    width, height = extent
     ax.set(xlim=(0, 1), ylim=(0, 1), xticks=[], yticks=[])
-    failed = finding.state in ("weak", "moderate", "severe")
+    failed = _failed(finding)
     ax.set_facecolor("#fdf1ea" if failed else "#f5f7f9")
     edge = MARKS["moderate" if finding.state == "weak" else finding.state].fill if failed else LINE
     for spine in ax.spines.values():
         spine.set(visible=True, color=edge, linewidth=1.6 if failed else 0.8)
     draw_mark(ax, 0.165 / width, 0.5, finding.state, 14)
+    for down, row, factor in zip((0.135, 0.305), _rows(finding), smaller, strict=True):
+        text, size, weight = row
+        characters = int(_characters(row, width - 0.36) / factor)
+        fitted = textwrap.shorten(text, max(8, characters), placeholder="\N{HORIZONTAL ELLIPSIS}")
+        where = (0.33 / width, 1 - down / height)
+        ax.text(*where, fitted, ha="left", va="center", fontsize=size * factor, fontweight=weight)
+
+
+def _failed(finding: Finding) -> bool:
+    return finding.state in ("weak", "moderate", "severe")
+
+
+def _rows(finding: Finding) -> tuple[tuple[str, float, str], tuple[str, float, str]]:
+    """What a cell says: texts with their usual sizes and weights."""
     evidence = ", ".join(filter(None, (finding.effect, finding.evidence)))
     if finding.state == "unknown":  # of the reason what stands before its explanation
         evidence = evidence.partition(": ")[0]
-    rows = (
-        (0.135, f"{finding.title}: {finding.word}", 8.8, "bold" if failed else "normal"),
-        (0.305, evidence, 7.8, "normal"),
-    )
-    for down, text, size, weight in rows:
-        characters = (width - 0.36) * 72 / size / (0.6 if weight == "bold" else 0.545)
-        smaller = min(1.0, max(SMALLEST, characters / max(len(text), 1)))
-        fitted = textwrap.shorten(text, max(8, int(characters / smaller)), placeholder="\N{HORIZONTAL ELLIPSIS}")
-        where = (0.33 / width, 1 - down / height)
-        ax.text(*where, fitted, ha="left", va="center", fontsize=size * smaller, fontweight=weight)
+    weight = "bold" if _failed(finding) else "normal"
+    return (f"{finding.title}: {finding.word}", 8.8, weight), (evidence, 7.8, "normal")
+
+
+def _characters(row: tuple[str, float, str], room: float) -> float:
+    """How many characters of a row go into so many inches."""
+    _, size, weight = row
+    return room * 72 / size / (0.6 if weight == "bold" else 0.545)
+
+
+def _shrink(row: tuple[str, float, str], room: float) -> float:
+    """By what a row is made smaller so that its text fits, before it is cut."""
+    return min(1.0, max(SMALLEST, _characters(row, room) / max(len(row[0]), 1)))

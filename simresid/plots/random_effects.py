@@ -8,7 +8,19 @@ import numpy as np
 
 from glmmcore.arguments import require_name
 from simresid.checks.inputs import is_simulated
-from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, new_figure, set_title, shorten, style
+from simresid.plots.style import (
+    ALERT,
+    BAND,
+    INK,
+    MUTED,
+    POINT,
+    drawing_on,
+    new_figure,
+    points_of,
+    set_title,
+    shorten,
+    style,
+)
 from simresid.protocol import HasPredictedEffects, HasPredictedEffectsSd, HasVarianceTable
 
 if TYPE_CHECKING:
@@ -136,8 +148,7 @@ def _caterpillar(ax: Axes, modes: Modes) -> None:
     ax.set_ylim(-0.8, mode.size - 0.2)
     ax.set_xlabel(f"{shorten(modes.term, 24)} (link scale, 95 % intervals)")
     if mode.size <= NAMES_UP_TO:
-        figure: Any = ax.figure
-        room = 72 * figure.get_size_inches()[1] * ax.get_position().height / mode.size
+        room = points_of(ax)[1] / mode.size
         every = int(np.ceil(6.5 / max(room, 0.5)))
         names = [shorten(modes.levels[k], 22) if j % every == 0 else "" for j, k in enumerate(order)]
         ax.set_yticks(place, names, fontsize=float(np.clip(0.8 * room, 5.0, 8.5)))

@@ -62,8 +62,8 @@ def plot_residuals(
 
     For numbers and dates: smooth quantile curves with pointwise 95 % bands over dashed lines where they
     should be; a curve that departs (Holm-adjusted p < 0.05, and not by a negligible shift) is thick and carries
-    crosses. More than 20 000 rows are shown as their density relative to an even one: blue where there are fewer,
-    orange where there are more. For categories: a box per level with the middle half of its residuals;
+    crosses. More than 20 000 rows are shown as their density relative to an even one: light and blue where there are
+    fewer, dark and orange where there are more. For categories: a box per level with the middle half of its residuals;
     levels that depart are hatched. Residuals outside all simulations are triangles, filled if there are too many, and
     not negligibly so.
 
@@ -140,10 +140,11 @@ def draw_against(
         _draw_numeric(ax, predictor, result, quantiles, rank)  # type: ignore[arg-type]
     set_title(ax, title if title is not None else _finding(result))
     if predictor.n_missing:
+        beside = predictor.kind == "category" or residual_array(predictor.residuals).size <= POINTS_UP_TO
         ax.annotate(
             f"{predictor.n_missing} rows without {shorten(predictor.name, 18)} left out", (1, 0.5),
-            xycoords="axes fraction", xytext=(2, 0), textcoords="offset points", ha="left", va="center",
-            rotation=90, fontsize="x-small", color=MUTED,
+            xycoords="axes fraction", xytext=(2 if beside else 12, 0), textcoords="offset points", ha="left",
+            va="center", rotation=90, fontsize="x-small", color=MUTED,
         )  # fmt: skip
 
 
@@ -205,14 +206,15 @@ def _smooth(along: Any, *heights: Any) -> list[Any]:
 
 
 def spread_ties(numbers: Any) -> Any:
-    """Ranks on (0, 1), tied ones spread over the inner part of the range they share."""
+    """Ranks on (0, 1), tied ones spread over the inner part of the range they share, over all of it for a density."""
     middle = ranks(numbers)
-    if middle.size > POINTS_UP_TO:
-        return middle  # shown as a density
+    dense = middle.size > POINTS_UP_TO
+    if dense and np.unique(middle).size == middle.size:
+        return middle
     order = np.lexsort((np.random.default_rng(1).random(middle.size), middle))
     place = np.empty(middle.size)
     place[order] = (np.arange(middle.size) + 0.5) / middle.size
-    return middle + 0.6 * (place - middle)
+    return place if dense else middle + 0.6 * (place - middle)
 
 
 def name_axis(ax: Axes, predictor: Predictor, by_rank: bool) -> None:

@@ -8,11 +8,13 @@ import numpy as np
 
 from simresid.arguments import whole_number
 from simresid.checks.frequencies import count_frequencies
-from simresid.plots.style import ALERT, BAND, INK, POINT, drawing_on, set_title
+from simresid.plots.style import ALERT, BAND, INK, POINT, drawing_on, points_of, set_title
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
+    from numpy.typing import NDArray
 
 __all__ = ["plot_rootogram"]
 
@@ -95,8 +97,23 @@ def plot_rootogram(res: Any, ax: Axes | None = None, *, max_count: int | None = 
         by_chance = 0.05 * x.size
         finding = f"{n_bad} of {x.size} bars outside, {by_chance:.1f} expected" if n_bad else "Counts as simulated"
         set_title(ax, title if title is not None else finding)
-        ax.legend(loc="upper right", fontsize="small", frameon=True, framealpha=0.85, edgecolor="none")
+        legend = ax.legend(loc="upper right", fontsize="small", frameon=True, framealpha=0.85, edgecolor="none")
+        _make_room(ax, legend, np.maximum(root["expected"], high))
     return ax
+
+
+def _make_room(ax: Axes, legend: Legend, heights: NDArray[Any]) -> None:
+    """Raise the upper end of the axis until the legend hides none of the bars."""
+    width, height = points_of(ax)
+    texts = legend.get_texts()
+    em = float(texts[0].get_fontsize())
+    reach = em * (4.5 + 0.58 * max(len(text.get_text()) for text in texts))  # with its marks and margins
+    right = ax.get_xlim()[1]
+    below = heights[np.arange(heights.size) > right - reach / width * (right - ax.get_xlim()[0]) - 0.5]
+    low, high = ax.get_ylim()
+    share = min(0.6, em * (1.55 * len(texts) + 1.0) / height)
+    if below.size:
+        ax.set_ylim(low, max(high, low + (float(below.max()) - low) / (1.0 - share)))
 
 
 def _name_counts(ax: Axes, table: pd.DataFrame) -> None:

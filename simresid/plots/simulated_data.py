@@ -19,6 +19,7 @@ __all__ = ["plot_simulated_data"]
 
 N_CURVES = 50
 MOST_VALUES = 4_000_000
+MOST_STEPS = 400
 
 
 def plot_simulated_data(res: Any, group: Any = None, ax: Axes | None = None, *, title: str | None = None) -> Axes:
@@ -77,15 +78,22 @@ def _some_simulations(res: Any) -> NDArray[np.float64]:
 
 def _curves(ax: Axes, res: Any) -> str:
     simulated = _some_simulations(res)[:N_CURVES]
-    p = np.linspace(0, 1, min(res.n_obs, 400))
     raster = res.n_obs > 2000
     for k, values in enumerate(simulated):
-        ax.plot(np.quantile(values, p), p, color=POINT, linewidth=0.6, alpha=0.35, drawstyle="steps-post",
+        ax.plot(*_steps(values), color=POINT, linewidth=0.6, alpha=0.35, drawstyle="steps-post",
                 rasterized=raster, label=f"{len(simulated)} simulations" if k == 0 else None)  # fmt: skip
-    ax.plot(np.quantile(res.observed, p), p, color=INK, linewidth=2.2, drawstyle="steps-post", label="observed")
-    ax.set(xlabel="Response", ylabel="Proportion below")
+    ax.plot(*_steps(res.observed), color=INK, linewidth=2.2, drawstyle="steps-post", label="observed")
+    ax.set(xlabel="Response", ylabel="Cumulative proportion")
     ax.legend(loc="lower right", fontsize="small", frameon=False)
     return "Distribution of observed and simulated data"
+
+
+def _steps(values: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Distribution function at evenly spaced ranks, exact there, with the step at the smallest value."""
+    s = np.sort(np.asarray(values, dtype=float))
+    at = s[np.unique(np.linspace(0, s.size - 1, min(s.size, MOST_STEPS)).astype(int))]
+    share = np.searchsorted(s, at, side="right") / s.size
+    return np.concatenate([at[:1], at]), np.concatenate([[0.0], share])
 
 
 def _groups(ax: Axes, res: Any, group: Any) -> str:

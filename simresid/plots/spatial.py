@@ -8,7 +8,7 @@ import numpy as np
 
 from glmmcore.arguments import require_flag
 from simresid.checks.base import pvalue_text
-from simresid.plots.style import INK, drawing_on, set_title, shorten
+from simresid.plots.style import INK, drawing_on, set_title, shorten, two_sided
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +36,7 @@ def plot_spatial(
     One symbol per place: rows at the same place are combined as the test combines them, so that a site of many visits
     is low or high only if its visits are on the whole. Low residuals are blue triangles that point down, high ones
     vermilion triangles that point up, those between 1/4 and 3/4 grey circles. More than 5000 places are shown as means
-    over cells.
+    over cells, the lower the lighter.
 
     Parameters
     ----------
@@ -82,7 +82,8 @@ def plot_spatial(
             # of the height of the map, which is low where places lie along a line from west to east
             bar = ax.figure.colorbar(mappable, cax=ax.inset_axes((1.03, 0.0, 0.035, 1.0)))
             bar.set_label("Residual of the place" if combined else "Scaled residual")
-            bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=["0 \u25bc", "0.25", "0.5", "0.75", "1 \u25b2"])
+            low, high = ("0 \u25bc", "1 \u25b2") if u.size <= POINTS_UP_TO else ("0", "1")
+            bar.set_ticks([0, 0.25, 0.5, 0.75, 1], labels=[low, "0.25", "0.5", "0.75", high])
         ax.set(xlabel=_name(x, "x"), ylabel=_name(y, "y"))
         equal_units(ax, np.ptp(east), np.ptp(north))
         ax.locator_params(nbins=5)
@@ -117,11 +118,10 @@ def _symbols(ax: Axes, x: Any, y: Any, u: Any) -> Any:
 
 
 def _cells(ax: Axes, x: Any, y: Any, u: Any) -> Any:
-    colours, norm = _scale()
     total, x_edges, y_edges = np.histogram2d(x, y, bins=CELLS, weights=u)
     count, _, _ = np.histogram2d(x, y, bins=(x_edges, y_edges))
     mean = np.ma.masked_invalid(np.divide(total, count, out=np.full_like(total, np.nan), where=count > 0))
-    return ax.pcolormesh(x_edges, y_edges, mean.T, cmap=colours, norm=norm, rasterized=True)
+    return ax.pcolormesh(x_edges, y_edges, mean.T, **two_sided(0.0, 1.0), rasterized=True)
 
 
 def _finding(result: MoranResult) -> str:

@@ -40,6 +40,10 @@ LOOKS = (
 """Colour, marker and line of each of several series."""
 
 
+FEW_TO_MANY = ("#e2f1fd", "#bcdcf5", "#b0b5ba", "#c6784a", "#94390a")
+"""Shades on both sides of a middle that grow darker all along, so that grey tells which side is which."""
+
+
 LARGEST_SIDE = 200.0
 """Inches: larger figures do not fit into memory."""
 
@@ -122,6 +126,13 @@ def require_axes(*axes: Any) -> None:
             raise TypeError(f"ax= takes Axes of matplotlib with an x- and a y-axis, not {ax!r:.200}")
 
 
+def two_sided(low: float, high: float) -> dict[str, Any]:
+    """Shades of `FEW_TO_MANY` for numbers from `low` to `high`, whose middle is grey."""
+    from matplotlib.colors import LinearSegmentedColormap, Normalize
+
+    return {"cmap": LinearSegmentedColormap.from_list("few_to_many", FEW_TO_MANY), "norm": Normalize(low, high)}
+
+
 @contextmanager
 def detached() -> Iterator[None]:
     """Make figures that pyplot does not know, for files: no window, no display needed."""
@@ -187,13 +198,22 @@ def draw_mark(ax: Axes, x: float, y: float, state: str, size: float) -> None:
     )  # fmt: skip
 
 
+def points_of(ax: Axes) -> tuple[float, float]:
+    """Width and height of Axes in points before layout, in parts of a figure (``subfigures``) as well."""
+    figure: Any = ax.figure
+    return 72.0 * float(ax.bbox.width) / float(figure.dpi), 72.0 * float(ax.bbox.height) / float(figure.dpi)
+
+
 def set_title(ax: Axes, text: str) -> None:
     """Set the title in as many lines as the width of the Axes asks for, judged before layout."""
     import textwrap
 
-    figure: Any = ax.figure
-    width = 72 * figure.get_size_inches()[0] * ax.get_position().width
-    room = max(10, int(width / (0.61 * float(ax.title.get_fontsize()))))
+    import matplotlib
+    from matplotlib.font_manager import FontProperties
+
+    width, _ = points_of(ax)
+    size = FontProperties(size=matplotlib.rcParams["axes.titlesize"]).get_size_in_points()  # not that of Axes passed in
+    room = max(10, int(width / (0.61 * size)))
     whole = str(text).replace("p = ", "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
     whole = whole.replace("p < ", "p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}")
     lines = [part for line in whole.splitlines() for part in textwrap.wrap(line, room)]

@@ -72,11 +72,11 @@ def plot_variogram(
         ax.plot(at, value, color=POINT, linewidth=1.2)
         ax.scatter(at[~outside], value[~outside], s=size[~outside], color=POINT, edgecolor=INK, linewidth=0.3, zorder=3)
         ax.scatter(at[outside], value[outside], s=size[outside], color=ALERT, marker="s", edgecolor=INK, linewidth=0.3,
-                   zorder=3)  # fmt: skip
+                   zorder=3, label="outside the band" if outside.any() else None)  # fmt: skip
         ax.set(xlabel="Distance" if y is not None else "Distance in time", ylabel="Relative semivariance")
         ax.set_ylim(0.0, max(1.6, 1.1 * float(np.max(np.minimum(np.append(upper, value), 3.0)))))
         ax.set_xlim(0.0, 1.04 * float(at.max()))
-        ax.legend(loc="lower right", frameon=False)
+        ax.legend(loc="lower right", frameon=True, framealpha=0.85, edgecolor="none")
         set_title(ax, title if title is not None else _finding(found))
     return ax
 

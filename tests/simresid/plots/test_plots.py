@@ -186,7 +186,7 @@ def test_null_distribution_and_observed_value(overdispersed) -> None:
         ax = draw(overdispersed)
         observed = getattr(result, "observed", result.statistic)
         assert ax.lines[0].get_xdata()[0] == pytest.approx(observed)
-        assert f"observed {observed:.4g}" in [t.get_text() for t in ax.texts]
+        assert f"observed {observed:.3g}" in [t.get_text() for t in ax.texts]
         assert sum(bar.get_height() for bar in ax.containers[0]) == 250
         assert f"p = {result.pvalue:.3f}" in title(ax)
 

@@ -71,6 +71,15 @@ def test_plot(name, data, request, text_problems) -> None:
     assert not text_problems(figure)
 
 
+@pytest.mark.parametrize("name", PLOTS)
+def test_parts_of_figures_are_axes_as_well(name, overdispersed) -> None:
+    """Axes of ``subfigures`` have no figure with a size: an AttributeError of matplotlib."""
+    part = plt.figure(figsize=(8, 3)).subfigures(1, 2)[1]
+    ax = part.subplots()
+    assert PLOTS[name](overdispersed, ax) is ax
+    part.figure.canvas.draw()
+
+
 @pytest.mark.parametrize("data", ["three_rows", "all_equal", "overdispersed"])
 @pytest.mark.parametrize("figsize", [None, (3.0, 9.0)])
 def test_overview(data, figsize, request, text_problems) -> None:
