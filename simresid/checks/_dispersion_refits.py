@@ -16,7 +16,8 @@ ratio above one beside one below: the sign of a variance that grows with the mea
 a nbinom2 model: .53 -> .68 in the 300 data sets on which this combination was chosen, .61 in 80 others and .54 in 250
 more; .73 -> .71 for extra zeros and .95 -> .94 for lognormal data). The ratio that is reported is the larger of the
 two in these units. A ratio that hardly varies among refits, since the fit fixes it, does not count; where this is the
-unweighted one (rare counts), Pearson's counts alone; where it is both, there is nothing to test.
+unweighted one (rare counts), Pearson's counts alone; where it is both, there is nothing to test. Nor is there for all
+rows of a continuous response of one variance that the fit estimates: the ratio says how many parameters it has used.
 
 Two-sided tests of single counts add a fourth number: how much likelier the counts are where the variance grows with the
 mean in the other way, linearly instead of quadratically or the reverse (`_row_moments.other_growth`).
@@ -34,6 +35,7 @@ from simresid.checks.base import Effect
 from simresid.checks.inputs import FloatArray, response_kind, shares_random_effects
 from simresid.checks.nulls.comparison import LEVEL, compare
 from simresid.checks.nulls.fitted_data import FittedData
+from simresid.checks.nulls.fitted_law import VARIANCE
 from simresid.checks.nulls.plan import FEWEST_TO_RANK, Plan
 from simresid.checks.nulls.refit_pool import RefitPool, RefitsFailed
 from simresid.checks.pvalues import normal_pvalue
@@ -101,7 +103,7 @@ def dispersion_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan
     fields, notes = found.fields, list(found.notes)
     if shares_random_effects(res) and not res.is_grouped:
         notes.append("Deviations are taken given the fitted random effects.")
-    estimated = not res.discrete and not res.is_grouped and own.is_constant
+    estimated = not res.is_grouped and own.is_constant and _scale_is_estimated(res, pool, plan)
     if estimated or not evidence.is_free(null).any():
         fields |= {"pvalue": np.nan, "monte_carlo_error": np.nan}
         why = "its scale is estimated from the same deviations" if estimated else "it hardly differs among refits"
@@ -135,6 +137,17 @@ def dispersion_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan
         notes=tuple(notes),
         **fields,
     )
+
+
+def _scale_is_estimated(res: SimulatedResiduals, pool: RefitPool, plan: Plan) -> bool:
+    """Whether the one scale of a continuous response is estimated from just these deviations.
+
+    Those of a selection of rows may differ from it, and a scale that was given is the same in every refit.
+    """
+    if res.discrete or res.model is None or res.n_obs < int(res.model.nobs):
+        return False
+    logs = pool.laws("dispersion", plan.rounds[0])[:, VARIANCE]
+    return bool(np.ptp(logs) > SAME)
 
 
 def _sampling_error(res: SimulatedResiduals, shown: int, ratio: float, errors: FloatArray) -> float:

@@ -25,6 +25,10 @@ Block = Callable[[FloatArray], Any]
 FIXED = 0.1
 """Spread of refits by that of simulations below which the fit determines the statistic, as it does a mean."""
 
+FIXED_WITHIN = 5.0
+"""Such spreads within which the data lie where the fit determines the statistic; beyond, the model is wrong."""
+
+SAME_NOTE = "This statistic is the same in all simulations and in the data, so there is nothing to test."
 FIXED_NOTE = "The fit reproduces this statistic by itself, so there is nothing to test."
 
 
@@ -37,22 +41,28 @@ def of_responses(
         assert data.residuals is not None
         own = float(np.asarray(function(data.residuals.observed[None, :]))[0])
         simulated = data.residuals.simulated_statistics([function])[0]
-        sd = float(simulated.std())
-        return np.array([(own - float(simulated.mean())) / (sd if sd > 0 else 1.0)])
+        return np.array([(own - float(simulated.mean())) / _unit(own, simulated)])
 
     simulated = res.simulated_statistics([function])[0]
     observed = float(np.asarray(function(res.observed[None, :]))[0])
-    mean, sd = float(simulated.mean()), float(simulated.std()) or 1.0
+    mean, sd = float(simulated.mean()), _unit(observed, simulated)
     scores = (simulated - mean) / sd
     found = _among_refits(pool, plan, excess, scores, alternative)
     expected = mean + sd * float(found.centre[0])
     null = expected + sd * found.null
     fields, notes = found.fields, found.notes
-    if found.null.size > 1 and float(found.null.std()) < FIXED:
+    if found.null.size > 1 and float(found.null.std()) < FIXED and abs(found.statistic) < FIXED_WITHIN * FIXED:
         fields |= {"pvalue": np.nan, "monte_carlo_error": np.nan}
-        notes += (FIXED_NOTE,)
+        notes += (FIXED_NOTE if np.ptp(simulated) > 0 else SAME_NOTE,)
     low, high = (expected + sd * limit for limit in found.limits)
     return _fields(res, name, observed, expected, null, (low, high), alternative, fields, notes)
+
+
+def _unit(own: float, simulated: FloatArray) -> float:
+    """Standard deviation of the simulations; where they are all the same, that of them and the data set's `own`."""
+    if np.ptp(simulated) > 0:
+        return float(simulated.std())
+    return abs(own - float(simulated[0])) * float(np.sqrt(simulated.size)) / (simulated.size + 1) or 1.0
 
 
 def of_residuals(

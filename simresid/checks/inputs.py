@@ -36,6 +36,9 @@ Residuals: TypeAlias = "SimulatedResiduals | ArrayLike"
 
 BINARY_NOTE = "Single 0/1 responses cannot show dispersion or zero inflation; group rows with recalculate(group=...)."
 
+ROUNDING = 1e-9
+"""Of probabilities that are one."""
+
 # Columns of objects that are numbers all the same, in the words of pandas.
 _NUMBERS = ("integer", "floating", "mixed-integer-float", "decimal")
 
@@ -149,11 +152,15 @@ def response_kind(res: Any) -> ResponseKind:
 
 
 def is_binary(res: SimulatedResiduals) -> bool:
-    """Whether the responses are single 0/1 outcomes."""
-    if res.is_grouped or not res.discrete:
+    """Whether the responses are single 0/1 outcomes, and by the model too: counts may happen to be all 0 or 1."""
+    if res.is_grouped or not res.discrete or not np.all((res.observed == 0) | (res.observed == 1)):
         return False
-    single = res.trials is None or bool(np.all(res.trials == 1))
-    return single and bool(np.all((res.observed == 0) | (res.observed == 1)))
+    if res.trials is not None:
+        return bool(np.all(res.trials == 1))
+    ones = res.observed == 1
+    if ones.any():
+        return bool(np.all(res.cells[1][ones] > 1.0 - ROUNDING))
+    return not any((block > 1).any() for _, block in res.iter_simulations())
 
 
 def shares_random_effects(res: Any) -> bool:

@@ -83,6 +83,8 @@ class QuantileResult(CheckResult):
         On request: ``predictor``, ``rank``, ``quantile``, ``value``, ``lower``, ``upper``.
     predictor : str
         Columns as a formula would name them; empty for the prediction and for values without a name.
+    predictor_varies : bool
+        No for the prediction of a model of a mean alone: quantiles may be off, but not along it.
 
     Examples
     --------
@@ -99,15 +101,21 @@ class QuantileResult(CheckResult):
     components: pd.DataFrame
     curves: pd.DataFrame | None = None
     predictor: str = ""
+    predictor_varies: bool = True
     title = "quantiles"
 
+    @property
+    def leading(self) -> str:
+        """Direction of the departure, ``"location"``, ``"scale"`` or ``"shape"``; the last where nothing varies."""
+        return str(self.components["pvalue"].idxmin()) if self.predictor_varies else "shape"
+
     def _remedy(self) -> str:
-        direction = str(self.components["pvalue"].idxmin())
+        off = "changes along the predictor" if self.predictor_varies else "is off"
         what = {
             "location": "the mean is off along the predictor: try a quadratic term, a spline or another link",
             "scale": "the spread changes along the predictor: model the dispersion, as in "
             f"{with_dispersion(self.predictor)}, or change the family",
-        }.get(direction, "the shape of the distribution changes along the predictor: change the family")
+        }.get(self.leading, f"the shape of the distribution {off}: change the family")
         return f"{self.effect}: {what}" if self.effect is not None else what
 
 
@@ -201,6 +209,7 @@ def quantile_test(
         n_obs=u.size,
         effect=_largest_shift(own[0], basis, q),
         predictor=basis.name,
+        predictor_varies=basis.functions.shape[1] > 1,
         monte_carlo_error=error,
         notes=notes,
         null=kind,
@@ -255,6 +264,7 @@ def _among_refits(res: Any, pool: RefitPool, plan: Plan, score: _Scores, curves:
         n_obs=n,
         effect=_largest_shift(own[0], basis, q, found),
         predictor=basis.name,
+        predictor_varies=basis.functions.shape[1] > 1,
         notes=found.notes,
         **_tables(q, directions[0], p_dir, per_quantile[0], p_q),
         curves=_curves_among_refits(pool, found.n_refits, basis.predictor, q)
@@ -376,8 +386,7 @@ def _largest_shift(scores: FloatArray, basis: Basis, q: FloatArray, found: Compa
 
 def _word(result: QuantileResult) -> str:
     """The kind of departure, for verdicts."""
-    leading = str(result.components["pvalue"].idxmin())
-    return {"location": TREND, "scale": "wrong spread"}.get(leading, "wrong shape")
+    return {"location": TREND, "scale": "wrong spread"}.get(result.leading, "wrong shape")
 
 
 QUANTILES = ResidualTest(

@@ -21,10 +21,10 @@ import numpy as np
 from simresid.checks.base import Effect, ResponseKind
 from simresid.checks.entry import Request, ResidualTest, either
 from simresid.checks.inputs import BINARY_NOTE, is_binary, response_kind, simulated_only
-from simresid.checks.nulls.choice import NullKind, against_refits
+from simresid.checks.nulls.choice import NullKind, against_refits, check_null
 from simresid.checks.nulls.comparison import compare, normal_limits
 from simresid.checks.nulls.fitted_data import FittedData, count_zeros
-from simresid.checks.nulls.plan import Plan
+from simresid.checks.nulls.plan import FEWEST_TO_RANK, Plan
 from simresid.checks.nulls.refit_pool import RefitPool
 from simresid.checks.pvalues import check_alternative, continued_pvalue, normal_pvalue
 from simresid.checks.statistic import StatisticResult, compare_with_simulations
@@ -37,6 +37,12 @@ __all__ = ["ZERO_INFLATION", "ZeroInflationResult", "zero_inflation_test"]
 
 FEWEST_ZEROS = 1e-3
 """Standard deviation of the number of zeros, at least: where none can be expected, one is no excess beyond measure."""
+
+FIXED, FIXED_WITHIN = 0.01, 0.05
+"""Of the standard deviation of the number of zeros: where refits vary less, the fit fixes it and ranks are rounding.
+The data then lie within the second."""
+
+FIXED_NOTE = "The fit fixes the number of zeros: nothing to test."
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -122,6 +128,9 @@ def zero_inflation_test(
     """
     simulated_only(res, "zero_inflation_test")
     check_alternative(alternative)
+    check_null(null, n_refits)
+    if not (res.discrete or np.any(res.observed == 0)):
+        null, n_refits = "simulated", None  # no refit has any zeros either
     refitted, notes = against_refits(
         res, null, n_refits, lambda pool, plan: _among_refits(res, pool, plan, alternative)
     )
@@ -167,6 +176,11 @@ def _among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan, alternat
     excess = scale * found.statistic / n
     low, high = (excess - scale * limit / n for limit in reversed(found.limits))
     usual = scale * np.quantile(found.null, [0.025, 0.975])
+    fields, notes = found.fields, found.notes
+    varies = found.null.size < FEWEST_TO_RANK or float(found.null.std()) > FIXED
+    if own.zeros_sd > FEWEST_ZEROS and not varies and abs(found.statistic) < FIXED_WITHIN:
+        fields |= {"pvalue": np.nan, "monte_carlo_error": np.nan}
+        notes += (FIXED_NOTE,)
     return ZeroInflationResult(
         statistic=1.0 if own.zeros == expected else own.zeros / expected if expected > 0 else np.inf,
         alternative=alternative,
@@ -178,8 +192,8 @@ def _among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan, alternat
         expected=expected,
         null_distribution=np.maximum(expected + scale * found.null, 0.0),
         conf_int=(float(max(expected + usual[0], 0.0)), float(expected + usual[1])),
-        notes=found.notes,
-        **found.fields,
+        notes=notes,
+        **fields,
     )
 
 

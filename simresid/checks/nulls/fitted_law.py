@@ -18,9 +18,12 @@ import numpy as np
 
 from simresid.alignment import FloatArray
 
-__all__ = ["UNKNOWN_LAW", "describe_law", "owed_to_law"]
+__all__ = ["UNKNOWN_LAW", "VARIANCE", "describe_law", "owed_to_law"]
 
 UNKNOWN_LAW: FloatArray = np.full(3, np.nan)
+
+VARIANCE = 1
+"""Place of the variance within rows in a description."""
 
 CERTAIN = 2.0
 """Of the F statistic of a regression, that is believed in part above."""

@@ -296,3 +296,16 @@ def test_small_samples_are_ranked_among_uniform_ones():
         asymptotic = 10.0**-result.statistic
         assert abs(result.pvalue - asymptotic) < 4 * np.sqrt(asymptotic * (1 - asymptotic) / 1999) + 0.03
         assert result.pvalue * 2000 == pytest.approx(round(result.pvalue * 2000))
+
+
+def test_a_prediction_that_does_not_vary_has_no_trend():
+    """Values of one mean that are too low as a whole are off in shape; along what they follow they are a trend."""
+    rng = np.random.default_rng(11)
+    y = rng.negative_binomial(0.4, 0.1, 120)
+    res = sr.from_simulations(rng.poisson(y.mean(), (199, 120)), y, np.full(120, y.mean()))
+    result = sr.quantile_test(res)
+    assert result.components["pvalue"].idxmin() == "location"
+    assert "the shape of the distribution is off" in result.advice()
+    assert sr.diagnose(res).table["finding"]["quantiles"] == "wrong shape"
+    assert "the mean is off along the predictor" in sr.quantile_test(res, y + rng.normal(size=120)).advice()
+    assert not result.predictor_varies

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from scipy.stats import nbinom
+from scipy.stats import chi2, nbinom
 
 import glmmcore
 import simresid as sr
@@ -290,6 +290,38 @@ def test_a_ratio_that_the_fit_fixes_is_not_tested():
     diagnosis = sr.diagnose(sr.simulate_residuals(fit))
     assert "dispersion" not in diagnosis.results
     assert any("dispersion was left out" in note for note in diagnosis.notes)
+
+
+@pytest.mark.parametrize("sd", [0.85, 1.15, 1.6])
+def test_a_scale_that_was_given_is_tested_as_by_chi_square(sd):
+    """Squared deviations of a linear model over a known variance are chi-square of 58 degrees of freedom."""
+    rng = np.random.default_rng(5)
+    data = pd.DataFrame({"x": rng.normal(size=60)})
+    data["y"] = data["x"] + sd * rng.normal(size=60)
+    fit = glmmcore.glmm("y ~ x", data, fixed={"sigma": 1.0})
+    result = sr.dispersion_test(sr.simulate_residuals(fit), n_refits=999)
+    tail = chi2.cdf(np.sum(np.square(data["y"] - fit.fitted)), 58)
+    # four standard errors of a rank among 999 refits, and what a median of theirs is off
+    assert result.pvalue == pytest.approx(2 * min(tail, 1 - tail), abs=4 * result.monte_carlo_error + 0.02)
+    assert "fixes" not in result.summary()
+
+
+def test_some_rows_of_one_variance_are_tested_as_by_their_share_of_the_squares():
+    """Squares of 30 of 90 rows over the estimated variance: 90 times their share, whose law has no unknowns."""
+    rng = np.random.default_rng(6)
+    data = pd.DataFrame({"x": rng.normal(size=90)})
+    some = np.arange(90) < 30
+    data["y"] = data["x"] + rng.normal(size=90) * np.where(some, 1.25, 1.0)
+    res = sr.simulate_residuals(glmmcore.glmm("y ~ x", data))
+    result = sr.dispersion_test(res.recalculate(select=some), n_refits=999)
+    x = np.column_stack([np.ones(90), data["x"]])
+    around = np.eye(90) - x @ np.linalg.pinv(x)
+    squares = np.square(around @ np.column_stack([data["y"], rng.normal(size=(90, 4000))]))
+    share = squares[some].sum(axis=0) / squares.sum(axis=0)
+    expected = 2 * min(np.mean(share[1:] >= share[0]), np.mean(share[1:] <= share[0]))
+    assert 0.01 < expected < 0.3
+    assert result.pvalue == pytest.approx(expected, abs=4 * result.monte_carlo_error + 0.02)
+    assert np.isnan(sr.dispersion_test(res.recalculate(select=np.ones(90, dtype=bool))).pvalue)
 
 
 class Unreliable:

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 import simresid as sr
+from glmmcore import glmm
 
 
 @pytest.fixture
@@ -112,3 +113,22 @@ def test_statistics_beyond_any_mean(vectorized):
     for null in ("auto", "simulated"):
         with pytest.raises(ValueError, match=r"'large' is beyond 1e\+300, where there is no mean"):
             sr.statistic_test(res, large, vectorized=vectorized, null=null)
+
+
+def test_a_statistic_that_all_simulations_share_tells_against_a_model_whose_data_differ():
+    """Any zeros, or their share: in all simulations one, respectively none; only a tie with the data says nothing."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=80)
+    for y, statistic in (
+        (np.maximum(rng.poisson(1.5, 80), 1), lambda v: float((v == 0).any())),
+        (np.where(np.arange(80) < 2, 0, rng.poisson(60, 80)), lambda v: np.mean(v == 0)),
+    ):
+        res = sr.simulate_residuals(glmm("y ~ x", {"y": y, "x": x}, "poisson"))
+        own, simulated = statistic(res.observed), [statistic(row) for row in res.simulated]
+        assert np.ptp(simulated) == 0 != own - simulated[0]
+        assert sr.statistic_test(res, statistic, n_refits=99).pvalue == pytest.approx(2 / 100)
+        same = sr.statistic_test(res, lambda v: 0.1, n_refits=99)
+        assert np.isnan(same.pvalue)
+        assert "the same in all simulations" in same.summary()
+    fixed = sr.statistic_test(res, np.mean, n_refits=99)
+    assert "The fit reproduces this statistic" in fixed.summary()
