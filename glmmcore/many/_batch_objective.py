@@ -16,7 +16,7 @@ from glmmcore.estimation.likelihood import Likelihood
 from glmmcore.estimation.problem import LinearPart, Problem
 from glmmcore.many._batch_algebra import factor_basis, inverted, levels_of_rows, pushed
 
-__all__ = ["AT_MODE", "NO_MODE", "BatchObjective", "Rows", "unsupported"]
+__all__ = ["AT_MODE", "NO_MODE", "BatchObjective", "Rows", "unsupported", "unsupported_in_any_batch"]
 
 # Newton decrement of the modes below which one more step is taken without looking, ...
 _LAST_STEP = 1e-8
@@ -30,7 +30,15 @@ _MAX_HALVINGS = 20
 
 
 def unsupported(problem: Problem) -> str:
-    """Why a problem cannot be batched, or an empty string."""
+    """Why a problem cannot be batched level by level, or an empty string."""
+    reason = unsupported_in_any_batch(problem)
+    if not reason and problem.layout is not None and len(problem.layout.factors) > 1:
+        return "several grouping factors"
+    return reason
+
+
+def unsupported_in_any_batch(problem: Problem) -> str:
+    """Why a problem cannot be batched, however many grouping factors it has, or an empty string."""
     if problem.reml:
         return "REML"
     if any(p.known is not None for p in problem.parts) or not problem.free.all():
@@ -43,8 +51,6 @@ def unsupported(problem: Problem) -> str:
         return "levels that covary"
     if problem.inner != ("cond",):
         return "random effects in the zero-inflation part"
-    if len(problem.layout.factors) > 1:
-        return "several grouping factors"
     if not all(t.structure.linear for t in problem.terms):
         return "a covariance structure that is not linear in its parameters"
     return ""
@@ -147,6 +153,10 @@ class BatchObjective:
         """Sum over the rows of each level, (b, n, ...) -> (b, L, ...)."""
         return np.add.reduceat(values, self.first, axis=1)
 
+    def effect_sums(self, values: np.ndarray) -> np.ndarray:
+        """Z' values by level, (b, n) -> (b, L, k)."""
+        return self.level_sums(values[:, :, None] * self.z)
+
     def _predictors(self, at: Rows, which: np.ndarray, t: np.ndarray, u: np.ndarray) -> list[np.ndarray]:
         """Predictors of the flattened rows of some responses at spherical random effects u, each (b n,)."""
         fixed, *others = at.spread(which, self.n)
@@ -168,7 +178,7 @@ class BatchObjective:
         shape = (len(u), self.n)
         l, first, second = like.row_newton_terms(0, len(flat[0]), flat)
         h = 0.5 * np.einsum("blk,blk->b", u, u) - l.reshape(shape).sum(axis=1)
-        score = self.level_sums(first[0].reshape(shape)[:, :, None] * self.z)
+        score = self.effect_sums(first[0].reshape(shape))
         return h, score, -second[0].reshape(shape)
 
     def information(self, weights: np.ndarray) -> np.ndarray:
@@ -258,7 +268,7 @@ class BatchObjective:
             l, d1, d2, d3 = at.likelihood.derivatives(0, len(flat[0]), flat)
             d1, d2, d3 = (d.reshape(-1, *shape) for d in (d1, d2, d3))
             h = 0.5 * np.einsum("blk,blk->b", u, u) - l.reshape(shape).sum(axis=1)
-            score = self.level_sums(d1[0][:, :, None] * self.z)
+            score = self.effect_sums(d1[0])
             information = self.information(-d2[0])
             inverse, logdet, positive = inverted(self._hessian(t, information))
             residual = pushed(np.swapaxes(t, 1, 2), score) - u
@@ -281,7 +291,7 @@ class BatchObjective:
         v = np.einsum(
             "blij,blj->bli",
             inverse,
-            pushed(t_transposed, self.level_sums(half_trace[0][:, :, None] * self.z)),
+            pushed(t_transposed, self.effect_sums(half_trace[0])),
         )
         g += mode.d2 * self._random(t, v)
         value = mode.h + 0.5 * mode.logdet - 0.5 * mode.decrement + np.einsum("bli,bli->b", v, residual)
@@ -289,7 +299,7 @@ class BatchObjective:
         has_peak = np.all(spread <= LARGEST_VARIANCE * without[:, None], axis=(1, 2))
         value[~(mode.positive & has_peak & (mode.decrement <= NO_MODE))] = np.inf
         gradient = self._assemble(g)
-        inner_score = self.level_sums(g[0][:, :, None] * self.z)
+        inner_score = self.effect_sums(g[0])
         d_factor = np.einsum("bli,blj->bij", inner_score, u) + np.einsum("bli,blj->bij", mode.score, v)
         d_factor += (mode.information @ t[:, None] @ inverse).sum(axis=1)
         gradient[:, self.theta] = np.einsum("bij,mij->bm", d_factor, self.basis)

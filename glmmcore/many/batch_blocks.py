@@ -12,6 +12,7 @@ from glmmcore.errors import no_data_warnings
 from glmmcore.estimates import Estimates
 from glmmcore.estimation.start import step_limits
 from glmmcore.many._batch_crossed import BatchCrossed, crossed_batch_suits
+from glmmcore.many._batch_dense import BatchDense, dense_batch_suits
 from glmmcore.many._batch_intercepts import BatchIntercepts
 from glmmcore.many._batch_linear import BatchLinear, linear_batch_suits
 from glmmcore.many._batch_objective import BatchObjective, unsupported
@@ -84,7 +85,8 @@ class BlockTask:
         long = estimator.design.nobs > (_LONG if start is None else _LONG_WARM)
         suits = estimator.n_agq == 1 and not long and not unsupported(problem)
         # without Hessians: their start and information are those of one factor and of Laplace's method
-        suits |= start is not None and estimator.n_agq == 1 and not long and crossed_batch_suits(problem)
+        several = crossed_batch_suits(problem) or dense_batch_suits(problem)
+        suits |= start is not None and estimator.n_agq == 1 and not long and several
         suits |= start is not None and estimator.n_agq > 1 and not long and not unsupported(problem)
         return cls(estimator, problem if suits else None, False, start)
 
@@ -292,6 +294,8 @@ def objective_of(problem: Problem, y: np.ndarray, n_agq: int = 1) -> BatchObject
         return BatchQuadrature(problem, y, n_agq)
     if crossed_batch_suits(problem):
         return BatchCrossed(problem, y)
+    if dense_batch_suits(problem):
+        return BatchDense(problem, y)
     one_coefficient = problem.layout is not None and problem.layout.factors[0].k == 1
     return (BatchIntercepts if one_coefficient else BatchObjective)(problem, y)
 
