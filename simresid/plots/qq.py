@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks.inputs import is_simulated, residual_array, shares_random_effects
-from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
+from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, band_of_refits, drawing_on, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -135,7 +135,7 @@ def _test(res: Any, u: FloatArray, null: NullKind, n_refits: int | None) -> Unif
 
 def _label(res: Any, test: UniformityResult) -> str:
     if test.null == "refits":
-        return f"95 % band of {test.n_refits} refits"
+        return band_of_refits(test.n_refits)
     return "95 % band" + (" (independent rows)" if shares_random_effects(res) else "")
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simresid.checks.nulls.plan import FEWEST_TO_RANK
 from simresid.checks.verdict_html import MARKS
 
 if TYPE_CHECKING:
@@ -218,6 +219,13 @@ def set_title(ax: Axes, text: str) -> None:
     whole = whole.replace("p < ", "p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}")
     lines = [part for line in whole.splitlines() for part in textwrap.wrap(line, room)]
     ax.set_title("\n".join(lines).replace("\N{NO-BREAK SPACE}", " "))
+
+
+def band_of_refits(n_refits: int) -> str:
+    """What a band rests on: refits, or theory around so few that they tell its middle and not its width."""
+    if n_refits >= FEWEST_TO_RANK:
+        return f"95\N{NO-BREAK SPACE}% band of {n_refits} refits"
+    return f"95\N{NO-BREAK SPACE}% band of theory around {n_refits} refits"
 
 
 def number_texts(values: Any) -> list[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simresid.checks.base import pvalue_text
-from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, drawing_on, set_title
+from simresid.plots.style import ALERT, BAND, INK, MUTED, POINT, band_of_refits, drawing_on, set_title
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,8 +66,9 @@ def plot_variogram(
     outside = (value < lower) | (value > upper)
     size = 16 + 60 * table["pairs"].to_numpy() / table["pairs"].max()
     with drawing_on(ax, (5.6, 3.8)) as ax:
-        how = f"{found.n_refits} refits" if found.null == "refits" else "permutations"
-        ax.fill_between(at, lower, upper, color=BAND, linewidth=0, label=f"95\N{NO-BREAK SPACE}% band of {how}")
+        permuted = "95\N{NO-BREAK SPACE}% band of permutations"
+        label = band_of_refits(found.n_refits) if found.null == "refits" else permuted
+        ax.fill_between(at, lower, upper, color=BAND, linewidth=0, label=label)
         ax.axhline(1.0, color=MUTED, linewidth=0.8, linestyle="--", label="independent residuals")
         ax.plot(at, value, color=POINT, linewidth=1.2)
         ax.scatter(at[~outside], value[~outside], s=size[~outside], color=POINT, edgecolor=INK, linewidth=0.3, zorder=3)

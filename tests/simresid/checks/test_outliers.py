@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from scipy.stats import binom
@@ -178,7 +180,7 @@ def test_words_say_how_many_rows_and_where_their_names_stand():
     assert result.statistic != result.observed  # many rows are tied with their smallest simulation
     assert result.advice() == (
         f"{len(named)} rows outside all simulations ({high} high, {low} low; {result.counted} on average over ties, "
-        f"{result.expected:.1f} expected): `residuals.outliers()` names them; if many, try a heavier-tailed family"
+        f"{result.expected:.1f} expected): residuals.outliers() names them; if many, try a heavier-tailed family"
     )
 
 
@@ -192,3 +194,10 @@ def test_frequencies_of_outliers_lie_between_0_and_1(alternative):
         result = sr.outlier_test(res, alternative, n_refits=n_refits)
         low, high = result.conf_int
         assert 0.0 <= low <= result.statistic / 40 <= high <= 1.0 + 1e-12
+
+
+def test_advice_names_no_function_for_rows_that_are_not_there():
+    found = sr.outlier_test(sr.from_simulations(np.random.default_rng(1).poisson(0.02, (50, 40)), np.ones(40)))
+    assert "residuals.outliers()" in found.advice()
+    without = dataclasses.replace(found, table=found.table.iloc[:0])
+    assert "0 rows outside" in without.advice() and "residuals.outliers()" not in without.advice()

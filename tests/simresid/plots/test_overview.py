@@ -73,7 +73,7 @@ def test_title_names_model_simulations_and_seed() -> None:
         shown = texts(plot_overview(simulate_residuals(fit, 99, random_effects=kind, rng=7)))
         for part in ("poisson(log): y ~ x + (1|g)", "99 simulations", f"{kind}", "seed 7", "80 rows"):
             assert part in shown
-        assert "95 % band of" in shown
+        assert "95\N{NO-BREAK SPACE}% band of" in shown
         assert "refits" in shown
     fig = plot_overview(simulate_residuals(fit, 99, random_effects="unconditional", rng=7), null="simulated")
     assert "independent rows" in texts(fig)  # the band of the QQ plot, when rows share new random effects

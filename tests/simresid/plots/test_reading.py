@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.collections import QuadMesh
 
 from benchmarks.colour_check import LUMINANCE, RENDERINGS, linear
 from glmmcore import glmm
-from simresid import from_simulations, plots
+from simresid import from_simulations, plot_qq, plots, simulate_residuals
 from simresid.plots.style import two_sided
 
 TOLD_APART = 8.0
@@ -195,3 +196,14 @@ def test_dense_residuals_beside_years_leave_no_stripes() -> None:
     rng = np.random.default_rng(1)
     ax = plots.plot_residuals(rng.random(40_000), 2001 + rng.integers(0, 20, 40_000))
     assert not np.ma.getmaskarray(mesh_of(ax).get_array()).any()
+
+
+def test_band_says_whether_refits_tell_its_width():
+    rng = np.random.default_rng(4)
+    d = pd.DataFrame({"x": rng.normal(size=200)})
+    d["y"] = d["x"] + rng.normal(size=200)
+    res = simulate_residuals(glmm("y ~ x", d), 50, rng=1)
+    space = "\N{NO-BREAK SPACE}"
+    for n_refits, label in ((40, f"95{space}% band of 40 refits"), (8, f"95{space}% band of theory around 8 refits")):
+        ax = plot_qq(res, n_refits=n_refits)
+        assert label in ax.get_legend_handles_labels()[1]
