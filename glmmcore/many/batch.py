@@ -20,6 +20,7 @@ from glmmcore.errors import ModelError
 from glmmcore.many._batch_laws import ManyLaws
 from glmmcore.many.batch_blocks import BlockTask
 from glmmcore.many.block_fits import BlockFits
+from glmmcore.many.refit import refit_from
 from glmmcore.many.warm import reported
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ class ManyFits:
         fit_one: Callable[[int], FittedGLMM],
         errors: Callable[[], dict[str, pd.DataFrame]],
         x: np.ndarray | None = None,
+        fit_from: Callable[[int, np.ndarray], FittedGLMM] | None = None,
     ) -> None:
         none = pd.DataFrame(index=single.index)
         self.params, self.zi_params, self.disp_params = (tables.get(part, none) for part in ("cond", "zi", "disp"))
@@ -87,7 +89,7 @@ class ManyFits:
         self.linear_predictors = {} if laws is None else laws.values
         self._laws = laws
         self._pearson = single.get("pearson")
-        self._fit_one = fit_one
+        self._fit_one, self._fit_from = fit_one, fit_from
 
     def __len__(self) -> int:
         return len(self.llf)
@@ -172,10 +174,42 @@ class ManyFits:
 
     def __getitem__(self, name: Hashable) -> FittedGLMM:
         """Fit one response, by its label, once more and completely."""
+        return self._fit_one(self._position(name))
+
+    def _position(self, name: Hashable) -> int:
         found = self.llf.index.get_indexer(pd.Index([name]))[0]
         if found < 0:
             raise KeyError(f"no response {name!r}")
-        return self._fit_one(int(found))
+        return int(found)
+
+    def whole_fit(self, name: Hashable) -> FittedGLMM:
+        """The whole fit of one response of `refit_many`, from where its search ended.
+
+        That takes a Hessian and hardly more, where ``fits[name]`` searches anew and from several starts; responses that
+        could not be fitted, and tables of `fit_many`, are fitted in this way here as well.
+
+        Parameters
+        ----------
+        name : hashable
+            Label of the response.
+
+        Returns
+        -------
+        FittedGLMM
+            Its fit.
+
+        Examples
+        --------
+        >>> from glmmcore import glmm
+        >>> fit = glmm("y ~ x", {"y": [1, 3, 2, 6, 4, 7], "x": [0, 1, 0, 2, 1, 2]}, family="poisson")
+        >>> fits = fit.refit_many([[0, 3, 2, 5, 4, 8]])
+        >>> fits.whole_fit(0).bse.round(2).tolist()
+        [0.43, 0.26]
+        """
+        i = self._position(name)
+        if self._fit_from is None or self._x is None or not np.all(np.isfinite(self._x[i])):
+            return self._fit_one(i)
+        return self._fit_from(i, self._x[i])
 
     def __iter__(self) -> Iterator[Hashable]:
         return iter(self.llf.index)
@@ -252,7 +286,11 @@ def refit_many(fit: FittedGLMM, y: ArrayLike, n_jobs: int | None = None) -> Many
     fits = fit_blocks(task, matrix, n_jobs)
     # searches from a common start make no standard errors
     later = errors if task.start is not None else None
-    return tables_of(names, fits, task, matrix, lambda i: fit.refit(matrix[i]), later)
+
+    def fit_from(i: int, x: np.ndarray) -> FittedGLMM:
+        return refit_from(fit, matrix[i], x)
+
+    return tables_of(names, fits, task, matrix, lambda i: fit.refit(matrix[i]), later, fit_from)
 
 
 def fit_blocks(task: BlockTask, y: np.ndarray, n_jobs: int | None) -> BlockFits:
@@ -274,8 +312,12 @@ def tables_of(
     y: np.ndarray,
     fit_one: Callable[[int], FittedGLMM],
     errors: Callable[[], dict[str, pd.DataFrame]] | None = None,
+    fit_from: Callable[[int, np.ndarray], FittedGLMM] | None = None,
 ) -> ManyFits:
-    """Tables of fits under their names; `y` are the responses (B, n), `fit_one` makes the whole fit of one of them."""
+    """Tables of fits under their names.
+
+    `y` are the responses (B, n); `fit_one` makes the whole fit of one of them, `fit_from` from its estimates on.
+    """
     problem = task.estimator.problem
     tables = by_part(names, fits.coefficients, task)
     columns = [f"{t.term.group}: {c}" for t in problem.terms for c in reported(t, t.term.columns)]
@@ -284,7 +326,9 @@ def tables_of(
     single["converged"], single["singular"] = fits.converged, fits.singular
     single["error"] = pd.Series(fits.error, names, dtype=object)
     laws = ManyLaws(task.estimator.family, fits.values, task.estimator.design.response.trials, y)
-    return ManyFits(tables, single, laws, fit_one, errors or (lambda: by_part(names, fits.errors, task)), fits.x)
+    return ManyFits(
+        tables, single, laws, fit_one, errors or (lambda: by_part(names, fits.errors, task)), fits.x, fit_from
+    )
 
 
 def by_part(names: pd.Index, values: dict[str, np.ndarray], task: BlockTask) -> dict[str, pd.DataFrame]:

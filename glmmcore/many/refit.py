@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from glmmcore.fitted import FittedGLMM
     from glmmcore.formula.expressions import Expression
 
-__all__ = ["refit", "start_of_refits", "written_out"]
+__all__ = ["refit", "refit_from", "start_of_refits", "written_out"]
 
 # Variance of effects of places, in units of the residual one, from which the latter is all but zero.
 _NO_NOISE = 100.0
@@ -39,6 +39,12 @@ def refit(fit: FittedGLMM, y: np.ndarray | None, rows: Any = None) -> FittedGLMM
         raise ModelError("refit: give a response y, or rows to fit to")
     estimator = fit.estimator.with_response(y)
     return type(fit)(estimator, estimator.fit(start_of_refits(fit)))
+
+
+def refit_from(fit: FittedGLMM, y: np.ndarray, x: np.ndarray) -> FittedGLMM:
+    """Fit to another response y (n,) whose maximum was found at x (p,): no other starts, little but a Hessian."""
+    estimator = fit.estimator.with_response(y)
+    return type(fit)(estimator, estimator.fit(x, only=True))
 
 
 def start_of_refits(fit: FittedGLMM) -> np.ndarray | None:

@@ -58,6 +58,7 @@ __all__ = [
     "HasVariance",
     "HasVarianceTable",
     "HasVarianceWeights",
+    "HasWholeFits",
     "RandomEffects",
     "is_thread_safe",
     "may_have_random_effects",
@@ -191,6 +192,15 @@ class CanRefitMany(Protocol):
 
     def refit_many(self, y: ArrayLike, *, n_jobs: int | None = None) -> FitTable:
         """Fit the same model to every row of `y` ``(B, n)``."""
+        ...
+
+
+@runtime_checkable
+class HasWholeFits(Protocol):
+    """Of a `FitTable`: each of its fits can be had as a model, for less than fitting it again."""
+
+    def whole_fit(self, name: int) -> FittedModel:
+        """Return the fit of one response, counted from 0."""
         ...
 
 

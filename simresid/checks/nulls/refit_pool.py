@@ -21,7 +21,15 @@ import numpy as np
 from simresid.alignment import real_array
 from simresid.checks.nulls.fitted_data import FittedData, from_law, from_many, from_residuals, from_simulations_of
 from simresid.checks.nulls.plan import LARGE, ROUNDS, refit_cost
-from simresid.protocol import CanRefit, CanRefitMany, HasCdf, HasRandomEffects, HasVariance, is_thread_safe
+from simresid.protocol import (
+    CanRefit,
+    CanRefitMany,
+    HasCdf,
+    HasRandomEffects,
+    HasVariance,
+    HasWholeFits,
+    is_thread_safe,
+)
 from simresid.simulations.sources import REFITS
 from simresid.simulations.time_limit import results_within
 from simresid.simulations.warning_filters import silence
@@ -260,15 +268,30 @@ class _FromSimulations:
         return from_residuals(res, self.zeros)
 
     def __call__(self, task: range) -> list[FittedData | FailedRefit]:
-        return [_attempt(j, partial(self._one, j)) for j in task]
+        refits = self._together(task) if len(task) > 1 and isinstance(self.model, CanRefitMany) else None
+        if refits is None:
+            return [_attempt(j, partial(self._one, j, partial(self._refit, j))) for j in task]
+        return [_attempt(j, partial(self._one, j, partial(refits.whole_fit, i))) for i, j in enumerate(task)]
 
-    def _one(self, replicate: int) -> FittedData:
-        return from_residuals(self.twin(replicate), self.zeros)
+    def _together(self, task: range) -> HasWholeFits | None:
+        """All refits at once; None where they cannot be had as models, or not at once."""
+        try:
+            with silence():
+                y = np.stack([new_response(self.model, self.seed, j) for j in task])
+                refits = self.model.refit_many(y, n_jobs=1)
+        except Exception:  # one by one, each has its own reason
+            return None
+        return refits if isinstance(refits, HasWholeFits) else None
 
-    def twin(self, replicate: int) -> Any:
+    def _refit(self, replicate: int) -> Any:
+        return self.model.refit(new_response(self.model, self.seed, replicate))
+
+    def _one(self, replicate: int, refit: Callable[[], Any]) -> FittedData:
+        return from_residuals(self.twin(replicate, refit()), self.zeros)
+
+    def twin(self, replicate: int, refit: Any) -> Any:
         """Residuals of a refit, made as those of the model were."""
-        seed = int(replicate_generator(self.seed, replicate, 1).integers(2**63))
-        return self.recipe(self.model.refit(new_response(self.model, self.seed, replicate)), seed)
+        return self.recipe(refit, int(replicate_generator(self.seed, replicate, 1).integers(2**63)))
 
 
 class _WithSimulations(_FromSimulations):
@@ -277,8 +300,8 @@ class _WithSimulations(_FromSimulations):
     def own(self, res: SimulatedResiduals) -> FittedData:
         return from_simulations_of(res)
 
-    def _one(self, replicate: int) -> FittedData:
-        twin = self.twin(replicate)
+    def _one(self, replicate: int, refit: Callable[[], Any]) -> FittedData:
+        twin = self.twin(replicate, refit())
         twin.forget_simulations()
         return from_simulations_of(twin)
 
