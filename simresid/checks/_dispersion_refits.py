@@ -30,7 +30,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from simresid.checks._row_moments import mean_and_variance
+from simresid.checks._leverage import effective_parameters
+from simresid.checks._row_moments import kurtosis_of_shares, mean_and_variance
 from simresid.checks.base import Effect
 from simresid.checks.inputs import FloatArray, response_kind, shares_random_effects
 from simresid.checks.nulls.comparison import LEVEL, compare
@@ -59,6 +60,9 @@ ESTIMATED = 0.8
 
 SAME = 1e-9
 """Spread of refits that is rounding."""
+
+LEAST_LEFT = 0.1
+"""Share of rows that the fit leaves, at least, in the width of intervals: with an effect of each row hardly any."""
 
 MOST_CORRELATED = 0.98
 """Correlation of the two ratios above which their difference is noise."""
@@ -155,20 +159,24 @@ def _sampling_error(res: SimulatedResiduals, shown: int, ratio: float, errors: F
 
     Squares of overdispersed counts vary more than a data set of them shows, whose largest values are those of few rows.
     So their fourth moments are those of a negative binomial law of the same variance, ``V**2 (2 + 6 k + 1/V)`` with
-    ``V = mu + k mu**2``, and twice the squared variance for k of n.
+    ``V = mu + k mu**2``, and of a beta-binomial law for k of n. The fit takes up its effective parameters of as many
+    squares as there are rows.
     """
     kind = response_kind(res)
     if shown == PEARSON or kind == "continuous":
         return float(errors[shown])
     mean, variance = mean_and_variance(res)
-    fourth = 2.0 * np.square(variance)
     if kind == "counts":
         squared = np.maximum(np.square(mean), 1e-300)
         more = max(ratio - 1.0, 0.0) * float(variance.sum() / squared.sum())
         variance = variance * min(ratio, 1.0) + more * squared
         quadratic = np.maximum(variance - mean, 0.0) / squared
-        fourth = np.square(variance) * (2.0 + 6.0 * quadratic) + variance
-    return float(np.sqrt(fourth.sum())) / float(variance.sum())
+        of_squares = np.square(variance) * (2.0 + 6.0 * quadratic) + variance
+    else:
+        of_squares = np.square(variance) * (kurtosis_of_shares(mean, variance * max(ratio, 1.0), res.trials) - 1.0)
+    used = None if res.is_grouped else effective_parameters(res.model)
+    rows_left = 1.0 if used is None else max(1.0 - used / float(res.model.nobs), LEAST_LEFT)  # type: ignore[union-attr]
+    return float(np.sqrt(of_squares.sum() / rows_left)) / float(variance.sum())
 
 
 def _components(data: FittedData) -> FloatArray:

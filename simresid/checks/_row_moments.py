@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Spread",
     "given_random_effects",
+    "kurtosis_of_shares",
     "mean_and_variance",
     "other_growth",
     "relative_spread",
@@ -25,6 +26,12 @@ __all__ = [
 
 SQUARED = (1e-60, 1e60)
 """Sizes of deviations whose squares, summed and multiplied with each other, neither vanish nor overflow."""
+
+SMALLEST_CHANCE = 1e-12
+"""Of a success or a failure, where a fit has none."""
+
+SIZES = (1e-3, 1e12)
+"""Sums of the parameters of beta laws between all or nothing and one chance for all."""
 
 SAME_VARIANCE = 1e-9
 """Difference of variances, by the largest, that is rounding."""
@@ -199,3 +206,20 @@ def _simulate_given_random_effects(res: SimulatedResiduals) -> tuple[FloatArray,
     if isinstance(model, HasVariance):
         return mean, np.asarray(model.variance(), dtype=float)[at], squared, total
     return mean, rows / res.n_sims, squared, total
+
+
+def kurtosis_of_shares(mean: FloatArray, variance: FloatArray, trials: FloatArray) -> FloatArray:
+    """Fourth central moment over the squared variance of beta-binomial counts, or of binomial ones.
+
+    Parameters
+    ----------
+    mean, variance, trials : ndarray (n,)
+        Variances that no beta-binomial law has count as the nearest that one has.
+    """
+    n, p = trials, np.clip(mean / trials, SMALLEST_CHANCE, 1.0 - SMALLEST_CHANCE)
+    pq = p * (1.0 - p)
+    ratio = variance / (n * pq)
+    # the sum of the two parameters of the beta law
+    s = np.clip((n - ratio) / np.maximum(ratio - 1.0, 1e-300), *SIZES)
+    bracket = s * (s - 1 + 6 * n) + 3 * pq * s**2 * (n - 2) + 6 * n**2 - 3 * pq * s * n * (6 - n) - 18 * pq * n**2
+    return np.asarray((1 + s) / (n * pq * (s + 2) * (s + 3) * (s + n)) * bracket)
