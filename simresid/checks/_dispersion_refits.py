@@ -173,6 +173,7 @@ def _sampling_error(res: SimulatedResiduals, shown: int, ratio: float, errors: F
         quadratic = np.maximum(variance - mean, 0.0) / squared
         of_squares = np.square(variance) * (2.0 + 6.0 * quadratic) + variance
     else:
+        assert res.trials is not None
         of_squares = np.square(variance) * (kurtosis_of_shares(mean, variance * max(ratio, 1.0), res.trials) - 1.0)
     used = None if res.is_grouped else effective_parameters(res.model)
     rows_left = 1.0 if used is None else max(1.0 - used / float(res.model.nobs), LEAST_LEFT)  # type: ignore[union-attr]

@@ -98,7 +98,7 @@ class OutlierResult(CheckResult):
             return f"{self.counted} outliers, {self.expected:.1f} expected: the model may be underdispersed"
         rows = len(self.table)
         ties = "" if self.counted == f"{rows:,}" else f"{self.counted} on average over ties, "
-        names = ": residuals.outliers() names them" if rows else ""
+        names = ": `residuals.outliers()` names them" if rows else ""
         return (
             f"{rows:,} row{'s' * (rows != 1)} outside all simulations ({side.get('high', 0)} high, "
             f"{side.get('low', 0)} low; {ties}{self.expected:.1f} expected){names}; "

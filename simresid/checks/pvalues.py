@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -40,6 +41,7 @@ __all__ = [
     "monte_carlo_error",
     "normal_pvalue",
     "quadratic_form_sf",
+    "quadratic_form_tail",
     "rank_pvalues",
     "simulation_pvalue",
     "smallest_continued_pvalue",
@@ -344,3 +346,20 @@ def _invert_cumulants(x: float, w: NDArray[np.float64]) -> float:
     log_value = -0.5 * np.log(1 - 2 * np.outer(s, w)).sum(axis=1) - s * x
     value = (np.exp(log_value) / s * ds).imag
     return float(tau[1] * (np.sum(value) - 0.5 * value[0])) / math.pi
+
+
+def quadratic_form_tail(x: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`quadratic_form_sf` of every value of an array, through a table where there are many."""
+    if x.size <= 20:
+        return np.reshape([quadratic_form_sf(v, weights) for v in np.ravel(x)], x.shape)
+    grid, log_tail = _tail_table(tuple(weights))
+    return np.asarray(np.exp(np.interp(x, grid, log_tail)))
+
+
+@lru_cache(maxsize=64)
+def _tail_table(weights: tuple[float, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    w = np.array(weights)
+    top = w.sum() + 12 * np.sqrt(2 * np.sum(w**2)) + 40 * w.max()
+    grid = top * np.linspace(0.0, 1.0, 300) ** 2
+    grid[0] = 1e-9
+    return grid, np.log([quadratic_form_sf(v, w) for v in grid])

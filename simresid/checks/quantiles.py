@@ -32,7 +32,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,7 +51,7 @@ from simresid.checks.nulls.comparison import LEVEL, Comparison, compare, digest
 from simresid.checks.nulls.fitted_data import FittedData
 from simresid.checks.nulls.plan import FEWEST_TO_RANK, Plan
 from simresid.checks.nulls.refit_pool import RefitPool
-from simresid.checks.pvalues import holm, monte_carlo_error, quadratic_form_sf, simulation_pvalue
+from simresid.checks.pvalues import holm, monte_carlo_error, quadratic_form_tail, simulation_pvalue
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -111,11 +110,12 @@ class QuantileResult(CheckResult):
 
     def _remedy(self) -> str:
         off = "changes along the predictor" if self.predictor_varies else "is off"
-        what = {
-            "location": "the mean is off along the predictor: try a quadratic term, a spline or another link",
-            "scale": "the spread changes along the predictor: model the dispersion, as in "
-            f"{with_dispersion(self.predictor)}, or change the family",
-        }.get(self.leading, f"the shape of the distribution {off}: change the family")
+        what = f"the shape of the distribution {off}: change the family"
+        if self.leading == "location":
+            what = "the mean is off along the predictor: try a quadratic term, a spline or another link"
+        elif self.leading == "scale":
+            model = with_dispersion(self.predictor)
+            what = f"the spread changes along the predictor: model the dispersion, as in {model}, or change the family"
         return f"{self.effect}: {what}" if self.effect is not None else what
 
 
@@ -330,30 +330,13 @@ class _Scores:
 
     def pvalues(self, directions: FloatArray, per_quantile: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Turn the weighted chi-squares into combined, per-direction and per-quantile p-values."""
-        p_direction = _tail(directions, self.other_weights)
-        p_direction[:, 0] = _tail(directions[:, 0], self.location_weights)
+        p_direction = quadratic_form_tail(directions, self.other_weights)
+        p_direction[:, 0] = quadratic_form_tail(directions[:, 0], self.location_weights)
         # 1/tan is finite for the smallest p-value that can occur
         cauchy = 1 / np.tan(np.pi * np.minimum(p_direction, 1 - 1e-12))
         mean = cauchy @ self.combination / self.combination.sum()
         combined = np.maximum(np.arctan2(1.0, mean) / np.pi, 1e-300)
-        return combined, p_direction, _tail(per_quantile, self.location_weights)
-
-
-def _tail(x: FloatArray, weights: FloatArray) -> FloatArray:
-    """Weighted chi-square tail, through a table when there are many values."""
-    if x.size <= 20:
-        return np.reshape([quadratic_form_sf(v, weights) for v in np.ravel(x)], x.shape)
-    grid, log_tail = _tail_table(tuple(weights))
-    return np.asarray(np.exp(np.interp(x, grid, log_tail)))
-
-
-@lru_cache(maxsize=64)
-def _tail_table(weights: tuple[float, ...]) -> tuple[FloatArray, FloatArray]:
-    w = np.array(weights)
-    top = w.sum() + 12 * np.sqrt(2 * np.sum(w**2)) + 40 * w.max()
-    grid = top * np.linspace(0.0, 1.0, 300) ** 2
-    grid[0] = 1e-9
-    return grid, np.log([quadratic_form_sf(v, w) for v in grid])
+        return combined, p_direction, quadratic_form_tail(per_quantile, self.location_weights)
 
 
 def _ranks_below(p: FloatArray, null: FloatArray) -> FloatArray:

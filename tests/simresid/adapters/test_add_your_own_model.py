@@ -9,7 +9,7 @@ PAGE = Path(__file__).resolve().parents[3] / "docs" / "add_your_own_model.md"
 def test_the_page_runs(capsys):
     from simresid import adapters
 
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    blocks = re.findall(r"```\{run\}\n(.*?)```", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert len(blocks) >= 7
     names = {"__name__": "page"}
     try:
@@ -24,5 +24,5 @@ def test_the_page_runs(capsys):
 
 def test_ten_lines_are_ten_lines():
     text = PAGE.read_text(encoding="utf-8")
-    block = re.search(r"```python\n(class OriginPoisson.*?)```", text, flags=re.DOTALL).group(1)
+    block = re.search(r"```\{run\}\n(class OriginPoisson.*?)```", text, flags=re.DOTALL).group(1)
     assert len([line for line in block.splitlines() if line.strip()]) <= 10

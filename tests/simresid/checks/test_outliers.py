@@ -180,7 +180,7 @@ def test_words_say_how_many_rows_and_where_their_names_stand():
     assert result.statistic != result.observed  # many rows are tied with their smallest simulation
     assert result.advice() == (
         f"{len(named)} rows outside all simulations ({high} high, {low} low; {result.counted} on average over ties, "
-        f"{result.expected:.1f} expected): residuals.outliers() names them; if many, try a heavier-tailed family"
+        f"{result.expected:.1f} expected): `residuals.outliers()` names them; if many, try a heavier-tailed family"
     )
 
 

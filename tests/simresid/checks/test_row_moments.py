@@ -14,7 +14,9 @@ def kurtosis(law) -> float:
     return float(p @ (k - mean) ** 4 / (p @ (k - mean) ** 2) ** 2)
 
 
-@pytest.mark.parametrize(("n", "a", "b"), [(10, 2.5, 2.5), (10, 0.2, 0.6), (3, 5, 1), (40, 30, 2), (2, 1, 1), (500, 8, 3)])
+@pytest.mark.parametrize(
+    ("n", "a", "b"), [(10, 2.5, 2.5), (10, 0.2, 0.6), (3, 5, 1), (40, 30, 2), (2, 1, 1), (500, 8, 3)]
+)
 def test_kurtosis_is_that_of_the_sum_over_all_counts(n, a, b):
     law = betabinom(n, a, b)
     got = kurtosis_of_shares(np.array([law.mean()]), np.array([law.var()]), np.array([float(n)]))
