@@ -115,7 +115,8 @@ def dispersion_among_refits(res: SimulatedResiduals, pool: RefitPool, plan: Plan
     shown = evidence.leading(found.own - found.centre, null)
     log_ratio, spread = float(found.own[shown] - found.centre[shown]), float(np.std(null[:, shown]))
     if not evidence.is_estimated(null):
-        spread = _sampling_error(res, shown, float(np.exp(log_ratio)), errors)
+        error = _sampling_error(res, shown, float(np.exp(log_ratio)), errors)
+        spread = error / float(np.sqrt(_share_left(res, shown)))
     half = (NORMAL_LIMIT if alternative == "two-sided" else ONE_SIDED_LIMIT) * spread
     ends, inverted = (log_ratio - half, log_ratio + half), found.around(log_ratio, 0.0, half)
     significant = fields["pvalue"] < LEVEL
@@ -159,8 +160,7 @@ def _sampling_error(res: SimulatedResiduals, shown: int, ratio: float, errors: F
 
     Squares of overdispersed counts vary more than a data set of them shows, whose largest values are those of few rows.
     So their fourth moments are those of a negative binomial law of the same variance, ``V**2 (2 + 6 k + 1/V)`` with
-    ``V = mu + k mu**2``, and of a beta-binomial law for k of n. The fit takes up its effective parameters of as many
-    squares as there are rows.
+    ``V = mu + k mu**2``, and of a beta-binomial law for k of n.
     """
     kind = response_kind(res)
     if shown == PEARSON or kind == "continuous":
@@ -175,9 +175,15 @@ def _sampling_error(res: SimulatedResiduals, shown: int, ratio: float, errors: F
     else:
         assert res.trials is not None
         of_squares = np.square(variance) * (kurtosis_of_shares(mean, variance * max(ratio, 1.0), res.trials) - 1.0)
+    return float(np.sqrt(of_squares.sum())) / float(variance.sum())
+
+
+def _share_left(res: SimulatedResiduals, shown: int) -> float:
+    """Share of the squares that the fit leaves: it takes up its effective parameters of as many as there are rows."""
     used = None if res.is_grouped else effective_parameters(res.model)
-    rows_left = 1.0 if used is None else max(1.0 - used / float(res.model.nobs), LEAST_LEFT)  # type: ignore[union-attr]
-    return float(np.sqrt(of_squares.sum() / rows_left)) / float(variance.sum())
+    if shown == PEARSON or response_kind(res) == "continuous" or used is None:
+        return 1.0
+    return max(1.0 - used / float(res.model.nobs), LEAST_LEFT)  # type: ignore[union-attr]
 
 
 def _components(data: FittedData) -> FloatArray:
