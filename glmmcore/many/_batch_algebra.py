@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from glmmcore.covariance import STRUCTURES
 from glmmcore.engines.layout import RowLayout
-from glmmcore.estimation.problem import Problem
+from glmmcore.estimation.problem import Problem, TermPart
 
-__all__ = ["factor_basis", "inverted", "levels_of_rows", "pulled", "pushed"]
+__all__ = ["factor_basis", "inverted", "levels_of_rows", "pulled", "pushed", "term_basis"]
 
 
 def factor_basis(problem: Problem) -> np.ndarray:
     """d T / d theta of the leading factor, (number of theta, k, k): T is linear in theta."""
     assert problem.layout is not None
     k = problem.layout.factors[0].k
-    out = []
-    for term in problem.terms:
-        structure = STRUCTURES[term.term.structure](term.structure.k)
-        for unit in np.eye(structure.size):
-            t = np.zeros((k, k))
-            t[term.columns, term.columns] = structure.factor(unit)
-            out.append(t)
-    return np.array(out)
+    return np.array([unit for term in problem.terms for unit in term_basis(term, k)])
+
+
+def term_basis(term: TermPart, k: int) -> Iterator[np.ndarray]:
+    """d T / d theta of one term in the T of its factor, (k, k) for each theta."""
+    structure = STRUCTURES[term.term.structure](term.structure.k)
+    for unit in np.eye(structure.size):
+        t = np.zeros((k, k))
+        t[term.columns, term.columns] = structure.factor(unit)
+        yield t
 
 
 def levels_of_rows(layout: RowLayout) -> tuple[np.ndarray, np.ndarray]:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from glmmcore.covariance import STRUCTURES
 from glmmcore.estimation.problem import Problem
+from glmmcore.many._batch_algebra import term_basis
 from glmmcore.many._batch_objective import BatchObjective, unsupported_in_any_batch
 
 __all__ = ["BatchDense", "dense_batch_suits"]
@@ -71,11 +71,9 @@ def _basis(problem: Problem) -> np.ndarray:
     assert layout is not None
     out = []
     for term in problem.terms:
-        structure, factor = STRUCTURES[term.term.structure](term.structure.k), layout.factors[term.factor]
+        factor = layout.factors[term.factor]
         where = slice(layout.offsets[term.factor], layout.offsets[term.factor + 1])
-        for unit in np.eye(structure.size):
-            t = np.zeros((factor.k, factor.k))
-            t[term.columns, term.columns] = structure.factor(unit)
+        for t in term_basis(term, factor.k):
             whole = np.zeros((layout.order, layout.order))
             whole[where, where] = np.kron(np.eye(factor.order // factor.k), t)
             out.append(whole)

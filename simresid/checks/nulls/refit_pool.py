@@ -233,22 +233,21 @@ class _FromLaw:
         return from_law(self.model, self.positions, self.zeros)
 
     def __call__(self, task: range) -> list[FittedData | FailedRefit]:
-        found = self._together(self.model, task) if isinstance(self.model, CanRefitMany) else None
+        found = self._together(task)
         if found is None:
             return [_attempt(j, partial(self._one, j)) for j in task]
         return [FailedRefit(j, row) if isinstance(row, str) else row for j, row in zip(task, found, strict=True)]
 
-    def _together(self, model: CanRefitMany, task: range) -> list[FittedData | str] | None:
+    def _together(self, task: range) -> list[FittedData | str] | None:
         """All refits at once; None where that gives no distribution functions, or fails for one of them."""
+        fits, y = _refits_together(self.model, self.seed, task)
+        if not (isinstance(fits, HasCdf) and isinstance(fits, HasVariance)):
+            return None
         try:
             with silence():
-                y = np.stack([new_response(self.model, self.seed, j) for j in task])
-                fits: Any = model.refit_many(y, n_jobs=1)
-                if isinstance(fits, HasCdf) and isinstance(fits, HasVariance):
-                    return from_many(fits, y, self.positions, self.zeros)
+                return from_many(fits, y, self.positions, self.zeros)
         except Exception:  # one by one, each has its own reason
             return None
-        return None
 
     def _one(self, replicate: int) -> FittedData:
         refit = self.model.refit(new_response(self.model, self.seed, replicate))
@@ -268,20 +267,10 @@ class _FromSimulations:
         return from_residuals(res, self.zeros)
 
     def __call__(self, task: range) -> list[FittedData | FailedRefit]:
-        refits = self._together(task) if len(task) > 1 and isinstance(self.model, CanRefitMany) else None
-        if refits is None:
+        refits = _refits_together(self.model, self.seed, task)[0] if len(task) > 1 else None
+        if not isinstance(refits, HasWholeFits):
             return [_attempt(j, partial(self._one, j, partial(self._refit, j))) for j in task]
         return [_attempt(j, partial(self._one, j, partial(refits.whole_fit, i))) for i, j in enumerate(task)]
-
-    def _together(self, task: range) -> HasWholeFits | None:
-        """All refits at once; None where they cannot be had as models, or not at once."""
-        try:
-            with silence():
-                y = np.stack([new_response(self.model, self.seed, j) for j in task])
-                refits = self.model.refit_many(y, n_jobs=1)
-        except Exception:  # one by one, each has its own reason
-            return None
-        return refits if isinstance(refits, HasWholeFits) else None
 
     def _refit(self, replicate: int) -> Any:
         return self.model.refit(new_response(self.model, self.seed, replicate))
@@ -304,6 +293,18 @@ class _WithSimulations(_FromSimulations):
         twin = self.twin(replicate, refit())
         twin.forget_simulations()
         return from_simulations_of(twin)
+
+
+def _refits_together(model: Any, seed: int, task: range) -> tuple[Any, FloatArray]:
+    """Refits of all replicates at once, and their responses; None and no responses where that fails."""
+    if isinstance(model, CanRefitMany):
+        try:
+            with silence():
+                y = np.stack([new_response(model, seed, j) for j in task])
+                return model.refit_many(y, n_jobs=1), y
+        except Exception:  # one by one, each has its own reason
+            pass
+    return None, np.empty((0, 0))
 
 
 def _attempt(replicate: int, make: Callable[[], FittedData]) -> FittedData | FailedRefit:
