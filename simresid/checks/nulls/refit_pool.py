@@ -9,6 +9,7 @@ asked first, on workers or on how many are made at a time.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -91,7 +92,9 @@ class RefitPool:
     """
 
     def __init__(self, res: SimulatedResiduals, *, with_simulations: bool = False) -> None:
-        self._res = res
+        # the residuals hold their pool: held in return, both would stay until Python looks for cycles of references
+        self._res = weakref.ref(res)
+        self._execution = res.execution
         self._task: Any = _task(res)
         if with_simulations:
             self._task = _WithSimulations(res.model, data_seed(res), res.recipe, zeros=False)
@@ -102,22 +105,28 @@ class RefitPool:
         self._growing = threading.RLock()
 
     def __getstate__(self) -> dict[str, Any]:
-        """Pickle everything but the lock."""
-        return {name: value for name, value in self.__dict__.items() if name != "_growing"}
+        """Pickle everything but the lock, and the residuals themselves."""
+        return {name: value for name, value in self.__dict__.items() if name != "_growing"} | {"_res": self._res()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
+        self.__dict__.update(state | {"_res": weakref.ref(state["_res"])})
         self._growing = threading.RLock()
 
     @property
     def own(self) -> FittedData:
         """Cells and sums of the data that the model was fitted to."""
-        if self._own is None:
-            try:
-                self._own = self._task.own(self._res)
-            except ValueError as error:
-                raise RefitsFailed(str(error)) from error
-        return self._own
+        if self._own is not None:
+            return self._own
+        res = self._res()
+        if res is None:
+            raise ReferenceError("the residuals of these refits are gone: keep them as long as their refits")
+        try:
+            own: FittedData = self._task.own(res)
+        except ValueError as error:
+            raise RefitsFailed(str(error)) from error
+        if own.residuals is None:  # those that hold the residuals are quick to make
+            self._own = own
+        return own
 
     def values(self, key: Any, function: Callable[[FittedData], FloatArray], count: int) -> FloatArray:
         """``function`` of the first `count` replicates, without those whose refit failed or gave no finite value.
@@ -168,11 +177,11 @@ class RefitPool:
         if count <= done or self.stopped:
             return
         tasks = _tasks(self._task.model, done, count)
-        seconds = PATIENCE + PATIENCE_PER_COST * refit_cost(self._res.model)
+        seconds = PATIENCE + PATIENCE_PER_COST * refit_cost(self._task.model)
         seconds *= max(1.0, max(map(len, tasks)) / REFITS_PER_TASK)
         # with few rows a refit is work of the interpreter, which threads only pass to and fro
         in_threads = int(self._task.model.nobs) > FEW_ROWS and is_thread_safe(self._task.model)
-        run = self._res.execution.map(self._task, tasks, "refitting", prefer=None, thread_safe=in_threads)
+        run = self._execution.map(self._task, tasks, "refitting", prefer=None, thread_safe=in_threads)
         for part in results_within(run, seconds, each=True):
             self.outcomes += part
         if len(self.outcomes) < count:

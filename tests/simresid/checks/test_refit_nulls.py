@@ -79,7 +79,8 @@ def test_mean_distribution_function_by_hand():
 
 def test_expected_outliers_are_the_mean_over_simulations_and_ties(fit):
     # 4000 sets of 20 simulations; the standard error of a mean count of 9 is about .05
-    own = sr.simulate_residuals(fit, 20).refit_pool.own
+    res = sr.simulate_residuals(fit, 20)
+    own = res.refit_pool.own
     sets = fit.simulate(80_000, rng=2).reshape(4000, 20, fit.nobs)
     rng = np.random.default_rng(3)
     smaller, equal = (sets < fit.observed).sum(axis=1), (sets == fit.observed).sum(axis=1)
