@@ -9,7 +9,7 @@ import numpy as np
 
 from glmmcore.arguments import per_trial
 from simresid.checks.inputs import is_simulated
-from simresid.plots.style import number_texts, shorten
+from simresid.plots.style import minus_signs, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,7 +23,6 @@ __all__ = [
     "check_options",
     "draw_intervals",
     "is_number",
-    "level_texts",
     "observed_values",
     "outside_note",
     "require_fit",
@@ -64,12 +63,6 @@ def is_number(fit: FittedGLMM, name: str) -> bool:
     if name not in fit.data or name in encode.factors:
         return False
     return is_numeric_dtype(fit.data[name]) and not is_bool_dtype(fit.data[name])
-
-
-def level_texts(values: Any) -> list[str]:
-    """Levels as text, whole floats without a decimal point."""
-    values = list(values)
-    return number_texts(values) if all(isinstance(v, float) for v in values) else [str(v) for v in values]
 
 
 def observed_values(fit: FittedGLMM, options: dict[str, Any], kind: str) -> Any:
@@ -128,7 +121,7 @@ def _exposures(fit: FittedGLMM, at: dict[Any, Any], varying: Collection[Any]) ->
     values = {name: at.get(name, fit.data[name].astype(float).mean()) for name in names if name not in varying}
     single = {name: np.asarray(value, dtype=float).item() for name, value in values.items() if np.size(value) == 1}
     said = [f"{shorten(str(name), 20)} = {value:.4g}" for name, value in single.items()]
-    return f"\n{', '.join(said)}" if said else ""
+    return minus_signs(f"\n{', '.join(said)}") if said else ""
 
 
 def view(table: pd.DataFrame, values: Any, above: float = 0.0) -> tuple[float, float]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simresid.plots.style import ALERT, INK, LOOKS, MUTED, POINT, drawing_on, set_title, shorten
+from simresid.plots.style import ALERT, INK, LOOKS, MUTED, POINT, band_look, drawing_on, level_texts, set_title, shorten
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,7 +79,7 @@ def _lines(ax: Axes, table: Any, alpha: float) -> None:
     for k, (test, part) in enumerate(table.groupby("test", sort=False)):
         colour, marker, line = LOOKS[k % len(LOOKS)]
         x = part["control"] if numeric else [controls.index(c) for c in part["control"]]
-        ax.fill_between(x, part["low"], part["high"], color=colour, alpha=0.13, linewidth=0)
+        ax.fill_between(x, part["low"], part["high"], **band_look(colour, line))
         ax.plot(
             x,
             part["rate"],
@@ -91,7 +91,7 @@ def _lines(ax: Axes, table: Any, alpha: float) -> None:
         )
     ax.axhline(alpha, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)))
     if not numeric:
-        ax.set_xticks(range(len(controls)), [shorten(str(c), 14) for c in controls])
+        ax.set_xticks(range(len(controls)), [shorten(text, 14) for text in level_texts(controls)])
     ax.set(
         ylim=(-0.02, 1.02),
         xlabel="Control value",

@@ -83,7 +83,7 @@ def _outlier_bars(ax: Axes, counts: list[int], top: float) -> None:
         ax.annotate(f"{count}", (left + 0.025, min(count, top)), xytext=(0, 2), textcoords="offset points",
                     ha="center", va="bottom", fontsize="small", color=ALERT if count else MUTED)  # fmt: skip
         ax.annotate(text, (left + 0.025, 0), xycoords=("data", "axes fraction"), xytext=(0, -4),
-                    textcoords="offset points", ha="center", va="top", fontsize="x-small", color=MUTED,
+                    textcoords="offset points", ha="center", va="top", fontsize="small", color=MUTED,
                     linespacing=0.95)  # fmt: skip
     ax.set_xlim(-0.14, 1.14)
     ax.set_xticks([0.25, 0.5, 0.75], ["0.25", "0.5", "0.75"])

@@ -12,13 +12,12 @@ from glmmcore.arguments import names_of, require_flag
 from simresid.plots._effects import (
     check_options,
     draw_intervals,
-    level_texts,
     observed_values,
     require_fit,
     scale_label,
     view,
 )
-from simresid.plots.style import INK, LINE, POINT, drawing_on, points_of, set_title, shorten
+from simresid.plots.style import INK, LINE, POINT, drawing_on, level_texts, points_of, set_title, shorten
 from simresid.simulations.warning_filters import silence
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 from simresid.arguments import whole_number
 from simresid.checks.base import pvalue_text
 from simresid.checks.inputs import simulated_only
-from simresid.plots.style import ALERT, BAND, INK, MUTED, drawing_on, points_of, set_title, shorten_all
+from simresid.plots.style import ALERT, BAND, INK, MUTED, drawing_on, level_texts, points_of, set_title, shorten_all
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -66,7 +66,7 @@ def plot_outliers(res: Any, ax: Axes | None = None, *, most: int = 20, title: st
     with drawing_on(ax, (5.4, 1.5 + 0.22 * max(rows.size, 3))) as ax:
         place = np.arange(rows.size)
         ax.barh(place, high - low, 0.5, left=low, color=BAND, label="all simulations")
-        room = _name_rows(ax, [str(label) for label in res.index[rows]])
+        room = _name_rows(ax, level_texts(res.index[rows]))
         size = float(np.clip(0.9 * room, 3.0, 6.5))  # neighbours do not hide each other
         ax.plot(res.expected[rows], place, linestyle="none", marker="|", color=INK, markersize=1.2 * size,
                 label="expected")  # fmt: skip

@@ -12,7 +12,7 @@ from simresid.checks.verdict_html import MARKS
 from simresid.plots.predictors import Predictor, resolve
 from simresid.plots.qq import plot_qq
 from simresid.plots.residuals import draw_against, panel_test
-from simresid.plots.style import ALERT, INK, LINE, MUTED, draw_mark, new_figure, style
+from simresid.plots.style import ALERT, INK, LINE, MUTED, draw_mark, minus_signs, new_figure, style
 from simresid.protocol import HasRandomEffects, may_have_random_effects
 
 if TYPE_CHECKING:
@@ -206,7 +206,7 @@ class _Page:
         size = 11.0 if self.narrow else 14.5
         mark = size * 1.5
         indent = self.margin + (mark + 6) / 72
-        lines = self._wrap(sentence, size * 1.04, indent)
+        lines = self._wrap(minus_signs(sentence), size * 1.04, indent)
         line_height = size * 1.25 / 72
         self._text(indent, self.top, "\n".join(lines), fontsize=size, fontweight="bold")
         area = self.figure.add_axes((0, 0, 1, 1), frameon=False, zorder=-1)
@@ -308,7 +308,8 @@ def _rows(finding: Finding) -> tuple[tuple[str, float, str], tuple[str, float, s
     if finding.state == "unknown":  # of the reason what stands before its explanation
         evidence = evidence.partition(": ")[0]
     weight = "bold" if _failed(finding) else "normal"
-    return (f"{finding.title}: {finding.word}", 8.8, weight), (evidence, 7.8, "normal")
+    title = f"{finding.title}: {finding.word}"
+    return (minus_signs(title), 8.8, weight), (minus_signs(evidence), 7.8, "normal")
 
 
 def _characters(row: tuple[str, float, str], room: float) -> float:

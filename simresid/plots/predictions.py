@@ -12,7 +12,6 @@ from simresid.plots._effects import (
     check_options,
     draw_intervals,
     is_number,
-    level_texts,
     observed_values,
     outside_note,
     require_fit,
@@ -20,11 +19,12 @@ from simresid.plots._effects import (
     view,
 )
 from simresid.plots._points import POINTS_UP_TO
-from simresid.plots.style import LOOKS, MUTED, POINT, drawing_on, set_title, shorten
+from simresid.plots.style import LOOKS, MUTED, POINT, band_look, drawing_on, level_texts, set_title, shorten
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 __all__ = ["plot_predictions"]
 
@@ -124,7 +124,9 @@ def plot_predictions(
         label, name = scale_label(fit, options, kind, columns), shorten(str(predictor), 40)
         ax.set(**{"ylabel" if upright else "xlabel": label, "xlabel" if upright else "ylabel": name})
         if by is not None:
-            ax.legend(title=shorten(str(by), 24), frameon=True, framealpha=0.85, edgecolor="none",
+            handles = _keys(series, values) if is_number(fit, predictor) else None
+            ax.legend(handles=handles, title=shorten(str(by), 24), frameon=True, framealpha=0.85, edgecolor="none",
+                      handlelength=2.0 if handles is None else 3.6,  # dashes on both sides of a marker
                       loc="best" if values is None or len(values) <= 2000 else "upper left")  # fmt: skip
         if title is None:
             said = outside_note(values, ax.get_ylim() if upright else ax.get_xlim())
@@ -187,6 +189,19 @@ def _draw_points(ax: Axes, fit: Any, place: Any, values: Any, series: Any, by: s
                    rasterized=values.size > 2000, zorder=1.2)  # fmt: skip
 
 
+def _keys(series: Any, values: Any) -> list[Line2D]:
+    """What the legend shows of each level: its line, with the shape of its points where these are drawn apart."""
+    from matplotlib.lines import Line2D
+
+    apart = values is not None and values.size <= POINTS_UP_TO and all(mask is not None for _, mask, _ in series)
+    keys = []
+    for k, (text, _, _) in enumerate(series):
+        colour, marker, line = _look(k, text)
+        keys.append(Line2D([], [], color=colour, linestyle=line, linewidth=2.0, marker=marker if apart else "",
+                           markersize=5, label=text))  # fmt: skip
+    return keys
+
+
 def _draw_density(ax: Axes, place: Any, values: Any, *, whole: bool, upright: bool) -> None:
     """Shade by number of rows; cells of counts hold the same number of whole numbers each."""
     from matplotlib.colors import LinearSegmentedColormap, PowerNorm
@@ -210,7 +225,8 @@ def _draw_curves(ax: Axes, series: Any, predictor: str, by: str | None) -> None:
         lower, upper = (
             np.clip(part[end].to_numpy(dtype=float), low - reach, high + reach) for end in ("lower", "upper")
         )
-        ax.fill_between(x, lower, upper, color=colour, alpha=0.18, linewidth=0, zorder=2)
+        tint = {"color": colour, "alpha": 0.18, "linewidth": 0} if by is None else band_look(colour, line)
+        ax.fill_between(x, lower, upper, **tint, zorder=2)
         ax.plot(x, part["estimate"], color=colour, linestyle=line, linewidth=2.0, label=text or None, zorder=3)
 
 

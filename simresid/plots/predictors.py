@@ -10,7 +10,7 @@ import numpy as np
 
 from simresid.checks.basis import default_predictor
 from simresid.checks.inputs import is_simulated, residual_array
-from simresid.plots.style import number_texts
+from simresid.plots.style import level_texts
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -65,8 +65,7 @@ class Predictor:
     @property
     def levels(self) -> list[str]:
         """Names of the levels."""
-        categories = self.category.cat.categories
-        return number_texts(categories) if categories.dtype.kind == "f" else [str(v) for v in categories]
+        return level_texts(self.category.cat.categories)
 
 
 def resolve(res: Any, against: Any, name: str | None = None) -> Predictor:

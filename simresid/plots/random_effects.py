@@ -15,6 +15,7 @@ from simresid.plots.style import (
     MUTED,
     POINT,
     drawing_on,
+    level_texts,
     new_figure,
     points_of,
     set_title,
@@ -119,7 +120,7 @@ def _modes(model: Any) -> list[Modes]:
         spread = model.random_effects_sd[group]
         for k, term in enumerate(frame.columns):
             mode, sd = frame.iloc[:, k].to_numpy(dtype=float), spread.iloc[:, k].to_numpy(dtype=float)
-            found.append(Modes(str(group), str(term), [str(v) for v in frame.index], mode, sd))
+            found.append(Modes(str(group), str(term), level_texts(frame.index), mode, sd))
     return found
 
 

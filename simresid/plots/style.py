@@ -7,6 +7,7 @@ every state has its own shape and glyph, and departing curves are drawn thicker 
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -134,6 +135,18 @@ def two_sided(low: float, high: float) -> dict[str, Any]:
     return {"cmap": LinearSegmentedColormap.from_list("few_to_many", FEW_TO_MANY), "norm": Normalize(low, high)}
 
 
+def band_look(colour: str, line: Any) -> dict[str, Any]:
+    """Look of the band around one of several lines: edged as its line, since in grey overlapping tints are one."""
+    from matplotlib.colors import to_rgba
+
+    return {
+        "facecolor": to_rgba(colour, 0.15),
+        "edgecolor": to_rgba(colour, 0.6),
+        "linewidth": 0.7,
+        "linestyle": line,
+    }
+
+
 @contextmanager
 def detached() -> Iterator[None]:
     """Make figures that pyplot does not know, for files: no window, no display needed."""
@@ -206,7 +219,7 @@ def points_of(ax: Axes) -> tuple[float, float]:
 
 
 def set_title(ax: Axes, text: str) -> None:
-    """Set the title in as many lines as the width of the Axes asks for, judged before layout."""
+    """Set the title in as many lines as the width of the Axes asks for, judged before layout, with `minus_signs`."""
     import textwrap
 
     import matplotlib
@@ -215,7 +228,7 @@ def set_title(ax: Axes, text: str) -> None:
     width, _ = points_of(ax)
     size = FontProperties(size=matplotlib.rcParams["axes.titlesize"]).get_size_in_points()  # not that of Axes passed in
     room = max(10, int(width / (0.61 * size)))
-    whole = str(text).replace("p = ", "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
+    whole = minus_signs(str(text)).replace("p = ", "p\N{NO-BREAK SPACE}=\N{NO-BREAK SPACE}")
     whole = whole.replace("p < ", "p\N{NO-BREAK SPACE}<\N{NO-BREAK SPACE}")
     lines = [part for line in whole.splitlines() for part in textwrap.wrap(line, room)]
     ax.set_title("\n".join(lines).replace("\N{NO-BREAK SPACE}", " "))
@@ -228,6 +241,23 @@ def band_of_refits(n_refits: int) -> str:
     return f"95\N{NO-BREAK SPACE}% band of theory around {n_refits} refits"
 
 
+_MINUS = re.compile(r"(?<![\w.)\]])-(?=\.?\d)|(?<=\d[eE])-(?=\d)")
+"""Hyphens before a number, and before its exponent; not those of names, ranges and dates."""
+
+
+def minus_signs(text: str) -> str:
+    """Write negative numbers with the sign that matplotlib writes at ticks, so that a figure has one.
+
+    Examples
+    --------
+    >>> minus_signs("shift -0.2 [-.3, 1e-05], EC-2 in 2011-12, x - 1").encode("ascii", "replace").decode()
+    'shift ?0.2 [?.3, 1e?05], EC-2 in 2011-12, x - 1'
+    """
+    from matplotlib.ticker import Formatter
+
+    return _MINUS.sub(lambda found: Formatter.fix_minus(found[0]), text)
+
+
 def number_texts(values: Any) -> list[str]:
     """Numbers as tick labels: whole ones in full, others in as few digits as tell them apart."""
     values = [float(v) for v in values]
@@ -236,7 +266,15 @@ def number_texts(values: Any) -> list[str]:
         texts = [_plain(v, digits) for v in values]
         if len(set(texts)) == len(set(values)):
             break
-    return texts
+    return [minus_signs(text) for text in texts]
+
+
+def level_texts(values: Any) -> list[str]:
+    """Levels as text, whole floats without a decimal point."""
+    values = list(values)
+    if all(isinstance(v, float) for v in values):
+        return number_texts(values)
+    return [minus_signs(str(v)) for v in values]
 
 
 def _plain(value: float, digits: int) -> str:

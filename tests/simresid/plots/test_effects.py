@@ -218,7 +218,7 @@ def test_a_number_separates_curves_by_its_quartiles_or_by_what_is_asked(salamand
     for line, z in zip(ax.lines, quartiles, strict=True):
         assert line.get_ydata() == pytest.approx(fit.predict({"x": line.get_xdata(), "z": [z] * 101}).to_numpy())
     chosen = plot_predictions(fit, "x", by="z", at={"z": [-1, 1], "x": [0, 1]})
-    assert [t.get_text() for t in chosen.get_legend().get_texts()] == ["-1", "1"]
+    assert [t.get_text() for t in chosen.get_legend().get_texts()] == ["\N{MINUS SIGN}1", "1"]
     assert [list(line.get_xdata()) for line in chosen.lines] == [[0, 1], [0, 1]]
 
 

@@ -19,6 +19,8 @@ from simresid.checks.frequencies import count_frequencies
 from simresid.plots.residuals import FINE_CURVE
 from simresid.plots.style import ALERT
 
+MINUS = "\N{MINUS SIGN}"
+
 
 def title(ax) -> str:
     return ax.get_title() or ax.get_title(loc="left")
@@ -252,7 +254,7 @@ def test_map_shows_every_place_and_its_test() -> None:
     ax = plots.plot_spatial(u, x, y)
     assert sum(len(c.get_offsets()) for c in ax.collections) == 90
     result = simresid.spatial_autocorrelation_test(u, x, y)
-    assert f"{result.statistic:.3f}" in title(ax)
+    assert f"{result.statistic:.3f}".replace("-", MINUS) in title(ax)
     u, x, y = np.random.default_rng(1).random((3, 6000))
     mesh = plots.plot_spatial(u, x, y).collections[0]
     assert mesh.get_rasterized()
@@ -374,7 +376,8 @@ def test_ticks_of_ranks_are_values_within_the_data(values) -> None:
     assert len(set(texts)) == len(texts) >= 1
     assert np.all(np.diff(places) >= 0.12)
     for place, text in zip(places, texts, strict=True):
-        assert min(values) * (1 - 1e-3 * np.sign(min(values))) <= float(text) <= max(values) * (1 + 1e-3)
+        value = float(text.replace(MINUS, "-"))
+        assert min(values) * (1 - 1e-3 * np.sign(min(values))) <= value <= max(values) * (1 + 1e-3)
         assert 0 <= place <= 1
     assert number_texts([0.25, 1.0, 2015.0, 1e9]) == ["0.25", "1", "2015", "1e+09"]
 
@@ -389,7 +392,7 @@ def test_ticks_of_ranks_have_few_digits() -> None:
     for values in (*drawn, tied):
         places, texts = rank_ticks(values)
         assert len(texts) >= 4
-        assert all(len(text.strip("-0").replace(".", "").strip("0")) <= 2 for text in texts), texts
+        assert all(len(text.strip(f"{MINUS}0").replace(".", "").strip("0")) <= 2 for text in texts), texts
         assert np.all(np.diff(places) >= 0.12)
 
 

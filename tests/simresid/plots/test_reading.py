@@ -6,7 +6,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.collections import QuadMesh
+from matplotlib.collections import PolyCollection, QuadMesh
+from matplotlib.markers import MarkerStyle
 
 from benchmarks.colour_check import LUMINANCE, RENDERINGS, linear
 from glmmcore import glmm
@@ -90,7 +91,7 @@ def test_labels_of_contours_are_their_levels(field) -> None:
         lines = next(c for c in ax.collections if hasattr(c, "labelTexts"))
         levels = {round(float(v), 9) for v in lines.levels}
         assert lines.labelTexts
-        assert {round(float(t.get_text()), 9) for t in lines.labelTexts} <= levels
+        assert {round(float(t.get_text().replace("\N{MINUS SIGN}", "-")), 9) for t in lines.labelTexts} <= levels
 
 
 def test_fields_grow_darker_with_the_effect(field) -> None:
@@ -207,3 +208,49 @@ def test_band_says_whether_refits_tell_its_width():
     for n_refits, label in ((40, f"95{space}% band of 40 refits"), (8, f"95{space}% band of theory around 8 refits")):
         ax = plot_qq(res, n_refits=n_refits)
         assert label in ax.get_legend_handles_labels()[1]
+
+
+@pytest.fixture(scope="module")
+def three_lines():
+    rng = np.random.default_rng(6)
+    d = pd.DataFrame({"x": rng.random(90), "g": np.repeat(list("abc"), 30)})
+    d["y"] = d["x"] + rng.normal(size=90)
+    return glmm("y ~ x * g", d)
+
+
+def test_legends_say_whose_points_are_which(three_lines) -> None:
+    """Points of levels had shapes of their own, and the legend only the lines: in grey nobody knew which was whose."""
+    ax = plots.plot_predictions(three_lines, "x", by="g")
+    shown = [key.get_marker() for key in ax.get_legend().legend_handles]
+    assert len(set(shown)) == 3
+    clouds = [c for c in ax.collections if len(c.get_offsets()) == 30]
+    for marker, cloud in zip(shown, clouds, strict=True):
+        shape = MarkerStyle(marker)
+        expected = shape.get_path().transformed(shape.get_transform()).vertices
+        np.testing.assert_allclose(cloud.get_paths()[0].vertices, expected)
+    lines = [key.get_linestyle() for key in ax.get_legend().legend_handles]
+    assert lines == [line.get_linestyle() for line in ax.lines]
+
+
+def test_legends_name_no_points_that_are_not_drawn(three_lines) -> None:
+    ax = plots.plot_predictions(three_lines, "x", by="g", data=False)
+    assert {key.get_marker() for key in ax.get_legend().legend_handles} <= {"", "None"}
+
+
+def test_bands_that_overlap_are_edged_as_their_lines(three_lines) -> None:
+    """In grey two tints that overlap are three greys, of which none says whose it is."""
+    from simresid import benchmark_tests
+
+    rates = benchmark_tests(
+        lambda control, rng: {"a": rng.random(), "b": rng.random()}, control_values=[0.0, 1.0], n_replicates=20
+    )
+    axes = [plots.plot_predictions(three_lines, "x", by="g"), plots.plot_calibration(rates)]
+    for ax, n in zip(axes, (3, 2), strict=True):
+        bands = [c for c in ax.collections if isinstance(c, PolyCollection)]
+        dashes = [str(band.get_linestyle()) for band in bands]
+        assert len(bands) == len(set(dashes)) == n
+        for band in bands:
+            ink = band.get_edgecolor()[0]
+            seen = lightness(ink[:3] * ink[3] + 1.0 - ink[3])  # on paper
+            assert band.get_linewidth()[0] > 0
+            assert seen < lightness(np.ones(3)) - 2 * TOLD_APART
