@@ -49,7 +49,8 @@ for family, fit in fits.items():
         "p": dispersion.pvalue,
         "se of T4": fit.bse["trt[T.T4]"],
     }
-print(pd.DataFrame(rows).T.round(3).to_string())
+shown = {"p": "{:.2g}".format}  # 0.000 would hide how small
+print(pd.DataFrame(rows).T.to_string(formatters=shown, float_format="{:.3f}".format))
 
 # %%
 # Poisson is out: the counts scatter more than it says, and its standard errors are too small by a tenth. Both

@@ -52,12 +52,13 @@ for name, res in residuals.items():
         "distance from uniform": res.uniformity_test().statistic,
         "p, spread by day": res.heteroscedasticity_test("day").pvalue,
     }
-print(pd.DataFrame(rows).T.round(3).to_string())
+shown = {"p, spread by day": "{:.2g}".format}
+print(pd.DataFrame(rows).T.to_string(formatters=shown, float_format="{:.3f}".format))
 
 # %%
 # In each panel the points are the weights of one day, the bars hold 95 % (light) and half (dark) of what the
-# model simulates. A constant standard deviation is far too much for the small fish and too little for the
-# large.
+# model simulates; a diamond is the mean of a day, a cross one that the model does not reproduce. A constant
+# standard deviation is far too much for the small fish and too little for the large.
 
 fig, axes = plt.subplots(2, 2, figsize=(9, 6.6), layout="constrained")
 for ax, (name, res) in zip(axes.flat, residuals.items(), strict=True):

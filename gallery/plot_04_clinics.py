@@ -38,7 +38,7 @@ for name, fit in fits.items():
     contrast = marginal_means(
         fit, "treatment", kind="response", contrasts="pairwise"
     ).iloc[0]
-    print(f"{name:15s} p of the treatment effect {contrast['pvalue']:.3f}")
+    print(f"{name:15s} p of the treatment effect {contrast['pvalue']:.2g}")
     print(means[["estimate", "lower", "upper"]].round(1).to_string(), "\n")
 
 # %%

@@ -49,7 +49,8 @@ table = {
     }
     for name, fit in fits.items()
 }
-print(pd.DataFrame(table).T.round(3).to_string())
+shown = {"p": "{:.2g}".format}
+print(pd.DataFrame(table).T.to_string(formatters=shown, float_format="{:.3f}".format))
 
 # %%
 # The overview says what is wrong at a glance.

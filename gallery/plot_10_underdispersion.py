@@ -37,7 +37,8 @@ for family, fit in fits.items():
         "dispersion ratio": test.statistic,
         "p (dispersion)": test.pvalue,
     }
-print(pd.DataFrame(rows).T.round(3).to_string())
+shown = dict.fromkeys(["p (slope)", "p (dispersion)"], "{:.2g}".format)
+print(pd.DataFrame(rows).T.to_string(formatters=shown, float_format="{:.3f}".format))
 
 # %%
 # The Conway-Maxwell-Poisson and generalised Poisson families have a dispersion that may be smaller than one

@@ -41,7 +41,8 @@ for cause, data in causes.items():
             "p (dispersion)": res.dispersion_test().pvalue,
             "AIC": fit.aic,
         }
-print(pd.DataFrame(rows).T.round(3).to_string())
+shown = dict.fromkeys(["p (zeros)", "p (dispersion)"], "{:.2g}".format)
+print(pd.DataFrame(rows).T.to_string(formatters=shown, float_format="{:.3f}".format))
 
 # %%
 # With the plain Poisson model both tests fail on both data sets: too many zeros do not tell the cause. The

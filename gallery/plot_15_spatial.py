@@ -9,6 +9,7 @@ Counts at 200 places with a smooth spatial effect that the model does not know.
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
 
 from glmmcore import glmm
 from simresid import create_data, plot_spatial, simulate_residuals
@@ -48,9 +49,12 @@ print({name: round(fit.aic, 1) for name, fit in repairs.items()})
 # %%
 # The residuals of the plain model lie high in some regions and low in others. Averages of neighbours, weighted by
 # distance, show the pattern as a surface. After the repairs it is nearly flat, though the test still
-# finds a little of it. Triangles that point up are counts above the prediction, those that point down below;
-# contours of averages below zero are dashed.
+# finds a little of it. Triangles that point up are counts above the prediction, those that point down below. The
+# surface grows darker all along, so that grey tells high from low; contours of averages below zero are dashed.
 
+low_to_high = LinearSegmentedColormap.from_list(
+    "low to high", ["#e2f1fd", "#bcdcf5", "#b0b5ba", "#c6784a", "#94390a"]
+)
 fig, axes = plt.subplots(1, 3, figsize=(9.6, 3.7), layout="constrained", sharey=True)
 places = np.column_stack([data["x"], data["y"]])
 side = np.linspace(places.min(), places.max(), 60)
@@ -60,7 +64,7 @@ weights = np.exp(-0.5 * squares / (0.1 * np.ptp(side)) ** 2)
 for ax, (name, res) in zip(axes, kept.items(), strict=True):
     surface = weights @ res.normal_residuals(clip=3.0) / weights.sum(axis=-1)
     shades = ax.pcolormesh(
-        side, side, surface, cmap="PuOr_r", vmin=-1.2, vmax=1.2, alpha=0.55, zorder=0
+        side, side, surface, cmap=low_to_high, vmin=-1.2, vmax=1.2, alpha=0.7, zorder=0
     )
     ax.contour(side, side, surface, [-0.6, -0.3, 0.3, 0.6], colors="0.25", linewidths=1)
     plot_spatial(res, data["x"], data["y"], ax, title=titles[name], colorbar=False)

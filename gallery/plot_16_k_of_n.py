@@ -56,7 +56,7 @@ print(f"LD50 of females: {2 ** (-b0 / b1):.1f}")
 
 # %%
 # Observed counts (points) over what each model simulates: too many batches lie outside the binomial's 95 %
-# bars.
+# bars. A diamond is the mean of a dose, a cross one that the model does not reproduce.
 
 fig, axes = plt.subplots(1, 2, figsize=(10, 4), layout="constrained")
 for ax, (name, res) in zip(axes, residuals.items(), strict=True):

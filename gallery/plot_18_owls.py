@@ -34,7 +34,7 @@ table = pd.DataFrame(
     {name: diagnosis.table["pvalue"] for name, diagnosis in diagnoses.items()}
 )
 table.loc["AIC"] = [fit.aic for fit in fits.values()]
-print(table.round(3).to_string())
+print(table.to_string(float_format=lambda v: f"{v:.2g}" if v <= 1 else f"{v:.0f}"))
 for name, diagnosis in diagnoses.items():
     print(f"{name}: {diagnosis.verdict}")
 

@@ -34,7 +34,7 @@ columns = [
     "quantiles",
     "n_failed",
 ]
-print(table[columns].astype(float).round(3).T.to_string())
+print(table[columns].astype(float).T.to_string(float_format="{:.4g}".format))
 
 # %%
 # One trap that the residuals uncover: the NegativeBinomial *family* of statsmodels' GLM does not estimate its

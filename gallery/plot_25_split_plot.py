@@ -38,7 +38,8 @@ oats = oats.drop(index=17)
 # nitrogen do not: Kenward and Roger's degrees of freedom tell them apart, and allow for the missing subplot.
 
 fit = glmm("harvest ~ variety * C(nitrogen) + (1|block) + (1|plot)", oats, reml=True)
-print(wald_tests(fit, df="kenward-roger").round(3))
+short = "{:.3g}".format  # rounded to three decimals, small p-values would be zero
+print(wald_tests(fit, df="kenward-roger").to_string(float_format=short))
 
 # %%
 # Means of nitrogen, averaged over varieties; two that share a letter have not been shown to
@@ -52,7 +53,7 @@ print(means.round(2))
 # The response to nitrogen as trends over the doses, and the gain per step with its limits.
 
 trends = marginal_means(fit, "nitrogen", contrasts="polynomial", df="kenward-roger")
-print(trends[["estimate", "df", "pvalue"]].round(3))
+print(trends[["estimate", "df", "pvalue"]].to_string(float_format=short))
 steps = marginal_means(
     fit, "nitrogen", contrasts="sequential", adjust="mvt", df="kenward-roger"
 )

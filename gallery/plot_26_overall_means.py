@@ -27,9 +27,10 @@ print(fit.summary())
 # and takes the joint uncertainty of both parts; ``component=`` shows the parts. The conditional means average species
 # on the scale of the link, a geometric mean, and can be below the overall ones.
 
+short = "{:.3g}".format
 for component in (None, "conditional", "zi"):
     means = marginal_means(fit, "mined", kind="response", component=component)
-    print(component or "overall", means.round(3), sep="\n", end="\n\n")
+    print(component or "overall", means.to_string(float_format=short), "", sep="\n")
 
 # %%
 # The ratio of overall means, with limits, and the difference.
@@ -38,7 +39,8 @@ for scale in ("ratio", "difference"):
     found = marginal_means(
         fit, "mined", kind="response", contrasts="pairwise", scale=scale
     )
-    print(found[["estimate", "lower", "upper", "pvalue"]].round(3))
+    shown = found[["estimate", "lower", "upper", "pvalue"]]
+    print(shown.to_string(float_format=short))
 
 # %%
 # These are means of a site with no effect of its own. Over all sites they are higher, since a mean of counts follows

@@ -55,8 +55,8 @@ print(simulate_residuals(fit, random_effects="unconditional").diagnose().verdict
 # (``cov=`` goes into tests and means as well). They nearly agree, as they should where the model is right.
 
 robust = fit.cov_params("sandwich", cluster="clinic")
-print(fit.odds_ratios().round(3))
-print(fit.odds_ratios(cov=robust).round(3))
+for cov in (None, robust):
+    print(fit.odds_ratios(cov=cov).to_string(float_format="{:.3g}".format))
 
 # %%
 # An odds ratio is no ratio of risks, and it compares patients of *one* clinic. For all patients of all clinics: give

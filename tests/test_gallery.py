@@ -35,7 +35,9 @@ def test_script_prints_a_number_and_draws(script, tmp_path, monkeypatch, capsys)
     plt.close("all")
     try:
         assert sum(_figures_of_blocks(script)) > 0, "draws no figure"
-        assert re.search(r"\d", capsys.readouterr().out), "prints no number"
+        printed = capsys.readouterr().out
+        assert re.search(r"\d", printed), "prints no number"
+        assert not re.search(r"(?<![\d.])0\.000+(?![\d])", printed), "a p-value, or the like, is printed as zero"
     finally:
         plt.close("all")
 
