@@ -46,10 +46,10 @@ from glmmcore.estimation.start import (
     natural_units,
     response_scale,
     start_candidates,
-    start_curvature,
     step_limits,
     unmixed_coefficients,
 )
+from glmmcore.estimation.start_curvature import start_curvature
 from glmmcore.estimation.start_of_refits import both_sides
 from glmmcore.families.base import Family
 

@@ -22,7 +22,7 @@ from glmmcore.errors import ModelError
 from glmmcore.estimation.moments import moment_covariance, moment_variances
 from glmmcore.estimation.optimize import Cheaper
 from glmmcore.estimation.problem import Problem, TermPart
-from glmmcore.estimation.start import theta_curvature
+from glmmcore.estimation.start_curvature import theta_curvature
 from glmmcore.tall import cross, inner, times
 
 __all__ = ["LinearObjective"]

@@ -1,7 +1,8 @@
-"""Where the optimiser starts: IRLS for fixed effects, a moment step for variances, a guess of the curvature."""
+"""Where the optimiser starts: IRLS for fixed effects, a moment step for variances."""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -9,17 +10,16 @@ import numpy as np
 from glmmcore.covariance import Field
 from glmmcore.errors import ModelError
 from glmmcore.estimation.laplace import LaplaceObjective, row_blocks
-from glmmcore.estimation.problem import LinearPart, Problem, TermPart
+from glmmcore.estimation.problem import LinearPart, Problem
 from glmmcore.tall import cross, times
 
 __all__ = [
     "natural_units",
     "response_scale",
     "start_candidates",
-    "start_curvature",
     "step_limits",
-    "theta_curvature",
     "unmixed_coefficients",
+    "weight_of_rows",
 ]
 
 _IRLS_STEPS = 4
@@ -43,14 +43,16 @@ class _Unmixed(NamedTuple):
     """A fit without random effects.
 
     `coefficients` are those of the standardised conditional part; `pearson` is the mean squared Pearson residual,
-    `sensitivity` what a unit of variance in the linear predictor adds to it, to first order, and `size` the mean square
-    of the response in the same units, what `pearson` is small or large beside.
+    `sensitivity` what a unit of variance in the linear predictor adds to it, to first order, `size` the mean square
+    of the response in the same units, what `pearson` is small or large beside, and `power` the power of the mean that
+    the variance grows with, on average over a factor of e.
     """
 
     coefficients: np.ndarray
     pearson: float
     sensitivity: float
     size: float
+    power: float
 
 
 def _irls(problem: Problem) -> _Unmixed:
@@ -78,22 +80,25 @@ def _irls(problem: Problem) -> _Unmixed:
         mu = family.start_mean(problem.likelihood.y, _trials(problem, 0, problem.n))
         coefficients = _constant(part, float(family.link.link(np.array([mu.mean()]))[0]))
         eta = offset + times(x, coefficients)
-    pearson, sensitivity, size = 0.0, 0.0, 0.0
+    pearson, sensitivity, size, power = 0.0, 0.0, 0.0, 0.0
     for lo, hi in row_blocks(problem.n):
         trials = _trials(problem, lo, hi)
         mu, slope = family.link.derivatives(eta[lo:hi])[:2]
-        weights = 1.0 / np.maximum(family.working_variance(mu, trials), 1e-10)
+        variance = np.maximum(family.working_variance(mu, trials), 1e-10)
+        weights = 1.0 / variance
+        if family.has_dispersion and family.link.name == "log":
+            power += float(np.sum(np.log(np.maximum(family.working_variance(math.e * mu, trials), 1e-10) / variance)))
         if problem.likelihood.freq_weights is not None:
             weights = weights * problem.likelihood.freq_weights[lo:hi]
         y = problem.likelihood.y[lo:hi]
         pearson += float(np.sum(np.square(_excess(y, trials, mu)) * weights))
         size += float(np.sum(np.square(y) * weights))
         sensitivity += float(np.sum(np.square(slope) * weights))
-    n = _weight(problem)
-    return _Unmixed(coefficients, pearson / n, sensitivity / n, size / n)
+    n = weight_of_rows(problem)
+    return _Unmixed(coefficients, pearson / n, sensitivity / n, size / n, power / problem.n)
 
 
-def _weight(problem: Problem) -> float:
+def weight_of_rows(problem: Problem) -> float:
     """Number of rows, repeated ones counted as often as they are."""
     weights = problem.likelihood.freq_weights
     return float(problem.n if weights is None else weights.sum())
@@ -159,7 +164,7 @@ def start_candidates(problem: Problem) -> list[np.ndarray]:
     """Starting points: for each start of the family's extra parameters, and with effects of places independent."""
     family, cond = problem.family, problem.part("cond")
     with np.errstate(all="ignore"):
-        coefficients, pearson, sensitivity, size = _irls(problem)
+        coefficients, pearson, sensitivity, size, power = _irls(problem)
     if not (family.discrete or pearson > _ROUNDED_RESIDUALS * size):
         raise ModelError("the response is fitted perfectly by the fixed effects: there is no variation left to model")
     out = []
@@ -179,9 +184,12 @@ def start_candidates(problem: Problem) -> list[np.ndarray]:
         # the fit without random effects took their variance for noise, and averaged over them
         spread = [float(s @ s) for s, t in zip(sd, problem.terms, strict=True) if t.predictor == "cond"]
         between = min(sum(spread), _LARGEST_TRUSTED_VARIANCE * response_scale(problem) ** 2)
-        if family.link.name in _LINKS_WITHOUT_EDGE:
-            noise = max(pearson - between * sensitivity, _LEAST_NOISE * pearson)
-            _start_dispersion(problem, x, noise)
+        if family.has_dispersion and family.link.name in _LINKS_WITHOUT_EDGE:
+            is_log = family.link.name == "log"
+            # effects of variance v multiply the mean of exp(b) squared by exp(v), of its power p by exp(p (p - 1) v/2)
+            explained = np.expm1(between) if is_log else between
+            noise = max(pearson - explained * sensitivity, _LEAST_NOISE * pearson)
+            _start_dispersion(problem, x, noise * np.exp(-0.5 * power * (power - 1.0) * between) if is_log else noise)
         if cond.where.stop > cond.where.start:
             x[cond.where] = _given_random_effects(problem, cond, coefficients, between)
         out.append(x)
@@ -241,7 +249,10 @@ def _zero_start(problem: Problem) -> float:
 
 
 def _moment_sds(problem: Problem, x: np.ndarray, coefficients: np.ndarray) -> list[np.ndarray]:
-    """One step for each variance at the fit without random effects: sum(s^2 - w) / sum w^2 over levels."""
+    """One step for each variance at the fit without random effects: sum(s^2 - w) / sum w^2 over levels.
+
+    With a log link that is the variance of exp(b) over its squared mean.
+    """
     if problem.layout is None or not problem.terms:
         return []
     layout = problem.layout
@@ -250,13 +261,17 @@ def _moment_sds(problem: Problem, x: np.ndarray, coefficients: np.ndarray) -> li
     cond = problem.part("cond")
     if cond.where.stop == cond.where.start and cond.X is not None:
         values[0] = values[0] + times(cond.X, coefficients)
-    m = len(problem.inner)
+    m, is_log = len(problem.inner), problem.family.link.name == "log"
     score, information = np.zeros(layout.order), np.zeros(layout.order)
     diagonal = [a * (a + 1) // 2 + a for a in range(m)]
+    # levels with large effects have large responses, on which the observed information may depend
+    expected = is_log and problem.family.has_dispersion and problem.likelihood.mixture is None
     for lo, hi in row_blocks(problem.n):
         rows = [v if len(v) == 1 else v[lo:hi] for v in values]
         _, first, second = problem.likelihood.newton_terms(lo, hi, rows)
         layout.add_score(lo, hi, np.ascontiguousarray(first), score)
+        if expected:
+            second = _second_at_means(problem, lo, hi, rows)
         layout.add_information(lo, hi, np.maximum(-second[diagonal], 0.0), information)
     unit = response_scale(problem) ** 2
     out = []
@@ -266,83 +281,19 @@ def _moment_sds(problem: Problem, x: np.ndarray, coefficients: np.ndarray) -> li
         with np.errstate(all="ignore"):
             variance = (s * s - w).sum(axis=0) / np.square(w).sum(axis=0)
         variance = np.where(np.isfinite(variance), variance, 0.1 * unit)
+        if is_log and term.predictor == "cond":
+            variance = np.log1p(np.maximum(variance, 0.0))
         # never start on the edge
         out.append(np.sqrt(np.clip(variance, 0.04 * unit, 4.0 * unit)))
     return out
 
 
-def start_curvature(problem: Problem, x: np.ndarray, objective: LaplaceObjective) -> np.ndarray:
-    """Guess of the Hessian at the start: information of the fixed effects given T, structure-wise for theta."""
-    curvature = np.zeros((problem.n_params, problem.n_params))
-    for part in problem.parts:
-        size = part.where.stop - part.where.start
-        if size:
-            curvature[part.where, part.where] = 0.3 * _weight(problem) * np.eye(size)
-    theta_curvature(problem, x, objective.mode, objective.score, curvature, response_scale(problem))
-    cond = problem.part("cond")
-    if cond.where.stop > cond.where.start:
-        information = np.nan_to_num(objective.fixed_information(x)[0], posinf=0.0, neginf=0.0)
-        values, vectors = np.linalg.eigh(information)
-        floor = 1e-6 * max(float(values[-1]), 1e-300) if len(values) else 0.0
-        curvature[cond.where, cond.where] = (vectors * np.maximum(values, floor)) @ vectors.T
-    return curvature
-
-
-def theta_curvature(
-    problem: Problem, x: np.ndarray, u: np.ndarray, score: np.ndarray, curvature: np.ndarray, unit: float
-) -> None:
-    """Average information of theta at the last evaluation of the system, written into `curvature`.
-
-    The average of observed and expected information of a working linear model is 1/2 C'Z'PZC with one column
-    c_k = dLambda_k u + Lambda dLambda_k' Z'l_1 for each parameter, and P = W - WA H^-1 A'W: no trace is needed. Where
-    it falls far below the information of as many independent levels, that is taken instead.
-    """
-    terms, layout, system = problem.terms, problem.layout, problem.system
-    if not terms or layout is None or system is None:
-        return
-    factors = problem.factors(x)
-    first = terms[0].where.start
-    columns = []
-    for term in terms:
-        if term.whole is not None:  # there u = Lambda'Z'l_1, so that the column is dSigma Z'l_1
-            at = slice(int(layout.offsets[term.factor]), int(layout.offsets[term.factor + 1]))
-            for change_of_own in term.whole.covariance_slopes(x[term.where], score[at]):
-                columns.append(np.zeros(layout.order))
-                columns[-1][at] = change_of_own
-            continue
-        for j in range(term.where.start, term.where.stop):
-            columns.append(np.zeros(layout.order))
-            own = layout.by_level(columns[-1], term.factor)
-            own[...] = _change_of_levels(problem, term, factors[term.factor], term.slope(x, j), u, score)
-    products = [system.multiply(c) for c in columns]
-    pulled = [layout.apply_transposed(factors, m) for m in products]
-    solved = [system.solve(t) for t in pulled]
-    information = 0.5 * (np.array(columns) @ np.array(products).T - np.array(pulled) @ np.array(solved).T)
-    floor = np.concatenate([t.structure.curvature(layout.n_levels(t.factor)) / unit**2 for t in terms])
-    scale = np.sqrt(floor)
-    information = np.nan_to_num(0.5 * (information + information.T) / np.outer(scale, scale), posinf=0.0, neginf=0.0)
-    values, vectors = np.linalg.eigh(information)
-    block = (vectors * np.clip(values, 0.05, 20.0)) @ vectors.T * np.outer(scale, scale)
-    curvature[first:, first:] = block
-
-
-def _change_of_levels(
-    problem: Problem, term: TermPart, t: np.ndarray, slope: np.ndarray, u: np.ndarray, score: np.ndarray
-) -> np.ndarray:
-    """dLambda u + Lambda dLambda'Z'l_1 of the levels of a term's factor, (L, k), for the slope of its block of T.
-
-    Where levels covary Lambda'Z'l_1 = Pu, so that dLambda'Z'l_1 is multiplied by the inverse prior precision.
-    """
-    layout = problem.layout
-    assert layout is not None
-    change = np.zeros_like(t)
-    change[term.columns, term.columns] = slope
-    modes = layout.by_level(u, term.factor)
-    if layout.factors[term.factor].precision is None:
-        moved = layout.by_level(score, term.factor) @ change
-    else:
-        moved = modes @ (np.linalg.pinv(t) @ change)
-    return np.asarray(modes @ change.T + moved @ t.T)
+def _second_at_means(problem: Problem, lo: int, hi: int, values: list[np.ndarray]) -> np.ndarray:
+    """Second derivatives in the conditional predictor, (1, b), of responses that equal their means."""
+    likelihood, trials = problem.likelihood, _trials(problem, lo, hi)
+    p = likelihood.parameters(lo, hi, values)
+    second = likelihood.family.newton_terms(likelihood.family.mean(trials, p), trials, p)[2]
+    return (second if likelihood.freq_weights is None else second * likelihood.freq_weights[lo:hi])[None]
 
 
 def response_scale(problem: Problem) -> float:
