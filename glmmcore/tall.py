@@ -37,6 +37,8 @@ def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     array([6., 9.])
     """
     p = a.shape[1]
+    if b.ndim == 1 and 0 < a.size <= _ENTRIES - p:
+        return np.asarray(blas.dgemv(1.0, a.T, b))
     out = np.zeros((p, *b.shape[1:]))
     if not out.size:
         return out
@@ -60,6 +62,8 @@ def times(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """
     if not b.size:
         return a @ b
+    if b.ndim == 1 and 0 < a.size <= _ENTRIES - len(b):
+        return np.asarray(blas.dgemv(1.0, a.T, b, trans=1))
     out = np.empty((len(a), *b.shape[1:]))
     if b.ndim == 1:
         for rows in _blocks(len(a), (_ENTRIES - 1) // len(b)):

@@ -168,6 +168,8 @@ class BlockedSystem(Engine):
     @property
     def logdet(self) -> float:
         """Log determinant of H without the profiled coefficients."""
+        if not self._n_used:
+            return float(self._logdet_lead)
         diagonal = np.diagonal(self._s if self._single is None else self._single)[: self._n_used].astype(float)
         return float(self._logdet_lead + 2.0 * np.log(diagonal).sum())
 

@@ -245,7 +245,8 @@ class RowLayout:
 
     def by_level(self, x: np.ndarray, factor: int) -> np.ndarray:
         """View of one factor's coefficients in x (q,), (L, k)."""
-        return x[self.offsets[factor] : self.offsets[factor + 1]].reshape(-1, self.sizes[factor])
+        lo, hi, k = self._spans[factor]
+        return x[lo:hi].reshape(-1, k)
 
     def apply_factors(self, factors: Sequence[RelativeFactor], u: np.ndarray) -> np.ndarray:
         """b = Lambda u, (q,)."""
@@ -290,7 +291,7 @@ class RowLayout:
     def trace(factors: Sequence[RelativeFactor], products: Sequence[np.ndarray | Slope]) -> float:
         """Trace of Lambda' Z'WZ Lambda H^-1, from the `factor_products` of a system."""
         return float(
-            sum(np.sum(t * g) if isinstance(g, np.ndarray) else g.trace for t, g in zip(factors, products, strict=True))
+            sum(np.vdot(t, g) if isinstance(g, np.ndarray) else g.trace for t, g in zip(factors, products, strict=True))
         )
 
 

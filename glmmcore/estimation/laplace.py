@@ -20,12 +20,14 @@ rows, which one object holds.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
 
 from glmmcore.engines.contract import System
 from glmmcore.engines.layout import RelativeFactor, RowLayout, relative_change
+from glmmcore.estimation.likelihood import positive_information
 from glmmcore.estimation.problem import Problem
 from glmmcore.tall import cross
 
@@ -60,9 +62,14 @@ LARGEST_VARIANCE = 25.0
 _SHORTEST_INSIDE = 1e-3
 
 
-def row_blocks(n: int) -> list[tuple[int, int]]:
+def row_blocks(n: int) -> tuple[tuple[int, int], ...]:
     """Bounds of the blocks in which rows are visited."""
-    return [(lo, min(lo + CHUNK, n)) for lo in range(0, n, CHUNK)]
+    return _blocks(n, CHUNK)
+
+
+@lru_cache(maxsize=16)
+def _blocks(n: int, size: int) -> tuple[tuple[int, int], ...]:
+    return tuple((lo, min(lo + size, n)) for lo in range(0, n, size))
 
 
 @dataclass(slots=True, eq=False)
@@ -131,6 +138,8 @@ class LaplaceObjective:
         self._mark = object()
         self.keeps_rows, self.row_gradient = False, np.zeros((0, 0))
         self._inner = [problem.likelihood.predictors.index(name) for name in problem.inner]
+        # as an index of rows, a view where there is one
+        self._own = slice(self._inner[0], self._inner[0] + 1) if len(self._inner) == 1 else self._inner
         self._constant = 0.0
         if problem.reml:
             # flat prior on the user's coefficients: back maps the standardised ones to them
@@ -145,7 +154,7 @@ class LaplaceObjective:
         if self._last is not None and np.array_equal(self._last.x, x):
             return self._last.value, self._last.gradient.copy()
         values = self.fixed_values(x)
-        if not all(np.all(np.isfinite(v)) for v in values):
+        if not all(np.isfinite(v).all() for v in values):
             return np.inf, np.zeros(len(x))
         if self.problem.layout is None:
             return self._without_random_effects(x, values)
@@ -250,11 +259,9 @@ class LaplaceObjective:
             V'PV with P the prior precision, zero when the conditional predictor has no random effects.
         """
         part, n = self.problem.part("cond"), self.problem.n
-        columns, values = cast(np.ndarray, part.X), self.linear_predictors(x)
-        weights, information = np.empty(n), np.zeros((part.size, part.size))
+        columns, weights = cast(np.ndarray, part.X), self._conditional_weights(x)
+        information = np.zeros((part.size, part.size))
         for lo, hi in row_blocks(n):
-            rows = [v if len(v) == 1 else v[lo:hi] for v in values]
-            weights[lo:hi] = self.problem.likelihood.conditional_information(lo, hi, rows)
             information += cross(columns[lo:hi], columns[lo:hi] * weights[lo:hi, None])
         overlap = np.zeros_like(information)
         if self.problem.inner == ("cond",) and part.size:
@@ -269,6 +276,17 @@ class LaplaceObjective:
             information -= pulled @ solved.T
             overlap = solved @ np.array([self.layout.penalty(row) for row in solved]).T
         return 0.5 * (information + information.T), overlap
+
+    def _conditional_weights(self, x: np.ndarray) -> np.ndarray:
+        """Observed information of the rows on the conditional predictor at the last mode, (n,), kept positive."""
+        likelihood, last = self.problem.likelihood, self._last
+        if last is not None and self.problem.inner[:1] == ("cond",):
+            return positive_information(last.d2[0, 0])
+        weights, values = np.empty(self.problem.n), self.linear_predictors(x)
+        for lo, hi in row_blocks(self.problem.n):
+            rows = [v if len(v) == 1 else v[lo:hi] for v in values]
+            weights[lo:hi] = likelihood.conditional_information(lo, hi, rows)
+        return weights
 
     def effective_parameters(self, x: np.ndarray) -> float:
         """Trace of the hat matrix of the working linear model at the last evaluation, which was at x."""
@@ -299,7 +317,7 @@ class LaplaceObjective:
         likelihood = self.problem.likelihood
         b = self.layout.apply_factors(factors, u)
         score = np.zeros(self.layout.order)
-        if not np.all(np.isfinite(b)):
+        if not np.isfinite(b).all():
             return np.inf, score
         total = 0.0
         self.system.reset()
@@ -330,7 +348,7 @@ class LaplaceObjective:
             shift = np.zeros((len(self._inner), hi - lo))
             for c, (new, old) in enumerate(zip(values, last.values, strict=True)):
                 delta = new - old if len(new) == 1 else new[lo:hi] - old[lo:hi]
-                if np.any(delta):
+                if delta.any():
                     shift += last.d2[:, c, lo:hi] * delta
             layout.add_score(lo, hi, shift, change)
         difference = relative_change(factors, last.factors)
@@ -338,7 +356,7 @@ class LaplaceObjective:
         rhs = layout.apply_transposed(last.factors, change - self.system.multiply(moved))
         rhs += layout.apply_transposed(difference, last.score)
         step = self.system.solve(rhs)
-        if not np.all(np.isfinite(step)):
+        if not np.isfinite(step).all():
             return np.inf
         self.mode = self.mode + step
         return float(rhs @ step)
@@ -399,23 +417,25 @@ class LaplaceObjective:
         """Derivatives of all rows at the mode, with the system factorised there; polishes the mode when needed."""
         layout, system, likelihood = self.layout, self.system, self.problem.likelihood
         n, n_all, m = self.problem.n, len(likelihood.predictors), len(self._inner)
-        d1 = np.empty((n_all, n))
-        d2 = np.empty((m, n_all, n))
-        d3 = np.empty((m * (m + 1) // 2, n_all, n))
+        blocks = row_blocks(n)
+        d = [np.empty((*leading, n)) for leading in ((n_all,), (m, n_all), (m * (m + 1) // 2, n_all))]
         for attempt in range(1 + _MAX_FINAL_STEPS):
             u = self.mode
             b = layout.apply_factors(factors, u)
-            if not np.all(np.isfinite(b)):
+            if not np.isfinite(b).all():
                 return None
             score = np.zeros(layout.order)
             total = 0.0
             system.reset()
-            for lo, hi in row_blocks(self.problem.n):
-                rows = self._with_random(lo, hi, values, b)
-                l, d1[:, lo:hi], d2[:, :, lo:hi], d3[:, :, lo:hi] = likelihood.derivatives(lo, hi, rows)
+            for lo, hi in blocks:
+                l, *own = likelihood.derivatives(lo, hi, self._with_random(lo, hi, values, b))
                 total += float(l.sum())
-                first = np.ascontiguousarray(d1[self._inner, lo:hi])
-                system.add(lo, hi, self._weights(d2[:, :, lo:hi]), first, score)
+                system.add(lo, hi, self._weights(own[1]), np.ascontiguousarray(own[0][self._own]), score)
+                if len(blocks) == 1:
+                    d = own
+                    continue
+                for whole, part in zip(d, own, strict=True):
+                    whole[..., lo:hi] = part
             penalty = layout.penalty(u)
             h = 0.5 * float(u @ penalty) - total
             if not np.isfinite(h) or not system.factorise(factors):
@@ -429,7 +449,7 @@ class LaplaceObjective:
             self.mode = u + step
         if decrement > _LARGEST_DECREMENT:
             return None
-        return _Mode(h, d1, d2, d3, score, residual, decrement)
+        return _Mode(h, d[0], d[1], d[2], score, residual, decrement)
 
     def _derivatives(
         self, x: np.ndarray, values: list[np.ndarray], factors: list[RelativeFactor]
@@ -455,7 +475,7 @@ class LaplaceObjective:
             system.row_covariances(lo, hi, s)
             t = self._half_trace(s, d3[:, :, lo:hi])
             g[:, lo:hi] += t
-            layout.add_score(lo, hi, t[self._inner], trace_score)
+            layout.add_score(lo, hi, t[self._own], trace_score)
         v = system.solve(layout.apply_transposed(factors, trace_score))
         bv = layout.apply_factors(factors, v)
         for lo, hi in row_blocks(self.problem.n):
@@ -482,7 +502,7 @@ class LaplaceObjective:
 
         Takes H^-1 from the system as `scale_inverse` leaves it.
         """
-        if len(d2) == 1 and not np.any(d2[0, self._inner[0]] > 0.0):
+        if len(d2) == 1 and not (d2[0, self._inner[0]] > 0.0).any():
             return False
         for i, (factor, t) in enumerate(zip(self.layout.factors, factors, strict=True)):
             if factor.prior == 0.0:
@@ -495,6 +515,8 @@ class LaplaceObjective:
 
     def _weights(self, d2: np.ndarray) -> np.ndarray:
         """Packed lower triangle of W = -l_ab over the inner predictors."""
+        if len(d2) == 1:
+            return -d2[0, self._own]
         return -np.stack([d2[a, self._inner[b]] for a in range(len(d2)) for b in range(a + 1)])
 
     def _half_trace(self, s: np.ndarray, d3: np.ndarray) -> np.ndarray:

@@ -16,7 +16,14 @@ from glmmcore.families.base import Family, Parameters
 if TYPE_CHECKING:
     from glmmcore.families.zero_inflation import ZeroInflated
 
-__all__ = ["Likelihood"]
+__all__ = ["Likelihood", "positive_information"]
+
+
+def positive_information(second: np.ndarray) -> np.ndarray:
+    """Minus second derivatives of rows (n,), kept positive."""
+    # with a response in large units all of them are small
+    largest = float(np.max(-second, initial=0.0))
+    return np.maximum(-second, max(1e-12 * min(largest, 1.0), np.finfo(float).tiny))
 
 
 class Likelihood:
@@ -121,9 +128,7 @@ class Likelihood:
             second = self.mixture.newton_terms(y, trials, p, self._zeta(lo, hi, values))[2][0]
         if self.freq_weights is not None:
             second = second * self.freq_weights[lo:hi]
-        # with a response in large units all of them are small
-        largest = float(np.max(-second, initial=0.0))
-        return np.maximum(-second, max(1e-12 * min(largest, 1.0), np.finfo(float).tiny))
+        return positive_information(second)
 
     def derivatives(
         self, lo: int, hi: int, values: list[np.ndarray]

@@ -441,7 +441,7 @@ class _Counted:
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         self.calls += 1
         value, gradient = self.objective(x)
-        if not (np.isfinite(value) and np.all(np.isfinite(gradient))):
+        if not (np.isfinite(value) and np.isfinite(gradient).all()):
             self.refused += 1
             return np.inf, gradient
         return value, gradient
