@@ -280,9 +280,9 @@ class RowLayout:
 
         Where levels covary, G takes ``left dual'`` and all that is added must be symmetric in the end.
         """
-        for i, ((lo, hi, _), slope) in enumerate(zip(self._spans, slopes, strict=True)):
+        for (lo, hi, k), slope in zip(self._spans, slopes, strict=True):
             if isinstance(slope, np.ndarray):
-                slope += times * (self.by_level(left, i).T @ self.by_level(right, i))
+                slope += times * (left[lo:hi].reshape(-1, k).T @ right[lo:hi].reshape(-1, k))
             else:
                 own = left[lo:hi]
                 slope.add(own, own if dual is left else dual[lo:hi], times)

@@ -151,7 +151,7 @@ class LaplaceObjective:
         """F and dF/dx; F is inf where the log-likelihood does not exist."""
         if self.problem.layout is not None and self.system.user is not self._mark:
             self._last = None  # the system holds numbers of another objective
-        if self._last is not None and np.array_equal(self._last.x, x):
+        if self._last is not None and (self._last.x == x).all():
             return self._last.value, self._last.gradient.copy()
         values = self.fixed_values(x)
         if not all(np.isfinite(v).all() for v in values):
@@ -345,12 +345,14 @@ class LaplaceObjective:
         layout = self.layout
         change = np.zeros(layout.order)
         for lo, hi in row_blocks(self.problem.n):
-            shift = np.zeros((len(self._inner), hi - lo))
+            shift: np.ndarray | None = None
             for c, (new, old) in enumerate(zip(values, last.values, strict=True)):
                 delta = new - old if len(new) == 1 else new[lo:hi] - old[lo:hi]
                 if delta.any():
-                    shift += last.d2[:, c, lo:hi] * delta
-            layout.add_score(lo, hi, shift, change)
+                    own = last.d2[:, c, lo:hi] * delta
+                    shift = own if shift is None else np.add(shift, own, out=shift)
+            if shift is not None:
+                layout.add_score(lo, hi, shift, change)
         difference = relative_change(factors, last.factors)
         moved = layout.apply_factors(difference, self.mode)
         rhs = layout.apply_transposed(last.factors, change - self.system.multiply(moved))

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Likelihood", "positive_information"]
 
 
+# Extra parameters of families without any.
+_NONE = np.zeros(0)
+
+
 def positive_information(second: np.ndarray) -> np.ndarray:
     """Minus second derivatives of rows (n,), kept positive."""
     # with a response in large units all of them are small
@@ -89,8 +93,8 @@ class Likelihood:
         if self.family.has_dispersion:
             delta = values[1]
             at = 2
-        n_extra = len(self.family.extra)
-        psi = np.array([values[at + j][0] for j in range(n_extra)])
+        extra = self.family.extra
+        psi = np.array([values[at + j][0] for j in range(len(extra))]) if extra else _NONE
         eta = values[0]
         return Parameters(eta if len(eta) == hi - lo else np.full(hi - lo, eta[0]), delta, psi)
 

@@ -19,6 +19,7 @@ from glmmcore.estimation.curvature import scaled_eigen
 __all__ = ["Cheaper", "Objective", "Optimum", "descend", "minimise", "short_descent"]
 
 Objective = Callable[[np.ndarray], tuple[float, np.ndarray]]
+Spectrum = tuple[np.ndarray, np.ndarray, np.ndarray]
 Scored = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray] | None]
 
 # BFGS hands over to Newton's method here: the Hessian is then that of the optimum to 1e-4 times the skewness, and
@@ -297,24 +298,28 @@ def _minimise(
     for _ in range(_MAX_HESSIANS):
         point, inverse = _bfgs(counter, point, inverse, limit, _BFGS_EDM)
         hessian = _difference_hessian(counter, point, inverse)
+        spectrum = scaled_eigen(hessian)
         begin = point
-        point, is_optimum, in_tail = _newton(counter, point, hessian, limit)
+        point, is_optimum, in_tail = _newton(counter, point, spectrum, limit)
         unbounded |= in_tail
         no_progress = not in_tail and not point.value < last_value - _NO_PROGRESS
         if is_optimum or counter.exhausted or no_progress:
             break
         # in a tail the flat directions are left out of the further search: along them there is only the supremum
-        inverse = _positive_inverse(hessian, 0.0 if in_tail else 1.0 / _LEAST_CURVATURE)
+        inverse = _positive_inverse(spectrum, 0.0 if in_tail else 1.0 / _LEAST_CURVATURE)
         last_value = point.value
     if unbounded:
         point, begin, hessian = _along_valley(counter, point, begin, hessian, limit)
+        spectrum = scaled_eigen(hessian)
     step = point.x - begin.x
-    inverse = _positive_inverse(hessian)
-    if float(step @ hessian @ step) > _SAME_POINT:
+    inverse = _positive_inverse(spectrum)
+    distance = float(step @ hessian @ step)
+    if distance > _SAME_POINT:
         hessian = _difference_hessian(counter, point, inverse)
+        spectrum = scaled_eigen(hessian)
     else:
         moved = np.abs(step) > _SAME_COLUMN * np.minimum(np.abs(point.x), 1.0)
-        if float(step @ hessian @ step) > _SAME_VAGUE:
+        if distance > _SAME_VAGUE:
             moved |= _is_vague(point, inverse)
         which = np.flatnonzero(moved)
         if len(which):
@@ -322,7 +327,8 @@ def _minimise(
             columns = _differences(counter, point, inverse, which)
             hessian[:, which], hessian[which] = columns, columns.T
             hessian[np.ix_(which, which)] = 0.5 * (columns[which] + columns[which].T)
-    return replace(_report(point, hessian, unbounded, counter.calls), n_refused=counter.refused)
+            spectrum = scaled_eigen(hessian)
+    return replace(_report(point, hessian, spectrum, unbounded, counter.calls), n_refused=counter.refused)
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -500,7 +506,8 @@ def _bfgs(
         if sy > 1e-10 * np.sqrt(float(s @ s) * float(y @ y)):
             hy = inverse @ y
             inverse = inverse + np.outer(s, s) * ((1.0 + float(y @ hy) / sy) / sy)
-            inverse -= (np.outer(hy, s) + np.outer(s, hy)) / sy
+            cross = np.outer(hy, s)
+            inverse -= (cross + cross.T) / sy
         point = new
     return point, inverse
 
@@ -566,8 +573,14 @@ def _is_vague(point: _Point, inverse: np.ndarray) -> np.ndarray:
     correlation = inverse / scale / scale[:, None]
     if not np.all(np.isfinite(correlation)):
         return np.ones(len(point.x), dtype=bool)
-    inflation = np.diag(correlation) * np.diag(np.linalg.pinv(correlation, hermitian=True))
-    return np.asarray((errors > 1.0) | (inflation > _INFLATED) | (np.abs(point.x) < _NEAR_ZERO * errors))
+    np.fill_diagonal(correlation, 1.0)
+    try:
+        inflation = np.diag(np.linalg.inv(correlation))
+    except np.linalg.LinAlgError:
+        inflation = np.full(len(point.x), np.inf)
+    # not positive where the correlation has no inverse but for rounding
+    inflated = ~((inflation > 0.0) & (inflation <= _INFLATED))
+    return np.asarray((errors > 1.0) | inflated | (np.abs(point.x) < _NEAR_ZERO * errors))
 
 
 def _one_way(objective: _Counted, point: _Point, j: int, step: float) -> np.ndarray:
@@ -600,15 +613,15 @@ def _moved(objective: _Counted, point: _Point, j: int, step: float) -> tuple[np.
     return x, *objective(x)
 
 
-def _positive_inverse(hessian: np.ndarray, weakest: float = 1.0 / _LEAST_CURVATURE) -> np.ndarray:
+def _positive_inverse(spectrum: Spectrum, weakest: float = 1.0 / _LEAST_CURVATURE) -> np.ndarray:
     """Inverse with the eigenvalues' absolute values; `weakest` stands for the reciprocal of those near zero."""
-    scale, values, vectors = scaled_eigen(hessian)
+    scale, values, vectors = spectrum
     size = np.abs(values)
     reciprocal = np.where(size > _LEAST_CURVATURE, 1.0 / np.maximum(size, _LEAST_CURVATURE), weakest)
     return (vectors * reciprocal) @ vectors.T / np.outer(scale, scale)
 
 
-def _newton(objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.ndarray) -> tuple[_Point, bool, bool]:
+def _newton(objective: _Counted, point: _Point, spectrum: Spectrum, limit: np.ndarray) -> tuple[_Point, bool, bool]:
     """Newton steps with one Hessian.
 
     Returns
@@ -621,8 +634,8 @@ def _newton(objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.n
     """
     if not len(point.x):
         return point, True, False
-    scale, values, vectors = scaled_eigen(hessian)
-    tail = _tail_steps(point, scale, values, vectors, limit)
+    scale, values, vectors = spectrum
+    tail = _tail_steps(point, spectrum, limit)
     if tail:
         further = _towards_supremum(objective, point, tail)
         return further, further is point, True
@@ -646,14 +659,13 @@ def _newton(objective: _Counted, point: _Point, hessian: np.ndarray, limit: np.n
     return point, edm < _CONVERGED_EDM, False
 
 
-def _tail_steps(
-    point: _Point, scale: np.ndarray, values: np.ndarray, vectors: np.ndarray, limit: np.ndarray
-) -> list[np.ndarray]:
+def _tail_steps(point: _Point, spectrum: Spectrum, limit: np.ndarray) -> list[np.ndarray]:
     """Newton steps in the tail of a likelihood without a maximum: little to gain, far to go. Empty elsewhere.
 
     A tail need not be convex and its curvature is noise in some directions; so besides the plain step there is one
     with a floor on the eigenvalues.
     """
+    scale, values, vectors = spectrum
     along = vectors.T @ (point.gradient / scale)
     steps = []
     for floor in (_FLAT, _TAIL_CURVATURE):
@@ -689,30 +701,28 @@ def _along_valley(
     hessian : ndarray, shape (p, p)
     """
     for _ in range(_MOST_FURTHER):
-        scale, values, vectors = scaled_eigen(hessian)
+        scale, values, vectors = spectrum = scaled_eigen(hessian)
         along = vectors.T @ (point.gradient / scale)
         left = 0.5 * float(np.sum(along**2 / np.maximum(np.abs(values), _FLAT)))
         if left < _SUPREMUM_LEFT or objective.exhausted:
             break
-        further = _further_along(objective, point, hessian, _tail_steps(point, scale, values, vectors, limit), limit)
+        further = _further_along(objective, point, spectrum, limit)
         if further is None:
             break
         point = begin = further
-        hessian = _difference_hessian(objective, point, _positive_inverse(hessian))
+        hessian = _difference_hessian(objective, point, _positive_inverse(spectrum))
     return point, begin, hessian
 
 
-def _further_along(
-    objective: _Counted, point: _Point, hessian: np.ndarray, steps: list[np.ndarray], limit: np.ndarray
-) -> _Point | None:
-    """Where one of the steps ends once the other parameters have followed; None if no end is lower."""
-    for step in steps:
+def _further_along(objective: _Counted, point: _Point, spectrum: Spectrum, limit: np.ndarray) -> _Point | None:
+    """Where one of the steps in a tail ends once the other parameters have followed; None if no end is lower."""
+    for step in _tail_steps(point, spectrum, limit):
         for length in (5.0, 2.0, 1.0):
             x = point.x + length * step
             end = _Point(x, *objective(x))
             if not np.isfinite(end.value):
                 continue
-            end, _ = _bfgs(objective, end, _positive_inverse(hessian, 0.0), limit, _BFGS_EDM)
+            end, _ = _bfgs(objective, end, _positive_inverse(spectrum, 0.0), limit, _BFGS_EDM)
             if end.value < point.value - 0.1 * _SUPREMUM_LEFT:
                 return end
     return None
@@ -733,13 +743,13 @@ def _leave_saddle(objective: _Counted, point: _Point, direction: np.ndarray, lim
     return best
 
 
-def _report(point: _Point, hessian: np.ndarray, unbounded: bool, calls: int) -> Optimum:
+def _report(point: _Point, hessian: np.ndarray, spectrum: Spectrum, unbounded: bool, calls: int) -> Optimum:
     """The optimum at a point with its Hessian; `unbounded` if a tail was seen on the way."""
     p = len(point.x)
     finite = bool(np.isfinite(point.value))
     if p == 0:
         return Optimum(point.x, point.value, point.gradient, hessian, 0.0, np.ones(0), finite, calls)
-    scale, values, vectors = scaled_eigen(hessian)
+    scale, values, vectors = spectrum
     usable = values > _FLAT
     along = vectors.T @ (point.gradient / scale)
     edm = 0.5 * float(np.sum(along[usable] ** 2 / values[usable]))

@@ -66,7 +66,7 @@ def _irls(problem: Problem) -> _Unmixed:
     coefficients = np.zeros(part.size)
     for _ in range(_IRLS_STEPS if part.size else 0):
         gram, target = _normal_equations(problem, eta, offset)
-        gram[np.diag_indices_from(gram)] += 1e-9 * (np.trace(gram) / len(gram) + 1e-300)
+        gram.ravel()[:: len(gram) + 1] += 1e-9 * (np.trace(gram) / len(gram) + 1e-300)
         new = np.linalg.solve(gram, target)
         new_eta = offset + times(x, new)
         if not (np.all(np.isfinite(new_eta)) and _inside(problem, new_eta)):
@@ -140,8 +140,10 @@ def _normal_equations(problem: Problem, eta: np.ndarray, offset: np.ndarray) -> 
 
 
 def _inside(problem: Problem, eta: np.ndarray) -> bool:
-    """Whether the log density exists there."""
+    """Whether the log density exists there, as it does everywhere on the scale of a default link."""
     likelihood = problem.likelihood
+    if problem.family.link.name == problem.family.default_link:
+        return True
     for lo, hi in row_blocks(problem.n):
         values = [np.zeros(1) for _ in likelihood.predictors]
         values[0] = eta[lo:hi]

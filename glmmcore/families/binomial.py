@@ -129,7 +129,8 @@ class Binomial(Family):
             tail, log1p_tail = exp_and_log1p(eta)
             _logit_newton(y, trials, eta, tail, log1p_tail, out.loglik, out.d1[0], out.d2[0])
             _logit_third(y, trials, eta, tail, out.d2[0], constant, out.d3[0])
-            return out._replace(loglik=out.loglik + constant)
+            out.loglik[...] += constant
+            return out
         sides, inside = proportion_sides(self.link.name, eta)
         _sides_newton(y, trials, sides, out.loglik, out.d1[0], out.d2[0])
         _sides_third(y, trials, sides, constant, out.d3[0])

@@ -26,6 +26,8 @@ __all__ = [
 
 # Names that a message lists at most.
 _MOST_NAMES = 12
+# Levels up to which a sort of Python's takes less time than the call of one for arrays.
+_FEW_LEVELS = 100
 
 BOOLEAN_LEVELS = pd.Index([False, True])
 """Levels of a boolean column, whether both occur or not: False is the reference, as in R."""
@@ -200,13 +202,27 @@ def factorise(source: pd.Series, name: str) -> tuple[np.ndarray, pd.Index]:
     if isinstance(source.dtype, np.dtype) and not source.dtype.isnative:  # pandas refuses to sort these
         source = source.astype(source.dtype.newbyteorder("="))
     try:
-        codes, levels = pd.factorize(source, sort=True)
+        is_text = isinstance(source.dtype, pd.StringDtype)
+        codes, levels = _in_order(*pd.factorize(source)) if is_text else pd.factorize(source, sort=True)
     except (TypeError, NotImplementedError):  # lists and arrays, or their pyarrow counterparts
         raise ModelError(f"column '{name}' holds {_kind_of(source)}, which cannot be levels; use text") from None
     levels = pd.Index(levels, name=None)
     if levels.dtype == object and (found := pd.api.types.infer_dtype(levels)).startswith("mixed"):
         raise ModelError(f"column '{name}' holds a mixture of types ({found}), make it all numbers or all text")
     return codes.astype(np.int32), levels
+
+
+def _in_order(codes: np.ndarray, levels: pd.Index) -> tuple[np.ndarray, pd.Index]:
+    """Levels that are text, sorted, and the codes to go with them; as pandas does but in fewer steps."""
+    if len(levels) <= _FEW_LEVELS:
+        texts = levels.tolist()
+        order = np.array(sorted(range(len(texts)), key=texts.__getitem__), dtype=np.intp)
+    else:
+        order = levels.argsort()
+    rank = np.empty(len(levels) + 1, dtype=np.int32)
+    rank[order] = np.arange(len(levels))
+    rank[-1] = -1  # what is missing
+    return rank[codes], levels.take(order)
 
 
 def _kind_of(source: pd.Series) -> str:

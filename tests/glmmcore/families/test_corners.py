@@ -12,7 +12,7 @@ import mpmath as mp
 import numpy as np
 import pytest
 
-from glmmcore.families import get_family
+from glmmcore.families import FAMILIES, get_family
 from glmmcore.families.base import Parameters
 from glmmcore.families.special import FAR_EXPONENT
 from glmmcore.families.zero_inflation import ZeroInflated
@@ -134,3 +134,18 @@ def test_log_densities_of_other_laws_are_never_above_zero(name: str) -> None:
             continue
         p = Parameters(np.array([eta]), np.array([delta]), np.zeros(0))
         assert family.derivatives(np.array([float(y)]), np.array([trials]), p).loglik[0] <= ROUNDING, (eta, delta, y)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_log_densities_are_finite_for_every_value_of_a_default_link(name: str) -> None:
+    """Starts of searches rely on it: they do not ask whether a step has left the range of the mean."""
+    family = get_family(name)
+    inside = {"beta": (1e-3, 0.3, 0.9), "ordbeta": (0.0, 0.3, 1.0), "tweedie": (0.0, 1e-3, 1.0, 100.0)}
+    responses = inside.get(name, (0.0, 1.0, 7.0, 1000.0) if family.discrete else (1e-3, 0.5, 1.0, 100.0))
+    eta = np.array([sign * size for size in (0.0, 0.1, 1.0, 20.0, 300.0, 1e3, 1e6) for sign in (-1.0, 1.0)])
+    for y in responses:
+        trials = np.full(eta.size, max(y, 1.0))
+        p = Parameters(eta, np.zeros(1), np.zeros(len(family.extra)))
+        with np.errstate(all="ignore"):
+            loglik = family.newton_terms(np.full(eta.size, y), trials, p)[0]
+        assert np.isfinite(loglik).all(), y

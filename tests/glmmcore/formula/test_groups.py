@@ -9,6 +9,7 @@ import pytest
 from glmmcore.design import RandomTerm
 from glmmcore.errors import DataWarning, ModelError
 from glmmcore.formula import build_design
+from glmmcore.formula.frame import factorise
 from glmmcore.formula.groups import _renumber
 
 
@@ -211,3 +212,17 @@ def test_bad_groups(formula, message, data):
     more = data.assign(one=7, one2="a", mixed=pd.Series([1, "a"] * 40, dtype=object))
     with pytest.raises(ModelError, match=message):
         build_design(formula, more)
+
+
+@pytest.mark.parametrize("n_levels", [1, 7, 100, 101, 3000])
+@pytest.mark.parametrize("dtype", ["str", "string"])
+def test_levels_that_are_text_come_in_the_order_of_pandas(n_levels: int, dtype: str) -> None:
+    rng = np.random.default_rng(n_levels)
+    letters = rng.choice(list("Aa_ 0\u00e9\u4e2d\U0001f600"), size=(n_levels, 6))
+    source = pd.Series(["".join(row[: rng.integers(0, 7)]) for row in letters], dtype=dtype)
+    source = source[rng.integers(0, n_levels, 3 * n_levels)].reset_index(drop=True)
+    source[::5] = None
+    codes, levels = factorise(source, "g")
+    wanted, texts = pd.factorize(source, sort=True)
+    np.testing.assert_array_equal(codes, wanted)
+    assert codes.dtype == np.int32 and levels.tolist() == list(texts)
