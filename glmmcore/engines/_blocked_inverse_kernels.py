@@ -230,28 +230,6 @@ def row_covariances(lo, hi, k, z, predictor, factor, within, start, cell, v_lead
     n_columns = z.shape[1]
     n_lead = v_lead.shape[0] * k
     n_used = v_trail.shape[0]
-    if k == 1 and n_columns == 2 and start.shape[1] == 2 and out.shape[0] == 1:
-        for at in range(np.uint64(hi - lo)):  # two intercepts, indices as in `_intercept_kernels`
-            run = np.uint64(lo) + at
-            level, column = np.uint64(start[run, 0]), np.uint64(start[run, 1]) - np.uint64(n_lead)
-            z0, z1 = z[run, 0], z[run, 1]
-            total = z0 * z0 * v_lead[level, 0, 0]
-            if column < np.uint64(n_used):
-                total += z1 * (2.0 * z0 * v_cell[np.uint64(cell[run, 1]), 0] + z1 * v_trail[column, column])
-            out[0, at] += total
-        return
-    if k == 1 and n_columns == start.shape[1] and out.shape[0] == 1:
-        for i in range(lo, hi):  # intercepts in one predictor: V is symmetric
-            total = z[i, 0] * z[i, 0] * v_lead[start[i, 0], 0, 0]
-            for c in range(1, n_columns):
-                p = start[i, c] - n_lead
-                if p < n_used:
-                    inner = 2.0 * z[i, 0] * v_cell[cell[i, c], 0] + z[i, c] * v_trail[p, p]
-                    for d in range(1, c):
-                        inner += 2.0 * z[i, d] * v_trail[p, start[i, d] - n_lead]
-                    total += z[i, c] * inner
-            out[0, i - lo] += total
-        return
     for i in range(lo, hi):
         r = i - lo
         j = start[i, 0] // k if k > 0 else 0

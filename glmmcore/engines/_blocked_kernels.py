@@ -32,6 +32,8 @@ from glmmcore._jit import kernel
 
 __all__ = [
     "accumulate",
+    "accumulate_leads",
+    "accumulate_others",
     "back_substitute",
     "cell_layout",
     "eliminate_leading",
@@ -141,11 +143,6 @@ def accumulate(lo, hi, k, z, predictor, factor, within, start, cell, weights, va
     """
     n_columns = z.shape[1]
     n_lead = m_lead.shape[0] * k
-    if k == 1 and weights.shape[0] == 1:
-        _accumulate_one_predictor(
-            lo, hi, z, factor, within, start, cell, weights, values, m_lead, m_cell, m_trail, score
-        )
-        return
     pair = np.empty((n_columns, n_columns), dtype=np.int64)
     for c in range(n_columns):
         for d in range(n_columns):
@@ -174,9 +171,11 @@ def accumulate(lo, hi, k, z, predictor, factor, within, start, cell, weights, va
 
 
 @kernel
-def _accumulate_one_predictor(lo, hi, z, factor, within, start, cell, weights, values, m_lead, m_cell, m_trail, score):
-    """The same where leading levels have one coefficient, all in one predictor; indices as in `_intercept_kernels`."""
-    n_lead = np.uint64(m_lead.shape[0])
+def accumulate_leads(lo, hi, z, start, weights, values, m_lead, score):
+    """What `accumulate` adds to the leading levels if they have one coefficient, all in one predictor.
+
+    Indices as in `_intercept_kernels`.
+    """
     first, n = np.uint64(lo), np.uint64(hi - lo)
     r = np.uint64(0)
     while r < n:
@@ -190,6 +189,12 @@ def _accumulate_one_predictor(lo, hi, z, factor, within, start, cell, weights, v
             r += np.uint64(1)
         score[j] += lead_score
         m_lead[j, 0, 0] += lead
+
+
+@kernel
+def accumulate_others(lo, hi, n_lead, z, factor, within, start, cell, weights, values, m_cell, m_trail, score):
+    """What `accumulate` adds besides to `accumulate_leads`; a kernel of its own, since one factor has nothing there."""
+    first, n, before = np.uint64(lo), np.uint64(hi - lo), np.uint64(n_lead)
     # one pass for each column is faster than one for all: a loop over the columns inside costs more than the sums
     for c in range(1, z.shape[1]):
         f, w = np.uint64(factor[c]), np.uint64(within[c])
@@ -199,12 +204,12 @@ def _accumulate_one_predictor(lo, hi, z, factor, within, start, cell, weights, v
             score[p] += values[0, at] * z[run, c]
             wz = weights[0, at] * z[run, c]
             m_cell[np.uint64(cell[run, f]) + w, 0] += wz * z[run, 0]
-            m_trail[p - n_lead, p - n_lead] += wz * z[run, c]
+            m_trail[p - before, p - before] += wz * z[run, c]
         for d in range(1, c):
             g, v = np.uint64(factor[d]), np.uint64(within[d])
             for at in range(n):
                 run = first + at
-                p, q = np.uint64(start[run, f]) + w - n_lead, np.uint64(start[run, g]) + v - n_lead
+                p, q = np.uint64(start[run, f]) + w - before, np.uint64(start[run, g]) + v - before
                 value = weights[0, at] * z[run, c] * z[run, d]
                 m_trail[q, p] += value
                 if f == g:

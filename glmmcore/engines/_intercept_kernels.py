@@ -1,8 +1,8 @@
 """Loops of a blocked system whose factors have one coefficient a level each.
 
-The same functions as in `_blocked_kernels` and `_blocked_inverse_kernels`, with the same arguments and shapes (k = 1),
-for the commonest models; every cell is one number. Fixed effects as a last factor may have several coefficients: their
-relative factor is the identity.
+The same functions as in `_blocked_kernels` and `_blocked_inverse_kernels`, with the same arguments and shapes (k = 1;
+`row_covariances` without those that say where a column belongs), for the commonest models; every cell is one number.
+Fixed effects as a last factor may have several coefficients: their relative factor is the identity.
 
 Indices are made unsigned: Numba asks of every signed one whether it counts from the end, which takes as long as the
 sums here.
@@ -18,8 +18,11 @@ __all__ = [
     "back_substitute",
     "eliminate_leading",
     "factor_products",
+    "factor_products_of_one",
     "forward_substitute",
     "multiply",
+    "row_covariances",
+    "row_covariances_of_two",
     "scale_inverse",
     "selected_inverse",
     "subtract_products",
@@ -161,6 +164,15 @@ def factor_products(
 
 
 @kernel
+def factor_products_of_one(m_lead, t, v_lead, g):
+    """The same for one factor."""
+    total = 0.0
+    for j in range(m_lead.shape[0]):
+        total += m_lead[j, 0, 0] * v_lead[j, 0, 0] * t[0, 0, 0]
+    g[0, 0, 0] += total
+
+
+@kernel
 def scale_inverse(t, sizes, cell_first, cell_factor, q_factor, v_lead, v_cell, v_trail):
     """Replace V = H^-1 by Lambda V Lambda' on the pattern, in place (full trailing block)."""
     for j in range(v_lead.shape[0]):
@@ -174,3 +186,33 @@ def scale_inverse(t, sizes, cell_first, cell_factor, q_factor, v_lead, v_cell, v
     for c in range(n):
         for r in range(n):
             v_trail[c, r] *= scale[c] * scale[r]
+
+
+@kernel
+def row_covariances(lo, hi, z, start, cell, v_lead, v_cell, v_trail, out):
+    """Add Z V Z' of each run to out (1, hi - lo): intercepts in one predictor, V is as `scale_inverse` left it."""
+    n_lead, n_used = v_lead.shape[0], v_trail.shape[0]
+    for i in range(lo, hi):
+        total = z[i, 0] * z[i, 0] * v_lead[start[i, 0], 0, 0]
+        for c in range(1, z.shape[1]):
+            p = start[i, c] - n_lead
+            if p < n_used:
+                inner = 2.0 * z[i, 0] * v_cell[cell[i, c], 0] + z[i, c] * v_trail[p, p]
+                for d in range(1, c):
+                    inner += 2.0 * z[i, d] * v_trail[p, start[i, d] - n_lead]
+                total += z[i, c] * inner
+        out[0, i - lo] += total
+
+
+@kernel
+def row_covariances_of_two(lo, hi, z, start, cell, v_lead, v_cell, v_trail, out):
+    """The same for two intercepts."""
+    n_lead, n_used = v_lead.shape[0], v_trail.shape[0]
+    for at in range(np.uint64(hi - lo)):
+        run = np.uint64(lo) + at
+        level, column = np.uint64(start[run, 0]), np.uint64(start[run, 1]) - np.uint64(n_lead)
+        z0, z1 = z[run, 0], z[run, 1]
+        total = z0 * z0 * v_lead[level, 0, 0]
+        if column < np.uint64(n_used):
+            total += z1 * (2.0 * z0 * v_cell[np.uint64(cell[run, 1]), 0] + z1 * v_trail[column, column])
+        out[0, at] += total

@@ -10,23 +10,42 @@ import numpy as np
 
 from glmmcore._jit import kernel
 
-__all__ = ["add_random_part", "add_score", "distinct_in_runs", "sort_rows", "spread_runs", "sum_runs"]
+__all__ = [
+    "add_random_part",
+    "add_random_part_of_one",
+    "add_score",
+    "add_score_of_intercepts",
+    "add_score_of_one",
+    "add_two_intercepts",
+    "distinct_in_runs",
+    "sort_rows",
+    "spread_runs",
+    "sum_runs",
+]
+
+
+def sort_rows(codes: np.ndarray, n_levels: int) -> tuple[np.ndarray, np.ndarray]:
+    """Stable counting sort of codes (n,) of int32: (order, first row of each level)."""
+    order, first = np.empty(len(codes), dtype=np.int64), np.zeros(n_levels + 1, dtype=np.int64)
+    _sort_rows(codes, first, order)
+    return order, first
 
 
 @kernel
-def sort_rows(codes, n_levels):
-    """Stable counting sort: (order, first row of each level)."""
-    first = np.zeros(n_levels + 1, dtype=np.int64)
+def _sort_rows(codes, first, order):
+    """Fill `first`, zeroed, and `order`."""
+    n_levels = first.size - 1
     for i in range(codes.size):
         first[codes[i] + 1] += 1
     for j in range(n_levels):
         first[j + 1] += first[j]
-    fill = first.copy()
-    order = np.empty(codes.size, dtype=np.int64)
     for i in range(codes.size):
-        order[fill[codes[i]]] = i
-        fill[codes[i]] += 1
-    return order, first
+        order[first[codes[i]]] = i
+        first[codes[i]] += 1
+    # each level's first row has moved on to that of the next level
+    for j in range(n_levels, 0, -1):
+        first[j] = first[j - 1]
+    first[0] = 0
 
 
 @kernel
@@ -61,52 +80,66 @@ def spread_runs(lo, first, run, values, out):
             t += 1
 
 
+# Sums of one predictor and of intercepts, which most models need, are kernels of their own: they are faster, and what a
+# model does not need is not compiled for it.
 @kernel
 def add_random_part(lo, hi, z, predictor, factor, within, start, b, out):
     """Add Z b of the runs lo..hi to out (m, hi - lo)."""
-    if out.shape[0] == 1:  # most models: one predictor has random effects
-        if z.shape[1] == 2 and start.shape[1] == 2:  # two intercepts, indices as in `_intercept_kernels`
-            for at in range(np.uint64(hi - lo)):
-                run = np.uint64(lo) + at
-                out[0, at] += z[run, 0] * b[np.uint64(start[run, 0])] + z[run, 1] * b[np.uint64(start[run, 1])]
-            return
-        for i in range(lo, hi):
-            value = 0.0
-            for c in range(z.shape[1]):
-                value += z[i, c] * b[start[i, factor[c]] + within[c]]
-            out[0, i - lo] += value
-        return
     for i in range(lo, hi):
         for c in range(z.shape[1]):
             out[predictor[c], i - lo] += z[i, c] * b[start[i, factor[c]] + within[c]]
 
 
 @kernel
+def add_random_part_of_one(lo, hi, z, factor, within, start, b, out):
+    """The same where one predictor has all random effects, out (1, hi - lo)."""
+    for i in range(lo, hi):
+        value = 0.0
+        for c in range(z.shape[1]):
+            value += z[i, c] * b[start[i, factor[c]] + within[c]]
+        out[0, i - lo] += value
+
+
+@kernel
+def add_two_intercepts(lo, hi, z, start, b, out):
+    """The same for two intercepts in one predictor, indices as in `_intercept_kernels`."""
+    for at in range(np.uint64(hi - lo)):
+        run = np.uint64(lo) + at
+        out[0, at] += z[run, 0] * b[np.uint64(start[run, 0])] + z[run, 1] * b[np.uint64(start[run, 1])]
+
+
+@kernel
 def add_score(lo, hi, z, predictor, factor, within, start, values, out):
     """Add Z' values of the runs lo..hi to out (q,); `values` is (m, hi - lo)."""
-    if values.shape[0] == 1:
-        if z.shape[1] == start.shape[1]:  # intercepts, indices as in `_intercept_kernels`
-            first, n = np.uint64(lo), np.uint64(hi - lo)
-            at = np.uint64(0)
-            while at < n:
-                # the sum of a leading level, whose runs stand together, stays in a register
-                level, total = np.uint64(start[first + at, 0]), 0.0
-                while at < n and np.uint64(start[first + at, 0]) == level:
-                    value = values[0, at]
-                    total += z[first + at, 0] * value
-                    for c in range(1, z.shape[1]):
-                        out[np.uint64(start[first + at, c])] += z[first + at, c] * value
-                    at += np.uint64(1)
-                out[level] += total
-            return
-        for i in range(lo, hi):
-            value = values[0, i - lo]
-            for c in range(z.shape[1]):
-                out[start[i, factor[c]] + within[c]] += z[i, c] * value
-        return
     for i in range(lo, hi):
         for c in range(z.shape[1]):
             out[start[i, factor[c]] + within[c]] += z[i, c] * values[predictor[c], i - lo]
+
+
+@kernel
+def add_score_of_one(lo, hi, z, factor, within, start, values, out):
+    """The same where one predictor has all random effects, values (1, hi - lo)."""
+    for i in range(lo, hi):
+        value = values[0, i - lo]
+        for c in range(z.shape[1]):
+            out[start[i, factor[c]] + within[c]] += z[i, c] * value
+
+
+@kernel
+def add_score_of_intercepts(lo, hi, z, start, values, out):
+    """The same for intercepts in one predictor, indices as in `_intercept_kernels`."""
+    first, n = np.uint64(lo), np.uint64(hi - lo)
+    at = np.uint64(0)
+    while at < n:
+        # the sum of a leading level, whose runs stand together, stays in a register
+        level, total = np.uint64(start[first + at, 0]), 0.0
+        while at < n and np.uint64(start[first + at, 0]) == level:
+            value = values[0, at]
+            total += z[first + at, 0] * value
+            for c in range(1, z.shape[1]):
+                out[np.uint64(start[first + at, c])] += z[first + at, c] * value
+            at += np.uint64(1)
+        out[level] += total
 
 
 @kernel

@@ -51,6 +51,7 @@ class BlockedSystem(Engine):
         self._n_used = n_trail - n_profiled
         # fixed effects, which have no prior, have the identity for their relative factor
         self._is_scalar = lead.k == 1 and all(f.k == 1 or f.prior == 0.0 for f in layout.factors)
+        self._is_single = self._is_scalar and len(layout.factors) == 1
         trailing = range(1, len(layout.factors))
         self._q_factor = np.repeat(
             np.array(trailing, dtype=np.int32), [layout.factors[f].order for f in trailing]
@@ -112,10 +113,19 @@ class BlockedSystem(Engine):
         rows = self.layout
         self._is_zero = False
         begin, end = rows.runs(lo, hi)
-        kernels.accumulate(
-            begin, end, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cells.of_run,
-            rows.sums(lo, hi, weights), rows.sums(lo, hi, values), self._m_lead, self._m_cell, self._m_trail, score,
-        )  # fmt: skip
+        weights, values = rows.sums(lo, hi, weights), rows.sums(lo, hi, values)
+        if self._k == 1 and len(weights) == 1:
+            kernels.accumulate_leads(begin, end, rows.z, rows.start, weights, values, self._m_lead, score)
+            if len(rows.factors) > 1:
+                kernels.accumulate_others(
+                    begin, end, self._n_lead, rows.z, rows.factor, rows.within, rows.start, self._cells.of_run,
+                    weights, values, self._m_cell, self._m_trail, score,
+                )  # fmt: skip
+        else:
+            kernels.accumulate(
+                begin, end, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cells.of_run,
+                weights, values, *self._sums, score,
+            )  # fmt: skip
 
     def multiply(self, x: np.ndarray) -> np.ndarray:
         """Z'WZ x, (q,)."""
@@ -200,6 +210,17 @@ class BlockedSystem(Engine):
     # ---- selected inverse -------------------------------------------------------------------------------------
     def invert(self) -> None:
         """H^-1 on the pattern of Z'Z, for the calls below."""
+        product = np.zeros_like(self._y)
+        if self._n_used:  # else loops over the trailing block need not even be compiled
+            self._invert_trailing()
+            self._multiply_cells(product)
+        self._v_lead = np.empty_like(self._m_lead)
+        self._v_cell = np.empty_like(self._m_cell)
+        self._inverse_loops.selected_inverse(
+            self._l_lead, self._cells.first, self._y, product, self._v_lead, self._v_cell
+        )
+
+    def _invert_trailing(self) -> None:
         n = self._n_used
         if n <= _SMALL:
             # a leading part of the factor is the factor of the leading part
@@ -211,16 +232,15 @@ class BlockedSystem(Engine):
             self._v_trail = lapack.dpotri(self._v_trail.T, lower=1, overwrite_c=1)[0].T
         if not self._is_scalar:  # else that can wait for `scale_inverse`
             inverse_kernels.mirror(self._v_trail)
+
+    def _multiply_cells(self, product: np.ndarray) -> None:
+        """The trailing block of H^-1 times the cells of the factor, into `product`, zeroed."""
         cells = self._cells
-        product = np.zeros_like(self._y)
-        if self._is_full and n:
-            wide = blas.dsymm(1.0, self._v_trail.T, self._wide[:, :n].T, lower=1).T
+        if self._is_full:
+            wide = blas.dsymm(1.0, self._v_trail.T, self._wide[:, : self._n_used].T, lower=1).T
             inverse_kernels.gather_cells(cells.first, cells.column, wide, product)
         else:
             self._inverse_loops.trailing_products(cells.first, cells.column, self._y, self._v_trail, product)
-        self._v_lead = np.empty_like(self._m_lead)
-        self._v_cell = np.empty_like(self._m_cell)
-        self._inverse_loops.selected_inverse(self._l_lead, cells.first, self._y, product, self._v_lead, self._v_cell)
 
     def _invert_short(self, factor: np.ndarray) -> None:
         """Inverse of the trailing block from a lower factor in whatever precision, in single precision."""
@@ -243,6 +263,9 @@ class BlockedSystem(Engine):
     def factor_products(self) -> list[np.ndarray]:
         """Sum over levels of the diagonal blocks of Z'WZ Lambda H^-1, one (k, k) array a factor; after `invert`."""
         g = np.zeros_like(self._t)
+        if self._is_single:
+            intercept_kernels.factor_products_of_one(self._m_lead, self._t, self._v_lead, g)
+            return [g[0]]
         self._inverse_loops.factor_products(
             self._m_lead, self._m_cell, self._m_trail, self._t, self.layout.sizes, self._v_lead, self._v_cell,
             self._v_trail, self._cells.first, self._cells.factor, self._q_start, self._q_within, self._q_factor, g,
@@ -251,7 +274,10 @@ class BlockedSystem(Engine):
 
     def scale_inverse(self) -> None:
         """Turn H^-1 into Lambda H^-1 Lambda', the conditional covariance of b, for the calls below."""
-        if self._is_scalar:
+        if self._is_single:
+            self._v_lead *= self._t[0, 0, 0] * self._t[0, 0, 0]
+            return
+        if self._is_scalar and self._n_used:
             inverse_kernels.mirror(self._v_trail)
         self._inverse_loops.scale_inverse(
             self._t, self.layout.sizes, self._cells.first, self._cells.factor, self._q_factor, self._v_lead,
@@ -269,10 +295,16 @@ class BlockedSystem(Engine):
         begin, end = rows.runs(lo, hi)
         out[...] = 0.0
         each = rows.place(lo, hi, out)
-        inverse_kernels.row_covariances(
-            begin, end, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, self._cells.of_run,
-            lead, cell, trail, each,
-        )  # fmt: skip
+        n_columns, of_run = rows.z.shape[1], self._cells.of_run
+        if self._k == 1 and n_columns == rows.start.shape[1] and len(each) == 1:
+            two = n_columns == 2
+            loop = intercept_kernels.row_covariances_of_two if two else intercept_kernels.row_covariances
+            loop(begin, end, rows.z, rows.start, of_run, lead, cell, trail, each)
+        else:
+            inverse_kernels.row_covariances(
+                begin, end, self._k, rows.z, rows.predictor, rows.factor, rows.within, rows.start, of_run,
+                lead, cell, trail, each,
+            )  # fmt: skip
         rows.spread(lo, hi, each, out)
 
     # ---- one factor, level by level (quadrature) --------------------------------------------------------------

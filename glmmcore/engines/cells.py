@@ -27,6 +27,10 @@ class Cells:
         lead = layout.factors[0]
         n_trail = layout.order - lead.order
         self.of_run = np.zeros_like(layout.start)
+        if len(layout.factors) == 1:
+            self.first = np.zeros(lead.n_levels + 1, dtype=np.int64)
+            self.column, self.factor = np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.int32)
+            return
         self.first, self.column, self.factor = cell_layout(
             layout.start, lead.k, lead.n_levels, layout.sizes, lead.order, n_trail, self.of_run
         )

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from glmmcore.engines._row_kernels import add_random_part, add_score, sort_rows, spread_runs, sum_runs
+from glmmcore.engines import _row_kernels as kernels
 from glmmcore.engines.precision import Precision
 from glmmcore.engines.roots import RootChange, Slope
 
@@ -160,7 +160,7 @@ class RowLayout:
             return values
         begin, end = self.runs(lo, hi)
         out = np.empty((len(values), end - begin))
-        sum_runs(lo, self.first, begin, values, out)
+        kernels.sum_runs(lo, self.first, begin, values, out)
         return out
 
     def place(self, lo: int, hi: int, out: np.ndarray) -> np.ndarray:
@@ -173,7 +173,7 @@ class RowLayout:
     def spread(self, lo: int, hi: int, values: np.ndarray, out: np.ndarray) -> None:
         """Add the values (m, runs) of the runs of the rows lo..hi to `out` (m, hi - lo)."""
         if values is not out:
-            spread_runs(lo, self.first, self.runs(lo, hi)[0], values, out)
+            kernels.spread_runs(lo, self.first, self.runs(lo, hi)[0], values, out)
 
     def of_rows(self, values: np.ndarray) -> np.ndarray:
         """What belongs to runs, (R, ...), for each row, (n, ...); the same array where each row is a run."""
@@ -214,7 +214,13 @@ class RowLayout:
         """Add Z b of the rows lo..hi to `out` (m, hi - lo)."""
         begin, end = self.runs(lo, hi)
         each = self.place(lo, hi, out)
-        add_random_part(begin, end, self.z, self.predictor, self.factor, self.within, self.start, b, each)
+        z, start = self.z, self.start
+        if len(out) != 1:
+            kernels.add_random_part(begin, end, z, self.predictor, self.factor, self.within, start, b, each)
+        elif z.shape[1] == start.shape[1] == 2:
+            kernels.add_two_intercepts(begin, end, z, start, b, each)
+        else:
+            kernels.add_random_part_of_one(begin, end, z, self.factor, self.within, start, b, each)
         self.spread(lo, hi, each, out)
 
     def add_score(self, lo: int, hi: int, values: np.ndarray, out: np.ndarray) -> None:
@@ -241,7 +247,12 @@ class RowLayout:
     def _add_score(self, lo: int, hi: int, z: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
         begin, end = self.runs(lo, hi)
         total = self.sums(lo, hi, values)
-        add_score(begin, end, z, self.predictor, self.factor, self.within, self.start, total, out)
+        if len(total) != 1:
+            kernels.add_score(begin, end, z, self.predictor, self.factor, self.within, self.start, total, out)
+        elif z.shape[1] == self.start.shape[1]:
+            kernels.add_score_of_intercepts(begin, end, z, self.start, total, out)
+        else:
+            kernels.add_score_of_one(begin, end, z, self.factor, self.within, self.start, total, out)
 
     def by_level(self, x: np.ndarray, factor: int) -> np.ndarray:
         """View of one factor's coefficients in x (q,), (L, k)."""
@@ -316,7 +327,8 @@ def _sorted_rows(factors: list[Factor]) -> np.ndarray:
     rows = None
     keys = [(f.codes, f.n_levels) for f in factors if f.n_levels > 1 or f is factors[0]]
     for codes, n_levels in reversed(keys + _repeated_values(factors)):
-        order, _ = sort_rows(np.ascontiguousarray(codes if rows is None else codes[rows], dtype=np.int32), n_levels)
+        own = codes if rows is None else codes[rows]
+        order, _ = kernels.sort_rows(np.ascontiguousarray(own, dtype=np.int32), n_levels)
         rows = order if rows is None else rows[order]
     assert rows is not None
     return rows

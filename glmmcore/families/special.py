@@ -256,13 +256,18 @@ def table_size(y: np.ndarray) -> int:
     return int(min(np.max(y, initial=0.0) + 1.0, max(16.0, y.size / 8)))
 
 
-@kernel
-def rising_table(size, n):
+def rising_table(size: int, n: float) -> np.ndarray:
     """Columns R, S1, T1, T2, T3 for y = 0 .. size-1 and one n, shape (size, 5)."""
     table = np.zeros((size, 5))
     if size > 1:
         table[1, 1] = 1.0
-    for i in range(1, size - 1):
+        _fill_table(n, table)
+    return table
+
+
+@kernel
+def _fill_table(n, table):
+    for i in range(1, table.shape[0] - 1):
         r = n / (n + i)
         c = i / (n + i)
         table[i + 1, 0] = table[i, 0] + math.log1p(i / n)
@@ -270,7 +275,6 @@ def rising_table(size, n):
         table[i + 1, 2] = table[i, 2] - c
         table[i + 1, 3] = table[i, 3] + r * c
         table[i + 1, 4] = table[i, 4] + r * c * (c - r)
-    return table
 
 
 @kernel

@@ -84,3 +84,29 @@ def test_the_collector_is_paused_while_a_kernel_is_compiled_and_left_as_it_was()
             assert gc.isenabled() is state
     finally:
         gc.enable()
+
+
+def test_a_model_with_one_intercept_compiles_no_loop_over_a_trailing_block():
+    """Half of the time of a first fit went into kernels that were called with nothing to do."""
+    code = """
+import sys
+import numpy as np, pandas as pd
+from glmmcore import glmm
+
+rng = np.random.default_rng(1)
+data = pd.DataFrame({"y": rng.poisson(3.0, 60), "x": rng.normal(size=60), "g": np.arange(60) % 6})
+glmm("y ~ x + (1|g)", data, family="poisson").summary()
+for name, module in sys.modules.items():
+    if name.startswith("glmmcore.engines._"):
+        for key, kernel in vars(module).items():
+            if getattr(kernel, "signatures", None):
+                print(name.rsplit(".", 1)[1], key, len(kernel.signatures))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    compiled = [line.split() for line in run.stdout.splitlines()]
+    names = {name for _, name, _ in compiled}
+    assert {name for module, name, _ in compiled if module == "_blocked_kernels"} == {"accumulate_leads"}
+    assert not [name for module, name, _ in compiled if module == "_blocked_inverse_kernels"]
+    assert names >= {"eliminate_leading", "factor_products_of_one", "add_score_of_intercepts"}
+    assert not {"factor_products", "scale_inverse", "trailing_products"} & names
+    assert {count for *_, count in compiled} == {"1"}
