@@ -31,6 +31,7 @@ from glmmcore.estimation.restarts import (
     SIZES_BESIDE_NONE,
     beside_the_edge,
     doubtful,
+    either_alone,
     may_miss_no_effects,
     n_starts_of_places,
     off_the_edge,
@@ -287,21 +288,22 @@ class Estimator:
         else:
             candidates = start_candidates(problem) if rough is None else [rough[0]]
         best = search.best_of(candidates, None if rough is None else rough[1])
-        n_starts = 0 if only else doubtful(problem, best[1], unit)
+        if only:
+            return best
+        n_starts = doubtful(problem, best[1], unit)
         if n_starts:
             cold = candidates if start is None and rough is None else start_candidates(problem)
             starts = other_starts(problem, best[1].x, cold[0], unit, search.limit, n_starts)
             if start is not None and n_starts > 1:
                 starts = chain(cold, starts)
             best = self._from_elsewhere(search, problem, best, starts)
-        again = [] if only else with_zero_inflation_elsewhere(problem, best[1].x, candidates[0])
-        if again:
-            before = best[1]
-            objective, optimum = search.elsewhere(best, again)
-            # lower maxima with some zero inflation are no news where none is needed
-            counts = before.n_other_starts, before.n_other_maxima
-            best = objective, replace(optimum, n_other_starts=counts[0], n_other_maxima=counts[1])
-        return best
+        again = with_zero_inflation_elsewhere(problem, best[1].x, candidates[0])
+        again += either_alone(problem, candidates[0], unit, search.limit, self.objective(problem), start_curvature)
+        if not again:
+            return best
+        # lower maxima with something that is not needed, or without what is, are no news
+        first, (objective, optimum) = best[1], search.elsewhere(best, again)
+        return objective, replace(optimum, n_other_starts=first.n_other_starts, n_other_maxima=first.n_other_maxima)
 
     def _from_elsewhere(
         self, search: _Search, problem: Problem, best: tuple[LaplaceObjective, Optimum], starts: Iterable[np.ndarray]

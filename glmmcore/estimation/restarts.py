@@ -16,12 +16,15 @@ import numpy as np
 from glmmcore.covariance import Field
 from glmmcore.estimation.optimize import Objective, Optimum, short_descent
 from glmmcore.estimation.problem import LinearPart, Problem, TermPart
+from glmmcore.estimation.start import weight_of_rows
 
 __all__ = [
     "AS_GOOD_AS_NONE",
     "SIZES_BESIDE_NONE",
     "beside_the_edge",
     "doubtful",
+    "either_alone",
+    "either_may_explain",
     "may_miss_no_effects",
     "n_starts_of_places",
     "off_the_edge",
@@ -64,6 +67,8 @@ _MOST_FAILURES = 2
 # Logit below which zero inflation has vanished; at another start, the largest logit of a row and the standard deviation
 # of all.
 _VANISHED, _MOST_ZEROS, _ZERO_SPREAD = -4.0, -1.5, 1.5
+# Rows for each level of a factor up to which its effects or an overdispersion may explain what both are there for.
+_FEW_ROWS = 4.0
 _SEED = 20261127
 
 
@@ -121,6 +126,47 @@ def may_miss_no_effects(problem: Problem, optimum: Optimum) -> bool:
     Through effects that reach the end of a link's range it has other maxima, or no peak for Laplace's method.
     """
     return bool(problem.terms) and (problem.link_with_several_modes or not optimum.converged)
+
+
+def either_may_explain(problem: Problem) -> bool:
+    """Whether random effects and an overdispersion may explain the same, each with a maximum of its own.
+
+    So it is with counts where levels have few rows: the likelihood then has a valley between both.
+    """
+    if problem.family.no_overdispersion is None or problem.layout is None:
+        return False
+    levels = [problem.layout.n_levels(term.factor) for term in problem.terms if term.predictor == "cond"]
+    return weight_of_rows(problem) <= _FEW_ROWS * max(levels, default=0)
+
+
+def either_alone(
+    problem: Problem,
+    cold: np.ndarray,
+    unit: float,
+    limit: np.ndarray,
+    objective: Target,
+    curvature: Callable[[Problem, np.ndarray, Target], np.ndarray],
+) -> list[np.ndarray]:
+    """Starts with random effects and no overdispersion, and with overdispersion and hardly any effects.
+
+    None unless `either_may_explain`. The first is where a descent without overdispersion leads: a search from there
+    does not end lower than the simpler law.
+    """
+    none = problem.family.no_overdispersion
+    if none is None or not either_may_explain(problem):
+        return []
+    effects, part = _with_effects(problem, cold, unit, 1.0), problem.part("disp")
+    effects[part.where] = _constant(part, cold, none)
+    effects, free = problem.hold(effects), problem.free.copy()
+    free[part.where] = False
+    if np.isfinite(objective(effects)[0]):
+        descent, guess = _without_given(objective, curvature(problem, effects, objective), free)
+        effects, _, _ = short_descent(descent, effects, guess, limit, _LOOSE_EDM, _most_evaluations(effects))
+    return [effects, _with_effects(problem, cold, unit, SIZES_BESIDE_NONE[0])]
+
+
+def _most_evaluations(x: np.ndarray) -> int:
+    return _EVALUATIONS + _EVALUATIONS_PER_PARAMETER * len(x)
 
 
 def n_starts_of_places(problem: Problem) -> int:
@@ -189,7 +235,7 @@ def search_elsewhere(
     best = optimum
     best_objective: Target | None = None
     tried, lower, failures = 0, 0, 0
-    evaluations = _EVALUATIONS + _EVALUATIONS_PER_PARAMETER * len(limit)
+    evaluations = _most_evaluations(limit)
     for start in starts:
         trial = objective()
         if not np.isfinite(trial(start)[0]):
@@ -250,9 +296,7 @@ def other_starts(
     for part in problem.parts:
         if part.name in ("disp", "zi") and part.size > 1 and part.where.stop > part.where.start:
             # only the level: slopes of zero
-            values = part.values(cold[part.where])
-            level = np.full(len(values), values.mean()) - (0.0 if part.offset is None else part.offset)
-            plain[part.where] = np.linalg.lstsq(part.X, level, rcond=None)[0] if part.X is not None else values
+            plain[part.where] = _constant(part, cold, float(part.values(cold[part.where]).mean()))
     starts = [_with_effects(problem, x, unit, 1.0), _with_effects(problem, plain, unit, 0.3, flip=x)]
     if not problem.terms:
         starts = [plain]
@@ -263,6 +307,14 @@ def other_starts(
         size = float(np.exp(rng.uniform(-1.5, 0.7)))
         starts.append(_with_effects(problem, plain + 0.15 * limit * rng.normal(size=len(x)), unit, size))
     yield from starts[:n_starts]
+
+
+def _constant(part: LinearPart, x: np.ndarray, level: float) -> np.ndarray:
+    """Coefficients of a part with which its predictor is at this level in all rows, as nearly as may be."""
+    values = np.full(len(part.values(x[part.where])), level)
+    if part.X is None:
+        return values
+    return np.asarray(np.linalg.lstsq(part.X, values - (0.0 if part.offset is None else part.offset), rcond=None)[0])
 
 
 def with_zero_inflation_elsewhere(problem: Problem, x: np.ndarray, cold: np.ndarray) -> list[np.ndarray]:

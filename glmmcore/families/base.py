@@ -96,6 +96,9 @@ class Family(ABC):
     is an inner point."""
     dispersion_words: ClassVar[str] = "{sigma:.4g}"
     """What `sigma` says about the variance; may use sigma, variance (sigma^2) and increased (1 + sigma)."""
+    no_overdispersion: ClassVar[float | None] = None
+    """Predictor of the dispersion with which a law of counts is, or all but is, the one that has none; None where no
+    such law is known."""
     limits: ClassVar[Mapping[tuple[str, int], str]] = MappingProxyType({})
     """What the law becomes as a further predictor goes to minus or plus infinity, by name and sign."""
 

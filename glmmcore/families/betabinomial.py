@@ -113,6 +113,7 @@ class BetaBinomial(Family):
     """
 
     name = "betabinomial"
+    no_overdispersion = 6.0
     special_cases = MappingProxyType({"binomial": ("overdispersion",)})
     dispersion_words = (
         "{sigma:.4g}: the variance is (N + {sigma:.4g}) / {increased:.4g} times the binomial one, N the trials"

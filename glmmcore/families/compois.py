@@ -78,6 +78,7 @@ class COMPoisson(CountFamily):
     """
 
     name = "compois"
+    no_overdispersion = 0.0
     special_cases = MappingProxyType({"poisson": ()})
     dispersion_words = "{sigma:.4g}: the variance is about {sigma:.4g} times the mean"
     has_dispersion = True

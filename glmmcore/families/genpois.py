@@ -184,6 +184,7 @@ class GeneralizedPoisson(CountFamily):
     """
 
     name = "genpois"
+    no_overdispersion = 0.0
     special_cases = MappingProxyType({"poisson": ()})
     dispersion_words = "{sigma:.4g}: the variance is {sigma:.4g} times the mean"
     has_dispersion = True

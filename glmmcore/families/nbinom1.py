@@ -79,6 +79,7 @@ class NegativeBinomial1(NegativeBinomialFamily):
     """
 
     name = "nbinom1"
+    no_overdispersion = -6.0
     special_cases = MappingProxyType({"poisson": ("overdispersion",)})
     dispersion_words = "{sigma:.4g}: the variance is {increased:.4g} times the mean"
     has_dispersion = True

@@ -72,6 +72,7 @@ class NegativeBinomial2(NegativeBinomialFamily):
     """
 
     name = "nbinom2"
+    no_overdispersion = 6.0
     special_cases = MappingProxyType({"poisson": ("overdispersion",)})
     dispersion_words = "{sigma:.4g}: the variance is mean + mean^2 / {sigma:.4g}"
     has_dispersion = True

@@ -215,6 +215,7 @@ class TruncatedNegativeBinomial1(_Truncated):
     """
 
     name = "truncated_nbinom1"
+    no_overdispersion = -6.0
     special_cases = MappingProxyType({"truncated_poisson": ("overdispersion",)})
     dispersion_words = "{sigma:.4g}: before truncation the variance is {increased:.4g} times the mean"
     has_dispersion = True
@@ -249,6 +250,7 @@ class TruncatedNegativeBinomial2(_Truncated):
     """
 
     name = "truncated_nbinom2"
+    no_overdispersion = 6.0
     special_cases = MappingProxyType({"truncated_poisson": ("overdispersion",)})
     dispersion_words = "{sigma:.4g}: before truncation the variance is mean + mean^2 / {sigma:.4g}"
     has_dispersion = True

@@ -10,6 +10,7 @@ import numpy as np
 from glmmcore.covariance import Field
 from glmmcore.errors import no_data_warnings
 from glmmcore.estimates import Estimates
+from glmmcore.estimation.restarts import either_may_explain
 from glmmcore.estimation.start import step_limits
 from glmmcore.many._batch_crossed import BatchCrossed, crossed_batch_suits
 from glmmcore.many._batch_dense import BatchDense, dense_batch_suits
@@ -84,6 +85,7 @@ class BlockTask:
             return cls(estimator, None, linear_batch_suits(problem), start)
         long = estimator.design.nobs > (_LONG if start is None else _LONG_WARM)
         suits = estimator.n_agq == 1 and not long and not unsupported(problem)
+        suits &= start is not None or not either_may_explain(problem)  # one start is not enough there
         # without Hessians: their start and information are those of one factor and of Laplace's method
         several = crossed_batch_suits(problem) or dense_batch_suits(problem)
         suits |= start is not None and estimator.n_agq == 1 and not long and several

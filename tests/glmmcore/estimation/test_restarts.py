@@ -6,13 +6,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from glmmcore import FittedGLMM, ModelError, glmm
+from glmmcore import FittedGLMM, ModelError, fit_many, glmm
 from glmmcore.estimation.optimize import Objective, Optimum, minimise
 from glmmcore.estimation.restarts import search_elsewhere
 from tests.robustness.differential.models import draw_model
 
 # Of a log-likelihood: where both optimisers stop.
 ACCURACY = 1e-4
+
+# Log-likelihoods at a limit that the search goes towards, but does not reach.
+LIMIT_REACHED = 1e-4
 
 
 def fit(index: int) -> FittedGLMM:
@@ -160,3 +163,40 @@ def test_no_lower_than_without_random_effects(family: str, link: str, seed: int)
         assert found.llf > simple.llf - ACCURACY or not found.converged or any("several" in s for s in found.verdict)
         if found.converged:
             np.testing.assert_allclose(found.llf, -found.solution.optimum.value, rtol=1e-9)
+
+
+def few_rows_a_level(seed: int, *, trials: int = 0) -> pd.DataFrame:
+    """Overdispersed counts, of `trials` if given, in groups of one to three rows."""
+    rng = np.random.default_rng([7, seed])
+    groups, size = int(rng.choice([15, 30, 60])), int(rng.integers(1, 4))
+    group, spread = np.repeat(np.arange(groups), size), float(rng.choice([0.3, 1.0, 5.0]))
+    x = rng.normal(size=group.size)
+    predictor = rng.choice([1.0, 3.0, 6.0]) + 0.4 * x + rng.normal(0, rng.choice([0.0, 0.5, 1.5]), groups)[group]
+    if trials:
+        chance = 1 / (1 + np.exp(3.0 - predictor))
+        y = rng.binomial(trials, rng.beta(5 * spread * chance + 1e-6, 5 * spread * (1 - chance) + 1e-6))
+    else:
+        y = rng.poisson(np.exp(predictor) * rng.gamma(spread, 1 / spread, group.size))
+    return pd.DataFrame({"y": y, "x": x, "g": group})
+
+
+@pytest.mark.parametrize("family", ["nbinom1", "nbinom2", "betabinomial"])
+def test_effects_and_overdispersion_are_each_tried_alone(family: str) -> None:
+    """A model is not lower than the simpler ones within it: without overdispersion, and without random effects."""
+    trials, simpler = (12, "binomial") if family == "betabinomial" else (0, "poisson")
+    for seed in range(20):
+        data = few_rows_a_level(seed, trials=trials)
+        more = {"trials": np.full(len(data), trials)} if trials else {}
+        whole = glmm("y ~ x + (1|g)", data, family, **more)
+        parts = [glmm("y ~ x + (1|g)", data, simpler, **more), glmm("y ~ x", data, family, **more)]
+        highest = max(part.llf for part in parts if part.converged)
+        assert whole.llf > highest - LIMIT_REACHED, (family, seed)
+
+
+def test_many_responses_in_few_rows_a_level_end_where_single_fits_do() -> None:
+    data = few_rows_a_level(2)
+    rng = np.random.default_rng(3)
+    y = rng.poisson(np.exp(2.0 + rng.normal(0, 1.0, (6, len(data)))))
+    fits = fit_many("y ~ x + (1|g)", data, "nbinom1", responses=y.T)
+    single = [glmm("y ~ x + (1|g)", data.assign(y=one), "nbinom1").llf for one in y]
+    np.testing.assert_allclose(fits.llf, single, atol=LIMIT_REACHED)
