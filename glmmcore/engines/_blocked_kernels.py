@@ -193,7 +193,7 @@ def accumulate_leads(lo, hi, z, start, weights, values, m_lead, score):
 
 @kernel
 def accumulate_others(lo, hi, n_lead, z, factor, within, start, cell, weights, values, m_cell, m_trail, score):
-    """What `accumulate` adds besides to `accumulate_leads`; a kernel of its own, since one factor has nothing there."""
+    """What `accumulate` adds beside `accumulate_leads`; a kernel of its own, since one factor has nothing there."""
     first, n, before = np.uint64(lo), np.uint64(hi - lo), np.uint64(n_lead)
     # one pass for each column is faster than one for all: a loop over the columns inside costs more than the sums
     for c in range(1, z.shape[1]):

@@ -298,7 +298,7 @@ class Estimator:
                 starts = chain(cold, starts)
             best = self._from_elsewhere(search, problem, best, starts)
         again = with_zero_inflation_elsewhere(problem, best[1].x, candidates[0])
-        again += either_alone(problem, candidates[0], unit, search.limit, self.objective(problem), start_curvature)
+        again += either_alone(problem, candidates[0], unit, search.limit, search.objective, start_curvature)
         if not again:
             return best
         # lower maxima with something that is not needed, or without what is, are no news
@@ -335,7 +335,7 @@ class _Search:
     """
 
     def __init__(self, problem: Problem, objective: Callable[[], LaplaceObjective]) -> None:
-        self._problem, self._objective = problem, objective
+        self._problem, self.objective = problem, objective
         self.limit, self._units = step_limits(problem), natural_units(problem)
 
     def best_of(
@@ -344,7 +344,7 @@ class _Search:
         """The highest of the maxima that all candidates lead to; random effects are sought from `mode` on, if given."""
         best: tuple[LaplaceObjective, Optimum] | None = None
         for candidate in candidates:
-            objective = self._objective()
+            objective = self.objective()
             if mode is not None:
                 objective.mode = mode
             x = _finite_start(objective, self._problem.hold(candidate))
@@ -363,7 +363,7 @@ class _Search:
             best[1],
             (problem.hold(x) for x in starts),
             self.limit,
-            objective=self._objective,
+            objective=self.objective,
             curvature=lambda objective, x: start_curvature(problem, x, objective),
             optimise=self._optimise,
             free=problem.free,

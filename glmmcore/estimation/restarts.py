@@ -16,7 +16,7 @@ import numpy as np
 from glmmcore.covariance import Field
 from glmmcore.estimation.optimize import Objective, Optimum, short_descent
 from glmmcore.estimation.problem import LinearPart, Problem, TermPart
-from glmmcore.estimation.start import weight_of_rows
+from glmmcore.estimation.start import constant_coefficients, weight_of_rows
 
 __all__ = [
     "AS_GOOD_AS_NONE",
@@ -144,7 +144,7 @@ def either_alone(
     cold: np.ndarray,
     unit: float,
     limit: np.ndarray,
-    objective: Target,
+    objective: Callable[[], Target],
     curvature: Callable[[Problem, np.ndarray, Target], np.ndarray],
 ) -> list[np.ndarray]:
     """Starts with random effects and no overdispersion, and with overdispersion and hardly any effects.
@@ -156,11 +156,12 @@ def either_alone(
     if none is None or not either_may_explain(problem):
         return []
     effects, part = _with_effects(problem, cold, unit, 1.0), problem.part("disp")
-    effects[part.where] = _constant(part, cold, none)
+    effects[part.where] = constant_coefficients(part, none)
     effects, free = problem.hold(effects), problem.free.copy()
     free[part.where] = False
-    if np.isfinite(objective(effects)[0]):
-        descent, guess = _without_given(objective, curvature(problem, effects, objective), free)
+    trial = objective()
+    if np.isfinite(trial(effects)[0]):
+        descent, guess = _without_given(trial, curvature(problem, effects, trial), free)
         effects, _, _ = short_descent(descent, effects, guess, limit, _LOOSE_EDM, _most_evaluations(effects))
     return [effects, _with_effects(problem, cold, unit, SIZES_BESIDE_NONE[0])]
 
@@ -296,7 +297,7 @@ def other_starts(
     for part in problem.parts:
         if part.name in ("disp", "zi") and part.size > 1 and part.where.stop > part.where.start:
             # only the level: slopes of zero
-            plain[part.where] = _constant(part, cold, float(part.values(cold[part.where]).mean()))
+            plain[part.where] = constant_coefficients(part, float(part.values(cold[part.where]).mean()))
     starts = [_with_effects(problem, x, unit, 1.0), _with_effects(problem, plain, unit, 0.3, flip=x)]
     if not problem.terms:
         starts = [plain]
@@ -307,14 +308,6 @@ def other_starts(
         size = float(np.exp(rng.uniform(-1.5, 0.7)))
         starts.append(_with_effects(problem, plain + 0.15 * limit * rng.normal(size=len(x)), unit, size))
     yield from starts[:n_starts]
-
-
-def _constant(part: LinearPart, x: np.ndarray, level: float) -> np.ndarray:
-    """Coefficients of a part with which its predictor is at this level in all rows, as nearly as may be."""
-    values = np.full(len(part.values(x[part.where])), level)
-    if part.X is None:
-        return values
-    return np.asarray(np.linalg.lstsq(part.X, values - (0.0 if part.offset is None else part.offset), rcond=None)[0])
 
 
 def with_zero_inflation_elsewhere(problem: Problem, x: np.ndarray, cold: np.ndarray) -> list[np.ndarray]:

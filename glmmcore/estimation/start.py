@@ -14,6 +14,7 @@ from glmmcore.estimation.problem import LinearPart, Problem
 from glmmcore.tall import cross, times
 
 __all__ = [
+    "constant_coefficients",
     "natural_units",
     "response_scale",
     "start_candidates",
@@ -78,7 +79,7 @@ def _irls(problem: Problem) -> _Unmixed:
     if not np.any(coefficients) and part.size:
         # the link of the overall mean is inside the range of the mean wherever there are no offsets
         mu = family.start_mean(problem.likelihood.y, _trials(problem, 0, problem.n))
-        coefficients = _constant(part, float(family.link.link(np.array([mu.mean()]))[0]))
+        coefficients = constant_coefficients(part, float(family.link.link(np.array([mu.mean()]))[0]))
         eta = offset + times(x, coefficients)
     pearson, sensitivity, size, power = 0.0, 0.0, 0.0, 0.0
     for lo, hi in row_blocks(problem.n):
@@ -179,7 +180,7 @@ def start_candidates(problem: Problem) -> list[np.ndarray]:
             x[problem.part(name).where] = value
         if "zi" in problem.likelihood.predictors:
             zi = problem.part("zi")
-            x[zi.where] = _constant(zi, _zero_start(problem))
+            x[zi.where] = constant_coefficients(zi, _zero_start(problem))
         sd = _moment_sds(problem, x, coefficients)
         for term, start in zip(problem.terms, sd, strict=True):
             x[term.where] = term.structure.start(start)
@@ -215,7 +216,7 @@ def _with_independent_places(problem: Problem, x: np.ndarray) -> list[np.ndarray
 def _start_dispersion(problem: Problem, x: np.ndarray, pearson: float) -> None:
     if problem.family.has_dispersion:
         disp = problem.part("disp")
-        x[disp.where] = _constant(disp, problem.family.start_delta(pearson))
+        x[disp.where] = constant_coefficients(disp, problem.family.start_delta(pearson))
 
 
 def _given_random_effects(problem: Problem, part: LinearPart, coefficients: np.ndarray, between: float) -> np.ndarray:
@@ -228,7 +229,7 @@ def _given_random_effects(problem: Problem, part: LinearPart, coefficients: np.n
     return coefficients * np.sqrt(1.0 + flattening**2 * between)
 
 
-def _constant(part: LinearPart, value: float) -> np.ndarray:
+def constant_coefficients(part: LinearPart, value: float) -> np.ndarray:
     """Coefficients whose linear predictor is nearest to a constant."""
     if part.X is None:
         return np.array([value])

@@ -1,4 +1,4 @@
-"""Where the batched optimiser starts: as `glmmcore.estimation.start`, for many responses at once."""
+"""Where the batched optimiser starts: IRLS and moments of the random effects, for many responses at once."""
 
 from __future__ import annotations
 

@@ -180,10 +180,10 @@ def _sampling_error(res: SimulatedResiduals, shown: int, ratio: float, errors: F
 
 def _share_left(res: SimulatedResiduals, shown: int) -> float:
     """Share of the squares that the fit leaves: it takes up its effective parameters of as many as there are rows."""
-    used = None if res.is_grouped else effective_parameters(res.model)
-    if shown == PEARSON or response_kind(res) == "continuous" or used is None:
+    if shown == PEARSON or response_kind(res) == "continuous" or res.is_grouped:
         return 1.0
-    return max(1.0 - used / float(res.model.nobs), LEAST_LEFT)  # type: ignore[union-attr]
+    used = effective_parameters(res.model)
+    return 1.0 if used is None else max(1.0 - used / float(res.model.nobs), LEAST_LEFT)  # type: ignore[union-attr]
 
 
 def _components(data: FittedData) -> FloatArray:
